@@ -1,0 +1,57 @@
+# `make` alone prints this menu. The first target that needs Python makes .venv by itself.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export UV_PYTHON_DOWNLOADS := never
+
+.DEFAULT_GOAL := help
+
+help: ## print this menu
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+##@ Run
+run: setup ## the whole platform in one process: embedded PostgreSQL and Kafka, simulated Microsoft, console
+	@$(BIN)/python -m dev.run
+
+demo: setup ## drive the main job through the public API and print every step and event
+	@$(BIN)/python -m dev.demo
+
+clean-run: ## forget what `make run` stored
+	rm -rf .run
+
+up: ## the composed platform: every service a container (needs Docker)
+	docker compose up --build --wait
+
+##@ Check
+test: setup ## every test that this machine has the engines for; says what did not run
+	@$(BIN)/python -m pytest
+
+check: lint types architecture ## lint, types, architecture and unit tests
+	@$(BIN)/python -m pytest -q -m "not slow and not engine and not browser" shared/tests/unit tests/architecture
+
+lint: setup ## ruff
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: setup ## mypy --strict
+	@$(BIN)/mypy
+
+architecture: setup ## the house rules
+	@$(BIN)/python -m pytest -q tests/architecture
+
+bench: setup ## ratios against peers in one run
+	@$(BIN)/python -m dev.bench
+
+generate: setup ## docs, contracts and OpenAPI files made from the code
+	@$(BIN)/python -m dev.generate
+
+##@ Set-up
+setup: $(VENV)/.ready ## the environment, from the locked versions
+
+$(VENV)/.ready: requirements-dev.lock dev/uv.lock.txt dev/bootstrap.py
+	@$(PYTHON) dev/bootstrap.py $(VENV)
+
+lock: setup ## resolve versions again
+	$(BIN)/uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --extra embedded --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+.PHONY: help run demo clean-run up test check lint types architecture bench generate setup lock
