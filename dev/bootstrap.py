@@ -15,14 +15,37 @@ def source_folders() -> list[Path]:
 
 def main(target: str) -> None:
     if sys.version_info < (3, 11):
-        raise SystemExit(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}. Set PYTHON=python3.12 or so.")
+        raise SystemExit(
+            f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}. Set PYTHON=python3.12 or so."
+        )
     folder = Path(target).resolve()
     python = folder / "bin" / "python"
     print(f"making {target} (once; versions locked by hash in requirements-dev.lock)", flush=True)
     venv.create(folder, with_pip=True)
-    subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "--require-hashes", "-r", ROOT / "dev/uv.lock.txt"], check=True)
-    subprocess.run([python, "-m", "uv", "pip", "install", "-q", "--require-hashes", "-r", ROOT / "requirements-dev.lock"], check=True)
-    site = subprocess.run([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], check=True, capture_output=True, text=True).stdout.strip()
+    subprocess.run(
+        [
+            python,
+            "-m",
+            "pip",
+            "install",
+            "-q",
+            "--disable-pip-version-check",
+            "--require-hashes",
+            "-r",
+            ROOT / "dev/uv.lock.txt",
+        ],
+        check=True,
+    )
+    subprocess.run(
+        [python, "-m", "uv", "pip", "install", "-q", "--require-hashes", "-r", ROOT / "requirements-dev.lock"],
+        check=True,
+    )
+    site = subprocess.run(
+        [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.strip()
     paths = [ROOT, *(p / "src" for p in source_folders() if p != ROOT)]
     (Path(site) / "prospo_m365.pth").write_text("".join(f"{p}\n" for p in paths))
     (folder / ".ready").touch()

@@ -1,0 +1,85 @@
+"""The integration events, one file per producer. Imports pydantic and the standard library only."""
+
+from shared.events.base import Event
+from shared.events.contacts import ContactsImported
+from shared.events.mail import MailReceived, MailSent
+from shared.events.meetings import Attendee, MeetingCancelled, MeetingEnded, MeetingRescheduled, MeetingScheduled
+from shared.events.recordings import (
+    ArtefactDetected,
+    RecordingImported,
+    RecordingUnavailable,
+    TranscriptImported,
+    TranscriptUnavailable,
+)
+from shared.events.storage import FileStored, StorageLocationSelected
+from shared.events.tenant import (
+    Features,
+    TenantConnected,
+    TenantDisconnected,
+    TenantFeaturesChanged,
+    TenantReadinessChanged,
+    TenantState,
+)
+from shared.events.user import UserConnected, UserConnectionExpired, UserDisconnected, UserReconnected, UserState
+
+ALL: dict[str, type[Event]] = {
+    event.topic: event
+    for event in (
+        ArtefactDetected,
+        ContactsImported,
+        FileStored,
+        MailReceived,
+        MailSent,
+        MeetingCancelled,
+        MeetingEnded,
+        MeetingRescheduled,
+        MeetingScheduled,
+        RecordingImported,
+        RecordingUnavailable,
+        StorageLocationSelected,
+        TenantConnected,
+        TenantDisconnected,
+        TenantFeaturesChanged,
+        TenantReadinessChanged,
+        TenantState,
+        TranscriptImported,
+        TranscriptUnavailable,
+        UserConnected,
+        UserConnectionExpired,
+        UserDisconnected,
+        UserReconnected,
+        UserState,
+    )
+}
+"""Topic → event class, of everything the platform publishes."""
+
+__all__ = [
+    "ALL",
+    "ArtefactDetected",
+    "Attendee",
+    "ContactsImported",
+    "Event",
+    "Features",
+    "FileStored",
+    "MailReceived",
+    "MailSent",
+    "MeetingCancelled",
+    "MeetingEnded",
+    "MeetingRescheduled",
+    "MeetingScheduled",
+    "RecordingImported",
+    "RecordingUnavailable",
+    "StorageLocationSelected",
+    "TenantConnected",
+    "TenantDisconnected",
+    "TenantFeaturesChanged",
+    "TenantReadinessChanged",
+    "TenantState",
+    "TranscriptImported",
+    "TranscriptUnavailable",
+    "UserConnected",
+    "UserConnectionExpired",
+    "UserDisconnected",
+    "UserReconnected",
+    "UserState",
+]

@@ -1,0 +1,65 @@
+"""Emitted by tenant-connector. Key: the organisation."""
+
+from datetime import datetime
+from typing import ClassVar
+
+from pydantic import BaseModel
+
+from shared.events.base import Event
+
+
+class Features(BaseModel):
+    """The Org Admin's four switches, with the defaults a new connection gets."""
+
+    outlook_email: bool = True
+    auto_recording: bool = False
+    contacts_import: bool = True
+    sharepoint_storage: bool = False
+
+
+class TenantEvent(Event):
+    emitter: ClassVar[str] = "tenant-connector"
+
+
+class TenantConnected(TenantEvent):
+    """The organisation's Microsoft tenant is proven by an app-only token and ``GET /organization``."""
+
+    topic: ClassVar[str] = "tenant.connected"
+    tid: str
+    display_name: str
+    features: Features
+
+
+class TenantDisconnected(TenantEvent):
+    """An Org Admin disconnected the tenant, or Microsoft no longer knows us there. Data is kept."""
+
+    topic: ClassVar[str] = "tenant.disconnected"
+    tid: str | None
+    reason: str
+
+
+class TenantFeaturesChanged(TenantEvent):
+    """An Org Admin changed a switch; ``features`` is the state after the change."""
+
+    topic: ClassVar[str] = "tenant.features_changed"
+    features: Features
+    changed_by: str
+
+
+class TenantReadinessChanged(TenantEvent):
+    """A capability's verdict changed."""
+
+    topic: ClassVar[str] = "tenant.readiness_changed"
+    capability: str
+    verdict: str
+    reason: str | None = None
+
+
+class TenantState(TenantEvent):
+    """The whole current state after any change of the tenant; compacted, for late joiners and local copies."""
+
+    topic: ClassVar[str] = "tenant.state"
+    connected: bool
+    tid: str | None
+    features: Features
+    changed_at: datetime
