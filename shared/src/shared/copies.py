@@ -1,4 +1,4 @@
-"""Local copies of tenant and user state, fed by events, so that a toggle acts at once and no service waits for another."""
+"""Local copies of tenant and user state, fed by events: a toggle acts at once and no service waits for another."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +10,8 @@ from shared.events import Features, TenantState, UserState
 
 DDL = [
     """CREATE TABLE IF NOT EXISTS tenant_copy (
-        org_id text PRIMARY KEY, version bigint NOT NULL, connected boolean NOT NULL, tid text, features jsonb NOT NULL)""",
+        org_id text PRIMARY KEY, version bigint NOT NULL, connected boolean NOT NULL,
+        tid text, features jsonb NOT NULL)""",
     """CREATE TABLE IF NOT EXISTS user_copy (
         org_id text NOT NULL, user_id text NOT NULL, version bigint NOT NULL, connected boolean NOT NULL,
         tid text, oid text, name text, email text, PRIMARY KEY (org_id, user_id))""",

@@ -1,0 +1,292 @@
+"""``make demo``: the main job through the public API, every step and every event printed as it happens.
+
+Works against the running platform, or starts one for the while. What is unfinished from an interrupted demo is finished:
+the meeting's idempotency key is kept beside the platform's state until the record is complete.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+from aiokafka import AIOKafkaConsumer
+
+from m365_simulator.client import SimulatorClient
+from shared.events import ALL
+
+PATIENCE_S = 90
+Json = dict[str, Any]
+
+
+class DemoFailed(Exception):
+    """A step of the main job did not happen."""
+
+
+class Demo:
+    """One person's view of the platform: its gateway, Microsoft's pages, and the events."""
+
+    def __init__(self, state: Path, described: Json) -> None:
+        self.state = state
+        self.url: str = described["url"]
+        self.bootstrap: str = described["kafka_bootstrap_servers"]
+        self.microsoft = SimulatorClient(described["simulator_url"])
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=30, trust_env=False)
+        self.seen: dict[str, tuple[str, Json]] = {}
+
+    async def run(self) -> None:
+        reading = asyncio.create_task(self.print_events())
+        try:
+            await self.connect_tenant()
+            await self.record_automatically()
+            await self.connect_user()
+            meeting = await self.schedule()
+            await self.let_it_happen(meeting)
+            record = await self.wait_for_artefacts(meeting["id"])
+            await self.check_events(record["id"])
+            await self.print_record(record)
+            (self.state / "demo.json").unlink(missing_ok=True)
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+            await self.http.aclose()
+
+    async def call(self, persona: str, method: str, path: str, **more: Any) -> httpx.Response:
+        token = await self.microsoft.prospo_token(persona)
+        headers = {"Authorization": f"Bearer {token}", **more.pop("headers", {})}
+        answer = await self.http.request(method, path, headers=headers, **more)
+        if answer.is_error:
+            raise DemoFailed(f"{method} {path} answered {answer.status_code}: {answer.text}")
+        return answer
+
+    async def connect_tenant(self) -> None:
+        step("The Org Admin connects the organisation's tenant")
+        tenant = (await self.call("acme-admin", "GET", "/v1/tenant")).json()
+        if tenant["status"] != "connected":
+            if tenant["status"] != "proving":
+                started = (await self.call("acme-admin", "POST", "/v1/tenant/consent", json={})).json()
+                back = await self.microsoft.approve_admin_consent(started["consent_url"], "admin@contoso.example")
+                body = query_of(back) | {"browser_key": started["browser_key"]}
+                await self.call("acme-admin", "POST", "/v1/tenant/consent/complete", json=body)
+            tenant = await self.until(self.tenant_connected, "the tenant is proven")
+        say(f"connected to {tenant['display_name']} ({tenant['tid']})")
+
+    async def tenant_connected(self) -> Json | None:
+        tenant: Json = (await self.call("acme-admin", "GET", "/v1/tenant")).json()
+        if tenant["status"] == "failed":
+            raise DemoFailed(f"The tenant could not be connected: {tenant['problem']}")
+        return tenant if tenant["status"] == "connected" else None
+
+    async def record_automatically(self) -> None:
+        step("The Org Admin turns auto-recording on")
+        answer = await self.call("acme-admin", "GET", "/v1/tenant")
+        if not answer.json()["features"]["auto_recording"]:
+            answer = await self.call(
+                "acme-admin",
+                "PATCH",
+                "/v1/tenant/features",
+                json={"auto_recording": True},
+                headers={"If-Match": answer.headers["etag"]},
+            )
+        say(f"features: {answer.json()['features']}")
+
+    async def connect_user(self) -> None:
+        step("Anna connects her Microsoft account")
+        connection = (await self.call("acme-anna", "GET", "/v1/connection")).json()
+        if connection["status"] != "connected":
+            started = await self.until(self.start_sign_in, "user-auth knows the tenant")
+            back = await self.microsoft.sign_in(started["authorize_url"], "anna@contoso.example")
+            body = query_of(back) | {"browser_key": started["browser_key"]}
+            await self.call("acme-anna", "POST", "/v1/connection/complete", json=body)
+            connection = (await self.call("acme-anna", "GET", "/v1/connection")).json()
+        say(f"signed in as {connection['account']['name']} <{connection['account']['email']}>")
+
+    async def start_sign_in(self) -> Json | None:
+        token = await self.microsoft.prospo_token("acme-anna")
+        answer = await self.http.post(
+            "/v1/connection/sign-in",
+            json={"return_to": "/meetings/new"},
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        return answer.json() if answer.is_success else not_yet(answer)
+
+    async def schedule(self) -> Json:
+        step("Anna schedules a Teams meeting")
+        kept = self.state / "demo.json"
+        if not kept.exists():
+            start = (datetime.now(UTC) + timedelta(minutes=30)).replace(second=0, microsecond=0)
+            body = {
+                "subject": "Quarterly review",
+                "start": start.isoformat(),
+                "end": (start + timedelta(minutes=30)).isoformat(),
+                "attendees": [{"email": "ben@contoso.example", "name": "Ben"}, {"email": "client@customer.example"}],
+            }
+            kept.write_text(json.dumps({"key": str(uuid.uuid4()), "body": body}))
+        request = json.loads(kept.read_text())
+        meeting: Json = await self.until(lambda: self.post_meeting(request), "meetings knows Anna's connection")
+        if not meeting["join_url"]:
+            meeting = await self.until(lambda: self.meeting_if(meeting["id"], "join_url"), "the join link is there")
+        say(f"join link {meeting['join_url']}")
+        return meeting
+
+    async def post_meeting(self, request: Json) -> Json | None:
+        token = await self.microsoft.prospo_token("acme-anna")
+        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": request["key"]}
+        answer = await self.http.post("/v1/meetings", json=request["body"], headers=headers)
+        return answer.json() if answer.is_success else not_yet(answer)
+
+    async def meeting_if(self, meeting_id: str, field: str) -> Json | None:
+        meeting: Json = (await self.call("acme-anna", "GET", f"/v1/meetings/{meeting_id}")).json()
+        if meeting["status"] == "failed":
+            raise DemoFailed(f"The meeting could not be scheduled: {meeting['problem']}")
+        return meeting if meeting[field] else None
+
+    async def let_it_happen(self, meeting: Json) -> None:
+        step("The meeting takes place (the simulator's clock moves on)")
+        await self.until(self.subscribed, "recording-ingest listens for Anna's recordings")
+        await self.microsoft.let_meeting_happen(meeting["join_url"])
+        say("held, recorded and transcribed by Microsoft")
+
+    async def subscribed(self) -> Json | None:
+        return {"yes": True} if (await self.microsoft.state()).get("subscriptions") else None
+
+    async def wait_for_artefacts(self, meeting_id: str) -> Json:
+        step("The recording and the transcript arrive in the meeting record by themselves")
+        record: Json = await self.until(lambda: self.complete_record(meeting_id), "both are imported")
+        say("both are imported")
+        return record
+
+    async def complete_record(self, meeting_id: str) -> Json | None:
+        record: Json = (await self.call("acme-anna", "GET", f"/v1/meetings/{meeting_id}")).json()
+        for kind in ("recording", "transcript"):
+            if (record[kind] or {}).get("status") == "unavailable":
+                raise DemoFailed(f"The {kind} will not arrive: {record[kind]['reason']}")
+        arrived = all((record[kind] or {}).get("status") == "imported" for kind in ("recording", "transcript"))
+        return record if arrived and record["ended"] else None
+
+    async def check_events(self, meeting_id: str) -> None:
+        wanted = {"meeting.scheduled", "meeting.ended", "recording.imported", "transcript.imported"}
+
+        async def all_seen() -> Json | None:
+            mine = [topic for topic, data in self.seen.values() if data.get("meeting_id") == meeting_id]
+            return {"seen": mine} if wanted <= set(mine) else None
+
+        seen = (await self.until(all_seen, f"the events {', '.join(sorted(wanted))} are on Kafka"))["seen"]
+        doubled = [topic for topic in wanted - {"meeting.ended"} if seen.count(topic) != 1]
+        if doubled:
+            raise DemoFailed(f"These events came more than once with different ids: {doubled}")
+
+    async def print_record(self, record: Json) -> None:
+        step("The meeting record")
+        recording, transcript = record["recording"], record["transcript"]
+        video = await self.call("acme-anna", "GET", recording["content_url"], headers={"Range": "bytes=0-1023"})
+        if video.status_code != 206:
+            raise DemoFailed(f"The recording is not playable in ranges: {video.status_code}")
+        say(f"subject     {record['subject']}, {record['status']} ({record['ended']['source']})")
+        say(f"join link   {record['join_url']}")
+        say(f"attendees   {', '.join(person['email'] for person in record['attendees'])}")
+        say(f"recording   {recording['size_bytes']} bytes in {recording['location']}")
+        say(f"            {self.url}{recording['content_url']}")
+        say(f"transcript  speakers: {', '.join(transcript['speakers'])}")
+        for line in transcript["first_lines"]:
+            say(f"            {line}")
+
+    async def print_events(self) -> None:
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, auto_offset_reset="earliest")
+        await consumer.start()
+        try:
+            consumer.subscribe(sorted(ALL))
+            async for message in consumer:
+                headers = {name: value.decode() for name, value in message.headers}
+                identity = headers.get("ce_id", f"{message.topic}/{message.partition}/{message.offset}")
+                if identity not in self.seen:
+                    self.seen[identity] = (message.topic, json.loads(message.value))
+                    say(f"event  {message.topic:<22} {headers.get('ce_source', ''):<18} {identity}")
+        finally:
+            await consumer.stop()
+
+    async def until(self, look: Callable[[], Awaitable[Json | None]], what: str) -> Json:
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            found = await look()
+            if found is not None:
+                return found
+            await asyncio.sleep(0.2)
+        raise DemoFailed(f"Waited {PATIENCE_S} s and it did not come true that {what}.")
+
+
+def not_yet(answer: httpx.Response) -> None:
+    """A 409 says that an event has not reached the service yet; anything else is a failure."""
+    if answer.status_code != 409:
+        raise DemoFailed(f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {answer.text}")
+
+
+def query_of(url: str) -> Json:
+    return dict(parse_qsl(urlsplit(url).query))
+
+
+def step(sentence: str) -> None:
+    print(f"\n● {sentence}", flush=True)
+
+
+def say(line: str) -> None:
+    print(f"  {line}", flush=True)
+
+
+def running(state: Path) -> Json | None:
+    """The description of the platform that runs on this state folder, if one does."""
+    try:
+        described: Json = json.loads((state / "platform.json").read_text())
+        os.kill(described["pid"], 0)
+        httpx.get(f"{described['url']}/health/live", timeout=5, trust_env=False)
+    except (FileNotFoundError, ProcessLookupError, httpx.HTTPError):
+        return None
+    return described
+
+
+def start_platform(state: Path, port: int) -> tuple[subprocess.Popen[bytes], Json]:
+    (state / "platform.json").unlink(missing_ok=True)
+    process = subprocess.Popen([sys.executable, "-m", "dev.run", "--state-dir", state, "--port", str(port)])
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise DemoFailed("The platform did not start; its last words are above.")
+        described = running(state)
+        if described:
+            return process, described
+        time.sleep(0.1)
+    process.terminate()
+    raise DemoFailed("The platform was not ready within 60 s.")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m dev.demo")
+    parser.add_argument("--state-dir", type=Path, default=Path(".run"))
+    parser.add_argument("--port", type=int, default=8365, help="for the platform it starts when none runs")
+    given = parser.parse_args()
+    state: Path = given.state_dir.resolve()
+    process, described = None, running(state)
+    try:
+        if described is None:
+            process, described = start_platform(state, given.port)
+        asyncio.run(Demo(state, described).run())
+    except DemoFailed as failure:
+        sys.exit(f"\nThe demo failed. {failure}")
+    finally:
+        if process is not None:
+            process.terminate()
+            process.wait(timeout=30)
+    print("\nThe main job is done, every step of it.")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The embedded platform: engines, services, simulator and gateway in one process."""

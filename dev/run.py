@@ -1,0 +1,67 @@
+"""``make run``: the whole platform in one process. Ctrl-C stops it; the state stays in ``.run``."""
+
+import argparse
+import asyncio
+import fcntl
+import signal
+import sys
+import time
+from pathlib import Path
+
+STARTED = time.monotonic()
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m dev.run", description=__doc__)
+    parser.add_argument("--state-dir", type=Path, default=Path(".run"), help="where everything is kept")
+    parser.add_argument("--port", type=int, default=8365, help="first of four loopback ports")
+    return parser.parse_args()
+
+
+def take_state(folder: Path) -> object:
+    """Lock the state folder for this process, or say who has it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = (folder / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(
+            f"The platform is already running with {folder}. Stop it first, or give another --state-dir and --port."
+        )
+    return lock
+
+
+async def serve(state: Path, port: int) -> None:
+    from dev.embedded.platform import Platform  # after the lock: importing every service takes a second
+
+    platform = Platform(state, port)
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await platform.start()
+    print(
+        f"""
+Microsoft 365 for Prospo is ready after {time.monotonic() - STARTED:.1f} s.
+
+  open       {platform.url}          the console; switch between people at the top
+  Microsoft  {platform.simulator_url}          the simulated tenant; its meetings have a "Let it happen" button
+  Kafka      {platform.kafka.bootstrap_servers}                any client can read the events
+  try        make demo                        the main job, printed step by step
+
+Ctrl-C stops it; `make clean-run` forgets everything.""",
+        flush=True,
+    )
+    await stop.wait()
+    print("stopping", flush=True)
+    await platform.stop()
+
+
+def main() -> None:
+    given = arguments()
+    lock = take_state(given.state_dir.resolve())
+    asyncio.run(serve(given.state_dir.resolve(), given.port))
+    del lock
+
+
+if __name__ == "__main__":
+    main()
