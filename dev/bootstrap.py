@@ -14,7 +14,7 @@ def source_folders() -> list[Path]:
 
 
 def main(target: str) -> None:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - this file runs on whatever python3 is, to say so
         raise SystemExit(
             f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}. Set PYTHON=python3.12 or so."
         )

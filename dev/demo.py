@@ -1,7 +1,7 @@
 """``make demo``: the main job through the public API, every step and every event printed as it happens.
 
-Works against the running platform, or starts one for the while. What is unfinished from an interrupted demo is finished:
-the meeting's idempotency key is kept beside the platform's state until the record is complete.
+Works against the running platform, or starts one for the while. An interrupted demo is finished by the next: the
+meeting's idempotency key is kept beside the platform's state until the record is complete.
 """
 
 import argparse
