@@ -62,6 +62,11 @@ async def disconnect_user(request: Request) -> Response:
     return RedirectResponse("/integrations", 303)
 
 
+def _own_path(target: str) -> str:
+    """A path on this site, whatever was asked for: ``//host`` and ``/\\host`` would leave it."""
+    return target if target.startswith("/") and not target.startswith(("//", "/\\")) else "/integrations"
+
+
 def _answers(request: Request, known: set[str], cookie: str) -> dict[str, Any]:
     """What Microsoft put on the URL, as far as we know it, with the key this browser set out with."""
     answers = {name: value for name, value in request.query_params.items() if name in known}

@@ -39,8 +39,7 @@ def render(request: Request, page: str, status: int = 200, **values: Any) -> Res
 
 def install_errors(app: FastAPI) -> None:
     @app.exception_handler(Refused)
-    async def show_refusal(request: Request, refused: Exception) -> Response:
-        assert isinstance(refused, Refused)
+    async def show_refusal(request: Request, refused: Refused) -> Response:
         return render(request, "refused.html", refused.status, problem=refused.problem)
 
 

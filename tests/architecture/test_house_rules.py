@@ -1,0 +1,108 @@
+"""The house rules, read from the source with ``ast``."""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shared.events import ALL
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICES = {path.name: path for path in sorted((ROOT / "services").glob("*/src/*")) if path.is_dir()}
+SHIPPED = [ROOT / "shared/src", *SERVICES.values()]
+MAX_LINES = 400
+
+
+def python_files(*folders: Path) -> Iterator[Path]:
+    for folder in folders:
+        yield from sorted(folder.rglob("*.py"))
+
+
+def imports_of(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+    return names
+
+
+def first_parts(path: Path) -> set[str]:
+    return {name.split(".")[0] for name in imports_of(path)}
+
+
+def named(paths: list[Path]) -> list[str]:
+    return [str(path.relative_to(ROOT)) for path in paths]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_no_service_imports_another(service: str) -> None:
+    others = set(SERVICES) - {service}
+    assert named([path for path in python_files(SERVICES[service]) if first_parts(path) & others]) == []
+
+
+def test_shared_imports_no_service() -> None:
+    assert named([path for path in python_files(ROOT / "shared/src") if first_parts(path) & set(SERVICES)]) == []
+
+
+def test_nothing_shipped_imports_dev_or_the_simulator() -> None:
+    assert named([path for path in python_files(*SHIPPED) if first_parts(path) & {"dev", "m365_simulator"}]) == []
+
+
+def test_events_import_pydantic_and_the_standard_library_only() -> None:
+    allowed = {"pydantic", "typing", "datetime"}
+    for path in python_files(ROOT / "shared/src/shared/events"):
+        foreign = {name for name in imports_of(path) if name.split(".")[0] not in allowed}
+        assert all(name.startswith("shared.events") for name in foreign), path
+
+
+def test_no_python_file_is_longer_than_400_lines() -> None:
+    folders = [ROOT / name for name in ("shared", "services", "dev", "tests")]
+    assert named([path for path in python_files(*folders) if len(path.read_text().splitlines()) > MAX_LINES]) == []
+
+
+def test_the_environment_is_read_in_settings_only() -> None:
+    readers = [
+        path for path in python_files(*SHIPPED) if "os.environ" in path.read_text() or "getenv" in path.read_text()
+    ]
+    allowed = {ROOT / "shared/src/shared/testing"}
+    assert named([p for p in readers if p.name != "settings.py" and not allowed & set(p.parents)]) == []
+
+
+def test_handlers_are_registered_in_handlers_files_only() -> None:
+    def registers(path: Path) -> bool:
+        tree = ast.parse(path.read_text())
+        return any(
+            isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "on" for n in ast.walk(tree)
+        )
+
+    elsewhere = [path for path in python_files(*SERVICES.values()) if path.name != "handlers.py" and registers(path)]
+    assert named(elsewhere) == []
+
+
+def test_every_event_is_emitted_by_its_one_service() -> None:
+    emitters: Counter[str] = Counter()
+    names = {event.__name__: event.emitter.replace("-", "_") for event in ALL.values()}
+    for service, folder in SERVICES.items():
+        for path in python_files(folder):
+            for call in (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)):
+                name = call.func.id if isinstance(call.func, ast.Name) else ""
+                if name in names:
+                    assert names[name] == service, f"{path} makes {name}, which {names[name]} emits"
+                    emitters[name] += 1
+
+
+def test_topics_are_nouns_and_past_verbs_or_state() -> None:
+    for topic, event in ALL.items():
+        assert topic == event.topic
+        assert topic.count(".") == 1
+        assert event.emitter
+
+
+def test_broad_excepts_stand_around_one_message_and_one_job_only() -> None:
+    allowed = {"lanes.py", "runner.py", "inbox.py", "relay.py"}
+    broad = [path for path in python_files(*SHIPPED) if "except Exception" in path.read_text()]
+    assert named([path for path in broad if path.name not in allowed]) == []
