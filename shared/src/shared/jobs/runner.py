@@ -1,0 +1,221 @@
+"""Running due jobs: leased on the database's clock, fenced at commit, fair between organisations.
+
+Guarantee: a job runs at least once and its transactions commit under one lease at a time. A worker that dies loses its
+lease and another goes on from the last checkpoint; one that only slept meanwhile cannot commit (``LeaseLost``).
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from shared.db import Database, UnitOfWork
+from shared.jobs.registry import GiveUp, Jobs, Kind, LeaseLost, Retry
+
+log = structlog.get_logger(__name__)
+
+POLL_S = 0.5
+_MAX_BACK_OFF_S = 600.0
+
+# The first of each organisation before the second of any: rank inside the organisation counts what it has running.
+_CLAIM = text(
+    """WITH busy AS (SELECT org_id, count(*) AS running FROM job
+                     WHERE state = 'running' AND lease_until > clock_timestamp() GROUP BY org_id),
+            due AS (SELECT j.id, j.priority, j.run_at,
+                           row_number() OVER (PARTITION BY j.org_id ORDER BY j.priority, j.run_at, j.id)
+                               + coalesce(busy.running, 0) AS turn
+                    FROM job j LEFT JOIN busy USING (org_id)
+                    WHERE j.kind = ANY(:kinds) AND (
+                        (j.state = 'waiting' AND j.run_at <= clock_timestamp())
+                        OR (j.state = 'running' AND j.lease_until <= clock_timestamp()))),
+            chosen AS (SELECT job.id FROM job JOIN due USING (id)
+                       WHERE (job.state = 'waiting' OR job.lease_until <= clock_timestamp())
+                       ORDER BY due.priority, due.turn, due.run_at LIMIT :room FOR UPDATE OF job SKIP LOCKED)
+       UPDATE job SET state = 'running', attempt = attempt + 1, fence = fence + 1,
+              lease_until = clock_timestamp() + make_interval(secs => 60)
+       FROM chosen WHERE job.id = chosen.id
+       RETURNING job.id, job.org_id, job.kind, job.payload, job.checkpoint, job.attempt, job.fence"""
+)
+_HOLD = text(
+    """UPDATE job SET lease_until = clock_timestamp() + make_interval(secs => :lease_s)
+       WHERE id = :id AND fence = :fence AND state = 'running' RETURNING id"""
+)
+_LOCK = text("SELECT id FROM job WHERE id = :id AND fence = :fence AND state = 'running' FOR UPDATE")
+_CHECKPOINT = text("UPDATE job SET checkpoint = CAST(:checkpoint AS jsonb) WHERE id = :id AND fence = :fence")
+_DONE = text("DELETE FROM job WHERE id = :id AND fence = :fence")
+_AGAIN = text(
+    """UPDATE job SET state = 'waiting', lease_until = NULL, attempt = attempt - :forgiven, last_error = :error,
+       run_at = clock_timestamp() + make_interval(secs => :after_s) WHERE id = :id AND fence = :fence"""
+)
+_FAILED = text(
+    "UPDATE job SET state = 'failed', lease_until = NULL, last_error = :error WHERE id = :id AND fence = :fence"
+)
+
+
+class JobWork:
+    """The unit of work inside a job: everything of ``UnitOfWork``, and the checkpoint in the same transaction."""
+
+    def __init__(self, job: "Job", work: UnitOfWork) -> None:
+        self._job = job
+        self.session = work.session
+        self.outbox = work.outbox
+        self.jobs = work.jobs
+        self.org_id = job.org_id
+
+    async def save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._job.checkpoint = checkpoint
+        values = {"checkpoint": json.dumps(checkpoint), "id": self._job.id, "fence": self._job.fence}
+        await self.session.execute(_CHECKPOINT, values)
+
+
+@dataclass
+class Job:
+    """One leased job. ``checkpoint`` is what an earlier try saved last."""
+
+    db: Database
+    id: int
+    org_id: str
+    kind: str
+    payload: dict[str, Any]
+    checkpoint: dict[str, Any]
+    attempt: int
+    fence: int
+    lost: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @asynccontextmanager
+    async def unit_of_work(self) -> AsyncIterator[JobWork]:
+        """A transaction that commits only while the lease is ours. Raises ``LeaseLost`` otherwise."""
+        async with self.db.unit_of_work(self.org_id) as work:
+            if (await work.session.execute(_LOCK, {"id": self.id, "fence": self.fence})).first() is None:
+                raise LeaseLost(f"job {self.id} was taken over")
+            yield JobWork(self, work)
+
+    async def checkpoint_now(self, checkpoint: dict[str, Any]) -> None:
+        """Save where the work stands, in a transaction of its own."""
+        async with self.unit_of_work() as work:
+            await work.save_checkpoint(checkpoint)
+
+
+class JobRunner:
+    """Runs a service's due jobs, ``concurrency`` at a time, until cancelled."""
+
+    def __init__(self, db: Database, registry: Jobs, provided: dict[str, Any], *, concurrency: int = 8) -> None:
+        self._db = db
+        self._registry = registry
+        self._arguments = registry.arguments({"db": db, **provided})
+        self._concurrency = concurrency
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Claim and run until cancelled; a running job is then left to its lease."""
+        try:
+            while True:
+                if not await self._fill():
+                    await self._wait()
+        finally:
+            await _cancel(self._running)
+
+    async def drain(self) -> None:
+        """Run what is due until nothing is; for tests and one-off commands."""
+        while await self._fill() or self._running:
+            if self._running:
+                await asyncio.wait(set(self._running), return_when=asyncio.FIRST_COMPLETED)
+
+    async def _fill(self) -> int:
+        room = self._concurrency - len(self._running)
+        if room <= 0:
+            return 0
+        try:
+            jobs = await self._claim(room)
+        except (DBAPIError, OSError) as error:
+            log.warning("jobs cannot be claimed; trying again", error=type(error).__name__)
+            return 0
+        for job in jobs:
+            task = asyncio.create_task(self._run_one(job), name=f"job {job.kind} {job.id}")
+            self._running.add(task)
+            task.add_done_callback(self._ended)
+        return len(jobs)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._db.on_commit_wake["jobs"].set()
+
+    async def _wait(self) -> None:
+        wake = self._db.on_commit_wake["jobs"]
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(wake.wait(), POLL_S)
+        wake.clear()
+
+    async def _claim(self, room: int) -> list[Job]:
+        async with self._db.system_work() as work:
+            rows = await work.session.execute(_CLAIM, {"kinds": list(self._registry.kinds), "room": room})
+            return [Job(self._db, *row) for row in rows]
+
+    async def _run_one(self, job: Job) -> None:
+        kind = self._registry.kinds[job.kind]
+        holding = asyncio.create_task(self._hold(job, kind, asyncio.current_task()))
+        try:
+            await kind.function(job, **self._arguments[job.kind])
+            await self._write(job, _DONE)
+        except (LeaseLost, asyncio.CancelledError) as error:
+            log.info("job left to another worker", kind=job.kind, job=job.id)
+            if isinstance(error, asyncio.CancelledError) and not job.lost.is_set():
+                raise
+        except Exception as error:  # noqa: BLE001 - around one job, so that one cannot stop the others
+            await self._failed(job, kind, error)
+        finally:
+            await _cancel([holding])
+
+    async def _hold(self, job: Job, kind: Kind, worker: "asyncio.Task[Any] | None") -> None:
+        """Renew the lease at a third of its length; stop the work when it is no longer ours."""
+        while True:
+            with contextlib.suppress(DBAPIError, OSError):
+                async with self._db.system_work() as work:
+                    values = {"id": job.id, "fence": job.fence, "lease_s": kind.lease_s}
+                    if (await work.session.execute(_HOLD, values)).first() is None and worker is not None:
+                        job.lost.set()
+                        worker.cancel()
+                        return
+            await asyncio.sleep(kind.lease_s / 3)
+
+    async def _failed(self, job: Job, kind: Kind, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"[:2000]
+        after_s = getattr(error, "after_s", None)
+        forgiven = int(not getattr(error, "counts", after_s is None))
+        spent = job.attempt - forgiven >= kind.attempts
+        if isinstance(error, GiveUp) or spent:
+            log.error("job failed for good", kind=job.kind, job=job.id, attempt=job.attempt, reason=reason)
+            await self._write(job, _FAILED, error=reason)
+            return
+        wait_s = float(after_s) if after_s is not None else _back_off_s(job.attempt)
+        expected = isinstance(error, Retry) or after_s is not None
+        log.warning("job will be tried again", kind=job.kind, job=job.id, after_s=round(wait_s, 1), reason=reason,
+                    exc_info=None if expected else error)  # fmt: skip
+        await self._write(job, _AGAIN, error=reason, after_s=wait_s, forgiven=forgiven)
+
+    async def _write(self, job: Job, statement: Any, **values: Any) -> None:
+        """A job whose outcome cannot be written keeps its lease until it runs out, and is then done again."""
+        try:
+            async with self._db.system_work() as work:
+                await work.session.execute(statement, {"id": job.id, "fence": job.fence, **values})
+        except (DBAPIError, OSError) as error:
+            log.warning("a job's outcome was not written", job=job.id, error=type(error).__name__)
+
+
+def _back_off_s(attempt: int) -> float:
+    return min(_MAX_BACK_OFF_S, 2.0 ** min(attempt, 10)) * random.uniform(0.5, 1.0)  # noqa: S311 - spreading load
+
+
+async def _cancel(tasks: Iterable[asyncio.Task[None]]) -> None:
+    waiting = list(tasks)
+    for task in waiting:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)

@@ -1,0 +1,86 @@
+"""Migrations: Alembic without files of its own per service, the engines' tables, and row-level security."""
+
+import asyncio
+import importlib
+from pathlib import Path
+from typing import Any
+
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.operations import Operations
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from shared.settings import ServiceSettings
+
+ENGINES = [
+    "shared.outbox",
+    "shared.inbox",
+    "shared.deadletters",
+    "shared.jobs.queue",
+    "shared.secrets",
+    "shared.graph.subscriptions",
+    "shared.copies",
+]
+_LOCK = 0x70726F73706F  # one migration at a time per database
+
+
+def engine_ddl() -> list[str]:
+    """The statements of every engine's tables, in an order that runs."""
+    return [statement for name in ENGINES for statement in importlib.import_module(name).DDL]
+
+
+def create_engine_tables(op: Any) -> None:
+    """Outbox, inbox, jobs and the other engines' tables; called by a service's first migration."""
+    for statement in engine_ddl():
+        op.execute(statement)
+
+
+def protect(op: Any, table: str) -> None:
+    """Only rows of the transaction's organisation, also for the owner; the system scope sees all."""
+    op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
+    op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
+    op.execute(
+        f"""CREATE POLICY organisation ON {table} USING (
+            org_id = current_setting('app.org_id', true) OR current_setting('app.scope', true) = 'system')"""
+    )
+
+
+async def migrate(package: str, settings: ServiceSettings) -> None:
+    """Bring the service's database to the newest revision and grant the tables to the service's role."""
+    engine = create_async_engine(settings.migration_database_url or settings.database_url)
+    try:
+        async with engine.begin() as connection:
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            await connection.run_sync(_upgrade, package)
+            await _grant(connection, make_url(settings.database_url).username)
+    finally:
+        await engine.dispose()
+
+
+def _upgrade(connection: Connection, package: str) -> None:
+    module = importlib.import_module(package)
+    folder = Path(str(module.__file__)).parent / "migrations"
+    config = Config()
+    config.set_main_option("script_location", str(folder))
+    script = ScriptDirectory.from_config(config)
+    steps = {"fn": lambda revision, _context: script._upgrade_revs("head", revision)}  # noqa: SLF001 - as its env.py does
+    context = MigrationContext.configure(connection, opts=steps)
+    with Operations.context(context):
+        context.run_migrations()
+
+
+async def _grant(connection: Any, role: str | None) -> None:
+    if not role:
+        return
+    current = (await connection.execute(text("SELECT current_user"))).scalar()
+    if current != role:
+        await connection.execute(text(f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO "{role}"'))
+        await connection.execute(text(f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO "{role}"'))
+
+
+def migrate_now(package: str, settings: ServiceSettings) -> None:
+    """``python -m <service> migrate``."""
+    asyncio.run(migrate(package, settings))

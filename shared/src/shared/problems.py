@@ -1,0 +1,137 @@
+"""Errors by what the caller does next, and RFC 9457 problem documents out.
+
+    ProspoError
+    ├── BadInput            400 / 422   mend the request
+    ├── NotSignedIn         401         sign in again
+    ├── Forbidden           403         ask someone who may
+    ├── NotFound            404         it is not there for you
+    ├── Conflict            409         do something else first (``code`` says what)
+    ├── PreconditionFailed  412         read it again, then change it
+    ├── TooLarge            413         send less
+    ├── TooMany             429         wait
+    └── Unavailable         503         try again
+"""
+
+import uuid
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+TYPE_BASE = "https://docs.prospo.example/problems/"
+
+log = structlog.get_logger(__name__)
+
+
+class ConfigurationError(Exception):
+    """The process cannot start as it is configured; the message names what is missing and the setting for it."""
+
+
+class ProspoError(Exception):
+    """A refusal with a stable ``code`` for programs and a ``detail`` sentence with the remedy for people."""
+
+    status = 500
+
+    def __init__(self, code: str, detail: str, **extra: Any) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+        self.extra = extra
+
+
+class BadInput(ProspoError):
+    status = 422
+
+
+class NotSignedIn(ProspoError):
+    status = 401
+
+
+class Forbidden(ProspoError):
+    status = 403
+
+
+class NotFound(ProspoError):
+    status = 404
+
+
+class Conflict(ProspoError):
+    status = 409
+
+
+class PreconditionFailed(ProspoError):
+    status = 412
+
+
+class TooLarge(ProspoError):
+    status = 413
+
+
+class TooMany(ProspoError):
+    status = 429
+
+
+class Unavailable(ProspoError):
+    status = 503
+
+
+def request_id_of(request: Request) -> str:
+    """The id on every answer and log line of this request."""
+    known: str = request.scope.get("prospo.request_id") or uuid.uuid4().hex
+    return known
+
+
+def problem_response(request: Request, status: int, code: str, detail: str, **extra: Any) -> JSONResponse:
+    """One problem document; ``extra`` members are added at the top level."""
+    body = {
+        "type": TYPE_BASE + code,
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id_of(request),
+        **extra,
+    }
+    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Every error leaves as a problem document."""
+    app.add_exception_handler(ProspoError, _refusal)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _unexpected)
+
+
+async def _refusal(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ProspoError)  # noqa: S101 - what FastAPI registered it for
+    return problem_response(request, error.status, error.code, error.detail, **error.extra)
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - what FastAPI registered it for
+    errors = [{"field": _field(item["loc"]), "message": item["msg"]} for item in error.errors()]
+    named = ", ".join(item["field"] for item in errors)
+    return problem_response(request, 422, "invalid_request", f"Mend these fields and send it again: {named}.", errors=errors)
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101 - what FastAPI registered it for
+    codes = {404: "not_found", 405: "method_not_allowed"}
+    return problem_response(request, error.status_code, codes.get(error.status_code, "http_error"), f"{error.detail}.")
+
+
+async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    log.error("request failed unexpectedly", request_id=request_id_of(request), exc_info=error)
+    return problem_response(
+        request, 500, "unexpected", "Something broke on our side. Try again; if it stays, give support the request_id."
+    )
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location if part not in {"body", "query", "path"}) or "body"
