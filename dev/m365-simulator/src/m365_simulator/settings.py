@@ -1,0 +1,26 @@
+"""Settings of the simulator; the defaults are for development only."""
+
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SimulatorSettings(BaseSettings):
+    """Environment prefix ``SIMULATOR_``. Ports are loopback ports; the base URLs are how others reach them."""
+
+    model_config = SettingsConfigDict(env_prefix="SIMULATOR_")
+
+    state_dir: Path = Path(".simulator")
+    host: str = "127.0.0.1"
+    http_port: int = 8367
+    https_port: int = 8368
+    http_base_url: str = "http://localhost:8367"
+    https_base_url: str = "https://localhost:8368"
+    client_id: str = "6f2c6f0e-52a4-4c0d-9a52-0d1c7f0a8365"
+    client_secret: str = "development-only-secret"  # noqa: S105 - opens nothing but this simulator
+    redirect_uris: list[str] = [
+        "http://localhost:8365/connectors/microsoft365/callback",
+        "http://localhost:8365/integrations/microsoft/callback",
+    ]
+    seed: str = "prospo"
+    prospo_audience: str = "prospo-m365"
