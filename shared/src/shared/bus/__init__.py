@@ -1,0 +1,13 @@
+"""Kafka behind a narrow port."""
+
+from shared.bus.kafka import KafkaBus
+from shared.bus.memory import MemoryBus
+from shared.bus.port import Bus, BusConsumer, BusUnavailable, Record
+
+
+def open_bus(bootstrap_servers: str, client_id: str = "prospo") -> Bus:
+    """The bus of a setting: ``memory:`` for tests, otherwise Kafka."""
+    return MemoryBus() if bootstrap_servers == "memory:" else KafkaBus(bootstrap_servers, client_id)
+
+
+__all__ = ["Bus", "BusConsumer", "BusUnavailable", "KafkaBus", "MemoryBus", "Record", "open_bus"]

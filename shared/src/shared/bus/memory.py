@@ -1,0 +1,83 @@
+"""An in-memory bus for tests: partitions, offsets, groups with one member, the same behaviour suite as Kafka."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from zlib import crc32
+
+from shared.bus.port import BusConsumer, Partition, Record, Revoked
+
+PARTITIONS = 4
+
+
+class MemoryBus:
+    """Keeps everything until the process ends; committed offsets belong to the group, as in Kafka."""
+
+    def __init__(self) -> None:
+        self.logs: dict[Partition, list[Record]] = defaultdict(list)
+        self.committed: dict[str, dict[Partition, int]] = defaultdict(dict)
+        self.arrived = asyncio.Event()
+
+    async def start(self) -> None:
+        """Nothing to connect."""
+
+    async def stop(self) -> None:
+        """Nothing to disconnect."""
+
+    async def ensure_topics(self, topics: Iterable[str]) -> None:
+        for topic in topics:
+            for partition in range(PARTITIONS):
+                self.logs[topic, partition]
+
+    async def publish(self, records: Sequence[Record]) -> None:
+        for record in records:
+            place = record.topic, crc32(record.key.encode()) % PARTITIONS
+            log = self.logs[place]
+            log.append(replace(record, partition=place[1], offset=len(log)))
+        self.arrived.set()
+
+    def consumer(self, group: str, topics: Iterable[str]) -> BusConsumer:
+        return _MemoryConsumer(self, group, set(topics))
+
+    def records(self, topic: str) -> list[Record]:
+        """Everything ever published to ``topic``, by partition; for tests."""
+        return [record for (name, _), log in sorted(self.logs.items()) if name == topic for record in log]
+
+
+class _MemoryConsumer:
+    def __init__(self, bus: MemoryBus, group: str, topics: set[str]) -> None:
+        self._bus = bus
+        self._group = group
+        self._topics = topics
+        self._next: dict[Partition, int] = {}
+
+    async def start(self, on_revoke: Revoked) -> None:
+        self._next = dict(self._bus.committed[self._group])
+
+    async def fetch(self, limit: int, wait_s: float) -> list[Record]:
+        found = self._take(limit)
+        if not found and wait_s > 0:
+            self._bus.arrived.clear()
+            try:
+                await asyncio.wait_for(self._bus.arrived.wait(), wait_s)
+            except TimeoutError:
+                return []
+            found = self._take(limit)
+        return found
+
+    def _take(self, limit: int) -> list[Record]:
+        taken: list[Record] = []
+        for place, log in list(self._bus.logs.items()):
+            if place[0] in self._topics and len(taken) < limit:
+                start = self._next.get(place, 0)
+                new = log[start : start + limit - len(taken)]
+                self._next[place] = start + len(new)
+                taken += new
+        return taken
+
+    async def commit(self, offsets: dict[Partition, int]) -> None:
+        self._bus.committed[self._group].update(offsets)
+
+    async def stop(self) -> None:
+        """Leave the group; what is not committed is read again by the next member."""

@@ -1,0 +1,140 @@
+"""Who calls: people by the gateway's JWT, services by their own short-lived JWT. Identity headers are never believed."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import httpx
+import jwt
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from shared.problems import ConfigurationError, NotSignedIn, Unavailable
+from shared.settings import ServiceSettings
+
+USER_ALGORITHMS = ["RS256", "ES256"]
+SERVICE_TOKEN_LIFE_S = 300
+_JWKS_MIN_AGE_S = 30.0
+_LEEWAY_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """A person as the gateway vouches for them."""
+
+    user_id: str
+    org_id: str
+    roles: frozenset[str]
+    name: str = ""
+    email: str = ""
+
+
+class UserTokens:
+    """Verifies the gateway's JWTs against its JWKS; keys are fetched again when an unknown one appears."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+        self._keys: dict[str, Any] = {}
+        self._fetched = float("-inf")
+        self._fetching = asyncio.Lock()
+
+    async def verify(self, bearer: str) -> Identity:
+        """The caller. Raises ``NotSignedIn`` for every defect of the token, ``Unavailable`` when keys cannot be had."""
+        try:
+            header = jwt.get_unverified_header(bearer)
+            if header.get("alg") not in USER_ALGORITHMS:
+                raise NotSignedIn("invalid_token", "The token's algorithm is not accepted. Sign in again.")
+            claims = jwt.decode(
+                bearer,
+                await self._key(str(header.get("kid"))),
+                algorithms=USER_ALGORITHMS,
+                audience=self._settings.jwt_audience,
+                issuer=self._settings.jwt_issuer,
+                leeway=_LEEWAY_S,
+                options={"require": ["exp", "sub", "org_id"]},
+            )
+        except jwt.InvalidTokenError as error:
+            raise NotSignedIn("invalid_token", "The token is not valid here. Sign in again.") from error
+        return _identity(claims)
+
+    async def _key(self, kid: str) -> Any:
+        if kid not in self._keys:
+            async with self._fetching:
+                if kid not in self._keys and time.monotonic() - self._fetched > _JWKS_MIN_AGE_S:
+                    await self._fetch()
+        if kid not in self._keys:
+            raise NotSignedIn("invalid_token", "The token is signed by an unknown key. Sign in again.")
+        return self._keys[kid]
+
+    async def _fetch(self) -> None:
+        verify: Any = str(self._settings.ca_bundle) if self._settings.ca_bundle else True
+        try:
+            async with httpx.AsyncClient(timeout=5, trust_env=False, verify=verify) as http:
+                answer = (await http.get(self._settings.jwt_jwks_url)).raise_for_status()
+            keys = jwt.PyJWKSet.from_dict(answer.json())
+        except (httpx.HTTPError, ValueError, jwt.PyJWKSetError) as error:
+            raise Unavailable("issuer_unreachable", "Sign-in keys cannot be fetched right now. Try again.") from error
+        self._keys = {str(key.key_id): key.key for key in keys.keys}
+        self._fetched = time.monotonic()
+
+
+def _identity(claims: dict[str, Any]) -> Identity:
+    roles = claims.get("roles", [])
+    if not (isinstance(claims["org_id"], str) and claims["org_id"] and claims["sub"] and isinstance(roles, list)):
+        raise NotSignedIn("invalid_token", "The token names no organisation or person. Sign in again.")
+    return Identity(
+        user_id=str(claims["sub"]),
+        org_id=claims["org_id"],
+        roles=frozenset(map(str, roles)),
+        name=str(claims.get("name", "")),
+        email=str(claims.get("email", "")),
+    )
+
+
+class ServiceTokens:
+    """Issues and verifies service-to-service JWTs (EdDSA); ``aud`` is the callee, ``iss`` the caller."""
+
+    def __init__(self, settings: ServiceSettings, name: str) -> None:
+        self._settings = settings
+        self._name = name
+
+    @cached_property
+    def _private_key(self) -> Any:
+        try:
+            return load_pem_private_key(self._settings.service_key_path.read_bytes(), None)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError("This service has no key. Set PROSPO_SERVICE_KEY_PATH to an Ed25519 PEM file.") from error
+
+    def issue(self, audience: str) -> str:
+        """A token for one callee, valid five minutes."""
+        now = int(time.time())
+        claims = {"iss": self._name, "aud": audience, "iat": now, "exp": now + SERVICE_TOKEN_LIFE_S}
+        return jwt.encode(claims, self._private_key, algorithm="EdDSA")
+
+    def verify(self, bearer: str) -> str:
+        """The calling service's name. Raises ``NotSignedIn`` for every defect of the token."""
+        try:
+            caller = str(jwt.decode(bearer, options={"verify_signature": False}).get("iss", ""))
+            claims = jwt.decode(
+                bearer,
+                self._public_key(caller),
+                algorithms=["EdDSA"],
+                audience=self._name,
+                issuer=caller,
+                leeway=_LEEWAY_S,
+                options={"require": ["exp", "iat"]},
+            )
+        except jwt.InvalidTokenError as error:
+            raise NotSignedIn("invalid_token", "The service token is not valid here.") from error
+        if claims["exp"] - claims["iat"] > SERVICE_TOKEN_LIFE_S:
+            raise NotSignedIn("invalid_token", "The service token lives too long.")
+        return caller
+
+    def _public_key(self, caller: str) -> bytes:
+        if not caller.replace("-", "").isalnum():
+            raise NotSignedIn("invalid_token", "The service token names no service.")
+        try:
+            return (self._settings.service_public_keys_dir / f"{caller}.pem").read_bytes()
+        except OSError as error:
+            raise NotSignedIn("invalid_token", "The service token is of an unknown service.") from error

@@ -1,0 +1,153 @@
+"""Secrets at rest: AES-256-GCM, one data key per organisation, wrapped by a key from a ring of files.
+
+The associated data is ``organisation|place`` (place = ``table|row``), so a blob copied to another row or organisation
+does not open. Blob: one version byte, 16 bytes of data key id, 12 bytes of nonce, ciphertext with tag.
+"""
+
+import base64
+import os
+import secrets
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from shared.problems import ConfigurationError
+
+DDL = [
+    """CREATE TABLE IF NOT EXISTS data_key (
+        id uuid PRIMARY KEY, org_id text NOT NULL, ring_key_id text NOT NULL, wrapped bytea NOT NULL,
+        active boolean NOT NULL DEFAULT true, created_at timestamptz NOT NULL DEFAULT clock_timestamp())""",
+    "CREATE UNIQUE INDEX IF NOT EXISTS data_key_active ON data_key (org_id) WHERE active",
+]
+
+_VERSION = b"\x01"
+_NONCE = 12
+_KEY_BYTES = 32
+
+_ACTIVE = text("SELECT id, ring_key_id, wrapped FROM data_key WHERE org_id = :org_id AND active")
+_BY_ID = text("SELECT id, ring_key_id, wrapped FROM data_key WHERE org_id = :org_id AND id = :id")
+_ADD = text(
+    """INSERT INTO data_key (id, org_id, ring_key_id, wrapped) VALUES (:id, :org_id, :ring_key_id, :wrapped)
+       ON CONFLICT (org_id) WHERE active DO NOTHING"""
+)
+_RETIRE = text("UPDATE data_key SET active = false WHERE org_id = :org_id AND active")
+_FOREIGN = text("SELECT id, org_id, ring_key_id, wrapped FROM data_key WHERE ring_key_id <> :current FOR UPDATE")
+_REWRAP = text("UPDATE data_key SET ring_key_id = :ring_key_id, wrapped = :wrapped WHERE id = :id")
+
+
+class Unreadable(Exception):
+    """The blob was changed, belongs elsewhere, or its key is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRing:
+    """Key-encryption keys by id; ``current`` wraps new data keys, the others still open old ones."""
+
+    keys: dict[str, bytes]
+    current: str
+
+    @classmethod
+    def load(cls, folder: Path) -> "KeyRing":
+        """Read ``<id>.key`` files and ``current``. Raises ``ConfigurationError`` saying what is missing."""
+        try:
+            current = (folder / "current").read_text().strip()
+            keys = {path.stem: base64.b64decode(path.read_text()) for path in folder.glob("*.key")}
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"There is no readable key ring in {folder}. Set PROSPO_KEY_RING_DIR to a folder with <id>.key files and a "
+                "file named current."
+            ) from error
+        if current not in keys or any(len(key) != _KEY_BYTES for key in keys.values()):
+            raise ConfigurationError(f"The key ring in {folder} lacks the key it names as current, or one is not 32 bytes.")
+        return cls(keys, current)
+
+    @classmethod
+    def create(cls, folder: Path) -> "KeyRing":
+        """Add a new key to the folder and make it the current one."""
+        folder.mkdir(parents=True, exist_ok=True)
+        name = uuid.uuid4().hex[:12]
+        path = folder / f"{name}.key"
+        path.touch(mode=0o600)
+        path.write_text(base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode())
+        (folder / "current").write_text(name)
+        return cls.load(folder)
+
+    def wrap(self, org_id: str, key: bytes) -> bytes:
+        nonce = os.urandom(_NONCE)
+        return nonce + AESGCM(self.keys[self.current]).encrypt(nonce, key, f"data_key|{org_id}".encode())
+
+    def unwrap(self, org_id: str, ring_key_id: str, wrapped: bytes) -> bytes:
+        if ring_key_id not in self.keys:
+            raise Unreadable(f"The key ring no longer has {ring_key_id}.")
+        box = AESGCM(self.keys[ring_key_id])
+        try:
+            return box.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], f"data_key|{org_id}".encode())
+        except InvalidTag as error:
+            raise Unreadable("The data key was changed or belongs to another organisation.") from error
+
+
+class Envelope:
+    """Seals and opens small secrets inside the caller's transaction."""
+
+    def __init__(self, ring: KeyRing) -> None:
+        self._ring = ring
+        self._opened: dict[tuple[str, str], bytes] = {}
+
+    async def seal(self, session: AsyncSession, org_id: str, place: str, plaintext: bytes) -> bytes:
+        """Encrypt for one place (``table|row``) of one organisation."""
+        key_id, key = await self._active_key(session, org_id)
+        nonce = os.urandom(_NONCE)
+        return _VERSION + uuid.UUID(key_id).bytes + nonce + AESGCM(key).encrypt(nonce, plaintext, _aad(org_id, place))
+
+    async def open(self, session: AsyncSession, org_id: str, place: str, blob: bytes) -> bytes:
+        """Decrypt. Raises ``Unreadable`` when the blob was changed or belongs to another place or organisation."""
+        if blob[:1] != _VERSION or len(blob) <= 17 + _NONCE:
+            raise Unreadable("This is not a sealed secret.")
+        key = await self._key(session, org_id, str(uuid.UUID(bytes=blob[1:17])))
+        nonce, sealed = blob[17 : 17 + _NONCE], blob[17 + _NONCE :]
+        try:
+            return AESGCM(key).decrypt(nonce, sealed, _aad(org_id, place))
+        except InvalidTag as error:
+            raise Unreadable("The secret was changed or belongs to another place.") from error
+
+    async def rotate(self, session: AsyncSession, org_id: str) -> None:
+        """New secrets of the organisation get a new data key; old ones still open."""
+        await session.execute(_RETIRE, {"org_id": org_id})
+        await self._active_key(session, org_id)
+
+    async def rewrap(self, session: AsyncSession) -> int:
+        """Wrap every data key with the ring's current key. Returns how many changed. Needs the system scope."""
+        rows = (await session.execute(_FOREIGN, {"current": self._ring.current})).all()
+        for row in rows:
+            key = self._ring.unwrap(row.org_id, row.ring_key_id, bytes(row.wrapped))
+            values = {"id": row.id, "ring_key_id": self._ring.current, "wrapped": self._ring.wrap(row.org_id, key)}
+            await session.execute(_REWRAP, values)
+        return len(rows)
+
+    async def _active_key(self, session: AsyncSession, org_id: str) -> tuple[str, bytes]:
+        row = (await session.execute(_ACTIVE, {"org_id": org_id})).first()
+        if row is None:
+            wrapped = self._ring.wrap(org_id, secrets.token_bytes(_KEY_BYTES))
+            values = {"id": uuid.uuid4(), "org_id": org_id, "ring_key_id": self._ring.current, "wrapped": wrapped}
+            await session.execute(_ADD, values)
+            row = (await session.execute(_ACTIVE, {"org_id": org_id})).one()
+        return str(row.id), self._ring.unwrap(org_id, row.ring_key_id, bytes(row.wrapped))
+
+    async def _key(self, session: AsyncSession, org_id: str, key_id: str) -> bytes:
+        known = self._opened.get((org_id, key_id))
+        if known is None:
+            row = (await session.execute(_BY_ID, {"org_id": org_id, "id": key_id})).first()
+            if row is None:
+                raise Unreadable("The data key of this secret is gone or belongs to another organisation.")
+            known = self._ring.unwrap(org_id, row.ring_key_id, bytes(row.wrapped))
+            self._opened[org_id, key_id] = known
+        return known
+
+
+def _aad(org_id: str, place: str) -> bytes:
+    return f"{org_id}|{place}".encode()
