@@ -1,0 +1,3 @@
+from meetings.main import main
+
+main()

@@ -1,0 +1,158 @@
+"""HTTP in: /v1/meetings."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+
+from meetings import queries, scheduling
+from meetings.models import Meeting, MeetingChange, NewMeeting
+from meetings.settings import Settings
+from meetings.tables import MeetingRow
+from meetings.waiting import Outcomes
+from shared.copies import UserCopy, tenant_of, user_of
+from shared.db import Database, UnitOfWork
+from shared.identity import Identity
+from shared.outbox import uuid7
+from shared.problems import BadInput, Conflict, NotFound
+from shared.web import Caller, Page, Work, provided
+
+router = APIRouter(prefix="/v1/meetings", tags=["meetings"])
+
+
+def _database(request: Request) -> Database:
+    db: Database = request.app.state.service.db
+    return db
+
+
+Database_ = Annotated[Database, Depends(_database)]
+Outcomes_ = Annotated[Outcomes, Depends(provided("outcomes"))]
+Settings_ = Annotated[Settings, Depends(provided("settings"))]
+Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=255)]
+Limit = Annotated[int, Query(ge=1, le=100)]
+
+
+@router.post("", status_code=201, responses={202: {"model": Meeting}})
+async def schedule(
+    wanted: NewMeeting,
+    caller: Caller,
+    db: Database_,
+    outcomes: Outcomes_,
+    settings: Settings_,
+    response: Response,
+    idempotency_key: Key = None,
+) -> Meeting:
+    """201 with the join link, or 202 while Microsoft takes longer; read the meeting again then."""
+    if not idempotency_key:
+        raise BadInput("idempotency_key_required", "Send an Idempotency-Key header, the same one when you try again.")
+    scheduling.check_times(wanted.start, wanted.end)
+    async with db.unit_of_work(caller.org_id) as work:
+        meeting_id = await _accept(work, caller, wanted, idempotency_key)
+    meeting = await outcomes.settled(db, caller.org_id, meeting_id, within_s=settings.schedule_wait_s)
+    if meeting is None:
+        raise _not_found()
+    response.headers["Location"] = f"/v1/meetings/{meeting.id}"
+    if meeting.status == "scheduling":
+        response.status_code = 202
+    return Meeting.of(meeting)
+
+
+@router.get("")
+async def meetings(caller: Caller, work: Work, cursor: str | None = None, limit: Limit = 50) -> Page[Meeting]:
+    """The caller's own meetings, newest first."""
+    rows = await queries.meetings_of(work.session, caller.org_id, caller.user_id, before=cursor, limit=limit + 1)
+    shown = [Meeting.of(row) for row in rows[:limit]]
+    return Page[Meeting](items=shown, next_cursor=shown[-1].id if len(rows) > limit else None)
+
+
+@router.get("/{meeting_id}")
+async def meeting(meeting_id: str, caller: Caller, work: Work) -> Meeting:
+    return Meeting.of(await _own(work, caller, meeting_id))
+
+
+@router.patch("/{meeting_id}")
+async def reschedule(meeting_id: str, change: MeetingChange, caller: Caller, work: Work) -> Meeting:
+    """Subject, times or attendees; the join link stays."""
+    row = await _own(work, caller, meeting_id, lock=True)
+    scheduling.require_scheduled(row)
+    await _connection(work, caller)
+    _apply(row, change)
+    payload = {"meeting_id": row.id}
+    work.jobs.add("reschedule", payload, dedupe_key=f"{row.id}:{row.version}", priority="interactive")
+    return Meeting.of(row)
+
+
+@router.delete("/{meeting_id}")
+async def cancel(meeting_id: str, caller: Caller, work: Work) -> Meeting:
+    """Cancel it; Microsoft tells the attendees. Cancelling again changes nothing."""
+    row = await _own(work, caller, meeting_id, lock=True)
+    if row.status == "cancelled":
+        return Meeting.of(row)
+    if row.status not in {"scheduling", "scheduled"}:
+        raise Conflict("meeting_not_scheduled", f"The meeting is {row.status}; there is nothing left to cancel.")
+    if row.status == "scheduled":
+        await _connection(work, caller)
+        work.jobs.add("cancel", {"meeting_id": row.id}, dedupe_key=row.id, priority="interactive")
+    row.status = "cancelled"
+    row.version += 1
+    return Meeting.of(row)
+
+
+async def _accept(work: UnitOfWork, caller: Identity, wanted: NewMeeting, key: str) -> str:
+    """The meeting this key stands for: made now together with its job, or by an earlier request."""
+    request_hash = scheduling.fingerprint(wanted.model_dump(mode="json"))
+    known = await queries.known_request(work.session, caller.org_id, caller.user_id, key)
+    if known is None:
+        user = await _connection(work, caller)
+        meeting_id = uuid7()
+        if await queries.claim_key(work.session, caller.org_id, caller.user_id, key, request_hash, meeting_id):
+            _add(work, caller, user, wanted, meeting_id)
+            return meeting_id
+        known = await queries.known_request(work.session, caller.org_id, caller.user_id, key)
+    if known is None or known[0] != request_hash:
+        raise Conflict("idempotency_key_reused", "This Idempotency-Key came with another request. Send a new one.")
+    return known[1]
+
+
+def _add(work: UnitOfWork, caller: Identity, user: UserCopy, wanted: NewMeeting, meeting_id: str) -> None:
+    work.session.add(
+        MeetingRow(
+            org_id=caller.org_id,
+            id=meeting_id,
+            user_id=caller.user_id,
+            organizer_name=user.name or caller.name or "",
+            organizer_oid=user.oid or "",
+            subject=wanted.subject,
+            body=wanted.body,
+            starts_at=wanted.start,
+            ends_at=wanted.end,
+            attendees=[person.model_dump() for person in wanted.attendees],
+        )
+    )
+    work.jobs.add("schedule", {"meeting_id": meeting_id}, dedupe_key=meeting_id, priority="interactive")
+
+
+async def _connection(work: UnitOfWork, caller: Identity) -> UserCopy:
+    tenant = await tenant_of(work.session, caller.org_id)
+    user = await user_of(work.session, caller.org_id, caller.user_id)
+    return scheduling.require_connections(tenant, user)
+
+
+async def _own(work: UnitOfWork, caller: Identity, meeting_id: str, *, lock: bool = False) -> MeetingRow:
+    row = await queries.meeting(work.session, caller.org_id, meeting_id, lock=lock)
+    if row is None or row.user_id != caller.user_id:
+        raise _not_found()
+    return row
+
+
+def _apply(row: MeetingRow, change: MeetingChange) -> None:
+    start, end = change.start or row.starts_at, change.end or row.ends_at
+    scheduling.check_times(start, end)
+    row.subject = change.subject or row.subject
+    row.starts_at, row.ends_at = start, end
+    if change.attendees is not None:
+        row.attendees = [person.model_dump() for person in change.attendees]
+    row.version += 1
+
+
+def _not_found() -> NotFound:
+    return NotFound("meeting_not_found", "There is no such meeting of yours. Open it from your list of meetings.")

@@ -1,0 +1,81 @@
+"""Microsoft's words for a meeting. Nobody else sees Graph's JSON."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from meetings.tables import MeetingRow
+from shared.graph import GraphCaller
+from shared.graph.errors import GraphNotFound
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """A calendar event with its Teams link; ``join_url`` is None when the calendar made no online meeting."""
+
+    event_id: str
+    join_url: str | None
+
+
+async def book(caller: GraphCaller, meeting: MeetingRow) -> Booked:
+    """Create the calendar event. The meeting's id as ``transactionId`` makes a repeat give the same event."""
+    wanted = _times_and_people(meeting) | {
+        "isOnlineMeeting": True,
+        "onlineMeetingProvider": "teamsForBusiness",
+        "transactionId": meeting.id,
+    }
+    if meeting.body:
+        wanted["body"] = {"contentType": "text", "content": meeting.body}
+    event = await caller.post("/me/events", wanted)
+    return Booked(event["id"], (event.get("onlineMeeting") or {}).get("joinUrl"))
+
+
+async def online_meeting_id(caller: GraphCaller, join_url: str) -> str | None:
+    """The id behind a join link; None while Microsoft does not know it yet, which is normal just after booking."""
+    quoted = join_url.replace("'", "''")
+    try:
+        found = await caller.get("/me/onlineMeetings", {"$filter": f"JoinWebUrl eq '{quoted}'"})
+    except GraphNotFound:
+        return None
+    items = found.get("value") or []
+    return str(items[0]["id"]) if items else None
+
+
+async def turn_recording_on(caller: GraphCaller, online_id: str) -> bool:
+    """Ask for automatic recording and transcription; whether Microsoft accepted the recording."""
+    options = {"recordAutomatically": True, "allowRecording": True, "allowTranscription": True}
+    answer = await caller.patch(f"/me/onlineMeetings/{online_id}", options)
+    return bool(answer.get("recordAutomatically", True))
+
+
+async def move(caller: GraphCaller, meeting: MeetingRow) -> None:
+    """Bring the event to the record's subject, times and people. The body stays: it carries the join information."""
+    await caller.patch(f"/me/events/{meeting.event_id}", _times_and_people(meeting))
+
+
+async def cancel(caller: GraphCaller, event_id: str) -> None:
+    """Cancel the event and tell the attendees; an event that is gone is cancelled."""
+    try:
+        await caller.post(f"/me/events/{event_id}/cancel", {"comment": "Cancelled in Prospo."})
+    except GraphNotFound:
+        return
+
+
+def _times_and_people(meeting: MeetingRow) -> dict[str, Any]:
+    return {
+        "subject": meeting.subject,
+        "start": _moment(meeting.starts_at),
+        "end": _moment(meeting.ends_at),
+        "attendees": [_attendee(person) for person in meeting.attendees],
+    }
+
+
+def _moment(value: datetime) -> dict[str, str]:
+    return {"dateTime": value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "timeZone": "UTC"}
+
+
+def _attendee(person: dict[str, Any]) -> dict[str, Any]:
+    address = {"address": person["email"]}
+    if person.get("name"):
+        address["name"] = person["name"]
+    return {"emailAddress": address, "type": "required"}

@@ -1,0 +1,34 @@
+"""The meetings service put together."""
+
+from fastapi import FastAPI
+
+from meetings.api import router
+from meetings.handlers import on
+from meetings.jobs import jobs
+from meetings.settings import Settings
+from meetings.waiting import Outcomes
+from shared.bus import Bus
+from shared.graph import Graph
+from shared.identity import ServiceTokens
+from shared.service import Service, run
+from shared.tokens import TokenClient
+
+
+def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
+    """Everything the service is made of; nothing runs before ``start``."""
+    service = Service("meetings", "meetings", settings, bus=bus)
+    tokens = TokenClient(settings, ServiceTokens(settings, "meetings"))
+    graph = Graph(settings, tokens, service.db)
+    service.provide(tokens=tokens, graph=graph, outcomes=Outcomes(), settings=settings)
+    service.include(router)
+    service.consume(on)
+    service.work(jobs)
+    return service
+
+
+def create_app(settings: Settings) -> FastAPI:
+    return create_service(settings).app
+
+
+def main() -> None:
+    run(create_service, Settings)

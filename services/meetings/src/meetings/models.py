@@ -1,0 +1,107 @@
+"""What the API reads and shows."""
+
+from datetime import datetime
+from typing import Annotated, Any, Self
+
+from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
+
+from meetings.tables import MeetingRow
+from shared.web import StrictModel
+
+Subject = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
+Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=320)]
+
+
+class Person(StrictModel):
+    email: Email
+    name: Annotated[str, StringConstraints(max_length=255)] | None = None
+
+
+People = Annotated[list[Person], Field(max_length=200)]
+
+
+class NewMeeting(StrictModel):
+    """Times are RFC 3339 with an offset."""
+
+    subject: Subject
+    start: AwareDatetime
+    end: AwareDatetime
+    attendees: People = []
+    body: Annotated[str, StringConstraints(max_length=20_000)] | None = None
+
+
+class MeetingChange(StrictModel):
+    """What is left out stays as it is."""
+
+    subject: Subject | None = None
+    start: AwareDatetime | None = None
+    end: AwareDatetime | None = None
+    attendees: People | None = None
+
+
+class Organizer(BaseModel):
+    user_id: str
+    name: str
+
+
+class AttendeeShown(BaseModel):
+    email: str
+    name: str | None = None
+
+
+class Ended(BaseModel):
+    at: datetime
+    source: str
+    confidence: str
+
+
+class Recording(BaseModel):
+    status: str
+    size_bytes: int | None = None
+    duration_s: float | None = None
+    content_url: str | None = None
+    location: str | None = None
+    reason: str | None = None
+
+
+class Transcript(BaseModel):
+    status: str
+    speakers: list[str] = []
+    first_lines: list[str] = []
+    content_url: str | None = None
+    reason: str | None = None
+
+
+class ProblemShown(BaseModel):
+    code: str
+    detail: str
+
+
+class Meeting(BaseModel):
+    """The record of a meeting."""
+
+    id: str
+    subject: str
+    start: datetime
+    end: datetime
+    status: str
+    organizer: Organizer
+    attendees: list[AttendeeShown]
+    join_url: str | None
+    auto_recording: bool
+    ended: Ended | None
+    recording: Recording | None
+    transcript: Transcript | None
+    problem: ProblemShown | None
+    version: int
+
+    @classmethod
+    def of(cls, row: MeetingRow) -> Self:
+        shown: dict[str, Any] = row.model_dump(
+            include={"id", "subject", "status", "attendees", "join_url", "auto_recording", "recording", "transcript"}
+            | {"problem", "version"}
+        )
+        ended = {"at": row.ended_at, "source": row.ended_source, "confidence": row.ended_confidence}
+        shown |= {"start": row.starts_at, "end": row.ends_at, "ended": ended if row.ended_at else None}
+        shown["organizer"] = {"user_id": row.user_id, "name": row.organizer_name}
+        return cls.model_validate(shown)

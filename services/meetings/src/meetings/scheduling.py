@@ -1,0 +1,126 @@
+"""What may happen to a meeting, and what is then told to others."""
+
+import hashlib
+import json
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from meetings.tables import MeetingRow
+from shared.copies import TenantCopy, UserCopy
+from shared.events import Attendee, MeetingCancelled, MeetingEnded, MeetingRescheduled, MeetingScheduled
+from shared.jobs.queue import JobQueue
+from shared.outbox import Outbox
+from shared.problems import BadInput, Conflict
+
+Source = Literal["call_event", "artefact", "booked_end"]
+Confidence = Literal["high", "medium", "low"]
+_RANK = {None: 0, "low": 1, "medium": 2, "high": 3}
+
+
+def fingerprint(request: dict[str, Any]) -> str:
+    """The same for the same request, whatever the order of its members."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def check_times(start: datetime, end: datetime) -> None:
+    if end <= start:
+        raise BadInput("end_before_start", "The meeting must end after it starts; choose a later end.")
+    if end - start > timedelta(hours=30):
+        raise BadInput("meeting_too_long", "A Teams meeting lasts at most 30 hours; choose an earlier end.")
+
+
+def require_connections(tenant: TenantCopy | None, user: UserCopy | None) -> UserCopy:
+    """The user's connection. Raises ``Conflict`` naming what has to be connected first."""
+    if tenant is None or not tenant.connected:
+        raise Conflict(
+            "tenant_not_connected",
+            "Your organisation is not connected to Microsoft 365. Ask an Org Admin to connect it, then try again.",
+        )
+    if user is None or not user.connected:
+        raise Conflict(
+            "connection_required",
+            "Your Microsoft account is not connected. Connect it under Integrations, then try again.",
+        )
+    return user
+
+
+def require_scheduled(meeting: MeetingRow) -> None:
+    if meeting.status != "scheduled":
+        raise Conflict(
+            "meeting_not_scheduled",
+            f"The meeting is {meeting.status}; only a scheduled meeting can be changed. Schedule a new one instead.",
+        )
+
+
+def scheduled(meeting: MeetingRow, outbox: Outbox) -> None:
+    """The event exists with its link."""
+    meeting.status = "scheduled"
+    meeting.version += 1
+    outbox.add(
+        MeetingScheduled(
+            org_id=meeting.org_id,
+            aggregate_version=meeting.version,
+            meeting_id=meeting.id,
+            user_id=meeting.user_id,
+            organizer_oid=meeting.organizer_oid,
+            online_meeting_id=meeting.online_meeting_id or "",
+            join_url=meeting.join_url or "",
+            subject=meeting.subject,
+            start=meeting.starts_at,
+            end=meeting.ends_at,
+            attendees=_attendees(meeting),
+            auto_recording=meeting.auto_recording,
+        )
+    )
+
+
+def rescheduled(meeting: MeetingRow, outbox: Outbox) -> None:
+    outbox.add(
+        MeetingRescheduled(
+            org_id=meeting.org_id,
+            aggregate_version=meeting.version,
+            meeting_id=meeting.id,
+            subject=meeting.subject,
+            start=meeting.starts_at,
+            end=meeting.ends_at,
+            attendees=_attendees(meeting),
+        )
+    )
+
+
+def cancelled(meeting: MeetingRow, outbox: Outbox) -> None:
+    outbox.add(MeetingCancelled(org_id=meeting.org_id, aggregate_version=meeting.version, meeting_id=meeting.id))
+
+
+def ended(meeting: MeetingRow, at: datetime, source: Source, confidence: Confidence, outbox: Outbox) -> bool:
+    """Say that the meeting ended, unless something at least as sure said so before or it was cancelled."""
+    if meeting.status not in {"scheduled", "ended"} or _RANK[confidence] <= _RANK[meeting.ended_confidence]:
+        return False
+    meeting.status = "ended"
+    meeting.ended_at, meeting.ended_source, meeting.ended_confidence = at, source, confidence
+    meeting.version += 1
+    outbox.add(
+        MeetingEnded(
+            org_id=meeting.org_id,
+            aggregate_version=meeting.version,
+            meeting_id=meeting.id,
+            user_id=meeting.user_id,
+            ended_at=at,
+            source=source,
+            confidence=confidence,
+            auto_recording=meeting.auto_recording,
+        )
+    )
+    return True
+
+
+def watch_booked_end(meeting: MeetingRow, jobs: JobQueue, grace_s: int) -> None:
+    """Look after the booked end whether the meeting is known to have ended; each booked end has its own job."""
+    end = meeting.ends_at.isoformat()
+    payload = {"meeting_id": meeting.id, "ends_at": end}
+    run_at = meeting.ends_at + timedelta(seconds=grace_s)
+    jobs.add("booked_end", payload, dedupe_key=f"{meeting.id}:{end}", run_at=run_at, priority="backfill")
+
+
+def _attendees(meeting: MeetingRow) -> list[Attendee]:
+    return [Attendee.model_validate(person) for person in meeting.attendees]

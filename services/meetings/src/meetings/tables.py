@@ -1,0 +1,48 @@
+"""The meeting record and the keys of requests already made."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, DateTime
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+
+class Table(SQLModel, registry=registry()):
+    """Own registry: services hosted in one process may have tables of one name."""
+
+
+def _moment(*, nullable: bool = False) -> Any:
+    return Column(DateTime(timezone=True), nullable=nullable)
+
+
+class MeetingRow(Table, table=True):
+    """One meeting. ``version`` counts its changes and leaves with every event as the aggregate version."""
+
+    __tablename__ = "meeting"
+
+    org_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    user_id: str
+    organizer_name: str
+    organizer_oid: str
+    subject: str
+    body: str | None = None
+    starts_at: datetime = Field(sa_column=_moment())
+    ends_at: datetime = Field(sa_column=_moment())
+    attendees: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
+    status: str = "scheduling"
+    version: int = 1
+    join_url: str | None = None
+    event_id: str | None = None
+    online_meeting_id: str | None = None
+    auto_recording: bool = False
+    ended_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    ended_source: str | None = None
+    ended_confidence: str | None = None
+    recording: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    recording_version: int = 0
+    transcript: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    transcript_version: int = 0
+    problem: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
