@@ -23,11 +23,33 @@ PEOPLE = [
     (FABRIKAM, "dana", "Dana Dahl", False, True),
     (PERSONAL, "pat", "Pat Personal", False, True),
 ]
-DELEGATED = """User.Read Calendars.ReadWrite Calendars.Read OnlineMeetings.ReadWrite OnlineMeetings.Read
-OnlineMeetingRecording.Read.All OnlineMeetingTranscript.Read.All Contacts.Read Contacts.ReadWrite Mail.Send
-Mail.ReadWrite Mail.Read Files.ReadWrite Files.ReadWrite.All Sites.ReadWrite.All""".split()
-ROLES = """User.Read.All Organization.Read.All OnlineMeetings.Read.All OnlineMeetings.ReadWrite.All
-OnlineMeetingRecording.Read.All OnlineMeetingTranscript.Read.All Calendars.Read Sites.Selected""".split()
+DELEGATED = [
+    "User.Read",
+    "Calendars.ReadWrite",
+    "Calendars.Read",
+    "OnlineMeetings.ReadWrite",
+    "OnlineMeetings.Read",
+    "OnlineMeetingRecording.Read.All",
+    "OnlineMeetingTranscript.Read.All",
+    "Contacts.Read",
+    "Contacts.ReadWrite",
+    "Mail.Send",
+    "Mail.ReadWrite",
+    "Mail.Read",
+    "Files.ReadWrite",
+    "Files.ReadWrite.All",
+    "Sites.ReadWrite.All",
+]
+ROLES = [
+    "User.Read.All",
+    "Organization.Read.All",
+    "OnlineMeetings.Read.All",
+    "OnlineMeetings.ReadWrite.All",
+    "OnlineMeetingRecording.Read.All",
+    "OnlineMeetingTranscript.Read.All",
+    "Calendars.Read",
+    "Sites.Selected",
+]
 OIDC_SCOPES = {"openid", "profile", "email", "offline_access"}
 
 

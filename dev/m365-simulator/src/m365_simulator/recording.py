@@ -70,7 +70,9 @@ def _sample_table(sizes: list[int], offset: int) -> bytes:
     sps, pps = sequence_parameters(), picture_parameters()
     avcc = b"\x01" + sps[1:4] + b"\xff\xe1" + struct.pack(">H", len(sps)) + sps
     avcc += b"\x01" + struct.pack(">H", len(pps)) + pps
-    visual = struct.pack(">6xH16xHHIIIH32xHh", 1, WIDTH_BLOCKS * 16, HEIGHT_BLOCKS * 16, 0x480000, 0x480000, 0, 1, 24, -1)
+    visual = struct.pack(
+        ">6xH16xHHIIIH32xHh", 1, WIDTH_BLOCKS * 16, HEIGHT_BLOCKS * 16, 0x480000, 0x480000, 0, 1, 24, -1
+    )
     return box(
         b"stbl",
         full(b"stsd", struct.pack(">I", 1), box(b"avc1", visual, box(b"avcC", avcc))),

@@ -17,7 +17,7 @@ class SimulatorSettings(BaseSettings):
     http_base_url: str = "http://localhost:8367"
     https_base_url: str = "https://localhost:8368"
     client_id: str = "6f2c6f0e-52a4-4c0d-9a52-0d1c7f0a8365"
-    client_secret: str = "development-only-secret"  # noqa: S105 - opens nothing but this simulator
+    client_secret: str = "development-only-secret"
     redirect_uris: list[str] = [
         "http://localhost:8365/connectors/microsoft365/callback",
         "http://localhost:8365/integrations/microsoft/callback",

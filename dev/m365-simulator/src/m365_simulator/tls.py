@@ -27,9 +27,7 @@ def _make(folder: Path, certificate: Path, key_path: Path) -> None:
         .add_extension(_usage(signs_certificates=True), critical=True)
         .sign(ca_key, hashes.SHA256())
     )
-    names = x509.SubjectAlternativeName(
-        [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
-    )
+    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     server = (
         _builder(_name("localhost"), ca_name, server_key)
         .add_extension(names, critical=False)
@@ -42,9 +40,7 @@ def _make(folder: Path, certificate: Path, key_path: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     pem = serialization.Encoding.PEM
     key_path.touch(mode=0o600)
-    key_path.write_bytes(
-        server_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    key_path.write_bytes(server_key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
     certificate.write_bytes(server.public_bytes(pem))
     (folder / "ca.pem").write_bytes(ca.public_bytes(pem))
 

@@ -1,0 +1,102 @@
+"""What a test or a demonstration drives the simulator with."""
+
+from html.parser import HTMLParser
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urljoin
+
+import httpx
+
+
+class FormReader(HTMLParser):
+    """Action and hidden fields of the page's form."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.action = ""
+        self.fields: dict[str, str] = {}
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag == "form":
+            self.action = found.get("action") or ""
+        elif tag == "input" and found.get("type") == "hidden":
+            self.fields[found.get("name") or ""] = found.get("value") or ""
+
+
+class SimulatorClient:
+    """Async; ``base_url`` is the http listener. Raises ``httpx.HTTPStatusError`` for refused requests."""
+
+    def __init__(self, base_url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._http = httpx.AsyncClient(base_url=base_url, transport=transport, timeout=30)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def _call(self, method: str, path: str, body: Any = None) -> Any:
+        answer = await self._http.request(method, path, json=body)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    async def state(self) -> dict[str, Any]:
+        """Rows by kind: tenants, users, events, meetings, artefacts, subscriptions, deliveries; ``now``."""
+        found: dict[str, Any] = await self._call("GET", "/control/state")
+        return found
+
+    async def advance(self, seconds: float) -> None:
+        await self._call("POST", "/control/clock/advance", {"seconds": seconds})
+
+    async def let_meeting_happen(self, meeting: str, *, record: bool = False) -> dict[str, Any]:
+        """By meeting id or join URL; ``record``: somebody pressed record."""
+        body = {"meeting": meeting, "record": record}
+        found: dict[str, Any] = await self._call("POST", "/control/meetings/happen", body)
+        return found
+
+    async def calls(self) -> list[dict[str, Any]]:
+        """Graph calls so far: method, path, status, tenant, user, app_only."""
+        found: list[dict[str, Any]] = await self._call("GET", "/control/calls")
+        return found
+
+    async def fault(self, name: str, **options: Any) -> None:
+        await self._call("POST", "/control/faults", {"name": name, **options})
+
+    async def clear_faults(self) -> None:
+        await self._call("DELETE", "/control/faults")
+
+    async def recording_size(self, size: int | None) -> None:
+        await self._call("POST", "/control/recording-size", {"bytes": size})
+
+    async def prospo_token(self, persona: str) -> str:
+        answer = await self._call("POST", "/prospo-issuer/token", {"persona": persona})
+        return str(answer["access_token"])
+
+    async def approve_admin_consent(self, consent_url: str, account: str, *, accept: bool = True) -> str:
+        """The callback URL the browser would be sent to; it is not visited."""
+        return await self._follow(consent_url, account, accept)
+
+    async def sign_in(self, authorize_url: str, account: str, *, accept: bool = True) -> str:
+        """The callback URL the browser would be sent to; it is not visited."""
+        return await self._follow(authorize_url, account, accept)
+
+    async def _follow(self, url: str, account: str, accept: bool) -> str:
+        answer = await self._http.get(url)
+        given = {"account": account}
+        for _ in range(3):
+            if answer.is_redirect:
+                return answer.headers["location"]
+            answer.raise_for_status()
+            form = FormReader(answer.text)
+            answer = await self._http.post(urljoin(url, form.action), data={**form.fields, **given})
+            given = {"decision": "accept" if accept else "cancel"}
+        if answer.is_redirect:
+            return answer.headers["location"]
+        raise RuntimeError(f"The sign-in pages did not end: {answer.text[:300]}")
