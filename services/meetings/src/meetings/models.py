@@ -26,7 +26,7 @@ class NewMeeting(StrictModel):
     subject: Subject
     start: AwareDatetime
     end: AwareDatetime
-    attendees: People = []
+    attendees: People = Field(default_factory=list)
     body: Annotated[str, StringConstraints(max_length=20_000)] | None = None
 
 

@@ -1,0 +1,3 @@
+from contacts.main import main
+
+main()
