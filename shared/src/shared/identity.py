@@ -1,4 +1,4 @@
-"""Who calls: people by the gateway's JWT, services by their own short-lived JWT. Identity headers are never believed."""
+"""Who calls: people by the gateway's JWT, services by a short-lived JWT. Identity headers are never believed."""
 
 import asyncio
 import time
@@ -72,10 +72,13 @@ class UserTokens:
         try:
             async with httpx.AsyncClient(timeout=5, trust_env=False, verify=verify) as http:
                 answer = (await http.get(self._settings.jwt_jwks_url)).raise_for_status()
-            keys = jwt.PyJWKSet.from_dict(answer.json())
+            self.accept(answer.json())
         except (httpx.HTTPError, ValueError, jwt.PyJWKSetError) as error:
             raise Unavailable("issuer_unreachable", "Sign-in keys cannot be fetched right now. Try again.") from error
-        self._keys = {str(key.key_id): key.key for key in keys.keys}
+
+    def accept(self, jwks: dict[str, Any]) -> None:
+        """Take these keys (a JWKS document) as the issuer's, until an unknown ``kid`` makes us fetch again."""
+        self._keys = {str(key.key_id): key.key for key in jwt.PyJWKSet.from_dict(jwks).keys}
         self._fetched = time.monotonic()
 
 
@@ -104,7 +107,9 @@ class ServiceTokens:
         try:
             return load_pem_private_key(self._settings.service_key_path.read_bytes(), None)
         except (OSError, ValueError) as error:
-            raise ConfigurationError("This service has no key. Set PROSPO_SERVICE_KEY_PATH to an Ed25519 PEM file.") from error
+            raise ConfigurationError(
+                "This service has no key. Set PROSPO_SERVICE_KEY_PATH to an Ed25519 PEM file."
+            ) from error
 
     def issue(self, audience: str) -> str:
         """A token for one callee, valid five minutes."""

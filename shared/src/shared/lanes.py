@@ -1,7 +1,7 @@
 """The lane runner: records of one key in order, keys side by side, an inbox row beside every effect.
 
-Guarantee: at least once from Kafka, once in effect, in order per key within a topic. Offsets are committed only up to the
-first record that is not yet handled (the watermark). An infrastructure error waits and is never counted against the
+Guarantee: at least once from Kafka, once in effect, in order per key within a topic. Offsets are committed only up to
+the first record that is not yet handled (the watermark). An infrastructure error waits and is never counted against the
 record; a handler's own error is tried five times, then the key is parked (``shared.deadletters``).
 """
 
@@ -68,7 +68,7 @@ class Watermark:
     def forget(self, places: Iterable[Partition]) -> None:
         for place in places:
             for kept in (self._open, self._done, self._next):
-                kept.pop(place, None)  # type: ignore[attr-defined]
+                kept.pop(place, None)
 
 
 class LaneRunner:
@@ -117,7 +117,7 @@ class LaneRunner:
                 await self._effect(record, parked_id)
                 done += 1
             except Exception as error:  # noqa: BLE001 - around one message
-                log.error("still cannot be handled", topic=record.topic, key=record.key, reason=str(error)[:300])
+                log.warning("still cannot be handled", topic=record.topic, key=record.key, reason=str(error)[:300])
                 failed.add(place)
         self._parked = await deadletters.parked_keys(self._db)
         return done
@@ -184,23 +184,21 @@ class LaneRunner:
                 await asyncio.sleep(outage_s)
                 outage_s = min(outage_s * 2, MAX_OUTAGE_WAIT_S)
                 continue
-            except Exception as error:  # noqa: BLE001 - around one message, so that one cannot stop the others
+            except Exception as error:
                 reason, tries = f"{type(error).__name__}: {error}", tries + 1
                 log.warning("handler failed", topic=record.topic, key=record.key, attempt=tries, exc_info=error)
             if tries >= QUICK_TRIES:
                 self._parked.add((record.topic, record.key))
-                record_reason = reason
-                while not await self._try_park(record, record_reason):
-                    await asyncio.sleep(outage_s)
-                return None
+                return await self._park_for_sure(record, reason)
             await asyncio.sleep(QUICK_WAIT_S * tries)
 
-    async def _try_park(self, record: Record, reason: str) -> bool:
-        try:
-            await self._park(record, reason)
-        except (DBAPIError, OSError):
-            return False
-        return True
+    async def _park_for_sure(self, record: Record, reason: str) -> None:
+        while True:
+            try:
+                return await self._park(record, reason)
+            except (DBAPIError, OSError) as error:
+                log.warning("parking waits for the database", topic=record.topic, error=type(error).__name__)
+                await asyncio.sleep(QUICK_WAIT_S * QUICK_TRIES)
 
     async def _park(self, record: Record, reason: str) -> None:
         log.error("record parked", topic=record.topic, key=record.key, offset=record.offset, reason=reason[:300])

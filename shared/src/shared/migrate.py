@@ -21,7 +21,6 @@ ENGINES = [
     "shared.deadletters",
     "shared.jobs.queue",
     "shared.secrets",
-    "shared.graph.subscriptions",
     "shared.copies",
 ]
 _LOCK = 0x70726F73706F  # one migration at a time per database
@@ -77,7 +76,9 @@ async def _grant(connection: Any, role: str | None) -> None:
         return
     current = (await connection.execute(text("SELECT current_user"))).scalar()
     if current != role:
-        await connection.execute(text(f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO "{role}"'))
+        await connection.execute(
+            text(f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO "{role}"')
+        )
         await connection.execute(text(f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO "{role}"'))
 
 

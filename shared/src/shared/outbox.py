@@ -75,7 +75,9 @@ class Outbox:
         """Publish ``event`` if this transaction commits. Returns its ``ce_id``. ``ValueError`` above 64 KiB."""
         payload = event.model_dump_json()
         if len(payload.encode()) > MAX_PAYLOAD_BYTES:
-            raise ValueError(f"{event.topic} is larger than {MAX_PAYLOAD_BYTES} bytes; put ids in events, not contents.")
+            raise ValueError(
+                f"{event.topic} is larger than {MAX_PAYLOAD_BYTES} bytes; put ids in events, not contents."
+            )
         event_id = uuid7()
         headers = self._headers(event, event_id)
         self._rows.append(

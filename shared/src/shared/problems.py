@@ -1,15 +1,15 @@
 """Errors by what the caller does next, and RFC 9457 problem documents out.
 
-    ProspoError
-    ├── BadInput            400 / 422   mend the request
-    ├── NotSignedIn         401         sign in again
-    ├── Forbidden           403         ask someone who may
-    ├── NotFound            404         it is not there for you
-    ├── Conflict            409         do something else first (``code`` says what)
-    ├── PreconditionFailed  412         read it again, then change it
-    ├── TooLarge            413         send less
-    ├── TooMany             429         wait
-    └── Unavailable         503         try again
+ProspoError
+├── BadInput            400 / 422   mend the request
+├── NotSignedIn         401         sign in again
+├── Forbidden           403         ask someone who may
+├── NotFound            404         it is not there for you
+├── Conflict            409         do something else first (``code`` says what)
+├── PreconditionFailed  412         read it again, then change it
+├── TooLarge            413         send less
+├── TooMany             429         wait
+└── Unavailable         503         try again
 """
 
 import uuid
@@ -117,7 +117,9 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - what FastAPI registered it for
     errors = [{"field": _field(item["loc"]), "message": item["msg"]} for item in error.errors()]
     named = ", ".join(item["field"] for item in errors)
-    return problem_response(request, 422, "invalid_request", f"Mend these fields and send it again: {named}.", errors=errors)
+    return problem_response(
+        request, 422, "invalid_request", f"Mend these fields and send it again: {named}.", errors=errors
+    )
 
 
 async def _http(request: Request, error: Exception) -> JSONResponse:

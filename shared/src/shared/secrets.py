@@ -59,11 +59,13 @@ class KeyRing:
             keys = {path.stem: base64.b64decode(path.read_text()) for path in folder.glob("*.key")}
         except (OSError, ValueError) as error:
             raise ConfigurationError(
-                f"There is no readable key ring in {folder}. Set PROSPO_KEY_RING_DIR to a folder with <id>.key files and a "
-                "file named current."
+                f"There is no readable key ring in {folder}. Set PROSPO_KEY_RING_DIR to a folder with <id>.key "
+                "files and a file named current."
             ) from error
         if current not in keys or any(len(key) != _KEY_BYTES for key in keys.values()):
-            raise ConfigurationError(f"The key ring in {folder} lacks the key it names as current, or one is not 32 bytes.")
+            raise ConfigurationError(
+                f"The key ring in {folder} lacks the key it names as current, or one is not 32 bytes."
+            )
         return cls(keys, current)
 
     @classmethod

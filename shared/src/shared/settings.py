@@ -1,4 +1,4 @@
-"""The settings every service has. Each service's own ``settings.py`` adds to them; nothing else reads the environment."""
+"""The settings every service has; its own ``settings.py`` adds to them. Nothing else reads the environment."""
 
 from pathlib import Path
 

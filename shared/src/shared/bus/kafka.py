@@ -150,4 +150,3 @@ def _unavailable() -> Iterator[None]:
         raise
     except (KafkaError, OSError) as error:
         raise BusUnavailable(f"Kafka: {type(error).__name__}") from error
-

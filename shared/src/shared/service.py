@@ -1,0 +1,189 @@
+"""The composition of a service: its app, its worker, how it starts and stops. No globals; many fit in one process."""
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+import uvicorn
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+from sqlalchemy import text
+
+from shared.bus import Bus, open_bus
+from shared.db import Database
+from shared.handlers import Handlers
+from shared.identity import ServiceTokens, UserTokens
+from shared.jobs.registry import Jobs
+from shared.jobs.runner import JobRunner
+from shared.lanes import LaneRunner
+from shared.migrate import migrate
+from shared.problems import ConfigurationError, install_problem_handlers
+from shared.relay import Relay
+from shared.secrets import Envelope, KeyRing
+from shared.settings import ServiceSettings
+from shared.telemetry import set_up_logs, set_up_traces
+from shared.web import Edge
+
+log = structlog.get_logger(__name__)
+
+EXIT_MISCONFIGURED = 2
+_READY_S = 2
+
+
+class Service:
+    """One service. Built by its ``main.create_service``; hosted alone by ``run`` or with others by the embedded run."""
+
+    def __init__(
+        self,
+        name: str,
+        package: str,
+        settings: ServiceSettings,
+        *,
+        bus: Bus | None = None,
+        unlimited_bodies: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name
+        self.package = package
+        self.settings = settings
+        self.db = Database(settings.database_url, pool_size=settings.database_pool_size, source=name)
+        self.bus = bus or open_bus(settings.kafka_bootstrap_servers, name)
+        self.user_tokens = UserTokens(settings)
+        self.service_tokens = ServiceTokens(settings, name)
+        self.envelope = Envelope(KeyRing.load(settings.key_ring_dir))
+        self.provided: dict[str, Any] = {"db": self.db, "settings": settings, "envelope": self.envelope}
+        self.relay = Relay(self.db, self.bus, keep_sent_s=settings.outbox_keep_sent_s)
+        self.app = self._make_app(unlimited_bodies)
+        self._handlers = Handlers()
+        self._jobs = Jobs()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._starting: list[Callable[[], Awaitable[None]]] = []
+
+    def _make_app(self, unlimited: tuple[str, ...]) -> FastAPI:
+        app = FastAPI(title=self.name, version="1")
+        app.state.service = self
+        install_problem_handlers(app)
+        app.add_middleware(Edge, limit_bytes=self.settings.request_body_limit_bytes, unlimited=unlimited)
+        app.add_api_route("/health/live", _live, include_in_schema=False)
+        app.add_api_route("/health/ready", _ready, include_in_schema=False)
+        return app
+
+    def include(self, router: APIRouter) -> None:
+        self.app.include_router(router)
+
+    def consume(self, handlers: Handlers) -> None:
+        self._handlers = handlers
+
+    def work(self, jobs: Jobs) -> None:
+        self._jobs = jobs
+
+    def provide(self, **objects: Any) -> None:
+        """Objects for handlers, jobs and routes by name; those with ``aclose`` are closed at the stop."""
+        self.provided |= objects
+
+    def on_start(self, call: Callable[[], Awaitable[None]]) -> None:
+        self._starting.append(call)
+
+    @property
+    def lanes(self) -> LaneRunner:
+        return LaneRunner(self.name, self.db, self.bus, self._handlers, self.provided)
+
+    @property
+    def runner(self) -> JobRunner:
+        return JobRunner(self.db, self._jobs, {k: v for k, v in self.provided.items() if k != "db"})
+
+    async def start(self, api: bool = True, worker: bool = True) -> None:
+        """Open what is needed and start the loops. Raises ``ConfigurationError`` when the database is not there."""
+        await self.db.open()
+        loops = [self.relay.run()] if api or worker else []
+        if worker:
+            loops += [self.lanes.run(), self.runner.run()]
+        for call in self._starting:
+            await call()
+        self._tasks = [asyncio.create_task(loop, name=self.name) for loop in loops]
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for thing in self.provided.values():
+            if hasattr(thing, "aclose"):
+                await thing.aclose()
+        await self.bus.stop()
+        await self.db.close()
+
+
+async def _live() -> dict[str, str]:
+    return {"status": "ok"}
+
+
+async def _ready(request: Request) -> JSONResponse:
+    try:
+        async with asyncio.timeout(_READY_S), request.app.state.service.db.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+    except (OSError, TimeoutError) as error:
+        return JSONResponse({"status": "waiting", "for": "database", "error": type(error).__name__}, 503)
+    return JSONResponse({"status": "ok"})
+
+
+CreateService = Callable[[Any], Service]
+
+
+def run(create_service: CreateService, settings_class: type[ServiceSettings]) -> None:
+    """``python -m <service> api | worker | migrate | redrive [key]``; exits 2 with a sentence when misconfigured."""
+    parts = sys.argv[1:]
+    if not parts or parts[0] not in {"api", "worker", "migrate", "redrive"}:
+        sys.exit("usage: api | worker | migrate | redrive [key]")
+    try:
+        settings = settings_class()
+        set_up_logs(settings.log_level)
+        service = create_service(settings)
+        set_up_traces(service.name, settings.otlp_endpoint)
+        asyncio.run(_command(service, parts))
+    except ValidationError as error:
+        missing = ", ".join(f"PROSPO_{'_'.join(map(str, item['loc'])).upper()}" for item in error.errors())
+        _misconfigured(f"These settings are missing or wrong: {missing}.")
+    except ConfigurationError as error:
+        _misconfigured(str(error))
+
+
+def _misconfigured(sentence: str) -> None:
+    sys.stderr.write(sentence + "\n")
+    sys.exit(EXIT_MISCONFIGURED)
+
+
+async def _command(service: Service, parts: list[str]) -> None:
+    match parts[0]:
+        case "migrate":
+            await service.db.open()
+            await migrate(service.package, service.settings)
+        case "redrive":
+            await service.db.open()
+            log.info("re-driven", count=await service.lanes.redrive(parts[1] if len(parts) > 1 else None))
+        case "api":
+            await service.start(api=True, worker=False)
+            config = uvicorn.Config(
+                service.app,
+                host=service.settings.http_host,
+                port=service.settings.http_port,
+                lifespan="off",
+                log_config=None,
+            )
+            await uvicorn.Server(config).serve()
+        case _:
+            await service.start(api=False, worker=True)
+            await _until_stopped()
+    await service.stop()
+
+
+async def _until_stopped() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, stop.set)
+    await stop.wait()

