@@ -12,7 +12,8 @@ TABLES = {
         org_id text NOT NULL, id text NOT NULL, user_id text NOT NULL,
         status text NOT NULL CHECK (status IN ('running', 'finished', 'failed')),
         read_count bigint NOT NULL DEFAULT 0, kept_count bigint NOT NULL DEFAULT 0, problem jsonb,
-        started_at timestamptz NOT NULL DEFAULT clock_timestamp(), finished_at timestamptz, PRIMARY KEY (org_id, id))""",
+        started_at timestamptz NOT NULL DEFAULT clock_timestamp(), finished_at timestamptz,
+        PRIMARY KEY (org_id, id))""",
     "contact": """CREATE TABLE contact (
         org_id text NOT NULL, user_id text NOT NULL, id text NOT NULL, folder_id text NOT NULL, change_key text,
         display_name text, emails jsonb NOT NULL DEFAULT '[]', phones jsonb NOT NULL DEFAULT '[]',
