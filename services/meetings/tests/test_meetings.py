@@ -1,0 +1,160 @@
+"""Meetings through the front door."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.events import (
+    ArtefactDetected,
+    RecordingImported,
+    RecordingUnavailable,
+    TranscriptImported,
+)
+
+START = datetime(2030, 3, 1, 9, 0, tzinfo=UTC)
+
+
+async def test_a_scheduled_meeting_has_a_join_link_and_records_by_itself(house: Any) -> None:
+    await house.connect()
+    answer = await house.schedule()
+    meeting = answer.json()
+    assert answer.status_code == 201, answer.text
+    assert meeting["status"] == "scheduled"
+    assert meeting["join_url"].startswith("https://teams.example/")
+    assert meeting["auto_recording"] is True
+    (event,) = await house.published("meeting.scheduled")
+    assert event["online_meeting_id"] == "online-event-1"
+    assert event["aggregate_version"] == meeting["version"] == 2
+    assert house.microsoft.events["event-1"]["start"] == {"dateTime": "2030-03-01T09:00:00", "timeZone": "UTC"}
+
+
+async def test_the_same_key_gives_the_same_meeting_and_another_body_is_refused(house: Any) -> None:
+    await house.connect()
+    first, again = await house.schedule("k"), await house.schedule("k")
+    assert first.json()["id"] == again.json()["id"]
+    assert len(house.microsoft.events) == 1
+    refused = await house.schedule("k", subject="Another")
+    assert (refused.status_code, refused.json()["code"]) == (409, "idempotency_key_reused")
+
+
+async def test_nothing_is_scheduled_before_tenant_and_user_are_connected(house: Any) -> None:
+    refused = await house.schedule()
+    assert (refused.status_code, refused.json()["code"]) == (409, "tenant_not_connected")
+    await house.connect()
+    headers = {"Idempotency-Key": "b"}
+    body = {"subject": "R", "start": "2030-03-01T10:00:00Z", "end": "2030-03-01T11:00:00Z"}
+    refused = await house.call("POST", "/v1/meetings", user="bo", json=body, headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (409, "connection_required")
+
+
+async def test_a_missing_key_and_a_wrong_end_are_refused(house: Any) -> None:
+    await house.connect()
+    assert (await house.schedule("")).json()["code"] == "idempotency_key_required"
+    assert (await house.schedule(end="2030-03-01T09:00:00+01:00")).json()["code"] == "end_before_start"
+
+
+async def test_a_broken_connection_fails_the_meeting_with_a_remedy(house: Any) -> None:
+    await house.connect()
+    house.microsoft.reconnect = True
+    meeting = (await house.schedule()).json()
+    assert meeting["status"] == "failed"
+    assert meeting["problem"]["code"] == "connection_required"
+
+
+async def test_a_refused_recording_option_leaves_a_usable_meeting(house: Any) -> None:
+    await house.connect()
+    house.microsoft.refuse_recording = True
+    meeting = (await house.schedule()).json()
+    assert meeting["status"] == "scheduled"
+    assert meeting["auto_recording"] is False
+    assert meeting["problem"]["code"] == "auto_recording_refused"
+
+
+async def test_a_meeting_microsoft_does_not_know_yet_is_looked_up_again(house: Any) -> None:
+    await house.connect(auto_recording=False)
+    house.microsoft.hidden_lookups = 1
+    meeting = (await house.schedule()).json()
+    assert meeting["status"] == "scheduled"
+    assert house.microsoft.posts == 1
+
+
+async def test_others_do_not_see_the_meeting(house: Any) -> None:
+    await house.connect()
+    path = f"/v1/meetings/{(await house.schedule()).json()['id']}"
+    for user, org in (("bo", "acme"), ("anna", "globex")):
+        assert (await house.call("GET", path, user=user, org=org)).status_code == 404
+        assert (await house.call("GET", "/v1/meetings", user=user, org=org)).json()["items"] == []
+
+
+async def test_the_list_is_read_page_by_page(house: Any) -> None:
+    await house.connect()
+    made = [(await house.schedule(f"k{number}")).json()["id"] for number in range(3)]
+    first = (await house.call("GET", "/v1/meetings?limit=2")).json()
+    rest = (await house.call("GET", f"/v1/meetings?limit=2&cursor={first['next_cursor']}")).json()
+    assert [item["id"] for item in first["items"] + rest["items"]] == made[::-1]
+    assert rest["next_cursor"] is None
+
+
+async def test_a_moved_meeting_keeps_its_link(house: Any) -> None:
+    await house.connect()
+    meeting = (await house.schedule()).json()
+    change = {"start": "2030-03-02T09:00:00Z", "end": "2030-03-02T09:30:00Z"}
+    moved = await house.call("PATCH", f"/v1/meetings/{meeting['id']}", json=change)
+    assert moved.json()["join_url"] == meeting["join_url"]
+    await house.service.runner.drain()
+    assert house.microsoft.events["event-1"]["start"]["dateTime"] == "2030-03-02T09:00:00"
+    (event,) = await house.published("meeting.rescheduled")
+    assert event["aggregate_version"] == moved.json()["version"]
+
+
+async def test_a_cancelled_meeting_is_cancelled_at_microsoft_once(house: Any) -> None:
+    await house.connect()
+    path = f"/v1/meetings/{(await house.schedule()).json()['id']}"
+    for _ in range(2):
+        assert (await house.call("DELETE", path)).json()["status"] == "cancelled"
+    await house.service.runner.drain()
+    assert house.microsoft.cancelled == ["event-1"]
+    assert len(await house.published("meeting.cancelled")) == 1
+    assert (await house.call("PATCH", path, json={"subject": "x"})).status_code == 409
+
+
+async def test_the_first_artefact_ends_the_meeting_once(house: Any) -> None:
+    await house.connect()
+    meeting_id = (await house.schedule()).json()["id"]
+    seen = {"org_id": "acme", "meeting_id": meeting_id, "created_at": START, "ended_at": START + timedelta(minutes=20)}
+    await house.hear(
+        ArtefactDetected(**seen, artefact_id="r1", kind="recording"),
+        ArtefactDetected(**seen, artefact_id="t1", kind="transcript"),
+    )
+    meeting = (await house.call("GET", f"/v1/meetings/{meeting_id}")).json()
+    assert meeting["status"] == "ended"
+    assert meeting["ended"] == {"at": "2030-03-01T09:20:00Z", "source": "artefact", "confidence": "high"}
+    assert meeting["recording"]["status"] == meeting["transcript"]["status"] == "importing"
+    assert len(await house.published("meeting.ended")) == 1
+
+
+async def test_an_artefact_is_surer_than_the_booked_end(house: Any) -> None:
+    await house.connect()
+    past = {"start": "2020-03-01T09:00:00Z", "end": "2020-03-01T09:30:00Z"}
+    meeting_id = (await house.schedule(**past)).json()["id"]
+    await house.service.runner.drain()
+    seen = {"org_id": "acme", "meeting_id": meeting_id, "created_at": START}
+    await house.hear(ArtefactDetected(**seen, artefact_id="r1", kind="recording"))
+    ended = await house.published("meeting.ended")
+    assert [(event["source"], event["confidence"]) for event in ended] == [("booked_end", "low"), ("artefact", "high")]
+
+
+async def test_recording_and_transcript_appear_and_older_news_changes_nothing(house: Any) -> None:
+    await house.connect()
+    meeting_id = (await house.schedule()).json()["id"]
+    about = {"org_id": "acme", "meeting_id": meeting_id}
+    recording = {"artefact_id": "r1", "file_id": "f1", "size_bytes": 7, "content_type": "video/mp4"}
+    lines = {"transcript_id": "t1", "speakers": ["Anna"], "first_lines": ["Anna: Hello"], "line_count": 1}
+    await house.hear(
+        RecordingImported(**about, **recording, location="Prospo storage", aggregate_version=5),
+        RecordingUnavailable(**about, code="none", reason="There is none.", aggregate_version=4),
+        TranscriptImported(**about, **lines, aggregate_version=2),
+    )
+    meeting = (await house.call("GET", f"/v1/meetings/{meeting_id}")).json()
+    assert meeting["recording"]["content_url"] == "/v1/files/f1/content"
+    assert meeting["transcript"]["content_url"] == "/v1/transcripts/t1"
+    assert meeting["transcript"]["first_lines"] == ["Anna: Hello"]
