@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import datetime
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 import httpx
 import msal
 import pytest
+import requests
 import uvicorn
 from m365_simulator import SimulatorSettings, create_simulator
 from m365_simulator.client import SimulatorClient
@@ -46,18 +48,18 @@ async def settings(tmp_path: Path) -> AsyncIterator[SimulatorSettings]:
     await simulator.start()
     serving = asyncio.create_task(serve(simulator, made))
     await until_open(http)
-    await until_open(https)
+    await until_open(https, ssl.create_default_context(cafile=tmp_path / "ca.pem"))
     yield made
     serving.cancel()
     await asyncio.gather(serving, return_exceptions=True)
     await simulator.stop()
 
 
-async def until_open(port: int) -> None:
+async def until_open(port: int, tls: ssl.SSLContext | None = None) -> None:
     async with asyncio.timeout(10):
         while True:
             with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
                 writer.close()
                 await writer.wait_closed()
                 return
@@ -77,21 +79,24 @@ async def receiver() -> AsyncIterator[tuple[str, asyncio.Queue[dict[str, Any]]]]
     port = free_port()
     app = Starlette(routes=[Route("/hook", receive, methods=["POST"])])
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
-    with contextlib.ExitStack():
-        running = asyncio.create_task(server._serve())  # noqa: SLF001 - serve() would take the signals
-        await until_open(port)
-        yield f"http://localhost:{port}/hook", got
-        server.should_exit = True
-        await running
+    running = asyncio.create_task(server._serve())  # noqa: SLF001 - serve() would take the signals
+    await until_open(port)
+    yield f"http://localhost:{port}/hook", got
+    server.should_exit = True
+    await running
 
 
 def application(settings: SimulatorSettings) -> msal.ConfidentialClientApplication:
+    session = requests.Session()
+    session.trust_env = False  # a REQUESTS_CA_BUNDLE would win over the session's own CA
+    session.headers["Connection"] = "close"
+    session.verify = str(settings.state_dir / "ca.pem")
     return msal.ConfidentialClientApplication(
         settings.client_id,
         client_credential=settings.client_secret,
         authority=f"{settings.https_base_url}/{CONTOSO}",
         instance_discovery=False,
-        verify=str(settings.state_dir / "ca.pem"),
+        http_client=session,
     )
 
 

@@ -164,7 +164,7 @@ def _wrong_account(simulator: Simulator, tenant: str, fields: Fields) -> HTMLRes
 
 def _new_code(simulator: Simulator, fields: Fields, user: Row) -> str:
     code = f"1.{uuid.uuid4().hex}{uuid.uuid4().hex}"
-    row = {name: fields.get(name, "") for name in ("redirect_uri", "scope", "nonce", "code_challenge")}
+    row: Row = {name: fields.get(name, "") for name in ("redirect_uri", "scope", "nonce", "code_challenge")}
     row |= {"user": user["id"], "tenant": user["tenant"], "used": False, "made": time.time()}
     simulator.store.put("codes", code, row)
     return code

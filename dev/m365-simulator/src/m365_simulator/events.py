@@ -44,7 +44,7 @@ def _times(body: Row) -> tuple[str, str]:
 
 
 def _own(caller: Caller, user: Row, key: str) -> Row:
-    row = caller.store.get("events", key)
+    row: Row | None = caller.store.get("events", key)
     if row is None or row["user"] != user["id"]:
         raise GraphError(404, "ErrorItemNotFound", "The specified object was not found in the store.")
     return row
@@ -88,7 +88,7 @@ def _new_meeting(caller: Caller, user: Row, body: Row, start: str, end: str) -> 
     thread = f"19:meeting_{uuid.uuid4().hex}@thread.v2"
     context = quote(f'{{"Tid":"{user["tenant"]}","Oid":"{user["id"]}"}}', safe="")
     key = "MSo" + base64.urlsafe_b64encode(f"{user['id']}*0**{thread}".encode()).rstrip(b"=").decode()
-    row = {
+    row: Row = {
         "id": key,
         "tenant": user["tenant"],
         "organizer": user["id"],
@@ -106,7 +106,8 @@ def _new_meeting(caller: Caller, user: Row, body: Row, start: str, end: str) -> 
         "delay_s": 0,
         "created": stamp(caller.simulator.now()),
     }
-    return caller.store.put("meetings", key, row)
+    caller.store.put("meetings", key, row)
+    return row
 
 
 def _invited(body: Row) -> list[str]:

@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import httpx
@@ -44,7 +44,7 @@ def _error(error: GraphError, request_id: str, client_request_id: str) -> JSONRe
 class GraphRoute(APIRoute):
     """Gives every answer its request id, turns GraphError into a body, and records the call."""
 
-    def get_route_handler(self) -> Callable[[Request], Awaitable[Response]]:
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handler = super().get_route_handler()
 
         async def wrapped(request: Request) -> Response:
@@ -157,9 +157,10 @@ router = APIRouter(prefix="/v1.0", route_class=GraphRoute)
 
 @router.get("/organization")
 async def organization(request: Request) -> Response:
-    caller = Caller(request).need(delegated="User.Read Organization.Read.All", role="Organization.Read.All User.Read.All")
+    readers = "Organization.Read.All User.Read.All"
+    caller = Caller(request).need(delegated=f"User.Read {readers}", role=readers)
     tenant = caller.store.get("tenants", caller.tenant) or {}
-    domain = {"name": tenant["domain"], "isDefault": True, "isInitial": True, "type": "Managed", "capabilities": "Email"}
+    domain = {"name": tenant["domain"], "isDefault": True, "isInitial": True, "type": "Managed"}
     row = {"id": tenant["id"], "displayName": tenant["name"], "verifiedDomains": [domain]}
     return answer(caller.simulator, "organization", {"value": [row]})
 

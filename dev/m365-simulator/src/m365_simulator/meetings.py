@@ -39,7 +39,7 @@ def _by_object_id(caller: Caller, oid: str | None) -> Row:
 
 
 def _meeting(caller: Caller, user: Row, key: str) -> Row:
-    row = caller.store.get("meetings", key)
+    row: Row | None = caller.store.get("meetings", key)
     if row is None or row["tenant"] != caller.tenant:
         raise GraphError(404, "NotFound", "3004: The meeting does not exist.")
     if user["id"] != row["organizer"] and user["address"] not in row["attendees"]:
@@ -130,7 +130,7 @@ def _artefact(caller: Caller, row: Row) -> Row:
     return {
         **{name: row[name] for name in names},
         "meetingId": row["meeting"],
-        "meetingOrganizer": {"application": None, "device": None, "user": {"id": row["organizer"], "displayName": None}},
+        "meetingOrganizer": {"application": None, "user": {"id": row["organizer"], "displayName": None}},
         field: f"{base}/{row['kind']}/{row['id']}/content",
     }
 
@@ -146,7 +146,7 @@ async def artefacts(request: Request, key: str, kind: str, oid: str | None = Non
 
 def _one(caller: Caller, user: Row, key: str, kind: str, item: str) -> Row:
     meeting = _meeting(caller, user, key)
-    row = caller.store.get("artefacts", item)
+    row: Row | None = caller.store.get("artefacts", item)
     if row is None or row["meeting"] != key or row["kind"] != kind:
         raise GraphError(404, "NotFound", "The recording or transcript does not exist.")
     if kind == "recordings" and user["id"] != meeting["organizer"]:

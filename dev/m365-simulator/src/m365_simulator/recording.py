@@ -1,4 +1,4 @@
-"""The recording: a small H.264 film of three uncoded frames in an MP4 box, made here so that nobody else's is needed."""
+"""The recording: a small H.264 film of three uncoded frames in an MP4 box, made here."""
 
 import functools
 import struct

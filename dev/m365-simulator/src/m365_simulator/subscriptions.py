@@ -45,7 +45,8 @@ def _expiry(text: str, lifecycle: str | None) -> str:
     if ahead <= datetime.timedelta(0):
         raise _refuse("The expirationDateTime is in the past.")
     if ahead > MAXIMUM:
-        text = f"Operation: Create; Exception: [Status Code: BadRequest; Reason: Expiration time '{text}' is beyond allowed max '3.00:00:00'.]"
+        reason = f"Expiration time '{text}' is beyond allowed max '3.00:00:00'."
+        text = f"Operation: Create; Exception: [Status Code: BadRequest; Reason: {reason}]"
         raise GraphError(400, "ExtensionError", text)
     if ahead > WITHOUT_LIFECYCLE and not lifecycle:
         raise _refuse(
@@ -83,7 +84,7 @@ def _caller(request: Request) -> Caller:
 
 
 def _own(caller: Caller, key: str) -> Row:
-    row = caller.store.get("subscriptions", key)
+    row: Row | None = caller.store.get("subscriptions", key)
     if row is None or row["tenant"] != caller.tenant or moment_of(row["expirationDateTime"]) < real_now():
         raise GraphError(404, "ResourceNotFound", "The object was not found.")
     return row
