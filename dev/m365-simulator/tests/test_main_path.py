@@ -15,15 +15,18 @@ import msal
 import pytest
 import requests
 import uvicorn
-from m365_simulator import SimulatorSettings, create_simulator
-from m365_simulator.client import SimulatorClient
-from m365_simulator.directory import CONTOSO
-from m365_simulator.serving import serve
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from m365_simulator import SimulatorSettings, create_simulator
+from m365_simulator.client import SimulatorClient
+from m365_simulator.directory import CONTOSO
+from m365_simulator.serving import serve
+
+# MSAL recommends form_post; the callbacks here are plain links.
+pytestmark = pytest.mark.filterwarnings("ignore:response_mode=:UserWarning")
 REDIRECT = "http://localhost:8365/connectors/microsoft365/callback"
 SCOPES = ["Calendars.ReadWrite", "OnlineMeetings.ReadWrite"]
 
@@ -79,7 +82,7 @@ async def receiver() -> AsyncIterator[tuple[str, asyncio.Queue[dict[str, Any]]]]
     port = free_port()
     app = Starlette(routes=[Route("/hook", receive, methods=["POST"])])
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
-    running = asyncio.create_task(server._serve())  # noqa: SLF001 - serve() would take the signals
+    running = asyncio.create_task(server._serve())
     await until_open(port)
     yield f"http://localhost:{port}/hook", got
     server.should_exit = True
@@ -147,7 +150,9 @@ async def test_a_scheduled_meeting_happens_and_its_recording_is_announced_and_do
             event = (await me.post("/me/events", json=EVENT)).raise_for_status().json()
             assert (await me.post("/me/events", json=EVENT)).json()["id"] == event["id"]
             join_url = event["onlineMeeting"]["joinUrl"]
-            found = await me.get("/me/onlineMeetings", params={"$filter": f"JoinWebUrl eq '{quote(join_url, safe='')}'"})
+            found = await me.get(
+                "/me/onlineMeetings", params={"$filter": f"JoinWebUrl eq '{quote(join_url, safe='')}'"}
+            )
             meeting = found.raise_for_status().json()["value"][0]
             patched = await me.patch(f"/me/onlineMeetings/{meeting['id']}", json={"recordAutomatically": True})
             patched.raise_for_status()

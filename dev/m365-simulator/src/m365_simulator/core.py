@@ -36,7 +36,7 @@ def stamp(moment: datetime.datetime) -> str:
 
 def moment_of(text: str) -> datetime.datetime:
     """An ISO time, UTC unless it says otherwise; raises ValueError."""
-    found = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    found = datetime.datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
 
 

@@ -95,7 +95,9 @@ def _account_page(request: Request, fields: Fields) -> HTMLResponse:
 
 def _consent_page(request: Request, fields: Fields, permissions: list[str], title: str) -> HTMLResponse:
     listed = "".join(f"<li>{html.escape(permission)}</li>" for permission in permissions)
-    buttons = '<button name="decision" value="accept">Accept</button><button name="decision" value="cancel">Cancel</button>'
+    buttons = (
+        '<button name="decision" value="accept">Accept</button><button name="decision" value="cancel">Cancel</button>'
+    )
     return _page(title, f"<ul>{listed}</ul>" + _form(request, fields, buttons))
 
 

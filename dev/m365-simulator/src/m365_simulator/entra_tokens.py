@@ -52,14 +52,18 @@ async def token(request: Request, tenant: str) -> JSONResponse:
     form |= _basic(request.headers.get("authorization", ""))
     try:
         _check_client(simulator, form)
-        if simulator.take_fault("token_invalid_grant"):
-            raise TokenError(50173, "invalid_grant", "The provided grant has expired.", suberror="bad_token")
-        grant = GRANTS.get(form.get("grant_type", ""))
-        if grant is None:
-            raise TokenError(70003, "unsupported_grant_type", "The grant type is not supported.")
-        return JSONResponse(grant(simulator, tenant, form), headers={"Cache-Control": "no-store"})
+        return JSONResponse(_granted(simulator, tenant, form), headers={"Cache-Control": "no-store"})
     except TokenError as error:
         return error_answer(error.number, error.error, error.text, error.status, error.suberror)
+
+
+def _granted(simulator: Simulator, tenant: str, form: Fields) -> Row:
+    if simulator.take_fault("token_invalid_grant"):
+        raise TokenError(50173, "invalid_grant", "The provided grant has expired.", suberror="bad_token")
+    grant = GRANTS.get(form.get("grant_type", ""))
+    if grant is None:
+        raise TokenError(70003, "unsupported_grant_type", "The grant type is not supported.")
+    return grant(simulator, tenant, form)
 
 
 def _basic(header: str) -> Fields:

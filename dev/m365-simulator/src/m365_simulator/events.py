@@ -26,11 +26,10 @@ def _mailbox(request: Request) -> tuple[Caller, Row]:
 
 def _instant(value: Row | None, name: str) -> str:
     """A dateTimeTimeZone as UTC."""
+    given = value or {}
     try:
-        if value is None:
-            raise ValueError("missing")
-        local = datetime.datetime.fromisoformat(value["dateTime"].replace("Z", "+00:00"))
-        zone = ZoneInfo(value.get("timeZone") or "UTC")
+        local = datetime.datetime.fromisoformat(given["dateTime"])
+        zone = ZoneInfo(given.get("timeZone") or "UTC")
         return stamp(local if local.tzinfo else local.replace(tzinfo=zone))
     except (KeyError, ValueError, ZoneInfoNotFoundError) as error:
         raise GraphError(400, "ErrorInvalidRequest", f"The property '{name}' is not a valid time: {error}.") from error
