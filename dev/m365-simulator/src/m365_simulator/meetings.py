@@ -47,6 +47,12 @@ def _meeting(caller: Caller, user: Row, key: str) -> Row:
     return row
 
 
+def _plain(url: str) -> str:
+    """Without percent-encoding: a filter may carry the URL as it is or encoded once more."""
+    decoded = unquote(url)
+    return url if decoded == url else _plain(decoded)
+
+
 def _shown(row: Row) -> Row:
     return {
         **row["options"],
@@ -69,9 +75,9 @@ async def look_up(request: Request, oid: str | None = None) -> Response:
     wanted = FILTER.match(request.query_params.get("$filter", ""))
     if wanted is None:
         raise GraphError(400, "BadRequest", "A filter of the form JoinWebUrl eq '…' is required.")
-    url = unquote(wanted["url"])
+    url = _plain(wanted["url"])
     for row in caller.store.all("meetings"):
-        if unquote(row["join_url"]) == url:
+        if _plain(row["join_url"]) == url:
             return answer(caller.simulator, "onlineMeetings", {"value": [_shown(_meeting(caller, user, row["id"]))]})
     raise GraphError(404, "NotFound", "3004: No meeting has this join URL.")
 
