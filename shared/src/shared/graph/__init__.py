@@ -1,0 +1,1 @@
+"""Microsoft Graph as the services use it."""

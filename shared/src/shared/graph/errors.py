@@ -1,0 +1,38 @@
+"""Graph's refusals by what the caller does next."""
+
+
+class GraphError(Exception):
+    """A refusal; ``status`` is 0 when there was no answer, ``request_id`` is what Microsoft's support asks for."""
+
+    def __init__(self, message: str, status: int = 0, code: str = "", request_id: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.status = status
+        self.code = code
+        self.request_id = request_id
+
+
+class GraphRetry(GraphError):
+    """Try again after ``after_s`` seconds."""
+
+    def __init__(
+        self, message: str, status: int = 0, code: str = "", request_id: str = "", *, after_s: float = 30.0
+    ) -> None:
+        super().__init__(message, status, code, request_id)
+        self.after_s = after_s
+
+
+class GraphReconnect(GraphError):
+    """The user must connect the account again."""
+
+
+class GraphTellAdmin(GraphError):
+    """Only an administrator of the customer's tenant can mend this."""
+
+
+class GraphGiveUp(GraphError):
+    """Trying again changes nothing."""
+
+
+class GraphNotFound(GraphGiveUp):
+    """It is not there, or not for this account."""
