@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 from meetings.tables import MeetingRow
 from shared.graph import GraphCaller
@@ -44,21 +45,25 @@ async def online_meeting_id(caller: GraphCaller, join_url: str) -> str | None:
 async def turn_recording_on(caller: GraphCaller, online_id: str) -> bool:
     """Ask for automatic recording and transcription; whether Microsoft accepted the recording."""
     options = {"recordAutomatically": True, "allowRecording": True, "allowTranscription": True}
-    answer = await caller.patch(f"/me/onlineMeetings/{online_id}", options)
+    answer = await caller.patch(f"/me/onlineMeetings/{quote(online_id, safe='')}", options)
     return bool(answer.get("recordAutomatically", True))
 
 
 async def move(caller: GraphCaller, meeting: MeetingRow) -> None:
     """Bring the event to the record's subject, times and people. The body stays: it carries the join information."""
-    await caller.patch(f"/me/events/{meeting.event_id}", _times_and_people(meeting))
+    await caller.patch(_event_path(meeting.event_id or ""), _times_and_people(meeting))
 
 
 async def cancel(caller: GraphCaller, event_id: str) -> None:
     """Cancel the event and tell the attendees; an event that is gone is cancelled."""
     try:
-        await caller.post(f"/me/events/{event_id}/cancel", {"comment": "Cancelled in Prospo."})
+        await caller.post(_event_path(event_id) + "/cancel", {"comment": "Cancelled in Prospo."})
     except GraphNotFound:
         return
+
+
+def _event_path(event_id: str) -> str:
+    return f"/me/events/{quote(event_id, safe='')}"
 
 
 def _times_and_people(meeting: MeetingRow) -> dict[str, Any]:
