@@ -105,9 +105,7 @@ def _require_link(booked: teams.Booked) -> str:
         raise GraphGiveUp(
             "Your calendar does not offer Teams meetings. Ask your Microsoft 365 administrator to allow them, then "
             "schedule the meeting again.",
-            None,
-            "teams_not_offered",
-            None,
+            code="teams_not_offered",
         )
     return booked.join_url
 
@@ -177,7 +175,7 @@ def _problem_of(error: GraphError) -> dict[str, str]:
     if isinstance(error, GraphTellAdmin):
         detail = f"Your Microsoft 365 administrator has to allow this first. Microsoft says: {error}"
         return {"code": "admin_required", "detail": detail}
-    return {"code": getattr(error, "code", None) or "microsoft_refused", "detail": str(error)}
+    return {"code": error.code or "microsoft_refused", "detail": str(error)}
 
 
 async def _record_problem(job: Job, meeting_id: str, problem: dict[str, str], status: str | None) -> None:
