@@ -21,6 +21,7 @@ ENGINES = [
     "shared.deadletters",
     "shared.jobs.queue",
     "shared.secrets",
+    "shared.graph.subscriptions",
     "shared.copies",
 ]
 _LOCK = 0x70726F73706F  # one migration at a time per database

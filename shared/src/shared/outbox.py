@@ -33,10 +33,9 @@ DDL = [
 
 _INSERT = text(
     """INSERT INTO outbox (event_id, topic, key, headers, payload)
-       SELECT e.event_id, e.topic, e.key, e.headers, convert_to(e.payload, 'UTF8')
-       FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-           WITH ORDINALITY AS e(event_id uuid, topic text, key text, headers jsonb, payload text, ordinality bigint)
-       ORDER BY ordinality"""
+       SELECT CAST(e.row->>'event_id' AS uuid), e.row->>'topic', e.row->>'key', e.row->'headers',
+              convert_to(e.row->>'payload', 'UTF8')
+       FROM jsonb_array_elements(CAST(:rows AS jsonb)) WITH ORDINALITY AS e(row, place) ORDER BY e.place"""
 )
 
 

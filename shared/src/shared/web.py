@@ -121,10 +121,17 @@ class Edge:
             message = await receive()
             taken += len(message.get("body", b""))
             if taken > self._limit:
-                raise TooLarge("body_too_large", f"The body is larger than {self._limit} bytes. Send less.")
+                raise TooLarge("body_too_large", "The body is larger than the limit.")
             return message
 
-        await self._app(scope, counted, send)
+        async def unless_too_large(message: Message) -> None:
+            # FastAPI words an error while reading the body as its own 400; ours is sent in its place below.
+            if taken <= self._limit:
+                await send(message)
+
+        await self._app(scope, counted, unless_too_large)
+        if taken > self._limit:
+            await self._refuse(scope, receive, send)
 
     async def _refuse(self, scope: Message, receive: Receive, send: Send) -> None:
         detail = f"The body is larger than {self._limit} bytes. Send less."

@@ -1,1 +1,5 @@
-"""Microsoft Graph as the services use it."""
+"""Talking to Microsoft Graph."""
+
+from shared.graph.client import Download, Graph, GraphCaller
+
+__all__ = ["Download", "Graph", "GraphCaller"]

