@@ -133,8 +133,8 @@ class LaneRunner:
             await self._commit(consumer)
             self._watermark.forget(places)
 
-        await consumer.start(before_revoke)
         try:
+            await consumer.start(before_revoke)
             async with asyncio.TaskGroup() as group:
                 for lane in lanes:
                     group.create_task(self._work_lane(lane))

@@ -41,7 +41,11 @@ class KafkaBus:
             max_batch_size=128 * 1024,
         )
         with _unavailable():
-            await producer.start()
+            try:
+                await producer.start()
+            except BaseException:
+                await producer.stop()
+                raise
         self._producer = producer
 
     async def stop(self) -> None:

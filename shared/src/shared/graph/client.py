@@ -1,7 +1,7 @@
 """Microsoft Graph over httpx: authentication, retries, paging and downloads.
 
-Reads are tried again after 429, 5xx and transport errors; writes only when Graph surely did not act (429, or no connection
-was made). ``Retry-After`` is honoured; a long one is left to the job (``GraphRetry``).
+Reads are tried again after 429, 5xx and transport errors; writes only when Graph surely did not act (429, or no
+connection was made). ``Retry-After`` is honoured; a long one is left to the job (``GraphRetry``).
 """
 
 import asyncio

@@ -55,7 +55,8 @@ _OF_STATE = text(
 )
 _STORE = text(
     """INSERT INTO graph_notification (dedupe, org_id, user_id, resource, body)
-       VALUES (:dedupe, :org_id, :user_id, :resource, CAST(:body AS jsonb)) ON CONFLICT (dedupe) DO NOTHING RETURNING id"""
+       VALUES (:dedupe, :org_id, :user_id, :resource, CAST(:body AS jsonb))
+       ON CONFLICT (dedupe) DO NOTHING RETURNING id"""
 )
 
 
