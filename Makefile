@@ -27,7 +27,7 @@ test: setup ## every test that this machine has the engines for; says what did n
 	@$(BIN)/python -m pytest
 
 check: lint types architecture ## lint, types, architecture and unit tests
-	@$(BIN)/python -m pytest -q -m "not slow and not engine and not browser" shared/tests/unit tests/architecture
+	@$(BIN)/python -m pytest -q -m "not slow and not engine and not browser" shared/tests/test_web.py shared/tests/test_secrets.py tests/architecture
 
 lint: setup ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -224,10 +224,11 @@ class Demo:
         raise DemoFailed(f"Waited {PATIENCE_S} s and it did not come true that {what}.")
 
 
-def not_yet(answer: httpx.Response) -> None:
+def not_yet(answer: httpx.Response) -> Json | None:
     """A 409 says that an event has not reached the service yet; anything else is a failure."""
     if answer.status_code != 409:
         raise DemoFailed(f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {answer.text}")
+    return None
 
 
 def query_of(url: str) -> Json:

@@ -58,6 +58,8 @@ async def running(*services: Service) -> AsyncIterator[None]:
     for service in services:
         await service.start(api=False, worker=True)
     yield
+    for service in services:
+        await service.stop()
 
 
 async def until(look: Callable[[], Awaitable[bool]]) -> None:

@@ -33,6 +33,7 @@ log = structlog.get_logger(__name__)
 
 EXIT_MISCONFIGURED = 2
 _READY_S = 2
+_STOP_S = 10
 
 
 class Service:
@@ -109,7 +110,8 @@ class Service:
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_STOP_S)  # a broker that is gone must not keep us
         for thing in self.provided.values():
             if hasattr(thing, "aclose"):
                 await thing.aclose()
