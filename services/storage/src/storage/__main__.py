@@ -1,0 +1,3 @@
+from storage.main import main
+
+main()

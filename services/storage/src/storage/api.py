@@ -1,0 +1,123 @@
+"""HTTP in: upload sessions for other services, ranges by upload token, files for people."""
+
+import secrets
+import uuid
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from pydantic import Field
+
+from shared.db import Database
+from shared.problems import BadInput, NotFound
+from shared.web import ServiceCaller, StrictModel, Work, provided
+from storage import queries
+from storage.objects import Objects
+from storage.settings import Settings
+from storage.uploads import CHUNK_MULTIPLE, complete, parse_range, receive, session_of, token_hash
+
+router = APIRouter()
+Db = Annotated[Database, Depends(provided("db"))]
+Files = Annotated[Objects, Depends(provided("objects"))]
+Knobs = Annotated[Settings, Depends(provided("settings"))]
+
+
+class UploadWanted(StrictModel):
+    org_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    dedupe_key: str = Field(min_length=1, max_length=200)
+    path: str = Field(min_length=1, max_length=1000)
+    content_type: str = Field(min_length=1, max_length=200)
+    size_bytes: int = Field(gt=0, le=1 << 40)
+
+
+@router.post("/internal/upload-sessions")
+async def open_session(wanted: UploadWanted, _caller: ServiceCaller, db: Db, knobs: Knobs) -> dict[str, Any]:
+    """The same intent (``dedupe_key``) is the same file; asking again gives a new address and keeps what arrived."""
+    token = secrets.token_urlsafe(32)
+    values = wanted.model_dump() | {"id": str(uuid.uuid4()), "token_hash": token_hash(token)}
+    async with db.unit_of_work(wanted.org_id) as work:
+        row = (await work.session.execute(queries.OPEN, values)).one()
+    if row.size_bytes != wanted.size_bytes:
+        raise BadInput("size_changed", f"This file was begun with {row.size_bytes} bytes; use another dedupe_key.")
+    return {
+        "file_id": row.id,
+        "completed": row.completed_at is not None,
+        "received_bytes": row.received_bytes,
+        "upload_url": knobs.internal_url.format(service="storage") + f"/v1/uploads/{token}",
+        "chunk_multiple": CHUNK_MULTIPLE,
+        "chunk_max": knobs.upload_chunk_max_bytes // CHUNK_MULTIPLE * CHUNK_MULTIPLE,
+        "headers": {},
+    }
+
+
+@router.put("/v1/uploads/{token}")
+async def put_range(
+    token: str, request: Request, content_range: Annotated[str, Header()], db: Db, files: Files, knobs: Knobs
+) -> JSONResponse:
+    row = await session_of(db, token)
+    span = parse_range(content_range, row.size_bytes, knobs.upload_chunk_max_bytes)
+    row, whole = await receive(db, files, token, span, request.stream())
+    if whole:
+        return JSONResponse({"file_id": row.id, "size_bytes": row.size_bytes}, 201)
+    return JSONResponse({"next_expected_ranges": [f"{row.received_bytes}-"]}, 202)
+
+
+@router.get("/v1/uploads/{token}")
+async def where_it_stands(token: str, db: Db, files: Files) -> dict[str, Any]:
+    row = await session_of(db, token)
+    if row.received_bytes == row.size_bytes:
+        await complete(db, files, row)
+        return {"next_expected_ranges": [], "file_id": row.id}
+    return {"next_expected_ranges": [f"{row.received_bytes}-"]}
+
+
+@router.delete("/v1/uploads/{token}", status_code=204)
+async def abandon(token: str, db: Db, files: Files) -> Response:
+    row = await session_of(db, token)
+    async with db.system_work() as work:
+        await work.session.execute(queries.ABANDON, {"token_hash": token_hash(token)})
+    await files.delete_parts(row.org_id, row.id, row.part_starts)
+    return Response(status_code=204)
+
+
+@router.get("/v1/files/{file_id}")
+async def describe(file_id: uuid.UUID, work: Work) -> dict[str, Any]:
+    row = await _file(work, file_id)
+    return {"id": row.id, "path": row.path, "content_type": row.content_type, "size_bytes": row.size_bytes}
+
+
+@router.get("/v1/files/{file_id}/content")
+async def content(
+    file_id: uuid.UUID, work: Work, files: Files, wanted: Annotated[str | None, Header(alias="range")] = None
+) -> Response:
+    """The bytes, or one range of them (206). Several ranges are answered with the whole."""
+    row = await _file(work, file_id)
+    start, end, status = _span(wanted, row.size_bytes)
+    headers = {"Accept-Ranges": "bytes", "Content-Length": str(end - start), "X-Content-Type-Options": "nosniff"}
+    if status == 416:
+        return Response(status_code=416, headers={"Content-Range": f"bytes */{row.size_bytes}"})
+    if status == 206:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{row.size_bytes}"
+    stream = files.read(row.org_id, row.id, start, end)
+    return StreamingResponse(stream, status, headers, media_type=row.content_type)
+
+
+async def _file(work: Work, file_id: uuid.UUID) -> Any:
+    row = (await work.session.execute(queries.BY_ID, {"id": str(file_id)})).first()
+    if row is None:
+        raise NotFound("file_not_found", "There is no such file in your organisation.")
+    return row
+
+
+def _span(header: str | None, size: int) -> tuple[int, int, int]:
+    """Start, end (exclusive) and status for a ``Range`` header."""
+    first, dash, last = (header or "").removeprefix("bytes=").partition("-")
+    if not (header or "").startswith("bytes=") or not dash or "," in last:
+        return 0, size, 200
+    if first.isdigit():
+        start, end = int(first), min(size, int(last) + 1) if last.isdigit() else size
+    elif last.isdigit():
+        start, end = max(0, size - int(last)), size
+    else:
+        return 0, size, 200
+    return (start, end, 206) if start < end else (0, 0, 416)

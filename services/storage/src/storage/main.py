@@ -1,0 +1,25 @@
+"""The storage service put together."""
+
+from fastapi import FastAPI
+
+from shared.bus import Bus
+from shared.service import Service, run
+from storage.api import router
+from storage.objects import Objects
+from storage.settings import Settings
+
+
+def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
+    """Everything the service is made of; uploads have a limit of their own, per range."""
+    service = Service("storage", "storage", settings, bus=bus, unlimited_bodies=("/v1/uploads/",))
+    service.provide(objects=Objects(settings))
+    service.include(router)
+    return service
+
+
+def create_app(settings: Settings) -> FastAPI:
+    return create_service(settings).app
+
+
+def main() -> None:
+    run(create_service, Settings)

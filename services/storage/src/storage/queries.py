@@ -1,0 +1,24 @@
+"""All SQL of the storage service."""
+
+from sqlalchemy import text
+
+_COLUMNS = "org_id, id, path, content_type, size_bytes, received_bytes, part_starts, completed_at"
+
+OPEN = text(
+    f"""INSERT INTO stored_file (org_id, id, dedupe_key, path, content_type, size_bytes, token_hash)
+        VALUES (:org_id, :id, :dedupe_key, :path, :content_type, :size_bytes, :token_hash)
+        ON CONFLICT (org_id, dedupe_key) DO UPDATE
+        SET token_hash = CASE WHEN stored_file.completed_at IS NULL THEN excluded.token_hash END
+        RETURNING {_COLUMNS}"""
+)
+BY_TOKEN = text(f"SELECT {_COLUMNS} FROM stored_file WHERE token_hash = :token_hash")
+BY_ID = text(f"SELECT {_COLUMNS} FROM stored_file WHERE id = :id AND completed_at IS NOT NULL")
+ADVANCE = text(
+    f"""UPDATE stored_file SET received_bytes = :end, part_starts = part_starts || CAST(:start AS bigint)
+        WHERE token_hash = :token_hash AND received_bytes = :start RETURNING {_COLUMNS}"""
+)
+COMPLETE = text(
+    """UPDATE stored_file SET completed_at = clock_timestamp()
+       WHERE org_id = :org_id AND id = :id AND completed_at IS NULL RETURNING id"""
+)
+ABANDON = text("DELETE FROM stored_file WHERE token_hash = :token_hash AND completed_at IS NULL")

@@ -1,0 +1,16 @@
+"""Every knob of the storage service."""
+
+from pathlib import Path
+
+from shared.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Environment variables with the prefix ``PROSPO_``."""
+
+    object_store_dir: Path = Path("files")
+    """Folder of the local object store, used when ``object_store_url`` is unset."""
+    object_store_url: str | None = None
+    """``s3://…``, ``az://…`` or ``gs://…``; credentials come from the platform's own environment."""
+    upload_chunk_max_bytes: int = 10 * 1024 * 1024
+    """Largest range of one ``PUT``."""

@@ -1,0 +1,91 @@
+"""Upload sessions: ranges in order, each durable before it is acknowledged; a whole file is announced once."""
+
+import hashlib
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+from shared.db import Database
+from shared.events import FileStored
+from shared.problems import BadInput, Conflict, NotFound, TooLarge
+from storage import queries
+from storage.objects import Objects
+
+CHUNK_MULTIPLE = 320 * 1024
+_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+
+
+def token_hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+async def session_of(db: Database, token: str) -> Any:
+    """The upload's row; the token alone is the credential. Raises ``NotFound``."""
+    async with db.system_work() as work:
+        row = (await work.session.execute(queries.BY_TOKEN, {"token_hash": token_hash(token)})).first()
+    if row is None:
+        raise NotFound("upload_not_found", "This upload session does not exist any more. Ask for a new one.")
+    return row
+
+
+def parse_range(header: str, size_bytes: int, limit_bytes: int) -> tuple[int, int]:
+    """Start and end (exclusive) of a ``Content-Range``. Raises ``BadInput`` or ``TooLarge``."""
+    match = _RANGE.fullmatch(header)
+    if match is None:
+        raise BadInput("bad_content_range", "Send Content-Range as: bytes <first>-<last>/<size>.")
+    first, last, total = map(int, match.groups())
+    if total != size_bytes or not first <= last < total:
+        raise BadInput("bad_content_range", f"The range does not fit a file of {size_bytes} bytes.")
+    if last + 1 - first > limit_bytes:
+        raise TooLarge("range_too_large", f"Send at most {limit_bytes} bytes at a time.")
+    return first, last + 1
+
+
+async def exactly(body: AsyncIterator[bytes], wanted: int) -> AsyncIterator[bytes]:
+    """The body, checked to be as long as its range says."""
+    taken = 0
+    async for chunk in body:
+        taken += len(chunk)
+        if taken > wanted:
+            raise BadInput("body_does_not_fit", "The body is longer than its Content-Range.")
+        yield chunk
+    if taken != wanted:
+        raise BadInput("body_does_not_fit", "The body is shorter than its Content-Range.")
+
+
+async def receive(
+    db: Database, objects: Objects, token: str, span: tuple[int, int], body: AsyncIterator[bytes]
+) -> tuple[Any, bool]:
+    """Store one range; an old one is acknowledged again. Returns the row afterwards, and whether the file is whole."""
+    row = await session_of(db, token)
+    start, end = span
+    if start > row.received_bytes or start < row.received_bytes < end:
+        raise Conflict("range_out_of_order", f"Go on at byte {row.received_bytes}.", next_expected=row.received_bytes)
+    if start == row.received_bytes:
+        await objects.put_part(row.org_id, row.id, start, exactly(body, end - start))
+        values = {"token_hash": token_hash(token), "start": start, "end": end}
+        async with db.system_work() as work:
+            row = (await work.session.execute(queries.ADVANCE, values)).first()
+        row = row or await session_of(db, token)
+    if row.received_bytes < row.size_bytes:
+        return row, False
+    await complete(db, objects, row)
+    return row, True
+
+
+async def complete(db: Database, objects: Objects, row: Any) -> None:
+    """Compose the file and announce it; safe to do again after a crash at any point."""
+    if row.completed_at is None:
+        await objects.compose(row.org_id, row.id, row.part_starts)
+        async with db.unit_of_work(row.org_id) as work:
+            if (await work.session.execute(queries.COMPLETE, {"org_id": row.org_id, "id": row.id})).first():
+                work.outbox.add(
+                    FileStored(
+                        org_id=row.org_id,
+                        file_id=row.id,
+                        path=row.path,
+                        size_bytes=row.size_bytes,
+                        content_type=row.content_type,
+                    )
+                )
+        await objects.delete_parts(row.org_id, row.id, row.part_starts)

@@ -1,0 +1,114 @@
+"""Storage through its front door: resumable uploads, whole files, nobody else's."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.bus import MemoryBus
+from shared.identity import ServiceTokens
+from shared.migrate import migrate
+from shared.service import Service
+from shared.testing.fixtures import PlatformKeys
+from storage.main import create_service
+from storage.settings import Settings
+
+SIZE = 700_000
+BODY = bytes(n % 251 for n in range(SIZE))
+
+
+@pytest.fixture
+async def service(
+    make_settings: Any, memory_bus: MemoryBus, platform_keys: PlatformKeys, tmp_path: Path
+) -> AsyncIterator[Service]:
+    settings = make_settings(Settings, "storage", object_store_dir=tmp_path / "files")
+    await migrate("storage", settings)
+    service = create_service(settings, bus=memory_bus)
+    platform_keys.know_issuer(service.user_tokens)
+    await service.start(api=False, worker=False)
+    yield service
+    await service.stop()
+
+
+@pytest.fixture
+async def http(service: Service, client_of: Any) -> httpx.AsyncClient:
+    client: httpx.AsyncClient = await client_of(service)
+    return client
+
+
+async def begin(http: httpx.AsyncClient, make_settings: Any, **more: Any) -> Any:
+    ingest = ServiceTokens(make_settings(Settings, "recording-ingest"), "recording-ingest")
+    wanted = {"org_id": "acme", "dedupe_key": "r1", "path": "a.mp4", "content_type": "video/mp4", "size_bytes": SIZE}
+    headers = {"Authorization": f"Bearer {ingest.issue('storage')}"}
+    return await http.post("/internal/upload-sessions", json=wanted | more, headers=headers)
+
+
+async def put(http: httpx.AsyncClient, url: str, start: int, end: int) -> httpx.Response:
+    path = "/v1" + url.partition("/v1")[2]
+    return await http.put(path, content=BODY[start:end], headers={"Content-Range": f"bytes {start}-{end - 1}/{SIZE}"})
+
+
+async def upload_all(http: httpx.AsyncClient, url: str) -> httpx.Response:
+    await put(http, url, 0, 327_680)
+    return await put(http, url, 327_680, SIZE)
+
+
+async def test_an_upload_in_ranges_becomes_one_file_and_one_event(
+    service: Service, http: httpx.AsyncClient, make_settings: Any, platform_keys: PlatformKeys, memory_bus: MemoryBus
+) -> None:
+    session = (await begin(http, make_settings)).json()
+    done = await upload_all(http, session["upload_url"])
+    assert (done.status_code, done.json()["size_bytes"]) == (201, SIZE)
+    again = await put(http, session["upload_url"], 327_680, SIZE)
+    assert again.status_code == 201
+    mine = {"Authorization": f"Bearer {platform_keys.token('acme')}"}
+    whole = await http.get(f"/v1/files/{session['file_id']}/content", headers=mine)
+    part = await http.get(f"/v1/files/{session['file_id']}/content", headers=mine | {"Range": "bytes=10-19"})
+    beyond = await http.get(f"/v1/files/{session['file_id']}/content", headers=mine | {"Range": f"bytes={SIZE}-"})
+    assert whole.content == BODY
+    assert (part.status_code, part.content) == (206, BODY[10:20])
+    assert beyond.status_code == 416
+    await service.relay.drain()
+    assert len(memory_bus.records("file.stored")) == 1
+
+
+async def test_an_interrupted_upload_goes_on_where_it_stopped_at_a_new_address(
+    http: httpx.AsyncClient, make_settings: Any
+) -> None:
+    first = (await begin(http, make_settings)).json()
+    assert (await put(http, first["upload_url"], 0, 327_680)).json() == {"next_expected_ranges": ["327680-"]}
+    second = (await begin(http, make_settings)).json()
+    assert (second["file_id"], second["received_bytes"]) == (first["file_id"], 327_680)
+    assert (await put(http, first["upload_url"], 327_680, SIZE)).status_code == 404
+    assert (await put(http, second["upload_url"], 327_680, SIZE)).status_code == 201
+    assert (await begin(http, make_settings)).json()["completed"] is True
+
+
+async def test_a_gap_is_refused_and_says_where_to_go_on(http: httpx.AsyncClient, make_settings: Any) -> None:
+    session = (await begin(http, make_settings)).json()
+    answer = await put(http, session["upload_url"], 327_680, SIZE)
+    assert (answer.status_code, answer.json()["next_expected"]) == (409, 0)
+
+
+async def test_a_body_that_does_not_fit_its_range_is_refused(http: httpx.AsyncClient, make_settings: Any) -> None:
+    url = "/v1" + (await begin(http, make_settings)).json()["upload_url"].partition("/v1")[2]
+    short = await http.put(url, content=b"abc", headers={"Content-Range": f"bytes 0-9/{SIZE}"})
+    nonsense = await http.put(url, content=b"abc", headers={"Content-Range": "first three"})
+    assert [short.status_code, nonsense.status_code] == [422, 422]
+
+
+async def test_another_organisation_finds_no_such_file(
+    http: httpx.AsyncClient, make_settings: Any, platform_keys: PlatformKeys
+) -> None:
+    session = (await begin(http, make_settings)).json()
+    await upload_all(http, session["upload_url"])
+    theirs = {"Authorization": f"Bearer {platform_keys.token('globex')}"}
+    for path in ("", "/content"):
+        assert (await http.get(f"/v1/files/{session['file_id']}{path}", headers=theirs)).status_code == 404
+
+
+async def test_a_person_cannot_open_an_upload_session(http: httpx.AsyncClient, platform_keys: PlatformKeys) -> None:
+    headers = {"Authorization": f"Bearer {platform_keys.token('acme')}"}
+    assert (await http.post("/internal/upload-sessions", json={}, headers=headers)).status_code == 401
