@@ -15,7 +15,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 
-from shared.graph.errors import GraphGiveUp, GraphNotFound, GraphReconnect, GraphRetry, GraphTellAdmin
+from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphReconnect, GraphRetry, GraphTellAdmin
 from shared.settings import ServiceSettings
 
 TRIES = 4
@@ -114,15 +114,17 @@ class GraphCaller:
                 return
             answer = await self.get(link)
 
-    async def text(self, path: str) -> str:
-        """A small text resource, such as a transcript's content."""
-        async with self.download(path) as download:
+    async def text(self, path: str, *, accept: str | None = None) -> str:
+        """A small text resource, such as a transcript's content; ``accept`` is the media type asked for."""
+        async with self.download(path, accept=accept) as download:
             return b"".join([chunk async for chunk in download.chunks]).decode("utf-8", "replace")
 
     @asynccontextmanager
-    async def download(self, path: str, start: int = 0) -> AsyncIterator[Download]:
+    async def download(self, path: str, start: int = 0, *, accept: str | None = None) -> AsyncIterator[Download]:
         """Bytes from ``start`` on. Redirects are followed without our token; memory does not grow with the file."""
         url, headers = self._url(path), await self._headers()
+        if accept:
+            headers["Accept"] = accept
         if start:
             headers["Range"] = f"bytes={start}-"
         for _ in range(5):
@@ -215,12 +217,20 @@ def _claims(answer: httpx.Response) -> str | None:
     return rest.split('"', 1)[0] if found else None
 
 
-def _error(answer: httpx.Response) -> Exception:
+def _error(answer: httpx.Response) -> GraphError:
+    inner_code = ""
     try:
         body = answer.json()["error"]
         code, message = str(body["code"]), str(body["message"])
-    except (ValueError, KeyError, TypeError):
+        inner_code = str((body.get("innerError") or {}).get("code") or "")
+    except (ValueError, KeyError, TypeError, AttributeError):
         code, message = "", f"Microsoft answered {answer.status_code}."
+    error = _refusal(answer, message, code)
+    error.inner_code = inner_code
+    return error
+
+
+def _refusal(answer: httpx.Response, message: str, code: str) -> GraphError:
     status, request_id = answer.status_code, answer.headers.get("request-id", "")
     match status:
         case 401:

@@ -2,7 +2,12 @@
 
 
 class GraphError(Exception):
-    """A refusal; ``status`` is 0 when there was no answer, ``request_id`` is what Microsoft's support asks for."""
+    """A refusal; ``status`` is 0 when there was no answer, ``request_id`` is what Microsoft's support asks for.
+
+    ``inner_code`` is ``innerError.code``, where Graph says more precisely what is refused (transcript access).
+    """
+
+    inner_code: str = ""
 
     def __init__(self, message: str, status: int = 0, code: str = "", request_id: str = "") -> None:
         super().__init__(message)

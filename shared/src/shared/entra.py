@@ -1,0 +1,159 @@
+"""Microsoft Entra through MSAL: one confidential client per call, and its refusals by what the caller does next.
+
+MSAL blocks, so call it in a thread (``asyncio.to_thread``). It keeps 400 answers of the token endpoint for a minute per
+instance; every call here has an instance of its own, so a retry really asks again. MSAL verifies no id_token.
+
+EntraError
+├── EntraRetry          Microsoft is busy or not reachable: try again
+├── EntraReconnect      the user must sign in again
+├── EntraTellAdmin      an administrator of the customer's tenant must act
+├── EntraTenantGone     the tenant does not know our application (any more)
+└── EntraMisconfigured  our own registration, secret or settings are wrong: tell the operator
+"""
+
+import contextlib
+import functools
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import msal
+import requests
+
+from shared.settings import ServiceSettings
+
+TIMEOUT_S = 15
+GRAPH_DEFAULT = ["https://graph.microsoft.com/.default"]
+PERSONAL_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
+
+# Meaning of the numbers: Entra's published error reference; the OAuth ``error`` decides where a number is not listed.
+_TENANT_GONE = {700016, 7000112}
+_ADMIN = {
+    65001: "Your organisation has not allowed Prospo to do this yet. Ask an Org Admin to connect Microsoft 365 again.",
+    90094: "Only an administrator of your Microsoft 365 can allow this. Ask one to connect Microsoft 365 in Prospo.",
+    90095: "Your organisation wants to approve Prospo first. Ask your Microsoft 365 administrator.",
+    50105: "Your administrator has not assigned Prospo to you in Microsoft Entra. Ask to be assigned.",
+    53000: "Your organisation's access rules do not accept this device. Ask your Microsoft 365 administrator.",
+    53001: "Your organisation's access rules do not accept this device. Ask your Microsoft 365 administrator.",
+    53003: "Your organisation's access rules block this sign-in. Ask your Microsoft 365 administrator.",
+    530032: "Your organisation's security policy blocks this sign-in. Ask your Microsoft 365 administrator.",
+}
+_RECONNECT = {
+    50173: "Microsoft ended this connection because the password or the sessions were reset.",
+    700082: "Microsoft ended this connection because it was not used for 90 days.",
+    70043: "Your organisation asks for a new sign-in from time to time, and it is time.",
+    50132: "Microsoft ended this connection because the password expired or was changed.",
+    50133: "Microsoft ended this connection because the password expired or was changed.",
+    50076: "Microsoft wants a second factor for this sign-in.",
+    50079: "Microsoft wants you to set up a second factor.",
+    50074: "Microsoft wants a second factor for this sign-in.",
+    50078: "The second factor of this sign-in is too old.",
+    50057: "This Microsoft account is disabled.",
+    50034: "This Microsoft account does not exist any more.",
+    54005: "This sign-in was used already.",
+    70008: "This sign-in took too long.",
+}
+_TRANSIENT = {90033, 90090, 50196}
+_NUMBER = re.compile(r"AADSTS(\d+)")
+
+
+class EntraError(Exception):
+    """A refusal; ``message`` is for people, ``number`` is Microsoft's AADSTS number or 0, ``trace_id`` for support."""
+
+    def __init__(
+        self, message: str, *, number: int = 0, error: str = "", suberror: str = "", trace_id: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.number = number
+        self.error = error
+        self.suberror = suberror
+        self.trace_id = trace_id
+
+
+class EntraRetry(EntraError):
+    """Microsoft is busy or not reachable."""
+
+
+class EntraReconnect(EntraError):
+    """The user must sign in again."""
+
+
+class EntraTellAdmin(EntraError):
+    """An administrator of the customer's tenant must act."""
+
+
+class EntraTenantGone(EntraError):
+    """The tenant does not know the application, or has disabled it."""
+
+
+class EntraMisconfigured(EntraError):
+    """Our registration, secret or settings are wrong."""
+
+
+def refusal(said: dict[str, Any]) -> EntraError:
+    """The error of a token answer or a redirect (``error``, ``error_description``, ``error_codes``, ``suberror``)."""
+    description, error = str(said.get("error_description", "")), str(said.get("error", ""))
+    suberror = str(said.get("suberror") or said.get("classification") or "")
+    codes = said.get("error_codes") or _NUMBER.findall(description) or [0]
+    number = int(codes[0])
+    kind, message = _meaning(number, error, suberror)
+    trace_id = str(said.get("trace_id", ""))
+    return kind(message, number=number, error=error, suberror=suberror, trace_id=trace_id)
+
+
+def _meaning(number: int, error: str, suberror: str) -> tuple[type[EntraError], str]:
+    if number in _TENANT_GONE:
+        return EntraTenantGone, "Your Microsoft 365 does not know Prospo (any more). Connect the organisation again."
+    if number in _TRANSIENT or error in {"temporarily_unavailable", "server_error"}:
+        return EntraRetry, "Microsoft's sign-in is busy right now. It is tried again."
+    if number in _ADMIN or suberror == "consent_required" or error == "consent_required":
+        return EntraTellAdmin, _ADMIN.get(number, _ADMIN[65001])
+    if error == "access_denied":
+        return EntraReconnect, "The permissions were not accepted. Start again and accept them."
+    if number in _RECONNECT or error in {"invalid_grant", "interaction_required", "login_required"}:
+        return EntraReconnect, _RECONNECT.get(number, "Microsoft asks you to sign in again.")
+    return EntraMisconfigured, f"Prospo's registration at Microsoft is not right (AADSTS{number}). Tell the operator."
+
+
+class Entra:
+    """Microsoft's sign-in as this platform's registered application."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+
+    def authority(self, tid: str) -> str:
+        """``https://login.microsoftonline.com/<tid>`` or what stands for it; also the prefix of the token issuer."""
+        return f"{self._settings.entra_authority.rstrip('/')}/{tid}"
+
+    def page_authority(self, tid: str) -> str:
+        """Where a browser opens Microsoft's pages."""
+        return f"{(self._settings.entra_page_authority or self._settings.entra_authority).rstrip('/')}/{tid}"
+
+    @contextlib.contextmanager
+    def application(
+        self, tid: str, cache: msal.TokenCache | None = None
+    ) -> Iterator[msal.ConfidentialClientApplication]:
+        """A client of one tenant. Blocking, also to make: it reads Entra's discovery document.
+
+        Raises ``EntraRetry`` when Microsoft cannot be reached.
+        """
+        with requests.Session() as session:
+            session.trust_env = False  # a REQUESTS_CA_BUNDLE of the environment would win over our own
+            session.verify = str(self._settings.ca_bundle) if self._settings.ca_bundle else True
+            session.request = functools.partial(session.request, timeout=TIMEOUT_S)  # type: ignore[method-assign]
+            try:
+                yield msal.ConfidentialClientApplication(
+                    self._settings.client_id,
+                    client_credential=self._settings.client_secret.get_secret_value(),
+                    authority=self.authority(tid),
+                    token_cache=cache,
+                    http_client=session,
+                    instance_discovery=False,  # the authority is the operator's setting, not a caller's input
+                    client_capabilities=["cp1"],
+                )
+            except requests.RequestException as error:
+                raise EntraRetry(f"Microsoft's sign-in cannot be reached ({type(error).__name__}).") from error
+            except ValueError as error:
+                # MSAL's word for a discovery document that is missing or refused, as for a tenant that does not exist.
+                raise EntraMisconfigured(f"Microsoft's sign-in refused the tenant {tid}.") from error
