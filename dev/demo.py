@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
 
 from m365_simulator.client import SimulatorClient
 from shared.events import ALL
@@ -157,7 +158,8 @@ class Demo:
         say("held, recorded and transcribed by Microsoft")
 
     async def subscribed(self) -> Json | None:
-        return {"yes": True} if (await self.microsoft.state()).get("subscriptions") else None
+        resources = " ".join(row["resource"] for row in (await self.microsoft.state())["subscriptions"])
+        return {"yes": True} if "getAllRecordings" in resources and "getAllTranscripts" in resources else None
 
     async def wait_for_artefacts(self, meeting_id: str) -> Json:
         step("The recording and the transcript arrive in the meeting record by themselves")
@@ -282,6 +284,8 @@ def main() -> None:
         asyncio.run(Demo(state, described).run())
     except DemoFailed as failure:
         sys.exit(f"\nThe demo failed. {failure}")
+    except (httpx.HTTPError, KafkaError) as error:
+        sys.exit(f"\nThe demo failed: the platform went away ({type(error).__name__}). Run it again; it goes on.")
     finally:
         if process is not None:
             process.terminate()

@@ -33,7 +33,9 @@ def take_state(folder: Path) -> object:
 
 async def serve(state: Path, port: int) -> None:
     from dev.embedded.platform import Platform  # after the lock: importing every service takes a second
+    from shared.telemetry import set_up_logs
 
+    set_up_logs("INFO", (state / "platform.log").open("a", buffering=1))
     platform = Platform(state, port)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -47,6 +49,7 @@ Microsoft 365 for Prospo is ready after {time.monotonic() - STARTED:.1f} s.
   Microsoft  {platform.simulator_url}          the simulated tenant; its meetings have a "Let it happen" button
   Kafka      {platform.kafka.bootstrap_servers}                any client can read the events
   try        make demo                        the main job, printed step by step
+  log        {state}/platform.log
 
 Ctrl-C stops it; `make clean-run` forgets everything.""",
         flush=True,

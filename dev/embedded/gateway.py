@@ -93,7 +93,7 @@ class Gateway:
         return self._apps.get("console"), path
 
     async def _inner_scope(self, scope: Scope, path: str) -> Scope:
-        headers: list[tuple[bytes, bytes]] = list(scope["headers"])
+        headers = [(name, value) for name, value in scope["headers"] if name != b"x-prospo-persona"]
         if not any(name == b"authorization" for name, _ in headers):
             persona = _persona_of(headers)
             if persona and not path.startswith("/webhooks/"):

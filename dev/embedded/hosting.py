@@ -1,19 +1,11 @@
-"""Several ASGI listeners in one event loop, none of which takes the process's signals."""
+"""Several ASGI listeners in one event loop; the program around them has the signals."""
 
 import asyncio
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import uvicorn
 
-
-class Listener(uvicorn.Server):
-    """A uvicorn server that leaves signals to the program around it."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
+from shared.service import Listener
 
 
 class Listeners:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import structlog
@@ -168,18 +168,31 @@ async def _command(service: Service, parts: list[str]) -> None:
             log.info("re-driven", count=await service.lanes.redrive(parts[1] if len(parts) > 1 else None))
         case "api":
             await service.start(api=True, worker=False)
-            config = uvicorn.Config(
-                service.app,
-                host=service.settings.http_host,
-                port=service.settings.http_port,
-                lifespan="off",
-                log_config=None,
-            )
-            await uvicorn.Server(config).serve()
+            await _serve(service)
         case _:
             await service.start(api=False, worker=True)
+            log.info("the worker runs", service=service.name)
             await _until_stopped()
     await service.stop()
+
+
+class Listener(uvicorn.Server):
+    """A uvicorn server that leaves signals alone: its own handling ends the process before the service has stopped."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve(service: Service) -> None:
+    where = {"host": service.settings.http_host, "port": service.settings.http_port}
+    server = Listener(uvicorn.Config(service.app, **where, lifespan="off", log_config=None, access_log=False))
+    serving = asyncio.create_task(server.serve(), name=f"{service.name} http")
+    stopped = asyncio.create_task(_until_stopped())
+    await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
+    server.should_exit = True
+    stopped.cancel()
+    await serving
 
 
 async def _until_stopped() -> None:

@@ -115,12 +115,13 @@ class Simulator:
         for meeting in self.store.all("meetings"):
             if meeting["cancelled"] or meeting["happened"] or self.now() < self.ready_at(meeting):
                 continue
-            delay = None if meeting["delay_s"] else self.take_fault("delay_artefacts")
-            if delay is not None:
-                meeting["delay_s"] = delay.get("seconds", 600)
-            else:
-                self._happen(meeting)
-            self.store.put("meetings", meeting["id"], meeting)
+            with self.store.together():
+                delay = None if meeting["delay_s"] else self.take_fault("delay_artefacts")
+                if delay is not None:
+                    meeting["delay_s"] = delay.get("seconds", 600)
+                else:
+                    self._happen(meeting)
+                self.store.put("meetings", meeting["id"], meeting)
 
     def ready_at(self, meeting: Row) -> datetime.datetime:
         return moment_of(meeting["end"]) + datetime.timedelta(seconds=ARTEFACT_DELAY_S + meeting["delay_s"])

@@ -75,11 +75,13 @@ async def create(request: Request) -> Response:
         "organizer": {"emailAddress": {"name": user["name"], "address": user["address"]}},
     }
     row = {"id": key, "user": user["id"], "tenant": user["tenant"], "body": shown, "meeting": None}
-    if body.get("isOnlineMeeting") and body.get("onlineMeetingProvider", "teamsForBusiness") == "teamsForBusiness":
-        meeting = _new_meeting(caller, user, body, start, end)
-        row["meeting"] = meeting["id"]
-        shown |= {"onlineMeetingProvider": "teamsForBusiness", "onlineMeeting": {"joinUrl": meeting["join_url"]}}
-    caller.store.put("events", key, row)
+    online = body.get("isOnlineMeeting") and body.get("onlineMeetingProvider", "teamsForBusiness") == "teamsForBusiness"
+    with caller.store.together():
+        if online:
+            meeting = _new_meeting(caller, user, body, start, end)
+            row["meeting"] = meeting["id"]
+            shown |= {"onlineMeetingProvider": "teamsForBusiness", "onlineMeeting": {"joinUrl": meeting["join_url"]}}
+        caller.store.put("events", key, row)
     return _shown(caller, row, 201)
 
 

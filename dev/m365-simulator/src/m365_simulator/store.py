@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,15 @@ class Store:
         self._rows: dict[str, dict[str, Row]] = {}
         for kind, key, body in self._db.execute("SELECT kind, id, body FROM rows ORDER BY rowid"):
             self._rows.setdefault(kind, {})[key] = json.loads(body)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """All that is put inside is kept, or nothing of it when the process dies. Nothing may await inside."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            self._db.execute("COMMIT")
 
     def put(self, kind: str, key: str, row: Row) -> Row:
         """Keep the row; the caller may change it and put it again."""

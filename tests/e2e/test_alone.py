@@ -1,0 +1,120 @@
+"""Every service is a process of its own: ``python -m <package> migrate | api | worker``."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from dev.embedded.engines import EmbeddedKafka
+from shared.testing.fixtures import ISSUER, PlatformKeys, TestDatabase
+
+REACTS_TO_NOTHING = {"storage"}  # its worker has no group to join
+SERVICES = ["tenant_connector", "user_auth", "meetings", "contacts", "storage", "mail", "recording_ingest"]
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def kafka() -> EmbeddedKafka:
+    return EmbeddedKafka()
+
+
+@pytest.fixture
+def environment(
+    database: TestDatabase, platform_keys: PlatformKeys, kafka: EmbeddedKafka, tmp_path: Path
+) -> dict[str, str]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    platform_keys.add_service("any")
+    return {
+        "PATH": os.environ["PATH"],
+        "PROSPO_DATABASE_URL": database.url,
+        "PROSPO_MIGRATION_DATABASE_URL": database.owner_url,
+        "PROSPO_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "PROSPO_KEY_RING_DIR": str(platform_keys.key_ring_dir),
+        "PROSPO_SERVICE_KEY_PATH": str(platform_keys.private / "any.pem"),
+        "PROSPO_SERVICE_PUBLIC_KEYS_DIR": str(platform_keys.public),
+        "PROSPO_JWT_ISSUER": ISSUER,
+        "PROSPO_JWT_JWKS_URL": f"{ISSUER}/jwks",
+        "PROSPO_HTTP_HOST": "127.0.0.1",
+        "PROSPO_HTTP_PORT": str(port),
+        "PROSPO_OBJECT_STORE_DIR": str(tmp_path / "files"),
+    }
+
+
+async def start(package: str, command: str, environment: dict[str, str]) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", package, command, env=environment, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+    )
+
+
+async def said(process: asyncio.subprocess.Process) -> str:
+    out, _ = await asyncio.wait_for(process.communicate(), 60)
+    return out.decode()
+
+
+async def stop(process: asyncio.subprocess.Process) -> None:
+    process.send_signal(signal.SIGTERM)
+    words = await said(process)
+    assert process.returncode == 0, words
+
+
+async def healthy(url: str, process: asyncio.subprocess.Process) -> AsyncIterator[int]:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        while process.returncode is None:
+            try:
+                yield (await http.get(url)).status_code
+            except httpx.TransportError:
+                await asyncio.sleep(0.1)
+
+
+async def until_working(worker: asyncio.subprocess.Process, ready: bytes) -> None:
+    assert worker.stdout is not None
+    seen: list[bytes] = []
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(60):
+            while line := await worker.stdout.readline():
+                seen.append(line)
+                if ready in line:
+                    return
+    pytest.fail(b"".join(seen).decode())
+
+
+@pytest.mark.parametrize("package", SERVICES)
+async def test_a_service_migrates_serves_and_works_alone(package: str, environment: dict[str, str]) -> None:
+    for _ in range(2):  # migrating again changes nothing
+        migrating = await start(package, "migrate", environment)
+        words = await said(migrating)
+        assert migrating.returncode == 0, words
+    api, worker = await start(package, "api", environment), await start(package, "worker", environment)
+    url = f"http://127.0.0.1:{environment['PROSPO_HTTP_PORT']}/health/ready"
+    async with asyncio.timeout(60):
+        async for status in healthy(url, api):
+            assert status == 200
+            break
+        else:
+            pytest.fail(await said(api))
+    await until_working(worker, b"the worker runs" if package in REACTS_TO_NOTHING else b"partitions assigned")
+    await stop(api)
+    await stop(worker)
+
+
+@pytest.mark.parametrize("package", SERVICES)
+async def test_a_service_says_what_is_missing_and_exits_non_zero(package: str, environment: dict[str, str]) -> None:
+    nowhere = environment | {"PROSPO_KEY_RING_DIR": "/nowhere"}
+    no_database = environment | {"PROSPO_DATABASE_URL": "postgresql+asyncpg://nobody@127.0.0.1:1/none"}
+    unset = {name: value for name, value in environment.items() if name != "PROSPO_JWT_ISSUER"}
+    cases = {"PROSPO_KEY_RING_DIR": nowhere, "PROSPO_DATABASE_URL": no_database, "PROSPO_JWT_ISSUER": unset}
+    processes = {name: await start(package, "api", given) for name, given in cases.items()}
+    for name, process in processes.items():
+        words = await said(process)
+        assert process.returncode == 2, words
+        assert name in words
+        assert "Traceback" not in words

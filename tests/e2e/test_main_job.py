@@ -1,0 +1,127 @@
+"""The main job against the embedded platform: the demo, a restart, and what is left after SIGKILL at every step."""
+
+import asyncio
+import json
+import random
+import time
+from collections import Counter
+from typing import Any
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from m365_simulator.client import SimulatorClient
+from shared.events import ALL
+
+from .conftest import RunningPlatform
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+ONCE = ["tenant.connected", "user.connected", "meeting.scheduled", "recording.imported", "transcript.imported"]
+READ_S = 30
+
+
+def demo_lines(platform: RunningPlatform) -> list[str]:
+    """Run the demo to its end; its output. It must succeed."""
+    demo = platform.demo()
+    out, _ = demo.communicate(timeout=150)
+    assert demo.returncode == 0, out
+    return out.splitlines()
+
+
+async def all_events(bootstrap: str) -> dict[str, set[str]]:
+    """Topic → the distinct event ids an ordinary client reads, once every topic of ``ONCE`` has one."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    found: dict[str, set[str]] = {}
+    deadline = time.monotonic() + READ_S
+    try:
+        consumer.subscribe(sorted(ALL))
+        quiet = 0
+        while quiet < 3 or not set(ONCE) <= set(found):
+            assert time.monotonic() < deadline, f"only these topics have events: {sorted(found)}"
+            batches = await consumer.getmany(timeout_ms=500)
+            quiet = 0 if batches else quiet + 1
+            for message in (message for batch in batches.values() for message in batch):
+                identity = dict(message.headers)["ce_id"].decode()
+                found.setdefault(message.topic, set()).add(identity)
+    finally:
+        await consumer.stop()
+    return found
+
+
+async def as_anna(described: dict[str, Any], path: str) -> Any:
+    async with SimulatorClient(described["simulator_url"]) as microsoft:
+        token = await microsoft.prospo_token("acme-anna")
+    async with httpx.AsyncClient(base_url=described["url"], trust_env=False) as http:
+        answer = await http.get(path, headers={"Authorization": f"Bearer {token}"})
+        return answer.raise_for_status().json()
+
+
+async def check_one_of_each(described: dict[str, Any]) -> None:
+    """One meeting here and at Microsoft, one recording, one transcript, each event once in effect."""
+    async with SimulatorClient(described["simulator_url"]) as microsoft:
+        state = await microsoft.state()
+    assert len(state["events"]) == 1
+    assert Counter(row["kind"] for row in state["artefacts"]) == {"recordings": 1, "transcripts": 1}
+    assert Counter(row["resource"] for row in state["subscriptions"]).most_common(1)[0][1] == 1
+    (meeting,) = (await as_anna(described, "/v1/meetings"))["items"]
+    assert meeting["recording"]["status"] == meeting["transcript"]["status"] == "imported"
+    events = await all_events(described["kafka_bootstrap_servers"])
+    assert {topic: len(events[topic]) for topic in ONCE} == dict.fromkeys(ONCE, 1)
+    ledger = await as_anna(described, f"/v1/ledger/{meeting['id']}")
+    assert Counter(item["kind"] for item in ledger["artefacts"]) == {"recording": 1, "transcript": 1}
+
+
+async def test_the_demo_does_the_main_job_and_its_state_survives_a_restart(platform: RunningPlatform) -> None:
+    platform.start()
+    lines = await asyncio.to_thread(demo_lines, platform)
+    assert lines[-1] == "The main job is done, every step of it."
+    assert platform.stop() == 0
+    described = platform.start()
+    await check_one_of_each(described)
+    meeting = (await as_anna(described, "/v1/meetings"))["items"][0]
+    assert meeting["status"] == "ended"
+
+
+async def test_sigkill_at_every_step_of_the_demo_leaves_one_of_each(platform: RunningPlatform) -> None:
+    """Kill after the first line not yet survived, start again, go on; the k-th life gets one line further."""
+    jitter = random.Random(8365)
+    described = platform.start()
+    survived: set[str] = set()
+    lives = 0
+    while await asyncio.to_thread(die_at_a_new_line, platform, survived, jitter.random() * 0.2):
+        lives += 1
+        described = platform.start()
+    assert lives >= 12, f"the demo has more steps than the {lives} it was killed at"
+    await check_one_of_each(described)
+
+
+def die_at_a_new_line(platform: RunningPlatform, survived: set[str], wait_s: float) -> bool:
+    """Run the demo until it prints something new, then SIGKILL the platform; False when nothing new came."""
+    demo = platform.demo()
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        name = without_ids(line)
+        if name and name not in survived:
+            survived.add(name)
+            time.sleep(wait_s)  # the behaviour: death comes a moment later, each time another
+            platform.kill()
+            demo.communicate(timeout=60)
+            return True
+    assert demo.wait(10) == 0
+    return False
+
+
+def without_ids(line: str) -> str:
+    """What a line says, without what differs from run to run; the record's lines at the end count as one."""
+    words = line.split()
+    return " ".join(words[:2]) if words[:1] in (["●"], ["event"]) else ""
+
+
+def test_a_second_platform_on_the_same_state_is_refused(platform: RunningPlatform) -> None:
+    platform.start()
+    second = RunningPlatform(platform.state)
+    with pytest.raises(AssertionError, match="stopped with 1"):
+        second.start()
+    assert json.loads((platform.state / "platform.json").read_text())["pid"] == platform.process.pid  # type: ignore[union-attr]
