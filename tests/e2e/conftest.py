@@ -36,14 +36,16 @@ class RunningPlatform:
     def __init__(self, state: Path) -> None:
         self.state = state
         self.port = four_free_ports()
+        where = ["--state-dir", str(self.state), "--port", str(self.port)]
+        self.command = [sys.executable, "-m", "dev.run", *where]
+        self.demo_command = [sys.executable, "-u", "-m", "dev.demo", *where]
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> dict[str, Any]:
         """Start and wait until it says that it is ready. Returns its description (url, kafka, simulator)."""
         described = self.state / "platform.json"
         described.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "dev.run", "--state-dir", str(self.state), "--port", str(self.port)]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(self.command, cwd=ROOT, stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + READY_S
         while not described.exists():
             assert self.process.poll() is None, f"the platform stopped with {self.process.returncode}"
@@ -55,8 +57,9 @@ class RunningPlatform:
 
     def demo(self) -> "subprocess.Popen[str]":
         """``make demo`` against it; its lines on ``stdout``."""
-        command = [sys.executable, "-u", "-m", "dev.demo", "--state-dir", str(self.state), "--port", str(self.port)]
-        return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return subprocess.Popen(
+            self.demo_command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
 
     def kill(self) -> None:
         if self.process is not None and self.process.poll() is None:

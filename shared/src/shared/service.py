@@ -185,8 +185,9 @@ class Listener(uvicorn.Server):
 
 
 async def _serve(service: Service) -> None:
-    where = {"host": service.settings.http_host, "port": service.settings.http_port}
-    server = Listener(uvicorn.Config(service.app, **where, lifespan="off", log_config=None, access_log=False))
+    host, port = service.settings.http_host, service.settings.http_port
+    config = uvicorn.Config(service.app, host=host, port=port, lifespan="off", log_config=None, access_log=False)
+    server = Listener(config)
     serving = asyncio.create_task(server.serve(), name=f"{service.name} http")
     stopped = asyncio.create_task(_until_stopped())
     await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
