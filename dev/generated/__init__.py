@@ -1,0 +1,1 @@
+"""What is made from the code: one module per kind of file."""

@@ -1,0 +1,43 @@
+"""``contracts/openapi/``: the public operations of each service."""
+
+import importlib
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from dev.embedded.keys import make_key_ring, make_service_keys
+from dev.embedded.platform import SERVICES
+
+
+def openapi_files() -> dict[str, str]:
+    """File name → OpenAPI document, without internal routes; for services that have public ones."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = {f"{name}.json": _public(_document(name, Path(folder))) for name in SERVICES}
+    return {
+        name: json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        for name, document in found.items()
+        if document["paths"]
+    }
+
+
+def _document(service: str, folder: Path) -> dict[str, Any]:
+    package = service.replace("-", "_")
+    private, public = make_service_keys(folder / "keys", [service])
+    settings = importlib.import_module(f"{package}.settings").Settings(
+        database_url="postgresql+asyncpg://nobody@localhost/none",
+        kafka_bootstrap_servers="memory:",
+        key_ring_dir=make_key_ring(folder / "ring"),
+        service_key_path=private / f"{service}.pem",
+        service_public_keys_dir=public,
+        jwt_issuer="https://issuer.example",
+        jwt_jwks_url="https://issuer.example/jwks",
+    )
+    app = importlib.import_module(f"{package}.main").create_app(settings)
+    document: dict[str, Any] = app.openapi()
+    return document
+
+
+def _public(document: dict[str, Any]) -> dict[str, Any]:
+    paths = {path: operations for path, operations in document["paths"].items() if path.startswith("/v1/")}
+    return document | {"paths": paths}
