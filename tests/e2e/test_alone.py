@@ -29,8 +29,8 @@ def kafka() -> EmbeddedKafka:
 def environment(
     database: TestDatabase, platform_keys: PlatformKeys, kafka: EmbeddedKafka, tmp_path: Path
 ) -> dict[str, str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as other:
+        port, metrics_port = free.getsockname()[1], other.getsockname()[1]
     platform_keys.add_service("any")
     return {
         "PATH": os.environ["PATH"],
@@ -44,6 +44,7 @@ def environment(
         "PROSPO_JWT_JWKS_URL": f"{ISSUER}/jwks",
         "PROSPO_HTTP_HOST": "127.0.0.1",
         "PROSPO_HTTP_PORT": str(port),
+        "PROSPO_METRICS_PORT": str(metrics_port),
         "PROSPO_OBJECT_STORE_DIR": str(tmp_path / "files"),
     }
 
@@ -93,7 +94,8 @@ async def test_a_service_migrates_serves_and_works_alone(package: str, environme
         migrating = await start(package, "migrate", environment)
         words = await said(migrating)
         assert migrating.returncode == 0, words
-    api, worker = await start(package, "api", environment), await start(package, "worker", environment)
+    unmeasured = {name: value for name, value in environment.items() if name != "PROSPO_METRICS_PORT"}
+    api, worker = await start(package, "api", unmeasured), await start(package, "worker", environment)
     url = f"http://127.0.0.1:{environment['PROSPO_HTTP_PORT']}/health/ready"
     async with asyncio.timeout(60):
         async for status in healthy(url, api):
@@ -102,6 +104,9 @@ async def test_a_service_migrates_serves_and_works_alone(package: str, environme
         else:
             pytest.fail(await said(api))
     await until_working(worker, b"the worker runs" if package in REACTS_TO_NOTHING else b"partitions assigned")
+    async with httpx.AsyncClient(trust_env=False) as http:
+        measured = (await http.get(f"http://127.0.0.1:{environment['PROSPO_METRICS_PORT']}/metrics")).text
+    assert "outbox_oldest_age_seconds{" in measured or "outbox_oldest_age_seconds 0" in measured
     await stop(api)
     await stop(worker)
 

@@ -26,7 +26,8 @@ from shared.problems import ConfigurationError, describe_problems, install_probl
 from shared.relay import Relay
 from shared.secrets import Envelope, KeyRing
 from shared.settings import ServiceSettings
-from shared.telemetry import set_up_logs, set_up_traces
+from shared.telemetry import set_up_logs, set_up_metrics, set_up_traces
+from shared.watch import watch
 from shared.web import Edge
 
 log = structlog.get_logger(__name__)
@@ -102,6 +103,8 @@ class Service:
         """Open what is needed and start the loops. Raises ``ConfigurationError`` when the database is not there."""
         await self.db.open()
         loops = [self.relay.run()] if api or worker else []
+        if self.settings.metrics_port is not None or self.settings.otlp_endpoint:
+            loops.append(watch(self.db))
         if worker:
             loops += [self.lanes.run(), self.runner.run()]
         for call in self._starting:
@@ -146,6 +149,7 @@ def run(create_service: CreateService, settings_class: type[ServiceSettings]) ->
         set_up_logs(settings.log_level)
         service = create_service(settings)
         set_up_traces(service.name, settings.otlp_endpoint)
+        set_up_metrics(service.name, settings.metrics_port, settings.otlp_endpoint)
         asyncio.run(_command(service, parts))
     except ValidationError as error:
         missing = ", ".join(f"PROSPO_{'_'.join(map(str, item['loc'])).upper()}" for item in error.errors())

@@ -7,11 +7,16 @@ from collections.abc import MutableMapping
 from typing import Any, TextIO
 
 import structlog
-from opentelemetry import trace
+from opentelemetry import metrics, trace
+from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from prometheus_client import start_http_server
 
 _SECRET_NAMES = re.compile(
     r"token|secret|password|authorization|cookie|verifier|client_state|upload_url|^code$", re.IGNORECASE
@@ -70,4 +75,17 @@ def set_up_traces(service: str, endpoint: str | None) -> TracerProvider:
     if endpoint:
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")))
     trace.set_tracer_provider(provider)
+    return provider
+
+
+def set_up_metrics(service: str, port: int | None, endpoint: str | None) -> MeterProvider:
+    """A meter provider of the service: Prometheus reads ``port``, OTLP goes to ``endpoint``, each when it is set."""
+    readers: list[MetricReader] = []
+    if port is not None:
+        readers.append(PrometheusMetricReader())
+        start_http_server(port)
+    if endpoint:
+        readers.append(PeriodicExportingMetricReader(OTLPMetricExporter(f"{endpoint.rstrip('/')}/v1/metrics")))
+    provider = MeterProvider(readers, Resource.create({"service.name": service}))
+    metrics.set_meter_provider(provider)
     return provider

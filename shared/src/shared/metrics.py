@@ -1,0 +1,44 @@
+"""Every metric of the platform. Labels have few values: never a user, a meeting or an organisation.
+
+Names are Prometheus' (counters get ``_total`` there). HTTP's own (``http.server.request.duration``) are FastAPI's.
+"""
+
+from opentelemetry import metrics
+
+_meter = metrics.get_meter("prospo.m365")
+
+# Events ------------------------------------------------------------------------------------------------------------
+events_published = _meter.create_counter("events_published")
+"""Records acknowledged by Kafka, by ``topic``."""
+events_handled = _meter.create_counter("events_handled")
+"""Records whose outcome is durable, by ``topic`` and ``outcome``: handled, duplicate, parked."""
+event_handling_duration = _meter.create_histogram("event_handling_duration", unit="s")
+"""From a record's turn in its lane to the commit of its effect, by ``topic``."""
+outbox_pending = _meter.create_gauge("outbox_pending")
+"""Committed events that Kafka has not acknowledged yet."""
+outbox_oldest_age = _meter.create_gauge("outbox_oldest_age", unit="s")
+"""Age of the oldest of them; the freshness of everything downstream."""
+records_parked = _meter.create_gauge("records_parked")
+"""Records that wait for someone to re-drive them; above zero is somebody's task."""
+
+# Jobs --------------------------------------------------------------------------------------------------------------
+jobs_ended = _meter.create_counter("jobs_ended")
+"""Tries of a job, by ``kind`` and ``outcome``: done, again, failed, lost."""
+job_duration = _meter.create_histogram("job_duration", unit="s")
+"""Length of one try, by ``kind``."""
+jobs_due = _meter.create_gauge("jobs_due")
+"""Jobs that could run now or are running, by ``kind``: the backlog that workers are scaled on."""
+jobs_failed = _meter.create_gauge("jobs_failed")
+"""Jobs that failed for good and wait for someone, by ``kind``."""
+
+# Microsoft ---------------------------------------------------------------------------------------------------------
+graph_requests = _meter.create_counter("graph_requests")
+"""Answers of Microsoft Graph, by ``method`` and ``status`` (0: no answer)."""
+graph_throttled = _meter.create_counter("graph_throttled")
+"""429 answers among them."""
+graph_notifications = _meter.create_counter("graph_notifications")
+"""Change notifications received, by ``outcome``: stored, duplicate, unknown."""
+token_refreshes = _meter.create_counter("token_refreshes")
+"""Refresh calls to Microsoft Entra, by ``outcome``: refreshed, expired, busy."""
+ingested_bytes = _meter.create_counter("ingested_bytes", unit="By")
+"""Bytes of recordings moved from Microsoft to storage."""

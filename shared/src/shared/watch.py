@@ -1,0 +1,50 @@
+"""Gauges of what waits in a service's database, read regularly while metrics are on."""
+
+import asyncio
+from typing import Any
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from shared import metrics
+from shared.db import Database
+
+log = structlog.get_logger(__name__)
+
+EVERY_S = 10
+_OUTBOX = text(
+    """SELECT count(*) AS pending, coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) AS age_s
+       FROM outbox"""
+)
+_PARKED = text("SELECT count(*) FROM parked_record")
+_JOBS = text(
+    """SELECT kind, count(*) FILTER (WHERE state = 'failed') AS failed,
+              count(*) FILTER (WHERE state = 'running' OR (state = 'waiting' AND run_at <= clock_timestamp())) AS due
+       FROM job GROUP BY kind"""
+)
+
+
+async def watch(db: Database) -> None:
+    """Set the gauges until cancelled; a database that does not answer leaves them as they are."""
+    known: set[str] = set()
+    while True:
+        try:
+            await _look(db, known)
+        except (DBAPIError, OSError) as error:
+            log.warning("gauges cannot be read", error=type(error).__name__)
+        await asyncio.sleep(EVERY_S)
+
+
+async def _look(db: Database, known: set[str]) -> None:
+    async with db.system_work() as work:
+        outbox = (await work.session.execute(_OUTBOX)).one()
+        parked = (await work.session.execute(_PARKED)).scalar_one()
+        jobs: dict[str, Any] = {row.kind: row for row in await work.session.execute(_JOBS)}
+    metrics.outbox_pending.set(outbox.pending)
+    metrics.outbox_oldest_age.set(float(outbox.age_s))
+    metrics.records_parked.set(parked)
+    known |= set(jobs)
+    for kind in known:  # a kind whose last job ended goes back to zero
+        metrics.jobs_due.set(jobs[kind].due if kind in jobs else 0, {"kind": kind})
+        metrics.jobs_failed.set(jobs[kind].failed if kind in jobs else 0, {"kind": kind})
