@@ -82,7 +82,7 @@ def set_up_metrics(service: str, port: int | None, endpoint: str | None) -> Mete
     """A meter provider of the service: Prometheus reads ``port``, OTLP goes to ``endpoint``, each when it is set."""
     readers: list[MetricReader] = []
     if port is not None:
-        readers.append(PrometheusMetricReader())
+        readers.append(PrometheusMetricReader(scope_info_enabled=False))
         start_http_server(port)
     if endpoint:
         readers.append(PeriodicExportingMetricReader(OTLPMetricExporter(f"{endpoint.rstrip('/')}/v1/metrics")))
