@@ -50,9 +50,9 @@ async def all_events(bootstrap: str) -> dict[str, set[str]]:
     return found
 
 
-async def as_anna(described: dict[str, Any], path: str) -> Any:
+async def as_persona(described: dict[str, Any], persona: str, path: str) -> Any:
     async with SimulatorClient(described["simulator_url"]) as microsoft:
-        token = await microsoft.prospo_token("acme-anna")
+        token = await microsoft.prospo_token(persona)
     async with httpx.AsyncClient(base_url=described["url"], trust_env=False) as http:
         answer = await http.get(path, headers={"Authorization": f"Bearer {token}"})
         return answer.raise_for_status().json()
@@ -65,11 +65,11 @@ async def check_one_of_each(described: dict[str, Any]) -> None:
     assert len(state["events"]) == 1
     assert Counter(row["kind"] for row in state["artefacts"]) == {"recordings": 1, "transcripts": 1}
     assert Counter(row["resource"] for row in state["subscriptions"]).most_common(1)[0][1] == 1
-    (meeting,) = (await as_anna(described, "/v1/meetings"))["items"]
+    (meeting,) = (await as_persona(described, "acme-anna", "/v1/meetings"))["items"]
     assert meeting["recording"]["status"] == meeting["transcript"]["status"] == "imported"
     events = await all_events(described["kafka_bootstrap_servers"])
     assert {topic: len(events[topic]) for topic in ONCE} == dict.fromkeys(ONCE, 1)
-    ledger = await as_anna(described, f"/v1/ledger/{meeting['id']}")
+    ledger = await as_persona(described, "acme-anna", f"/v1/ledger/{meeting['id']}")
     assert Counter(item["kind"] for item in ledger["artefacts"]) == {"recording": 1, "transcript": 1}
 
 
@@ -80,7 +80,7 @@ async def test_the_demo_does_the_main_job_and_its_state_survives_a_restart(platf
     assert platform.stop() == 0
     described = platform.start()
     await check_one_of_each(described)
-    meeting = (await as_anna(described, "/v1/meetings"))["items"][0]
+    meeting = (await as_persona(described, "acme-anna", "/v1/meetings"))["items"][0]
     assert meeting["status"] == "ended"
 
 
