@@ -19,6 +19,7 @@ from m365_simulator.client import SimulatorClient
 from m365_simulator.serving import serve
 from shared.bus import MemoryBus
 from shared.events import StorageLocationSelected
+from shared.identity import ServiceTokens
 from shared.migrate import migrate
 from shared.service import Service
 from shared.testing.fixtures import PlatformKeys, connect
@@ -81,6 +82,16 @@ class House:
                 await asyncio.sleep(0.02)
         return found
 
+    async def while_proving(self) -> "asyncio.Task[None]":
+        """The jobs, running, while the proof waits at Graph: it was throttled and will ask again in two seconds."""
+        await self.microsoft.fault("throttle", retry_after=2)
+        running = asyncio.create_task(self.service.runner.drain())
+        async with asyncio.timeout(15):
+            while True:
+                if any(call["status"] == 429 for call in self.simulator.calls):
+                    return running
+                await asyncio.sleep(0.01)
+
     async def switch(self, change: Json, etag: str | None = None, **more: Any) -> httpx.Response:
         etag = etag or (await self.call("GET", "/v1/tenant", org=more.get("org", "acme"))).headers["etag"]
         return await self.call("PATCH", "/v1/tenant/features", json=change, headers={"If-Match": etag}, **more)
@@ -91,8 +102,6 @@ class House:
         return await self.http.post("/internal/app-token", json={"org_id": org}, headers=given)
 
     def bearer_of_service(self, name: str, audience: str = "tenant-connector") -> str:
-        from shared.identity import ServiceTokens
-
         own = self.service.settings.model_copy(update={"service_key_path": self.keys.private / f"{name}.pem"})
         return ServiceTokens(own, name).issue(audience)
 

@@ -245,6 +245,15 @@ async def test_one_tenant_belongs_to_one_organisation(house: Any) -> None:
     assert taken["problem"]["code"] == "tenant_connected_elsewhere"
 
 
+async def test_of_two_organisations_at_the_same_time_one_gets_the_tenant(house: Any) -> None:
+    for org in ("acme", "globex"):
+        await house.complete(await house.consent(org, "admin@contoso.example"), org)
+    await house.service.runner.drain()
+    tenants = [await house.tenant(org) for org in ("acme", "globex")]
+    assert sorted(tenant["status"] for tenant in tenants) == ["connected", "failed"]
+    assert len(await house.published("tenant.connected")) == 1
+
+
 async def test_another_tenant_is_refused_while_one_is_connected(house: Any) -> None:
     before = await house.connect()
     refused = await house.complete(await house.consent(account="admin@fabrikam.example"))
@@ -264,6 +273,29 @@ async def test_consenting_again_keeps_the_connection_up(house: Any) -> None:
     assert len(await house.published("tenant.connected")) == 2
 
 
+async def test_a_connection_lost_while_consenting_again_comes_back(house: Any) -> None:
+    await house.connect()
+    body = await house.consent()
+    consent = house.simulator.store.get("consents", CONTOSO)
+    await house.microsoft.fault("revoke_consent", tenant=CONTOSO)
+    await house.complete(body)
+    assert (await house.app_token()).status_code == 409
+    assert (await house.tenant())["status"] == "proving"
+    house.simulator.store.put("consents", CONTOSO, consent)
+    assert (await house.until("connected"))["problem"] is None
+    states = [state["connected"] for state in await house.published("tenant.state")]
+    assert states == [True, False, True]
+
+
+async def test_open_attempts_are_few(house: Any) -> None:
+    started = [await house.start() for _ in range(22)]
+    assert len(await house.sql("SELECT 1 FROM consent_attempt")) == 20
+    back = await house.microsoft.approve_admin_consent(started[-1]["consent_url"], "admin@contoso.example")
+    body = {name: values[0] for name, values in parse_qs(urlsplit(back).query).items()}
+    answer = await house.complete(body | {"browser_key": started[-1]["browser_key"]})
+    assert answer.status_code == 202
+
+
 async def test_reconnecting_keeps_the_features(house: Any) -> None:
     await house.connect()
     await house.switch({"auto_recording": True, "outlook_email": False})
@@ -281,6 +313,26 @@ async def test_disconnecting_wins_over_a_proof_under_way(house: Any) -> None:
     assert (await house.tenant())["status"] == "disconnected"
     assert await house.published("tenant.connected") == await house.published("tenant.disconnected") == []
     assert (await house.complete(late)).json()["code"] == "consent_attempt_unknown"
+
+
+async def test_disconnecting_wins_over_a_proof_that_is_waiting_for_graph(house: Any) -> None:
+    await house.complete(await house.consent())
+    proving = await house.while_proving()
+    await house.call("DELETE", "/v1/tenant")
+    await proving
+    assert (await house.tenant())["status"] == "disconnected"
+    assert await house.published("tenant.connected") == []
+
+
+async def test_a_newer_consent_wins_over_a_proof_that_is_waiting_for_graph(house: Any) -> None:
+    await house.complete(await house.consent())
+    newer = await house.consent(account="admin@fabrikam.example")
+    proving = await house.while_proving()
+    await house.complete(newer)
+    await proving
+    await house.service.runner.drain()
+    assert (await house.tenant())["tid"] == FABRIKAM
+    assert [event["tid"] for event in await house.published("tenant.connected")] == [FABRIKAM]
 
 
 async def test_a_newer_consent_wins_over_a_proof_under_way(house: Any) -> None:

@@ -38,9 +38,15 @@ async def connection(caller: Caller, work: Work, response: Response) -> Tenant:
 
 @router.post("/v1/tenant/consent", status_code=201, tags=["tenant"])
 async def start_consent(
-    caller: AdminCaller, work: Work, knobs: Knobs, entra: Entra_, _wanted: NewConsent | None = None
+    caller: AdminCaller,
+    work: Work,
+    knobs: Knobs,
+    entra: Entra_,
+    response: Response,
+    _wanted: NewConsent | None = None,
 ) -> ConsentStarted:
     """Where to send the browser. The attempt is for this person and browser, once, for ten minutes."""
+    response.headers["Cache-Control"] = "no-store"
     return await consent.start(work, caller, knobs, entra)
 
 
@@ -83,8 +89,11 @@ async def disconnect(caller: AdminCaller, work: Work, tokens: Tokens, response: 
 
 
 @router.post("/internal/app-token", tags=["internal"])
-async def app_token(wanted: AppTokenWanted, _caller: ServiceCaller, db: Db, tokens: Tokens) -> AppToken:
+async def app_token(
+    wanted: AppTokenWanted, _caller: ServiceCaller, db: Db, tokens: Tokens, response: Response
+) -> AppToken:
     """The application's token in the organisation's tenant, for Graph."""
+    response.headers["Cache-Control"] = "no-store"
     token = await access.app_token(db, tokens, wanted.org_id)
     return AppToken(access_token=token.value, expires_at=token.expires_at, tid=token.tid)
 

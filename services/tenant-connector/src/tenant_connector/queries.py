@@ -23,9 +23,12 @@ _TAKE_ATTEMPT = text(
     """DELETE FROM consent_attempt WHERE org_id = :org_id AND state_hash = :state_hash
        RETURNING user_id, browser_key_hash, expires_at > clock_timestamp() AS alive"""
 )
-# Kept a day beyond their end, so that a late return is told that it is late.
+# Kept a day beyond their end, so that a late return is told that it is late; the newest twenty at most.
 _DROP_OLD_ATTEMPTS = text(
-    "DELETE FROM consent_attempt WHERE org_id = :org_id AND expires_at < clock_timestamp() - interval '1 day'"
+    """DELETE FROM consent_attempt WHERE org_id = :org_id AND (
+           expires_at < clock_timestamp() - interval '1 day'
+           OR state_hash NOT IN (SELECT state_hash FROM consent_attempt WHERE org_id = :org_id
+                                 ORDER BY expires_at DESC LIMIT 19))"""
 )
 _DROP_ATTEMPTS = text("DELETE FROM consent_attempt WHERE org_id = :org_id")
 
