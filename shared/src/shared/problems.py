@@ -8,6 +8,7 @@ ProspoError
 ├── Conflict            409         do something else first (``code`` says what)
 ├── PreconditionFailed  412         read it again, then change it
 ├── TooLarge            413         send less
+├── PreconditionMissing 428         read it, then say with If-Match what you change
 ├── TooMany             429         wait
 └── Unavailable         503         try again
 """
@@ -71,6 +72,10 @@ class PreconditionFailed(ProspoError):
 
 class TooLarge(ProspoError):
     status = 413
+
+
+class PreconditionMissing(ProspoError):
+    status = 428
 
 
 class TooMany(ProspoError):

@@ -6,6 +6,7 @@ connection was made). ``Retry-After`` is honoured; a long one is left to the job
 
 import asyncio
 import random
+import ssl
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -60,7 +61,7 @@ class Graph:
         self.settings = settings
         self.tokens = tokens
         self.base_url = settings.graph_base_url.rstrip("/")
-        verify: Any = str(settings.ca_bundle) if settings.ca_bundle else True
+        verify: Any = ssl.create_default_context(cafile=settings.ca_bundle) if settings.ca_bundle else True
         self.http = httpx.AsyncClient(timeout=httpx.Timeout(60, connect=10), trust_env=False, verify=verify)
         self._slots: dict[tuple[str, str | None], asyncio.Semaphore] = {}
 

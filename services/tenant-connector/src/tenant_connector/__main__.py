@@ -1,0 +1,3 @@
+from tenant_connector.main import main
+
+main()

@@ -1,0 +1,110 @@
+"""HTTP in: /v1/tenant for people, /internal/app-token for services."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Response
+
+from shared.db import Database
+from shared.entra import Entra
+from shared.problems import PreconditionFailed, PreconditionMissing
+from shared.web import AdminCaller, Caller, ServiceCaller, Work, provided
+from tenant_connector import access, audit, consent, queries, tenant
+from tenant_connector.models import (
+    AppToken,
+    AppTokenWanted,
+    ConsentAnswer,
+    ConsentStarted,
+    FeaturesChange,
+    NewConsent,
+    Tenant,
+)
+from tenant_connector.settings import Settings
+from tenant_connector.tables import TenantRow
+from tenant_connector.tokens import AppTokens
+
+router = APIRouter()
+Db = Annotated[Database, Depends(provided("db"))]
+Entra_ = Annotated[Entra, Depends(provided("entra"))]
+Knobs = Annotated[Settings, Depends(provided("settings"))]
+Tokens = Annotated[AppTokens, Depends(provided("app_tokens"))]
+IfMatch = Annotated[str | None, Header(alias="If-Match", max_length=255)]
+
+
+@router.get("/v1/tenant", tags=["tenant"])
+async def connection(caller: Caller, work: Work, response: Response) -> Tenant:
+    """The connection with its ETag; for everybody of the organisation."""
+    return _shown(await queries.tenant(work.session, caller.org_id), caller.org_id, response)
+
+
+@router.post("/v1/tenant/consent", status_code=201, tags=["tenant"])
+async def start_consent(
+    caller: AdminCaller,
+    work: Work,
+    knobs: Knobs,
+    entra: Entra_,
+    response: Response,
+    _wanted: NewConsent | None = None,
+) -> ConsentStarted:
+    """Where to send the browser. The attempt is for this person and browser, once, for ten minutes."""
+    response.headers["Cache-Control"] = "no-store"
+    return await consent.start(work, caller, knobs, entra)
+
+
+@router.post("/v1/tenant/consent/complete", status_code=202, tags=["tenant"])
+async def complete_consent(answer: ConsentAnswer, caller: AdminCaller, db: Db, response: Response) -> Tenant:
+    """Take what Microsoft's redirect brought; the proof of it runs on after this answer."""
+    async with db.unit_of_work(caller.org_id) as work:
+        completed = await consent.complete(work, caller, answer)
+    if completed.refused is not None:
+        raise completed.refused  # after the commit: the attempt is used up and the refusal is remembered
+    return _shown(completed.row, caller.org_id, response)
+
+
+@router.patch("/v1/tenant/features", tags=["tenant"])
+async def switch_features(
+    change: FeaturesChange, caller: AdminCaller, work: Work, response: Response, if_match: IfMatch = None
+) -> Tenant:
+    """Switch any of the four; ``If-Match`` is the ETag last read."""
+    if not if_match:
+        raise PreconditionMissing("if_match_required", "Read the tenant and send its ETag as If-Match.")
+    row = await queries.tenant_for_change(work.session, caller.org_id)
+    if not _matches(if_match, row):
+        raise PreconditionFailed("tenant_changed", "The tenant changed meanwhile. Read it again, then change it.")
+    wanted = change.model_dump(exclude_none=True)
+    changed = tenant.switch(row, wanted, caller.user_id, work.outbox)
+    if changed:
+        audit.note(work.session, caller.org_id, caller.user_id, "features.change", changed=changed)
+    return _shown(row, caller.org_id, response)
+
+
+@router.delete("/v1/tenant", tags=["tenant"])
+async def disconnect(caller: AdminCaller, work: Work, tokens: Tokens, response: Response) -> Tenant:
+    """Disconnect; what was imported is kept. Disconnecting again changes nothing."""
+    await queries.drop_attempts(work.session, caller.org_id)
+    row = await queries.tenant_for_change(work.session, caller.org_id)
+    if tenant.disconnect(row, "An Org Admin disconnected Microsoft 365.", work.outbox):
+        audit.note(work.session, caller.org_id, caller.user_id, "tenant.disconnect", tid=row.tid)
+    work.after_commit(lambda: tokens.forget(caller.org_id))
+    return _shown(row, caller.org_id, response)
+
+
+@router.post("/internal/app-token", tags=["internal"])
+async def app_token(
+    wanted: AppTokenWanted, _caller: ServiceCaller, db: Db, tokens: Tokens, response: Response
+) -> AppToken:
+    """The application's token in the organisation's tenant, for Graph."""
+    response.headers["Cache-Control"] = "no-store"
+    token = await access.app_token(db, tokens, wanted.org_id)
+    return AppToken(access_token=token.value, expires_at=token.expires_at, tid=token.tid)
+
+
+def _shown(row: TenantRow | None, org_id: str, response: Response) -> Tenant:
+    shown = Tenant.of(row, org_id)
+    response.headers["ETag"] = f'"{shown.version}"'
+    return shown
+
+
+def _matches(if_match: str, row: TenantRow) -> bool:
+    """RFC 9110: a list of strong tags, or ``*``; a weak tag never matches."""
+    tags = {tag.strip() for tag in if_match.split(",")}
+    return bool(tags & {"*", f'"{row.version}"'})

@@ -1,0 +1,96 @@
+"""What the tenant-connector does in its own time."""
+
+from dataclasses import dataclass
+
+from sqlalchemy.exc import IntegrityError
+
+from shared.entra import Entra
+from shared.jobs import Jobs, Retry
+from shared.jobs.runner import Job, JobWork
+from tenant_connector import audit, proof, queries, tenant
+from tenant_connector.settings import Settings
+from tenant_connector.tables import TenantRow
+
+ATTEMPTS = 12
+"""Tries that end unexpectedly; waiting for Microsoft is not counted among them."""
+LONGEST_PAUSE_S = 15.0
+_ELSEWHERE = {
+    "code": "tenant_connected_elsewhere",
+    "detail": "This Microsoft 365 tenant is connected to another organisation in Prospo, and one tenant belongs to one "
+    "organisation. Disconnect it there first, or consent with the tenant of your own organisation.",
+}
+_BROKEN = {"code": "proof_broken", "detail": "The proof broke on our side again and again. Connect again later."}
+
+jobs = Jobs()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What is to be proven, and for how long it has been tried."""
+
+    tid: str
+    age_s: float
+
+
+@jobs.kind("prove", attempts=ATTEMPTS)
+async def prove(job: Job, *, entra: Entra, settings: Settings) -> None:
+    """Connect the organisation when the claim holds. A claim that was replaced or dropped is left alone."""
+    claim = await _claim(job)
+    if claim is None:
+        return
+    if job.attempt >= ATTEMPTS:
+        await _fail(job, _BROKEN)
+        return
+    try:
+        display_name = await proof.prove(settings, entra, job.org_id, claim.tid)
+    except proof.NotYet as reason:
+        if claim.age_s < settings.proof_patience_s:
+            pause_s = max(settings.proof_retry_s, reason.after_s, min(claim.age_s / 4, LONGEST_PAUSE_S))
+            raise Retry(after_s=pause_s, reason=str(reason), counts=False) from reason
+        await _fail(job, reason.problem)
+    except proof.Disproven as reason:
+        await _fail(job, reason.problem)
+    else:
+        await _connect(job, display_name)
+
+
+async def _claim(job: Job) -> Claim | None:
+    async with job.unit_of_work() as work:
+        row = await queries.tenant(work.session, job.org_id)
+        if row is None or not _is_current(row, job) or row.claimed_tid is None or row.claimed_at is None:
+            return None
+        waited = await queries.now(work.session) - row.claimed_at
+        return Claim(row.claimed_tid, waited.total_seconds())
+
+
+async def _connect(job: Job, display_name: str) -> None:
+    try:
+        async with job.unit_of_work() as work:
+            row = await _locked(job, work)
+            if row is not None:
+                tenant.connect(row, display_name, work.outbox)
+                audit.note(work.session, job.org_id, row.connected_by or audit.SERVICE, "tenant.connect", tid=row.tid)
+                await work.session.flush()
+    except IntegrityError as error:
+        if "tenant_connected_once" not in str(error.orig):
+            raise
+        await _fail(job, _ELSEWHERE)
+
+
+async def _fail(job: Job, problem: tenant.Problem) -> None:
+    async with job.unit_of_work() as work:
+        row = await _locked(job, work)
+        if row is not None:
+            details = {"code": problem["code"], "claimed_tid": row.claimed_tid}
+            audit.note(work.session, job.org_id, audit.SERVICE, "tenant.connect", "failed", **details)
+            tenant.fail(row, problem)
+
+
+async def _locked(job: Job, work: JobWork) -> TenantRow | None:
+    """The row, while the claim is still the one this job proves."""
+    row = await queries.tenant_for_change(work.session, job.org_id)
+    return row if _is_current(row, job) else None
+
+
+def _is_current(row: TenantRow, job: Job) -> bool:
+    return row.claim_id is not None and row.claim_id == job.payload["claim_id"]

@@ -1,0 +1,91 @@
+"""What the API reads and shows."""
+
+from datetime import datetime
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+
+from shared.events import Features
+from shared.web import StrictModel
+from tenant_connector.tables import TenantRow
+
+
+class NewConsent(StrictModel):
+    """Nothing to say: who and for whom is in the token."""
+
+
+class ConsentStarted(BaseModel):
+    """Send the browser to ``consent_url`` and keep ``browser_key`` in it, out of reach of scripts."""
+
+    consent_url: str
+    browser_key: str
+
+
+class ConsentAnswer(BaseModel):
+    """What Microsoft put on the callback's URL, and the browser's key.
+
+    Fields that Microsoft may add are ignored: refusing them would leave the attempt open.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    browser_key: str = ""
+    state: str = ""
+    tenant: str | None = None
+    admin_consent: str | None = None
+    scope: str | None = None
+    error: str | None = None
+    error_description: str | None = None
+    error_subcode: str | None = None
+
+
+class FeaturesChange(StrictModel):
+    """What is left out stays as it is."""
+
+    outlook_email: StrictBool | None = None
+    auto_recording: StrictBool | None = None
+    contacts_import: StrictBool | None = None
+    sharepoint_storage: StrictBool | None = None
+
+
+class AppTokenWanted(StrictModel):
+    org_id: Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class AppToken(BaseModel):
+    access_token: str
+    expires_at: datetime
+    tid: str
+    oid: None = None
+
+
+class FeaturesShown(BaseModel):
+    outlook_email: bool
+    auto_recording: bool
+    contacts_import: bool
+    sharepoint_storage: bool
+
+
+class ProblemShown(BaseModel):
+    code: str
+    detail: str
+
+
+class Tenant(BaseModel):
+    """The organisation's connection to its Microsoft tenant; ``version`` is also the ETag."""
+
+    status: str
+    tid: str | None
+    display_name: str | None
+    features: FeaturesShown
+    problem: ProblemShown | None
+    connected_at: datetime | None
+    connected_by: str | None
+    storage_location: str | None
+    version: int
+
+    @classmethod
+    def of(cls, row: TenantRow | None, org_id: str) -> Self:
+        """As shown before anything happened, when there is no row."""
+        shown = row or TenantRow(org_id=org_id, status="not_connected", features=Features().model_dump())
+        return cls.model_validate(shown.model_dump())

@@ -1,0 +1,18 @@
+"""Every knob of the tenant-connector."""
+
+from shared.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Environment variables with the prefix ``PROSPO_``."""
+
+    consent_attempt_life_s: int = 600
+    """How long an Org Admin has for Microsoft's consent pages."""
+    proof_patience_s: float = 600
+    """How long a consent may take to be in force at Microsoft before the connection is said to have failed."""
+    proof_retry_s: float = 1
+    """The first pause before Microsoft is asked again; later ones grow with the time already waited, up to 15 s."""
+    required_roles: frozenset[str] = frozenset(
+        {"Organization.Read.All", "OnlineMeetingRecording.Read.All", "OnlineMeetingTranscript.Read.All"}
+    )
+    """Application permissions the platform cannot do without; the proof looks for them in the token."""

@@ -1,0 +1,56 @@
+"""The tenant connection, consent attempts under way, and the audit trail."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, DateTime, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+
+class Table(SQLModel, registry=registry()):
+    """Own registry: services hosted in one process may have tables of one name."""
+
+
+def _moment() -> Any:
+    return Column(DateTime(timezone=True))
+
+
+class TenantRow(Table, table=True):
+    """An organisation's connection. ``version`` counts its changes: the ETag, and the events' aggregate version.
+
+    ``claimed_tid`` is what Microsoft's redirect said and nobody has proven yet; ``claim_id`` names that one claim, so
+    that a proof under way notices when a newer consent or a disconnect has taken its place.
+    """
+
+    __tablename__ = "tenant"
+
+    org_id: str = Field(primary_key=True)
+    status: str
+    tid: str | None = None
+    display_name: str | None = None
+    features: dict[str, bool] = Field(sa_column=Column(JSONB, nullable=False))
+    version: int = 0
+    problem: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    connected_at: datetime | None = Field(default=None, sa_column=_moment())
+    connected_by: str | None = None
+    claim_id: str | None = None
+    claimed_tid: str | None = None
+    claimed_by: str | None = None
+    claimed_at: datetime | None = Field(default=None, sa_column=_moment())
+    storage_location: str | None = None
+    storage_location_version: int = 0
+
+
+class AuditRow(Table, table=True):
+    """Who did what to the connection, and how it went. Rows are only ever added."""
+
+    __tablename__ = "audit"
+
+    org_id: str = Field(primary_key=True)
+    id: str = Field(sa_column=Column(Uuid(as_uuid=False), primary_key=True))
+    actor: str
+    action: str
+    outcome: str
+    details: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))

@@ -1,0 +1,141 @@
+"""The connection and how it changes. Every change that others see counts the version up by one."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from shared.events import Features, TenantConnected, TenantDisconnected, TenantFeaturesChanged, TenantState
+from shared.outbox import Outbox, uuid7
+from shared.problems import Conflict
+from tenant_connector.tables import TenantRow
+
+Problem = dict[str, str]
+
+
+def not_connected() -> Conflict:
+    return Conflict(
+        "tenant_not_connected",
+        "Your organisation is not connected to Microsoft 365. An Org Admin connects it under Admin, Connectors, "
+        "Microsoft 365.",
+    )
+
+
+def claim(row: TenantRow, tid: str, user_id: str, now: datetime) -> str:
+    """Remember what is to be proven, in place of any older claim. Returns the claim's id.
+
+    A connected organisation that consents again stays connected meanwhile: nothing is taken from it.
+    """
+    row.claim_id, row.claimed_tid, row.claimed_by, row.claimed_at = uuid7(), tid, user_id, now
+    if row.status != "connected":
+        row.status = "proving"
+    row.problem = None
+    row.version += 1
+    return row.claim_id
+
+
+def connect(row: TenantRow, display_name: str, outbox: Outbox) -> None:
+    """The claim is proven. The features of an earlier connection come back as they were."""
+    row.tid, row.connected_by, row.display_name = row.claimed_tid, row.claimed_by, display_name
+    row.status, row.problem, row.connected_at = "connected", None, datetime.now(UTC)
+    _drop_claim(row)
+    row.version += 1
+    outbox.add(
+        TenantConnected(
+            org_id=row.org_id,
+            aggregate_version=row.version,
+            tid=row.tid or "",
+            display_name=display_name,
+            features=Features.model_validate(row.features),
+        )
+    )
+    _tell_state(row, outbox)
+
+
+def fail(row: TenantRow, problem: Problem) -> None:
+    """The claim is not proven. A connection that was there before stays."""
+    _drop_claim(row)
+    if row.status != "connected":
+        row.status = "failed"
+    row.problem = problem
+    row.version += 1
+
+
+def refuse(row: TenantRow, problem: Problem) -> None:
+    """A consent did not come about; shown unless a connection or a newer consent is there."""
+    if row.status not in {"connected", "proving"}:
+        fail(row, problem)
+
+
+def disconnect(row: TenantRow, reason: str, outbox: Outbox) -> bool:
+    """An Org Admin's wish; also ends a proof under way. Whether there was anything to end."""
+    if row.status in {"not_connected", "disconnected"}:
+        return False
+    was_connected = row.status == "connected"
+    _drop_claim(row)
+    row.status, row.problem = "disconnected", None
+    row.version += 1
+    if was_connected:
+        _tell_disconnected(row, reason, outbox)
+    return True
+
+
+def lose(row: TenantRow, problem: Problem, outbox: Outbox) -> None:
+    """Microsoft does not know us there any more. A new consent under way goes on."""
+    row.status, row.problem = "proving" if row.claim_id else "disconnected", problem
+    row.version += 1
+    _tell_disconnected(row, problem["detail"], outbox)
+
+
+def switch(row: TenantRow, wanted: Mapping[str, bool], user_id: str, outbox: Outbox) -> dict[str, bool]:
+    """Set the features. Returns what really changed; nothing changes when a switch is refused."""
+    if row.status != "connected":
+        raise not_connected()
+    changed = {name: on for name, on in wanted.items() if row.features[name] != on}
+    if changed.get("sharepoint_storage") and not row.storage_location:
+        raise Conflict(
+            "storage_location_required",
+            "SharePoint storage needs a place first. Choose one under Admin, Connectors, Microsoft 365, Choose Storage "
+            "Location, then switch it on.",
+        )
+    if changed:
+        row.features = row.features | changed
+        row.version += 1
+        features = Features.model_validate(row.features)
+        outbox.add(
+            TenantFeaturesChanged(
+                org_id=row.org_id, aggregate_version=row.version, features=features, changed_by=user_id
+            )
+        )
+        _tell_state(row, outbox)
+    return changed
+
+
+def keep_location(row: TenantRow, location: str, version: int) -> None:
+    """Where files go, as storage last told it; older news changes nothing."""
+    if version < row.storage_location_version:
+        return
+    row.storage_location_version = version
+    if location != row.storage_location:
+        row.storage_location = location
+        row.version += 1
+
+
+def _drop_claim(row: TenantRow) -> None:
+    row.claim_id = row.claimed_tid = row.claimed_by = row.claimed_at = None
+
+
+def _tell_disconnected(row: TenantRow, reason: str, outbox: Outbox) -> None:
+    outbox.add(TenantDisconnected(org_id=row.org_id, aggregate_version=row.version, tid=row.tid, reason=reason))
+    _tell_state(row, outbox)
+
+
+def _tell_state(row: TenantRow, outbox: Outbox) -> None:
+    outbox.add(
+        TenantState(
+            org_id=row.org_id,
+            aggregate_version=row.version,
+            connected=row.status == "connected",
+            tid=row.tid,
+            features=Features.model_validate(row.features),
+            changed_at=datetime.now(UTC),
+        )
+    )

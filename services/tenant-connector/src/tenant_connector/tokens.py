@@ -1,0 +1,70 @@
+"""The application's own tokens: from Entra, kept in memory until shortly before they expire."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+
+from shared.entra import GRAPH_DEFAULT, Entra, refusal
+from shared.tokens import AccessToken
+
+EARLY = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One connecting of one organisation; a token of an earlier one is never used for a later one."""
+
+    org_id: str
+    tid: str
+    connected_at: datetime
+
+
+def acquire(entra: Entra, tid: str) -> AccessToken:
+    """A new app-only token for Graph; blocks. Raises ``EntraError`` by what to do next."""
+    with entra.application(tid) as application:
+        said: dict[str, Any] = application.acquire_token_for_client(GRAPH_DEFAULT)
+    if "access_token" not in said:
+        raise refusal(said)
+    expires_at = datetime.now(UTC) + timedelta(seconds=int(said["expires_in"]))
+    return AccessToken(said["access_token"], expires_at, None, tid)
+
+
+def roles_of(token: AccessToken) -> frozenset[str]:
+    """The application permissions in the token. It came from Entra over TLS and is only read, not verified."""
+    try:
+        claims = jwt.decode(token.value, options={"verify_signature": False})
+    except jwt.InvalidTokenError:
+        return frozenset()
+    return frozenset(map(str, claims.get("roles") or []))
+
+
+class AppTokens:
+    """Kept tokens by organisation. Callers that come together share one request to Entra and its outcome."""
+
+    def __init__(self, entra: Entra) -> None:
+        self._entra = entra
+        self._kept: dict[str, tuple[Connection, AccessToken]] = {}
+        self._asking: dict[Connection, asyncio.Task[AccessToken]] = {}
+
+    async def token(self, connection: Connection) -> AccessToken:
+        """A token good for at least five minutes. Raises ``EntraError``."""
+        known, token = self._kept.get(connection.org_id, (None, None))
+        if token is not None and known == connection and token.expires_at - EARLY > datetime.now(UTC):
+            return token
+        asking = self._asking.get(connection)
+        if asking is None:
+            asking = asyncio.create_task(self._ask(connection), name=f"app token {connection.org_id}")
+            self._asking[connection] = asking
+            asking.add_done_callback(lambda _: self._asking.pop(connection))
+        return await asyncio.shield(asking)
+
+    def forget(self, org_id: str) -> None:
+        self._kept.pop(org_id, None)
+
+    async def _ask(self, connection: Connection) -> AccessToken:
+        token = await asyncio.to_thread(acquire, self._entra, connection.tid)
+        self._kept[connection.org_id] = (connection, token)
+        return token

@@ -1,0 +1,206 @@
+"""The service on a real database, with the simulator of Microsoft on loopback ports."""
+
+import asyncio
+import contextlib
+import json
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+import pytest
+
+from m365_simulator import Simulator, SimulatorSettings, create_simulator
+from m365_simulator.client import SimulatorClient
+from m365_simulator.serving import serve
+from shared.bus import MemoryBus
+from shared.events import StorageLocationSelected
+from shared.identity import ServiceTokens
+from shared.migrate import migrate
+from shared.service import Service
+from shared.testing.fixtures import PlatformKeys, connect
+from tenant_connector.main import create_service
+from tenant_connector.settings import Settings
+
+ADMINS = {"acme": "admin@contoso.example", "globex": "admin@fabrikam.example"}
+Json = dict[str, Any]
+
+
+@dataclass
+class House:
+    """The service with everything a test drives it by; ``ada`` is an Org Admin of each organisation."""
+
+    service: Service
+    http: httpx.AsyncClient
+    keys: PlatformKeys
+    bus: MemoryBus
+    simulator: Simulator
+    microsoft: SimulatorClient
+    owner_url: str
+
+    async def call(
+        self, method: str, path: str, *, org: str = "acme", user: str = "ada", role: str = "org_admin", **more: Any
+    ) -> httpx.Response:
+        token = self.keys.token(org, user, (role,))
+        headers = {"Authorization": f"Bearer {token}", **more.pop("headers", {})}
+        return await self.http.request(method, path, headers=headers, **more)
+
+    async def tenant(self, org: str = "acme") -> Json:
+        found: Json = (await self.call("GET", "/v1/tenant", org=org)).json()
+        return found
+
+    async def start(self, org: str = "acme", user: str = "ada") -> Json:
+        answer = await self.call("POST", "/v1/tenant/consent", org=org, user=user, json={})
+        assert answer.status_code == 201, answer.text
+        started: Json = answer.json()
+        return started
+
+    async def consent(self, org: str = "acme", account: str | None = None, *, accept: bool = True) -> Json:
+        """Through Microsoft's pages: the body the console would send to ``complete``."""
+        started = await self.start(org)
+        back = await self.microsoft.approve_admin_consent(started["consent_url"], account or ADMINS[org], accept=accept)
+        return dict(parse_qsl(urlsplit(back).query)) | {"browser_key": started["browser_key"]}
+
+    async def complete(self, body: Json, org: str = "acme", user: str = "ada") -> httpx.Response:
+        return await self.call("POST", "/v1/tenant/consent/complete", org=org, user=user, json=body)
+
+    async def connect(self, org: str = "acme", account: str | None = None) -> Json:
+        answer = await self.complete(await self.consent(org, account), org)
+        assert answer.status_code == 202, answer.text
+        await self.service.runner.drain()
+        return await self.tenant(org)
+
+    async def until(self, status: str, org: str = "acme") -> Json:
+        """Let the jobs run until the tenant has this status."""
+        async with asyncio.timeout(15):
+            while (found := await self.tenant(org))["status"] != status:
+                await self.service.runner.drain()
+                await asyncio.sleep(0.02)
+        return found
+
+    async def while_proving(self) -> "asyncio.Task[None]":
+        """The jobs, running, while the proof waits at Graph: it was throttled and will ask again in two seconds."""
+        await self.microsoft.fault("throttle", retry_after=2)
+        running = asyncio.create_task(self.service.runner.drain())
+        async with asyncio.timeout(15):
+            while True:
+                if any(call["status"] == 429 for call in self.simulator.calls):
+                    return running
+                await asyncio.sleep(0.01)
+
+    async def switch(self, change: Json, etag: str | None = None, **more: Any) -> httpx.Response:
+        etag = etag or (await self.call("GET", "/v1/tenant", org=more.get("org", "acme"))).headers["etag"]
+        return await self.call("PATCH", "/v1/tenant/features", json=change, headers={"If-Match": etag}, **more)
+
+    async def app_token(self, org: str = "acme", **headers: str) -> httpx.Response:
+        service_token = self.bearer_of_service("recording-ingest")
+        given = {"Authorization": f"Bearer {service_token}"} | headers
+        return await self.http.post("/internal/app-token", json={"org_id": org}, headers=given)
+
+    def bearer_of_service(self, name: str, audience: str = "tenant-connector") -> str:
+        own = self.service.settings.model_copy(update={"service_key_path": self.keys.private / f"{name}.pem"})
+        return ServiceTokens(own, name).issue(audience)
+
+    async def select_location(self, location: str = "Teams/General", version: int = 1) -> None:
+        async with self.service.db.unit_of_work("acme") as work:
+            work.outbox.add(StorageLocationSelected(org_id="acme", aggregate_version=version, location=location))
+        await self.service.relay.drain()
+        await self.service.lanes.drain()
+
+    async def published(self, topic: str) -> list[Json]:
+        await self.service.relay.drain()
+        return [json.loads(record.value) for record in self.bus.records(topic)]
+
+    async def sql(self, query: str, *values: Any, org: str = "acme") -> list[Any]:
+        """As the table owner, who sees the organisation's rows."""
+        connection = await connect(self.owner_url)
+        try:
+            await connection.execute("SELECT set_config('app.org_id', $1, false)", org)
+            return list(await connection.fetch(query, *values))
+        finally:
+            await connection.close()
+
+    async def trail(self, org: str = "acme") -> list[tuple[str, str, str | None]]:
+        """Action, outcome and code of the audit trail, oldest first."""
+        rows = await self.sql(
+            "SELECT action, outcome, details->>'code' AS code FROM audit ORDER BY occurred_at", org=org
+        )
+        return [(row["action"], row["outcome"], row["code"]) for row in rows]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+async def until_open(port: int, tls: ssl.SSLContext | None = None) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+                writer.close()
+                await writer.wait_closed()
+                return
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
+    http, https = free_port(), free_port()
+    settings = SimulatorSettings(
+        state_dir=tmp_path / "simulator",
+        http_port=http,
+        https_port=https,
+        http_base_url=f"http://localhost:{http}",
+        https_base_url=f"https://localhost:{https}",
+    )
+    made = create_simulator(settings)
+    await made.start()
+    serving = asyncio.create_task(serve(made, settings))
+    await until_open(http)
+    await until_open(https, ssl.create_default_context(cafile=settings.state_dir / "ca.pem"))
+    yield made
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+    await made.stop()
+
+
+MakeClient = Callable[[Any], Awaitable[httpx.AsyncClient]]
+
+
+@pytest.fixture
+async def house(
+    make_settings: Any, platform_keys: PlatformKeys, memory_bus: MemoryBus, client_of: MakeClient, simulator: Simulator
+) -> AsyncIterator[House]:
+    known = simulator.settings
+    settings = make_settings(
+        Settings,
+        "tenant-connector",
+        graph_base_url=f"{known.http_base_url}/v1.0",
+        entra_authority=known.https_base_url,
+        entra_page_authority=known.http_base_url,
+        ca_bundle=known.state_dir / "ca.pem",
+        client_id=known.client_id,
+        client_secret=known.client_secret,
+        proof_retry_s=0.02,
+    )
+    await migrate("tenant_connector", settings)
+    service = create_service(settings, bus=memory_bus)
+    platform_keys.know_issuer(service.user_tokens)
+    await service.start(api=False, worker=False)
+    async with SimulatorClient(known.http_base_url) as microsoft:
+        yield House(
+            service,
+            await client_of(service),
+            platform_keys,
+            memory_bus,
+            simulator,
+            microsoft,
+            settings.migration_database_url,
+        )
+    await service.stop()

@@ -1,0 +1,185 @@
+"""A connected tenant: features, the application's tokens, and the end of the connection."""
+
+import asyncio
+from typing import Any
+
+import asyncpg
+import pytest
+
+from m365_simulator.directory import CONTOSO
+
+
+async def test_a_switch_is_announced_once_and_the_same_again_changes_nothing(house: Any) -> None:
+    await house.connect()
+    answer = await house.switch({"auto_recording": True})
+    tenant = answer.json()
+    assert (answer.status_code, tenant["features"]["auto_recording"]) == (200, True)
+    assert answer.headers["etag"] == f'"{tenant["version"]}"'
+    for same in ({"auto_recording": True}, {}):
+        again = await house.switch(same)
+        assert (again.status_code, again.headers["etag"]) == (200, answer.headers["etag"])
+    (changed,) = await house.published("tenant.features_changed")
+    assert (changed["changed_by"], changed["features"]["auto_recording"]) == ("ada", True)
+    state = (await house.published("tenant.state"))[-1]
+    assert state["features"]["auto_recording"] is True
+    assert state["aggregate_version"] == changed["aggregate_version"] == tenant["version"]
+    assert len(await house.published("tenant.state")) == 2
+    assert (await house.trail()).count(("features.change", "done", None)) == 1
+
+
+async def test_a_switch_needs_the_etag_last_read(house: Any) -> None:
+    tenant = await house.connect()
+    missing = await house.call("PATCH", "/v1/tenant/features", json={"auto_recording": True})
+    assert (missing.status_code, missing.json()["code"]) == (428, "if_match_required")
+    current = f'"{tenant["version"]}"'
+    for stale in ('"0"', f"W/{current}", current.strip('"')):
+        refused = await house.switch({"auto_recording": True}, stale)
+        assert (refused.status_code, refused.json()["code"]) == (412, "tenant_changed")
+    both = await asyncio.gather(*(house.switch({name: True}, current) for name in ("auto_recording", "outlook_email")))
+    assert {answer.status_code for answer in both} <= {200, 412}
+    again = await house.switch({"auto_recording": False}, current)
+    assert again.status_code == 412
+
+
+async def test_an_unknown_feature_and_a_word_for_a_switch_are_refused(house: Any) -> None:
+    before = await house.connect()
+    for body in ({"teleport": True}, {"auto_recording": "yes"}, {"auto_recording": 1}):
+        refused = await house.switch(body)
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
+        assert next(iter(body)) in refused.json()["detail"]
+    assert await house.tenant() == before
+
+
+async def test_nothing_is_switched_before_the_tenant_is_connected(house: Any) -> None:
+    refused = await house.switch({"auto_recording": True})
+    assert (refused.status_code, refused.json()["code"]) == (409, "tenant_not_connected")
+
+
+async def test_sharepoint_storage_needs_a_location_first(house: Any) -> None:
+    before = await house.connect()
+    refused = await house.switch({"sharepoint_storage": True, "auto_recording": True})
+    assert (refused.status_code, refused.json()["code"]) == (409, "storage_location_required")
+    assert "Choose Storage Location" in refused.json()["detail"]
+    assert await house.tenant() == before
+    await house.select_location()
+    answer = await house.switch({"sharepoint_storage": True})
+    assert (answer.status_code, answer.json()["storage_location"]) == (200, "Teams/General")
+
+
+async def test_a_location_chosen_early_is_remembered_and_older_news_is_not_taken(house: Any) -> None:
+    await house.select_location("Teams/New", version=2)
+    await house.select_location("Teams/Old", version=1)
+    assert (await house.tenant())["status"] == "not_connected"
+    await house.connect()
+    assert (await house.tenant())["storage_location"] == "Teams/New"
+    assert (await house.switch({"sharepoint_storage": True})).status_code == 200
+
+
+async def test_the_applications_token_comes_from_the_cache_until_the_tenant_is_left(house: Any) -> None:
+    await house.connect()
+    answers = await asyncio.gather(*(house.app_token() for _ in range(4)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["access_token"] for answer in answers}) == 1
+    token = answers[0].json()
+    assert (token["tid"], token["oid"]) == (CONTOSO, None)
+    claims = house.simulator.entra.read(token["access_token"], "https://graph.microsoft.com")
+    assert (claims["tid"], claims["idtyp"]) == (CONTOSO, "app")
+    await house.microsoft.fault("token_invalid_grant")  # whoever asks Entra now is refused
+    assert (await house.app_token()).json()["access_token"] == token["access_token"]
+    await house.call("DELETE", "/v1/tenant")
+    refused = await house.app_token()
+    assert (refused.status_code, refused.json()["code"]) == (409, "tenant_not_connected")
+    assert house.service.provided["app_tokens"]._kept == {}
+
+
+async def test_a_token_near_its_end_is_replaced(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("m365_simulator.entra_tokens.ACCESS_TOKEN_S", 290)
+    await house.connect()
+    first, second = await house.app_token(), await house.app_token()
+    assert first.json()["expires_at"] != second.json()["expires_at"]
+
+
+async def test_only_services_get_the_applications_token(house: Any) -> None:
+    await house.connect()
+    wrong = {
+        "no token": "",
+        "a person's": f"Bearer {house.keys.token('acme', 'ada', ('org_admin',))}",
+        "for another service": f"Bearer {house.bearer_of_service('recording-ingest', 'user-auth')}",
+    }
+    for why, bearer in wrong.items():
+        assert (await house.app_token(Authorization=bearer)).status_code == 401, why
+    assert (await house.app_token()).status_code == 200
+
+
+async def test_no_token_for_an_organisation_that_is_not_connected(house: Any) -> None:
+    await house.connect()
+    refused = await house.app_token("globex")
+    assert (refused.status_code, refused.json()["code"]) == (409, "tenant_not_connected")
+
+
+async def test_a_withdrawn_consent_is_noticed_once(house: Any) -> None:
+    await house.connect()
+    await house.microsoft.fault("revoke_consent", tenant=CONTOSO)
+    answers = await asyncio.gather(*(house.app_token() for _ in range(3)))
+    answers.append(await house.app_token())
+    assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(409, "tenant_not_connected")}
+    tenant = await house.tenant()
+    assert (tenant["status"], tenant["problem"]["code"]) == ("disconnected", "consent_withdrawn")
+    (gone,) = await house.published("tenant.disconnected")
+    assert (gone["tid"], "withdrawn" in gone["reason"]) == (CONTOSO, True)
+    assert [state["connected"] for state in await house.published("tenant.state")] == [True, False]
+    assert (await house.trail())[-1] == ("tenant.disconnect", "done", "consent_withdrawn")
+    assert (await house.connect())["status"] == "connected"
+
+
+async def test_a_busy_entra_and_a_wrong_secret_are_ours_to_mend(house: Any, simulator: Any) -> None:
+    await house.connect()
+    house.service.settings.entra_authority = "https://localhost:9"
+    busy = await house.app_token()
+    assert (busy.status_code, busy.json()["code"]) == (503, "microsoft_busy")
+    house.service.settings.entra_authority = simulator.settings.https_base_url
+    object.__setattr__(simulator.settings, "client_secret", "rotated")
+    refused = await house.app_token()
+    assert (refused.status_code, refused.json()["code"]) == (503, "prospo_misconfigured")
+    assert (await house.tenant())["status"] == "connected"
+
+
+async def test_disconnecting_says_so_once_and_keeps_the_features(house: Any) -> None:
+    await house.connect()
+    await house.switch({"auto_recording": True})
+    for _ in range(2):
+        answer = await house.call("DELETE", "/v1/tenant")
+        tenant = answer.json()
+        assert (answer.status_code, tenant["status"], tenant["problem"]) == (200, "disconnected", None)
+        assert tenant["features"]["auto_recording"] is True
+    (gone,) = await house.published("tenant.disconnected")
+    state = (await house.published("tenant.state"))[-1]
+    assert (gone["tid"], gone["reason"]) == (CONTOSO, "An Org Admin disconnected Microsoft 365.")
+    assert state["connected"] is False
+    assert state["aggregate_version"] == gone["aggregate_version"] == tenant["version"]
+    assert (await house.trail()).count(("tenant.disconnect", "done", None)) == 1
+
+
+async def test_disconnecting_what_was_never_connected_changes_nothing(house: Any) -> None:
+    answer = await house.call("DELETE", "/v1/tenant")
+    assert (answer.status_code, answer.json()["status"], answer.headers["etag"]) == (200, "not_connected", '"0"')
+    assert await house.published("tenant.disconnected") == []
+
+
+async def test_the_audit_trail_is_only_added_to(house: Any) -> None:
+    await house.connect()
+    for change in ("UPDATE audit SET outcome = 'failed'", "DELETE FROM audit"):
+        with pytest.raises(asyncpg.PostgresError, match="only ever added to"):
+            await house.sql(change)
+
+
+async def test_no_secret_is_written_down(house: Any) -> None:
+    body = await house.consent()
+    await house.complete(body)
+    await house.service.runner.drain()
+    token = (await house.app_token()).json()["access_token"]
+    written = str(
+        [await house.sql(f"SELECT * FROM {table}") for table in ("tenant", "audit", "consent_attempt", "job")]
+    ) + str([await house.published(topic) for topic in ("tenant.connected", "tenant.state")])
+    for secret in (body["state"], body["browser_key"], token, house.simulator.settings.client_secret):
+        assert secret not in written
