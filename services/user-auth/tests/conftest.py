@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import shutil
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -55,6 +56,7 @@ class Door:
         self.app = app
         self.grants: list[str] = []
         self.claims: list[str] = []
+        self.sent_refresh_tokens: list[str] = []
         self.secrets: set[str] = set()
         self.key_fetches = 0
         self.edit: Callable[[Json], Any] | None = None
@@ -77,6 +79,7 @@ class Door:
         form = dict(parse_qsl(body.decode()))
         self.grants.append(form["grant_type"])
         self.claims.append(form.get("claims", ""))
+        self.sent_refresh_tokens += [form["refresh_token"]] if "refresh_token" in form else []
         self.secrets |= {form[name] for name in ("code", "code_verifier", "refresh_token") if name in form}
         status, answer = self.refuse_with or await self._asked(scope, body)
         self.secrets |= {answer[name] for name in ("access_token", "refresh_token", "id_token") if name in answer}
@@ -116,8 +119,18 @@ class Tenant365:
     door: Door
 
 
+@pytest.fixture(scope="session")
+def new_simulator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state of a new simulator with its keys, which take seconds to make; copied for every test."""
+    state = tmp_path_factory.mktemp("simulator") / "state"
+    made = create_simulator(SimulatorSettings(state_dir=state))
+    made.store.close()
+    return state
+
+
 @pytest.fixture
-async def microsoft(tmp_path: Path) -> AsyncIterator[Tenant365]:
+async def microsoft(tmp_path: Path, new_simulator: Path) -> AsyncIterator[Tenant365]:
+    shutil.copytree(new_simulator, tmp_path / "simulator")
     http, https = free_port(), free_port()
     settings = SimulatorSettings(
         state_dir=tmp_path / "simulator",
