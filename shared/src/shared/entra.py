@@ -152,7 +152,8 @@ class Entra:
                     instance_discovery=False,  # the authority is the operator's setting, not a caller's input
                     client_capabilities=["cp1"],
                 )
-            except requests.RequestException as error:
+            except (requests.RequestException, msal.exceptions.MsalServiceError) as error:
+                # The second is MSAL's word for an answer of 500 and above.
                 raise EntraRetry(f"Microsoft's sign-in cannot be reached ({type(error).__name__}).") from error
             except ValueError as error:
                 # MSAL's word for a discovery document that is missing or refused, as for a tenant that does not exist.

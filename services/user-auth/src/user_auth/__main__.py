@@ -1,0 +1,3 @@
+from user_auth.main import main
+
+main()

@@ -1,0 +1,117 @@
+"""What may happen to a connection, and what the others are told of it."""
+
+from datetime import UTC, datetime
+
+from shared.db import UnitOfWork
+from shared.entra import EntraError, EntraTellAdmin
+from shared.events import UserConnected, UserConnectionExpired, UserDisconnected, UserReconnected, UserState
+from shared.outbox import Outbox
+from shared.problems import Conflict
+from user_auth import queries
+from user_auth.id_tokens import Account
+from user_auth.tables import ConnectionRow
+
+WHERE = "under Settings → Integrations → Microsoft Outlook"
+_TENANT_LEFT = "Your organisation's Microsoft 365 was disconnected; an Org Admin connects it first."
+
+
+def check_account(row: ConnectionRow, account: Account) -> None:
+    """The same account as before, unless the person disconnected in between. Raises ``Conflict``."""
+    if row.status == "disconnected" or (row.tid, row.oid) == (account.tid, account.oid):
+        return
+    raise Conflict(
+        "another_account",
+        f"Your connection is to {row.email}. Sign in with that account, or disconnect it first {WHERE}.",
+    )
+
+
+def connect(row: ConnectionRow, account: Account, sealed_cache: bytes, expires_at: datetime, outbox: Outbox) -> str:
+    """The person signed in. Returns what this was: ``connected``, ``reconnected`` or ``renewed``."""
+    was, broken_since = row.status, row.broken_since
+    row.status = "connected"
+    row.tid, row.oid, row.name, row.email = account.tid, account.oid, account.name, account.email
+    row.sealed_cache, row.token_expires_at = sealed_cache, expires_at
+    row.broken_since = row.problem = None
+    row.version += 1
+    about = {"org_id": row.org_id, "user_id": row.user_id, "aggregate_version": row.version}
+    about |= {"tid": account.tid, "oid": account.oid}
+    if was == "disconnected":
+        row.connected_at = datetime.now(UTC)
+        outbox.add(UserConnected(**about, name=account.name, email=account.email))
+    elif was == "expired":
+        outbox.add(UserReconnected(**about, broken_since=broken_since))
+    _tell_state(row, outbox)
+    return {"disconnected": "connected", "expired": "reconnected"}.get(was, "renewed")
+
+
+def expire(row: ConnectionRow, refused: EntraError, outbox: Outbox) -> None:
+    """Microsoft refuses the refresh token for good: what is left of it is destroyed."""
+    if isinstance(refused, EntraTellAdmin):
+        row.problem = {"code": "admin_must_act", "detail": f"{refused.message} Then reconnect your account {WHERE}."}
+    else:
+        row.problem = {"code": "reconnect_required", "detail": f"{refused.message} Reconnect your account {WHERE}."}
+    row.broken_since = datetime.now(UTC)
+    _end(row, "expired")
+    about = {"org_id": row.org_id, "user_id": row.user_id, "aggregate_version": row.version}
+    outbox.add(UserConnectionExpired(**about, reason=refused.message))
+    _tell_state(row, outbox)
+
+
+def disconnect(row: ConnectionRow, outbox: Outbox, *, reason: str, problem: dict[str, str] | None = None) -> bool:
+    """End it and destroy the tokens. False when there is nothing to end."""
+    if row.status == "disconnected":
+        return False
+    row.problem, row.broken_since = problem, None
+    _end(row, "disconnected")
+    about = {"org_id": row.org_id, "user_id": row.user_id, "aggregate_version": row.version}
+    outbox.add(UserDisconnected(**about, reason=reason))
+    _tell_state(row, outbox)
+    return True
+
+
+async def end_outside(work: UnitOfWork, org_id: str, tid: str | None, *, reason: str) -> None:
+    """Disconnect all of the organisation's people whose account is not of the tenant ``tid`` (None: all)."""
+    problem = {"code": "tenant_not_connected", "detail": f"{_TENANT_LEFT} Connect your account again {WHERE}."}
+    for row in await queries.connections_outside(work.session, org_id, tid):
+        disconnect(row, work.outbox, reason=reason, problem=problem)
+        about = {"user_id": row.user_id}
+        await queries.note(work.session, org_id, "tenant-connector", "connection.disconnected", "done", **about)
+
+
+def refuse_token(row: ConnectionRow | None, *, tenant_connected: bool) -> Conflict:
+    """Why there is no token, for services that ask for one."""
+    if not tenant_connected:
+        return tenant_not_connected()
+    if row is not None and row.problem:
+        return Conflict("reconnect_required", str(row.problem["detail"]))
+    return Conflict("reconnect_required", f"There is no Microsoft account connected. Connect one {WHERE}.")
+
+
+def tenant_not_connected() -> Conflict:
+    return Conflict(
+        "tenant_not_connected",
+        "Your organisation is not connected to Microsoft 365. Ask an Org Admin to connect it under Admin → Connectors.",
+    )
+
+
+def _end(row: ConnectionRow, status: str) -> None:
+    row.status = status
+    row.sealed_cache = row.token_expires_at = None
+    row.version += 1
+
+
+def _tell_state(row: ConnectionRow, outbox: Outbox) -> None:
+    outbox.add(
+        UserState(
+            org_id=row.org_id,
+            user_id=row.user_id,
+            aggregate_version=row.version,
+            connected=row.status == "connected",
+            status=row.status,
+            tid=row.tid,
+            oid=row.oid,
+            name=row.name,
+            email=row.email,
+            changed_at=datetime.now(UTC),
+        )
+    )

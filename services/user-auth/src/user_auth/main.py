@@ -1,0 +1,37 @@
+"""User-auth put together."""
+
+from fastapi import FastAPI
+
+from shared.bus import Bus
+from shared.entra import Entra
+from shared.service import Service, run
+from user_auth.api import router
+from user_auth.handlers import on
+from user_auth.id_tokens import IdTokens
+from user_auth.microsoft import Microsoft
+from user_auth.refreshing import AccessTokens
+from user_auth.settings import Settings
+from user_auth.signing_in import SignIns
+
+
+def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
+    """Everything the service is made of; nothing runs before ``start``."""
+    service = Service("user-auth", "user_auth", settings, bus=bus)
+    entra = Entra(settings)
+    microsoft = Microsoft(settings, entra)
+    id_tokens = IdTokens(settings, entra)
+    access_tokens = AccessTokens(settings, service.db, service.envelope, microsoft)
+    sign_ins = SignIns(settings, service.db, service.envelope, microsoft, id_tokens, access_tokens)
+    # Closed in this order: the refreshes under way still need MSAL's threads.
+    service.provide(sign_ins=sign_ins, access_tokens=access_tokens, microsoft=microsoft, id_tokens=id_tokens)
+    service.include(router)
+    service.consume(on)
+    return service
+
+
+def create_app(settings: Settings) -> FastAPI:
+    return create_service(settings).app
+
+
+def main() -> None:
+    run(create_service, Settings)

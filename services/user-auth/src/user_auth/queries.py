@@ -1,0 +1,131 @@
+"""All SQL of user-auth."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from shared.outbox import uuid7
+from user_auth.tables import ConnectionRow
+
+_OPEN_ATTEMPTS = 5
+
+_TENANT = text("SELECT version, connected, tid FROM tenant_copy WHERE org_id = :org_id FOR SHARE")
+_FIRST = text(
+    """INSERT INTO connection (org_id, user_id, status, version) VALUES (:org_id, :user_id, 'disconnected', 0)
+       ON CONFLICT DO NOTHING"""
+)
+_ADD_ATTEMPT = text(
+    """INSERT INTO sign_in_attempt
+           (org_id, state_hash, user_id, browser_key_hash, tid, sealed_flow, return_to, expires_at)
+       VALUES (:org_id, :state_hash, :user_id, :browser_key_hash, :tid, :sealed_flow, :return_to,
+           clock_timestamp() + make_interval(secs => :life_s))"""
+)
+_TRIM_ATTEMPTS = text(
+    """DELETE FROM sign_in_attempt WHERE org_id = :org_id AND (expires_at < clock_timestamp() OR state_hash IN (
+           SELECT state_hash FROM sign_in_attempt WHERE org_id = :org_id AND user_id = :user_id
+           ORDER BY expires_at DESC OFFSET :kept))"""
+)
+_TAKE_ATTEMPT = text(
+    """DELETE FROM sign_in_attempt
+       WHERE org_id = :org_id AND state_hash = :state_hash AND user_id = :user_id
+           AND browser_key_hash = :browser_key_hash AND expires_at > clock_timestamp()
+       RETURNING tid, sealed_flow, return_to"""
+)
+_AUDIT = text(
+    """INSERT INTO audit (org_id, id, actor, action, outcome, details)
+       VALUES (:org_id, :id, :actor, :action, :outcome, CAST(:details AS jsonb))"""
+)
+_LIMITS = text(
+    """SELECT set_config('lock_timeout', :lock_wait, true),
+              set_config('idle_in_transaction_session_timeout', :idle, true)"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """The organisation's tenant as last told, with the version it was told in."""
+
+    version: int
+    connected: bool
+    tid: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A sign-in that was under way; it is gone from the table when this is read."""
+
+    tid: str
+    sealed_flow: bytes
+    return_to: str
+
+
+async def connection(session: AsyncSession, org_id: str, user_id: str, *, lock: bool = False) -> ConnectionRow | None:
+    """One person's connection; with ``lock`` nobody else changes it before this transaction ends."""
+    query = select(ConnectionRow).where(ConnectionRow.org_id == org_id, ConnectionRow.user_id == user_id)
+    return (await session.exec(query.with_for_update() if lock else query)).first()
+
+
+async def connection_to_change(session: AsyncSession, org_id: str, user_id: str) -> ConnectionRow:
+    """The locked row, made now (disconnected, version 0) when the person never connected."""
+    await session.execute(_FIRST, {"org_id": org_id, "user_id": user_id})
+    row = await connection(session, org_id, user_id, lock=True)
+    assert row is not None  # noqa: S101 - it was there or has just been inserted
+    return row
+
+
+async def connected_elsewhere(session: AsyncSession, own: ConnectionRow, tid: str, oid: str) -> bool:
+    """Whether the Microsoft account is the connection of another person of the organisation."""
+    query = select(ConnectionRow.user_id).where(
+        ConnectionRow.org_id == own.org_id,
+        ConnectionRow.user_id != own.user_id,
+        ConnectionRow.tid == tid,
+        ConnectionRow.oid == oid,
+        ConnectionRow.status == "connected",
+    )
+    return (await session.exec(query)).first() is not None
+
+
+async def connections_outside(session: AsyncSession, org_id: str, tid: str | None) -> list[ConnectionRow]:
+    """The organisation's connections that are not of the tenant ``tid`` (None: all), locked, in one order."""
+    query = select(ConnectionRow).where(ConnectionRow.org_id == org_id, ConnectionRow.status != "disconnected")
+    if tid is not None:
+        query = query.where(col(ConnectionRow.tid).is_distinct_from(tid))
+    return list((await session.exec(query.order_by(ConnectionRow.user_id).with_for_update())).all())
+
+
+async def tenant(session: AsyncSession, org_id: str) -> Tenant | None:
+    """The organisation's tenant. News of it wait until this transaction ends, so they see what it did."""
+    row = (await session.execute(_TENANT, {"org_id": org_id})).first()
+    return Tenant(row.version, row.connected, row.tid) if row else None
+
+
+async def add_attempt(session: AsyncSession, **values: Any) -> None:
+    """Keep one more sign-in under way; expired ones and a person's oldest beyond five go."""
+    await session.execute(_ADD_ATTEMPT, values)
+    kept = {"org_id": values["org_id"], "user_id": values["user_id"], "kept": _OPEN_ATTEMPTS}
+    await session.execute(_TRIM_ATTEMPTS, kept)
+
+
+async def take_attempt(
+    session: AsyncSession, org_id: str, user_id: str, *, state_hash: str, browser_key_hash: str
+) -> Attempt | None:
+    """The attempt, once: it is deleted by reading it. The database's clock decides whether it is too old."""
+    values = {"org_id": org_id, "user_id": user_id, "state_hash": state_hash, "browser_key_hash": browser_key_hash}
+    row = (await session.execute(_TAKE_ATTEMPT, values)).first()
+    return Attempt(row.tid, bytes(row.sealed_flow), row.return_to) if row else None
+
+
+async def note(session: AsyncSession, org_id: str, actor: str, action: str, outcome: str, **details: Any) -> None:
+    """One line of the audit trail; ``details`` holds no secret."""
+    values = {"org_id": org_id, "id": uuid7(), "actor": actor, "action": action, "outcome": outcome}
+    await session.execute(_AUDIT, values | {"details": json.dumps(details)})
+
+
+async def limit_waiting(session: AsyncSession, *, lock_wait_s: float, idle_s: float) -> None:
+    """This transaction waits so long for a lock, and may be idle so long before the database ends it."""
+    limits = {"lock_wait": f"{int(lock_wait_s * 1000)}ms", "idle": f"{int(idle_s * 1000)}ms"}
+    await session.execute(_LIMITS, limits)

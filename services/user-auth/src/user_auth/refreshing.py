@@ -1,0 +1,211 @@
+"""Access tokens: from memory while they last, else one refresh per person over all pods.
+
+Guarantee: the row lock of the connection is held from before Microsoft is asked until the new refresh token is
+committed, so two pods never refresh the same connection at once and no token is given out whose successor could be
+lost. This is the only place where Microsoft is called inside a transaction. A kill in between leaves the former refresh
+token, which Microsoft still accepts.
+"""
+
+import asyncio
+import contextlib
+import time
+import weakref
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from shared.db import Database, UnitOfWork
+from shared.entra import EntraError, EntraMisconfigured, EntraReconnect, EntraTellAdmin, EntraTenantGone
+from shared.problems import Conflict, Unavailable
+from shared.secrets import Envelope
+from user_auth import connections, queries
+from user_auth.microsoft import Grant, Microsoft, kept_token
+from user_auth.settings import Settings
+from user_auth.tables import ConnectionRow
+
+log = structlog.get_logger(__name__)
+
+Person = tuple[str, str]
+_MAX_KEPT = 5_000
+_STILL_VALID = timedelta(seconds=30)
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_IDLE_S = 45  # longer than MSAL's two calls of 15 s may take
+
+
+@dataclass(frozen=True, slots=True)
+class UserToken:
+    """An access token for Graph, and the version of the connection it belongs to."""
+
+    value: str = field(repr=False)
+    expires_at: datetime
+    tid: str
+    oid: str
+    version: int
+
+
+class AccessTokens:
+    """One per process; forgets at once what this process ends, and within ``token_recheck_s`` what others end."""
+
+    def __init__(self, settings: Settings, db: Database, envelope: Envelope, microsoft: Microsoft) -> None:
+        self._settings = settings
+        self._db = db
+        self._envelope = envelope
+        self._microsoft = microsoft
+        self._margin = timedelta(seconds=settings.token_margin_s)
+        self._kept: OrderedDict[Person, tuple[UserToken, float]] = OrderedDict()
+        self._under_way: dict[tuple[str, str, str | None], asyncio.Task[UserToken]] = {}
+        self._forgotten = 0
+        # A refresh holds a database connection while Microsoft thinks; half of what the pool may open stays free for
+        # everything else, and no organisation takes all of the other half.
+        self._all_rooms = asyncio.Semaphore(settings.database_pool_size)
+        self._rooms: weakref.WeakValueDictionary[str, asyncio.Semaphore] = weakref.WeakValueDictionary()
+
+    async def aclose(self) -> None:
+        """Let the refreshes under way save what Microsoft gave them."""
+        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+
+    async def token(self, org_id: str, user_id: str, claims: str | None = None) -> UserToken:
+        """A token with time left; ``claims`` (JSON of a CAE challenge) forces a new one.
+
+        Raises ``Conflict`` when somebody must act, ``Unavailable`` when it is worth trying again.
+        """
+        kept = self._kept.get((org_id, user_id))
+        if claims is None and kept is not None and self._is_fresh(*kept):
+            return kept[0]
+        try:
+            async with asyncio.timeout(self._settings.token_answer_within_s):
+                return await asyncio.shield(self._flight(org_id, user_id, claims))
+        except TimeoutError:
+            raise _busy() from None
+
+    def forget(self, org_id: str, user_id: str | None = None) -> None:
+        """Give out nothing from memory for this person, or for all of the organisation."""
+        self._forgotten += 1
+        for person in [known for known in self._kept if known[0] == org_id and user_id in {None, known[1]}]:
+            del self._kept[person]
+
+    def _flight(self, org_id: str, user_id: str, claims: str | None) -> asyncio.Task[UserToken]:
+        """The one task for this person that all who ask at the same time wait for."""
+        key = org_id, user_id, claims
+        if key not in self._under_way:
+            task = asyncio.create_task(self._fetch(org_id, user_id, claims), name="access token")
+            self._under_way[key] = task
+            task.add_done_callback(lambda done: self._landed(key, done))
+        return self._under_way[key]
+
+    def _landed(self, key: tuple[str, str, str | None], task: asyncio.Task[UserToken]) -> None:
+        self._under_way.pop(key, None)
+        if not task.cancelled():
+            task.exception()  # those who wait are told; nobody may be waiting any more
+
+    async def _fetch(self, org_id: str, user_id: str, claims: str | None) -> UserToken:
+        forgotten = self._forgotten
+        async with self._db.unit_of_work(org_id) as work:
+            row = await self._standing(work.session, org_id, user_id)
+            token, _ = await self._open(work.session, row)
+        if claims is not None or not self._lasts(token):
+            token = await self._refresh(org_id, user_id, claims, token)
+        if forgotten == self._forgotten:
+            self._keep((org_id, user_id), token)
+        return token
+
+    async def _refresh(self, org_id: str, user_id: str, claims: str | None, known: UserToken) -> UserToken:
+        """A new token; the known one instead while it is valid at all and Microsoft or the lock keeps us waiting."""
+        try:
+            async with self._room(org_id):
+                outcome = await self._refresh_locked(org_id, user_id, claims)
+        except EntraTenantGone:
+            raise connections.tenant_not_connected() from None
+        except (EntraError, DBAPIError, TimeoutError) as error:
+            level = log.error if isinstance(error, EntraMisconfigured) else log.warning
+            number = error.number if isinstance(error, EntraError) else 0
+            level("a token could not be refreshed", org_id=org_id, error=type(error).__name__, aadsts=number)
+            if claims is None and known.expires_at > datetime.now(UTC) + _STILL_VALID:
+                return known
+            raise _busy() from error
+        if isinstance(outcome, Conflict):
+            raise outcome
+        return outcome
+
+    async def _refresh_locked(self, org_id: str, user_id: str, claims: str | None) -> UserToken | Conflict:
+        """Refresh under the row lock. A refusal for good is returned, not raised: its effect must be committed."""
+        async with self._db.unit_of_work(org_id) as work:
+            wait_s = self._settings.token_answer_within_s
+            await queries.limit_waiting(work.session, lock_wait_s=wait_s, idle_s=_IDLE_S)
+            row = await self._standing(work.session, org_id, user_id, lock=True)
+            token, cache = await self._open(work.session, row)
+            if claims is None and self._lasts(token):
+                return token  # another pod was first
+            try:
+                grant = await self._microsoft.refresh(token.tid, cache, claims)
+            except (EntraReconnect, EntraTellAdmin) as refused:
+                return await self._expire(work, row, refused)
+            return await self._save(work.session, row, grant)
+
+    async def _save(self, session: AsyncSession, row: ConnectionRow, grant: Grant) -> UserToken:
+        row.sealed_cache = await seal(self._envelope, session, row, grant)
+        row.token_expires_at = grant.expires_at
+        return UserToken(grant.access_token, grant.expires_at, str(row.tid), str(row.oid), row.version)
+
+    async def _expire(self, work: UnitOfWork, row: ConnectionRow, refused: EntraError) -> Conflict:
+        connections.expire(row, refused, work.outbox)
+        details = {"user_id": row.user_id, "aadsts": refused.number, "microsoft_trace_id": refused.trace_id}
+        await queries.note(work.session, row.org_id, "microsoft", "connection.expired", "done", **details)
+        work.after_commit(lambda: self.forget(row.org_id, row.user_id))
+        return connections.refuse_token(row, tenant_connected=True)
+
+    async def _standing(self, session: AsyncSession, org_id: str, user_id: str, *, lock: bool = False) -> ConnectionRow:
+        """The connection. Raises ``Conflict`` when it does not stand (any more)."""
+        row = await queries.connection(session, org_id, user_id, lock=lock)
+        if row is not None and row.status == "connected":
+            return row
+        self.forget(org_id, user_id)
+        tenant = await queries.tenant(session, org_id)
+        raise connections.refuse_token(row, tenant_connected=tenant is not None and tenant.connected)
+
+    async def _open(self, session: AsyncSession, row: ConnectionRow) -> tuple[UserToken, str]:
+        """The stored token and MSAL's cache it is in."""
+        blob, expires_at = row.sealed_cache or b"", row.token_expires_at or _NEVER
+        cache = (await self._envelope.open(session, row.org_id, place(row.user_id), blob)).decode()
+        value = kept_token(cache)
+        if value is None:
+            value, expires_at = "", _NEVER
+        return UserToken(value, expires_at, str(row.tid), str(row.oid), row.version), cache
+
+    def _keep(self, person: Person, token: UserToken) -> None:
+        self._kept[person] = token, time.monotonic()
+        self._kept.move_to_end(person)
+        while len(self._kept) > _MAX_KEPT:
+            self._kept.popitem(last=False)
+
+    def _is_fresh(self, token: UserToken, checked_at: float) -> bool:
+        return time.monotonic() - checked_at < self._settings.token_recheck_s and self._lasts(token)
+
+    def _lasts(self, token: UserToken) -> bool:
+        return token.expires_at > datetime.now(UTC) + self._margin
+
+    @contextlib.asynccontextmanager
+    async def _room(self, org_id: str) -> AsyncIterator[None]:
+        own = self._rooms.get(org_id) or asyncio.Semaphore(self._settings.database_pool_size // 2 + 1)
+        self._rooms[org_id] = own
+        async with asyncio.timeout(self._settings.token_answer_within_s) as limit, own, self._all_rooms:
+            limit.reschedule(None)
+            yield
+
+
+def place(user_id: str) -> str:
+    """Where a sealed token cache belongs."""
+    return f"connection|{user_id}"
+
+
+async def seal(envelope: Envelope, session: AsyncSession, row: ConnectionRow, grant: Grant) -> bytes:
+    return await envelope.seal(session, row.org_id, place(row.user_id), grant.cache.encode())
+
+
+def _busy() -> Unavailable:
+    return Unavailable("microsoft_busy", "Microsoft's sign-in is busy or cannot be reached. Try again in a moment.")

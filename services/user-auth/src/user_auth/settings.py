@@ -1,0 +1,16 @@
+"""Every knob of user-auth."""
+
+from shared.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Environment variables with the prefix ``PROSPO_``."""
+
+    sign_in_life_s: int = 600
+    """How long a sign-in may take from its start to Microsoft's answer."""
+    token_margin_s: int = 300
+    """An access token with less time left than this is refreshed before it is given out."""
+    token_recheck_s: float = 30
+    """How long a token is given out from memory before the database is asked whether the connection still stands."""
+    token_answer_within_s: float = 9
+    """Callers hear 503 after this; the refresh goes on and its result is kept. Callers themselves wait 10 s."""

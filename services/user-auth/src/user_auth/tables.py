@@ -1,0 +1,38 @@
+"""A person's connection to a Microsoft account."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, DateTime
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+
+class Table(SQLModel, registry=registry()):
+    """Own registry: services hosted in one process may have tables of one name."""
+
+
+def _moment() -> Any:
+    return Column(DateTime(timezone=True), nullable=True)
+
+
+class ConnectionRow(Table, table=True):
+    """One person's connection. ``version`` counts its changes (a refresh is none) and leaves with every event."""
+
+    __tablename__ = "connection"
+
+    org_id: str = Field(primary_key=True)
+    user_id: str = Field(primary_key=True)
+    status: str
+    version: int
+    tid: str | None = None
+    oid: str | None = None
+    name: str | None = None
+    email: str | None = None
+    sealed_cache: bytes | None = None
+    """MSAL's token cache of this one account; none unless connected."""
+    token_expires_at: datetime | None = Field(default=None, sa_column=_moment())
+    connected_at: datetime | None = Field(default=None, sa_column=_moment())
+    broken_since: datetime | None = Field(default=None, sa_column=_moment())
+    problem: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))

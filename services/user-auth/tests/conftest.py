@@ -1,0 +1,287 @@
+"""The service on a real database, and the simulator of Microsoft over https with a door a test can stand in."""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from m365_simulator import SimulatorSettings, create_simulator
+from m365_simulator.client import SimulatorClient
+from m365_simulator.directory import CONTOSO
+from m365_simulator.serving import serve
+from shared.bus import MemoryBus
+from shared.events import Event, Features, TenantState
+from shared.identity import ServiceTokens
+from shared.migrate import migrate
+from shared.service import Service
+from user_auth.main import create_service
+from user_auth.settings import Settings
+
+Json = dict[str, Any]
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+async def until_open(port: int, tls: ssl.SSLContext | None = None) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+                writer.close()
+                await writer.wait_closed()
+                return
+            await asyncio.sleep(0.02)
+
+
+class Door:
+    """In front of the simulator: counts what is asked of the token endpoint, and may change or keep its answers."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.grants: list[str] = []
+        self.claims: list[str] = []
+        self.sent_refresh_tokens: list[str] = []
+        self.secrets: set[str] = set()
+        self.key_fetches = 0
+        self.edit: Callable[[Json], Any] | None = None
+        self.before_answer: Callable[[], Awaitable[None]] | None = None
+        self.refuse_with: tuple[int, Json] | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.key_fetches += scope.get("path", "").endswith("/discovery/v2.0/keys")
+        if scope["type"] == "http" and scope["path"].endswith("/oauth2/v2.0/token"):
+            await self._token(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _token(self, scope: Any, receive: Any, send: Any) -> None:
+        message = await receive()
+        body = message["body"]
+        while message.get("more_body"):
+            message = await receive()
+            body += message["body"]
+        form = dict(parse_qsl(body.decode()))
+        self.grants.append(form["grant_type"])
+        self.claims.append(form.get("claims", ""))
+        self.sent_refresh_tokens += [form["refresh_token"]] if "refresh_token" in form else []
+        self.secrets |= {form[name] for name in ("code", "code_verifier", "refresh_token") if name in form}
+        status, answer = self.refuse_with or await self._asked(scope, body)
+        self.secrets |= {answer[name] for name in ("access_token", "refresh_token", "id_token") if name in answer}
+        if self.before_answer is not None:
+            await self.before_answer()
+        headers = [(b"content-type", b"application/json")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
+
+    async def _asked(self, scope: Any, body: bytes) -> tuple[int, Json]:
+        said: list[Any] = []
+
+        async def receive() -> Json:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Any) -> None:
+            said.append(message)
+
+        await self.app(scope, receive, send)
+        answer = json.loads(b"".join(message.get("body", b"") for message in said))
+        if self.edit is not None and said[0]["status"] == 200:
+            self.edit(answer)
+        return said[0]["status"], answer
+
+    @property
+    def refreshes(self) -> int:
+        return self.grants.count("refresh_token")
+
+
+@dataclass
+class Tenant365:
+    """The running simulator."""
+
+    settings: SimulatorSettings
+    simulator: Any
+    client: SimulatorClient
+    door: Door
+
+
+@pytest.fixture(scope="session")
+def new_simulator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state of a new simulator with its keys, which take seconds to make; copied for every test."""
+    state = tmp_path_factory.mktemp("simulator") / "state"
+    made = create_simulator(SimulatorSettings(state_dir=state))
+    made.store.close()
+    return state
+
+
+@pytest.fixture
+async def microsoft(tmp_path: Path, new_simulator: Path) -> AsyncIterator[Tenant365]:
+    shutil.copytree(new_simulator, tmp_path / "simulator")
+    http, https = free_port(), free_port()
+    settings = SimulatorSettings(
+        state_dir=tmp_path / "simulator",
+        http_port=http,
+        https_port=https,
+        http_base_url=f"http://localhost:{http}",
+        https_base_url=f"https://localhost:{https}",
+    )
+    simulator = create_simulator(settings)
+    door = Door(simulator.app)
+    simulator.app = door  # type: ignore[assignment]
+    await simulator.start()
+    serving = asyncio.create_task(serve(simulator, settings))
+    await until_open(http)
+    await until_open(https, ssl.create_default_context(cafile=settings.state_dir / "ca.pem"))
+    async with SimulatorClient(settings.http_base_url) as client:
+        await consent(settings, client)
+        yield Tenant365(settings, simulator, client, door)
+    serving.cancel()
+    await asyncio.gather(serving, return_exceptions=True)
+    await simulator.stop()
+
+
+async def consent(settings: SimulatorSettings, client: SimulatorClient) -> None:
+    query = {
+        "client_id": settings.client_id,
+        "redirect_uri": "http://localhost:8365/connectors/microsoft365/callback",
+        "state": "s",
+        "scope": "https://graph.microsoft.com/.default",
+    }
+    url = f"{settings.http_base_url}/organizations/v2.0/adminconsent?{urlencode(query)}"
+    await client.approve_admin_consent(url, "admin@contoso.example")
+
+
+@dataclass
+class House:
+    """The service with everything a test drives it by."""
+
+    service: Service
+    http: httpx.AsyncClient
+    microsoft: Tenant365
+    keys: Any
+    caller: ServiceTokens
+    bus: MemoryBus
+    make: Callable[[], Awaitable[Service]]
+    secrets: set[str] = field(default_factory=set)
+
+    async def call(self, method: str, path: str, *, user: str = "anna", org: str = "acme", **more: Any) -> Any:
+        headers = {"Authorization": f"Bearer {self.keys.token(org, user)}"}
+        return await self.http.request(method, path, headers=headers, **more)
+
+    async def start(self, return_to: str = "/meetings/new", **who: str) -> Any:
+        return await self.call("POST", "/v1/connection/sign-in", json={"return_to": return_to}, **who)
+
+    async def at_microsoft(self, account: str, *, accept: bool = True, **who: str) -> Json:
+        """Set out and sign in; what the browser brings back."""
+        started = (await self.start(**who)).json()
+        back = await self.microsoft.client.sign_in(started["authorize_url"], account, accept=accept)
+        answer = query_of(back) | {"browser_key": started["browser_key"]}
+        self.secrets |= {answer["state"], answer["browser_key"]}
+        return answer
+
+    async def complete(self, answer: Json, **who: str) -> Any:
+        return await self.call("POST", "/v1/connection/complete", json=answer, **who)
+
+    async def connect(self, account: str = "anna@contoso.example", **who: str) -> Any:
+        return await self.complete(await self.at_microsoft(account, **who), **who)
+
+    async def disconnect(self, **who: str) -> Any:
+        return await self.call("DELETE", "/v1/connection", **who)
+
+    async def connection(self, **who: str) -> Json:
+        shown: Json = (await self.call("GET", "/v1/connection", **who)).json()
+        return shown
+
+    async def token(self, org: str = "acme", user: str = "anna", claims: str | None = None) -> Any:
+        body = {"org_id": org, "user_id": user} | ({"claims": claims} if claims else {})
+        return await self.ask(self.http, body)
+
+    async def ask(self, http: httpx.AsyncClient, body: Json) -> Any:
+        headers = {"Authorization": f"Bearer {self.caller.issue('user-auth')}"}
+        return await http.post("/internal/tokens", json=body, headers=headers)
+
+    async def hear(self, *events: Event) -> None:
+        """As if tenant-connector had published these."""
+        async with self.service.db.unit_of_work("acme") as work:
+            for event in events:
+                work.outbox.add(event)
+        await self.service.relay.drain()
+        await self.service.lanes.drain()
+
+    async def published(self, topic: str) -> list[Json]:
+        await self.service.relay.drain()
+        return [json.loads(record.value) for record in self.bus.records(topic)]
+
+    async def rows(self, table: str) -> list[Json]:
+        async with self.service.db.system_work() as work:
+            return [dict(row) for row in (await work.session.execute(text(f"SELECT * FROM {table}"))).mappings()]
+
+    def short_tokens(self, left_s: int) -> None:
+        """Microsoft's access tokens live ``left_s`` seconds from now on."""
+        self.microsoft.door.edit = lambda said: said.update(expires_in=left_s)
+
+
+def query_of(url: str) -> Json:
+    return dict(parse_qsl(urlsplit(url).query))
+
+
+def tenant_state(version: int = 1, *, connected: bool = True, tid: str = CONTOSO, org_id: str = "acme") -> TenantState:
+    return TenantState(
+        org_id=org_id,
+        aggregate_version=version,
+        connected=connected,
+        tid=tid,
+        features=Features(),
+        changed_at=datetime.now(UTC),
+    )
+
+
+@pytest.fixture
+async def empty_house(
+    make_settings: Any, platform_keys: Any, memory_bus: MemoryBus, client_of: Any, microsoft: Tenant365
+) -> AsyncIterator[House]:
+    """No tenant is connected yet."""
+    settings = make_settings(
+        Settings,
+        "user-auth",
+        graph_base_url=f"{microsoft.settings.http_base_url}/v1.0",
+        entra_authority=microsoft.settings.https_base_url,
+        ca_bundle=microsoft.settings.state_dir / "ca.pem",
+        client_id=microsoft.settings.client_id,
+        client_secret=microsoft.settings.client_secret,
+    )
+    await migrate("user_auth", settings)
+    services: list[Service] = []
+
+    async def make() -> Service:
+        service = create_service(settings, bus=memory_bus)
+        platform_keys.know_issuer(service.user_tokens)
+        await service.start(api=False, worker=False)
+        services.append(service)
+        return service
+
+    first = await make()
+    caller = ServiceTokens(make_settings(Settings, "meetings"), "meetings")
+    yield House(first, await client_of(first), microsoft, platform_keys, caller, memory_bus, make)
+    for service in services:
+        await service.stop()
+
+
+@pytest.fixture
+async def house(empty_house: House) -> House:
+    await empty_house.hear(tenant_state())
+    return empty_house

@@ -1,0 +1,112 @@
+"""The end of connections: by the person, by the organisation."""
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from m365_simulator.directory import CONTOSO, FABRIKAM
+from shared.events import Features, TenantDisconnected, TenantState
+
+
+def state(version: int, *, connected: bool, tid: str = CONTOSO) -> TenantState:
+    about = {"org_id": "acme", "aggregate_version": version, "connected": connected, "tid": tid}
+    return TenantState.model_validate(about | {"features": Features(), "changed_at": "2026-01-01T00:00:00Z"})
+
+
+def gone(version: int) -> TenantDisconnected:
+    return TenantDisconnected(org_id="acme", aggregate_version=version, tid=CONTOSO, reason="An Org Admin did it.")
+
+
+async def test_a_disconnect_destroys_the_tokens_at_once_and_is_told_once(house: Any) -> None:
+    await house.connect()
+    assert (await house.token()).status_code == 200
+    for _ in range(2):
+        answer = await house.disconnect()
+        assert (answer.status_code, answer.json()["status"]) == (200, "disconnected")
+        assert answer.json()["account"] is None
+    (row,) = await house.rows("connection")
+    assert row["sealed_cache"] is None
+    refused = await house.token()
+    assert (refused.status_code, refused.json()["code"]) == (409, "reconnect_required")
+    assert len(await house.published("user.disconnected")) == 1
+    assert [item["connected"] for item in await house.published("user.state")] == [True, False]
+    assert [line["action"] for line in await house.rows("audit")] == ["connection.connected", "connection.disconnected"]
+
+
+async def test_disconnecting_what_never_was_connected_changes_nothing(house: Any) -> None:
+    answer = await house.disconnect()
+    assert (answer.status_code, answer.json()["status"]) == (200, "not_connected")
+    assert await house.published("user.disconnected") == []
+
+
+async def test_after_a_disconnect_signing_in_is_a_first_connection_again(house: Any) -> None:
+    await house.connect()
+    await house.disconnect()
+    await house.connect()
+    assert [event["aggregate_version"] for event in await house.published("user.connected")] == [1, 3]
+
+
+@pytest.mark.parametrize("order", ["fact first", "state first"])
+async def test_a_tenants_end_destroys_the_tokens_of_all_its_people(house: Any, order: str) -> None:
+    await house.connect()
+    await house.connect("ben@contoso.example", user="ben")
+    await house.token()
+    news = [gone(2), state(2, connected=False)]
+    for event in news if order == "fact first" else reversed(news):
+        await house.hear(event)
+    assert {row["sealed_cache"] for row in await house.rows("connection")} == {None}
+    assert {event["user_id"] for event in await house.published("user.disconnected")} == {"anna", "ben"}
+    assert len(await house.published("user.disconnected")) == 2
+    refused = await house.token()
+    assert (refused.status_code, refused.json()["code"]) == (409, "tenant_not_connected")
+    shown = await house.connection()
+    assert shown["status"] == "disconnected"
+    assert shown["problem"]["code"] == "tenant_not_connected"
+
+
+async def test_another_organisation_keeps_its_connections(house: Any) -> None:
+    await house.connect()
+    other = gone(9).model_copy(update={"org_id": "globex"})
+    async with house.service.db.unit_of_work("globex") as work:
+        work.outbox.add(other)
+    await house.service.relay.drain()
+    await house.service.lanes.drain()
+    assert (await house.connection())["status"] == "connected"
+
+
+async def test_late_news_of_an_earlier_end_change_nothing(house: Any) -> None:
+    await house.hear(state(3, connected=True))
+    await house.connect()
+    await house.hear(gone(2), state(2, connected=False))
+    assert (await house.connection())["status"] == "connected"
+
+
+async def test_another_tenant_ends_the_connections_to_the_former_one(house: Any) -> None:
+    await house.connect()
+    await house.hear(state(5, connected=True, tid=FABRIKAM))
+    assert (await house.connection())["status"] == "disconnected"
+
+
+async def test_a_sign_in_under_way_does_not_outlive_its_tenant(house: Any) -> None:
+    answer = await house.at_microsoft("anna@contoso.example")
+    await house.hear(state(2, connected=False))
+    refused = await house.complete(answer)
+    assert (refused.status_code, refused.json()["code"]) == (409, "tenant_not_connected")
+    answer_of_another = await house.start()
+    assert answer_of_another.json()["code"] == "tenant_not_connected"
+
+
+async def test_a_tenant_changed_meanwhile_refuses_the_sign_in(house: Any) -> None:
+    answer = await house.at_microsoft("anna@contoso.example")
+    await house.hear(state(2, connected=True, tid=FABRIKAM))
+    assert (await house.complete(answer)).json()["code"] == "tenant_changed"
+
+
+@pytest.mark.parametrize("change", ["UPDATE audit SET outcome = 'x'", "DELETE FROM audit"])
+async def test_the_audit_trail_is_append_only(house: Any, change: str) -> None:
+    await house.connect()
+    with pytest.raises(DBAPIError, match="append-only"):
+        async with house.service.db.system_work() as work:
+            await work.session.execute(text(change))
