@@ -62,7 +62,7 @@ def parse(text: str) -> Transcript:
             if not _is_comment(number, block):
                 lines += _said("\n".join(block), start_ms, end_ms)
             continue
-        if timed > 1:  # more than a cue's own name stands before the times
+        if timed > 1 and not _is_comment(number, block):  # more than a cue's own name stands before the times
             lines += _said("\n".join(block[:timed]), start_ms, end_ms)
         for start_ms, end_ms, words in _cues(block[timed:]):
             lines += _said(words, start_ms, end_ms)
