@@ -10,11 +10,11 @@ from pydantic import Field
 
 from shared.db import Database
 from shared.problems import BadInput, NotFound
-from shared.web import ServiceCaller, StrictModel, Work, provided
+from shared.web import Caller, ServiceCaller, StrictModel, Work, provided
 from storage import queries
 from storage.objects import Objects
 from storage.settings import Settings
-from storage.uploads import CHUNK_MULTIPLE, complete, parse_range, receive, session_of, token_hash
+from storage.uploads import CHUNK_MULTIPLE, complete, parse_range, receive, session_of, tidy_later, token_hash
 
 router = APIRouter()
 Db = Annotated[Database, Depends(provided("db"))]
@@ -28,6 +28,8 @@ class UploadWanted(StrictModel):
     path: str = Field(min_length=1, max_length=1000)
     content_type: str = Field(min_length=1, max_length=200)
     size_bytes: int = Field(gt=0, le=1 << 40)
+    owner_id: str | None = Field(default=None, min_length=1, max_length=200)
+    """The one person of the organisation who may read it; everybody of it when left out."""
 
 
 @router.post("/internal/upload-sessions")
@@ -37,8 +39,8 @@ async def open_session(wanted: UploadWanted, _caller: ServiceCaller, db: Db, kno
     values = wanted.model_dump() | {"id": str(uuid.uuid4()), "token_hash": token_hash(token)}
     async with db.unit_of_work(wanted.org_id) as work:
         row = (await work.session.execute(queries.OPEN, values)).one()
-    if row.size_bytes != wanted.size_bytes:
-        raise BadInput("size_changed", f"This file was begun with {row.size_bytes} bytes; use another dedupe_key.")
+        if row.size_bytes != wanted.size_bytes:  # rolled back, so that a running upload keeps its address
+            raise BadInput("size_changed", f"This file was begun with {row.size_bytes} bytes; use another dedupe_key.")
     return {
         "file_id": row.id,
         "completed": row.completed_at is not None,
@@ -72,26 +74,30 @@ async def where_it_stands(token: str, db: Db, files: Files) -> dict[str, Any]:
 
 
 @router.delete("/v1/uploads/{token}", status_code=204)
-async def abandon(token: str, db: Db, files: Files) -> Response:
+async def abandon(token: str, db: Db) -> Response:
     row = await session_of(db, token)
-    async with db.system_work() as work:
+    async with db.unit_of_work(row.org_id) as work:
         await work.session.execute(queries.ABANDON, {"token_hash": token_hash(token)})
-    await files.delete_parts(row.org_id, row.id, row.part_starts)
+        tidy_later(work.jobs, row)
     return Response(status_code=204)
 
 
 @router.get("/v1/files/{file_id}")
-async def describe(file_id: uuid.UUID, work: Work) -> dict[str, Any]:
-    row = await _file(work, file_id)
+async def describe(file_id: uuid.UUID, caller: Caller, work: Work) -> dict[str, Any]:
+    row = await _file(work, caller, file_id)
     return {"id": row.id, "path": row.path, "content_type": row.content_type, "size_bytes": row.size_bytes}
 
 
 @router.get("/v1/files/{file_id}/content")
 async def content(
-    file_id: uuid.UUID, work: Work, files: Files, wanted: Annotated[str | None, Header(alias="range")] = None
+    file_id: uuid.UUID,
+    caller: Caller,
+    work: Work,
+    files: Files,
+    wanted: Annotated[str | None, Header(alias="range")] = None,
 ) -> Response:
     """The bytes, or one range of them (206). Several ranges are answered with the whole."""
-    row = await _file(work, file_id)
+    row = await _file(work, caller, file_id)
     start, end, status = _span(wanted, row.size_bytes)
     headers = {"Accept-Ranges": "bytes", "Content-Length": str(end - start), "X-Content-Type-Options": "nosniff"}
     if status == 416:
@@ -102,10 +108,11 @@ async def content(
     return StreamingResponse(stream, status, headers, media_type=row.content_type)
 
 
-async def _file(work: Work, file_id: uuid.UUID) -> Any:
-    row = (await work.session.execute(queries.BY_ID, {"id": str(file_id)})).first()
+async def _file(work: Work, caller: Caller, file_id: uuid.UUID) -> Any:
+    values = {"id": str(file_id), "user_id": caller.user_id}
+    row = (await work.session.execute(queries.READABLE, values)).first()
     if row is None:
-        raise NotFound("file_not_found", "There is no such file in your organisation.")
+        raise NotFound("file_not_found", "There is no such file for you. Open it from where it was shown to you.")
     return row
 
 

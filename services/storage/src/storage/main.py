@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from shared.bus import Bus
 from shared.service import Service, run
 from storage.api import router
+from storage.jobs import jobs
 from storage.objects import Objects
 from storage.settings import Settings
 
@@ -14,6 +15,7 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service = Service("storage", "storage", settings, bus=bus, unlimited_bodies=("/v1/uploads/",))
     service.provide(objects=Objects(settings))
     service.include(router)
+    service.work(jobs)
     return service
 
 

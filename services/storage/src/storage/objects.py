@@ -1,6 +1,8 @@
 """The object store: parts while a file arrives, one object once it is whole. Nothing is held in memory but a chunk."""
 
-from collections.abc import AsyncIterator
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Collection
 
 import obstore
 from obstore.store import LocalStore, ObjectStore, from_url
@@ -11,7 +13,7 @@ _CHUNK = 1024 * 1024
 
 
 class Objects:
-    """Files by organisation and id; parts by the offset they start at."""
+    """Files by organisation and id; parts by names of their own, so that none is ever written twice."""
 
     def __init__(self, settings: Settings) -> None:
         self._store: ObjectStore
@@ -21,17 +23,29 @@ class Objects:
             settings.object_store_dir.mkdir(parents=True, exist_ok=True)
             self._store = LocalStore(settings.object_store_dir)
 
-    async def put_part(self, org_id: str, file_id: str, start: int, body: AsyncIterator[bytes]) -> None:
-        """Write one part; writing it again replaces it."""
-        await obstore.put_async(self._store, _part(org_id, file_id, start), body)
+    async def put_part(self, org_id: str, file_id: str, start: int, body: AsyncIterator[bytes]) -> str:
+        """Write one part. Returns its name; a part counts only once the file's row names it."""
+        name = f"{start:020d}-{uuid.uuid4().hex}"
+        await obstore.put_async(self._store, _part(org_id, file_id, name), body)
+        return name
 
-    async def compose(self, org_id: str, file_id: str, starts: list[int]) -> None:
-        """Stream the parts into the whole file; the same result however often it is done."""
-        await obstore.put_async(self._store, _whole(org_id, file_id), self._parts(org_id, file_id, starts))
+    async def compose(self, org_id: str, file_id: str, parts: list[str]) -> int:
+        """Stream the parts into the whole file; the same result however often it is done. Returns its size."""
+        await obstore.put_async(self._store, _whole(org_id, file_id), self._parts(org_id, file_id, parts))
+        whole = await obstore.head_async(self._store, _whole(org_id, file_id))
+        return int(whole["size"])
 
-    async def delete_parts(self, org_id: str, file_id: str, starts: list[int]) -> None:
-        for start in starts:
-            await obstore.delete_async(self._store, _part(org_id, file_id, start))
+    async def delete_parts(self, org_id: str, file_id: str, *, but: Collection[str] = ()) -> None:
+        """Delete the parts there are, also those of writers that died; ``but`` stay."""
+        kept = {_part(org_id, file_id, name) for name in but}
+        async for found in obstore.list(self._store, f"{org_id}/{file_id}/parts"):
+            for path in {item["path"] for item in found} - kept:
+                with contextlib.suppress(FileNotFoundError):
+                    await obstore.delete_async(self._store, path)
+
+    async def delete_part(self, org_id: str, file_id: str, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            await obstore.delete_async(self._store, _part(org_id, file_id, name))
 
     async def read(self, org_id: str, file_id: str, start: int, end: int) -> AsyncIterator[bytes]:
         """Bytes ``start`` up to but without ``end`` of a whole file."""
@@ -41,9 +55,9 @@ class Objects:
         async for chunk in got.stream(_CHUNK):
             yield bytes(chunk)
 
-    async def _parts(self, org_id: str, file_id: str, starts: list[int]) -> AsyncIterator[bytes]:
-        for start in starts:
-            got = await obstore.get_async(self._store, _part(org_id, file_id, start))
+    async def _parts(self, org_id: str, file_id: str, parts: list[str]) -> AsyncIterator[bytes]:
+        for name in parts:
+            got = await obstore.get_async(self._store, _part(org_id, file_id, name))
             async for chunk in got.stream(_CHUNK):
                 yield bytes(chunk)
 
@@ -52,5 +66,5 @@ def _whole(org_id: str, file_id: str) -> str:
     return f"{org_id}/{file_id}/content"
 
 
-def _part(org_id: str, file_id: str, start: int) -> str:
-    return f"{org_id}/{file_id}/parts/{start:020d}"
+def _part(org_id: str, file_id: str, name: str) -> str:
+    return f"{org_id}/{file_id}/parts/{name}"

@@ -2,19 +2,23 @@
 
 from sqlalchemy import text
 
-_COLUMNS = "org_id, id, path, content_type, size_bytes, received_bytes, part_starts, completed_at"
+_COLUMNS = "org_id, id, path, content_type, size_bytes, received_bytes, parts, completed_at"
 
 OPEN = text(
-    f"""INSERT INTO stored_file (org_id, id, dedupe_key, path, content_type, size_bytes, token_hash)
-        VALUES (:org_id, :id, :dedupe_key, :path, :content_type, :size_bytes, :token_hash)
+    f"""INSERT INTO stored_file (org_id, id, dedupe_key, path, content_type, size_bytes, token_hash, owner_id)
+        VALUES (:org_id, :id, :dedupe_key, :path, :content_type, :size_bytes, :token_hash, :owner_id)
         ON CONFLICT (org_id, dedupe_key) DO UPDATE
         SET token_hash = CASE WHEN stored_file.completed_at IS NULL THEN excluded.token_hash END
         RETURNING {_COLUMNS}"""
 )
 BY_TOKEN = text(f"SELECT {_COLUMNS} FROM stored_file WHERE token_hash = :token_hash")
-BY_ID = text(f"SELECT {_COLUMNS} FROM stored_file WHERE id = :id AND completed_at IS NOT NULL")
+READABLE = text(
+    f"""SELECT {_COLUMNS} FROM stored_file
+        WHERE id = :id AND completed_at IS NOT NULL AND (owner_id IS NULL OR owner_id = :user_id)"""
+)
+LIVE_PARTS = text("SELECT parts FROM stored_file WHERE org_id = :org_id AND id = :id AND completed_at IS NULL")
 ADVANCE = text(
-    f"""UPDATE stored_file SET received_bytes = :end, part_starts = part_starts || CAST(:start AS bigint)
+    f"""UPDATE stored_file SET received_bytes = :end, parts = parts || CAST(:part AS text)
         WHERE token_hash = :token_hash AND received_bytes = :start RETURNING {_COLUMNS}"""
 )
 COMPLETE = text(

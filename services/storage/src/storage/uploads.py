@@ -7,7 +7,8 @@ from typing import Any
 
 from shared.db import Database
 from shared.events import FileStored
-from shared.problems import BadInput, Conflict, NotFound, TooLarge
+from shared.jobs.queue import JobQueue
+from shared.problems import BadInput, Conflict, NotFound, TooLarge, Unavailable
 from storage import queries
 from storage.objects import Objects
 
@@ -62,30 +63,54 @@ async def receive(
     if start > row.received_bytes or start < row.received_bytes < end:
         raise Conflict("range_out_of_order", f"Go on at byte {row.received_bytes}.", next_expected=row.received_bytes)
     if start == row.received_bytes:
-        await objects.put_part(row.org_id, row.id, start, exactly(body, end - start))
-        values = {"token_hash": token_hash(token), "start": start, "end": end}
-        async with db.system_work() as work:
-            row = (await work.session.execute(queries.ADVANCE, values)).first()
-        row = row or await session_of(db, token)
+        row = await _add_part(db, objects, token, row, span, body)
     if row.received_bytes < row.size_bytes:
         return row, False
     await complete(db, objects, row)
     return row, True
 
 
+async def _add_part(
+    db: Database, objects: Objects, token: str, row: Any, span: tuple[int, int], body: AsyncIterator[bytes]
+) -> Any:
+    """The part counts when the row names it; one that came too late, or to an old address, is nobody's."""
+    start, end = span
+    part = await objects.put_part(row.org_id, row.id, start, exactly(body, end - start))
+    values = {"token_hash": token_hash(token), "start": start, "end": end, "part": part}
+    async with db.system_work() as work:
+        advanced = (await work.session.execute(queries.ADVANCE, values)).first()
+    if advanced is None:
+        await objects.delete_part(row.org_id, row.id, part)
+        return await session_of(db, token)
+    return advanced
+
+
 async def complete(db: Database, objects: Objects, row: Any) -> None:
-    """Compose the file and announce it; safe to do again after a crash at any point."""
-    if row.completed_at is None:
-        await objects.compose(row.org_id, row.id, row.part_starts)
-        async with db.unit_of_work(row.org_id) as work:
-            if (await work.session.execute(queries.COMPLETE, {"org_id": row.org_id, "id": row.id})).first():
-                work.outbox.add(
-                    FileStored(
-                        org_id=row.org_id,
-                        file_id=row.id,
-                        path=row.path,
-                        size_bytes=row.size_bytes,
-                        content_type=row.content_type,
-                    )
+    """Compose the file and announce it; safe to do again after a crash at any point, and by two at once."""
+    if row.completed_at is not None:
+        return
+    try:
+        size = await objects.compose(row.org_id, row.id, row.parts)
+    except FileNotFoundError as error:  # another request completed it and its parts are gone
+        raise Unavailable("completing", "The file is being put together. Ask again where it stands.") from error
+    if size != row.size_bytes:
+        raise Unavailable(
+            "not_whole", f"The file has {size} bytes instead of {row.size_bytes}. Send the last range again."
+        )
+    async with db.unit_of_work(row.org_id) as work:
+        if (await work.session.execute(queries.COMPLETE, {"org_id": row.org_id, "id": row.id})).first():
+            work.outbox.add(
+                FileStored(
+                    org_id=row.org_id,
+                    file_id=row.id,
+                    path=row.path,
+                    size_bytes=row.size_bytes,
+                    content_type=row.content_type,
                 )
-        await objects.delete_parts(row.org_id, row.id, row.part_starts)
+            )
+            tidy_later(work.jobs, row)
+
+
+def tidy_later(jobs: JobQueue, row: Any) -> None:
+    """Delete the parts by a job of the same transaction: a process that dies leaves none behind."""
+    jobs.add("tidy_parts", {"file_id": row.id}, dedupe_key=row.id, priority="backfill")

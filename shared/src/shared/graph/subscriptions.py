@@ -1,63 +1,83 @@
-"""Graph subscriptions: find or create, renew, and the receiver that stores before it answers 202.
+"""Graph subscriptions: find or create, verify, renew, remove; and the receiver that stores before it answers 202.
 
 The row is written before Graph is asked, so neither the handshake nor a first notification meets an unknown
-subscription. Each has its own ``clientState``, kept as a hash: it is only ever compared.
+subscription. Each has its own ``clientState``, kept as a hash: it is only ever compared. One worker at a time acts on a
+subscription: it claims the row for a while, in a transaction of its own, because Graph's handshake comes back to us
+during the create call and no transaction may be open then.
 """
 
-import hashlib
-import hmac
-import json
+import asyncio
+import contextlib
+import re
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from fastapi import APIRouter, Request
-from fastapi.responses import PlainTextResponse, Response
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from shared.db import Database
 from shared.graph.client import GraphCaller
-from shared.graph.errors import GraphNotFound
-from shared.problems import BadInput, Unavailable
+from shared.graph.errors import GraphGiveUp, GraphNotFound, GraphReconnect, GraphRetry, GraphTellAdmin
+from shared.graph.notifications import DDL as _NOTIFICATION_DDL
+from shared.graph.notifications import LIFECYCLE, PROCESS, Notification, discard, load, receiver, state_hash
 from shared.settings import ServiceSettings
+
+__all__ = ["DDL", "LIFECYCLE", "PROCESS", "Notification", "Subscriptions", "discard", "load", "receiver"]
 
 DDL = [
     """CREATE TABLE IF NOT EXISTS graph_subscription (
-        org_id text NOT NULL, user_id text NOT NULL, resource text NOT NULL, client_state_hash text NOT NULL,
-        subscription_id text UNIQUE, expires_at timestamptz, PRIMARY KEY (org_id, user_id, resource))""",
+        org_id text NOT NULL, user_id text NOT NULL, resource text NOT NULL, client_state_hash text,
+        change_types text NOT NULL DEFAULT 'created', subscription_id text UNIQUE, expires_at timestamptz,
+        claim text, claimed_until timestamptz, PRIMARY KEY (org_id, user_id, resource))""",
     "CREATE INDEX IF NOT EXISTS graph_subscription_state ON graph_subscription (client_state_hash)",
-    """CREATE TABLE IF NOT EXISTS graph_notification (
-        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, dedupe text UNIQUE NOT NULL, org_id text NOT NULL,
-        user_id text NOT NULL, resource text NOT NULL, body jsonb NOT NULL,
-        received_at timestamptz NOT NULL DEFAULT clock_timestamp())""",
+    *_NOTIFICATION_DDL,
 ]
 LIFE = timedelta(hours=20)
+"""Below every resource's maximum: 4,320 minutes for Teams, 4,230 for the shortest Outlook text."""
 RENEW_BEFORE = timedelta(hours=4)
-PROCESS = "process_notification"
-MAX_NOTIFICATIONS = 1000
+CLAIM_S = 90
+CLAIM_POLL_S = 0.1
 
-_PREPARE = text(
-    """INSERT INTO graph_subscription (org_id, user_id, resource, client_state_hash)
-       VALUES (:org_id, :user_id, :resource, :hash)
-       ON CONFLICT (org_id, user_id, resource) DO UPDATE SET client_state_hash = excluded.client_state_hash"""
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_HERE = "org_id = :org_id AND user_id = :user_id AND resource = :resource"
+_CLAIM = text(
+    """INSERT INTO graph_subscription (org_id, user_id, resource, claim, claimed_until)
+       VALUES (:org_id, :user_id, :resource, :claim, clock_timestamp() + make_interval(secs => :life_s))
+       ON CONFLICT (org_id, user_id, resource) DO UPDATE
+           SET claim = excluded.claim, claimed_until = excluded.claimed_until
+           WHERE graph_subscription.claimed_until IS NULL OR graph_subscription.claimed_until <= clock_timestamp()
+       RETURNING subscription_id, change_types,
+                 coalesce(expires_at > clock_timestamp() + make_interval(secs => :renew_s), false) AS fresh"""
 )
-_FIND = text(
-    """SELECT subscription_id, expires_at FROM graph_subscription
-       WHERE org_id = :org_id AND user_id = :user_id AND resource = :resource"""
+_RELEASE = text(f"UPDATE graph_subscription SET claimed_until = NULL WHERE {_HERE} AND claim = :claim")
+_PREPARE = text(
+    f"""UPDATE graph_subscription SET client_state_hash = :hash, change_types = :change_types,
+        subscription_id = NULL, expires_at = NULL WHERE {_HERE} AND claim = :claim"""
 )
 _KEEP = text(
-    """UPDATE graph_subscription SET subscription_id = :id, expires_at = CAST(:expires_at AS timestamptz)
-       WHERE org_id = :org_id AND user_id = :user_id AND resource = :resource"""
+    f"""UPDATE graph_subscription SET subscription_id = :id, expires_at = CAST(:expires_at AS timestamptz)
+        WHERE {_HERE} AND claim = :claim RETURNING resource"""
 )
-_OF_STATE = text(
-    "SELECT org_id, user_id, resource, client_state_hash FROM graph_subscription WHERE client_state_hash = :hash"
-)
-_STORE = text(
-    """INSERT INTO graph_notification (dedupe, org_id, user_id, resource, body)
-       VALUES (:dedupe, :org_id, :user_id, :resource, CAST(:body AS jsonb))
-       ON CONFLICT (dedupe) DO NOTHING RETURNING id"""
-)
+_DELETE = text(f"DELETE FROM graph_subscription WHERE {_HERE} AND claim = :claim")
+_RESOURCES = text("SELECT resource FROM graph_subscription WHERE org_id = :org_id AND user_id = :user_id")
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A subscription this worker alone acts on, until it lets go or ``CLAIM_S`` have passed."""
+
+    place: dict[str, str]
+    subscription_id: str | None
+    change_types: str
+    fresh: bool
+
+    @property
+    def resource(self) -> str:
+        return self.place["resource"]
 
 
 class Subscriptions:
@@ -68,100 +88,125 @@ class Subscriptions:
         base = (settings.notification_base_url or settings.public_url).rstrip("/")
         self.url = f"{base}/{service}/webhooks/graph"
 
-    async def ensure(self, caller: GraphCaller, resource: str, change_types: str = "created") -> datetime:
-        """Make sure that Graph tells us of ``resource`` for at least four more hours. Returns until when it does."""
+    async def ensure(
+        self, caller: GraphCaller, resource: str, change_types: str = "created", *, renew: bool = False
+    ) -> datetime:
+        """Make sure that Graph tells us of ``resource`` for hours to come; asks Graph whether it still knows of it.
+
+        Returns until when it does, as Graph said. ``renew`` does so however long it lasts already.
+        """
+        async with self._claimed(caller, resource) as held:
+            if held.subscription_id:
+                with contextlib.suppress(GraphNotFound):  # Graph dropped it; it is made anew
+                    return await self._alive(caller, held, held.subscription_id, renew or not held.fresh)
+            return await self._create(caller, held, change_types)
+
+    async def remove(self, caller: GraphCaller, resource: str) -> None:
+        """End it at Graph, as far as the account still lets us, and forget it. What is not there is removed."""
+        async with self._claimed(caller, resource) as held:
+            if held.subscription_id:
+                with contextlib.suppress(GraphReconnect, GraphTellAdmin, GraphGiveUp):
+                    await caller.delete(f"/subscriptions/{held.subscription_id}")
+            async with self._db.unit_of_work(caller.org_id) as work:
+                await work.session.execute(_DELETE, held.place)
+
+    async def heed(self, caller: GraphCaller, notification: Notification) -> bool:
+        """Do what a lifecycle event asks for. Returns whether changes may have been missed and must be looked for."""
+        event = notification.lifecycle_event
+        if event != "missed":
+            renew = event == "reauthorizationRequired"
+            await self.ensure(caller, notification.resource, notification.change_types, renew=renew)
+        return event != "reauthorizationRequired"
+
+    async def resources_of(self, org_id: str, user_id: str) -> list[str]:
+        """What is subscribed to for a person."""
+        async with self._db.unit_of_work(org_id) as work:
+            rows = await work.session.execute(_RESOURCES, {"org_id": org_id, "user_id": user_id})
+            return sorted(rows.scalars())
+
+    @asynccontextmanager
+    async def _claimed(self, caller: GraphCaller, resource: str) -> AsyncIterator[_Held]:
         place = {"org_id": caller.org_id, "user_id": caller.user_id or "", "resource": resource}
-        async with self._db.unit_of_work(caller.org_id) as work:
-            known = (await work.session.execute(_FIND, place)).first()
-        if known and known.subscription_id:
-            if known.expires_at > datetime.now(UTC) + RENEW_BEFORE:
-                return datetime.fromisoformat(known.expires_at.isoformat())
-            try:
-                return await self._renew(caller, place, known.subscription_id)
-            except GraphNotFound:
-                pass  # Graph dropped it; it is made anew
-        return await self._create(caller, place, change_types)
+        place["claim"] = secrets.token_hex(8)
+        values = place | {"life_s": CLAIM_S, "renew_s": RENEW_BEFORE.total_seconds()}
+        while (row := await self._run(caller.org_id, _CLAIM, values)) is None:  # noqa: ASYNC110 - the database tells nobody
+            await asyncio.sleep(CLAIM_POLL_S)  # another worker has it; one that died loses its claim
+        try:
+            yield _Held(place, row.subscription_id, row.change_types, row.fresh)
+        finally:
+            with contextlib.suppress(DBAPIError, OSError):  # the claim then runs out by itself
+                async with self._db.unit_of_work(caller.org_id) as work:
+                    await work.session.execute(_RELEASE, place)
 
-    async def _renew(self, caller: GraphCaller, place: dict[str, str], subscription_id: str) -> datetime:
-        until = datetime.now(UTC) + LIFE
-        await caller.patch(f"/subscriptions/{subscription_id}", {"expirationDateTime": _graph_time(until)})
-        await self._keep(place, subscription_id, until)
-        return until
+    async def _run(self, org_id: str, statement: Any, values: dict[str, Any]) -> Any:
+        async with self._db.unit_of_work(org_id) as work:
+            return (await work.session.execute(statement, values)).first()
 
-    async def _create(self, caller: GraphCaller, place: dict[str, str], change_types: str) -> datetime:
+    async def _alive(self, caller: GraphCaller, held: _Held, subscription_id: str, renew: bool) -> datetime:
+        """Verified or renewed. Raises ``GraphNotFound`` when Graph no longer has it, or has it for another address."""
+        path = f"/subscriptions/{subscription_id}"
+        if renew:
+            found = await caller.patch(path, {"expirationDateTime": _graph_time(datetime.now(UTC) + LIFE)})
+        else:
+            found = await caller.get(path)
+        if found.get("notificationUrl", self.url) != self.url:
+            await caller.delete(path)
+            raise GraphNotFound("The subscription tells another address.")
+        return await self._keep(caller, held, found)
+
+    async def _create(self, caller: GraphCaller, held: _Held, change_types: str) -> datetime:
         client_state = secrets.token_urlsafe(32)
         async with self._db.unit_of_work(caller.org_id) as work:
-            await work.session.execute(_PREPARE, place | {"hash": _hash(client_state)})
-        await self._remove_lost(caller, place["resource"])
-        until = datetime.now(UTC) + LIFE
+            values = held.place | {"hash": state_hash(client_state), "change_types": change_types}
+            await work.session.execute(_PREPARE, values)
+        await self._remove_lost(caller, held.resource)
         wanted = {
             "changeType": change_types,
             "notificationUrl": self.url,
             "lifecycleNotificationUrl": self.url,
-            "resource": place["resource"],
-            "expirationDateTime": _graph_time(until),
+            "resource": held.resource,
+            "expirationDateTime": _graph_time(datetime.now(UTC) + LIFE),
             "clientState": client_state,
         }
-        made = await caller.post("/subscriptions", wanted)
-        await self._keep(place, made["id"], until)
-        return until
+        try:
+            made = await caller.post("/subscriptions", wanted)
+        except GraphGiveUp as refusal:
+            if refusal.status != 409:
+                raise
+            await self._make_room(caller, held.resource, refusal)
+            made = await caller.post("/subscriptions", wanted)
+        return await self._keep(caller, held, made)
 
     async def _remove_lost(self, caller: GraphCaller, resource: str) -> None:
         """An earlier try may have created one whose id was never kept."""
-        async for found in caller.pages("/subscriptions"):
-            if found.get("resource") == resource and found.get("notificationUrl") == self.url:
-                await caller.delete(f"/subscriptions/{found['id']}")
+        for found in [item async for item in caller.pages("/subscriptions")]:
+            if _same(found.get("resource"), resource) and found.get("notificationUrl") == self.url:
+                await _end(caller, found["id"])
 
-    async def _keep(self, place: dict[str, str], subscription_id: str, until: datetime) -> None:
-        async with self._db.unit_of_work(place["org_id"]) as work:
-            await work.session.execute(_KEEP, place | {"id": subscription_id, "expires_at": until})
+    async def _make_room(self, caller: GraphCaller, resource: str, refusal: GraphGiveUp) -> None:
+        """Graph has one for the same account and resource, at an address we left; its client state is lost to us."""
+        ids = set(_ID.findall(refusal.message))
+        ids |= {item["id"] async for item in caller.pages("/subscriptions") if _same(item.get("resource"), resource)}
+        for subscription_id in ids:
+            await _end(caller, subscription_id)
 
-
-def receiver() -> APIRouter:
-    """``POST /webhooks/graph``: the handshake, and notifications stored with a job each before the 202."""
-    router = APIRouter()
-
-    @router.post("/webhooks/graph", include_in_schema=False)
-    async def receive(request: Request, validationToken: str | None = None) -> Response:  # noqa: N803 - Graph's name
-        if validationToken is not None:
-            return PlainTextResponse(validationToken)
-        notifications = _notifications(await request.body())
-        try:
-            await _store_all(request.app.state.service.db, notifications)
-        except (DBAPIError, OSError) as error:
-            raise Unavailable("cannot_store", "The notification cannot be stored right now. Send it again.") from error
-        return Response(status_code=202)
-
-    return router
+    async def _keep(self, caller: GraphCaller, held: _Held, made: dict[str, Any]) -> datetime:
+        """Note what Graph answered. Whoever lost the claim meanwhile takes its own subscription back."""
+        until = datetime.fromisoformat(made["expirationDateTime"])
+        values = held.place | {"id": made["id"], "expires_at": until}
+        if await self._run(caller.org_id, _KEEP, values) is None:
+            await _end(caller, made["id"])
+            raise GraphRetry("Another worker took the subscription over.", after_s=1)
+        return until
 
 
-def _notifications(body: bytes) -> list[dict[str, Any]]:
-    try:
-        found = json.loads(body)["value"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput("not_a_notification", "Send a JSON object with a list named value.") from error
-    if not isinstance(found, list) or len(found) > MAX_NOTIFICATIONS:
-        raise BadInput("not_a_notification", f"Send at most {MAX_NOTIFICATIONS} notifications in a list named value.")
-    return [item for item in found if isinstance(item, dict)]
+async def _end(caller: GraphCaller, subscription_id: str) -> None:
+    with contextlib.suppress(GraphNotFound):
+        await caller.delete(f"/subscriptions/{subscription_id}")
 
 
-async def _store_all(db: Database, notifications: list[dict[str, Any]]) -> None:
-    async with db.system_work() as work:
-        for item in notifications:
-            given = _hash(str(item.pop("clientState", "")))
-            row = (await work.session.execute(_OF_STATE, {"hash": given})).first()
-            if row is None or not hmac.compare_digest(row.client_state_hash, given):
-                continue  # not ours: answered like any other, so that a guesser learns nothing
-            data = item.get("resourceData") or {}
-            dedupe = f"{item.get('subscriptionId')}|{data.get('id') or item.get('resource')}|{item.get('changeType')}"
-            values = {"dedupe": dedupe, "org_id": row.org_id, "user_id": row.user_id, "resource": row.resource}
-            stored = (await work.session.execute(_STORE, values | {"body": json.dumps(item)})).first()
-            if stored is not None:
-                work.jobs.add(PROCESS, {"notification_id": stored.id}, org_id=row.org_id, dedupe_key=str(stored.id))
-
-
-def _hash(client_state: str) -> str:
-    return hashlib.sha256(client_state.encode()).hexdigest()
+def _same(given: str | None, resource: str) -> bool:
+    return (given or "").lstrip("/").lower() == resource.lstrip("/").lower()
 
 
 def _graph_time(moment: datetime) -> str:

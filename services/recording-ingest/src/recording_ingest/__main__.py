@@ -1,0 +1,3 @@
+from recording_ingest.main import main
+
+main()

@@ -1,0 +1,32 @@
+"""HTTP in: transcripts and the ledger, for the meeting's organizer only."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends
+
+from recording_ingest import queries
+from recording_ingest.models import Ledger, TranscriptShown
+from recording_ingest.settings import Settings
+from shared.problems import NotFound
+from shared.web import Caller, Work, provided
+
+router = APIRouter(prefix="/v1", tags=["recordings"])
+Settings_ = Annotated[Settings, Depends(provided("settings"))]
+
+
+@router.get("/transcripts/{transcript_id}")
+async def transcript(transcript_id: str, caller: Caller, work: Work) -> TranscriptShown:
+    row = await queries.transcript(work.session, caller.org_id, transcript_id)
+    if row is None or row.user_id != caller.user_id:
+        raise NotFound("transcript_not_found", "There is no such transcript of yours. Open it from your meeting.")
+    return TranscriptShown.of(row)
+
+
+@router.get("/ledger/{meeting_id}")
+async def ledger(meeting_id: str, caller: Caller, work: Work, settings: Settings_) -> Ledger:
+    """What came of a meeting's recording and transcript, or why nothing did."""
+    meeting = await queries.meeting(work.session, caller.org_id, meeting_id)
+    if meeting is None or meeting.user_id != caller.user_id:
+        raise NotFound("meeting_not_found", "There is no such meeting of yours. Open it from your list of meetings.")
+    rows = await queries.artefacts(work.session, caller.org_id, meeting_id)
+    return Ledger.of(meeting, rows, settings)

@@ -1,0 +1,68 @@
+"""One artefact's import: taken up under its meeting's lock, and explained in the ledger when it does not go on."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from recording_ingest import absences, ledger, queries
+from recording_ingest.absences import Absence
+from recording_ingest.settings import Settings
+from recording_ingest.tables import ArtefactRow, LedgerMeeting
+from recording_ingest.uploads import StorageRefused
+from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphRetry
+from shared.jobs import GiveUp, Retry
+from shared.jobs.runner import Job, JobWork
+
+ATTEMPTS = 20
+
+
+async def begin(job: Job) -> tuple[LedgerMeeting, ArtefactRow]:
+    """The artefact this job imports, and its meeting. Raises ``GiveUp`` when there is no such artefact."""
+    async with job.unit_of_work() as work:
+        meeting, row = await locked(work, job.payload["artefact_id"])
+        if row.status != "imported":
+            row.status = "importing"
+        return meeting, row
+
+
+async def locked(work: JobWork, artefact_id: str) -> tuple[LedgerMeeting, ArtefactRow]:
+    """The artefact as it is under its meeting's lock, which is always taken first."""
+    row = await queries.artefact(work.session, work.org_id, artefact_id)
+    if row is not None:
+        meeting = await queries.meeting(work.session, work.org_id, row.meeting_id, lock=True)
+        if meeting is not None:
+            await work.session.refresh(row)
+            return meeting, row
+    raise GiveUp(f"The artefact {artefact_id} does not exist.")
+
+
+@asynccontextmanager
+async def explained(job: Job, row: ArtefactRow, settings: Settings) -> AsyncIterator[None]:
+    """Write into the ledger why the import does not go on; it is tried until the artefact's own deadline."""
+    try:
+        yield
+    except GraphRetry:
+        raise
+    except GraphError as error:
+        absence = absences.of_import(error)
+        hopeless = isinstance(error, GraphGiveUp) and not isinstance(error, GraphNotFound)
+        await _explain(job, row.id, absence, settings, for_good=hopeless)
+        wait_s = settings.reconcile_interval_s
+        raise Retry(after_s=wait_s, reason=f"{absence.code}: {error}", counts=False) from error
+    except StorageRefused:
+        if job.attempt >= ATTEMPTS:
+            await _explain(job, row.id, absences.IMPORT_FAILED, settings, for_good=True)
+        raise
+
+
+async def _explain(job: Job, artefact_id: str, absence: Absence, settings: Settings, *, for_good: bool) -> None:
+    """Raises ``GiveUp`` when there is no more hope."""
+    async with job.unit_of_work() as work:
+        meeting, row = await locked(work, artefact_id)
+        waited = await queries.now(work.session) - row.detected_at
+        for_good = for_good or waited.total_seconds() > settings.artefact_deadline_s
+        if for_good:
+            await ledger.fail_import(work, meeting, row, absence)
+        elif absence.at_once:
+            ledger.declare_absent(work, meeting, row.kind, absence)
+    if for_good:
+        raise GiveUp(absence.reason)

@@ -1,0 +1,202 @@
+"""What the recording-ingest service does in its own time."""
+
+from datetime import timedelta
+
+from recording_ingest import absences, imports, ledger, queries, reconciling, transcripts, transfers, watching
+from recording_ingest import graph as teams
+from recording_ingest.absences import Absence
+from recording_ingest.graph import Artefact, Named
+from recording_ingest.settings import Settings
+from recording_ingest.tables import ArtefactRow, LedgerMeeting, TranscriptRow
+from recording_ingest.uploads import StorageClient, Wanted
+from shared.graph import Graph, GraphCaller
+from shared.graph.errors import GraphError, GraphNotFound, GraphRetry
+from shared.graph.subscriptions import LIFECYCLE, PROCESS, Notification, Subscriptions, discard, load
+from shared.jobs import Jobs, Retry
+from shared.jobs.runner import Job, JobWork
+
+EMPTY_TRANSCRIPT_S = 600
+"""Microsoft lists a transcript some time before its words; after this long it really has none."""
+
+jobs = Jobs()
+
+
+@jobs.kind("watch_user")
+async def watch_user(job: Job, *, graph: Graph, subscriptions: Subscriptions, settings: Settings) -> None:
+    """Bring the subscriptions to the connection's state, and look now and then whether Graph still has them."""
+    caller = graph.as_user(job.org_id, job.payload["user_id"])
+    done = None
+    while (person := await _person(job)) is not None and person != done:
+        await watching.bring_about(subscriptions, caller, person)
+        done = person  # when it changed meanwhile, the newer state is brought about too
+    if person is None:
+        return
+    if person.state != job.payload["state"]:
+        async with job.unit_of_work() as work:
+            watching.queue(work.jobs, person)
+    elif person.connected:
+        raise Retry(after_s=settings.subscription_check_interval_s, reason="looked after again later", counts=False)
+
+
+@jobs.kind(LIFECYCLE)
+async def subscription_lifecycle(job: Job, *, graph: Graph, subscriptions: Subscriptions, settings: Settings) -> None:
+    """Renew or make anew at Graph's word, then look for what it did not tell us meanwhile."""
+    async with job.unit_of_work() as work:
+        notification = await load(work.session, job.org_id, job.payload["notification_id"])
+        if notification is None:
+            return
+        person = await queries.person(work.session, job.org_id, notification.user_id)
+    missed = False
+    if person and person.connected:
+        missed = await subscriptions.heed(graph.as_user(job.org_id, person.user_id), notification)
+    async with job.unit_of_work() as work:
+        if missed:
+            await ledger.catch_up(work, job.org_id, notification.user_id, settings)
+        await discard(work.session, notification.id)
+
+
+@jobs.kind(PROCESS)
+async def process_notification(job: Job, *, graph: Graph, settings: Settings) -> None:
+    """A notification is only a hint: what it names is read from Graph, if it is of a meeting of ours."""
+    async with job.unit_of_work() as work:
+        notification = await load(work.session, job.org_id, job.payload["notification_id"])
+        if notification is None:
+            return
+        named = teams.named_in(notification.body)
+        if named is None:
+            await discard(work.session, notification.id)
+            return
+        if not await _meetings(work, notification, named):  # not read and not stored: it may be none of our business
+            await _later_or_never(work, notification, settings)
+            return
+    caller = graph.as_user(job.org_id, notification.user_id)
+    try:
+        found = await _read(caller, named)
+    except GraphNotFound:  # announced before it can be read
+        async with job.unit_of_work() as work:
+            await _later_or_never(work, notification, settings)
+        return
+    async with job.unit_of_work() as work:
+        await _take_note(work, notification, named, found)
+        await discard(work.session, notification.id)
+
+
+@jobs.kind("reconcile")
+async def reconcile(job: Job, *, graph: Graph, settings: Settings) -> None:
+    """Compare the ledger with what Microsoft lists; say at the deadline what is absent and why."""
+    async with job.unit_of_work() as work:
+        meeting = await queries.meeting(work.session, job.org_id, job.payload["meeting_id"])
+        if meeting is None or not meeting.user_id or meeting.revision != job.payload["revision"]:
+            return
+        person = await queries.person(work.session, job.org_id, meeting.user_id)
+    caller = graph.as_user(job.org_id, meeting.user_id)
+    looked = await reconciling.look(caller, meeting, connected=person is not None and person.connected)
+    async with job.unit_of_work() as work:
+        now = await queries.meeting(work.session, job.org_id, meeting.meeting_id, lock=True)
+        wait_s = await reconciling.compare(work, now, looked, settings) if now else None
+    if wait_s is not None:
+        raise Retry(after_s=wait_s, reason="looked at again later", counts=False)
+
+
+@jobs.kind("transfer", attempts=imports.ATTEMPTS, lease_s=60)
+async def transfer(job: Job, *, graph: Graph, storage: StorageClient, settings: Settings) -> None:
+    """Stream the recording from Graph to storage, then say so once."""
+    meeting, row = await imports.begin(job)
+    if row.status == "imported":
+        return
+    async with imports.explained(job, row, settings):
+        caller = graph.as_user(job.org_id, meeting.user_id or "")
+        online_id = meeting.online_meeting_id or ""
+        await teams.artefact(caller, online_id, "recording", row.graph_id)  # renews a refused token, unlike a download
+        path = teams.content_path(online_id, "recording", row.graph_id)
+        stored = await transfers.move(job, caller, path, storage, _wanted(meeting, row))
+    async with job.unit_of_work() as work:
+        meeting, row = await imports.locked(work, row.id)
+        if row.status != "imported":
+            ledger.recording_imported(work, meeting, row, stored.file_id, stored.size_bytes)
+
+
+@jobs.kind("import_transcript", attempts=imports.ATTEMPTS)
+async def import_transcript(job: Job, *, graph: Graph, settings: Settings) -> None:
+    """Read, parse and keep the transcript, then say so once."""
+    meeting, row = await imports.begin(job)
+    if row.status == "imported":
+        return
+    async with imports.explained(job, row, settings):
+        caller = graph.as_user(job.org_id, meeting.user_id or "")
+        online_id = meeting.online_meeting_id or ""
+        await teams.artefact(caller, online_id, "transcript", row.graph_id)
+        text = await teams.transcript(caller, online_id, row.graph_id, settings.transcript_limit_bytes)
+    said = transcripts.parse(text)
+    async with job.unit_of_work() as work:
+        meeting, row = await imports.locked(work, row.id)
+        if not said.lines and await queries.now(work.session) < row.detected_at + timedelta(seconds=EMPTY_TRANSCRIPT_S):
+            raise Retry(after_s=30, reason="the transcript has no words yet", counts=False)
+        if row.status != "imported":
+            work.session.add(_transcript_row(meeting, row, said))
+            ledger.transcript_imported(work, meeting, row, said)
+
+
+async def _person(job: Job) -> queries.Person | None:
+    async with job.unit_of_work() as work:
+        return await queries.person(work.session, job.org_id, job.payload["user_id"])
+
+
+async def _meetings(work: JobWork, notification: Notification, named: Named) -> list[LedgerMeeting]:
+    args = (work.session, work.org_id, notification.user_id, named.online_meeting_id)
+    return list(await queries.meetings_online(*args))
+
+
+async def _read(caller: GraphCaller, named: Named) -> Artefact | Absence:
+    """The artefact as Graph has it now, or what its refusal means."""
+    try:
+        return await teams.artefact(caller, named.online_meeting_id, named.kind, named.graph_id)
+    except (GraphRetry, GraphNotFound):
+        raise
+    except GraphError as error:
+        return absences.of_refusal(error)
+
+
+async def _take_note(work: JobWork, notification: Notification, named: Named, found: Artefact | Absence) -> None:
+    """Of an artefact in the ledger; a refusal that is no surer than this is left to reconciliation."""
+    meetings = await _meetings(work, notification, named)
+    if isinstance(found, Absence):
+        owner = meetings[0] if len(meetings) == 1 and found.at_once else None
+    else:
+        owner = ledger.closest(meetings, found)
+    meeting = owner and await queries.meeting(work.session, work.org_id, owner.meeting_id, lock=True)
+    if meeting is None:
+        return
+    if isinstance(found, Absence):
+        ledger.declare_absent(work, meeting, named.kind, found)
+    else:
+        await ledger.detect(work, meeting, found)
+
+
+async def _later_or_never(work: JobWork, notification: Notification, settings: Settings) -> None:
+    """Events and notifications race; what is not of ours by now never was."""
+    waited = await queries.now(work.session) - notification.received_at
+    if waited.total_seconds() < settings.notification_patience_s:
+        raise Retry(after_s=settings.notification_retry_s, reason="not known yet", counts=False)
+    await discard(work.session, notification.id)
+
+
+def _wanted(meeting: LedgerMeeting, row: ArtefactRow) -> Wanted:
+    return Wanted(
+        org_id=row.org_id,
+        dedupe_key=f"recording:{row.graph_id}",
+        path=f"meetings/{row.meeting_id}/{row.id}.mp4",
+        content_type=ledger.CONTENT_TYPE,
+        owner_id=meeting.user_id or "",
+    )
+
+
+def _transcript_row(meeting: LedgerMeeting, row: ArtefactRow, said: transcripts.Transcript) -> TranscriptRow:
+    return TranscriptRow(
+        org_id=row.org_id,
+        id=row.id,
+        meeting_id=row.meeting_id,
+        user_id=meeting.user_id or "",
+        speakers=said.speakers,
+        lines=said.as_rows(),
+    )

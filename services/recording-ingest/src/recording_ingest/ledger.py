@@ -1,0 +1,209 @@
+"""What is expected of a meeting, seen, imported, or absent and why. Every change here is told once."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from recording_ingest import absences, queries
+from recording_ingest.absences import Absence
+from recording_ingest.graph import KINDS, Artefact, Kind
+from recording_ingest.settings import Settings
+from recording_ingest.tables import ArtefactRow, LedgerMeeting
+from recording_ingest.transcripts import Transcript
+from shared.events import (
+    ArtefactDetected,
+    RecordingImported,
+    RecordingUnavailable,
+    TranscriptImported,
+    TranscriptUnavailable,
+)
+from shared.jobs.queue import JobQueue
+from shared.outbox import Outbox, uuid7
+
+IMPORT_JOBS: dict[str, str] = {"recording": "transfer", "transcript": "import_transcript"}
+LOCATION = "Prospo storage"
+CONTENT_TYPE = "video/mp4"
+OPEN = {"detected", "importing"}
+_SPEAKERS_TOLD = 100
+
+
+class Working(Protocol):
+    """A transaction, of a message or of a job."""
+
+    @property
+    def session(self) -> AsyncSession: ...
+    @property
+    def outbox(self) -> Outbox: ...
+    @property
+    def jobs(self) -> JobQueue: ...
+
+
+def expected_by(meeting: LedgerMeeting, settings: Settings) -> datetime | None:
+    """Until when artefacts are waited for; None while the meeting's times are not known."""
+    ends = [moment for moment in (meeting.ends_at, meeting.ended_at) if moment is not None]
+    return max(ends) + timedelta(seconds=settings.artefact_deadline_s) if ends else None
+
+
+def next_look(
+    meeting: LedgerMeeting, artefacts: Sequence[ArtefactRow], now: datetime, settings: Settings
+) -> datetime | None:
+    """When to compare with Microsoft's list again; None when nothing more can come of the meeting."""
+    by = expected_by(meeting, settings)
+    interval = timedelta(seconds=settings.reconcile_interval_s)
+    if by is None or meeting.user_id is None or meeting.online_meeting_id is None:
+        return None
+    if meeting.status == "cancelled" and not artefacts:
+        return None
+    if now >= by:
+        return now + interval if any(row.status in OPEN for row in artefacts) else None
+    if {row.kind for row in artefacts if row.status == "imported"} == set(KINDS):
+        return by  # a second recording of people who met again is found by the last look
+    end = by - timedelta(seconds=settings.artefact_deadline_s)
+    if now < end:
+        return min(now + timedelta(seconds=settings.reconcile_early_interval_s), end + interval)
+    return min(now + interval, by)
+
+
+async def plan(work: Working, meeting: LedgerMeeting, settings: Settings, *, at_once: bool = False) -> None:
+    """Reconcile the meeting anew. The revision makes the job of an earlier plan end, even one that runs just now."""
+    meeting.revision += 1
+    now = await queries.now(work.session)
+    artefacts = await queries.artefacts(work.session, meeting.org_id, meeting.meeting_id)
+    run_at = next_look(meeting, artefacts, now, settings)
+    if run_at is not None:
+        payload = {"meeting_id": meeting.meeting_id, "revision": meeting.revision}
+        key = f"{meeting.meeting_id}:{meeting.revision}"
+        work.jobs.add("reconcile", payload, dedupe_key=key, run_at=now if at_once else run_at)
+
+
+async def catch_up(work: Working, org_id: str, user_id: str, settings: Settings) -> None:
+    """The connection works again: look for what it kept from us, and import what waits."""
+    ended_after = await queries.now(work.session) - timedelta(seconds=settings.artefact_deadline_s)
+    for meeting in await queries.meetings_to_catch_up(work.session, org_id, user_id, ended_after):
+        await plan(work, meeting, settings, at_once=True)
+        for row in await queries.artefacts(work.session, org_id, meeting.meeting_id):
+            if row.status in OPEN or row.code in absences.MENDED_BY_CONNECTING:
+                row.status, row.code, row.reason = "detected", None, None
+                queue_import(work.jobs, row.kind, row.id)
+
+
+def queue_import(jobs: JobQueue, kind: str, artefact_id: str) -> None:
+    jobs.add(IMPORT_JOBS[kind], {"artefact_id": artefact_id}, dedupe_key=artefact_id)
+
+
+def closest(meetings: Sequence[LedgerMeeting], found: Artefact) -> LedgerMeeting | None:
+    """Of the occurrences behind one join link, the one that took place when the artefact began."""
+    dated = [meeting for meeting in meetings if meeting.starts_at is not None]
+    return min(dated, key=lambda one: abs((one.starts_at or found.created_at) - found.created_at), default=None)
+
+
+async def detect(work: Working, meeting: LedgerMeeting, found: Artefact) -> None:
+    """Microsoft has it: note it, say so and queue its import; the first time only."""
+    artefact_id = uuid7()
+    if not await queries.add_artefact(work.session, meeting, artefact_id, found):
+        return
+    meeting.version += 1
+    work.outbox.add(
+        ArtefactDetected(
+            org_id=meeting.org_id,
+            aggregate_version=meeting.version,
+            meeting_id=meeting.meeting_id,
+            artefact_id=artefact_id,
+            kind=found.kind,
+            created_at=found.created_at,
+            ended_at=found.ended_at,
+        )
+    )
+    queue_import(work.jobs, found.kind, artefact_id)
+
+
+def conclude(
+    work: Working,
+    meeting: LedgerMeeting,
+    artefacts: Sequence[ArtefactRow],
+    looked: Mapping[Kind, Absence | None],
+    now: datetime,
+    settings: Settings,
+) -> None:
+    """Say what is absent: at the deadline, or at once where it is known for sure and somebody waits for it."""
+    by = expected_by(meeting, settings)
+    if by is None or (meeting.status == "cancelled" and not artefacts):
+        return
+    ended = now >= by - timedelta(seconds=settings.artefact_deadline_s)
+    for kind, known in looked.items():
+        if any(row.kind == kind for row in artefacts):
+            continue
+        if now >= by:
+            recorded = meeting.auto_recording or bool(artefacts)
+            declare_absent(work, meeting, kind, known or absences.missing(kind, recorded=recorded))
+        elif known is not None and known.at_once and (meeting.auto_recording or ended or artefacts):
+            declare_absent(work, meeting, kind, known)
+
+
+def declare_absent(work: Working, meeting: LedgerMeeting, kind: str, absence: Absence) -> None:
+    """No artefact of this kind will arrive; the same reason is told once."""
+    if meeting.absences.get(kind, {}).get("code") == absence.code:
+        return
+    meeting.absences = {**meeting.absences, kind: {"code": absence.code, "reason": absence.reason}}
+    meeting.version += 1
+    told = {
+        "org_id": meeting.org_id,
+        "aggregate_version": meeting.version,
+        "meeting_id": meeting.meeting_id,
+        "code": absence.code,
+        "reason": absence.reason,
+    }
+    if kind == "recording":
+        work.outbox.add(RecordingUnavailable.model_validate(told))
+    else:
+        work.outbox.add(TranscriptUnavailable.model_validate(told))
+
+
+async def fail_import(work: Working, meeting: LedgerMeeting, row: ArtefactRow, absence: Absence) -> None:
+    """This artefact will not arrive; said of the meeting when no other of its kind has."""
+    row.status, row.code, row.reason = "unavailable", absence.code, absence.reason
+    siblings = await queries.artefacts(work.session, meeting.org_id, meeting.meeting_id)
+    if not any(other.kind == row.kind and other.status == "imported" for other in siblings):
+        declare_absent(work, meeting, row.kind, absence)
+
+
+def recording_imported(work: Working, meeting: LedgerMeeting, row: ArtefactRow, file_id: str, size_bytes: int) -> None:
+    """The whole recording is stored."""
+    row.file_id, row.size_bytes = file_id, size_bytes
+    _imported(meeting, row)
+    work.outbox.add(
+        RecordingImported(
+            org_id=meeting.org_id,
+            aggregate_version=meeting.version,
+            meeting_id=meeting.meeting_id,
+            artefact_id=row.id,
+            file_id=file_id,
+            size_bytes=size_bytes,
+            content_type=CONTENT_TYPE,
+            location=LOCATION,
+        )
+    )
+
+
+def transcript_imported(work: Working, meeting: LedgerMeeting, row: ArtefactRow, said: Transcript) -> None:
+    """The transcript is readable; this takes back that it would not arrive."""
+    _imported(meeting, row)
+    work.outbox.add(
+        TranscriptImported(
+            org_id=meeting.org_id,
+            aggregate_version=meeting.version,
+            meeting_id=meeting.meeting_id,
+            transcript_id=row.id,
+            speakers=said.speakers[:_SPEAKERS_TOLD],
+            first_lines=said.first_lines(),
+            line_count=len(said.lines),
+        )
+    )
+
+
+def _imported(meeting: LedgerMeeting, row: ArtefactRow) -> None:
+    row.status, row.code, row.reason = "imported", None, None
+    meeting.absences = {kind: told for kind, told in meeting.absences.items() if kind != row.kind}
+    meeting.version += 1

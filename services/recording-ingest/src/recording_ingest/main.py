@@ -1,0 +1,43 @@
+"""The recording-ingest service put together."""
+
+from fastapi import FastAPI
+
+from recording_ingest.api import router
+from recording_ingest.handlers import on
+from recording_ingest.jobs import jobs
+from recording_ingest.settings import Settings
+from recording_ingest.uploads import StorageClient
+from shared.bus import Bus
+from shared.graph import Graph
+from shared.graph.subscriptions import Subscriptions, receiver
+from shared.identity import ServiceTokens
+from shared.service import Service, run
+from shared.tokens import TokenClient
+
+NAME = "recording-ingest"
+
+
+def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
+    """Everything the service is made of; nothing runs before ``start``."""
+    service = Service(NAME, "recording_ingest", settings, bus=bus)
+    service_tokens = ServiceTokens(settings, NAME)
+    tokens = TokenClient(settings, service_tokens)
+    service.provide(
+        tokens=tokens,
+        graph=Graph(settings, tokens, service.db),
+        storage=StorageClient(settings, service_tokens),
+        subscriptions=Subscriptions(service.db, settings, NAME),
+    )
+    service.include(router)
+    service.include(receiver())
+    service.consume(on)
+    service.work(jobs)
+    return service
+
+
+def create_app(settings: Settings) -> FastAPI:
+    return create_service(settings).app
+
+
+def main() -> None:
+    run(create_service, Settings)

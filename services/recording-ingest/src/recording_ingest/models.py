@@ -1,0 +1,94 @@
+"""What the API shows."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Self
+
+from pydantic import BaseModel
+
+from recording_ingest import ledger
+from recording_ingest.graph import KINDS
+from recording_ingest.settings import Settings
+from recording_ingest.tables import ArtefactRow, LedgerMeeting, TranscriptRow
+
+_BY_HAND = "Automatic recording is off for this meeting; it arrives if somebody presses record."
+
+
+class LineShown(BaseModel):
+    speaker: str | None
+    start_ms: int
+    end_ms: int
+    text: str
+
+
+class TranscriptShown(BaseModel):
+    """What was said; times in milliseconds from the start of the recording."""
+
+    id: str
+    meeting_id: str
+    language: str | None
+    speakers: list[str]
+    lines: list[LineShown]
+
+    @classmethod
+    def of(cls, row: TranscriptRow) -> Self:
+        return cls.model_validate(row.model_dump(exclude={"org_id", "user_id"}))
+
+
+class ArtefactShown(BaseModel):
+    """``status``: expected, detected, importing, imported or unavailable; a pair has the same ``pair_id``."""
+
+    kind: str
+    status: str
+    id: str | None = None
+    expected_by: datetime | None = None
+    created_at: datetime | None = None
+    ended_at: datetime | None = None
+    detected_at: datetime | None = None
+    size_bytes: int | None = None
+    file_id: str | None = None
+    pair_id: str | None = None
+    code: str | None = None
+    reason: str | None = None
+
+    @classmethod
+    def of(cls, row: ArtefactRow, meeting: LedgerMeeting) -> Self:
+        shown = cls.model_validate(row.model_dump() | {"pair_id": row.content_correlation_id})
+        told = meeting.absences.get(row.kind)
+        if told and shown.reason is None:
+            shown.code, shown.reason = told["code"], told["reason"]
+        return shown
+
+    @classmethod
+    def unseen(cls, kind: str, meeting: LedgerMeeting, expected_by: datetime | None) -> Self:
+        told = meeting.absences.get(kind)
+        if told:
+            return cls(kind=kind, status="unavailable", expected_by=expected_by, **told)
+        reason = None if meeting.auto_recording else _BY_HAND
+        return cls(kind=kind, status="expected", expected_by=expected_by, reason=reason)
+
+
+class Ledger(BaseModel):
+    """What is expected of a meeting, seen, imported, or absent and why."""
+
+    meeting_id: str
+    subject: str
+    status: str
+    auto_recording: bool
+    artefacts: list[ArtefactShown]
+
+    @classmethod
+    def of(cls, meeting: LedgerMeeting, rows: Sequence[ArtefactRow], settings: Settings) -> Self:
+        by = ledger.expected_by(meeting, settings)
+        shown: list[ArtefactShown] = []
+        for kind in KINDS:
+            seen = [ArtefactShown.of(row, meeting) for row in rows if row.kind == kind]
+            if seen or meeting.status != "cancelled":
+                shown += seen or [ArtefactShown.unseen(kind, meeting, by)]
+        return cls(
+            meeting_id=meeting.meeting_id,
+            subject=meeting.subject,
+            status=meeting.status,
+            auto_recording=meeting.auto_recording,
+            artefacts=shown,
+        )

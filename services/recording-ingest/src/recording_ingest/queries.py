@@ -1,0 +1,133 @@
+"""All SQL of the recording-ingest service."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
+
+from recording_ingest.absences import MENDED_BY_CONNECTING
+from recording_ingest.graph import Artefact
+from recording_ingest.tables import ArtefactRow, LedgerMeeting, TranscriptRow
+
+_NOTE_MEETING = text(
+    """INSERT INTO ledger_meeting (org_id, meeting_id, subject, auto_recording, status, meeting_version, revision,
+                                   version, absences)
+       VALUES (:org_id, :meeting_id, '', false, 'scheduled', 0, 0, 0, '{}') ON CONFLICT DO NOTHING"""
+)
+_ADD_ARTEFACT = text(
+    """INSERT INTO artefact (org_id, id, meeting_id, kind, graph_id, call_id, content_correlation_id, created_at,
+                             ended_at, status)
+       VALUES (:org_id, :id, :meeting_id, :kind, :graph_id, :call_id, :content_correlation_id,
+               CAST(:created_at AS timestamptz), CAST(:ended_at AS timestamptz), 'detected')
+       ON CONFLICT (org_id, kind, graph_id) DO NOTHING RETURNING id"""
+)
+_CATCH_UP = text(
+    """SELECT meeting_id FROM ledger_meeting WHERE org_id = :org_id AND user_id = :user_id
+           AND (ends_at > :ended_after OR absences->'recording'->>'code' = ANY(:codes)
+                OR absences->'transcript'->>'code' = ANY(:codes))"""
+)
+_PEOPLE = text(
+    """SELECT u.user_id, u.oid, u.version AS user_version, coalesce(t.version, 0) AS tenant_version,
+              u.connected AND coalesce(t.connected, true) AS connected
+       FROM user_copy u LEFT JOIN tenant_copy t USING (org_id)
+       WHERE u.org_id = :org_id AND (CAST(:user_id AS text) IS NULL OR u.user_id = :user_id) ORDER BY u.user_id"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person's connection, as old as the last events; ``state`` changes with every one of them."""
+
+    user_id: str
+    oid: str | None
+    user_version: int
+    tenant_version: int
+    connected: bool
+
+    @property
+    def state(self) -> str:
+        return f"{self.user_version}.{self.tenant_version}"
+
+
+async def now(session: AsyncSession) -> datetime:
+    """The database's clock: workers' clocks differ."""
+    moment: datetime = (await session.execute(text("SELECT clock_timestamp()"))).scalar_one()
+    return moment
+
+
+async def people(session: AsyncSession, org_id: str) -> list[Person]:
+    """Everybody of the organisation whose connection was ever told to us."""
+    return [Person(*row) for row in await session.execute(_PEOPLE, {"org_id": org_id, "user_id": None})]
+
+
+async def person(session: AsyncSession, org_id: str, user_id: str) -> Person | None:
+    row = (await session.execute(_PEOPLE, {"org_id": org_id, "user_id": user_id})).first()
+    return Person(*row) if row else None
+
+
+async def meeting(session: AsyncSession, org_id: str, meeting_id: str, *, lock: bool = False) -> LedgerMeeting | None:
+    """One meeting; with ``lock`` nobody else changes it before this transaction ends."""
+    query = select(LedgerMeeting).where(LedgerMeeting.org_id == org_id, LedgerMeeting.meeting_id == meeting_id)
+    return (await session.exec(_locking(query) if lock else query)).first()
+
+
+async def noted_meeting(session: AsyncSession, org_id: str, meeting_id: str) -> LedgerMeeting:
+    """The meeting, locked; a new row when this event is the first to tell of it."""
+    await session.execute(_NOTE_MEETING, {"org_id": org_id, "meeting_id": meeting_id})
+    query = select(LedgerMeeting).where(LedgerMeeting.org_id == org_id, LedgerMeeting.meeting_id == meeting_id)
+    return (await session.exec(_locking(query))).one()
+
+
+async def meetings_online(
+    session: AsyncSession, org_id: str, user_id: str, online_meeting_id: str
+) -> Sequence[LedgerMeeting]:
+    """The organizer's meetings behind one join link; several are occurrences of a series."""
+    query = select(LedgerMeeting).where(
+        LedgerMeeting.org_id == org_id,
+        LedgerMeeting.user_id == user_id,
+        LedgerMeeting.online_meeting_id == online_meeting_id,
+    )
+    return (await session.exec(query)).all()
+
+
+async def meetings_to_catch_up(
+    session: AsyncSession, org_id: str, user_id: str, ended_after: datetime
+) -> Sequence[LedgerMeeting]:
+    """The organizer's meetings that a broken connection may have kept from us, locked."""
+    values = {"org_id": org_id, "user_id": user_id, "ended_after": ended_after, "codes": list(MENDED_BY_CONNECTING)}
+    ids = (await session.execute(_CATCH_UP, values)).scalars().all()
+    query = select(LedgerMeeting).where(LedgerMeeting.org_id == org_id, col(LedgerMeeting.meeting_id).in_(ids))
+    return (await session.exec(_locking(query.order_by(col(LedgerMeeting.meeting_id))))).all()
+
+
+async def add_artefact(session: AsyncSession, meeting: LedgerMeeting, artefact_id: str, found: Artefact) -> bool:
+    """Whether it is new; the same artefact is stored once, however often it is seen."""
+    values: dict[str, Any] = {name: getattr(found, name) for name in Artefact.__slots__}
+    values |= {"org_id": meeting.org_id, "meeting_id": meeting.meeting_id, "id": artefact_id}
+    return (await session.execute(_ADD_ARTEFACT, values)).first() is not None
+
+
+async def artefact(session: AsyncSession, org_id: str, artefact_id: str) -> ArtefactRow | None:
+    query = select(ArtefactRow).where(ArtefactRow.org_id == org_id, ArtefactRow.id == artefact_id)
+    return (await session.exec(query)).first()
+
+
+async def artefacts(session: AsyncSession, org_id: str, meeting_id: str) -> Sequence[ArtefactRow]:
+    """Of one meeting, oldest first."""
+    query = select(ArtefactRow).where(ArtefactRow.org_id == org_id, ArtefactRow.meeting_id == meeting_id)
+    return (await session.exec(query.order_by(col(ArtefactRow.created_at), col(ArtefactRow.id)))).all()
+
+
+async def transcript(session: AsyncSession, org_id: str, transcript_id: str) -> TranscriptRow | None:
+    query = select(TranscriptRow).where(TranscriptRow.org_id == org_id, TranscriptRow.id == transcript_id)
+    return (await session.exec(query)).first()
+
+
+def _locking(query: SelectOfScalar[LedgerMeeting]) -> SelectOfScalar[LedgerMeeting]:
+    """Also what this transaction has read before is read again: it may be older than the lock."""
+    return query.with_for_update().execution_options(populate_existing=True)

@@ -1,0 +1,66 @@
+"""Our ledger beside Microsoft's lists: notifications get lost, lists do not."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from recording_ingest import absences, ledger, queries
+from recording_ingest import graph as teams
+from recording_ingest.absences import Absence
+from recording_ingest.graph import KINDS, Artefact, Kind
+from recording_ingest.ledger import Working
+from recording_ingest.settings import Settings
+from recording_ingest.tables import ArtefactRow, LedgerMeeting
+from shared.graph import GraphCaller
+from shared.graph.errors import GraphError, GraphRetry
+
+Looked = dict[Kind, list[Artefact] | Absence]
+
+
+async def look(caller: GraphCaller, meeting: LedgerMeeting, *, connected: bool) -> Looked:
+    """What Microsoft lists, or why it lists nothing. An outage raises: it says nothing about the meeting."""
+    if not connected:
+        return dict.fromkeys(KINDS, absences.CONNECTION_BROKEN)
+    return {kind: await _listed(caller, meeting.online_meeting_id or "", kind) for kind in KINDS}
+
+
+async def _listed(caller: GraphCaller, online_meeting_id: str, kind: Kind) -> list[Artefact] | Absence:
+    try:
+        return await teams.artefacts(caller, online_meeting_id, kind)
+    except GraphRetry:
+        raise
+    except GraphError as error:
+        return absences.of_refusal(error)
+
+
+async def compare(work: Working, meeting: LedgerMeeting, looked: Looked, settings: Settings) -> float | None:
+    """Note what is new and conclude what is absent. Seconds until the next look; None when the meeting is settled."""
+    await _detect_own(work, meeting, looked)
+    now = await queries.now(work.session)
+    rows = await queries.artefacts(work.session, meeting.org_id, meeting.meeting_id)
+    await _give_up_stuck_imports(work, meeting, rows, now, settings)
+    known = {kind: listed if isinstance(listed, Absence) else None for kind, listed in looked.items()}
+    ledger.conclude(work, meeting, rows, known, now, settings)
+    at = ledger.next_look(meeting, rows, now, settings)
+    return max(0.0, (at - now).total_seconds()) if at else None
+
+
+async def _detect_own(work: Working, meeting: LedgerMeeting, looked: Looked) -> None:
+    """A list is of everything behind the join link; other occurrences of a series have rows of their own."""
+    occurrences = await queries.meetings_online(
+        work.session, meeting.org_id, meeting.user_id or "", meeting.online_meeting_id or ""
+    )
+    for listed in looked.values():
+        for found in listed if isinstance(listed, list) else []:
+            owner = ledger.closest(occurrences, found)
+            if owner is not None and owner.meeting_id == meeting.meeting_id:
+                await ledger.detect(work, meeting, found)
+
+
+async def _give_up_stuck_imports(
+    work: Working, meeting: LedgerMeeting, rows: Sequence[ArtefactRow], now: datetime, settings: Settings
+) -> None:
+    """An import explains its own failures; one whose job is gone would otherwise stay silent for ever."""
+    longest = timedelta(seconds=2 * settings.artefact_deadline_s)
+    for row in rows:
+        if row.status in ledger.OPEN and now > row.detected_at + longest:
+            await ledger.fail_import(work, meeting, row, absences.IMPORT_FAILED)

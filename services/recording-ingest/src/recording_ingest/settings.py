@@ -1,0 +1,24 @@
+"""Every knob of the recording-ingest service."""
+
+from shared.settings import ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """Environment variables with the prefix ``PROSPO_``."""
+
+    reconcile_interval_s: float = 900
+    """After a meeting's booked end, how often Microsoft is asked for artefacts that no notification told of."""
+    reconcile_early_interval_s: float = 21_600
+    """The same before the booked end: people may meet early, the join link works as soon as it exists."""
+    artefact_deadline_s: float = 86_400
+    """How long after the end a recording or transcript is waited for before it is declared absent."""
+    notification_patience_s: float = 300
+    """How long a notification of an unknown meeting, or of an artefact not readable yet, is tried again."""
+    notification_retry_s: float = 5
+    """The pause between these tries."""
+    subscription_check_interval_s: float = 3600
+    """How often Graph is asked whether it still has a person's subscriptions."""
+    transcript_limit_bytes: int = 32 * 1024 * 1024
+    """A transcript larger than this is not imported."""
+    storage_timeout_s: float = 300
+    """How long storage may take for one range; the last one makes it put the whole file together."""

@@ -1,0 +1,81 @@
+"""The ledger of meetings, their artefacts, and the transcripts."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Column, DateTime, FetchedValue
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
+
+
+class Table(SQLModel, registry=registry()):
+    """Own registry: services hosted in one process may have tables of one name."""
+
+
+def _moment(*, nullable: bool = False) -> Any:
+    return Column(DateTime(timezone=True), nullable=nullable)
+
+
+class LedgerMeeting(Table, table=True):
+    """A meeting scheduled through Prospo. What only ``meeting.scheduled`` tells is None until that has arrived."""
+
+    __tablename__ = "ledger_meeting"
+
+    org_id: str = Field(primary_key=True)
+    meeting_id: str = Field(primary_key=True)
+    user_id: str | None = None
+    organizer_oid: str | None = None
+    online_meeting_id: str | None = None
+    subject: str = ""
+    starts_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    ends_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    ended_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    auto_recording: bool = False
+    status: str = "scheduled"
+    meeting_version: int = 0
+    """The newest version of the meeting that was told to us."""
+    revision: int = 0
+    """Counts the reconciliations begun; the job of an older one ends."""
+    version: int = 0
+    """Counts what we told others; leaves with every event as the aggregate version."""
+    absences: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSONB, nullable=False))
+    """By kind: code and reason of what was declared absent."""
+
+
+class ArtefactRow(Table, table=True):
+    """One recording or transcript that Microsoft has."""
+
+    __tablename__ = "artefact"
+
+    org_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    meeting_id: str
+    kind: str
+    graph_id: str
+    call_id: str | None = None
+    content_correlation_id: str | None = None
+    created_at: datetime = Field(sa_column=_moment())
+    ended_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    detected_at: datetime = Field(
+        default=None, sa_column=Column(DateTime(timezone=True), server_default=FetchedValue(), nullable=False)
+    )
+    status: str = "detected"
+    file_id: str | None = None
+    size_bytes: int | None = None
+    code: str | None = None
+    reason: str | None = None
+
+
+class TranscriptRow(Table, table=True):
+    """What was said. ``id`` is the artefact's."""
+
+    __tablename__ = "transcript"
+
+    org_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    meeting_id: str
+    user_id: str
+    language: str | None = None
+    speakers: list[str] = Field(sa_column=Column(JSONB, nullable=False))
+    lines: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))

@@ -1,0 +1,128 @@
+"""Teams' transcripts, as they really are: WebVTT with unpadded times, with or without speakers, or plain text.
+
+Ordinary WebVTT parsers refuse ``0:0:1.5``. This one never raises and loses no spoken word: what it does not understand
+it keeps as something said.
+"""
+
+import html
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+FIRST_LINES = 3
+FIRST_LINE_LENGTH = 200
+_NAME_LENGTH = 100
+_TIME = r"-?(?:-?[0-9]{1,9}:){1,2}-?[0-9]{1,9}(?:[.,][0-9]{1,9})?"
+_TIMING = re.compile(rf"\s*(?P<start>{_TIME})\s*-->\s*(?P<end>{_TIME})(?:\s.*)?")
+_HEADER = re.compile(r"(?:WEBVTT|NOTE|STYLE|REGION)(?:[ \t].*)?", re.DOTALL)
+_VOICE = re.compile(r"<v(?:\.[^\s<>]*)?(?:\s+([^<>]*))?>|</v\s*>")
+_MARKUP = re.compile(r"</?(?:c|i|b|u|ruby|rt|lang)(?:[.\s][^<>]*)?>|<(?:[0-9]+:)+[0-9.]+>")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Something said. Times are milliseconds from the start of the recording; negative ones happen."""
+
+    speaker: str | None
+    start_ms: int
+    end_ms: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What was said in a meeting."""
+
+    lines: list[Line] = field(default_factory=list)
+
+    @property
+    def speakers(self) -> list[str]:
+        """In the order they first spoke."""
+        return list(dict.fromkeys(line.speaker for line in self.lines if line.speaker))
+
+    def first_lines(self) -> list[str]:
+        """As ``Speaker: words``, cut to a length that fits an event."""
+        shown = (f"{line.speaker}: {line.text}" if line.speaker else line.text for line in self.lines[:FIRST_LINES])
+        return [words[:FIRST_LINE_LENGTH] for words in shown]
+
+    def as_rows(self) -> list[dict[str, Any]]:
+        return [asdict(line) for line in self.lines]
+
+
+def parse(text: str) -> Transcript:
+    """Whatever Graph answers as a transcript's content."""
+    text = _UNPRINTABLE.sub(" ", text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
+    start_ms = end_ms = 0
+    lines: list[Line] = []
+    for number, block in enumerate(_blocks(text)):
+        timed = next((place for place, line in enumerate(block) if _TIMING.fullmatch(line)), None)
+        if timed is None:
+            if not _is_comment(number, block):
+                lines += _said("\n".join(block), start_ms, end_ms)
+            continue
+        if timed > 1 and not _is_comment(number, block):  # more than a cue's own name stands before the times
+            lines += _said("\n".join(block[:timed]), start_ms, end_ms)
+        for start_ms, end_ms, words in _cues(block[timed:]):
+            lines += _said(words, start_ms, end_ms)
+    return Transcript(lines)
+
+
+def _blocks(text: str) -> Iterator[list[str]]:
+    for block in re.split(r"\n[ \t]*(?:\n[ \t]*)+", text):
+        lines = [line for line in block.split("\n") if line.strip()]
+        if lines:
+            yield lines
+
+
+def _is_comment(number: int, block: list[str]) -> bool:
+    """The header is the first block only; notes may stand anywhere, styles only before what is said."""
+    first = block[0].strip()
+    if not _HEADER.fullmatch(first):
+        return False
+    return first.startswith("NOTE") or number == 0 or first in {"STYLE", "REGION"}
+
+
+def _cues(lines: list[str]) -> Iterator[tuple[int, int, str]]:
+    """Cues of one block; some writers leave out the empty line between them."""
+    words: list[str] = []
+    start_ms = end_ms = 0
+    for line in lines:
+        timing = _TIMING.fullmatch(line)
+        if timing is None:
+            words.append(line)
+            continue
+        if words:
+            yield start_ms, end_ms, "\n".join(words)
+        words = []
+        start_ms, end_ms = _milliseconds(timing["start"]), _milliseconds(timing["end"])
+    yield start_ms, end_ms, "\n".join(words)
+
+
+def _said(words: str, start_ms: int, end_ms: int) -> list[Line]:
+    """One line for each voice of a cue."""
+    lines, speaker, place = [], None, 0
+    for tag in [*_VOICE.finditer(words), None]:
+        spoken = _plain(words[place : tag.start() if tag else len(words)])
+        if spoken:
+            lines.append(Line(speaker, start_ms, end_ms, spoken))
+        if tag is not None:
+            speaker = _plain(tag[1] or "")[:_NAME_LENGTH] or None
+            place = tag.end()
+    return lines
+
+
+def _plain(words: str) -> str:
+    return " ".join(_UNPRINTABLE.sub(" ", html.unescape(_MARKUP.sub("", words))).split())
+
+
+def _milliseconds(time: str) -> int:
+    """Hours or none, unpadded; a minus anywhere means before the recording began."""
+    parts = time.replace("-", "").replace(",", ".").split(":")
+    seconds = 0
+    for part in parts[:-1]:
+        seconds = (seconds + int(part)) * 60
+    whole, _, fraction = parts[-1].partition(".")
+    value = (seconds + int(whole)) * 1000 + int(f"{fraction:0<3}"[:3])
+    return -value if "-" in time else value

@@ -1,0 +1,145 @@
+"""Bytes from Graph to storage: constant memory, nothing on disk, resumable at the byte by any worker.
+
+Whatever goes wrong on the storage side is mended in one way: ask storage again for the session of the same file. It
+says how much it has, whether the file is whole, and gives a new address.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from recording_ingest.uploads import SessionGone, StorageClient, StorageRetry, UploadSession, Wanted
+from shared.graph import GraphCaller
+from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphReconnect, GraphRetry, GraphTellAdmin
+from shared.jobs import Retry
+from shared.jobs.runner import Job
+
+STUCK = 3
+"""Rounds without a byte of progress before the job is left for later."""
+_WAIT_AT_MOST_S = 5.0
+_LINK_EXPIRED = {401, 403, 404, 410}
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    file_id: str
+    size_bytes: int
+
+
+async def move(job: Job, caller: GraphCaller, path: str, storage: StorageClient, wanted: Wanted) -> Stored:
+    """Store what ``path`` at Graph holds, from wherever an earlier try got to. Checkpoint: size and bytes done."""
+    size = job.checkpoint.get("size") or await _size(caller, path)
+    session = await storage.open(wanted, size)
+    await job.checkpoint_now({"size": size, "done": session.received})
+    stuck = 0
+    while not session.completed:
+        try:
+            await _send_rest(job, caller, path, storage, session, size)
+        except (StorageRetry, SessionGone) as trouble:
+            if stuck >= STUCK:
+                raise StorageRetry(f"storage does not take the file; later again. {trouble}") from trouble
+        before, session = session.received, await storage.open(wanted, size)
+        stuck = 0 if session.received > before else stuck + 1
+        if stuck > STUCK and not session.completed:
+            raise StorageRetry("storage does not go on; later again.")
+    return Stored(session.file_id, size)
+
+
+async def _send_rest(
+    job: Job, caller: GraphCaller, path: str, storage: StorageClient, session: UploadSession, size: int
+) -> None:
+    """Send ranges until the end, or until storage wants another byte than the one that follows."""
+    position = session.received
+    if position >= size:
+        await storage.finish(session)
+        return
+    try:
+        async with (
+            aclosing(steady(caller, path, position, size)) as pieces,
+            aclosing(in_chunks(pieces, session.chunk_max)) as chunks,
+        ):
+            async for chunk in chunks:
+                follows = position + len(chunk)
+                position = await storage.put(session, position, chunk, size)
+                await job.checkpoint_now({"size": size, "done": position})
+                if position != follows:
+                    return
+    except _Changed as change:
+        await job.checkpoint_now({})
+        raise Retry(after_s=1, reason=str(change), counts=False) from change
+
+
+class _Changed(Exception):
+    """Graph has another file than the one that was begun."""
+
+
+async def steady(caller: GraphCaller, path: str, start: int, size: int) -> AsyncGenerator[bytes, None]:
+    """Bytes ``start`` to ``size`` without a gap, however often the download is cut or its address expires."""
+    position, stuck = start, 0
+    while position < size:
+        before, wait_s = position, 0.0
+        try:
+            async with aclosing(_download(caller, path, position, size)) as pieces:
+                async for piece in pieces:
+                    position += len(piece)
+                    if position > size:
+                        raise _Changed(f"Graph sends more than the {size} bytes it said.")
+                    yield piece
+        except GraphError as error:
+            if not _mends_by_asking_again(error):
+                raise
+            wait_s = getattr(error, "after_s", 1.0)
+        stuck = 0 if position > before else stuck + 1
+        if stuck >= STUCK or wait_s > _WAIT_AT_MOST_S:
+            raise GraphRetry("The download does not go on; later again.", after_s=max(wait_s, _WAIT_AT_MOST_S))
+        await asyncio.sleep(wait_s if stuck else 0)
+
+
+async def _download(caller: GraphCaller, path: str, start: int, size: int) -> AsyncGenerator[bytes, None]:
+    """One answer's bytes from ``start`` on, also of a server that ignores ranges and sends all."""
+    async with caller.download(path, start) as download:
+        if download.total is not None and download.total != size:
+            raise _Changed(f"Graph has {download.total} bytes now, no longer {size}.")
+        skip = start if download.status == 200 else 0
+        async for piece in download.chunks:
+            if skip < len(piece):
+                yield piece[skip:]
+            skip = max(0, skip - len(piece))
+
+
+def _mends_by_asking_again(error: GraphError) -> bool:
+    """A cut, or a refusal of the temporary address: it carries no Graph code, and the next answer brings a new one."""
+    expired = isinstance(error, GraphReconnect | GraphTellAdmin | GraphNotFound) and not error.code
+    return isinstance(error, GraphRetry) or (expired and error.status in _LINK_EXPIRED)
+
+
+async def in_chunks(pieces: AsyncGenerator[bytes, None], size: int) -> AsyncGenerator[bytes, None]:
+    """The same bytes in chunks of ``size``; the last may be shorter."""
+    buffer = bytearray()
+    async for piece in pieces:
+        buffer += piece
+        while len(buffer) >= size:
+            yield bytes(buffer[:size])
+            del buffer[:size]
+    if buffer:
+        yield bytes(buffer)
+
+
+async def _size(caller: GraphCaller, path: str) -> int:
+    """How large it is: by the answer's headers, else by a range, else by reading it once."""
+    async with caller.download(path) as download:
+        if download.total:
+            return download.total
+    with contextlib.suppress(GraphGiveUp):  # it may be a single byte
+        async with caller.download(path, 1) as download:
+            if download.total:
+                return download.total
+    size = 0
+    async with caller.download(path) as download:
+        async for piece in download.chunks:
+            size += len(piece)
+    if not size:
+        raise GraphNotFound("Microsoft has no content for it yet.", 404)
+    return size

@@ -1,0 +1,141 @@
+"""storage's upload sessions. The upload address is a secret: it lives in memory only and is never logged."""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from recording_ingest.settings import Settings
+from shared.identity import ServiceTokens
+
+_DEDUPE_LENGTH = 200
+
+
+class StorageRetry(Exception):
+    """storage did not answer or is busy; asked again it may stand elsewhere. Not held against a job."""
+
+    def __init__(self, message: str, *, after_s: float = 10) -> None:
+        super().__init__(message)
+        self.after_s = after_s
+
+
+class SessionGone(Exception):
+    """The upload session does not exist any more; a new one has to be opened."""
+
+
+class StorageRefused(Exception):
+    """storage will not have it as it is: a defect of ours or of the set-up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A file to be stored. The same ``dedupe_key`` is the same file, however often it is begun."""
+
+    org_id: str
+    dedupe_key: str
+    path: str
+    content_type: str
+    owner_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class UploadSession:
+    """Where the bytes go, in ranges of at most ``chunk_max``, and how many have arrived."""
+
+    file_id: str
+    completed: bool
+    received: int
+    chunk_max: int
+    url: str = field(repr=False)
+    headers: dict[str, str] = field(repr=False)
+
+
+class StorageClient:
+    """Asks storage for upload sessions and puts ranges."""
+
+    def __init__(self, settings: Settings, service_tokens: ServiceTokens) -> None:
+        self._url = settings.internal_url.format(service="storage") + "/internal/upload-sessions"
+        self._service_tokens = service_tokens
+        verify: Any = str(settings.ca_bundle) if settings.ca_bundle else True
+        timeout = httpx.Timeout(settings.storage_timeout_s, connect=10)
+        self._http = httpx.AsyncClient(timeout=timeout, trust_env=False, verify=verify)
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def open(self, wanted: Wanted, size_bytes: int) -> UploadSession:
+        """The session of this file, new or gone on with. A file of another size is another file."""
+        answer = await self._ask(wanted, size_bytes, wanted.dedupe_key)
+        if _code(answer) == "size_changed":
+            answer = await self._ask(wanted, size_bytes, f"{wanted.dedupe_key}:{size_bytes}")
+        if not answer.is_success:
+            raise _refusal(answer)
+        said = answer.json()
+        multiple, most = int(said["chunk_multiple"]), int(said["chunk_max"])
+        chunk = max(multiple, most // multiple * multiple)
+        received = int(said["received_bytes"])
+        return UploadSession(
+            said["file_id"], said["completed"], received, chunk, said["upload_url"], said.get("headers", {})
+        )
+
+    async def put(self, session: UploadSession, start: int, chunk: bytes, size_bytes: int) -> int:
+        """Send one range. Returns the byte storage wants next, which need not be the one after it."""
+        end = start + len(chunk)
+        headers = {**session.headers, "Content-Range": f"bytes {start}-{end - 1}/{size_bytes}"}
+        answer = await self._send("PUT", session.url, content=chunk, headers=headers)
+        if answer.status_code == httpx.codes.ACCEPTED:
+            return _next_expected(answer, end)
+        if answer.is_success:
+            return size_bytes
+        if answer.status_code == httpx.codes.CONFLICT and "next_expected" in answer.json():
+            return int(answer.json()["next_expected"])
+        raise _refusal(answer)
+
+    async def finish(self, session: UploadSession) -> None:
+        """All bytes are there but the file was not put together: asking where it stands does it."""
+        answer = await self._send("GET", session.url, headers=session.headers)
+        if not answer.is_success:
+            raise _refusal(answer)
+
+    async def _ask(self, wanted: Wanted, size_bytes: int, dedupe_key: str) -> httpx.Response:
+        body = {
+            "org_id": wanted.org_id,
+            "dedupe_key": _fitting(dedupe_key),
+            "path": wanted.path,
+            "content_type": wanted.content_type,
+            "size_bytes": size_bytes,
+            "owner_id": wanted.owner_id,
+        }
+        headers = {"Authorization": f"Bearer {self._service_tokens.issue('storage')}"}
+        return await self._send("POST", self._url, json=body, headers=headers)
+
+    async def _send(self, method: str, url: str, **more: Any) -> httpx.Response:
+        try:
+            return await self._http.request(method, url, **more)
+        except httpx.TransportError as error:
+            raise StorageRetry(f"storage did not answer ({type(error).__name__}).") from error
+
+
+def _fitting(dedupe_key: str) -> str:
+    """Graph's ids have no stated length; storage's keys have."""
+    return dedupe_key if len(dedupe_key) <= _DEDUPE_LENGTH else hashlib.sha256(dedupe_key.encode()).hexdigest()
+
+
+def _code(answer: httpx.Response) -> str:
+    is_json = "json" in answer.headers.get("content-type", "")
+    return str(answer.json().get("code", "")) if is_json and answer.is_error else ""
+
+
+def _next_expected(answer: httpx.Response, end: int) -> int:
+    ranges = answer.json().get("next_expected_ranges") or answer.json().get("nextExpectedRanges") or [f"{end}-"]
+    return int(str(ranges[0]).partition("-")[0])
+
+
+def _refusal(answer: httpx.Response) -> Exception:
+    status = answer.status_code
+    if status in {404, 410, 416}:
+        return SessionGone(f"storage answered {status}.")
+    if status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        return StorageRetry(f"storage answered {status}.")
+    return StorageRefused(f"storage answered {status} {_code(answer)}.")

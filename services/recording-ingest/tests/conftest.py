@@ -1,0 +1,323 @@
+"""The service, a real storage beside it and the simulated Microsoft, on loopback."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import socket
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+import httpx
+import pytest
+import uvicorn
+from sqlalchemy import text
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route
+
+from m365_simulator import Simulator, SimulatorSettings, create_simulator
+from m365_simulator.client import SimulatorClient
+from recording_ingest.main import create_service
+from recording_ingest.settings import Settings
+from shared.bus import MemoryBus
+from shared.events import Event, Features, MeetingScheduled, TenantState, UserState
+from shared.migrate import migrate
+from shared.service import Service
+from shared.testing.fixtures import TestDatabase, connect
+from storage.main import create_service as create_storage
+from storage.settings import Settings as StorageSettings
+
+REDIRECT = "http://localhost:8365/integrations/microsoft/callback"
+VERIFIER = "v" * 50
+SCOPES = "OnlineMeetings.ReadWrite Calendars.ReadWrite OnlineMeetingRecording.Read.All OnlineMeetingTranscript.Read.All"
+
+
+@asynccontextmanager
+async def serving(app: Any) -> AsyncIterator[str]:
+    """The app on a loopback port of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        config = uvicorn.Config(app, lifespan="off", log_level="critical", ws="none", timeout_graceful_shutdown=1)
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve([listening]))
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await running
+
+
+@pytest.fixture
+async def storage_database(postgres_url: Any) -> AsyncIterator[TestDatabase]:
+    """A second database: two services never share one."""
+    name = f"t_{uuid.uuid4().hex[:12]}"
+    admin = await connect(postgres_url.render_as_string(hide_password=False))
+    await admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{name}'")
+    await admin.execute(f"CREATE DATABASE {name} OWNER {name}")
+    url = postgres_url.set(username=name, password=name, database=name).render_as_string(hide_password=False)
+    yield TestDatabase(url, url)
+    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    await admin.execute(f"DROP ROLE {name}")
+    await admin.close()
+
+
+class UserAuth:
+    """Stands where user-auth answers: a person's token from the simulator, or that they must reconnect."""
+
+    def __init__(self) -> None:
+        self.tokens: dict[tuple[str, str], dict[str, Any]] = {}
+        self.broken = False
+
+    async def token(self, request: Request) -> JSONResponse:
+        wanted = await request.json()
+        found = self.tokens.get((wanted["org_id"], wanted["user_id"]))
+        if self.broken or found is None:
+            return JSONResponse({"code": "reconnect_required", "detail": "Connect the account again."}, 409)
+        return JSONResponse(found)
+
+
+class Wire:
+    """ASGI middleware in front of everything hosted: counts bytes sent, and breaks what a test asks it to."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self.sent: dict[str, int] = {}
+        self.requests: list[tuple[str, str, str]] = []
+        self.instead: Callable[[str, str], Any] | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        place = "/" + scope["path"].strip("/").split("/")[0]
+        ranged = dict(scope["headers"]).get(b"range", b"").decode()
+        self.requests.append((scope["method"], scope["path"], ranged))
+
+        async def counted(message: Any) -> None:
+            await send(message)
+            if message["type"] == "http.response.body":
+                self.sent[place] = self.sent.get(place, 0) + len(message.get("body", b""))
+
+        app = self.instead(scope["method"], scope["path"]) if self.instead else None
+        await (app or self._app)(scope, receive, counted)
+
+    def ranges(self, prefix: str = "/download") -> list[str]:
+        return [ranged for _, path, ranged in self.requests if path.startswith(prefix)]
+
+
+@dataclass
+class House:
+    """The service with everything a test drives it by."""
+
+    service: Service
+    storage: Service
+    http: httpx.AsyncClient
+    files: httpx.AsyncClient
+    microsoft: SimulatorClient
+    simulator: Simulator
+    user_auth: UserAuth
+    graph_wire: Wire
+    our_wire: Wire
+    token: Callable[..., str]
+    bus: MemoryBus
+    remake: Callable[[], Service]
+    meetings: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    async def call(self, path: str, *, user: str = "anna", org: str = "acme", files: bool = False) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.token(org, user)}"}
+        return await (self.files if files else self.http).get(path, headers=headers)
+
+    async def hear(self, *events: Event) -> None:
+        """As if other services had published these."""
+        async with self.service.db.unit_of_work("acme") as work:
+            for event in events:
+                work.outbox.add(event)
+        await self.service.relay.drain()
+        await self.service.lanes.drain()
+
+    async def connect(self, *, connected: bool = True, version: int = 1, org: str = "acme", user: str = "anna") -> None:
+        about = {"org_id": org, "aggregate_version": version, "tid": "t1", "changed_at": datetime.now(UTC)}
+        oid = self.user_auth.tokens[org, user]["oid"]
+        who = {"user_id": user, "oid": oid, "name": "Anna", "email": "anna@contoso.example"}
+        status = "connected" if connected else "disconnected"
+        await self.hear(
+            TenantState(**about, connected=True, features=Features(auto_recording=True)),
+            UserState(**about, **who, status=status, connected=connected),
+        )
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Everything due is done and published."""
+        await self.service.runner.drain()
+        await self.service.relay.drain()
+
+    async def book(self, *, auto: bool = True, account: str = "anna", start: datetime | None = None) -> dict[str, Any]:
+        """A meeting at Microsoft, as the meetings service makes it."""
+        start = start or datetime.now(UTC) + timedelta(minutes=30)
+        token = self.user_auth.tokens[("acme", "anna") if account == "anna" else ("globex", "carl")]["access_token"]
+        event = {
+            "subject": "Review",
+            "start": {"dateTime": f"{start:%Y-%m-%dT%H:%M:%S}", "timeZone": "UTC"},
+            "end": {"dateTime": f"{start + timedelta(minutes=30):%Y-%m-%dT%H:%M:%S}", "timeZone": "UTC"},
+            "isOnlineMeeting": True,
+            "onlineMeetingProvider": "teamsForBusiness",
+        }
+        base = f"{self.simulator.settings.http_base_url}/v1.0"
+        async with httpx.AsyncClient(base_url=base, headers={"Authorization": f"Bearer {token}"}) as graph:
+            made = (await graph.post("/me/events", json=event)).raise_for_status().json()
+            link = made["onlineMeeting"]["joinUrl"]
+            found = await graph.get("/me/onlineMeetings", params={"$filter": f"JoinWebUrl eq '{link}'"})
+            online = found.raise_for_status().json()["value"][0]
+            if auto:
+                path = f"/me/onlineMeetings/{online['id']}"
+                (await graph.patch(path, json={"recordAutomatically": True})).raise_for_status()
+        return {"online_id": online["id"], "link": link, "start": start, "end": start + timedelta(minutes=30)}
+
+    def scheduled(
+        self, booked: dict[str, Any], meeting_id: str = "m1", *, auto: bool = True, version: int = 2, **more: Any
+    ) -> MeetingScheduled:
+        values = {
+            "org_id": "acme",
+            "aggregate_version": version,
+            "meeting_id": meeting_id,
+            "user_id": "anna",
+            "organizer_oid": self.user_auth.tokens["acme", "anna"]["oid"],
+            "online_meeting_id": booked["online_id"],
+            "join_url": booked["link"],
+            "subject": "Review",
+            "start": booked["start"],
+            "end": booked["end"],
+            "attendees": [],
+            "auto_recording": auto,
+        }
+        return MeetingScheduled.model_validate(values | more)
+
+    async def published(self, topic: str) -> list[dict[str, Any]]:
+        await self.service.relay.drain()
+        return [json.loads(record.value) for record in self.bus.records(topic)]
+
+    async def delivered(self) -> None:
+        """Microsoft has no notification left to deliver."""
+        async with asyncio.timeout(20):
+            while (await self.microsoft.state())["deliveries"]:
+                await self.simulator.deliver()
+
+    async def happen(self, booked: dict[str, Any], *, record: bool = False) -> None:
+        await self.microsoft.let_meeting_happen(booked["link"], record=record)
+        await self.delivered()
+
+    async def hurry(self, kind: str = "") -> None:
+        """Waiting jobs are due now."""
+        await self.sql(
+            "UPDATE job SET run_at = clock_timestamp() WHERE state = 'waiting' AND kind LIKE :kind || '%'", kind=kind
+        )
+
+    async def sql(self, statement: str, **values: Any) -> list[Any]:
+        async with self.service.db.system_work() as work:
+            result = await work.session.execute(text(statement), values)
+            return list(result.all()) if result.returns_rows else []  # type: ignore[attr-defined]
+
+    async def ledger(self, meeting_id: str = "m1") -> dict[str, dict[str, Any]]:
+        answer = (await self.call(f"/v1/ledger/{meeting_id}")).raise_for_status().json()
+        return {shown["kind"]: shown for shown in answer["artefacts"]}
+
+
+async def sign_in(simulator: SimulatorClient, settings: SimulatorSettings, domain: str, name: str) -> dict[str, Any]:
+    """A delegated token through consent and sign-in, as user-auth gets it."""
+    base, client = settings.http_base_url, settings.client_id
+    consent = {"client_id": client, "redirect_uri": settings.redirect_uris[0], "state": "s"}
+    consent["scope"] = "https://graph.microsoft.com/.default"
+    await simulator.approve_admin_consent(
+        f"{base}/organizations/v2.0/adminconsent?{urlencode(consent)}", f"admin@{domain}"
+    )
+    asked = {"client_id": client, "redirect_uri": REDIRECT, "response_type": "code", "scope": f"openid {SCOPES}"}
+    asked |= {"code_challenge": challenge_of(VERIFIER), "code_challenge_method": "S256", "state": "s", "nonce": "n"}
+    back = await simulator.sign_in(f"{base}/organizations/oauth2/v2.0/authorize?{urlencode(asked)}", f"{name}@{domain}")
+    form = {"client_id": client, "client_secret": settings.client_secret, "grant_type": "authorization_code"}
+    form |= {"redirect_uri": REDIRECT, "code_verifier": VERIFIER, "scope": SCOPES}
+    form["code"] = parse_qs(urlsplit(back).query)["code"][0]
+    async with httpx.AsyncClient() as http:
+        answer = (await http.post(f"{base}/organizations/oauth2/v2.0/token", data=form)).raise_for_status().json()
+    people = (await simulator.state())["users"]
+    person = next(one for one in people if one["address"] == f"{name}@{domain}")
+    made = {"access_token": answer["access_token"], "oid": person["id"], "tid": person["tenant"]}
+    return made | {"expires_at": "2099-01-01T00:00:00Z"}
+
+
+def challenge_of(verifier: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+@pytest.fixture
+async def microsoft(tmp_path: Path) -> AsyncIterator[tuple[Simulator, Wire]]:
+    settings = SimulatorSettings(state_dir=tmp_path / "simulator")
+    simulator = create_simulator(settings)
+    wire = Wire(simulator.app)
+    async with serving(wire) as url:
+        settings.http_base_url = url
+        await simulator.start()
+        yield simulator, wire
+        await simulator.stop()
+
+
+MakeClient = Callable[[Any], Awaitable[httpx.AsyncClient]]
+
+
+@pytest.fixture
+def ingest_settings() -> dict[str, Any]:
+    """Overridden by tests that need other intervals."""
+    return {}
+
+
+@pytest.fixture
+async def house(
+    make_settings: Any,
+    platform_keys: Any,
+    memory_bus: MemoryBus,
+    client_of: MakeClient,
+    microsoft: tuple[Simulator, Wire],
+    storage_database: TestDatabase,
+    tmp_path: Path,
+    ingest_settings: dict[str, Any],
+) -> AsyncIterator[House]:
+    simulator, graph_wire = microsoft
+    user_auth, hosted = UserAuth(), Starlette(routes=[])
+    hosted.router.routes.append(Route("/user-auth/internal/tokens", user_auth.token, methods=["POST"]))
+    our_wire = Wire(hosted)
+    graph_url = simulator.settings.http_base_url
+    async with serving(our_wire) as url, SimulatorClient(graph_url) as client:
+        user_auth.tokens["acme", "anna"] = await sign_in(client, simulator.settings, "contoso.example", "anna")
+        user_auth.tokens["globex", "carl"] = await sign_in(client, simulator.settings, "fabrikam.example", "carl")
+        reach = {"internal_url": url + "/{service}", "public_url": url}
+        reach |= {"graph_base_url": f"{graph_url}/v1.0", "graph_hosts": [graph_url.removeprefix("http://")]}
+        settings = make_settings(Settings, "recording-ingest", **reach, **ingest_settings)
+        storage_urls = {"database_url": storage_database.url, "migration_database_url": storage_database.url}
+        storage_settings = make_settings(
+            StorageSettings, "storage", **reach, **storage_urls, object_store_dir=tmp_path / "files",
+            upload_chunk_max_bytes=1024 * 1024,
+        )  # fmt: skip
+        await migrate("recording_ingest", settings)
+        await migrate("storage", storage_settings)
+        service, storage = create_service(settings, bus=memory_bus), create_storage(storage_settings, bus=MemoryBus())
+        others: list[Service] = []
+
+        def remake() -> Service:
+            others.append(create_service(settings, bus=memory_bus))
+            return others[-1]
+
+        for one in (service, storage):
+            platform_keys.know_issuer(one.user_tokens)
+            hosted.router.routes.append(Mount(f"/{one.name}", one.app))
+            await one.start(api=False, worker=False)
+        yield House(
+            service, storage, await client_of(service), await client_of(storage), client, simulator, user_auth,
+            graph_wire, our_wire, platform_keys.token, memory_bus, remake,
+        )  # fmt: skip
+        for one in (service, storage, *others):
+            await one.stop()

@@ -1,0 +1,121 @@
+"""Teams' transcripts as they really are."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recording_ingest.transcripts import Line, parse
+
+
+def test_unpadded_times_speakers_and_several_lines_are_read() -> None:
+    text = (
+        "\ufeffWEBVTT\r\n\r\n0:0:1.5 --> 0:0:4.25\r\n<v Megan Bowen>Hello everyone.</v>\r\n\r\n"
+        "12:07 --> 12:09.5 align:start\r\nfirst line\r\nsecond line\r\n"
+    )
+    assert parse(text).lines == [
+        Line("Megan Bowen", 1500, 4250, "Hello everyone."),
+        Line(None, 727_000, 729_500, "first line second line"),
+    ]
+
+
+def test_negative_offsets_are_before_the_recording() -> None:
+    (line,) = parse("WEBVTT\n\n-0:0:1.500 --> 0:0:-0.25\nearly").lines
+    assert (line.start_ms, line.end_ms) == (-1500, -250)
+
+
+def test_notes_styles_and_cue_names_are_not_said() -> None:
+    text = (
+        "WEBVTT Kind: captions\nLanguage: en\n\nSTYLE\n::cue { color: red }\n\nNOTE made by\nTeams\n\n"
+        "4f/12-0\n0:0:1 --> 0:0:2\n<v Bo>Yes</v>\n"
+    )
+    assert [(line.speaker, line.text) for line in parse(text).lines] == [("Bo", "Yes")]
+
+
+def test_a_header_without_an_empty_line_after_it_is_not_said() -> None:
+    assert [line.text for line in parse("WEBVTT\nKind: captions\nX: y\n0:1 --> 0:2\nhi").lines] == ["hi"]
+
+
+def test_entities_markup_and_lone_angle_brackets_are_read_as_meant() -> None:
+    (line,) = parse("WEBVTT\n\n0:1 --> 0:2\n<v Bj&ouml;rk &amp; Co><i>5 &lt; 6</i> & 7 < 8 <00:00:01.000>ok</v>").lines
+    assert (line.speaker, line.text) == ("Björk & Co", "5 < 6 & 7 < 8 ok")
+
+
+def test_several_voices_of_one_cue_are_several_lines() -> None:
+    said = parse("WEBVTT\n\n0:1 --> 0:2\n<v A>one</v><v.loud B>two</v> three")
+    assert [(line.speaker, line.text) for line in said.lines] == [("A", "one"), ("B", "two"), (None, "three")]
+    assert said.speakers == ["A", "B"]
+
+
+def test_cues_without_an_empty_line_between_them_stay_apart() -> None:
+    said = parse("WEBVTT\n\n0:1 --> 0:2\none\n0:3 --> 0:4\ntwo")
+    assert [(line.start_ms, line.text) for line in said.lines] == [(1000, "one"), (3000, "two")]
+
+
+def test_words_after_an_empty_line_belong_to_the_cue_before() -> None:
+    said = parse("WEBVTT\n\n0:1 --> 0:2\n<v A>one\n\ntwo</v>")
+    assert [(line.start_ms, line.text) for line in said.lines] == [(1000, "one"), (1000, "two")]
+
+
+def test_plain_text_without_times_is_all_said() -> None:
+    assert [line.text for line in parse("Hello everyone.\n\nYes.").lines] == ["Hello everyone.", "Yes."]
+
+
+def test_nothing_said_gives_no_lines() -> None:
+    assert parse("").lines == parse("WEBVTT\n\n").lines == parse("WEBVTT\n\n0:1 --> 0:2\n\n").lines == []
+
+
+def test_first_lines_fit_an_event() -> None:
+    said = parse("WEBVTT\n\n" + "\n\n".join(f"0:{n} --> 0:{n}\n<v A>{'word ' * 100}</v>" for n in range(9)))
+    assert len(said.first_lines()) == 3
+    assert all(len(line) == 200 and line.startswith("A: word") for line in said.first_lines())
+
+
+@given(st.text())
+@settings(max_examples=200)
+def test_any_text_is_read_and_can_be_stored(text: str) -> None:
+    rows = parse(text).as_rows()
+    assert all(row["text"] and "\x00" not in row["text"] + (row["speaker"] or "") for row in rows)
+
+
+PARTS = [
+    "WEBVTT",
+    "NOTE",
+    "\n",
+    "\n\n",
+    " --> ",
+    "0:0:1.5",
+    "-1:2",
+    "<v A>",
+    "</v>",
+    "<v",
+    "&#0;",
+    "&lt;",
+    "x",
+    "\x00",
+    ":",
+]
+
+
+@given(st.lists(st.sampled_from(PARTS)).map("".join))
+@settings(max_examples=200)
+def test_any_mixture_of_its_parts_is_read(text: str) -> None:
+    assert all("\x00" not in line.text + (line.speaker or "") for line in parse(text).lines)
+
+
+WORDS = st.lists(st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=8), min_size=1, max_size=6)
+CUES = st.lists(
+    st.tuples(WORDS, st.sampled_from(["", "Anna", "Bo & Co"]), st.sampled_from(["\n", " "]), st.booleans()), max_size=8
+)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@given(cues=CUES)
+def test_no_spoken_word_is_lost(end: str, cues: list[tuple[list[str], str, str, bool]]) -> None:
+    blocks = ["WEBVTT"]
+    for number, (words, speaker, between, named) in enumerate(cues):
+        said = between.join(words)
+        said = f"<v {speaker.replace('&', '&amp;')}>{said}</v>" if speaker else said
+        blocks.append((f"id-{number}\n" if named else "") + f"0:{number}:1.5 --> 0:{number}:2\n{said}")
+    heard = parse("\n\n".join(blocks).replace("\n", end)).lines
+    assert [word for line in heard for word in line.text.split()] == [word for words, *_ in cues for word in words]
+    assert [line.speaker for line in heard] == [speaker or None for _, speaker, *_ in cues]
