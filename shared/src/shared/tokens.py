@@ -1,16 +1,23 @@
 """Access tokens for Graph, from the services that hold the grants; kept in memory until shortly before expiry."""
 
+import asyncio
+import ssl
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx
 
 from shared.graph.errors import GraphError, GraphGiveUp, GraphReconnect, GraphRetry, GraphTellAdmin
+from shared.graph.refusals import wait_s
 from shared.identity import ServiceTokens
 from shared.settings import ServiceSettings
 
+KEPT_AT_MOST = 10_000
 _EARLY = timedelta(minutes=5)
+_Owner = tuple[str, str | None]
+_Flight = tuple[_Owner, str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,60 +31,123 @@ class AccessToken:
 
 
 class TokenClient:
-    """Asks user-auth for people's tokens and tenant-connector for the application's."""
+    """Asks user-auth for people's tokens and tenant-connector for the application's.
+
+    All who want the same token at the same time share one call; its failure is theirs, and the next one asks anew.
+    """
 
     def __init__(self, settings: ServiceSettings, service_tokens: ServiceTokens) -> None:
         self._settings = settings
         self._service_tokens = service_tokens
-        verify: Any = str(settings.ca_bundle) if settings.ca_bundle else True
+        verify: Any = ssl.create_default_context(cafile=settings.ca_bundle) if settings.ca_bundle else True
         self._http = httpx.AsyncClient(timeout=10, trust_env=False, verify=verify)
-        self._kept: dict[tuple[str, str | None], AccessToken] = {}
+        self._kept: dict[_Owner, AccessToken] = {}
+        self._flights: dict[_Flight, asyncio.Task[AccessToken]] = {}
 
     async def aclose(self) -> None:
+        flights = list(self._flights.values())
+        for flight in flights:
+            flight.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
         await self._http.aclose()
 
     async def user_token(self, org_id: str, user_id: str, *, claims: str | None = None) -> AccessToken:
-        """A person's token; ``claims`` answers Graph's challenge. Raises ``GraphReconnect`` or ``GraphTellAdmin``."""
-        body = {"org_id": org_id, "user_id": user_id}
+        """A person's token; ``claims`` (JSON) answers Graph's challenge. Raises ``GraphReconnect``, ``GraphTellAdmin``.
+
+        ``GraphRetry`` when the service does not answer or Microsoft is busy.
+        """
         if claims is not None:
             self.forget(org_id, user_id)
-            body["claims"] = claims
-        return await self._token(org_id, user_id, "user-auth", "/internal/tokens", body)
+        return await self._token((org_id, user_id), claims)
 
     async def app_token(self, org_id: str) -> AccessToken:
         """The application's token in the organisation's tenant. Raises ``GraphTellAdmin`` without consent."""
-        return await self._token(org_id, None, "tenant-connector", "/internal/app-token", {"org_id": org_id})
+        return await self._token((org_id, None), None)
 
     def forget(self, org_id: str, user_id: str | None) -> None:
-        """Ask again next time, as Graph refused the kept token."""
-        self._kept.pop((org_id, user_id), None)
+        """Ask again next time, as Graph refused the kept token; what is under way may bring the same one."""
+        owner = org_id, user_id
+        self._kept.pop(owner, None)
+        self._flights.pop((owner, None), None)
 
-    async def _token(self, org_id: str, user_id: str | None, service: str, path: str, body: Any) -> AccessToken:
-        kept = self._kept.get((org_id, user_id))
+    async def _token(self, owner: _Owner, claims: str | None) -> AccessToken:
+        kept = self._kept.get(owner)
         if kept is not None and kept.expires_at - _EARLY > datetime.now(UTC):
             return kept
+        key = owner, claims
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = asyncio.create_task(self._ask(owner, claims), name="access token")
+            self._flights[key] = flight
+            flight.add_done_callback(partial(self._landed, key))
+        return await asyncio.shield(flight)
+
+    def _landed(self, key: _Flight, flight: "asyncio.Task[AccessToken]") -> None:
+        failed = flight.cancelled() or flight.exception() is not None
+        if self._flights.get(key) is not flight:
+            return  # forgotten meanwhile
+        del self._flights[key]
+        if not failed:
+            self._keep(key[0], flight.result())
+
+    def _keep(self, owner: _Owner, token: AccessToken) -> None:
+        self._kept.pop(owner, None)
+        self._kept[owner] = token
+        if len(self._kept) > KEPT_AT_MOST:
+            del self._kept[next(iter(self._kept))]
+
+    async def _ask(self, owner: _Owner, claims: str | None) -> AccessToken:
+        org_id, user_id = owner
+        if user_id is None:
+            return await self._call("tenant-connector", "/internal/app-token", {"org_id": org_id})
+        challenge = {} if claims is None else {"claims": claims}
+        return await self._call("user-auth", "/internal/tokens", {"org_id": org_id, "user_id": user_id} | challenge)
+
+    async def _call(self, service: str, path: str, body: dict[str, str]) -> AccessToken:
         url = self._settings.internal_url.format(service=service) + path
         headers = {"Authorization": f"Bearer {self._service_tokens.issue(service)}"}
         try:
             answer = await self._http.post(url, json=body, headers=headers)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise GraphRetry(f"{service} does not answer. It is tried again.", after_s=10) from error
         if answer.status_code != httpx.codes.OK:
             raise _refusal(service, answer)
-        said = answer.json()
-        expires_at = datetime.fromisoformat(said["expires_at"])
-        token = AccessToken(said["access_token"], expires_at, said.get("oid"), said["tid"])
-        self._kept[org_id, user_id] = token
+        token = _read(answer)
+        if token is None:
+            raise GraphRetry(f"The answer of {service} cannot be read. It is tried again.", answer.status_code)
         return token
 
 
+def _read(answer: httpx.Response) -> AccessToken | None:
+    """The token an answer holds, or None when anything of it is missing or of another type."""
+    said = _object(answer)
+    value, tid, oid = said.get("access_token"), said.get("tid"), said.get("oid")
+    try:
+        expires_at = datetime.fromisoformat(str(said.get("expires_at")))
+    except ValueError:
+        return None
+    texts = isinstance(value, str) and isinstance(tid, str) and isinstance(oid, str | None)
+    if not texts or not value or expires_at.tzinfo is None:
+        return None
+    return AccessToken(str(value), expires_at, oid, str(tid))
+
+
+def _object(answer: httpx.Response) -> dict[str, Any]:
+    try:
+        said = answer.json()
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
+
+
 def _refusal(service: str, answer: httpx.Response) -> GraphError:
-    status = answer.status_code
-    problem: dict[str, Any] = answer.json() if "json" in answer.headers.get("content-type", "") else {}
-    code, message = str(problem.get("code", "")), str(problem.get("detail", f"{service} refused a token."))
+    status, problem = answer.status_code, _object(answer)
+    code = str(problem.get("code", ""))
+    message = str(problem.get("detail", f"{service} refused a token."))
     if status == httpx.codes.CONFLICT:
         admin = service == "tenant-connector" or code == "tenant_not_connected"
         return (GraphTellAdmin if admin else GraphReconnect)(message, status, code)
     if status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        return GraphRetry(message, status, code)
+        after_s = wait_s(answer.headers) if "retry-after" in answer.headers else 30.0
+        return GraphRetry(message, status, code, after_s=after_s)
     return GraphGiveUp(message, status, code)

@@ -1,5 +1,6 @@
 """Talking to Microsoft Graph."""
 
-from shared.graph.client import Download, Graph, GraphCaller
+from shared.graph.batch import BatchAnswer, BatchRequest
+from shared.graph.client import DeltaPage, Download, Graph, GraphCaller
 
-__all__ = ["Download", "Graph", "GraphCaller"]
+__all__ = ["BatchAnswer", "BatchRequest", "DeltaPage", "Download", "Graph", "GraphCaller"]

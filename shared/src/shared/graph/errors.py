@@ -18,13 +18,21 @@ class GraphError(Exception):
 
 
 class GraphRetry(GraphError):
-    """Try again after ``after_s`` seconds."""
+    """Try again after ``after_s`` seconds. With ``maybe_done`` Graph may have acted: look before writing again."""
 
     def __init__(
-        self, message: str, status: int = 0, code: str = "", request_id: str = "", *, after_s: float = 30.0
+        self,
+        message: str,
+        status: int = 0,
+        code: str = "",
+        request_id: str = "",
+        *,
+        after_s: float = 30.0,
+        maybe_done: bool = False,
     ) -> None:
         super().__init__(message, status, code, request_id)
         self.after_s = after_s
+        self.maybe_done = maybe_done
 
 
 class GraphReconnect(GraphError):
@@ -41,3 +49,15 @@ class GraphGiveUp(GraphError):
 
 class GraphNotFound(GraphGiveUp):
     """It is not there, or not for this account."""
+
+
+class GraphDeltaGone(GraphNotFound):
+    """Graph forgot the state of a delta link: list everything again, from ``location`` when Graph gives one."""
+
+    location: str | None = None
+
+
+class GraphPastEnd(GraphGiveUp):
+    """A download asked for bytes from the end on (416); ``total`` is the whole size when Graph says it."""
+
+    total: int | None = None

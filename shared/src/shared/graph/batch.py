@@ -1,0 +1,77 @@
+"""``$batch``: up to twenty requests in one. Each is answered by itself, and each that is throttled waits by itself."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from shared.graph.errors import GraphError, GraphRetry
+from shared.graph.refusals import refusal
+
+SIZE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRequest:
+    """``path`` is relative, such as ``/me/contacts``; ``body`` is JSON."""
+
+    method: str
+    path: str
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.path.startswith("/"):
+            raise ValueError("A request in a batch has a relative path, such as /me/contacts.")
+
+    def described(self, number: int) -> dict[str, Any]:
+        headers = {"Prefer": 'IdType="ImmutableId"'} | self.headers
+        item: dict[str, Any] = {"id": str(number), "method": self.method, "url": self.path}
+        if self.body is not None:
+            item["body"] = self.body
+            headers = {"Content-Type": "application/json"} | headers
+        return item | {"headers": headers}
+
+
+@dataclass(frozen=True, slots=True)
+class BatchAnswer:
+    """The answer to one request; ``error`` says why it is none."""
+
+    status: int
+    body: Any
+    error: GraphError | None = None
+
+
+def read_answers(said: dict[str, Any], attempt: int) -> dict[int, BatchAnswer]:
+    """The answers of one ``$batch`` by their numbers; Graph may answer in any order, and not everything."""
+    items = said.get("responses")
+    known = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    return {int(item["id"]): _answer(item, attempt) for item in known if str(item.get("id", "")).isdigit()}
+
+
+def unanswered(request: BatchRequest) -> BatchAnswer:
+    maybe_done = request.method != "GET"
+    return BatchAnswer(0, None, GraphRetry("Graph left out a request of the batch.", maybe_done=maybe_done))
+
+
+def _answer(item: dict[str, Any], attempt: int) -> BatchAnswer:
+    status = item["status"] if isinstance(item.get("status"), int) else 0
+    body = item.get("body")
+    if 200 <= status < 300:
+        return BatchAnswer(status, body)
+    headers = item.get("headers") if isinstance(item.get("headers"), dict) else {}
+    error = refusal(status, httpx.Headers({k: str(v) for k, v in (headers or {}).items()}), body, attempt=attempt)
+    return BatchAnswer(status, body, error)
+
+
+def again(requests: Sequence[BatchRequest], answers: dict[int, BatchAnswer], patience_s: float) -> list[int]:
+    """The numbers worth another try within ``patience_s``: throttled ones, and reads that met a passing fault."""
+
+    def passes(number: int) -> bool:
+        error = answers[number].error
+        if not isinstance(error, GraphRetry) or error.after_s > patience_s:
+            return False
+        return not error.maybe_done or requests[number].method == "GET"
+
+    return [number for number in sorted(answers) if passes(number)]

@@ -1,0 +1,187 @@
+"""Graph as one person, or as the application in one organisation's tenant."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from shared.graph.batch import SIZE, BatchAnswer, BatchRequest, again, read_answers, unanswered
+from shared.graph.download import Download, start_download
+from shared.graph.errors import GraphDeltaGone, GraphGiveUp, GraphNotFound, GraphRetry
+from shared.graph.transport import PATIENCE_S, TRIES, Call, Transport, read_json, request_id
+
+TEXT_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaPage:
+    """One page of changes; the last has ``delta_link``.
+
+    ``full``: the pass lists everything, so what it never names is gone. ``first``: a pass begins here; with a second
+    one, forget which items the earlier one named.
+    """
+
+    items: list[dict[str, Any]]
+    full: bool
+    first: bool
+    delta_link: str | None
+
+
+class GraphCaller:
+    """Every method raises ``GraphError``. Paths are Graph's (``/me/events``), or links that Graph answered."""
+
+    def __init__(self, graph: Transport, org_id: str, user_id: str | None) -> None:
+        self._graph = graph
+        self.org_id = org_id
+        self.user_id = user_id
+
+    async def get(
+        self, path: str, params: dict[str, str] | None = None, *, page_size: int | None = None
+    ) -> dict[str, Any]:
+        prefer = {"Prefer": f"odata.maxpagesize={page_size}"} if page_size else {}
+        return await self._json("GET", path, params=params, headers=prefer, read=True)
+
+    async def post(self, path: str, json: Any = None) -> dict[str, Any]:
+        return await self._json("POST", path, json=json)
+
+    async def patch(self, path: str, json: Any) -> dict[str, Any]:
+        return await self._json("PATCH", path, json=json)
+
+    async def delete(self, path: str) -> dict[str, Any]:
+        return await self._json("DELETE", path)
+
+    async def pages(
+        self, path: str, params: dict[str, str] | None = None, *, page_size: int | None = None
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Every item of a list, page after page. A link to a foreign host raises ``GraphGiveUp``."""
+        answer = await self.get(path, params, page_size=page_size)
+        while True:
+            for item in _items(answer):
+                yield item
+            link = answer.get("@odata.nextLink")
+            if not link:
+                return
+            answer = await self.get(_another(link, path), page_size=page_size)
+            path = link
+
+    async def delta(
+        self,
+        path: str,
+        params: dict[str, str] | None = None,
+        *,
+        link: str | None = None,
+        page_size: int | None = None,
+    ) -> AsyncIterator[DeltaPage]:
+        """Changes since ``link`` (an earlier ``delta_link``), or everything that ``path`` lists.
+
+        When Graph forgot the link's state, the pass begins anew from where Graph says, else from ``path``: its pages
+        are ``full``. When that state is lost as well, ``GraphDeltaGone`` is raised.
+        """
+        at, full, first, restarted = link or path, link is None, True, False
+        while True:
+            try:
+                answer = await self.get(at, None if at != path else params, page_size=page_size)
+            except GraphNotFound as error:
+                at = _restart(error, path, again=restarted, began=at != path)
+                full, first, restarted = True, True, True
+                continue
+            delta_link = answer.get("@odata.deltaLink")
+            if delta_link:
+                self._graph.links.check_link(delta_link)
+            yield DeltaPage(_items(answer), full, first, delta_link)
+            first = False
+            if delta_link:
+                return
+            at = _another(answer.get("@odata.nextLink"), at)
+
+    async def batch(self, requests: Sequence[BatchRequest]) -> list[BatchAnswer]:
+        """The answers in the order of ``requests``, twenty at a time; each error stands in its answer."""
+        answers: list[BatchAnswer] = []
+        for at in range(0, len(requests), SIZE):
+            answers += await self._batch(requests[at : at + SIZE])
+        return answers
+
+    async def _batch(self, requests: Sequence[BatchRequest]) -> list[BatchAnswer]:
+        answers: dict[int, BatchAnswer] = {}
+        due, patience_s = list(range(len(requests))), PATIENCE_S
+        for attempt in range(1, TRIES + 1):
+            body = {"requests": [requests[number].described(number) for number in due]}
+            read = all(requests[number].method == "GET" for number in due)
+            said = read_answers(await self._json("POST", "/$batch", json=body, read=read), attempt)
+            answers |= {number: said.get(number) or unanswered(requests[number]) for number in due}
+            due = again(requests, answers, patience_s)
+            if not due or attempt == TRIES:
+                break
+            pause_s = max(getattr(answers[number].error, "after_s", 0.0) for number in due)
+            patience_s -= pause_s
+            await self._graph.sleep(pause_s)
+        return [answers[number] for number in range(len(requests))]
+
+    async def text(self, path: str, *, accept: str | None = None) -> str:
+        """A small text resource, such as a transcript's content; ``accept`` is the media type asked for."""
+        body = bytearray()
+        async with self.download(path, accept=accept) as download:
+            async for chunk in download.chunks:
+                body += chunk
+                if len(body) > TEXT_BYTES:
+                    raise GraphGiveUp(f"The text is larger than {TEXT_BYTES} bytes.", download.status, "too_large")
+        return body.decode("utf-8", "replace")
+
+    @asynccontextmanager
+    async def download(
+        self, path: str, start: int = 0, *, accept: str | None = None, if_range: str | None = None
+    ) -> AsyncIterator[Download]:
+        """Bytes from ``start`` on. Redirects are followed without our token; memory does not grow with the file.
+
+        ``if_range`` is the ``etag`` of the part already had: when the file changed, it comes whole, with status 200.
+        ``GraphRetry`` while reading means that the bytes so far are good: go on from there.
+        """
+        headers = {"Accept-Encoding": "identity"}
+        headers |= {"Accept": accept} if accept else {}
+        headers |= {"Range": f"bytes={start}-"} if start else {}
+        headers |= {"If-Range": if_range} if start and if_range else {}
+        async with AsyncExitStack() as stack:
+            call = self._call("GET", path, headers=headers, read=True, stream=True)
+            yield await start_download(self._graph, call, start, stack)
+
+    def _call(self, method: str, path: str, **more: Any) -> Call:
+        if not path.startswith(("http://", "https://")):
+            return Call(method, self._graph.base_url + path, path, self.org_id, self.user_id, **more)
+        url = self._graph.links.check_link(path)
+        base = httpx.URL(self._graph.base_url).path.rstrip("/")
+        return Call(method, url, httpx.URL(url).path.removeprefix(base), self.org_id, self.user_id, **more)
+
+    async def _json(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        async with AsyncExitStack() as stack:
+            answer = await self._graph.send(self._call(method, path, **more), stack)
+        body = read_json(answer) if answer.content else {}
+        if not isinstance(body, dict):
+            writes = not more.get("read")
+            raise GraphRetry(
+                "Microsoft's answer cannot be read.", answer.status_code, "", request_id(answer), maybe_done=writes
+            )
+        return body
+
+
+def _items(answer: dict[str, Any]) -> list[dict[str, Any]]:
+    items = answer.get("value", [])
+    if not isinstance(items, list):
+        raise GraphRetry("Microsoft's answer is not a list.")
+    return items
+
+
+def _another(link: Any, current: str) -> str:
+    """The next page's link; a page that names itself, or none, would never end."""
+    if not isinstance(link, str) or link == current:
+        raise GraphGiveUp("Graph answered a page without a way on.", 0, "no_next_page")
+    return link
+
+
+def _restart(error: GraphNotFound, path: str, *, again: bool, began: bool) -> str:
+    """Where a pass whose state is lost begins anew. Raises ``error`` when it is another one, or the second time."""
+    lost = isinstance(error, GraphDeltaGone) or error.status == 410
+    if not lost or again or not began:
+        raise error
+    return getattr(error, "location", None) or path
