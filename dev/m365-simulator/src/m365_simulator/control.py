@@ -1,14 +1,16 @@
 """What tests and people steer the simulator with; nothing Microsoft has."""
 
-import html
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
+from . import pages
 from .core import FAULTS, Simulator
 from .store import Row
 
 router = APIRouter()
+router.include_router(pages.router)
 KINDS = ["tenants", "users", "events", "meetings", "artefacts", "subscriptions", "deliveries", "faults"]
 
 
@@ -22,33 +24,28 @@ def _meeting(simulator: Simulator, name: str) -> Row | None:
 
 
 @router.get("/")
-async def home(request: Request) -> HTMLResponse:
-    simulator = _simulator(request)
-    rows = "".join(
-        f"<tr><td>{html.escape(m['subject'] or '')}</td><td>{m['start']}</td><td>{m['end']}</td><td>"
-        + ("happened" if m["happened"] else "cancelled" if m["cancelled"] else _button(m))
-        + "</td></tr>"
-        for m in simulator.store.all("meetings")
-    )
-    return HTMLResponse(
-        '<!doctype html><html lang="en"><title>Microsoft 365 simulator</title><h1>Simulated meetings</h1>'
-        f"<p>Clock: {simulator.now():%Y-%m-%d %H:%M:%S} UTC</p>"
-        f"<table><tr><th>Subject<th>Start<th>End<th></tr>{rows}</table>"
-    )
-
-
-def _button(meeting: Row) -> str:
-    field = f'<input type="hidden" name="meeting" value="{html.escape(meeting["id"])}">'
-    return f'<form method="post" action="/meetings/happen">{field}<button>Let it happen</button></form>'
+async def home(request: Request, happened: str | None = None) -> HTMLResponse:
+    return pages.meetings(_simulator(request), happened=happened)
 
 
 @router.post("/meetings/happen")
 async def happen_from_page(request: Request) -> Response:
-    simulator = _simulator(request)
-    meeting = _meeting(simulator, str((await request.form()).get("meeting")))
-    if meeting is not None:
-        simulator.let_happen(meeting)
-    return RedirectResponse("/", 303)
+    """From our page or the console's meeting record, which then names itself in ``return_to``."""
+    simulator, form = _simulator(request), await request.form()
+    meeting = _meeting(simulator, str(form.get("meeting")))
+    if meeting is None:
+        return RedirectResponse("/", 303)
+    _take_place(simulator, meeting, recorded="record" in form)
+    back = str(form.get("return_to") or "")
+    ours = back.startswith(f"{pages.console_url(simulator)}/")
+    return RedirectResponse(back if ours else f"/?{urlencode({'happened': meeting['id']})}", 303)
+
+
+def _take_place(simulator: Simulator, meeting: Row, *, recorded: bool) -> None:
+    if recorded:
+        meeting["recorded_by_hand"] = True
+        simulator.store.put("meetings", meeting["id"], meeting)
+    simulator.let_happen(meeting)
 
 
 @router.post("/control/meetings/happen")
@@ -58,10 +55,7 @@ async def happen(request: Request) -> JSONResponse:
     meeting = _meeting(simulator, body.get("meeting", ""))
     if meeting is None:
         return JSONResponse({"detail": "No such meeting; give its id or its join URL."}, 404)
-    if body.get("record"):
-        meeting["recorded_by_hand"] = True
-        simulator.store.put("meetings", meeting["id"], meeting)
-    simulator.let_happen(meeting)
+    _take_place(simulator, meeting, recorded=bool(body.get("record")))
     return JSONResponse(meeting)
 
 

@@ -1,6 +1,5 @@
 """Entra's pages and discovery: sign-in, user consent, admin consent."""
 
-import html
 import time
 import uuid
 from urllib.parse import urlencode
@@ -8,7 +7,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from . import entra_tokens
+from . import entra_tokens, pages
 from .core import Simulator
 from .directory import DELEGATED, PERSONAL, ROLES, find_tenant, find_user, granted_delegated, wanted_permissions
 from .store import Row
@@ -67,40 +66,6 @@ async def keys(request: Request, tenant: str) -> JSONResponse:
     return JSONResponse(_simulator(request).entra.jwks())
 
 
-def _page(title: str, body: str, status: int = 200) -> HTMLResponse:
-    top = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title><h1>{title}</h1>'
-    return HTMLResponse(top + body, status)
-
-
-def _failure(code: int, text: str) -> HTMLResponse:
-    return _page("Sorry, but we're having trouble signing you in", f"<p>AADSTS{code}: {html.escape(text)}</p>", 400)
-
-
-def _form(request: Request, fields: Fields, inner: str) -> str:
-    hidden = "".join(
-        f'<input type="hidden" name="{html.escape(name)}" value="{html.escape(value)}">'
-        for name, value in fields.items()
-    )
-    return f'<form method="post" action="{html.escape(request.url.path)}">{hidden}{inner}</form>'
-
-
-def _account_page(request: Request, fields: Fields) -> HTMLResponse:
-    users = _simulator(request).store.all("users")
-    buttons = "".join(
-        f'<p><button name="account" value="{user["address"]}">{html.escape(user["name"])}, {user["address"]}</button>'
-        for user in users
-    )
-    return _page("Pick an account", _form(request, fields, buttons))
-
-
-def _consent_page(request: Request, fields: Fields, permissions: list[str], title: str) -> HTMLResponse:
-    listed = "".join(f"<li>{html.escape(permission)}</li>" for permission in permissions)
-    buttons = (
-        '<button name="decision" value="accept">Accept</button><button name="decision" value="cancel">Cancel</button>'
-    )
-    return _page(title, f"<ul>{listed}</ul>" + _form(request, fields, buttons))
-
-
 def _back(fields: Fields, answer: Fields) -> RedirectResponse:
     state = {"state": fields["state"]} if fields.get("state") else {}
     join = "&" if "?" in fields["redirect_uri"] else "?"
@@ -110,9 +75,13 @@ def _back(fields: Fields, answer: Fields) -> RedirectResponse:
 def _refused_start(simulator: Simulator, fields: Fields) -> HTMLResponse | None:
     """Faults that may not redirect: an unknown application or redirect URI."""
     if fields.get("client_id") != simulator.settings.client_id:
-        return _failure(700016, f"Application '{fields.get('client_id')}' was not found in the directory.")
+        return pages.failure(
+            simulator, 700016, f"Application '{fields.get('client_id')}' was not found in the directory."
+        )
     if fields.get("redirect_uri") not in simulator.settings.redirect_uris:
-        return _failure(50011, f"The redirect URI '{fields.get('redirect_uri')}' is not one of the application's.")
+        return pages.failure(
+            simulator, 50011, f"The redirect URI '{fields.get('redirect_uri')}' is not one of the application's."
+        )
     return None
 
 
@@ -128,7 +97,7 @@ async def authorize_start(request: Request, tenant: str) -> Response:
         return _back(fields, {"error": "login_required", "error_description": "AADSTS50058: no session."})
     if not fields.get("code_challenge") or fields.get("code_challenge_method") != "S256":
         return _back(fields, {"error": "invalid_request", "error_description": "AADSTS9002325: PKCE S256 is required."})
-    return _account_page(request, fields)
+    return pages.accounts(request, fields, why="Sign in to Prospo's connection with your work or school account.")
 
 
 @router.post("/{tenant}/oauth2/v2.0/authorize")
@@ -146,7 +115,9 @@ async def authorize(request: Request, tenant: str) -> Response:
         text = "AADSTS65004: User declined to consent to access the app."
         return _back(fields, {"error": "access_denied", "error_subcode": "cancel", "error_description": text})
     if missing and decision != "accept":
-        return _consent_page(request, fields, missing, "Permissions requested")
+        return pages.consent(
+            request, fields, {"This app would like to, for you": missing}, title="Permissions requested"
+        )
     if missing:
         granted = sorted({*granted_delegated(simulator.store, user), *wanted})
         simulator.store.put("user_consents", user["id"], {"tenant": user["tenant"], "delegated": granted})
@@ -156,11 +127,11 @@ async def authorize(request: Request, tenant: str) -> Response:
 def _wrong_account(simulator: Simulator, tenant: str, fields: Fields) -> HTMLResponse | None:
     user = find_user(simulator.store, fields.get("account", ""))
     if user is None:
-        return _failure(50034, f"The user account {fields.get('account')} does not exist.")
+        return pages.failure(simulator, 50034, f"The user account {fields.get('account')} does not exist.")
     found = find_tenant(simulator.store, tenant)
     allowed = tenant == "common" or (tenant == "organizations" and user["tenant"] != PERSONAL)
     if not allowed and (found is None or found["id"] != user["tenant"]):
-        return _failure(50020, f"User account '{user['address']}' does not exist in tenant '{tenant}'.")
+        return pages.failure(simulator, 50020, f"User account '{user['address']}' does not exist in tenant '{tenant}'.")
     return None
 
 
@@ -180,8 +151,8 @@ async def admin_consent_start(request: Request, tenant: str) -> Response:
     if refused is not None:
         return refused
     if request.url.path.endswith("/v2.0/adminconsent") and not fields.get("scope"):
-        return _failure(900144, "The request must contain the parameter 'scope'.")
-    return _account_page(request, fields)
+        return pages.failure(_simulator(request), 900144, "The request must contain the parameter 'scope'.")
+    return pages.accounts(request, fields, why="An administrator adds Prospo to the whole organisation.")
 
 
 @router.post("/{tenant}/v2.0/adminconsent")
@@ -201,8 +172,11 @@ async def admin_consent(request: Request, tenant: str) -> Response:
     everything = any(scope.endswith(".default") for scope in scopes)
     permissions = wanted_permissions(scopes)
     if decision is None:
-        listed = [*permissions, *(f"{role} (application)" for role in ROLES if everything)]
-        return _consent_page(request, fields, listed, "Review permissions for your organization")
+        asked = {
+            "For each person who signs in": permissions,
+            "By itself, without a person": ROLES if everything else [],
+        }
+        return pages.consent(request, fields, asked, title="Review permissions for your organization")
     if decision != "accept":
         text = "AADSTS65004: The admin canceled the request"
         return _back(fields, {"error": "access_denied", "error_description": text, "admin_consent": "True"})

@@ -3,26 +3,37 @@
 from typing import Any
 
 import httpx
-from starlette.requests import Request
+from fastapi import Request
 
 from console.settings import Settings
+from shared.problems import request_id_of
 
 SERVICES = {
     "/v1/tenant": "tenant-connector",
     "/v1/connection": "user-auth",
     "/v1/meetings": "meetings",
     "/v1/transcripts": "recording-ingest",
-    "/v1/files": "storage",
+    "/v1/ledger": "recording-ingest",
 }
+Json = dict[str, Any]
 
 
 class Refused(Exception):
     """A service answered with a problem document. ``problem`` is its JSON; shown to the person as it is."""
 
-    def __init__(self, status: int, problem: dict[str, Any]) -> None:
+    def __init__(self, status: int, problem: Json) -> None:
         super().__init__(problem.get("detail", "The service did not say why."))
         self.status = status
         self.problem = problem
+
+    @property
+    def code(self) -> str:
+        return str(self.problem.get("code", ""))
+
+    @property
+    def reached(self) -> bool:
+        """Whether the service itself decided; otherwise trying again is all there is."""
+        return self.status < httpx.codes.INTERNAL_SERVER_ERROR
 
 
 class Backend:
@@ -31,34 +42,59 @@ class Backend:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         verify: Any = str(settings.ca_bundle) if settings.ca_bundle else True
-        self._http = httpx.AsyncClient(timeout=20, trust_env=False, verify=verify)
+        self._http = httpx.AsyncClient(timeout=settings.call_timeout_s, trust_env=False, verify=verify)
 
     async def call(self, request: Request, method: str, path: str, **more: Any) -> httpx.Response:
         """The answer, or ``Refused`` with the problem document; 503 when the service cannot be reached."""
         service = next(name for prefix, name in SERVICES.items() if path.startswith(prefix))
-        headers = {**more.pop("headers", {}), "Authorization": request.headers.get("authorization", "")}
+        headers = {
+            **more.pop("headers", {}),
+            "Authorization": request.headers.get("authorization", ""),
+            "X-Request-Id": request_id_of(request),
+        }
         url = self._settings.internal_url.format(service=service) + path
         try:
             answer = await self._http.request(method, url, headers=headers, **more)
         except httpx.HTTPError as error:
-            raise Refused(
-                503, {"title": "Not reachable", "detail": f"{service} does not answer; try again."}
-            ) from error
+            raise Refused(503, _unreachable(request, service)) from error
         if answer.is_error:
-            raise Refused(answer.status_code, _problem_of(answer))
+            raise Refused(answer.status_code, _problem_of(request, answer))
         return answer
 
-    async def get(self, request: Request, path: str) -> dict[str, Any]:
-        answer: dict[str, Any] = (await self.call(request, "GET", path)).json()
+    async def get(self, request: Request, path: str, **more: Any) -> Json:
+        answer: Json = (await self.call(request, "GET", path, **more)).json()
         return answer
+
+    async def look(self, request: Request, path: str, **more: Any) -> Json | None:
+        """For what a page can do without: None when the service refuses or cannot be reached."""
+        try:
+            return await self.get(request, path, **more)
+        except Refused:
+            return None
 
     async def aclose(self) -> None:
         await self._http.aclose()
 
 
-def _problem_of(answer: httpx.Response) -> dict[str, Any]:
+def backend_of(request: Request) -> Backend:
+    backend: Backend = request.app.state.console.backend
+    return backend
+
+
+def _unreachable(request: Request, service: str) -> Json:
+    return {
+        "title": "A part of Prospo does not answer",
+        "detail": f"The service {service} cannot be reached right now. Nothing was lost; try again in a minute.",
+        "code": "unreachable",
+        "request_id": request_id_of(request),
+    }
+
+
+def _problem_of(request: Request, answer: httpx.Response) -> Json:
     try:
         body = answer.json()
     except ValueError:
-        body = {"title": "Unexpected answer", "detail": f"The service answered {answer.status_code}."}
-    return body if isinstance(body, dict) else {"detail": str(body)}
+        body = None
+    if not isinstance(body, dict):
+        body = {"detail": f"The service answered {answer.status_code} without a reason. Try again in a minute."}
+    return {"request_id": answer.headers.get("x-request-id") or request_id_of(request), **body}

@@ -1,85 +1,140 @@
 """The two round trips to Microsoft: the organisation's consent and a person's sign-in.
 
-The browser key ties the way back to the browser that set out: an HttpOnly cookie here, a hash in the service.
+The browser key ties the way back to the browser that set out: an HttpOnly cookie here, a hash in the service. A code is
+in the address of a way back, so its pages send no referrer and hold links only.
 """
 
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from console.pages import backend_of
+from console.backend import Refused, backend_of
+from console.problems import refused_page
+from console.wording import own_link
+from shared.problems import request_id_of
 
 router = APIRouter()
 
-CONSENT_COOKIE = "prospo_consent"
-SIGN_IN_COOKIE = "prospo_sign_in"
 _COOKIE_LIFE_S = 900
-_CONSENT_ANSWERS = {"state", "tenant", "admin_consent", "error", "error_description"}
-_SIGN_IN_ANSWERS = {"state", "code", "client_info", "session_state", "error", "error_description"}
+_ANSWERS = {"state", "error", "error_description", "error_subcode"}
+
+
+@dataclass(frozen=True, slots=True)
+class RoundTrip:
+    """One kind of way to Microsoft and back."""
+
+    key_cookie: str
+    return_cookie: str
+    home: str
+    complete: str
+    answers: frozenset[str]
+    failed: str
+
+
+CONSENT = RoundTrip(
+    key_cookie="prospo_consent",
+    return_cookie="prospo_consent_return",
+    home="/connectors/microsoft365",
+    complete="/v1/tenant/consent/complete",
+    answers=frozenset(_ANSWERS | {"tenant", "admin_consent", "scope"}),
+    failed="Your organisation was not connected",
+)
+SIGN_IN = RoundTrip(
+    key_cookie="prospo_sign_in",
+    return_cookie="prospo_sign_in_return",
+    home="/integrations",
+    complete="/v1/connection/complete",
+    answers=frozenset(_ANSWERS | {"code", "client_info", "session_state"}),
+    failed="Your Microsoft account was not connected",
+)
 
 
 @router.post("/connectors/microsoft365/connect")
 async def start_consent(request: Request) -> Response:
     started = (await backend_of(request).call(request, "POST", "/v1/tenant/consent", json={})).json()
-    return _set_out(started["consent_url"], CONSENT_COOKIE, started["browser_key"])
+    return _set_out(request, CONSENT, started["consent_url"], started["browser_key"], CONSENT.home)
 
 
 @router.get("/connectors/microsoft365/callback")
 async def finish_consent(request: Request) -> Response:
-    body = _answers(request, _CONSENT_ANSWERS, CONSENT_COOKIE)
-    await backend_of(request).call(request, "POST", "/v1/tenant/consent/complete", json=body)
-    return _arrive("/connectors/microsoft365", CONSENT_COOKIE)
-
-
-@router.post("/connectors/microsoft365/disconnect")
-async def disconnect_tenant(request: Request) -> Response:
-    await backend_of(request).call(request, "DELETE", "/v1/tenant")
-    return RedirectResponse("/connectors/microsoft365", 303)
+    return await _finish(request, CONSENT)
 
 
 @router.post("/integrations/microsoft/connect")
 async def start_sign_in(request: Request) -> Response:
-    form = await request.form()
-    body = {"return_to": str(form.get("return_to") or "/integrations")}
-    started = (await backend_of(request).call(request, "POST", "/v1/connection/sign-in", json=body)).json()
-    return _set_out(started["authorize_url"], SIGN_IN_COOKIE, started["browser_key"])
+    back = _own_path(str((await request.form()).get("return_to") or ""), SIGN_IN.home)
+    started = (
+        await backend_of(request).call(request, "POST", "/v1/connection/sign-in", json={"return_to": back})
+    ).json()
+    return _set_out(request, SIGN_IN, started["authorize_url"], started["browser_key"], back)
 
 
 @router.get("/integrations/microsoft/callback")
 async def finish_sign_in(request: Request) -> Response:
-    body = _answers(request, _SIGN_IN_ANSWERS, SIGN_IN_COOKIE)
-    done = (await backend_of(request).call(request, "POST", "/v1/connection/complete", json=body)).json()
-    target = done["return_to"]
-    return _arrive(
-        target if target.startswith("/") and not target.startswith("//") else "/integrations", SIGN_IN_COOKIE
+    return await _finish(request, SIGN_IN)
+
+
+async def _finish(request: Request, trip: RoundTrip) -> Response:
+    """Hand Microsoft's answer to the service. Its word ends the attempt; while it is away, a reload tries again."""
+    back = _own_path(_cookie(request, trip.return_cookie), trip.home)
+    key = _cookie(request, trip.key_cookie)
+    if not key:
+        return refused_page(request, _other_browser(request), trip.failed, way_on=(trip.home, "Start again"))
+    answers = {name: value for name, value in request.query_params.items() if name in trip.answers}
+    try:
+        done = await backend_of(request).call(request, "POST", trip.complete, json=answers | {"browser_key": key})
+    except Refused as refused:
+        way_on = (back, "Go back") if refused.reached else None
+        response = refused_page(request, refused, trip.failed, way_on=way_on, reload=not refused.reached)
+        return _forget(request, trip, response) if refused.reached else response
+    target = _own_path(str(done.json().get("return_to") or ""), back)
+    return _forget(request, trip, RedirectResponse(target, 303))
+
+
+def _own_path(target: str, otherwise: str) -> str:
+    """A path on this site, whatever was asked for: ``//host`` and ``/\\host`` would leave it."""
+    plain = target.isprintable() and "\\" not in target
+    return target if plain and own_link(target) else otherwise
+
+
+def _other_browser(request: Request) -> Refused:
+    detail = (
+        "This browser did not set out from here, or it took longer than 15 minutes. Start again, and finish in the "
+        "same browser."
+    )
+    return Refused(
+        HTTPStatus.BAD_REQUEST, {"detail": detail, "code": "other_browser", "request_id": request_id_of(request)}
     )
 
 
-@router.post("/integrations/microsoft/disconnect")
-async def disconnect_user(request: Request) -> Response:
-    await backend_of(request).call(request, "DELETE", "/v1/connection")
-    return RedirectResponse("/integrations", 303)
+def _cookie_name(request: Request, name: str) -> str:
+    return f"__Host-{name}" if _secure(request) else name
 
 
-def _own_path(target: str) -> str:
-    """A path on this site, whatever was asked for: ``//host`` and ``/\\host`` would leave it."""
-    return target if target.startswith("/") and not target.startswith(("//", "/\\")) else "/integrations"
+def _secure(request: Request) -> bool:
+    public_url: str = request.app.state.console.settings.public_url
+    return public_url.startswith("https://")
 
 
-def _answers(request: Request, known: set[str], cookie: str) -> dict[str, Any]:
-    """What Microsoft put on the URL, as far as we know it, with the key this browser set out with."""
-    answers = {name: value for name, value in request.query_params.items() if name in known}
-    return answers | {"browser_key": request.cookies.get(cookie, "")}
+def _cookie(request: Request, name: str) -> str:
+    return request.cookies.get(_cookie_name(request, name), "")
 
 
-def _set_out(url: str, cookie: str, browser_key: str) -> Response:
+def _set_out(request: Request, trip: RoundTrip, url: str, browser_key: str, back: str) -> Response:
     response = RedirectResponse(url, 303)
-    response.set_cookie(cookie, browser_key, max_age=_COOKIE_LIFE_S, httponly=True, samesite="lax")
+    for name, value in ((trip.key_cookie, browser_key), (trip.return_cookie, back)):
+        response.set_cookie(_cookie_name(request, name), value, max_age=_COOKIE_LIFE_S, **_attributes(request))
     return response
 
 
-def _arrive(path: str, cookie: str) -> Response:
-    response = RedirectResponse(path, 303)
-    response.delete_cookie(cookie)
+def _forget(request: Request, trip: RoundTrip, response: Response) -> Response:
+    for name in (trip.key_cookie, trip.return_cookie):
+        response.delete_cookie(_cookie_name(request, name), **_attributes(request))
     return response
+
+
+def _attributes(request: Request) -> dict[str, Any]:
+    return {"path": "/", "httponly": True, "secure": _secure(request), "samesite": "lax"}

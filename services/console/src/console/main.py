@@ -5,13 +5,16 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
+from starlette.types import ASGIApp
 
+from console import connecting, connector, integrations, meetings, scheduling, start
 from console.backend import Backend
-from console.connecting import router as connecting
-from console.pages import HERE, install_errors
-from console.pages import router as pages
+from console.problems import install_errors
 from console.protection import Protection
+from console.rendering import HERE
 from console.settings import Settings
+from shared.telemetry import set_up_logs
+from shared.web import Edge
 
 
 class Console:
@@ -20,13 +23,14 @@ class Console:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.backend = Backend(settings)
-        self.app = FastAPI(title="Prospo console", docs_url=None, redoc_url=None, openapi_url=None)
-        self.app.state.console = self
-        self.app.include_router(pages)
-        self.app.include_router(connecting)
-        self.app.mount("/static", StaticFiles(directory=HERE / "static"))
-        self.app.add_middleware(Protection, public_url=settings.public_url, form_targets=settings.simulator_url)
-        install_errors(self.app)
+        pages = FastAPI(title="Prospo console", docs_url=None, redoc_url=None, openapi_url=None)
+        pages.state.console = self
+        for module in (start, connector, connecting, integrations, scheduling, meetings):
+            pages.include_router(module.router)
+        pages.mount("/static", StaticFiles(directory=HERE / "static"))
+        install_errors(pages)
+        # Outside FastAPI's own middleware, so that the page of an unexpected error is protected too.
+        self.app: ASGIApp = Protection(Edge(pages, settings.body_limit_bytes), settings)
 
     async def start(self, api: bool = True, worker: bool = False) -> None:
         """Nothing to open: connections are made at the first call."""
@@ -39,7 +43,7 @@ def create_service(settings: Settings) -> Console:
     return Console(settings)
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings) -> ASGIApp:
     return Console(settings).app
 
 
@@ -47,4 +51,6 @@ def main() -> None:
     if sys.argv[1:] != ["api"]:
         sys.exit("usage: python -m console api (the console has no worker and nothing to migrate)")
     settings = Settings()
-    uvicorn.run(create_app(settings), host=settings.http_host, port=settings.http_port)
+    set_up_logs(settings.log_level)
+    # No access log: the addresses of the ways back from Microsoft hold codes.
+    uvicorn.run(create_app(settings), host=settings.http_host, port=settings.http_port, access_log=False)

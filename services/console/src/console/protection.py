@@ -1,52 +1,68 @@
 """What every page is served with: a strict content policy, and no form accepted from another site."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-Message = MutableMapping[str, Any]
+from console.settings import Settings
+
+_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+
+
+def content_policy(settings: Settings) -> str:
+    """Nothing inline, nothing from elsewhere; forms lead to us and, by redirect, to Microsoft's pages."""
+    elsewhere = {_origin(url) for url in (settings.entra_page_authority, settings.simulator_url) if url}
+    return (
+        "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; "
+        f"media-src 'self'; form-action 'self' {' '.join(sorted(elsewhere))}; base-uri 'none'; frame-ancestors 'none'"
+    )
 
 
 class Protection:
-    """ASGI middleware. A POST must come from our own pages: browsers say so in ``Sec-Fetch-Site`` and ``Origin``."""
+    """ASGI middleware. A form must come from our own pages: browsers say so in ``Sec-Fetch-Site`` and ``Origin``."""
 
-    def __init__(self, app: Any, public_url: str, form_targets: str | None = None) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        parts = urlsplit(public_url)
-        self._origin = f"{parts.scheme}://{parts.netloc}"
-        targets = " ".join(["'self'", "https://login.microsoftonline.com", *([form_targets] if form_targets else [])])
-        self._policy = (
-            "default-src 'none'; style-src 'self'; img-src 'self'; media-src 'self'; "
-            f"form-action {targets}; base-uri 'none'; frame-ancestors 'none'"
-        )
+        self._own_origin = _origin(settings.public_url)
+        self._headers = {
+            "Content-Security-Policy": content_policy(settings),
+            "X-Content-Type-Options": "nosniff",
+            "Cross-Origin-Opener-Policy": "same-origin",
+        }
 
-    async def __call__(
-        self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
-    ) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
-        if scope["method"] == "POST" and not self._from_here(Headers(scope=scope)):
-            refusal = PlainTextResponse("This form was not sent from the console. Open the page and try again.", 403)
-            await refusal(scope, receive, send)
             return
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["Content-Security-Policy"] = self._policy
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "same-origin"
-                headers.setdefault("Cache-Control", "no-store")
+                self._protect(MutableHeaders(scope=message), scope["path"])
             await send(message)
 
+        if scope["method"] not in _SAFE_METHODS and not self._from_here(Headers(scope=scope)):
+            refusal = PlainTextResponse("This form was not sent from the console. Open the page and try again.", 403)
+            await refusal(scope, receive, guarded)
+            return
         await self._app(scope, receive, guarded)
+
+    def _protect(self, headers: MutableHeaders, path: str) -> None:
+        for name, value in self._headers.items():
+            headers[name] = value
+        # A way back from Microsoft has a code in its address.
+        headers["Referrer-Policy"] = "no-referrer" if path.endswith("/callback") else "same-origin"
+        cached = path.startswith("/static/")
+        headers["Cache-Control"] = "public, max-age=300" if cached else "no-store"
 
     def _from_here(self, headers: Headers) -> bool:
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")
         if site is not None and site != "same-origin":
             return False
-        return origin == self._origin if origin is not None else site == "same-origin"
+        return origin == self._own_origin if origin is not None else site == "same-origin"
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -11,9 +11,17 @@ class Settings(BaseSettings):
     internal_url: str = "http://localhost:8366/{service}"
     """Where services answer inside the cluster; ``{service}`` is replaced by the service's name."""
     public_url: str = "http://localhost:8365"
-    """The address people open; the Origin that forms must come from."""
+    """The address people open; the Origin that forms must come from. With https, cookies are Secure and ``__Host-``."""
+    entra_page_authority: str = "https://login.microsoftonline.com"
+    """Where Microsoft's sign-in and consent pages are; our forms may lead there and nowhere else."""
     simulator_url: str | None = None
-    """Only in the embedded run: the simulator's page, linked from a meeting, and the switch between people."""
+    """Only in the embedded run: the simulated Microsoft, and with it the switch between people."""
+    live_interval_s: int = 3
+    """How often an open page looks for news while something is on its way."""
+    call_timeout_s: float = 20
+    """How long a service may take; scheduling itself waits up to 10 s for the join link."""
+    body_limit_bytes: int = 64 * 1024
+    log_level: str = "info"
     http_host: str = "0.0.0.0"  # noqa: S104 - in a container the pod's address is the boundary
     http_port: int = 8080
     ca_bundle: Path | None = None

@@ -1,0 +1,75 @@
+"""Admin → Connectors → Microsoft 365: the tenant's state, its features, disconnecting it."""
+
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import RedirectResponse, Response
+
+from console.backend import Json, Refused, backend_of
+from console.problems import refused_page
+from console.rendering import Live, answer_live, answer_no_news, render
+from console.wording import FEATURES
+
+PAGE = "/connectors/microsoft365"
+router = APIRouter(prefix=PAGE)
+_NEWS = {
+    "connected": "Your organisation is connected to Microsoft 365.",
+    "failed": "The connection to Microsoft 365 failed.",
+}
+
+
+@router.get("")
+async def connector(request: Request, switched: str | None = None) -> Response:
+    return await _page(request, switched=switched if switched in FEATURES else None)
+
+
+@router.get("/live")
+async def news(request: Request) -> Response:
+    try:
+        live, tenant = await _live(request)
+    except Refused as refused:
+        return answer_no_news(request, refused.status, str(refused))
+    return answer_live(request, live, lambda part: _NEWS.get(tenant["status"]) if part == "tenant" else None)
+
+
+@router.post("/features")
+async def switch_feature(
+    request: Request, feature: Annotated[str, Form()], on: Annotated[bool, Form()], etag: Annotated[str, Form()]
+) -> Response:
+    try:
+        await backend_of(request).call(
+            request, "PATCH", "/v1/tenant/features", json={feature: on}, headers={"If-Match": etag}
+        )
+    except Refused as refused:
+        if refused.status not in {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}:
+            raise
+        return await _page(request, refused.status, refused=refused, feature=feature)
+    return RedirectResponse(f"{PAGE}?switched={feature}#feature-{feature}", 303)
+
+
+@router.get("/disconnect")
+async def ask_to_disconnect(request: Request) -> Response:
+    return render(request, "connector/disconnect.html", tenant=await backend_of(request).get(request, "/v1/tenant"))
+
+
+@router.post("/disconnect")
+async def disconnect(request: Request) -> Response:
+    try:
+        await backend_of(request).call(request, "DELETE", "/v1/tenant")
+    except Refused as refused:
+        return refused_page(request, refused, "The organisation is still connected", way_on=(PAGE, "Back"))
+    return RedirectResponse(PAGE, 303)
+
+
+async def _page(request: Request, status: int = 200, **values: Any) -> Response:
+    live, tenant = await _live(request, **values)
+    return render(request, "connector/page.html", status, tenant=tenant, live=live, features=FEATURES, **values)
+
+
+async def _live(request: Request, **values: Any) -> tuple[Live, Json]:
+    answer = await backend_of(request).call(request, "GET", "/v1/tenant")
+    tenant: Json = answer.json()
+    shown = {"tenant": tenant, "etag": answer.headers.get("etag", ""), "features": FEATURES} | values
+    every_s = request.app.state.console.settings.live_interval_s if tenant["status"] == "proving" else None
+    return Live(request, PAGE, "connector", ["tenant", "features"], every_s, **shown), tenant

@@ -1,0 +1,45 @@
+"""Settings → Integrations → Microsoft Outlook: the person's own connection."""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from console.backend import Json, Refused, backend_of
+from console.problems import refused_page
+from console.rendering import render
+
+PAGE = "/integrations"
+router = APIRouter(prefix=PAGE)
+
+
+@router.get("")
+async def integrations(request: Request) -> Response:
+    connection, tenant_ready = await connection_of(request)
+    return render(request, "integrations/page.html", connection=connection, tenant_ready=tenant_ready)
+
+
+@router.get("/microsoft/disconnect")
+async def ask_to_disconnect(request: Request) -> Response:
+    connection = await backend_of(request).get(request, "/v1/connection")
+    return render(request, "integrations/disconnect.html", connection=connection)
+
+
+@router.post("/microsoft/disconnect")
+async def disconnect(request: Request) -> Response:
+    try:
+        await backend_of(request).call(request, "DELETE", "/v1/connection")
+    except Refused as refused:
+        return refused_page(request, refused, "Your account is still connected", way_on=(PAGE, "Back"))
+    return RedirectResponse(PAGE, 303)
+
+
+async def connection_of(request: Request) -> tuple[Json, bool]:
+    """The person's connection, and whether connecting can work: not when the tenant is known to be unconnected."""
+    backend = backend_of(request)
+    connection, tenant = await asyncio.gather(
+        backend.get(request, "/v1/connection"), backend.look(request, "/v1/tenant")
+    )
+    ready: Any = tenant is None or tenant["status"] == "connected"
+    return connection, bool(ready)

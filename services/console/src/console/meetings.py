@@ -1,0 +1,115 @@
+"""The list of meetings, the meeting record that fills itself, the transcript, cancelling."""
+
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from console.backend import Json, Refused, backend_of
+from console.problems import refused_page
+from console.rendering import Live, answer_live, answer_no_news, render
+from console.times import moment_of
+
+router = APIRouter()
+PARTS = ["summary", "recording", "transcript"]
+_SETTLED = {"imported", "unavailable"}
+_FAR_OFF_INTERVAL_S = 30
+_PAGE_SIZE = 20
+
+
+@router.get("/meetings")
+async def meetings(request: Request, cursor: str | None = None) -> Response:
+    wanted = {"limit": _PAGE_SIZE, **({"cursor": cursor} if cursor else {})}
+    page = await backend_of(request).get(request, "/v1/meetings", params=wanted)
+    return render(request, "meeting/list.html", meetings=page["items"], next=page.get("next_cursor"), later=cursor)
+
+
+@router.get("/meetings/{meeting_id}")
+async def meeting(request: Request, meeting_id: uuid.UUID) -> Response:
+    record, live = await _record(request, meeting_id)
+    return render(request, "meeting/page.html", meeting=record, live=live)
+
+
+@router.get("/meetings/{meeting_id}/live")
+async def news(request: Request, meeting_id: uuid.UUID) -> Response:
+    try:
+        record, live = await _record(request, meeting_id)
+    except Refused as refused:
+        return answer_no_news(request, refused.status, str(refused))
+    return answer_live(request, live, lambda part: _news(record, part))
+
+
+@router.get("/meetings/{meeting_id}/cancel")
+async def ask_to_cancel(request: Request, meeting_id: uuid.UUID) -> Response:
+    record = await backend_of(request).get(request, f"/v1/meetings/{meeting_id}")
+    return render(request, "meeting/cancel.html", meeting=record)
+
+
+@router.post("/meetings/{meeting_id}/cancel")
+async def cancel(request: Request, meeting_id: uuid.UUID) -> Response:
+    page = f"/meetings/{meeting_id}"
+    try:
+        await backend_of(request).call(request, "DELETE", f"/v1/meetings/{meeting_id}")
+    except Refused as refused:
+        return refused_page(request, refused, "The meeting was not cancelled", way_on=(page, "Back to the meeting"))
+    return RedirectResponse(page, 303)
+
+
+@router.get("/transcripts/{transcript_id}")
+async def transcript(request: Request, transcript_id: uuid.UUID) -> Response:
+    found = await backend_of(request).get(request, f"/v1/transcripts/{transcript_id}")
+    record = await backend_of(request).look(request, f"/v1/meetings/{found['meeting_id']}")
+    return render(request, "meeting/whole_transcript.html", transcript=found, meeting=record)
+
+
+async def _record(request: Request, meeting_id: uuid.UUID) -> tuple[Json, Live]:
+    record = await backend_of(request).get(request, f"/v1/meetings/{meeting_id}")
+    expected = await _expected_by(request, record)
+    every_s = _look_again_s(request, record)
+    page = f"/meetings/{meeting_id}"
+    return record, Live(request, page, "meeting", PARTS, every_s, meeting=record, expected=expected)
+
+
+async def _expected_by(request: Request, record: Json) -> dict[str, Any]:
+    """By when the ledger expects each artefact that is still on its way; a page does without it."""
+    if not record.get("ended") or _settled(record):
+        return {}
+    ledger = await backend_of(request).look(request, f"/v1/ledger/{record['id']}")
+    return {item["kind"]: item.get("expected_by") for item in (ledger or {}).get("artefacts", [])}
+
+
+def _status_of(record: Json, kind: str) -> str | None:
+    return (record.get(kind) or {}).get("status")
+
+
+def _settled(record: Json) -> bool:
+    return all(_status_of(record, kind) in _SETTLED for kind in ("recording", "transcript"))
+
+
+def _look_again_s(request: Request, record: Json) -> int | None:
+    """Seconds until an open page looks again: often near an event, seldom long before, never when all is settled."""
+    settings = request.app.state.console.settings
+    if record["status"] in {"cancelled", "failed"} or _settled(record):
+        return None
+    soon = record["status"] != "scheduled" or moment_of(record["start"]) <= datetime.now(UTC)
+    often: int = settings.live_interval_s
+    return often if soon or settings.simulator_url else _FAR_OFF_INTERVAL_S
+
+
+def _news(record: Json, part: str) -> str | None:
+    if part == "summary":
+        known = {
+            "scheduled": "The meeting is scheduled and its join link is here.",
+            "ended": "The meeting has ended.",
+            "failed": "The meeting could not be scheduled.",
+            "cancelled": "The meeting is cancelled.",
+        }
+        return known.get(record["status"])
+    known = {
+        "importing": f"The {part} is being imported.",
+        "imported": f"The {part} has arrived.",
+        "unavailable": f"The {part} will not arrive; the page says why.",
+    }
+    return known.get(_status_of(record, part) or "")

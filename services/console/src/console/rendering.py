@@ -1,0 +1,99 @@
+"""Templates, what all of them know, and the parts of a page that renew themselves."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import Request
+from fastapi.responses import RedirectResponse, Response
+from fastapi.templating import Jinja2Templates
+from markupsafe import Markup
+
+from console import times, wording
+from console.person import PERSONAS, person_of
+
+HERE = Path(__file__).parent
+STOP_POLLING = 286
+"""htmx's status for an answer after which it asks no more."""
+
+templates = Jinja2Templates(HERE / "templates")
+templates.env.trim_blocks = templates.env.lstrip_blocks = True
+templates.env.filters |= {
+    "status": wording.status,
+    "size": wording.size,
+    "clock": wording.clock,
+    "web_link": wording.web_link,
+    "own_link": wording.own_link,
+    "when": times.when,
+    "span": times.span,
+}
+templates.env.globals |= {"plural": wording.plural, "ended_by": wording.ENDED_BY, "personas": PERSONAS}
+
+
+def _common(request: Request) -> dict[str, Any]:
+    settings = request.app.state.console.settings
+    return {
+        "simulator_url": settings.simulator_url,
+        "public_url": settings.public_url,
+        "person": person_of(request),
+        "zone": times.zone_of(request),
+        "path": request.url.path,
+    }
+
+
+def render(request: Request, page: str, status: int = 200, **values: Any) -> Response:
+    return templates.TemplateResponse(request, page, _common(request) | values, status_code=status)
+
+
+class Live:
+    """The parts of one page that change while it is open.
+
+    Each part is a template in ``folder``. The open page asks ``url`` every few seconds with the marks of what it shows;
+    only parts that differ are sent, so a playing video and the focus stay where they are.
+    """
+
+    def __init__(
+        self, request: Request, page: str, folder: str, names: Iterable[str], every_s: int | None, **values: Any
+    ) -> None:
+        context = _common(request) | values | {"request": request}
+        self.parts = {name: _rendered(f"{folder}/{name}.html", context) for name in names}
+        self.every_s = every_s
+        self.page = page
+
+    @property
+    def url(self) -> str:
+        return f"{self.page}/live?{urlencode({name: _mark(html) for name, html in self.parts.items()})}"
+
+    def changed(self, shown: Mapping[str, str]) -> dict[str, Markup]:
+        return {name: html for name, html in self.parts.items() if shown.get(name) != _mark(html)}
+
+
+def answer_live(request: Request, live: Live, news: Callable[[str], str | None]) -> Response:
+    """What is new since the page last asked: 204 when nothing is. ``news`` says a changed part in a sentence."""
+    if "hx-request" not in request.headers:
+        return RedirectResponse(live.page, 303)
+    changed = live.changed(request.query_params)
+    if not changed and live.every_s:
+        return Response(status_code=204)
+    said = " ".join(filter(None, map(news, changed)))
+    return render(request, "live.html", 200 if live.every_s else STOP_POLLING, live=live, changed=changed, news=said)
+
+
+def answer_no_news(request: Request, status: int, detail: str) -> Response:
+    """Say on the open page why there is no news; a refusal by the service itself ends the asking."""
+    asking = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    said = f"{detail} {'This page keeps looking.' if asking else 'Reload the page.'}"
+    response = render(request, "news.html", 200 if asking else STOP_POLLING, news=said)
+    response.headers["HX-Reswap"] = "none"
+    return response
+
+
+def _rendered(template: str, context: dict[str, Any]) -> Markup:
+    return Markup(templates.get_template(template).render(context))  # noqa: S704 - the template escaped what it holds
+
+
+def _mark(html: str) -> str:
+    return hashlib.sha256(html.encode()).hexdigest()[:12]

@@ -1,0 +1,83 @@
+"""Our words for what the APIs answer: features, statuses, sizes, sources."""
+
+from typing import Any
+
+FEATURES = {
+    "outlook_email": ("Outlook email", "Send as yourself and see your conversations with a contact."),
+    "auto_recording": (
+        "Auto-recording",
+        "Teams meetings record by themselves; recording and transcript arrive in the meeting record.",
+    ),
+    "contacts_import": ("Contacts import", "People can import their Outlook contacts."),
+    "sharepoint_storage": (
+        "SharePoint storage",
+        "Files and recordings go to a Teams or SharePoint folder. Requires a storage location to be selected first.",
+    ),
+}
+
+# status: (words, tone, icon); the words carry the meaning, tone and icon repeat it.
+STATUSES = {
+    "not_connected": ("Not connected", "neutral", "dash"),
+    "proving": ("Checking with Microsoft", "busy", "clock"),
+    "connected": ("Connected", "good", "check"),
+    "failed": ("Failed", "bad", "cross"),
+    "disconnected": ("Disconnected", "neutral", "dash"),
+    "expired": ("Expired", "warn", "warn"),
+    "scheduling": ("Being scheduled", "busy", "clock"),
+    "scheduled": ("Scheduled", "good", "check"),
+    "ended": ("Ended", "neutral", "check"),
+    "cancelled": ("Cancelled", "neutral", "cross"),
+    "expected": ("Expected", "neutral", "clock"),
+    "detected": ("Found at Microsoft", "busy", "clock"),
+    "importing": ("Being imported", "busy", "clock"),
+    "imported": ("Arrived", "good", "check"),
+    "unavailable": ("Will not arrive", "warn", "warn"),
+    "none": ("None yet", "neutral", "dash"),
+    "unknown": ("Not known right now", "warn", "warn"),
+    "done": ("Done", "good", "check"),
+    "next": ("Next", "busy", "arrow"),
+    "later": ("Later", "neutral", "dash"),
+    "waiting": ("Waiting for an Org Admin", "neutral", "clock"),
+}
+
+ENDED_BY = {
+    "call_event": "Microsoft reported the end of the call",
+    "artefact": "its recording or transcript shows when it ended",
+    "booked_end": "this is the booked end; nothing better is known yet",
+}
+
+_UNITS = ["bytes", "KB", "MB", "GB", "TB"]
+
+
+def status(name: Any) -> tuple[str, str, str]:
+    """Words, tone and icon; a status we do not know yet is shown by its own name."""
+    return STATUSES.get(str(name), (str(name).replace("_", " ").capitalize(), "neutral", "dash"))
+
+
+def size(count: float) -> str:
+    """``55 KB``, ``1.4 GB``"""
+    unit = 0
+    while count >= 1000 and unit < len(_UNITS) - 1:
+        count, unit = count / 1000, unit + 1
+    return f"{count:.0f} {_UNITS[unit]}" if unit < 2 or count >= 100 else f"{count:.1f} {_UNITS[unit]}"
+
+
+def clock(milliseconds: int) -> str:
+    """``1:02:03`` or ``2:03``"""
+    minutes, seconds = divmod(int(milliseconds) // 1000, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
+
+
+def plural(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"
+
+
+def web_link(url: Any) -> str:
+    """The address when it is one of the web; empty otherwise, as ``javascript:`` would run on click."""
+    return str(url) if str(url).startswith(("https://", "http://")) else ""
+
+
+def own_link(url: Any) -> str:
+    """The address when it is a path of this site; empty otherwise."""
+    return str(url) if str(url).startswith("/") and not str(url).startswith(("//", "/\\")) else ""

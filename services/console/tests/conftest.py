@@ -1,0 +1,55 @@
+"""A console to talk to, and Chromium to look at it with."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from services.console.tests.harness import Site, opened
+
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def usual_site() -> Iterator[Site]:
+    with opened() as made:
+        yield made
+
+
+@pytest.fixture
+def site(usual_site: Site) -> Site:
+    """The console with the usual settings; its APIs know nothing yet and Anna looks."""
+    usual_site.apis.answers = {}
+    usual_site.apis.calls.clear()
+    usual_site.requests.clear()
+    usual_site.person = "acme-anna"
+    return usual_site
+
+
+@pytest.fixture
+def open_site() -> Iterator[Callable[..., Site]]:
+    """``open_site(public_url=…)``: a console with other settings."""
+    with ExitStack() as sites:
+        yield lambda **settings: sites.enter_context(opened(**settings))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium; for a module only, as Playwright's loop and pytest-asyncio's do not live together."""
+    if shutil.which(CHROMIUM) is None:
+        pytest.skip(f"needs Chromium at {CHROMIUM}: apt-get install chromium")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
+        yield launched
+        launched.close()

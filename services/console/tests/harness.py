@@ -1,0 +1,108 @@
+"""The console on a loopback port, in front of public APIs that answer what a test says."""
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import jwt
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
+from starlette.types import Receive, Scope, Send
+
+from console.main import create_service
+from console.settings import Settings
+from m365_simulator.recording import film
+from shared.telemetry import set_up_logs
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: Any
+
+
+class Apis:
+    """Every service's public API: ``answers`` by path or by "METHOD path", a body or (status, body)."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Any] = {}
+        self.calls: list[Call] = []
+
+    def sent(self, method: str) -> list[Call]:
+        return [call for call in self.calls if call.method == method]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        body = await request.json() if await request.body() else None
+        path = request.url.path
+        self.calls.append(Call(request.method, path, dict(request.headers), body))
+        found = self.answers.get(f"{request.method} {path}", self.answers.get(path, (404, {"detail": "Not told."})))
+        status, answer = found if isinstance(found, tuple) else (200, found)
+        await JSONResponse(answer, status, {"ETag": '"7"', "X-Request-Id": "req-1"})(scope, receive, send)
+
+
+@dataclass
+class Site:
+    """What a browser sees, with a gateway's part played here: it adds the token of ``person``."""
+
+    url: str
+    apis: Apis
+    console: Any
+    person: str | None = "acme-anna"
+    requests: list[str] = field(default_factory=list)
+
+    def client(self, **headers: str) -> httpx.Client:
+        """A client that sends what a browser on our own pages sends; it does not follow redirects."""
+        own = {"Origin": self.url, "Sec-Fetch-Site": "same-origin"}
+        return httpx.Client(base_url=self.url, headers=own | headers, trust_env=False, timeout=10)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        self.requests.append(path)
+        if path.startswith("/apis/"):
+            inner = "/" + path.split("/", 3)[3]
+            await self.apis({**scope, "path": inner, "raw_path": inner.encode()}, receive, send)
+        elif path.startswith("/v1/files/"):
+            await Response(film(), media_type="video/mp4")(scope, receive, send)
+        elif path == "/dev/persona":
+            self.person = str((await Request(scope, receive).form())["persona"])
+            await RedirectResponse("/", 303)(scope, receive, send)
+        else:
+            given = [(b"authorization", f"Bearer {token_of(self.person)}".encode())] if self.person else []
+            await self.console.app({**scope, "headers": [*scope["headers"], *given]}, receive, send)
+
+
+def token_of(person: str) -> str:
+    roles = ["org_admin", "user"] if person.endswith("admin") else ["user"]
+    claims = {"sub": person, "org_id": person.split("-")[0], "roles": roles, "name": person}
+    return jwt.encode(claims, "a key of the tests, as the console does not verify", algorithm="HS256")
+
+
+async def serve(site: Site, server: uvicorn.Server, listener: socket.socket) -> None:
+    await server.serve(sockets=[listener])
+    await site.console.stop()
+
+
+@contextmanager
+def opened(**settings: Any) -> Iterator[Site]:
+    set_up_logs("info")
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://localhost:{listener.getsockname()[1]}"
+    given = {"public_url": url, "internal_url": f"{url}/apis/{{service}}", "simulator_url": "http://localhost:8367"}
+    site = Site(url, Apis(), create_service(Settings(**(given | settings))))
+    server = uvicorn.Server(uvicorn.Config(site, log_level="warning", lifespan="off", timeout_graceful_shutdown=2))
+    thread = threading.Thread(target=lambda: asyncio.run(serve(site, server, listener)))
+    thread.start()
+    try:
+        yield site
+    finally:
+        server.should_exit = True
+        thread.join()

@@ -1,0 +1,338 @@
+"""Every state of every page, as the APIs would answer it, with words that must then be on the page."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+ID = "018f0000-0000-7000-8000-000000000001"
+Json = dict[str, Any]
+FEATURES = {"outlook_email": True, "auto_recording": False, "contacts_import": True, "sharepoint_storage": False}
+
+
+def tenant(status: str, **more: Any) -> Json:
+    known = status in {"connected", "proving"}
+    return {
+        "status": status,
+        "tid": "c0a70500-0000-4000-8000-000000000001" if known else None,
+        "display_name": "Contoso" if status == "connected" else None,
+        "features": FEATURES,
+        "problem": None,
+        "connected_at": "2026-03-03T09:05:00Z" if status == "connected" else None,
+        **more,
+    }
+
+
+def connection(status: str, **more: Any) -> Json:
+    known = status in {"connected", "expired"}
+    uses = {
+        "Contacts.Read": "read contacts for import",
+        "Calendars.ReadWrite": "read and write the calendar for invitations",
+        "OnlineMeetings.ReadWrite": "create and manage Teams meetings with join links",
+        "OnlineMeetingRecording.Read.All": "read recordings to import them",
+        "OnlineMeetingTranscript.Read.All": "read transcripts to import them by themselves",
+    }
+    return {
+        "status": status,
+        "account": {"name": "Anna Andersson", "email": "anna@contoso.example"} if known else None,
+        "problem": None,
+        "permissions": [{"scope": scope, "use": use} for scope, use in uses.items()],
+        "connected_at": "2026-03-03T09:15:00Z" if known else None,
+        **more,
+    }
+
+
+def meeting(status: str, **more: Any) -> Json:
+    ended = {"at": "2026-03-04T10:29:00Z", "source": "artefact", "confidence": "high"}
+    return {
+        "id": ID,
+        "subject": "Quarterly review",
+        "start": "2026-03-04T10:00:00Z",
+        "end": "2026-03-04T10:30:00Z",
+        "status": status,
+        "organizer": {"user_id": "acme-anna", "name": "Anna Andersson"},
+        "attendees": [
+            {"email": "ben@contoso.example", "name": "Ben Berg"},
+            {"email": "a@customer.example", "name": None},
+        ],
+        "join_url": "https://teams.microsoft.com/l/meetup-join/1" if status in {"scheduled", "ended"} else None,
+        "auto_recording": True,
+        "ended": ended if status == "ended" else None,
+        "recording": None,
+        "transcript": None,
+        "problem": None,
+        "version": 1,
+        **more,
+    }
+
+
+RECORDING = {
+    "status": "imported",
+    "size_bytes": 55_300,
+    "content_url": f"/v1/files/{ID}/content",
+    "location": "Prospo storage",
+    "reason": None,
+}
+TRANSCRIPT = {
+    "status": "imported",
+    "speakers": ["Anna Andersson", "Ben Berg"],
+    "first_lines": ["Anna Andersson: Hello everyone, shall we begin?", "Ben Berg: Yes. The offer goes out on Friday."],
+    "content_url": f"/v1/transcripts/{ID}",
+    "reason": None,
+}
+LINES = [
+    {"speaker": "Anna Andersson", "start_ms": 1500, "end_ms": 4250, "text": "Hello everyone, shall we begin?"},
+    {"speaker": "Ben Berg", "start_ms": 3_605_000, "end_ms": 3_609_000, "text": "Yes. The offer goes out on Friday."},
+]
+EXPECTED = {"artefacts": [{"kind": "recording", "status": "expected", "expected_by": "2026-03-04T14:30:00Z"}]}
+
+
+def problem(code: str, detail: str, status: int = 409, **more: Any) -> tuple[int, Json]:
+    return status, {
+        "title": "Conflict",
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "request_id": "req-7",
+        **more,
+    }
+
+
+@dataclass(frozen=True)
+class State:
+    """A page, what the APIs answer, who looks, and what must then be read; ``post`` makes it a form that is sent."""
+
+    page: str
+    answers: Json
+    says: tuple[str, ...]
+    person: str | None = "acme-anna"
+    status: int = 200
+    post: Json | None = None
+    silent: tuple[str, ...] = field(default=())
+
+
+CONNECTED = {"/v1/tenant": tenant("connected"), "/v1/connection": connection("connected")}
+CARD, RECORD = "/connectors/microsoft365", f"/meetings/{ID}"
+FORM = {"subject": "Offer <b>", "start": "2026-03-04T10:00", "minutes": "30", "time_zone": "Europe/Berlin"}
+FORM |= {"attendees": "ben@contoso.example", "key": ID}
+SWITCH = {"feature": "sharepoint_storage", "on": "true", "etag": '"6"'}
+
+
+def start(person: str, tenant_: Any, connection_: Any, items: list[Json] | None, *says: str) -> State:
+    listed = {"items": items} if items is not None else problem("down", "Down.", 503)
+    answers = {"/v1/tenant": tenant_, "/v1/connection": connection_, "/v1/meetings": listed}
+    return State("/", answers, says, person)
+
+
+def card(tenant_: Json, *says: str, person: str = "acme-admin", **more: Any) -> State:
+    return State(CARD, {"/v1/tenant": tenant_}, says, person, **more)
+
+
+def outlook(
+    status: str, tenant_: str, *says: str, person: str = "acme-anna", silent: tuple[str, ...] = (), **more: Any
+) -> State:
+    answers = {"/v1/tenant": tenant(tenant_), "/v1/connection": connection(status, **more)}
+    return State("/integrations", answers, says, person, silent=silent)
+
+
+def form(status: str, tenant_: str, *says: str, silent: tuple[str, ...] = ()) -> State:
+    answers = {"/v1/tenant": tenant(tenant_), "/v1/connection": connection(status)}
+    return State("/meetings/new", answers, says, silent=silent)
+
+
+def record(shown: Json, *says: str, silent: tuple[str, ...] = ()) -> State:
+    answers = {f"/v1/meetings/{ID}": shown, f"/v1/ledger/{ID}": EXPECTED}
+    return State(RECORD, answers, says, silent=silent)
+
+
+STATES = {
+    "welcome": State("/", {}, ("Choose who you are",), None),
+    "start-nothing": start(
+        "acme-anna", tenant("not_connected"), connection("not_connected"), [], "Ask an <strong>Org Admin</strong>"
+    ),
+    "start-admin": start(
+        "acme-admin", tenant("not_connected"), connection("not_connected"), [], "Connect the organisation</a>"
+    ),
+    "start-account": start("acme-anna", tenant("connected"), connection("not_connected"), [], "Connect your account"),
+    "start-meeting": start(
+        "acme-anna", tenant("connected"), connection("connected"), [], "Schedule a Teams meeting</a>"
+    ),
+    "start-done": start(
+        "acme-anna", tenant("connected"), connection("connected"), [meeting("ended")], "Everything is set up"
+    ),
+    "start-services-away": start(
+        "acme-anna", problem("down", "Down.", 503), problem("down", "Down.", 503), None, "Not known right now"
+    ),
+    "card-not-connected": card(tenant("not_connected"), ">Connect</button>", "an administrator can add Prospo"),
+    "card-proving": card(tenant("proving"), "Checking with Microsoft", "Check again"),
+    "card-connected": card(tenant("connected"), "Contoso", "c0a70500", 'role="switch"', "3 March 2026, 09:05 (UTC)"),
+    "card-switched": State(
+        f"{CARD}?switched=outlook_email", {"/v1/tenant": tenant("connected")}, ("is now on",), "acme-admin"
+    ),
+    "card-failed": card(
+        tenant("failed", problem={"code": "x", "detail": "Contoso has withdrawn the consent. Connect again."}),
+        "withdrawn the consent",
+        "Try again</button>",
+    ),
+    "card-disconnected": card(tenant("disconnected"), "Connect again", "are kept"),
+    "card-looked-at": card(
+        tenant("connected"),
+        "takes an <strong>Org Admin</strong>",
+        person="acme-anna",
+        silent=('role="switch"', "Disconnect…"),
+    ),
+    "card-not-connected-looked-at": card(
+        tenant("not_connected"),
+        "Only an <strong>Org Admin</strong>",
+        person="acme-anna",
+        silent=('<form method="post" action="/conn',),
+    ),
+    "card-stale": State(
+        f"{CARD}/features",
+        {"/v1/tenant": tenant("connected"), "PATCH /v1/tenant/features": problem("stale", "Read it again.", 412)},
+        ("Somebody changed these settings", "req-7", 'value="&#34;7&#34;"'),
+        "acme-admin",
+        412,
+        SWITCH,
+    ),
+    "card-refused": State(
+        f"{CARD}/features",
+        {
+            "/v1/tenant": tenant("connected"),
+            "PATCH /v1/tenant/features": problem("selection_required", "Choose a storage location first."),
+        },
+        ("SharePoint storage was not changed", "Choose a storage location first.", "req-7"),
+        "acme-admin",
+        409,
+        SWITCH,
+    ),
+    "card-disconnect": State(
+        f"{CARD}/disconnect", {"/v1/tenant": tenant("connected")}, ("What is kept",), "acme-admin"
+    ),
+    "card-disconnect-looked-at": State(
+        f"{CARD}/disconnect", {"/v1/tenant": tenant("connected")}, ("Only an",), silent=("What happens",)
+    ),
+    "outlook-tenant-first": outlook(
+        "not_connected", "not_connected", "must connect it first", silent=('<form method="post" action="/int',)
+    ),
+    "outlook-tenant-first-admin": outlook(
+        "not_connected", "not_connected", "Connect the organisation</a>", person="acme-admin"
+    ),
+    "outlook-not-connected": outlook(
+        "not_connected", "connected", "Connect Microsoft Account", "work or school account", "OnlineMeetingRecording"
+    ),
+    "outlook-connected": outlook("connected", "connected", "anna@contoso.example", "Disconnect…"),
+    "outlook-expired": outlook(
+        "expired",
+        "connected",
+        ">Reconnect</button>",
+        "Nothing was lost",
+        "password changed",
+        problem={"code": "x", "detail": "Microsoft ended the connection because the password changed."},
+    ),
+    "outlook-disconnected": outlook("disconnected", "connected", "You disconnected", "Connect Microsoft Account"),
+    "outlook-disconnect": State("/integrations/microsoft/disconnect", CONNECTED, ("What is kept", "Anna Andersson")),
+    "form": form("connected", "connected", "Schedule and invite", "Europe/Berlin"),
+    "form-tenant-first": form("not_connected", "not_connected", "must connect it first", silent=("Connect Now",)),
+    "form-not-connected": form("not_connected", "connected", ">Connect Now</button>", 'value="/meetings/new"'),
+    "form-expired": form("expired", "connected", ">Reconnect</button>", "Nothing was lost"),
+    "form-faults": State(
+        "/meetings",
+        CONNECTED,
+        ("Problem: ", "Give the meeting a subject", "“nobody” is no e-mail", "still in the form", f'value="{ID}"'),
+        status=422,
+        post=FORM | {"subject": " ", "attendees": "nobody", "minutes": "x"},
+    ),
+    "form-refused": State(
+        "/meetings",
+        CONNECTED | {"POST /v1/meetings": problem("connection_required", "Microsoft is away for you.")},
+        ("Microsoft is away for you.", "req-7", "Offer &lt;b&gt;", "ben@contoso.example", f'value="{ID}"'),
+        status=409,
+        post=FORM,
+    ),
+    "reschedule": State(
+        f"{RECORD}/reschedule",
+        CONNECTED | {f"/v1/meetings/{ID}": meeting("scheduled")},
+        (
+            "Save and tell the attendees",
+            "Ben Berg &lt;ben@contoso.example&gt;",
+            'value="2026-03-04T10:00"',
+            'value="30"',
+        ),
+    ),
+    "cancel": State(
+        f"{RECORD}/cancel", {f"/v1/meetings/{ID}": meeting("scheduled")}, ("2 attendees", "cannot be undone")
+    ),
+    "meetings-empty": State("/meetings", {"/v1/meetings": {"items": []}}, ("You have no meetings yet",)),
+    "meetings": State(
+        "/meetings?cursor=a",
+        {
+            "/v1/meetings": {
+                "items": [
+                    meeting("scheduling"),
+                    meeting("scheduled"),
+                    meeting("ended", recording=RECORDING, transcript={"status": "unavailable", "reason": "Off."}),
+                    meeting("cancelled"),
+                    meeting("failed"),
+                ],
+                "next_cursor": "b&c",
+            }
+        },
+        ("Being scheduled", "Will not arrive", "cursor=b%26c", "Newest meetings", "4 March 2026, 10:00–10:30 (UTC)"),
+    ),
+    "meetings-no-older": State("/meetings?cursor=a", {"/v1/meetings": {"items": []}}, ("There are no older meetings",)),
+    "meeting-scheduling": record(
+        meeting("scheduling"), "Microsoft is making", "Check again", silent=("Join in Teams",)
+    ),
+    "meeting-scheduled": record(
+        meeting("scheduled"), "Join in Teams", "Ben Berg", "Let the meeting happen", "records by itself"
+    ),
+    "meeting-by-hand": record(meeting("scheduled", auto_recording=False), "Somebody presses record", "is off"),
+    "meeting-ended": record(
+        meeting("ended"), "expected by", "14:30 (UTC)", "Confidence high", silent=("Join in Teams",)
+    ),
+    "meeting-importing": record(
+        meeting("ended", recording={"status": "importing"}, transcript=TRANSCRIPT), "being brought", "shall we begin"
+    ),
+    "meeting-complete": record(
+        meeting("ended", recording=RECORDING, transcript=TRANSCRIPT),
+        "<video",
+        "55 KB, kept in Prospo storage",
+        f'href="/transcripts/{ID}"',
+        silent=("hx-get",),
+    ),
+    "meeting-unavailable": record(
+        meeting(
+            "ended",
+            recording={"status": "unavailable", "reason": "The organiser deleted it at Microsoft."},
+            transcript={"status": "unavailable", "reason": "A Teams administrator must allow access to transcripts."},
+        ),
+        "The organiser deleted it",
+        "A Teams administrator must allow",
+        silent=("hx-get",),
+    ),
+    "meeting-cancelled": record(meeting("cancelled"), "Microsoft tells the attendees", silent=("hx-get",)),
+    "meeting-failed": record(
+        meeting("failed", problem={"code": "x", "detail": "Your mailbox has no Teams licence. Ask an Org Admin."}),
+        "no Teams licence",
+        "Schedule it anew",
+        silent=("hx-get",),
+    ),
+    "transcript": State(
+        f"/transcripts/{ID}",
+        {f"/v1/transcripts/{ID}": {"meeting_id": ID, "lines": LINES}, f"/v1/meetings/{ID}": meeting("ended")},
+        ("1:00:05", "Ben Berg", "Quarterly review"),
+    ),
+    "transcript-empty": State(
+        f"/transcripts/{ID}", {f"/v1/transcripts/{ID}": {"meeting_id": ID, "lines": []}}, ("Nothing was said",)
+    ),
+    "not-signed-in": State(
+        "/meetings", {"/v1/meetings": problem("not_signed_in", "Sign in.", 401)}, ("You are not signed in",), status=401
+    ),
+    "not-there": State(
+        RECORD, {f"/v1/meetings/{ID}": problem("meeting_not_found", "No such meeting.", 404)}, ("req-7",), status=404
+    ),
+    "service-away": State(
+        "/integrations", {"/v1/connection": problem("down", "Come back.", 503)}, ("Try again", "req-7"), status=503
+    ),
+    "no-page": State("/nothing", {}, ("There is no such page", "Support code"), status=404),
+    "no-id": State("/meetings/17", {}, ("There is no such page",), status=404),
+}
