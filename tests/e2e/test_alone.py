@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import httpx
@@ -49,11 +49,27 @@ def environment(
     }
 
 
-async def start(package: str, command: str, environment: dict[str, str]) -> asyncio.subprocess.Process:
-    pipe = asyncio.subprocess.PIPE
-    return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", package, command, env=environment, stdout=pipe, stderr=asyncio.subprocess.STDOUT
-    )
+Start = Callable[[str, str, dict[str, str]], Awaitable[asyncio.subprocess.Process]]
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """``await start("meetings", "api", environment)``; what a failed test leaves running is ended."""
+    started: list[asyncio.subprocess.Process] = []
+
+    async def run(package: str, command: str, environment: dict[str, str]) -> asyncio.subprocess.Process:
+        pipe = asyncio.subprocess.PIPE
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", package, command, env=environment, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
 
 
 async def said(process: asyncio.subprocess.Process) -> str:
@@ -89,7 +105,9 @@ async def until_working(worker: asyncio.subprocess.Process, ready: bytes) -> Non
 
 
 @pytest.mark.parametrize("package", SERVICES)
-async def test_a_service_migrates_serves_and_works_alone(package: str, environment: dict[str, str]) -> None:
+async def test_a_service_migrates_serves_and_works_alone(
+    package: str, environment: dict[str, str], start: Start
+) -> None:
     for _ in range(2):  # migrating again changes nothing
         migrating = await start(package, "migrate", environment)
         words = await said(migrating)
@@ -112,7 +130,9 @@ async def test_a_service_migrates_serves_and_works_alone(package: str, environme
 
 
 @pytest.mark.parametrize("package", SERVICES)
-async def test_a_service_says_what_is_missing_and_exits_non_zero(package: str, environment: dict[str, str]) -> None:
+async def test_a_service_says_what_is_missing_and_exits_non_zero(
+    package: str, environment: dict[str, str], start: Start
+) -> None:
     nowhere = environment | {"PROSPO_KEY_RING_DIR": "/nowhere"}
     no_database = environment | {"PROSPO_DATABASE_URL": "postgresql+asyncpg://nobody@127.0.0.1:1/none"}
     unset = {name: value for name, value in environment.items() if name != "PROSPO_JWT_ISSUER"}
