@@ -17,6 +17,8 @@ from shared.testing.fixtures import MakeSettings, PlatformKeys
 
 TOKEN_IS_THE_ADDRESS = "/v1/uploads/"
 BODY_LIMIT = 256 * 1024
+MICROSOFTS_WORDS = {"/v1/tenant/consent/complete", "/v1/connection/complete"}
+"""What Microsoft put on a callback's address is passed on; it may add to it, and a refusal would lose the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,8 @@ async def test_every_operation_with_an_id_knows_only_its_own(hosted: Hosted) -> 
 
 async def test_every_operation_with_a_body_refuses_an_unknown_field_and_names_it(hosted: Hosted) -> None:
     for operation in (found for found in hosted.operations() if found.has_body):
+        if operation.path in MICROSOFTS_WORDS:
+            continue
         answer = await hosted.call(operation, hosted.admin(), json={"no_such_field": 1})
         problem = check_problem(answer, 422, operation)
         assert "no_such_field" in {error["field"] for error in problem["errors"]}, str(operation)
