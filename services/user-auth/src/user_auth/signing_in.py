@@ -35,6 +35,7 @@ from user_auth.tables import ConnectionRow
 log = structlog.get_logger(__name__)
 
 _SECRET_BYTES = 32
+_ONE_PERSON_PER_ACCOUNT = "connection_account"  # the unique index
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,8 +156,10 @@ class SignIns:
                 about = {"tid": account.tid, "oid": account.oid}
                 await queries.note(work.session, row.org_id, row.user_id, f"connection.{action}", "done", **about)
                 work.after_commit(lambda: self._access_tokens.forget(row.org_id, row.user_id))
-        except IntegrityError as error:  # two people with one account at the same moment
-            raise _account_in_use() from error
+        except IntegrityError as error:
+            if _ONE_PERSON_PER_ACCOUNT not in str(error.orig):
+                raise
+            raise _account_in_use() from error  # two people with one account at the same moment
         return row
 
 
