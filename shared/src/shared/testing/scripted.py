@@ -122,9 +122,12 @@ async def scripted_server() -> AsyncIterator[ScriptedServer]:
     app.port = listening.getsockname()[1]
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, log_level=100))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
-    yield app
-    server.should_exit = server.force_exit = True
-    await serving
+    try:
+        yield app
+    finally:
+        server.should_exit = server.force_exit = True
+        await serving
+        listening.close()
 
 
 def client_settings(keys: PlatformKeys, **more: Any) -> ServiceSettings:
