@@ -21,8 +21,11 @@ Resolve = Callable[[str, int], Awaitable[list[str]]]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _UNCLEAN = re.compile(r"[\x00-\x20\x7f\\]")
+_LAST_PORT = 65_535
 _PORTS = {"http": 80, "https": 443}
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# What Python calls public and is not: addresses of protocols (some clouds' metadata), and Azure's own host.
+_ALSO_CLOSED = [ipaddress.ip_network(text) for text in ("192.0.0.0/24", "168.63.129.16/32", "fec0::/10")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,8 @@ class Links:
 
     async def target(self, source: str, location: str) -> Target:
         """Where a download that was redirected from ``source`` goes on. Raises ``GraphGiveUp`` when it must not."""
-        parsed = _parse(location) if not _UNCLEAN.search(location) else None
-        if parsed is not None and parsed.is_relative_url:
+        parsed = _parse(location)
+        if parsed is not None and not parsed.scheme:
             parsed = _parse(str(httpx.URL(source).join(location)))
         if parsed is None or parsed.scheme not in self._schemes() or not parsed.host:
             raise _refused(location, "that is not an https address without a user name")
@@ -89,6 +92,8 @@ def is_public(address: Address) -> bool:
     inner = _wrapped(address)
     if inner is not None:
         return is_public(inner)
+    if any(address in network for network in _ALSO_CLOSED):
+        return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 
 
@@ -108,11 +113,11 @@ def _parse(url: str) -> httpx.URL | None:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, ValueError):
         return None
-    return None if parsed.userinfo else parsed
+    return None if parsed.userinfo or (parsed.port or 0) > _LAST_PORT else parsed
 
 
 def _place(url: httpx.URL) -> tuple[str, int]:
-    return url.host, url.port or _PORTS.get(url.scheme, 0)
+    return url.host, _PORTS.get(url.scheme, 0) if url.port is None else url.port
 
 
 def _host(url: str) -> str:

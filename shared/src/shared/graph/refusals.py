@@ -43,7 +43,8 @@ def refusal(status: int, headers: Mapping[str, str], body: Any, *, attempt: int 
 
 def _by_status(status: int, headers: Mapping[str, str], message: str, code: str) -> GraphError:
     said = message, status, code, headers.get("request-id", "")
-    if 400 <= status < 500 and code.lower() in _LOST_STATE:
+    lost = (400 <= status < 500 and code.lower() in _LOST_STATE) or (status == 410 and "location" in headers)
+    if lost:
         return GraphDeltaGone(*said)
     match status:
         case 401:
