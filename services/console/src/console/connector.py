@@ -72,4 +72,4 @@ async def _live(request: Request, **values: Any) -> tuple[Live, Json]:
     tenant: Json = answer.json()
     shown = {"tenant": tenant, "etag": answer.headers.get("etag", ""), "features": FEATURES} | values
     every_s = request.app.state.console.settings.live_interval_s if tenant["status"] == "proving" else None
-    return Live(request, PAGE, "connector", ["tenant", "features"], every_s, **shown), tenant
+    return Live(request, PAGE, "connector", {"tenant": tenant["status"], "features": ""}, every_s, **shown), tenant

@@ -13,7 +13,6 @@ from console.rendering import Live, answer_live, answer_no_news, render
 from console.times import moment_of
 
 router = APIRouter()
-PARTS = ["summary", "recording", "transcript"]
 _SETTLED = {"imported", "unavailable"}
 _FAR_OFF_INTERVAL_S = 30
 _PAGE_SIZE = 20
@@ -69,7 +68,9 @@ async def _record(request: Request, meeting_id: uuid.UUID) -> tuple[Json, Live]:
     expected = await _expected_by(request, record)
     every_s = _look_again_s(request, record)
     page = f"/meetings/{meeting_id}"
-    return record, Live(request, page, "meeting", PARTS, every_s, meeting=record, expected=expected)
+    states = {"summary": record["status"]}
+    states |= {kind: _status_of(record, kind) or "" for kind in ("recording", "transcript")}
+    return record, Live(request, page, "meeting", states, every_s, meeting=record, expected=expected)
 
 
 async def _expected_by(request: Request, record: Json) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Templates, what all of them know, and the parts of a page that renew themselves."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -51,34 +51,40 @@ def render(request: Request, page: str, status: int = 200, **values: Any) -> Res
 class Live:
     """The parts of one page that change while it is open.
 
-    Each part is a template in ``folder``. The open page asks ``url`` every few seconds with the marks of what it shows;
-    only parts that differ are sent, so a playing video and the focus stay where they are.
+    ``states`` names each part, a template in ``folder``, with the state that is news when it changes. The open page
+    asks ``url`` every few seconds with the marks of what it shows; only parts that differ are sent, so a playing video
+    and the focus stay where they are.
     """
 
     def __init__(
-        self, request: Request, page: str, folder: str, names: Iterable[str], every_s: int | None, **values: Any
+        self, request: Request, page: str, folder: str, states: Mapping[str, str], every_s: int | None, **values: Any
     ) -> None:
         context = _common(request) | values | {"request": request}
-        self.parts = {name: _rendered(f"{folder}/{name}.html", context) for name in names}
-        self.every_s = every_s
         self.page = page
+        self.every_s = every_s
+        self.parts = {name: _rendered(f"{folder}/{name}.html", context) for name in states}
+        self._marks = {name: f"{state}.{_mark(self.parts[name])}" for name, state in states.items()}
 
     @property
     def url(self) -> str:
-        return f"{self.page}/live?{urlencode({name: _mark(html) for name, html in self.parts.items()})}"
+        return f"{self.page}/live?{urlencode(self._marks)}"
 
     def changed(self, shown: Mapping[str, str]) -> dict[str, Markup]:
-        return {name: html for name, html in self.parts.items() if shown.get(name) != _mark(html)}
+        return {name: self.parts[name] for name, mark in self._marks.items() if shown.get(name) != mark}
+
+    def is_news(self, name: str, shown: Mapping[str, str]) -> bool:
+        return shown.get(name, "").split(".")[0] != self._marks[name].split(".")[0]
 
 
 def answer_live(request: Request, live: Live, news: Callable[[str], str | None]) -> Response:
-    """What is new since the page last asked: 204 when nothing is. ``news`` says a changed part in a sentence."""
+    """What is new since the page last asked: 204 when nothing is. ``news`` says a part's new state in a sentence."""
     if "hx-request" not in request.headers:
         return RedirectResponse(live.page, 303)
-    changed = live.changed(request.query_params)
+    shown = request.query_params
+    changed = live.changed(shown)
     if not changed and live.every_s:
         return Response(status_code=204)
-    said = " ".join(filter(None, map(news, changed)))
+    said = " ".join(filter(None, (news(name) for name in changed if live.is_news(name, shown))))
     return render(request, "live.html", 200 if live.every_s else STOP_POLLING, live=live, changed=changed, news=said)
 
 

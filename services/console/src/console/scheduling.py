@@ -61,12 +61,12 @@ class MeetingForm:
 
     def body(self) -> Json:
         """The API's request; ``errors`` says what cannot be one."""
+        if not self.subject.strip():
+            self.errors["subject"] = "Give the meeting a subject; the attendees see it in their invitation."
         begin = self._begin()
         minutes = int(self.minutes) if self.minutes.isdecimal() else 0
         if not 1 <= minutes <= LONGEST_MIN:
             self.errors["minutes"] = f"Give the length in minutes, from 1 to {LONGEST_MIN}."
-        if not self.subject.strip():
-            self.errors["subject"] = "Give the meeting a subject; the attendees see it in their invitation."
         people = self._people()
         if begin is None or self.errors:
             return {}

@@ -1,0 +1,195 @@
+"""The pages a person sees, read as a person and as ``client.FormReader`` does, and looked at in Chromium."""
+
+import shutil
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import pytest
+import uvicorn
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from m365_simulator import Simulator, SimulatorSettings, create_simulator
+from m365_simulator.client import FormReader
+
+CHROMIUM = "/usr/bin/chromium"
+CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+CHROMIUM_OPTIONS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+CONSOLE = "http://localhost:8365"
+ORGANIZER = "anna@contoso.example"
+
+
+@pytest.fixture
+def simulator(tmp_path: Path) -> Iterator[Simulator]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    url = f"http://localhost:{listener.getsockname()[1]}"
+    made = create_simulator(SimulatorSettings(state_dir=tmp_path, http_base_url=url))
+    server = uvicorn.Server(uvicorn.Config(made.app, log_level="warning", lifespan="off", timeout_graceful_shutdown=2))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    yield made
+    server.should_exit = True
+    thread.join()
+    made.store.close()
+
+
+@pytest.fixture
+def web(simulator: Simulator) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=simulator.settings.http_base_url, trust_env=False) as client:
+        yield client
+
+
+def consent_path(simulator: Simulator, **more: str) -> str:
+    query = {"client_id": simulator.settings.client_id, "redirect_uri": simulator.settings.redirect_uris[0]}
+    query |= {"state": "s<1>", "scope": "https://graph.microsoft.com/.default"}
+    return f"/organizations/v2.0/adminconsent?{urlencode(query | more)}"
+
+
+def sign_in_path(simulator: Simulator) -> str:
+    query = {"client_id": simulator.settings.client_id, "redirect_uri": simulator.settings.redirect_uris[1]}
+    query |= {"response_type": "code", "code_challenge": "c", "code_challenge_method": "S256", "scope": "Contacts.Read"}
+    return f"/organizations/oauth2/v2.0/authorize?{urlencode(query)}"
+
+
+def add_meeting(simulator: Simulator, key: str, **more: Any) -> dict[str, Any]:
+    organizer = next(user for user in simulator.store.all("users") if user["address"] == ORGANIZER)
+    row = {
+        "id": key,
+        "tenant": organizer["tenant"],
+        "organizer": organizer["id"],
+        "attendees": [],
+        "subject": f"Offer & {key}",
+        "start": "2030-01-01T10:00:00Z",
+        "end": "2030-01-01T11:00:00Z",
+        "created": "2029-01-01T10:00:00Z",
+        "join_url": f"https://teams.example/{key}",
+        "recordAutomatically": False,
+        "recorded_by_hand": False,
+        "allowTranscription": True,
+        "cancelled": False,
+        "happened": False,
+        "delay_s": 0,
+        "options": {},
+        **more,
+    }
+    return simulator.store.put("meetings", key, row)
+
+
+def test_accounts_are_grouped_by_organisation_and_say_who_is_an_administrator(
+    simulator: Simulator, web: httpx.Client
+) -> None:
+    text = web.get(consent_path(simulator)).text
+    contoso, fabrikam = text.index(">Contoso"), text.index(">Fabrikam")
+    assert contoso < text.index('value="anna@contoso.example"') < fabrikam < text.index('value="carl@fabrikam.example"')
+    assert text.count("Administrator</span>") == 2
+    assert "Nothing here reaches Microsoft" in text
+    assert FormReader(text).fields["state"] == "s<1>"
+
+
+@pytest.mark.parametrize(
+    ("decision", "answer"), [("accept", "admin_consent=True&tenant="), ("cancel", "error=access_denied")]
+)
+def test_an_administrator_reads_what_is_asked_and_decides(
+    simulator: Simulator, web: httpx.Client, decision: str, answer: str
+) -> None:
+    form = FormReader(web.get(consent_path(simulator)).text)
+    page = web.post(form.action, data=form.fields | {"account": "admin@contoso.example"})
+    for words in ("For each person who signs in", "By itself, without a person", "Read transcripts of online meetings"):
+        assert words in page.text
+    form = FormReader(page.text)
+    back = web.post(form.action, data=form.fields | {"decision": decision})
+    assert answer in back.headers["location"]
+
+
+def test_a_failure_shows_its_code_and_what_came_in_is_escaped(simulator: Simulator, web: httpx.Client) -> None:
+    answer = web.get(consent_path(simulator, redirect_uri="https://evil.example/<script>"))
+    assert answer.status_code == 400
+    assert "AADSTS50011" in answer.text
+    assert "<script>" not in answer.text
+    assert f'href="{CONSOLE}/"' in answer.text
+
+
+def test_meetings_show_who_when_and_what_became_of_them(simulator: Simulator, web: httpx.Client) -> None:
+    assert "No meetings yet" in web.get("/").text
+    add_meeting(simulator, "m1")
+    add_meeting(simulator, "m2", cancelled=True)
+    add_meeting(simulator, "m3", recordAutomatically=True)
+    text = web.get("/").text
+    for words in ("Offer &amp; m1", "Anna Andersson", "Tue 1 Jan 2030, 10:00 UTC", "Cancelled", "Records by itself"):
+        assert words in text
+    assert text.count("Let it happen</button>") == 2
+    assert text.count("Somebody presses record") == 1
+
+
+@pytest.mark.parametrize("recorded", [False, True])
+def test_a_meeting_happens_recorded_or_not_as_the_box_says(
+    simulator: Simulator, web: httpx.Client, recorded: bool
+) -> None:
+    add_meeting(simulator, "m1")
+    answer = web.post("/meetings/happen", data={"meeting": "m1", **({"record": "on"} if recorded else {})})
+    assert answer.headers["location"] == "/?happened=m1"
+    text = web.get("/?happened=m1").text
+    assert "has taken place" in text
+    assert ("not recorded" in text) is not recorded
+    assert bool(simulator.store.all("artefacts")) is recorded
+
+
+@pytest.mark.parametrize(
+    ("back", "leads"),
+    [
+        (f"{CONSOLE}/meetings/1", f"{CONSOLE}/meetings/1"),
+        ("https://evil.example/", "/?happened=m1"),
+        (f"{CONSOLE}.evil.example/", "/?happened=m1"),
+    ],
+)
+def test_the_button_of_the_console_leads_back_to_the_console_only(
+    simulator: Simulator, web: httpx.Client, back: str, leads: str
+) -> None:
+    add_meeting(simulator, "m1")
+    answer = web.post("/meetings/happen", data={"meeting": "https://teams.example/m1", "return_to": back})
+    assert answer.headers["location"] == leads
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if shutil.which(CHROMIUM) is None:
+        pytest.skip(f"needs Chromium at {CHROMIUM}: apt-get install chromium")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
+        yield launched
+        launched.close()
+
+
+@pytest.mark.browser
+def test_the_pages_are_accessible_in_both_themes_and_fit_a_small_screen(simulator: Simulator, browser: Browser) -> None:
+    add_meeting(simulator, "m1")
+    add_meeting(simulator, "m2", happened=True)
+    page = browser.new_page()
+    errors: list[str] = []
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    url = simulator.settings.http_base_url
+
+    def check() -> None:
+        for theme in ("light", "dark"):
+            page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+            assert Axe().run(page).response["violations"] == []
+        page.set_viewport_size({"width": 320, "height": 640})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+
+    page.goto(url + sign_in_path(simulator))
+    check()
+    page.get_by_role("button", name="Anna Andersson").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Permissions requested")
+    check()
+    page.goto(url + "/")
+    check()
+    page.get_by_label("Somebody presses record").check()
+    page.get_by_role("button", name="Let it happen").press("Enter")
+    expect(page.get_by_role("status")).to_contain_text("has taken place")
+    check()
+    assert errors == []

@@ -1,0 +1,232 @@
+"""The pages in Chromium: readable by everyone in both themes, by keyboard, without errors, and alive.
+
+``PROSPO_SCREENSHOTS=<folder>`` keeps a picture of each state.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from services.console.tests.harness import Site
+from services.console.tests.states import (
+    CONNECTED,
+    ID,
+    RECORDING,
+    STATES,
+    TRANSCRIPT,
+    State,
+    connection,
+    meeting,
+    tenant,
+)
+
+pytestmark = pytest.mark.browser
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+THEMES = {"light": RULES, "dark": ["color-contrast", "link-in-text-block"]}
+"""The dark theme changes colours only."""
+PICTURES = os.environ.get("PROSPO_SCREENSHOTS")
+SEND = """([action, fields]) => {
+  const form = Object.assign(document.createElement("form"), {method: "post", action});
+  for (const [name, value] of Object.entries(fields)) {
+    form.append(Object.assign(document.createElement("input"), {type: "hidden", name, value}));
+  }
+  document.body.append(form);
+  form.submit();
+}"""
+
+
+class Watched:
+    """A page whose console errors and policy violations are kept."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.errors: list[str] = []
+        page.on("console", lambda said: self.errors.append(said.text) if said.type in {"error", "warning"} else None)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
+
+    def unexpected(self) -> list[str]:
+        """A page that is meant to answer 4xx or 5xx is reported by Chromium as an error; that one is no news."""
+        return [text for text in self.errors if not text.startswith("Failed to load resource: the server responded")]
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    made = browser.new_context(timezone_id="Europe/Berlin", viewport={"width": 1280, "height": 800})
+    made.set_default_timeout(10_000)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def watched(context: BrowserContext) -> Watched:
+    return Watched(context.new_page())
+
+
+def show(site: Site, page: Page, state: State) -> None:
+    site.apis.answers, site.person = state.answers, state.person
+    if state.post is None:
+        page.goto(site.url + state.page)
+    else:
+        page.goto(site.url)
+        with page.expect_navigation():
+            page.evaluate(SEND, [state.page, state.post])
+
+
+def complaints(page: Page, rules: list[str]) -> list[str]:
+    found: list[dict[str, Any]] = Axe().run(page, options={"runOnly": rules}).response["violations"]
+    return [f"{one['id']}: {node['html']}" for one in found for node in one["nodes"]]
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_each_state_is_accessible_in_both_themes_fits_a_small_screen_and_breaks_no_rule(
+    site: Site, watched: Watched, name: str
+) -> None:
+    page = watched.page
+    show(site, page, STATES[name])
+    for theme, rules in THEMES.items():
+        page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
+        picture(page, f"{name}-{theme}")
+        assert complaints(page, rules) == []
+    page.set_viewport_size({"width": 320, "height": 640})
+    picture(page, f"{name}-small")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 320
+    assert watched.unexpected() == []
+
+
+def picture(page: Page, name: str) -> None:
+    if PICTURES:
+        page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)
+
+
+def tab_to(page: Page, name: str, limit: int = 60) -> None:
+    """Press Tab until what has the focus is called ``name``; it must be visible there."""
+    for _ in range(limit):
+        page.keyboard.press("Tab")
+        found = page.evaluate("(document.activeElement.labels?.[0] ?? document.activeElement).innerText.trim()")
+        if found == name:
+            box = page.evaluate(
+                "(({x, y, width, height}) => [x, y, width, height])(document.activeElement.getBoundingClientRect())"
+            )
+            assert min(box[2:]) >= 24
+            assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+            return
+    raise AssertionError(f"Tab does not reach {name}.")
+
+
+def test_the_skip_link_comes_first_and_leads_past_the_navigation(site: Site, watched: Watched) -> None:
+    show(site, watched.page, STATES["meetings"])
+    watched.page.keyboard.press("Tab")
+    expect(watched.page.get_by_role("link", name="Skip to content")).to_be_focused()
+    watched.page.keyboard.press("Enter")
+    watched.page.keyboard.press("Tab")
+    expect(watched.page.get_by_role("link", name="Schedule a Teams meeting")).to_be_focused()
+
+
+def test_a_meeting_is_scheduled_by_keyboard_alone_in_the_browsers_time_zone(site: Site, watched: Watched) -> None:
+    page = watched.page
+    show(site, page, STATES["meetings-empty"])
+    site.apis.answers = CONNECTED | {
+        "POST /v1/meetings": (201, meeting("scheduled")),
+        f"/v1/meetings/{ID}": meeting("scheduled"),
+    }
+    tab_to(page, "Schedule a Teams meeting")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    tab_to(page, "Subject")
+    page.keyboard.type("Offer")
+    tab_to(page, "Attendees")
+    page.keyboard.type("ben@contoso.example")
+    tab_to(page, "Schedule and invite")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Quarterly review")
+    expect(page.get_by_text("11:00–11:30 (Europe/Berlin, UTC+01:00)")).to_be_visible()
+    (sent,) = site.apis.sent("POST")
+    assert sent.body["subject"] == "Offer"
+    assert sent.body["attendees"] == [{"email": "ben@contoso.example"}]
+    assert re.search(r":00\+0[12]:00$", sent.body["start"])
+    assert watched.unexpected() == []
+
+
+def test_a_refused_form_takes_the_focus_to_what_is_wrong_and_keeps_the_rest(site: Site, watched: Watched) -> None:
+    page = watched.page
+    site.apis.answers = CONNECTED
+    page.goto(site.url + "/meetings/new")
+    page.get_by_label("Attendees").fill("nobody")
+    page.get_by_role("button", name="Schedule and invite").click()
+    expect(page.get_by_role("alert")).to_be_focused()
+    page.get_by_role("alert").get_by_role("link", name="Give the meeting a subject").click()
+    expect(page.get_by_label("Subject")).to_be_focused()
+    expect(page.get_by_label("Attendees")).to_have_value("nobody")
+    assert page.title().startswith("Problem: ")
+
+
+def test_a_switch_is_a_switch_for_everyone_and_works_by_keyboard(site: Site, watched: Watched) -> None:
+    page = watched.page
+    show(site, page, STATES["card-connected"])
+    site.apis.answers["PATCH /v1/tenant/features"] = tenant("connected")
+    for name, on in (("Outlook email", True), ("Auto-recording", False), ("Contacts import", True)):
+        expect(page.get_by_role("switch", name=name, checked=on)).to_have_count(1)
+    page.get_by_role("switch", name="Auto-recording").focus()
+    page.keyboard.press("Space")
+    page.wait_for_url("**switched=auto_recording**")
+    assert site.apis.sent("PATCH")[0].body == {"auto_recording": True}
+
+
+def test_recording_and_transcript_arrive_in_the_open_page_without_disturbing_it(site: Site, watched: Watched) -> None:
+    page, path = watched.page, f"/v1/meetings/{ID}"
+    site.apis.answers = {path: meeting("scheduled")}
+    page.goto(f"{site.url}/meetings/{ID}")
+    page.get_by_role("link", name="Reschedule").focus()
+    site.apis.answers = {path: meeting("scheduled", recording=RECORDING)}
+    expect(page.get_by_role("status")).to_have_text("The recording has arrived.")
+    expect(page.get_by_role("link", name="Reschedule")).to_be_focused()
+    video = page.locator("video")
+    page.wait_for_function("document.querySelector('video').readyState >= 1")
+    video.evaluate("video => { video.dataset.mine = 'yes'; }")
+    site.apis.answers = {path: meeting("ended", recording=RECORDING, transcript=TRANSCRIPT)}
+    expect(page.get_by_role("status")).to_contain_text("The transcript has arrived.")
+    assert video.get_attribute("data-mine") == "yes"
+    expect(page.get_by_text("The offer goes out on Friday.")).to_be_visible()
+    expect(page.get_by_role("link", name="Check again")).to_have_count(0)
+    assert watched.unexpected() == []
+    asked = site.requests.count(f"/meetings/{ID}/live")
+    page.wait_for_timeout(3500)
+    assert site.requests.count(f"/meetings/{ID}/live") == asked
+
+
+def test_the_recording_plays(site: Site, watched: Watched) -> None:
+    show(site, watched.page, STATES["meeting-complete"])
+    watched.page.wait_for_function("document.querySelector('video').readyState >= 1")
+    assert watched.page.evaluate("document.querySelector('video').error") is None
+
+
+def test_every_action_works_without_javascript(site: Site, browser: Browser) -> None:
+    context = browser.new_context(java_script_enabled=False, timezone_id="Europe/Berlin")
+    page = context.new_page()
+    show(site, page, STATES["meeting-importing"])
+    site.apis.answers = {f"/v1/meetings/{ID}": meeting("ended", recording=RECORDING, transcript=TRANSCRIPT)}
+    page.get_by_role("link", name="Check again").click()
+    expect(page.get_by_label("Recording of Quarterly review")).to_be_visible()
+    site.apis.answers = CONNECTED | {"POST /v1/meetings": (201, meeting("scheduled"))}
+    page.goto(site.url + "/meetings/new")
+    expect(page.get_by_label("Time zone")).to_have_value("UTC")
+    page.get_by_label("Subject").fill("Offer")
+    page.get_by_role("button", name="Schedule and invite").click()
+    assert site.apis.sent("POST")[0].body["start"].endswith("+00:00")
+    context.close()
+
+
+def test_choosing_a_person_at_the_top_makes_the_pages_theirs(site: Site, watched: Watched) -> None:
+    page = watched.page
+    show(site, page, STATES["welcome"])
+    site.apis.answers = {"/v1/tenant": tenant("not_connected"), "/v1/connection": connection("not_connected")}
+    page.get_by_label("Signed in as").select_option("acme-admin")
+    page.get_by_role("button", name="Switch").click()
+    expect(page.get_by_label("Signed in as")).to_have_value("acme-admin")
+    expect(page.get_by_role("link", name="Connect the organisation")).to_be_visible()
