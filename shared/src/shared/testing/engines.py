@@ -92,11 +92,11 @@ def _kafka_settings(bind: str, advertised: str, port: int, controller: int) -> d
     return {
         "NODE_ID": "1",
         "PROCESS_ROLES": "broker,controller",
-        "CONTROLLER_QUORUM_BOOTSTRAP_SERVERS": f"127.0.0.1:{controller}",
+        "CONTROLLER_QUORUM_VOTERS": f"1@127.0.0.1:{controller}",
         "CONTROLLER_LISTENER_NAMES": "CONTROLLER",
         "INTER_BROKER_LISTENER_NAME": "PLAINTEXT",
         "LISTENERS": f"PLAINTEXT://{bind}:{port},CONTROLLER://127.0.0.1:{controller}",
-        "ADVERTISED_LISTENERS": f"PLAINTEXT://{advertised},CONTROLLER://127.0.0.1:{controller}",
+        "ADVERTISED_LISTENERS": f"PLAINTEXT://{advertised}",
         "LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
         "NUM_PARTITIONS": "4",
         "OFFSETS_TOPIC_NUM_PARTITIONS": "4",
