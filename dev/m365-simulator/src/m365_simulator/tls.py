@@ -27,7 +27,13 @@ def _make(folder: Path, certificate: Path, key_path: Path) -> None:
         .add_extension(_usage(signs_certificates=True), critical=True)
         .sign(ca_key, hashes.SHA256())
     )
-    names = x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    names = x509.SubjectAlternativeName(
+        [
+            x509.DNSName("localhost"),
+            x509.DNSName("microsoft.localhost"),  # its name in the composed platform
+            x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+        ]
+    )
     server = (
         _builder(_name("localhost"), ca_name, server_key)
         .add_extension(names, critical=False)

