@@ -14,13 +14,12 @@ from dev.bench.measuring import Outcome, table
 from dev.bench.stage import Stage, raise_stage
 
 BENCHMARKS = {"B1": hop.measure, "B2": drain.measure, "B3": tax.measure, "B4": consume.measure}
-LIMIT_S = 240
 PACKAGES = ("aiokafka", "asyncpg", "sqlalchemy", "uvloop")
 
 
 async def run(names: list[str], rounds: int) -> list[Outcome]:
     outcomes: list[Outcome] = []
-    async with asyncio.timeout(LIMIT_S), raise_stage() as stage:
+    async with raise_stage() as stage:
         print(_conditions(stage), flush=True)
         for name in names:
             outcomes.append(await BENCHMARKS[name](stage, rounds))

@@ -20,7 +20,8 @@ RECORDS = 5000
 KEYS = 400
 _UPDATE = "UPDATE thing SET n = n + 1 WHERE org_id = {0} AND id = {1}"
 _HANDLE = text(_UPDATE.format(":org_id", ":id"))
-_INBOX = "INSERT INTO inbox (event_id, topic) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING event_id"
+_TAKE = """WITH taken AS (INSERT INTO inbox (event_id, topic) VALUES ($2, $3) ON CONFLICT DO NOTHING RETURNING 1)
+    SELECT set_config('app.org_id', $1, true), EXISTS (SELECT FROM taken)"""
 _THINGS = "INSERT INTO thing (org_id, id) SELECT $1, 'k' || n FROM generate_series(0, $2::integer - 1) n"
 
 
@@ -104,6 +105,5 @@ async def _lane(connection: Any, records: Sequence[Record], lane: int) -> None:
     for record in records:
         if int(record.key[1:]) % LANES == lane:
             async with connection.transaction():
-                await connection.execute("SELECT set_config('app.org_id', $1, true)", ORG)
-                await connection.fetchval(_INBOX, record.headers["ce_id"], record.topic)
+                await connection.fetchrow(_TAKE, ORG, record.headers["ce_id"], record.topic)
                 await connection.execute(_UPDATE.format("$1", "$2"), ORG, record.key)

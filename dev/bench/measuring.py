@@ -1,8 +1,11 @@
 """Rounds of ours and the peer in turn, so that a slow minute of the machine meets both, and what they say."""
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from statistics import median
+
+BENCHMARK_LIMIT_S = 50
 
 Side = Callable[[], Awaitable[float]]
 """One round; returns what was measured."""
@@ -39,6 +42,7 @@ class Outcome:
             f"{middle:,.2f} {self.unit}" if middle < 100 else f"{middle:,.0f} {self.unit}",
             f"{median(self.peer):,.2f} {self.unit}" if middle < 100 else f"{median(self.peer):,.0f} {self.unit}",
             f"{median(figures):.2f} [{min(figures):.2f}..{max(figures):.2f}]",
+            str(len(figures)),
             f"{self.figure_name} {sign} {self.bar:g}",
             "meets" if self.meets else "does not meet",
         ]
@@ -53,10 +57,16 @@ def difference(ours: float, peer: float) -> float:
 
 
 async def rounds(outcome: Outcome, ours: Side, peer: Side, count: int) -> Outcome:
-    """One round of each to warm up, then ``count`` pairs, each pair in the other order than the one before."""
+    """One round of each to warm up, then ``count`` pairs, each pair in the other order than the one before.
+
+    On a machine that is too busy it ends with fewer pairs, and the table says how many.
+    """
+    end = time.monotonic() + BENCHMARK_LIMIT_S
     await peer()
     await ours()
     for number in range(count):
+        if outcome.ours and time.monotonic() > end:
+            break
         if number % 2:
             outcome.ours.append(await ours())
             outcome.peer.append(await peer())
@@ -68,7 +78,7 @@ async def rounds(outcome: Outcome, ours: Side, peer: Side, count: int) -> Outcom
 
 def table(outcomes: list[Outcome]) -> str:
     """The outcomes as aligned columns."""
-    head = ["benchmark", "ours", "peer", "median [min..max]", "bar", ""]
+    head = ["benchmark", "ours", "peer", "median [min..max]", "rounds", "bar", ""]
     lines = [head, *(outcome.row() for outcome in outcomes)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
     return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
