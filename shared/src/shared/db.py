@@ -1,44 +1,98 @@
 """The database of a service: one transaction per request or message, bound to one organisation.
 
 Row-level security stands behind every query: the transaction says whose rows it may see, and the policies made by
-``shared.migrate.protect`` compare. Nobody but ``unit_of_work`` commits.
+``shared.migrate.protect`` compare. Nobody but ``Database`` commits.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
-from sqlalchemy import text
+import sqlalchemy.ext.asyncio
+import sqlalchemy.orm
+import sqlmodel
+import sqlmodel.ext.asyncio.session
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import create_async_engine
-from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared.jobs.queue import JobQueue
+from shared import outbox
+from shared.jobs import queue
 from shared.outbox import EventMeta, Outbox
 from shared.problems import ConfigurationError
 
+_ORGANISATION = text("SELECT set_config('app.org_id', :org_id, true)")
+_SYSTEM = text("SELECT set_config('app.scope', 'system', true)")
+
+# SQLSTATEs that say nothing about the statement: connection, authorisation of the role, missing database, deadlock or
+# serialisation, resources, shutdown, system, read-only standby, lock timeout. A cancelled statement (57014) is not one.
+_OF_THE_SERVER = ("08", "28", "3D", "40", "53", "57P", "58", "25006", "55P03")
+
+
+def is_outage(error: BaseException) -> bool:
+    """True when the database could not be used, so that the same work may succeed later without a change."""
+    if isinstance(error, DBAPIError):
+        state = str(getattr(error.orig, "sqlstate", None) or "")
+        return error.connection_invalidated or state.startswith(_OF_THE_SERVER)
+    return isinstance(error, (OSError, PoolExhausted))
+
+
+class _SyncSession(sqlmodel.Session):
+    execute = sqlalchemy.orm.Session.execute
+
+
+class Session(sqlmodel.ext.asyncio.session.AsyncSession):
+    """SQLModel's session without the warning that its ``execute`` gives on every call: our SQL is ``text()``."""
+
+    sync_session_class = _SyncSession
+    execute = sqlalchemy.ext.asyncio.AsyncSession.execute
+
 
 class UnitOfWork:
-    """One transaction: its session, and what leaves with its commit."""
+    """What one request, record or job does in a transaction: its session, and what leaves with the commit."""
 
-    def __init__(self, session: AsyncSession, org_id: str | None, source: str, cause: EventMeta | None) -> None:
+    def __init__(self, session: Session, org_id: str | None, source: str, cause: EventMeta | None) -> None:
         self.session = session
         self.org_id = org_id
-        self.outbox = Outbox(session, source=source, cause=cause)
-        self.jobs = JobQueue(session, org_id)
+        self.outbox = Outbox(source=source, cause=cause)
+        self.jobs = queue.JobQueue(org_id)
         self._after_commit: list[Callable[[], None]] = []
 
     def after_commit(self, call: Callable[[], None]) -> None:
         """Run ``call`` once the transaction is durable; never when it rolled back."""
         self._after_commit.append(call)
 
-    async def flush(self) -> None:
-        await self.outbox.flush()
-        await self.jobs.flush()
-
     def committed(self) -> None:
         for call in self._after_commit:
             call()
+
+
+class Transaction:
+    """One transaction, the answer of its first statement, and the units of work in it (one, but for the lanes)."""
+
+    def __init__(self, session: Session, source: str, answer: Row[Any]) -> None:
+        self.session = session
+        self.answer = answer
+        self._source = source
+        self._works: list[UnitOfWork] = []
+
+    def work(self, org_id: str | None, cause: EventMeta | None = None) -> UnitOfWork:
+        self._works.append(UnitOfWork(self.session, org_id, self._source, cause))
+        return self._works[-1]
+
+    async def flush(self) -> list[str]:
+        """Write the events and jobs of all works; the loops to wake for them after the commit."""
+        events = [row for work in self._works for row in work.outbox.rows]
+        jobs = [row for work in self._works for row in work.jobs.rows]
+        await outbox.write(self.session, events)
+        await queue.write(self.session, jobs)
+        return [name for name, due in (("outbox", events), ("jobs", jobs)) if due]
+
+    def committed(self) -> None:
+        for work in self._works:
+            work.committed()
 
 
 class Database:
@@ -66,26 +120,31 @@ class Database:
     @asynccontextmanager
     async def unit_of_work(self, org_id: str, *, cause: EventMeta | None = None) -> AsyncIterator[UnitOfWork]:
         """One transaction that sees the rows of ``org_id`` only; commits on a clean exit, else rolls back."""
-        async with self._transaction(org_id, "app.org_id", org_id, cause) as work:
-            yield work
+        async with self.transaction(_ORGANISATION, {"org_id": org_id}) as transaction:
+            yield transaction.work(org_id, cause)
 
     @asynccontextmanager
     async def system_work(self) -> AsyncIterator[UnitOfWork]:
         """One transaction over all organisations, for engines and receivers that do not know the organisation yet."""
-        async with self._transaction(None, "app.scope", "system", None) as work:
-            yield work
+        async with self.transaction(_SYSTEM, {}) as transaction:
+            yield transaction.work(None)
 
     @asynccontextmanager
-    async def _transaction(
-        self, org_id: str | None, setting: str, value: str, cause: EventMeta | None
-    ) -> AsyncIterator[UnitOfWork]:
-        async with AsyncSession(self.engine, expire_on_commit=False) as session:
+    async def transaction(self, first: TextClause, values: Mapping[str, Any]) -> AsyncIterator[Transaction]:
+        """One transaction that ``first`` opens: it says whose rows are seen, beside an engine's own first step."""
+        async with Session(self.engine, expire_on_commit=False) as session:
             async with session.begin():
-                await session.execute(text("SELECT set_config(:name, :value, true)"), {"name": setting, "value": value})
-                work = UnitOfWork(session, org_id, self.source, cause)
-                yield work
-                wake = [name for name, due in (("outbox", work.outbox.pending), ("jobs", work.jobs.pending)) if due]
-                await work.flush()
-            work.committed()
+                answer = (await session.execute(first, values)).one()
+                transaction = Transaction(session, self.source, answer)
+                yield transaction
+                wake = await transaction.flush()
+            transaction.committed()
             for name in wake:
                 self.on_commit_wake[name].set()
+
+    async def at_once(self, statement: TextClause, values: Mapping[str, Any]) -> list[Row[Any]]:
+        """One statement of an engine on its own tables, committed by itself: one round trip, not four."""
+        async with self.engine.connect() as connection:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+            result = await connection.execute(statement, values)
+            return list(result) if result.returns_rows else []

@@ -1,7 +1,8 @@
 """Parked keys: a record that cannot be handled stops its key, not its neighbours, until someone re-drives it.
 
 Guarantee: nothing is dropped. The record and all later ones of its key wait in ``parked_record``, in order, and each
-also goes to ``dlq.<group>`` for people to see.
+also goes to ``dlq.<group>`` for people to see. Whether a key is parked is asked in the transaction that handles a
+record (``shared.inbox``), so a re-drive by another process is known at once.
 """
 
 import json
@@ -12,12 +13,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from shared.bus import Record
 from shared.db import Database
 
+# Offsets begin again when a topic is made again, so the content belongs to what makes a record the same.
 DDL = [
     """CREATE TABLE IF NOT EXISTS parked_record (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, topic text NOT NULL, key text NOT NULL,
         "partition" integer NOT NULL, "offset" bigint NOT NULL, headers jsonb NOT NULL, value bytea NOT NULL,
-        reason text NOT NULL, parked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-        UNIQUE (topic, "partition", "offset"))""",
+        reason text NOT NULL, parked_at timestamptz NOT NULL DEFAULT clock_timestamp())""",
+    'CREATE UNIQUE INDEX IF NOT EXISTS parked_once ON parked_record (topic, "partition", "offset", md5(value))',
     "CREATE INDEX IF NOT EXISTS parked_key ON parked_record (topic, key, id)",
 ]
 
@@ -30,16 +32,17 @@ _DLQ = text(
     """INSERT INTO outbox (event_id, topic, key, headers, payload)
        VALUES (gen_random_uuid(), :dlq, :key, CAST(:headers AS jsonb), :value)"""
 )
-_KEYS = text("SELECT DISTINCT topic, key FROM parked_record")
+_HOLD = text("SELECT id FROM parked_record WHERE topic = :topic AND key = :key ORDER BY id LIMIT 1 FOR SHARE")
 _NEXT = text(
     """SELECT id, topic, key, "partition", "offset", headers, value FROM parked_record
-       WHERE CAST(:key AS text) IS NULL OR key = :key ORDER BY id"""
+       WHERE id > :after AND (CAST(:key AS text) IS NULL OR key = :key) ORDER BY id LIMIT 1"""
 )
 _RELEASE = text("DELETE FROM parked_record WHERE id = :id")
 
 
 async def park(session: AsyncSession, group: str, record: Record, reason: str) -> None:
     """Keep the record and announce it on ``dlq.<group>``, both in this transaction."""
+    reason = reason.replace("\0", "\N{REPLACEMENT CHARACTER}")
     values = {
         "topic": record.topic,
         "key": record.key,
@@ -56,20 +59,17 @@ async def park(session: AsyncSession, group: str, record: Record, reason: str) -
     await session.execute(_DLQ, dlq)
 
 
-async def parked_keys(db: Database) -> set[tuple[str, str]]:
-    """(topic, key) of everything that waits for a re-drive."""
-    async with db.system_work() as work:
-        return {(row.topic, row.key) for row in await work.session.execute(_KEYS)}
+async def hold(session: AsyncSession, record: Record) -> bool:
+    """Keep a re-drive from finishing the record's key in this transaction; False when nothing of it is parked."""
+    return (await session.execute(_HOLD, {"topic": record.topic, "key": record.key})).first() is not None
 
 
-async def parked_records(db: Database, key: str | None = None) -> list[tuple[int, Record]]:
-    """The parked records in order, of one key or of all."""
-    async with db.system_work() as work:
-        rows = await work.session.execute(_NEXT, {"key": key})
-        return [
-            (row.id, Record(row.topic, row.key, bytes(row.value), dict(row.headers), row.partition, row.offset))
-            for row in rows
-        ]
+async def next_parked(db: Database, after: int, key: str | None = None) -> tuple[int, Record] | None:
+    """The first parked record behind ``after``, of one key or of all."""
+    for row in await db.at_once(_NEXT, {"after": after, "key": key}):
+        headers = dict(row.headers)
+        return row.id, Record(row.topic, row.key, bytes(row.value), headers, row.partition, row.offset)
+    return None
 
 
 async def release(session: AsyncSession, parked_id: int) -> None:

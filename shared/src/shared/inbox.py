@@ -1,10 +1,36 @@
-"""The inbox: which records this group has handled, in the same transaction as their effect.
+"""The inbox: a record's effect, and the note that it is there, in one transaction.
 
-Guarantee: the effect of a record is in the database once, however often it is delivered.
+Guarantee: the effect of a record is in the database once, however often it is delivered, and only after that of the
+earlier records of its key. An outage waits and is never counted against the record; a handler's own error is tried five
+times, then the key is parked (``shared.deadletters``). Several records of one organisation share a transaction when
+they wait together; if anything is wrong with one of them, each is handled by itself.
 """
 
+import asyncio
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.propagate import extract
 from sqlalchemy import text
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared import deadletters
+from shared.bus import BusUnavailable, Record
+from shared.bus.codec import Undecodable, decode
+from shared.db import Database, Transaction, is_outage
+from shared.handlers import Handlers
+from shared.outbox import EventMeta
+
+log = structlog.get_logger(__name__)
+tracer = trace.get_tracer(__name__)
+
+QUICK_TRIES = 5
+QUICK_WAIT_S = 0.05
+MAX_OUTAGE_WAIT_S = 5.0
+TOGETHER = 32
 
 DDL = [
     """CREATE TABLE IF NOT EXISTS inbox (
@@ -12,9 +38,160 @@ DDL = [
     "CREATE INDEX IF NOT EXISTS inbox_age ON inbox (handled_at)",
 ]
 
-_TAKE = text("INSERT INTO inbox (event_id, topic) VALUES (:event_id, :topic) ON CONFLICT DO NOTHING RETURNING event_id")
+# Opens the transaction: whose rows it sees, which events it is the first to handle, whether one is behind a parked one.
+_TAKE = text(
+    """WITH given AS (SELECT event_id, topic, key
+                      FROM unnest(CAST(:ids AS text[]), CAST(:topics AS text[]), CAST(:keys AS text[]))
+                          AS g(event_id, topic, key)),
+            behind AS MATERIALIZED (SELECT count(*) > 0 AS any FROM parked_record JOIN given USING (topic, key)
+                                    WHERE NOT :redriven),
+            taken AS (INSERT INTO inbox (event_id, topic) SELECT event_id, topic FROM given, behind
+                      WHERE NOT behind.any ORDER BY event_id ON CONFLICT DO NOTHING RETURNING event_id)
+       SELECT set_config('app.org_id', :org_id, true), behind.any AS behind, ARRAY(SELECT event_id FROM taken) AS taken
+       FROM behind"""
+)
 
 
-async def first_time(session: AsyncSession, event_id: str, topic: str) -> bool:
-    """Note the event as handled by this transaction; False when an earlier one has."""
-    return (await session.execute(_TAKE, {"event_id": event_id, "topic": topic})).first() is not None
+class Delivery(NamedTuple):
+    """A record and what it says."""
+
+    record: Record
+    event: Any
+    meta: EventMeta
+
+    @property
+    def org_id(self) -> str:
+        return str(self.event.org_id)
+
+
+class _Behind(Exception):
+    """An earlier record of a key is parked."""
+
+
+class Inbox:
+    """Brings about the effects of records, or parks them, for one consumer group."""
+
+    def __init__(self, group: str, db: Database, handlers: Handlers) -> None:
+        self._group = group
+        self._db = db
+        self._handlers = handlers
+
+    async def handle_all(self, records: Sequence[Record]) -> None:
+        """Bring about the effects of a lane's waiting records, in order. Returns when each is durable or parked."""
+        for run in self._runs(records):
+            if len(run) == 1 or not await self._together([item for item in run if isinstance(item, Delivery)]):
+                for item in run:
+                    await self.handle(item if isinstance(item, Record) else item.record)
+
+    def _runs(self, records: Sequence[Record]) -> list[list[Delivery | Record]]:
+        """Neighbours of one organisation; a record that cannot be decoded stands alone."""
+        items = [self._delivery(record) for record in records if self._handlers.of(record.topic)]
+        places = enumerate(items)
+        grouped = groupby(places, lambda p: p[1].org_id if isinstance(p[1], Delivery) else p[0])
+        return [[item for _, item in group] for _, group in grouped]
+
+    def _delivery(self, record: Record) -> Delivery | Record:
+        try:
+            return self._decoded(record)
+        except Undecodable:
+            return record
+
+    async def _together(self, deliveries: Sequence[Delivery]) -> bool:
+        """Handle all in one transaction; False when that did not work and nothing of it has happened."""
+        try:
+            await self._effect(deliveries)
+        except Exception as error:  # noqa: BLE001 - around messages: each is tried by itself next
+            log.info("records are handled one by one", count=len(deliveries), error=type(error).__name__)
+            return False
+        return True
+
+    async def handle(self, record: Record) -> None:
+        """Bring the record's effect about, or park it. Returns only when one of the two is durable."""
+        tries, outage_s = 0, QUICK_WAIT_S
+        while self._handlers.of(record.topic):
+            try:
+                return await self._effect([self._decoded(record)])
+            except _Behind:
+                if await self._parked(record, "an earlier record of this key is parked", behind=True):
+                    return None
+                continue
+            except Undecodable as error:
+                await self._parked(record, str(error))
+                return None
+            except Exception as error:
+                if isinstance(error, BusUnavailable) or is_outage(error):
+                    log.warning("handling waits", topic=record.topic, error=type(error).__name__)
+                    await asyncio.sleep(outage_s)
+                    outage_s = min(outage_s * 2, MAX_OUTAGE_WAIT_S)
+                    continue
+                tries += 1
+                log.warning("handler failed", topic=record.topic, key=record.key, attempt=tries, exc_info=error)
+                if tries >= QUICK_TRIES:
+                    await self._parked(record, f"{type(error).__name__}: {error}")
+                    return None
+            await asyncio.sleep(QUICK_WAIT_S * tries)
+        return None
+
+    async def redrive(self, key: str | None = None) -> int:
+        """Handle parked records again, in order; stops a key at its first failure. Returns how many went through."""
+        failed: set[tuple[str, str]] = set()
+        done = after = 0
+        while found := await deadletters.next_parked(self._db, after, key):
+            after, record = found
+            if (record.topic, record.key) in failed:
+                continue
+            try:
+                await self._effect([self._decoded(record)], redriven=after)
+                done += 1
+            except Exception as error:  # noqa: BLE001 - around one message
+                log.warning("still cannot be handled", topic=record.topic, key=record.key, reason=str(error)[:300])
+                failed.add((record.topic, record.key))
+        return done
+
+    def _decoded(self, record: Record) -> Delivery:
+        return Delivery(record, *decode(record, self._handlers.of(record.topic)[0].event))
+
+    async def _effect(self, deliveries: Sequence[Delivery], redriven: int | None = None) -> None:
+        values = {
+            "ids": [delivery.meta.id for delivery in deliveries],
+            "topics": [delivery.record.topic for delivery in deliveries],
+            "keys": [delivery.record.key for delivery in deliveries],
+            "org_id": deliveries[0].org_id,
+            "redriven": redriven is not None,
+        }
+        async with self._db.transaction(_TAKE, values) as transaction:
+            if transaction.answer.behind:
+                raise _Behind
+            new = set(transaction.answer.taken)
+            for delivery in deliveries:
+                if delivery.meta.id in new:
+                    new.discard(delivery.meta.id)
+                    await self._run_handlers(transaction, delivery)
+            if redriven is not None:
+                await deadletters.release(transaction.session, redriven)
+
+    async def _run_handlers(self, transaction: Transaction, delivery: Delivery) -> None:
+        record, event, meta = delivery
+        context = extract(record.headers)
+        with tracer.start_as_current_span(f"handle {record.topic}", context, kind=trace.SpanKind.CONSUMER):
+            work = transaction.work(delivery.org_id, meta)
+            for handler in self._handlers.of(record.topic):
+                await self._handlers.call(handler, event, work, meta)
+
+    async def _parked(self, record: Record, reason: str, *, behind: bool = False) -> bool:
+        """Park for sure. With ``behind`` only if an earlier record of the key still is; False when it is not."""
+        while True:
+            try:
+                async with self._db.system_work() as work:
+                    if behind and not await deadletters.hold(work.session, record):
+                        return False
+                    await deadletters.park(work.session, self._group, record, reason)
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("parking waits for the database", topic=record.topic, reason=str(error)[:300])
+                await asyncio.sleep(QUICK_WAIT_S * QUICK_TRIES)
+            else:
+                log.error(
+                    "record parked", topic=record.topic, key=record.key, offset=record.offset, reason=reason[:300]
+                )
+                self._db.on_commit_wake["outbox"].set()
+                return True

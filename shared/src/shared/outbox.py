@@ -2,15 +2,17 @@
 
 Guarantee: a committed event is published at least once, in commit order per key as far as one transaction follows
 another; a rolled-back one never. The relay (``shared.relay``) publishes and deletes after the broker's acknowledgement.
+A row the broker refuses for good is parked (``parked_at``, ``last_error``) with the later ones of its key.
 """
 
 import json
 import os
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import NamedTuple
 
 from opentelemetry.propagate import inject
 from sqlalchemy import text
@@ -25,17 +27,24 @@ DDL = [
     """CREATE TABLE IF NOT EXISTS outbox (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, event_id uuid NOT NULL, topic text NOT NULL,
         key text NOT NULL, headers jsonb NOT NULL, payload bytea NOT NULL,
-        created_at timestamptz NOT NULL DEFAULT clock_timestamp())""",
+        created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+        attempts integer NOT NULL DEFAULT 0, parked_at timestamptz, last_error text,
+        CONSTRAINT outbox_payload_size CHECK (octet_length(payload) <= 65536 OR topic LIKE 'dlq.%'))
+        WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000,
+              autovacuum_vacuum_cost_delay = 0)""",
+    "CREATE INDEX IF NOT EXISTS outbox_parked ON outbox (topic, key) WHERE parked_at IS NOT NULL",
     """CREATE TABLE IF NOT EXISTS outbox_sent (
         id bigint PRIMARY KEY, event_id uuid NOT NULL, topic text NOT NULL, key text NOT NULL, headers jsonb NOT NULL,
         payload bytea NOT NULL, sent_at timestamptz NOT NULL DEFAULT clock_timestamp())""",
+    "CREATE INDEX IF NOT EXISTS outbox_sent_age ON outbox_sent (sent_at)",
 ]
 
 _INSERT = text(
     """INSERT INTO outbox (event_id, topic, key, headers, payload)
-       SELECT CAST(e.row->>'event_id' AS uuid), e.row->>'topic', e.row->>'key', e.row->'headers',
-              convert_to(e.row->>'payload', 'UTF8')
-       FROM jsonb_array_elements(CAST(:rows AS jsonb)) WITH ORDINALITY AS e(row, place) ORDER BY e.place"""
+       SELECT e.event_id, e.topic, e.key, CAST(e.headers AS jsonb), e.payload
+       FROM unnest(CAST(:event_id AS uuid[]), CAST(:topic AS text[]), CAST(:key AS text[]), CAST(:headers AS text[]),
+                   CAST(:payload AS bytea[])) WITH ORDINALITY AS e(event_id, topic, key, headers, payload, place)
+       ORDER BY e.place"""
 )
 
 
@@ -61,38 +70,41 @@ def uuid7() -> str:
     return str(uuid.UUID(int=value & ~(0x3 << 62) | (0x2 << 62)))
 
 
-class Outbox:
-    """Collects the events of one transaction; the unit of work flushes them before it commits."""
+class Row(NamedTuple):
+    """One event to be, in the order of the outbox's columns."""
 
-    def __init__(self, session: AsyncSession, *, source: str, cause: EventMeta | None = None) -> None:
-        self._session = session
+    event_id: str
+    topic: str
+    key: str
+    headers: str
+    payload: bytes
+
+
+async def write(session: AsyncSession, rows: Sequence[Row]) -> None:
+    """Put the rows into the outbox, in this order, in one statement."""
+    if rows:
+        await session.execute(_INSERT, dict(zip(Row._fields, map(list, zip(*rows, strict=True)), strict=True)))
+
+
+class Outbox:
+    """Collects the events of one unit of work; its transaction writes them before it commits."""
+
+    def __init__(self, *, source: str, cause: EventMeta | None = None) -> None:
         self._source = source
         self._cause = cause
-        self._rows: list[dict[str, Any]] = []
+        self.rows: list[Row] = []
 
     def add(self, event: Event) -> str:
         """Publish ``event`` if this transaction commits. Returns its ``ce_id``. ``ValueError`` above 64 KiB."""
-        payload = event.model_dump_json()
-        if len(payload.encode()) > MAX_PAYLOAD_BYTES:
+        payload = event.model_dump_json().encode()
+        if len(payload) > MAX_PAYLOAD_BYTES:
             raise ValueError(
                 f"{event.topic} is larger than {MAX_PAYLOAD_BYTES} bytes; put ids in events, not contents."
             )
         event_id = uuid7()
-        headers = self._headers(event, event_id)
-        self._rows.append(
-            {"event_id": event_id, "topic": event.topic, "key": event.key, "headers": headers, "payload": payload}
-        )
+        headers = json.dumps(self._headers(event, event_id))
+        self.rows.append(Row(event_id, event.topic, event.key, headers, payload))
         return event_id
-
-    @property
-    def pending(self) -> bool:
-        return bool(self._rows)
-
-    async def flush(self) -> None:
-        """Write the collected rows in one statement."""
-        if self._rows:
-            rows, self._rows = self._rows, []
-            await self._session.execute(_INSERT, {"rows": json.dumps(rows)})
 
     def _headers(self, event: Event, event_id: str) -> dict[str, str]:
         cause = self._cause

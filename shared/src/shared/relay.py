@@ -1,35 +1,66 @@
 """From the outbox to Kafka: one active relay per database, batches, delete after the broker's acknowledgement.
 
-Guarantee: every committed row is published at least once. Rows are read without a cursor, oldest first, so a row that
-commits late is found by the next pass. A relay that dies between acknowledgement and delete publishes a batch again.
+Guarantee: every committed row is published at least once. Every pass reads from the oldest row, without a cursor, so a
+row that commits late is found. A relay that dies between acknowledgement and delete publishes a batch again.
+A row that the cluster refuses is parked after ``TRIES`` with all later rows of its key; the other keys go on.
 """
 
 import asyncio
 import contextlib
 import json
+import time
+from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
 import structlog
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from shared.bus import Bus, BusUnavailable, Record
 from shared.db import Database
+from shared.retention import PRUNE_EVERY_S, prune
 
 log = structlog.get_logger(__name__)
 
 BATCH = 500
 POLL_S = 0.5
+BUSY_S = 0.1
+LINGER_S = 0.02
+"""How long the lock is kept when nothing is left; a steady flow then costs two statements a batch."""
+MAX_OUTAGE_WAIT_S = 10.0
+ANSWER_S = 15.0
+"""A database that does not answer in this time counts as gone, and the server lets go of a relay that is."""
+TRIES = 5
+
 _LOCK = 0x6F7574626F78
-_READ = "SELECT id, topic, key, headers, payload FROM outbox ORDER BY id LIMIT $1"
-_DELETE = "DELETE FROM outbox WHERE id = ANY($1::bigint[])"
-_KEEP = """WITH sent AS (DELETE FROM outbox WHERE id = ANY($1::bigint[]) RETURNING *)
-    INSERT INTO outbox_sent (id, event_id, topic, key, headers, payload)
-    SELECT id, event_id, topic, key, headers, payload FROM sent ON CONFLICT (id) DO NOTHING"""
-_PRUNE = "DELETE FROM outbox_sent WHERE sent_at < clock_timestamp() - make_interval(secs => $1)"
+_TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
+_UNLOCK = "SELECT pg_advisory_unlock($1)"
+_ROWS = """SELECT id, topic, key, headers, payload,
+        (topic, key) IN (SELECT topic, key FROM outbox WHERE parked_at IS NOT NULL) AS behind
+    FROM outbox WHERE parked_at IS NULL AND id > $1 ORDER BY id LIMIT $2"""
+_GONE = "WITH gone AS (DELETE FROM outbox WHERE id = ANY($3::bigint[]))"
+_KEPT = """WITH gone AS (DELETE FROM outbox WHERE id = ANY($3::bigint[]) RETURNING *),
+    kept AS (INSERT INTO outbox_sent (id, event_id, topic, key, headers, payload)
+             SELECT id, event_id, topic, key, headers, payload FROM gone ON CONFLICT (id) DO NOTHING)"""
+_REFUSED = """UPDATE outbox o SET attempts = attempts + 1, last_error = r.reason,
+        parked_at = CASE WHEN attempts + 1 >= $3 THEN clock_timestamp() END
+    FROM unnest($1::bigint[], $2::text[]) AS r(id, reason) WHERE o.id = r.id
+    RETURNING o.id, o.topic, o.key, o.parked_at, o.last_error"""
 _REPLAY = """WITH again AS (DELETE FROM outbox_sent RETURNING *)
     INSERT INTO outbox (id, event_id, topic, key, headers, payload) OVERRIDING SYSTEM VALUE
     SELECT id, event_id, topic, key, headers, payload FROM again ORDER BY id ON CONFLICT (id) DO NOTHING"""
+_REDRIVE = text(
+    """UPDATE outbox SET parked_at = NULL, attempts = 0
+       WHERE parked_at IS NOT NULL AND (CAST(:key AS text) IS NULL OR key = :key) RETURNING id"""
+)
+_OUTAGES = (BusUnavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_SERVER_SETTINGS = {
+    "application_name": "relay",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "3",
+    "tcp_keepalives_count": "3",
+}
 
 
 class Relay:
@@ -40,29 +71,30 @@ class Relay:
         self._bus = bus
         self._keep_sent_s = keep_sent_s
         self._connection: Any = None
+        self._pruned_at = -PRUNE_EVERY_S
 
     async def run(self) -> None:
         """Publish until cancelled; wait out database and broker outages."""
-        wait_s = POLL_S
+        outage_s = POLL_S
         try:
             while True:
                 try:
-                    sent = await self._pass()
-                    wait_s = POLL_S
-                except (BusUnavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                    held = await self._publish_all(LINGER_S)
+                    await self._prune_if_due()
+                    outage_s = POLL_S
+                    await self._woken(POLL_S if held else BUSY_S)
+                except _OUTAGES as error:
                     log.warning("the outbox waits", error=type(error).__name__, reason=str(error)[:200])
                     await self._disconnect()
-                    sent, wait_s = 0, min(wait_s * 2, 10.0)
-                if not sent:
-                    await self._wait(wait_s)
+                    await asyncio.sleep(outage_s)
+                    outage_s = min(outage_s * 2, MAX_OUTAGE_WAIT_S)
         finally:
             await self._disconnect()
 
     async def drain(self) -> None:
         """Publish all there is; for tests. Needs the lock, so no other relay may run."""
         try:
-            while await self._pass():
-                pass
+            await self._publish_all(0)
         finally:
             await self._disconnect()
 
@@ -70,38 +102,61 @@ class Relay:
         """Queue everything kept for publishing again; consumers know what they have handled."""
         connection = await self._connect()
         try:
-            async with connection.transaction():
-                if self._keep_sent_s is not None:
-                    await connection.execute(_PRUNE, float(self._keep_sent_s))
-                await connection.execute(_REPLAY)
+            await prune(connection, self._keep_sent_s)
+            await connection.execute(_REPLAY)
         finally:
             await connection.close()
         self._db.on_commit_wake["outbox"].set()
 
-    async def _pass(self) -> int:
-        if self._connection is None:
-            self._connection = await self._connect()
-        if not await self._connection.fetchval("SELECT pg_try_advisory_lock($1)", _LOCK):
-            return 0
-        try:
-            return await self._publish_batch(self._connection)
-        finally:
-            if not self._connection.is_closed():
-                await self._connection.execute("SELECT pg_advisory_unlock($1)", _LOCK)
-
-    async def _publish_batch(self, connection: Any) -> int:
-        rows = await connection.fetch(_READ, BATCH)
-        if rows:
-            await self._bus.publish(
-                [Record(row["topic"], row["key"], row["payload"], json.loads(row["headers"])) for row in rows]
-            )
-            ids = [row["id"] for row in rows]
-            await connection.execute(_DELETE if self._keep_sent_s is None else _KEEP, ids)
+    async def redrive(self, key: str | None = None) -> int:
+        """Let parked rows, of one key or all, be published again in their order. Returns how many."""
+        rows = await self._db.at_once(_REDRIVE, {"key": key})
+        self._db.on_commit_wake["outbox"].set()
         return len(rows)
 
+    async def _publish_all(self, linger_s: float) -> bool:
+        """Publish until nothing is left for ``linger_s``. False when another relay holds the lock."""
+        if self._connection is None:
+            self._connection = await self._connect()
+        connection = self._connection
+        if not await connection.fetchval(_TRY_LOCK, _LOCK):
+            return False
+        try:
+            rows = await connection.fetch(_ROWS, 0, BATCH)
+            while rows or await self._woken(linger_s):
+                rows = await (self._publish(connection, rows) if rows else connection.fetch(_ROWS, 0, BATCH))
+        finally:
+            if not connection.is_closed():
+                await connection.execute(_UNLOCK, _LOCK)
+        return True
+
+    async def _publish(self, connection: Any, rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Publish a batch, delete it and read what is behind it in one statement; nothing more after a refusal."""
+        free = [row for row in rows if not row["behind"]]
+        refused = await self._bus.publish([_record(row) for row in free]) if free else {}
+        if refused:
+            await self._refuse(connection, {free[place]["id"]: reason for place, reason in refused.items()}, TRIES)
+        if behind := {row["id"]: "an earlier event of this key is parked" for row in rows if row["behind"]}:
+            await self._refuse(connection, behind, tries=1)
+        done = [row["id"] for place, row in enumerate(free) if place not in refused]
+        statement = f"{_GONE if self._keep_sent_s is None else _KEPT} {_ROWS}"
+        more = await connection.fetch(statement, rows[-1]["id"], BATCH, done)
+        return [] if refused else list(more)
+
+    async def _refuse(self, connection: Any, reasons: dict[int, str], tries: int) -> None:
+        for row in await connection.fetch(_REFUSED, list(reasons), list(reasons.values()), tries):
+            if row["parked_at"]:
+                log.error("event parked", topic=row["topic"], key=row["key"], id=row["id"], reason=row["last_error"])
+
+    async def _prune_if_due(self) -> None:
+        if time.monotonic() - self._pruned_at >= PRUNE_EVERY_S and self._connection is not None:
+            self._pruned_at = time.monotonic()
+            deleted = await prune(self._connection, self._keep_sent_s)
+            log.info("pruned", rows=deleted)
+
     async def _connect(self) -> Any:
-        url = make_url(self._db.url).set(drivername="postgresql")
-        return await asyncpg.connect(url.render_as_string(hide_password=False), timeout=10)
+        url = make_url(self._db.url).set(drivername="postgresql").render_as_string(hide_password=False)
+        return await asyncpg.connect(url, timeout=10, command_timeout=ANSWER_S, server_settings=_SERVER_SETTINGS)
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
@@ -109,8 +164,16 @@ class Relay:
             with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
                 await connection.close(timeout=2)
 
-    async def _wait(self, wait_s: float) -> None:
+    async def _woken(self, wait_s: float) -> bool:
+        """True when something was committed. Clearing before the next read loses no wake: the read sees the commit."""
         wake = self._db.on_commit_wake["outbox"]
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(wake.wait(), wait_s)
+            if not wake.is_set() and wait_s > 0:
+                await asyncio.wait_for(wake.wait(), wait_s)
+        woken = wake.is_set()
         wake.clear()
+        return woken
+
+
+def _record(row: Mapping[str, Any]) -> Record:
+    return Record(row["topic"], row["key"], row["payload"], json.loads(row["headers"]))

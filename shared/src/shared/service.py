@@ -170,7 +170,9 @@ async def _command(service: Service, parts: list[str]) -> None:
             await migrate(service.package, service.settings)
         case "redrive":
             await service.db.open()
-            log.info("re-driven", count=await service.lanes.redrive(parts[1] if len(parts) > 1 else None))
+            key = parts[1] if len(parts) > 1 else None
+            records, events = await service.lanes.redrive(key), await service.relay.redrive(key)
+            log.info("re-driven", records=records, events=events, jobs=await service.runner.redrive(key))
         case "api":
             await service.start(api=True, worker=False)
             await _serve(service)

@@ -23,7 +23,7 @@ def decode(record: Record, kind: type[Event]) -> tuple[Any, EventMeta]:
         attributes, data = _parts(record)
         event = kind.model_validate(data)
         return event, _meta(record, attributes, event)
-    except (ValidationError, ValueError, KeyError, TypeError) as error:
+    except (ValidationError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise Undecodable(f"{record.topic}: {error}"[:1000]) from error
 
 

@@ -12,13 +12,20 @@ from aiokafka.errors import (
     CommitFailedError,
     IllegalStateError,
     IncompatibleBrokerVersion,
+    InvalidTopicError,
     KafkaError,
+    MessageSizeTooLargeError,
+    NoError,
     TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
 )
 
-from shared.bus.port import BusConsumer, BusUnavailable, Partition, Record, Revoked
+from shared.bus.port import BusConsumer, BusUnavailable, Partition, Record, Refusals, Revoked, refusal
 
 PARTITIONS = 12
+_STOP_S = 5
+_REFUSED = (InvalidTopicError, MessageSizeTooLargeError, TopicAuthorizationFailedError)
 
 log = structlog.get_logger(__name__)
 
@@ -30,6 +37,7 @@ class KafkaBus:
         self.bootstrap_servers = bootstrap_servers
         self.client_id = client_id
         self._producer: AIOKafkaProducer | None = None
+        self._known: set[str] = set()
 
     async def start(self) -> None:
         producer = AIOKafkaProducer(
@@ -37,52 +45,91 @@ class KafkaBus:
             client_id=self.client_id,
             acks="all",
             enable_idempotence=True,
-            linger_ms=2,
+            linger_ms=0,  # the relay hands over whole batches; waiting for more would only be latency
             max_batch_size=128 * 1024,
+            request_timeout_ms=15_000,
         )
         with _unavailable():
             try:
                 await producer.start()
             except BaseException:
-                await producer.stop()
+                await _stop_quietly(producer)
                 raise
         self._producer = producer
 
     async def stop(self) -> None:
-        if self._producer:
-            await self._producer.stop()
-            self._producer = None
+        producer, self._producer = self._producer, None
+        if producer:
+            await _stop_quietly(producer)
 
-    async def publish(self, records: Sequence[Record]) -> None:
+    async def publish(self, records: Sequence[Record]) -> dict[int, str]:
+        """The whole batch at once; when the cluster refuses any of it, the rest again one by one, in order."""
+        refusals = Refusals()
+        closed = await self._closed_topics({record.topic for record in records if refusal(record) is None})
+        wanted = []
+        for place, record in enumerate(records):
+            if refusals.holds_back(place, record):
+                continue
+            if reason := refusal(record) or closed.get(record.topic):
+                refusals.add(place, record, reason)
+            else:
+                wanted.append(place)
+        for place in await self._refused(records, wanted):
+            if not refusals.holds_back(place, records[place]) and await self._refused(records, [place]):
+                refusals.add(place, records[place], "the cluster refused the record by itself")
+        return refusals.reasons
+
+    async def _refused(self, records: Sequence[Record], places: list[int]) -> list[int]:
+        """Send; the places that must be sent again one by one, or are refused for good when it is only one."""
+        if not places:
+            return []
         if self._producer is None:
             await self.start()
-        assert self._producer is not None  # noqa: S101 - start() sets it or raises
+        producer = self._producer
         with _unavailable():
-            sent = [
-                await self._producer.send(
-                    record.topic,
-                    record.value,
-                    key=record.key.encode(),
-                    headers=[(name, value.encode()) for name, value in record.headers.items()],
-                )
-                for record in records
-            ]
-            await asyncio.gather(*sent)
+            sent = [await _send(producer, records[place]) for place in places]
+            answers = await asyncio.gather(*sent, return_exceptions=True)
+        failed = [place for place, answer in zip(places, answers, strict=True) if isinstance(answer, BaseException)]
+        if not failed:
+            return []
+        # A batch that failed leaves a gap in the producer's sequence: it would never get through again.
+        await self.stop()
+        if not any(isinstance(answer, _REFUSED) for answer in answers):
+            raise BusUnavailable(f"Kafka: {type(next(a for a in answers if isinstance(a, BaseException))).__name__}")
+        return failed
+
+    async def _closed_topics(self, topics: set[str]) -> dict[str, str]:
+        """Topics that are missing and cannot be made, or are forbidden, and why. Known ones are not asked for again."""
+        closed = {}
+        if unknown := topics - self._known:
+            answers = await self._make_topics(unknown)
+            closed = {topic: reason for topic, reason in answers.items() if reason is not None}
+            self._known |= {topic for topic, reason in answers.items() if reason is None}
+        return closed
 
     async def ensure_topics(self, topics: Iterable[str]) -> None:
         """The embedded mock has no admin API and makes topics by itself; everywhere else they are made here."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap_servers, client_id=self.client_id)
+        for topic, reason in (await self._make_topics(topics)).items():
+            if reason is not None:
+                log.error("a topic cannot be made; make it or allow it", topic=topic, reason=reason)
+
+    async def _make_topics(self, topics: Iterable[str]) -> dict[str, str | None]:
+        """Topic → why it is neither there nor could be made, or None."""
+        admin = AIOKafkaAdminClient(
+            bootstrap_servers=self.bootstrap_servers, client_id=self.client_id, request_timeout_ms=15_000
+        )
         with _unavailable():
             await admin.start()
             try:
                 cluster = await admin.describe_cluster()
                 if cluster["controller_id"] not in {broker["node_id"] for broker in cluster["brokers"]}:
-                    return  # the embedded mock: no controller, topics make themselves
+                    return dict.fromkeys(topics)  # the embedded mock: no controller, topics make themselves
+                there = set(await admin.list_topics())
                 replicas = min(3, len(cluster["brokers"]))
-                for topic in topics:
-                    await _make_topic(admin, topic, replicas)
+                return {name: None if name in there else await _make(admin, name, replicas) for name in topics}
             except IncompatibleBrokerVersion:
                 log.info("the broker makes topics by itself")
+                return dict.fromkeys(topics)
             finally:
                 await admin.close()
 
@@ -90,11 +137,30 @@ class KafkaBus:
         return _KafkaConsumer(self, group, sorted(topics))
 
 
-async def _make_topic(admin: AIOKafkaAdminClient, topic: str, replicas: int) -> None:
+async def _send(producer: Any, record: Record) -> Any:
+    headers = [(name, value.encode()) for name, value in record.headers.items()]
+    return await producer.send(record.topic, record.value, key=record.key.encode(), headers=headers)
+
+
+async def _make(admin: AIOKafkaAdminClient, topic: str, replicas: int) -> str | None:
     compacted = {"cleanup.policy": "compact"} if topic.endswith(".state") else {}
     new = NewTopic(topic, num_partitions=PARTITIONS, replication_factor=replicas, topic_configs=compacted)
-    with contextlib.suppress(TopicAlreadyExistsError):
-        await admin.create_topics([new])
+    try:
+        answer = await admin.create_topics([new])
+    except TopicAlreadyExistsError:
+        return None
+    error = for_code(answer.topic_errors[0][1])
+    if error in {NoError, TopicAlreadyExistsError}:
+        return None
+    if error.retriable:
+        raise error
+    return f"the topic is not there and cannot be made: {error.__name__}"
+
+
+async def _stop_quietly(client: Any) -> None:
+    """Leave; a broker that is gone must not keep us, and what is unsent is sent again from where it is stored."""
+    with contextlib.suppress(KafkaError, OSError, TimeoutError):
+        await asyncio.wait_for(client.stop(), _STOP_S)
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
@@ -119,7 +185,10 @@ class _KafkaConsumer:
             auto_offset_reset="earliest",
             session_timeout_ms=30_000,
             max_poll_interval_ms=600_000,
+            rebalance_timeout_ms=30_000,
             metadata_max_age_ms=30_000,
+            fetch_max_wait_ms=100,
+            fetch_max_bytes=8 * 1024 * 1024,
         )
 
     async def start(self, on_revoke: Revoked) -> None:
@@ -141,13 +210,19 @@ class _KafkaConsumer:
                 await self._consumer.commit(wanted)
 
     async def stop(self) -> None:
-        await self._consumer.stop()
+        await _stop_quietly(self._consumer)
 
 
 def _record(message: Any) -> Record:
-    headers = {name: value.decode("utf-8", "replace") for name, value in message.headers}
-    key = (message.key or b"").decode("utf-8", "replace")
+    headers = {_text(name): _text(value or b"") for name, value in message.headers}
+    key = _text(message.key or b"")
     return Record(message.topic, key, message.value or b"", headers, message.partition, message.offset)
+
+
+def _text(value: bytes | str) -> str:
+    """As PostgreSQL can keep it: anyone may write to a topic, and a NUL must not stop a lane."""
+    read = value if isinstance(value, str) else value.decode("utf-8", "replace")
+    return read.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 @contextlib.contextmanager

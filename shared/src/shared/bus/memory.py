@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from zlib import crc32
 
-from shared.bus.port import BusConsumer, Partition, Record, Revoked
+from shared.bus.port import BusConsumer, Partition, Record, Refusals, Revoked, refusal
 
 PARTITIONS = 4
 
@@ -18,6 +18,8 @@ class MemoryBus:
         self.logs: dict[Partition, list[Record]] = defaultdict(list)
         self.committed: dict[str, dict[Partition, int]] = defaultdict(dict)
         self.arrived = asyncio.Event()
+        self.closed: dict[str, str] = {}
+        """Topics that take nothing, and why: what a missing permission is on Kafka."""
 
     async def start(self) -> None:
         """Nothing to connect."""
@@ -30,12 +32,19 @@ class MemoryBus:
             for partition in range(PARTITIONS):
                 self.logs[topic, partition]
 
-    async def publish(self, records: Sequence[Record]) -> None:
-        for record in records:
-            place = record.topic, crc32(record.key.encode()) % PARTITIONS
-            log = self.logs[place]
-            log.append(replace(record, partition=place[1], offset=len(log)))
+    async def publish(self, records: Sequence[Record]) -> dict[int, str]:
+        refusals = Refusals()
+        for place, record in enumerate(records):
+            if refusals.holds_back(place, record):
+                continue
+            if reason := refusal(record) or self.closed.get(record.topic):
+                refusals.add(place, record, reason)
+                continue
+            partition = crc32(record.key.encode()) % PARTITIONS
+            log = self.logs[record.topic, partition]
+            log.append(replace(record, partition=partition, offset=len(log)))
         self.arrived.set()
+        return refusals.reasons
 
     def consumer(self, group: str, topics: Iterable[str]) -> BusConsumer:
         return _MemoryConsumer(self, group, set(topics))

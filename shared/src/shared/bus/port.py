@@ -1,8 +1,13 @@
 """The narrow port to Kafka. Publishing is the relay's; consuming is the lane runner's; nobody else touches it."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+MAX_RECORD_BYTES = 1_000_000
+"""Below Kafka's own default limit for a batch (1,048,588), with room for its framing."""
+_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
 class BusUnavailable(Exception):
@@ -21,6 +26,36 @@ class Record:
     offset: int = -1
 
 
+def refusal(record: Record) -> str | None:
+    """Why no broker will ever take this record, or None."""
+    if not _TOPIC.fullmatch(record.topic):
+        return f"{record.topic[:100]!r} is not a topic name"
+    size = len(record.value) + len(record.key.encode())
+    size += sum(len(name) + len(value.encode()) + 8 for name, value in record.headers.items())
+    if size > MAX_RECORD_BYTES:
+        return f"the record has {size} bytes, more than {MAX_RECORD_BYTES}"
+    return None
+
+
+class Refusals:
+    """What of one batch the broker does not take: position → reason, and the later records of the same key with it."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[int, str] = {}
+        self._keys: set[tuple[str, str]] = set()
+
+    def add(self, place: int, record: Record, reason: str) -> None:
+        self.reasons[place] = reason
+        self._keys.add((record.topic, record.key))
+
+    def holds_back(self, place: int, record: Record) -> bool:
+        """True, and noted, when an earlier record of the key is refused: it must not be overtaken."""
+        if (record.topic, record.key) not in self._keys:
+            return False
+        self.reasons[place] = "an earlier event of this key is refused"
+        return True
+
+
 Partition = tuple[str, int]
 Revoked = Callable[[Iterable[Partition]], Awaitable[None]]
 
@@ -29,7 +64,7 @@ class BusConsumer(Protocol):
     """One member of a group. Nothing is committed but by ``commit``."""
 
     async def start(self, on_revoke: Revoked) -> None:
-        """Join; ``on_revoke`` is awaited before the partitions are given away."""
+        """Join; ``on_revoke`` is awaited before the partitions are given away and nothing is fetched meanwhile."""
 
     async def fetch(self, limit: int, wait_s: float) -> list[Record]:
         """Up to ``limit`` next records; empty after ``wait_s``. Raises ``BusUnavailable``."""
@@ -48,8 +83,13 @@ class Bus(Protocol):
 
     async def stop(self) -> None: ...
 
-    async def publish(self, records: Sequence[Record]) -> None:
-        """Return when every record is acknowledged by all in-sync replicas. Raises ``BusUnavailable``."""
+    async def publish(self, records: Sequence[Record]) -> dict[int, str]:
+        """Return when every record is acknowledged by all in-sync replicas, but for those the cluster refuses.
+
+        These come back as position → reason, together with the later ones of their keys, which were not published.
+        Raises ``BusUnavailable``; then any of the records may or may not be published.
+        """
+        ...
 
     async def ensure_topics(self, topics: Iterable[str]) -> None:
         """Make the missing topics where the cluster lets us."""

@@ -1,6 +1,7 @@
 """The job table, and enqueueing in the business transaction."""
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -33,13 +34,35 @@ _INSERT = text(
 )
 
 
-class JobQueue:
-    """Collects the jobs of one transaction; they exist exactly when it commits."""
+# Of several failed jobs with one dedupe key the newest goes on, and none while another lives.
+_REDRIVE = text(
+    """UPDATE job SET state = 'waiting', attempt = 0, run_at = clock_timestamp()
+       WHERE id IN (SELECT max(f.id) FROM job f
+           WHERE f.state = 'failed' AND (CAST(:key AS text) IS NULL OR :key IN (f.kind, f.dedupe_key))
+             AND NOT EXISTS (SELECT FROM job l WHERE (l.org_id, l.kind, l.dedupe_key) = (f.org_id, f.kind, f.dedupe_key)
+                             AND l.state IN ('waiting', 'running'))
+           GROUP BY f.org_id, f.kind, coalesce(f.dedupe_key, f.id::text))"""
+)
 
-    def __init__(self, session: AsyncSession, org_id: str | None) -> None:
-        self._session = session
+
+async def write(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
+    """Queue the rows that ``JobQueue`` collected."""
+    if rows:
+        await session.execute(_INSERT, rows)
+
+
+async def redrive(session: AsyncSession, key: str | None = None) -> int:
+    """Make failed jobs due again, with all their tries: all, or those of a kind or with a dedupe key."""
+    result = await session.execute(_REDRIVE, {"key": key})
+    return int(getattr(result, "rowcount", 0))
+
+
+class JobQueue:
+    """Collects the jobs of one unit of work; they exist exactly when its transaction commits."""
+
+    def __init__(self, org_id: str | None) -> None:
         self._org_id = org_id
-        self._rows: list[dict[str, Any]] = []
+        self.rows: list[dict[str, Any]] = []
 
     def add(
         self,
@@ -55,7 +78,7 @@ class JobQueue:
         owner = org_id or self._org_id
         if owner is None:
             raise ValueError("A job belongs to an organisation: give org_id outside a unit of work of one.")
-        self._rows.append(
+        self.rows.append(
             {
                 "org_id": owner,
                 "kind": kind,
@@ -65,12 +88,3 @@ class JobQueue:
                 "run_at": run_at,
             }
         )
-
-    @property
-    def pending(self) -> bool:
-        return bool(self._rows)
-
-    async def flush(self) -> None:
-        rows, self._rows = self._rows, []
-        if rows:
-            await self._session.execute(_INSERT, rows)

@@ -15,15 +15,18 @@ from typing import Any
 
 import structlog
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from shared.db import Database, UnitOfWork
+from shared.jobs import queue
 from shared.jobs.registry import GiveUp, Jobs, Kind, LeaseLost, Retry
 
 log = structlog.get_logger(__name__)
 
 POLL_S = 0.5
 CLAIM_LEASE_S = 60
+STOP_S = 4.0
+"""How long a stopping worker lets jobs end or reach a checkpoint before it cancels and releases them."""
 _MAX_BACK_OFF_S = 600.0
 
 # The first of each organisation before the second of any, and of equals the one served longest ago.
@@ -59,6 +62,10 @@ _AGAIN = text(
     """UPDATE job SET state = 'waiting', lease_until = NULL, attempt = attempt - :forgiven, last_error = :error,
        run_at = clock_timestamp() + make_interval(secs => :after_s) WHERE id = :id AND fence = :fence"""
 )
+_RELEASE = text(
+    """UPDATE job SET state = 'waiting', lease_until = NULL, attempt = attempt - 1, run_at = clock_timestamp()
+       WHERE id = :id AND fence = :fence AND state = 'running'"""
+)
 _FAILED = text(
     "UPDATE job SET state = 'failed', lease_until = NULL, last_error = :error WHERE id = :id AND fence = :fence"
 )
@@ -69,6 +76,7 @@ class JobWork:
 
     def __init__(self, job: "Job", work: UnitOfWork) -> None:
         self._job = job
+        self.saved = False
         self.session = work.session
         self.outbox = work.outbox
         self.jobs = work.jobs
@@ -76,6 +84,7 @@ class JobWork:
 
     async def save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._job.checkpoint = checkpoint
+        self.saved = True
         values = {"checkpoint": json.dumps(checkpoint), "id": self._job.id, "fence": self._job.fence}
         await self.session.execute(_CHECKPOINT, values)
 
@@ -93,6 +102,8 @@ class Job:
     attempt: int
     fence: int
     lost: asyncio.Event = field(default_factory=asyncio.Event)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the worker stops. A job that lasts ends at its next checkpoint then, by being cancelled."""
 
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncIterator[JobWork]:
@@ -100,7 +111,11 @@ class Job:
         async with self.db.unit_of_work(self.org_id) as work:
             if (await work.session.execute(_LOCK, {"id": self.id, "fence": self.fence})).first() is None:
                 raise LeaseLost(f"job {self.id} was taken over")
-            yield JobWork(self, work)
+            inside = JobWork(self, work)
+            yield inside
+        task = asyncio.current_task()
+        if inside.saved and self.stopping.is_set() and task is not None:
+            task.cancel()
 
     async def checkpoint_now(self, checkpoint: dict[str, Any]) -> None:
         """Save where the work stands, in a transaction of its own."""
@@ -116,16 +131,30 @@ class JobRunner:
         self._registry = registry
         self._arguments = registry.arguments({"db": db, **provided})
         self._concurrency = concurrency
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[asyncio.Task[None], Job] = {}
 
     async def run(self) -> None:
-        """Claim and run until cancelled; a running job is then left to its lease."""
+        """Claim and run until cancelled; a running job then ends, or is released for another worker at once."""
         try:
             while True:
                 if not await self._fill():
                     await self._wait()
         finally:
-            await _cancel(self._running)
+            await self._stop()
+
+    async def _stop(self) -> None:
+        for job in self._running.values():
+            job.stopping.set()
+        if self._running:
+            await asyncio.wait(set(self._running), timeout=STOP_S)
+        await _cancel(self._running)
+
+    async def redrive(self, key: str | None = None) -> int:
+        """Make failed jobs due again: all, or those of a kind or with a dedupe key. Returns how many."""
+        async with self._db.system_work() as work:
+            count = await queue.redrive(work.session, key)
+        self._db.on_commit_wake["jobs"].set()
+        return count
 
     async def drain(self) -> None:
         """Run what is due until nothing is; for tests and one-off commands."""
@@ -139,17 +168,17 @@ class JobRunner:
             return 0
         try:
             jobs = await self._claim(room)
-        except (DBAPIError, OSError) as error:
+        except (SQLAlchemyError, OSError) as error:
             log.warning("jobs cannot be claimed; trying again", error=type(error).__name__)
             return 0
         for job in jobs:
             task = asyncio.create_task(self._run_one(job), name=f"job {job.kind} {job.id}")
-            self._running.add(task)
+            self._running[task] = job
             task.add_done_callback(self._ended)
         return len(jobs)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+        self._running.pop(task, None)
         self._db.on_commit_wake["jobs"].set()
 
     async def _wait(self) -> None:
@@ -159,11 +188,9 @@ class JobRunner:
         wake.clear()
 
     async def _claim(self, room: int) -> list[Job]:
-        async with self._db.system_work() as work:
-            rows = await work.session.execute(
-                _CLAIM, {"kinds": list(self._registry.kinds), "room": room, "lease_s": CLAIM_LEASE_S}
-            )
-            return [Job(self._db, *row) for row in rows]
+        values = {"kinds": list(self._registry.kinds), "room": room, "lease_s": CLAIM_LEASE_S}
+        rows: list[Any] = list(await self._db.at_once(_CLAIM, values))
+        return [Job(self._db, *row) for row in rows]
 
     async def _run_one(self, job: Job) -> None:
         kind = self._registry.kinds[job.kind]
@@ -172,10 +199,13 @@ class JobRunner:
             await kind.function(job, **self._arguments[job.kind])
             await _cancel([holding])
             await self._write(job, _DONE)
-        except (LeaseLost, asyncio.CancelledError) as error:
+        except LeaseLost:
             log.info("job left to another worker", kind=job.kind, job=job.id)
-            if isinstance(error, asyncio.CancelledError) and not job.lost.is_set():
-                raise
+        except asyncio.CancelledError:
+            if not job.lost.is_set():
+                await _cancel([holding])
+                await self._write(job, _RELEASE)
+            log.info("job left to another worker", kind=job.kind, job=job.id, released=not job.lost.is_set())
         except Exception as error:  # noqa: BLE001 - around one job, so that one cannot stop the others
             await self._failed(job, kind, error)
         finally:
@@ -185,13 +215,12 @@ class JobRunner:
         """Renew the lease at a third of its length; stop the work when it is no longer ours."""
         while True:
             await asyncio.sleep(min(kind.lease_s, CLAIM_LEASE_S) / 3)
-            with contextlib.suppress(DBAPIError, OSError):
-                async with self._db.system_work() as work:
-                    values = {"id": job.id, "fence": job.fence, "lease_s": kind.lease_s}
-                    if (await work.session.execute(_HOLD, values)).first() is None and worker is not None:
-                        job.lost.set()
-                        worker.cancel()
-                        return
+            with contextlib.suppress(SQLAlchemyError, OSError):
+                values = {"id": job.id, "fence": job.fence, "lease_s": kind.lease_s}
+                if not await self._db.at_once(_HOLD, values) and worker is not None:
+                    job.lost.set()
+                    worker.cancel()
+                    return
 
     async def _failed(self, job: Job, kind: Kind, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"[:2000]
@@ -211,9 +240,8 @@ class JobRunner:
     async def _write(self, job: Job, statement: Any, **values: Any) -> None:
         """A job whose outcome cannot be written keeps its lease until it runs out, and is then done again."""
         try:
-            async with self._db.system_work() as work:
-                await work.session.execute(statement, {"id": job.id, "fence": job.fence, **values})
-        except (DBAPIError, OSError) as error:
+            await self._db.at_once(statement, {"id": job.id, "fence": job.fence, **values})
+        except (SQLAlchemyError, OSError) as error:
             log.warning("a job's outcome was not written", job=job.id, error=type(error).__name__)
 
 

@@ -1,0 +1,95 @@
+"""What every benchmark stands on: a PostgreSQL of its own with the engines' tables, and a Kafka."""
+
+import asyncio
+import os
+import tempfile
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+from sqlalchemy.engine import make_url
+
+from dev.embedded.engines import EmbeddedKafka, EmbeddedPostgres
+from shared.bus import KafkaBus
+from shared.db import Database
+from shared.migrate import create_engine_tables, protect
+
+ORG = "acme"
+LANES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """The engines of a run."""
+
+    url: str
+    owner_url: str
+    kafka: str
+    kafka_kind: str
+    postgres_version: str
+    durable: bool
+
+    def database(self) -> Database:
+        return Database(self.url, pool_size=LANES, source="bench")
+
+    async def connect(self) -> Any:
+        """A bare asyncpg connection as the service's role, so that row-level security binds the peer too."""
+        return await asyncpg.connect(
+            make_url(self.url).set(drivername="postgresql").render_as_string(hide_password=False)
+        )
+
+    async def topic(self, name: str) -> str:
+        """A new topic."""
+        topic = f"bench.{name}-{uuid.uuid4().hex[:8]}"
+        await KafkaBus(self.kafka).ensure_topics([topic])
+        return topic
+
+
+class _Statements:
+    """Stands where Alembic's ``op`` stands."""
+
+    def __init__(self) -> None:
+        self.all: list[str] = []
+
+    def execute(self, statement: str) -> None:
+        self.all.append(statement)
+
+
+@asynccontextmanager
+async def raise_stage() -> AsyncIterator[Stage]:
+    """Start what is not given: PostgreSQL always, Kafka's mock unless ``KAFKA_BOOTSTRAP_SERVERS`` names a real one."""
+    given = os.environ.get("KAFKA_BOOTSTRAP_SERVERS")
+    mock = None if given else EmbeddedKafka()
+    with tempfile.TemporaryDirectory(prefix="prospo-bench-", ignore_cleanup_errors=True) as folder:
+        postgres = await asyncio.to_thread(EmbeddedPostgres, Path(folder))
+        try:
+            made = await postgres.database("bench")
+            version, durable = await _prepare(made.owner_url)
+            servers, kind = (given, "Apache Kafka") if given else (mock.bootstrap_servers, "librdkafka's mock")  # type: ignore[union-attr]
+            yield Stage(made.url, made.owner_url, servers, kind, version, durable)
+        finally:
+            await asyncio.to_thread(postgres.stop)
+
+
+async def _prepare(owner_url: str) -> tuple[str, bool]:
+    owner = await asyncpg.connect(
+        make_url(owner_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    )
+    op = _Statements()
+    create_engine_tables(op)
+    op.execute("CREATE TABLE thing (org_id text, id text, n bigint NOT NULL DEFAULT 0, PRIMARY KEY (org_id, id))")
+    op.execute("CREATE TABLE entry (org_id text, id bigint GENERATED ALWAYS AS IDENTITY, words text)")
+    protect(op, "thing")
+    protect(op, "entry")
+    for statement in op.all:
+        await owner.execute(statement)
+    await owner.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO bench")
+    await owner.execute("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO bench")
+    version = str(await owner.fetchval("SHOW server_version"))
+    durable = [await owner.fetchval(f"SHOW {name}") for name in ("fsync", "synchronous_commit")] == ["on", "on"]
+    await owner.close()
+    return version, durable
