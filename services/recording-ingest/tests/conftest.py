@@ -22,7 +22,7 @@ from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 from m365_simulator import Simulator, SimulatorSettings, create_simulator
 from m365_simulator.client import SimulatorClient
@@ -110,6 +110,17 @@ class Wire:
 
     def ranges(self, prefix: str = "/download") -> list[str]:
         return [ranged for _, path, ranged in self.requests if path.startswith(prefix)]
+
+
+class Dispatcher:
+    """``/<service>/…`` to the service's app: what cluster DNS does in Kubernetes."""
+
+    def __init__(self, apps: dict[str, Any]) -> None:
+        self._apps = apps
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        service, _, rest = scope["path"].removeprefix("/").partition("/")
+        await self._apps[service]({**scope, "path": f"/{rest}", "raw_path": f"/{rest}".encode()}, receive, send)
 
 
 @dataclass
@@ -310,9 +321,10 @@ async def house(
     ingest_settings: dict[str, Any],
 ) -> AsyncIterator[House]:
     simulator, graph_wire = microsoft
-    user_auth, hosted = UserAuth(), Starlette(routes=[])
-    hosted.router.routes.append(Route("/user-auth/internal/tokens", user_auth.token, methods=["POST"]))
-    our_wire = Wire(hosted)
+    user_auth = UserAuth()
+    tokens_route = Route("/internal/tokens", user_auth.token, methods=["POST"])
+    apps: dict[str, Any] = {"user-auth": Starlette(routes=[tokens_route])}
+    our_wire = Wire(Dispatcher(apps))
     graph_url = simulator.settings.http_base_url
     async with serving(our_wire) as url, SimulatorClient(graph_url) as client:
         user_auth.tokens |= signed_in[1]
@@ -335,7 +347,7 @@ async def house(
 
         for one in (service, storage):
             platform_keys.know_issuer(one.user_tokens)
-            hosted.router.routes.append(Mount(f"/{one.name}", one.app))
+            apps[one.name] = one.app
             await one.start(api=False, worker=False)
         yield House(
             service, storage, await client_of(service), await client_of(storage), client, simulator, user_auth,
