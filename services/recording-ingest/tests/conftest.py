@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import shutil
 import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,7 +22,7 @@ from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 from m365_simulator import Simulator, SimulatorSettings, create_simulator
 from m365_simulator.client import SimulatorClient
@@ -87,7 +88,7 @@ class Wire:
     """ASGI middleware in front of everything hosted: counts bytes sent, and breaks what a test asks it to."""
 
     def __init__(self, app: Any) -> None:
-        self._app = app
+        self.app = app
         self.sent: dict[str, int] = {}
         self.requests: list[tuple[str, str, str]] = []
         self.instead: Callable[[str, str], Any] | None = None
@@ -105,10 +106,21 @@ class Wire:
                 self.sent[place] = self.sent.get(place, 0) + len(message.get("body", b""))
 
         app = self.instead(scope["method"], scope["path"]) if self.instead else None
-        await (app or self._app)(scope, receive, counted)
+        await (app or self.app)(scope, receive, counted)
 
     def ranges(self, prefix: str = "/download") -> list[str]:
         return [ranged for _, path, ranged in self.requests if path.startswith(prefix)]
+
+
+class Dispatcher:
+    """``/<service>/…`` to the service's app: what cluster DNS does in Kubernetes."""
+
+    def __init__(self, apps: dict[str, Any]) -> None:
+        self._apps = apps
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        service, _, rest = scope["path"].removeprefix("/").partition("/")
+        await self._apps[service]({**scope, "path": f"/{rest}", "raw_path": f"/{rest}".encode()}, receive, send)
 
 
 @dataclass
@@ -254,9 +266,30 @@ def challenge_of(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
+@pytest.fixture(scope="session")
+def signed_in(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[tuple[str, str], dict[str, Any]]]:
+    """A simulator's state with keys, consents and two people's tokens: made once, copied for every test."""
+    folder = tmp_path_factory.mktemp("signed-in")
+
+    async def prepare() -> dict[tuple[str, str], dict[str, Any]]:
+        settings = SimulatorSettings(state_dir=folder)
+        simulator = create_simulator(settings)
+        async with serving(simulator.app) as url, SimulatorClient(url) as client:
+            settings.http_base_url = url
+            tokens = {
+                ("acme", "anna"): await sign_in(client, settings, "contoso.example", "anna"),
+                ("globex", "carl"): await sign_in(client, settings, "fabrikam.example", "carl"),
+            }
+        await simulator.stop()
+        return tokens
+
+    return folder, asyncio.run(prepare())
+
+
 @pytest.fixture
-async def microsoft(tmp_path: Path) -> AsyncIterator[tuple[Simulator, Wire]]:
+async def microsoft(signed_in: tuple[Path, Any], tmp_path: Path) -> AsyncIterator[tuple[Simulator, Wire]]:
     settings = SimulatorSettings(state_dir=tmp_path / "simulator")
+    shutil.copytree(signed_in[0], settings.state_dir)
     simulator = create_simulator(settings)
     wire = Wire(simulator.app)
     async with serving(wire) as url:
@@ -282,18 +315,19 @@ async def house(
     memory_bus: MemoryBus,
     client_of: MakeClient,
     microsoft: tuple[Simulator, Wire],
+    signed_in: tuple[Path, Any],
     storage_database: TestDatabase,
     tmp_path: Path,
     ingest_settings: dict[str, Any],
 ) -> AsyncIterator[House]:
     simulator, graph_wire = microsoft
-    user_auth, hosted = UserAuth(), Starlette(routes=[])
-    hosted.router.routes.append(Route("/user-auth/internal/tokens", user_auth.token, methods=["POST"]))
-    our_wire = Wire(hosted)
+    user_auth = UserAuth()
+    tokens_route = Route("/internal/tokens", user_auth.token, methods=["POST"])
+    apps: dict[str, Any] = {"user-auth": Starlette(routes=[tokens_route])}
+    our_wire = Wire(Dispatcher(apps))
     graph_url = simulator.settings.http_base_url
     async with serving(our_wire) as url, SimulatorClient(graph_url) as client:
-        user_auth.tokens["acme", "anna"] = await sign_in(client, simulator.settings, "contoso.example", "anna")
-        user_auth.tokens["globex", "carl"] = await sign_in(client, simulator.settings, "fabrikam.example", "carl")
+        user_auth.tokens |= signed_in[1]
         reach = {"internal_url": url + "/{service}", "public_url": url}
         reach |= {"graph_base_url": f"{graph_url}/v1.0", "graph_hosts": [graph_url.removeprefix("http://")]}
         settings = make_settings(Settings, "recording-ingest", **reach, **ingest_settings)
@@ -313,7 +347,7 @@ async def house(
 
         for one in (service, storage):
             platform_keys.know_issuer(one.user_tokens)
-            hosted.router.routes.append(Mount(f"/{one.name}", one.app))
+            apps[one.name] = one.app
             await one.start(api=False, worker=False)
         yield House(
             service, storage, await client_of(service), await client_of(storage), client, simulator, user_auth,

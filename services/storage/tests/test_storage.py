@@ -1,11 +1,13 @@
 """Storage through its front door: resumable uploads, whole files, nobody else's."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from shared.bus import MemoryBus
 from shared.identity import ServiceTokens
@@ -112,3 +114,89 @@ async def test_another_organisation_finds_no_such_file(
 async def test_a_person_cannot_open_an_upload_session(http: httpx.AsyncClient, platform_keys: PlatformKeys) -> None:
     headers = {"Authorization": f"Bearer {platform_keys.token('acme')}"}
     assert (await http.post("/internal/upload-sessions", json={}, headers=headers)).status_code == 401
+
+
+async def test_a_file_with_an_owner_is_that_persons_only(
+    http: httpx.AsyncClient, make_settings: Any, platform_keys: PlatformKeys
+) -> None:
+    session = (await begin(http, make_settings, owner_id="anna")).json()
+    await upload_all(http, session["upload_url"])
+    for user, org, status in (("anna", "acme", 200), ("bo", "acme", 404), ("anna", "globex", 404)):
+        headers = {"Authorization": f"Bearer {platform_keys.token(org, user)}"}
+        for path in ("", "/content"):
+            answer = await http.get(f"/v1/files/{session['file_id']}{path}", headers=headers)
+            assert answer.status_code == status
+
+
+def parts_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("parts/*") if path.is_file()]
+
+
+async def test_parts_are_tidied_away_though_the_process_died_after_the_last(
+    service: Service, http: httpx.AsyncClient, make_settings: Any, tmp_path: Path
+) -> None:
+    """The upload's answer does not delete them: a job of the same transaction does, whoever runs it."""
+    session = (await begin(http, make_settings)).json()
+    await upload_all(http, session["upload_url"])
+    assert len(parts_in(tmp_path)) == 2
+    await service.runner.drain()
+    assert parts_in(tmp_path) == []
+    given_up = (await begin(http, make_settings, dedupe_key="r2")).json()
+    await put(http, given_up["upload_url"], 0, 327_680)
+    assert (await http.delete("/v1" + given_up["upload_url"].partition("/v1")[2])).status_code == 204
+    await service.runner.drain()
+    assert parts_in(tmp_path) == []
+
+
+async def test_a_file_whose_last_range_arrived_before_the_process_died_is_put_together(
+    service: Service, http: httpx.AsyncClient, make_settings: Any, platform_keys: PlatformKeys, memory_bus: MemoryBus
+) -> None:
+    session = (await begin(http, make_settings)).json()
+    await upload_all(http, session["upload_url"])
+    async with service.db.system_work() as work:  # as it stood before the completion was committed
+        await work.session.execute(text("UPDATE stored_file SET completed_at = NULL"))
+        await work.session.execute(text("DELETE FROM outbox"))
+        await work.session.execute(text("DELETE FROM job"))
+    again = (await begin(http, make_settings)).json()
+    assert (again["completed"], again["received_bytes"]) == (False, SIZE)
+    where = await http.get("/v1" + again["upload_url"].partition("/v1")[2])
+    assert where.json() == {"next_expected_ranges": [], "file_id": session["file_id"]}
+    mine = {"Authorization": f"Bearer {platform_keys.token('acme')}"}
+    assert (await http.get(f"/v1/files/{session['file_id']}/content", headers=mine)).content == BODY
+    await service.relay.drain()
+    assert len(memory_bus.records("file.stored")) == 1
+
+
+async def test_a_worker_that_was_taken_over_cannot_write_into_the_file(
+    http: httpx.AsyncClient, make_settings: Any, platform_keys: PlatformKeys
+) -> None:
+    """Its range began before the takeover and ends after the other's: its part counts nowhere."""
+    first = (await begin(http, make_settings)).json()
+    begun, may_end = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield b"x" * 1000
+        begun.set()
+        await may_end.wait()
+        yield b"x" * (SIZE - 1000)
+
+    path = "/v1" + first["upload_url"].partition("/v1")[2]
+    headers = {"Content-Range": f"bytes 0-{SIZE - 1}/{SIZE}"}
+    zombie = asyncio.create_task(http.put(path, content=slowly(), headers=headers))
+    await begun.wait()
+    second = (await begin(http, make_settings)).json()
+    await put(http, second["upload_url"], 0, 327_680)
+    may_end.set()
+    assert (await zombie).status_code == 404
+    assert (await put(http, second["upload_url"], 327_680, SIZE)).status_code == 201
+    mine = {"Authorization": f"Bearer {platform_keys.token('acme')}"}
+    assert (await http.get(f"/v1/files/{first['file_id']}/content", headers=mine)).content == BODY
+
+
+async def test_another_size_under_the_same_key_is_refused_and_disturbs_no_running_upload(
+    http: httpx.AsyncClient, make_settings: Any
+) -> None:
+    session = (await begin(http, make_settings)).json()
+    refused = await begin(http, make_settings, size_bytes=SIZE + 1)
+    assert (refused.status_code, refused.json()["code"]) == (422, "size_changed")
+    assert (await upload_all(http, session["upload_url"])).status_code == 201

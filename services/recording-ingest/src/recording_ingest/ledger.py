@@ -52,9 +52,7 @@ def next_look(
     """When to compare with Microsoft's list again; None when nothing more can come of the meeting."""
     by = expected_by(meeting, settings)
     interval = timedelta(seconds=settings.reconcile_interval_s)
-    if by is None or meeting.user_id is None or meeting.online_meeting_id is None:
-        return None
-    if meeting.status == "cancelled" and not artefacts:
+    if by is None or not _in_question(meeting, artefacts):
         return None
     if now >= by:
         return now + interval if any(row.status in OPEN for row in artefacts) else None
@@ -66,13 +64,22 @@ def next_look(
     return min(now + interval, by)
 
 
+def _in_question(meeting: LedgerMeeting, artefacts: Sequence[ArtefactRow]) -> bool:
+    """Whether Microsoft can be asked, and something may come of a meeting that was not cancelled before it began."""
+    known = meeting.user_id is not None and meeting.online_meeting_id is not None
+    return known and (meeting.status != "cancelled" or bool(artefacts))
+
+
 async def plan(work: Working, meeting: LedgerMeeting, settings: Settings, *, at_once: bool = False) -> None:
-    """Reconcile the meeting anew. The revision makes the job of an earlier plan end, even one that runs just now."""
+    """Reconcile the meeting anew, once at least: we may hear of it long after its deadline.
+
+    The revision makes the job of an earlier plan end, even one that runs just now.
+    """
     meeting.revision += 1
     now = await queries.now(work.session)
     artefacts = await queries.artefacts(work.session, meeting.org_id, meeting.meeting_id)
-    run_at = next_look(meeting, artefacts, now, settings)
-    if run_at is not None:
+    if meeting.ends_at is not None and _in_question(meeting, artefacts):
+        run_at = next_look(meeting, artefacts, now, settings) or now
         payload = {"meeting_id": meeting.meeting_id, "revision": meeting.revision}
         key = f"{meeting.meeting_id}:{meeting.revision}"
         work.jobs.add("reconcile", payload, dedupe_key=key, run_at=now if at_once else run_at)

@@ -7,11 +7,11 @@ says how much it has, whether the file is whole, and gives a new address.
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import dataclass
 
 from recording_ingest.uploads import SessionGone, StorageClient, StorageRetry, UploadSession, Wanted
-from shared.graph import GraphCaller
+from shared.graph import Download, GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphReconnect, GraphRetry, GraphTellAdmin
 from shared.jobs import Retry
 from shared.jobs.runner import Job
@@ -30,25 +30,37 @@ class Stored:
 
 async def move(job: Job, caller: GraphCaller, path: str, storage: StorageClient, wanted: Wanted) -> Stored:
     """Store what ``path`` at Graph holds, from wherever an earlier try got to. Checkpoint: size and bytes done."""
-    size = job.checkpoint.get("size") or await _size(caller, path)
-    session = await storage.open(wanted, size)
-    await job.checkpoint_now({"size": size, "done": session.received})
-    stuck = 0
-    while not session.completed:
-        try:
-            await _send_rest(job, caller, path, storage, session, size)
-        except (StorageRetry, SessionGone) as trouble:
-            if stuck >= STUCK:
-                raise StorageRetry(f"storage does not take the file; later again. {trouble}") from trouble
-        before, session = session.received, await storage.open(wanted, size)
-        stuck = 0 if session.received > before else stuck + 1
-        if stuck > STUCK and not session.completed:
-            raise StorageRetry("storage does not go on; later again.")
+    async with AsyncExitStack() as opened:
+        begun, size = None, job.checkpoint.get("size")
+        if size is None:  # the answer that tells it is read on, not asked for twice
+            begun = await opened.enter_async_context(caller.download(path))
+            size = begun.total or await _size(caller, path)
+        session = await storage.open(wanted, size)
+        await job.checkpoint_now({"size": size, "done": session.received})
+        stuck = 0
+        while not session.completed:
+            try:
+                await _send_rest(job, caller, path, storage, session, size, begun)
+            except (StorageRetry, SessionGone) as trouble:
+                if stuck >= STUCK:
+                    raise StorageRetry(f"storage does not take the file; later again. {trouble}") from trouble
+            begun = None
+            await opened.aclose()
+            before, session = session.received, await storage.open(wanted, size)
+            stuck = 0 if session.received > before else stuck + 1
+            if stuck > STUCK and not session.completed:
+                raise StorageRetry("storage does not go on; later again.")
     return Stored(session.file_id, size)
 
 
 async def _send_rest(
-    job: Job, caller: GraphCaller, path: str, storage: StorageClient, session: UploadSession, size: int
+    job: Job,
+    caller: GraphCaller,
+    path: str,
+    storage: StorageClient,
+    session: UploadSession,
+    size: int,
+    begun: Download | None,
 ) -> None:
     """Send ranges until the end, or until storage wants another byte than the one that follows."""
     position = session.received
@@ -57,7 +69,7 @@ async def _send_rest(
         return
     try:
         async with (
-            aclosing(steady(caller, path, position, size)) as pieces,
+            aclosing(steady(caller, path, position, size, begun)) as pieces,
             aclosing(in_chunks(pieces, session.chunk_max)) as chunks,
         ):
             async for chunk in chunks:
@@ -75,13 +87,18 @@ class _Changed(Exception):
     """Graph has another file than the one that was begun."""
 
 
-async def steady(caller: GraphCaller, path: str, start: int, size: int) -> AsyncGenerator[bytes, None]:
-    """Bytes ``start`` to ``size`` without a gap, however often the download is cut or its address expires."""
+async def steady(
+    caller: GraphCaller, path: str, start: int, size: int, begun: Download | None = None
+) -> AsyncGenerator[bytes, None]:
+    """Bytes ``start`` to ``size`` without a gap, however often the download is cut or its address expires.
+
+    ``begun`` is a download from byte 0 that nobody has read from yet.
+    """
     position, stuck = start, 0
     while position < size:
         before, wait_s = position, 0.0
         try:
-            async with aclosing(_download(caller, path, position, size)) as pieces:
+            async with aclosing(_pieces(caller, path, position, size, begun)) as pieces:
                 async for piece in pieces:
                     position += len(piece)
                     if position > size:
@@ -91,15 +108,18 @@ async def steady(caller: GraphCaller, path: str, start: int, size: int) -> Async
             if not _mends_by_asking_again(error):
                 raise
             wait_s = getattr(error, "after_s", 1.0)
+        begun = None
         stuck = 0 if position > before else stuck + 1
         if stuck >= STUCK or wait_s > _WAIT_AT_MOST_S:
             raise GraphRetry("The download does not go on; later again.", after_s=max(wait_s, _WAIT_AT_MOST_S))
         await asyncio.sleep(wait_s if stuck else 0)
 
 
-async def _download(caller: GraphCaller, path: str, start: int, size: int) -> AsyncGenerator[bytes, None]:
+async def _pieces(
+    caller: GraphCaller, path: str, start: int, size: int, begun: Download | None
+) -> AsyncGenerator[bytes, None]:
     """One answer's bytes from ``start`` on, also of a server that ignores ranges and sends all."""
-    async with caller.download(path, start) as download:
+    async with nullcontext(begun) if begun else caller.download(path, start) as download:
         if download.total is not None and download.total != size:
             raise _Changed(f"Graph has {download.total} bytes now, no longer {size}.")
         skip = start if download.status == 200 else 0
@@ -128,10 +148,7 @@ async def in_chunks(pieces: AsyncGenerator[bytes, None], size: int) -> AsyncGene
 
 
 async def _size(caller: GraphCaller, path: str) -> int:
-    """How large it is: by the answer's headers, else by a range, else by reading it once."""
-    async with caller.download(path) as download:
-        if download.total:
-            return download.total
+    """How large it is when the answer's headers do not say it: by a range, else by reading it once."""
     with contextlib.suppress(GraphGiveUp):  # it may be a single byte
         async with caller.download(path, 1) as download:
             if download.total:
