@@ -80,11 +80,14 @@ class Relay:
             while True:
                 try:
                     held = await self._publish_all(LINGER_S)
-                    await self._prune_if_due()
+                    if held:
+                        await self._prune_if_due()
                     outage_s = POLL_S
                     await self._woken(POLL_S if held else BUSY_S)
-                except _OUTAGES as error:
-                    log.warning("the outbox waits", error=type(error).__name__, reason=str(error)[:200])
+                except Exception as error:
+                    # Whatever it is, an outbox that is not published for ever is worse: begin again with a connection.
+                    bug = None if isinstance(error, _OUTAGES) else error
+                    log.warning("the outbox waits", error=type(error).__name__, reason=str(error)[:200], exc_info=bug)
                     await self._disconnect()
                     await asyncio.sleep(outage_s)
                     outage_s = min(outage_s * 2, MAX_OUTAGE_WAIT_S)

@@ -85,10 +85,13 @@ class KafkaBus:
             return []
         if self._producer is None:
             await self.start()
-        producer = self._producer
-        with _unavailable():
-            sent = [await _send(producer, records[place]) for place in places]
-            answers = await asyncio.gather(*sent, return_exceptions=True)
+        try:
+            with _unavailable():
+                sent = [await _send(self._producer, records[place]) for place in places]
+                answers = await asyncio.gather(*sent, return_exceptions=True)
+        except BusUnavailable:
+            await self.stop()  # a producer that failed for good would refuse everything for ever
+            raise
         failed = [place for place, answer in zip(places, answers, strict=True) if isinstance(answer, BaseException)]
         if not failed:
             return []

@@ -18,6 +18,7 @@ class MemoryBus:
         self.logs: dict[Partition, list[Record]] = defaultdict(list)
         self.committed: dict[str, dict[Partition, int]] = defaultdict(dict)
         self.arrived = asyncio.Event()
+        self.members: dict[str, _MemoryConsumer] = {}
         self.closed: dict[str, str] = {}
         """Topics that take nothing, and why: what a missing permission is on Kafka."""
 
@@ -49,6 +50,10 @@ class MemoryBus:
     def consumer(self, group: str, topics: Iterable[str]) -> BusConsumer:
         return _MemoryConsumer(self, group, set(topics))
 
+    async def rebalance(self, group: str) -> None:
+        """Take all partitions from the group's member and give them back, as when another one comes and goes."""
+        await self.members[group].revoke_and_assign()
+
     def records(self, topic: str) -> list[Record]:
         """Everything ever published to ``topic``, by partition; for tests."""
         return [record for (name, _), log in sorted(self.logs.items()) if name == topic for record in log]
@@ -60,11 +65,26 @@ class _MemoryConsumer:
         self._group = group
         self._topics = topics
         self._next: dict[Partition, int] = {}
+        self._on_revoke: Revoked | None = None
+        self._steady = asyncio.Event()
 
     async def start(self, on_revoke: Revoked) -> None:
+        self._on_revoke = on_revoke
+        self._bus.members[self._group] = self
+        self._read_from_committed()
+
+    def _read_from_committed(self) -> None:
         self._next = dict(self._bus.committed[self._group])
+        self._steady.set()
+
+    async def revoke_and_assign(self) -> None:
+        self._steady.clear()
+        if self._on_revoke is not None:
+            await self._on_revoke([place for place in self._bus.logs if place[0] in self._topics])
+        self._read_from_committed()
 
     async def fetch(self, limit: int, wait_s: float) -> list[Record]:
+        await self._steady.wait()
         found = self._take(limit)
         if not found and wait_s > 0:
             self._bus.arrived.clear()
@@ -72,6 +92,7 @@ class _MemoryConsumer:
                 await asyncio.wait_for(self._bus.arrived.wait(), wait_s)
             except TimeoutError:
                 return []
+            await self._steady.wait()
             found = self._take(limit)
         return found
 
@@ -90,3 +111,4 @@ class _MemoryConsumer:
 
     async def stop(self) -> None:
         """Leave the group; what is not committed is read again by the next member."""
+        self._bus.members.pop(self._group, None)

@@ -116,6 +116,7 @@ class Job:
         task = asyncio.current_task()
         if inside.saved and self.stopping.is_set() and task is not None:
             task.cancel()
+            await asyncio.sleep(0)  # here, not somewhere in the next chunk
 
     async def checkpoint_now(self, checkpoint: dict[str, Any]) -> None:
         """Save where the work stands, in a transaction of its own."""
