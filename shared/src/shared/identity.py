@@ -111,6 +111,10 @@ class ServiceTokens:
                 "This service has no key. Set PROSPO_SERVICE_KEY_PATH to an Ed25519 PEM file."
             ) from error
 
+    def check(self) -> None:
+        """Read the key now rather than at the first call. Raises ``ConfigurationError`` when there is none."""
+        self._private_key  # noqa: B018 - reading it is the check
+
     def issue(self, audience: str) -> str:
         """A token for one callee, valid five minutes."""
         now = int(time.time())

@@ -28,12 +28,16 @@ _LOCK = 0x70726F73706F  # one migration at a time per database
 
 
 def engine_ddl() -> list[str]:
-    """The statements of every engine's tables, in an order that runs."""
+    """The statements of every engine's tables, in an order that runs.
+
+    Each may be run again: ``migrate`` runs them all every time, before the service's own migrations. So a later change
+    of an engine's table is one more statement in its ``DDL`` (``ADD COLUMN IF NOT EXISTS``), not seven migrations.
+    """
     return [statement for name in ENGINES for statement in importlib.import_module(name).DDL]
 
 
 def create_engine_tables(op: Any) -> None:
-    """Outbox, inbox, jobs and the other engines' tables; called by a service's first migration."""
+    """Outbox, inbox, jobs and the other engines' tables."""
     for statement in engine_ddl():
         op.execute(statement)
 
@@ -54,6 +58,8 @@ async def migrate(package: str, settings: ServiceSettings) -> None:
     try:
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+            for statement in engine_ddl():
+                await connection.execute(text(statement))
             await connection.run_sync(_upgrade, package)
             await _grant(connection, make_url(settings.database_url).username)
     finally:

@@ -13,6 +13,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from shared.bus import Bus, open_bus
 from shared.db import Database
@@ -100,7 +101,8 @@ class Service:
         return JobRunner(self.db, self._jobs, {k: v for k, v in self.provided.items() if k != "db"})
 
     async def start(self, api: bool = True, worker: bool = True) -> None:
-        """Open what is needed and start the loops. Raises ``ConfigurationError`` when the database is not there."""
+        """Open what is needed and start the loops. Raises ``ConfigurationError`` saying what is missing."""
+        self.service_tokens.check()
         await self.db.open()
         loops = [self.relay.run()] if api or worker else []
         if self.settings.metrics_port is not None or self.settings.otlp_endpoint:
@@ -131,7 +133,7 @@ async def _ready(request: Request) -> JSONResponse:
     try:
         async with asyncio.timeout(_READY_S), request.app.state.service.db.engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
-    except (OSError, TimeoutError) as error:
+    except (OSError, TimeoutError, DBAPIError) as error:
         return JSONResponse({"status": "waiting", "for": "database", "error": type(error).__name__}, 503)
     return JSONResponse({"status": "ok"})
 

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from shared.migrate import create_engine_tables, protect
+from shared.migrate import protect
 
 revision = "0001"
 down_revision = None
@@ -24,7 +24,6 @@ TABLES = {
 
 
 def upgrade() -> None:
-    create_engine_tables(op)
     for name, statement in TABLES.items():
         op.execute(statement)
         protect(op, name)

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from shared.migrate import create_engine_tables, protect
+from shared.migrate import protect
 
 revision = "0001"
 down_revision = None
@@ -24,7 +24,6 @@ REQUEST_KEY = """CREATE TABLE request_key (
 
 
 def upgrade() -> None:
-    create_engine_tables(op)
     op.execute(MEETING)
     op.execute("CREATE INDEX meeting_of_user ON meeting (org_id, user_id, id DESC)")
     op.execute(REQUEST_KEY)

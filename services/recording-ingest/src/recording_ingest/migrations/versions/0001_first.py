@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from shared.migrate import create_engine_tables, protect
+from shared.migrate import protect
 
 revision = "0001"
 down_revision = None
@@ -29,7 +29,6 @@ TRANSCRIPT = """CREATE TABLE transcript (
 
 
 def upgrade() -> None:
-    create_engine_tables(op)
     op.execute(MEETING)
     op.execute("CREATE INDEX ledger_meeting_online ON ledger_meeting (org_id, online_meeting_id)")
     op.execute("CREATE INDEX ledger_meeting_user ON ledger_meeting (org_id, user_id, ends_at)")

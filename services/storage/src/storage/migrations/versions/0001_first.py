@@ -2,14 +2,13 @@
 
 from alembic import op
 
-from shared.migrate import create_engine_tables, protect
+from shared.migrate import protect
 
 revision = "0001"
 down_revision = None
 
 
 def upgrade() -> None:
-    create_engine_tables(op)
     op.execute(
         """CREATE TABLE stored_file (
             org_id text NOT NULL, id text NOT NULL, dedupe_key text NOT NULL, path text NOT NULL,

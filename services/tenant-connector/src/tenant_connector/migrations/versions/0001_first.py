@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from shared.migrate import create_engine_tables, protect
+from shared.migrate import protect
 
 revision = "0001"
 down_revision = None
@@ -33,7 +33,6 @@ GUARD = """CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON audit
 
 
 def upgrade() -> None:
-    create_engine_tables(op)
     for statement in (TENANT, ONE_ORGANISATION, CONSENT_ATTEMPT, AUDIT, APPEND_ONLY, GUARD):
         op.execute(statement)
     for table in ("tenant", "consent_attempt", "audit"):

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from shared.migrate import create_engine_tables, protect
+from shared.migrate import protect
 
 revision = "0001"
 down_revision = None
@@ -32,7 +32,6 @@ APPEND_ONLY = """CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE 
 
 
 def upgrade() -> None:
-    create_engine_tables(op)
     op.execute(CONNECTION)
     op.execute(ONE_PERSON_PER_ACCOUNT)
     op.execute(SIGN_IN_ATTEMPT)
