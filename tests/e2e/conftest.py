@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -74,8 +76,12 @@ class RunningPlatform:
 
 
 @pytest.fixture
-def platform(tmp_path: Path) -> Iterator[RunningPlatform]:
-    running = RunningPlatform(tmp_path / "run")
+def platform() -> Iterator[RunningPlatform]:
+    # Not below pytest's own folder: each pytest that starts closes that one to other users, and as root the embedded
+    # PostgreSQL runs as one.
+    folder = Path(tempfile.mkdtemp(prefix="prospo-run-"))
+    running = RunningPlatform(folder)
     yield running
     if running.process is not None and running.process.poll() is None:
         running.stop()
+    shutil.rmtree(folder, ignore_errors=True)

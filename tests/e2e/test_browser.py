@@ -1,0 +1,125 @@
+"""A person does the whole main job with a mouse: console, Microsoft's pages in between, and back."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from .conftest import RunningPlatform
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(600)]
+CHROMIUM = Path("/usr/bin/chromium")
+ARGUMENTS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+PICTURES = os.environ.get("PROSPO_SCREENSHOTS")
+PATIENCE_MS = 60_000
+STARTS_AT_TEAMS = re.compile(r"^https://teams\.microsoft\.com/l/meetup-join/")
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    if not CHROMIUM.exists():
+        pytest.skip("Chromium is not installed (/usr/bin/chromium)")
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(timezone_id="Europe/Berlin", viewport={"width": 1280, "height": 900})
+    context.set_default_timeout(PATIENCE_MS)
+    yield context.new_page()
+    context.close()
+
+
+def picture(page: Page, name: str) -> None:
+    if PICTURES:
+        page.screenshot(path=f"{PICTURES}/{name}.png", full_page=True)
+
+
+def become(page: Page, person: str) -> None:
+    page.get_by_label("Signed in as").select_option(label=person)
+    page.get_by_role("button", name="Switch", exact=True).click()
+
+
+def through_microsoft(page: Page, account: str, name: str) -> None:
+    """Pick the account, accept where consent is asked for."""
+    picture(page, f"{name}-account")
+    page.get_by_role("button", name=account).first.click()
+    accept = page.get_by_role("button", name="Accept")
+    if accept.count():
+        picture(page, f"{name}-consent")
+        accept.click()
+
+
+def connect_tenant(page: Page, described: dict[str, Any]) -> None:
+    become(page, "Acme · Org Admin")
+    page.goto(described["url"] + "/connectors/microsoft365")
+    picture(page, "1-connector")
+    page.get_by_role("button", name="Connect", exact=True).click()
+    through_microsoft(page, "Adele Admin", "2-admin")
+    switch = page.get_by_role("switch", name="Auto-recording")
+    expect(switch).to_have_attribute("aria-checked", "false", timeout=PATIENCE_MS)
+    expect(page.get_by_role("switch", name="Outlook email")).to_have_attribute("aria-checked", "true")
+    expect(page.get_by_role("switch", name="Contacts import")).to_have_attribute("aria-checked", "true")
+    expect(page.get_by_role("switch", name="SharePoint storage")).to_have_attribute("aria-checked", "false")
+    switch.click()
+    expect(page.get_by_role("switch", name="Auto-recording")).to_have_attribute("aria-checked", "true")
+    picture(page, "3-connected")
+
+
+def schedule(page: Page, described: dict[str, Any]) -> None:
+    """Without an account the form prompts Connect Now, and the person comes back to the form."""
+    become(page, "Acme · Anna")
+    page.goto(described["url"] + "/meetings/new")
+    picture(page, "4-connect-now")
+    page.get_by_role("button", name="Connect Now").click()
+    through_microsoft(page, "Anna Andersson", "5-anna")
+    expect(page).to_have_url(described["url"] + "/meetings/new")
+    page.get_by_label("Subject").fill("Quarterly review")
+    page.get_by_label("Attendees").fill("ben@contoso.example, client@customer.example")
+    picture(page, "6-form")
+    page.get_by_role("button", name="Schedule and invite").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Quarterly review")
+    expect(page.get_by_role("link", name="Join in Teams")).to_have_attribute("href", STARTS_AT_TEAMS)
+    picture(page, "7-scheduled")
+
+
+def let_it_happen(page: Page) -> None:
+    """Recording and transcript appear on the open page by themselves."""
+    page.get_by_role("button", name="Let the meeting happen").click()
+    video = page.get_by_label("Recording of Quarterly review")
+    expect(video).to_be_visible(timeout=PATIENCE_MS)
+    expect(page.locator("#part-transcript")).to_contain_text("shall we begin?", timeout=PATIENCE_MS)
+    playable = video.evaluate(
+        "v => v.readyState >= 1 || new Promise((ok, no) => {v.onloadedmetadata = () => ok(true); v.onerror = no})"
+    )
+    assert playable
+    picture(page, "8-record")
+
+
+def read_transcript(page: Page) -> None:
+    page.get_by_role("link", name="Read the whole transcript").click()
+    expect(page.get_by_role("main")).to_contain_text("The offer goes out on Friday.")
+    picture(page, "9-transcript")
+
+
+def test_a_person_does_the_whole_main_job_in_a_browser(platform: RunningPlatform, page: Page) -> None:
+    described = platform.start()
+    errors: list[str] = []
+    page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
+    page.goto(described["url"])
+    picture(page, "0-start")
+    connect_tenant(page, described)
+    schedule(page, described)
+    let_it_happen(page)
+    read_transcript(page)
+    assert errors == []
