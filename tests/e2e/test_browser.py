@@ -103,6 +103,7 @@ def let_it_happen(page: Page) -> None:
         "v => v.readyState >= 1 || new Promise((ok, no) => {v.onloadedmetadata = () => ok(true); v.onerror = no})"
     )
     assert playable
+    expect(page.get_by_role("link", name="The meeting in Teams")).to_have_attribute("href", STARTS_AT_TEAMS)
     picture(page, "8-record")
 
 
