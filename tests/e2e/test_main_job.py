@@ -99,18 +99,18 @@ async def test_sigkill_at_every_step_of_the_demo_leaves_one_of_each(platform: Ru
 
 def die_at_a_new_line(platform: RunningPlatform, survived: set[str], wait_s: float) -> bool:
     """Run the demo until it prints something new, then SIGKILL the platform; False when nothing new came."""
-    demo = platform.demo()
-    assert demo.stdout is not None
-    for line in demo.stdout:
-        name = without_ids(line)
-        if name and name not in survived:
-            survived.add(name)
-            time.sleep(wait_s)  # the behaviour: death comes a moment later, each time another
-            platform.kill()
-            demo.communicate(timeout=60)
-            return True
-    assert demo.wait(10) == 0
-    return False
+    with platform.demo() as demo:
+        assert demo.stdout is not None
+        for line in demo.stdout:
+            name = without_ids(line)
+            if name and name not in survived:
+                survived.add(name)
+                time.sleep(wait_s)  # the behaviour: death comes a moment later, each time another
+                platform.kill()
+                demo.communicate(timeout=60)
+                return True
+        assert demo.wait(10) == 0
+        return False
 
 
 def without_ids(line: str) -> str:
