@@ -266,8 +266,11 @@ async def test_a_state_lost_on_the_way_begins_a_new_full_pass(server: ScriptedSe
     ]
 
 
-async def test_a_state_lost_again_is_told(server: ScriptedServer, anna: GraphCaller) -> None:
-    server.otherwise = Reply(410, json={"error": {"code": "resyncRequired"}})
+@pytest.mark.parametrize("where", ["/d?$deltatoken=", ""])
+async def test_a_state_lost_again_is_told(server: ScriptedServer, anna: GraphCaller, where: str) -> None:
+    headers = {"location": f"{server.url}/v1.0{where}"} if where else {}
+    server.script.extend([Reply(410, json={"error": {"code": "resyncRequired"}}, headers=headers)] * 2)
+    server.otherwise = page(server, 1, last="/d?$deltatoken=2")
     with pytest.raises(GraphDeltaGone):
         await changes(anna, f"{server.url}/v1.0/d?$deltatoken=1")
     assert len(server.seen) == 2

@@ -2,7 +2,7 @@
 
 A slot is an advisory lock of one session per process, on a connection of its own: nothing of the pool is held while
 Microsoft thinks, no table is needed, and a killed process gives everything back. It costs one round trip before a
-request (about a third of a millisecond) and one after it that nobody waits for. Without the database, the limit holds
+request (about half a millisecond) and one after it that nobody waits for. Without the database, the limit holds
 within the process only. The connection must not go through a pooler that shares sessions between transactions.
 """
 

@@ -91,7 +91,7 @@ class ScriptedServer:
 
 def _target(scope: Any) -> str:
     query = scope["query_string"].decode()
-    return scope["path"] + (f"?{query}" if query else "")
+    return f"{scope['path']}?{query}" if query else str(scope["path"])
 
 
 async def _body(receive: Any) -> bytes:
