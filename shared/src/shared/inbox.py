@@ -7,6 +7,7 @@ they wait together; if anything is wrong with one of them, each is handled by it
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from opentelemetry.propagate import extract
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared import deadletters
+from shared import deadletters, metrics
 from shared.bus import BusUnavailable, Record
 from shared.bus.codec import Undecodable, decode
 from shared.db import Database, Transaction, is_outage
@@ -159,6 +160,7 @@ class Inbox:
             "org_id": deliveries[0].org_id,
             "redriven": redriven is not None,
         }
+        started = time.perf_counter()
         async with self._db.transaction(_TAKE, values) as transaction:
             if transaction.answer.behind:
                 raise _Behind
@@ -169,6 +171,7 @@ class Inbox:
                     await self._run_handlers(transaction, delivery)
             if redriven is not None:
                 await deadletters.release(transaction.session, redriven)
+        _count(deliveries, set(transaction.answer.taken), time.perf_counter() - started)
 
     async def _run_handlers(self, transaction: Transaction, delivery: Delivery) -> None:
         record, event, meta = delivery
@@ -193,5 +196,14 @@ class Inbox:
                 log.error(
                     "record parked", topic=record.topic, key=record.key, offset=record.offset, reason=reason[:300]
                 )
+                metrics.events_handled.add(1, {"topic": record.topic, "outcome": "parked"})
                 self._db.on_commit_wake["outbox"].set()
                 return True
+
+
+def _count(deliveries: Sequence[Delivery], taken: set[str], took_s: float) -> None:
+    for delivery in deliveries:
+        topic = delivery.record.topic
+        outcome = "handled" if delivery.meta.id in taken else "duplicate"
+        metrics.events_handled.add(1, {"topic": topic, "outcome": outcome})
+        metrics.event_handling_duration.record(took_s, {"topic": topic})

@@ -75,6 +75,7 @@ async def _send_rest(
             async for chunk in chunks:
                 follows = position + len(chunk)
                 position = await storage.put(session, position, chunk, size)
+                metrics.ingested_bytes.add(len(chunk))
                 await job.checkpoint_now({"size": size, "done": position})
                 if position != follows:
                     return

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 import msal
 
-from shared.entra import Entra, EntraReconnect, refusal
+from shared import metrics
+from shared.entra import Entra, EntraError, EntraReconnect, refusal
 from user_auth.settings import Settings
 
 T = TypeVar("T")
@@ -63,7 +64,13 @@ class Microsoft:
 
     async def refresh(self, tid: str, cache: str, claims: str | None) -> Grant:
         """A new access token by the refresh token in ``cache``. Raises ``EntraError``."""
-        return await self._in_thread(lambda: self._refresh(tid, cache, claims))
+        try:
+            grant = await self._in_thread(lambda: self._refresh(tid, cache, claims))
+        except EntraError as refused:
+            metrics.token_refreshes.add(1, {"outcome": type(refused).__name__})
+            raise
+        metrics.token_refreshes.add(1, {"outcome": "refreshed"})
+        return grant
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)

@@ -18,6 +18,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from shared import metrics
 from shared.db import Database, UnitOfWork
 from shared.problems import BadInput, Unavailable
 
@@ -147,9 +148,11 @@ async def _store_all(db: Database, notifications: list[dict[str, Any]]) -> None:
         for item in notifications:
             given = state_hash(str(item.pop("clientState", "")))
             row = (await work.session.execute(_OF_STATE, {"hash": given})).first()
-            if row is not None and hmac.compare_digest(row.client_state_hash, given):
+            known = row is not None and hmac.compare_digest(row.client_state_hash, given)
+            if known:
                 await _store(work, row, item)
             # else not ours: answered like any other, so that a guesser learns nothing
+            metrics.graph_notifications.add(1, {"outcome": "stored" if known else "unknown"})
 
 
 async def _store(work: UnitOfWork, subscription: Any, item: dict[str, Any]) -> None:

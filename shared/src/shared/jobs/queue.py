@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
+from opentelemetry.propagate import inject
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -18,7 +19,7 @@ DDL = [
         priority smallint NOT NULL, run_at timestamptz NOT NULL DEFAULT clock_timestamp(),
         state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'running', 'failed')),
         attempt integer NOT NULL DEFAULT 0, fence bigint NOT NULL DEFAULT 0, lease_until timestamptz,
-        last_error text, created_at timestamptz NOT NULL DEFAULT clock_timestamp())""",
+        last_error text, traceparent text, created_at timestamptz NOT NULL DEFAULT clock_timestamp())""",
     """CREATE UNIQUE INDEX IF NOT EXISTS job_dedupe ON job (org_id, kind, dedupe_key)
         WHERE dedupe_key IS NOT NULL AND state IN ('waiting', 'running')""",
     "CREATE TABLE IF NOT EXISTS job_turn (org_id text PRIMARY KEY, served_at timestamptz NOT NULL)",
@@ -26,9 +27,9 @@ DDL = [
 ]
 
 _INSERT = text(
-    """INSERT INTO job (org_id, kind, payload, dedupe_key, priority, run_at)
+    """INSERT INTO job (org_id, kind, payload, dedupe_key, priority, run_at, traceparent)
        VALUES (:org_id, :kind, CAST(:payload AS jsonb), :dedupe_key, :priority,
-               coalesce(CAST(:run_at AS timestamptz), clock_timestamp()))
+               coalesce(CAST(:run_at AS timestamptz), clock_timestamp()), :traceparent)
        ON CONFLICT (org_id, kind, dedupe_key) WHERE dedupe_key IS NOT NULL AND state IN ('waiting', 'running')
        DO UPDATE SET run_at = least(job.run_at, excluded.run_at)"""
 )
@@ -78,6 +79,8 @@ class JobQueue:
         owner = org_id or self._org_id
         if owner is None:
             raise ValueError("A job belongs to an organisation: give org_id outside a unit of work of one.")
+        carrier: dict[str, str] = {}
+        inject(carrier)
         self.rows.append(
             {
                 "org_id": owner,
@@ -86,5 +89,6 @@ class JobQueue:
                 "dedupe_key": dedupe_key,
                 "priority": PRIORITIES[priority],
                 "run_at": run_at,
+                "traceparent": carrier.get("traceparent"),
             }
         )

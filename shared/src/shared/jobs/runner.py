@@ -8,20 +8,25 @@ import asyncio
 import contextlib
 import json
 import random
+import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
+from opentelemetry import trace
+from opentelemetry.propagate import extract
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared import metrics
 from shared.db import Database, UnitOfWork
 from shared.jobs import queue
 from shared.jobs.registry import GiveUp, Jobs, Kind, LeaseLost, Retry
 
 log = structlog.get_logger(__name__)
+tracer = trace.get_tracer(__name__)
 
 POLL_S = 0.5
 CLAIM_LEASE_S = 60
@@ -49,7 +54,8 @@ _CLAIM = text(
        UPDATE job SET state = 'running', attempt = attempt + 1, fence = fence + 1,
               lease_until = clock_timestamp() + make_interval(secs => :lease_s)
        FROM chosen WHERE job.id = chosen.id
-       RETURNING job.id, job.org_id, job.kind, job.payload, job.checkpoint, job.attempt, job.fence"""
+       RETURNING job.id, job.org_id, job.kind, job.payload, job.checkpoint, job.attempt, job.fence,
+                 job.traceparent"""
 )
 _HOLD = text(
     """UPDATE job SET lease_until = clock_timestamp() + make_interval(secs => :lease_s)
@@ -101,6 +107,7 @@ class Job:
     checkpoint: dict[str, Any]
     attempt: int
     fence: int
+    traceparent: str | None = None
     lost: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the worker stops. A job that lasts ends at its next checkpoint then, by being cancelled."""
@@ -196,10 +203,13 @@ class JobRunner:
     async def _run_one(self, job: Job) -> None:
         kind = self._registry.kinds[job.kind]
         holding = asyncio.create_task(self._hold(job, kind, asyncio.current_task()))
+        started, outcome = time.perf_counter(), "lost"
         try:
-            await kind.function(job, **self._arguments[job.kind])
+            with _span(job):
+                await kind.function(job, **self._arguments[job.kind])
             await _cancel([holding])
             await self._write(job, _DONE)
+            outcome = "done"
         except LeaseLost:
             log.info("job left to another worker", kind=job.kind, job=job.id)
         except asyncio.CancelledError:
@@ -208,9 +218,11 @@ class JobRunner:
                 await self._write(job, _RELEASE)
             log.info("job left to another worker", kind=job.kind, job=job.id, released=not job.lost.is_set())
         except Exception as error:  # noqa: BLE001 - around one job, so that one cannot stop the others
-            await self._failed(job, kind, error)
+            outcome = await self._failed(job, kind, error)
         finally:
             await _cancel([holding])
+            metrics.jobs_ended.add(1, {"kind": job.kind, "outcome": outcome})
+            metrics.job_duration.record(time.perf_counter() - started, {"kind": job.kind})
 
     async def _hold(self, job: Job, kind: Kind, worker: "asyncio.Task[Any] | None") -> None:
         """Renew the lease at a third of its length; stop the work when it is no longer ours."""
@@ -223,7 +235,7 @@ class JobRunner:
                     worker.cancel()
                     return
 
-    async def _failed(self, job: Job, kind: Kind, error: Exception) -> None:
+    async def _failed(self, job: Job, kind: Kind, error: Exception) -> str:
         reason = f"{type(error).__name__}: {error}"[:2000]
         after_s = getattr(error, "after_s", None)
         forgiven = int(not getattr(error, "counts", after_s is None))
@@ -231,12 +243,16 @@ class JobRunner:
         if isinstance(error, GiveUp) or spent:
             log.error("job failed for good", kind=job.kind, job=job.id, attempt=job.attempt, reason=reason)
             await self._write(job, _FAILED, error=reason)
-            return
+            return "failed"
         wait_s = float(after_s) if after_s is not None else _back_off_s(job.attempt)
-        expected = isinstance(error, Retry) or after_s is not None
-        log.warning("job will be tried again", kind=job.kind, job=job.id, after_s=round(wait_s, 1), reason=reason,
-                    exc_info=None if expected else error)  # fmt: skip
+        about = {"kind": job.kind, "job": job.id, "after_s": round(wait_s, 1), "reason": reason}
+        if isinstance(error, Retry) and not error.counts:
+            log.debug("job waits", **about)  # part of its plan, such as looking again later
+        else:
+            expected = isinstance(error, Retry) or after_s is not None
+            log.warning("job will be tried again", **about, exc_info=None if expected else error)
         await self._write(job, _AGAIN, error=reason, after_s=wait_s, forgiven=forgiven)
+        return "again"
 
     async def _write(self, job: Job, statement: Any, **values: Any) -> None:
         """A job whose outcome cannot be written keeps its lease until it runs out, and is then done again."""
@@ -244,6 +260,12 @@ class JobRunner:
             await self._db.at_once(statement, {"id": job.id, "fence": job.fence, **values})
         except (SQLAlchemyError, OSError) as error:
             log.warning("a job's outcome was not written", job=job.id, error=type(error).__name__)
+
+
+def _span(job: Job) -> AbstractContextManager[Any]:
+    """A span in the trace of what queued the job, so that a request can be followed to its last effect."""
+    context = extract({"traceparent": job.traceparent} if job.traceparent else {})
+    return tracer.start_as_current_span(f"job {job.kind}", context, kind=trace.SpanKind.CONSUMER)
 
 
 def _back_off_s(attempt: int) -> float:

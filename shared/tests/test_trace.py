@@ -1,0 +1,80 @@
+"""One trace from the request through the outbox and a job to the last consumer."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import APIRouter
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from shared.bus import MemoryBus
+from shared.events import MeetingCancelled, TenantState
+from shared.handlers import Handlers
+from shared.jobs import Jobs
+from shared.jobs.runner import Job
+from shared.testing.examples import tenant_state
+from shared.testing.fixtures import PlatformKeys
+from shared.web import Work
+
+from .conftest import MakeService
+
+
+@pytest.fixture(scope="module")
+def provider() -> TracerProvider:
+    """The process's only provider: OpenTelemetry lets nobody replace it."""
+    made = TracerProvider()
+    trace.set_tracer_provider(made)
+    return made
+
+
+@pytest.fixture
+def spans(provider: TracerProvider) -> Iterator[InMemorySpanExporter]:
+    exporter = InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    yield exporter
+    exporter.shutdown()
+
+
+async def test_a_request_is_followed_through_outbox_job_and_consumer(
+    make_service: MakeService,
+    client_of: Callable[[Any], Awaitable[httpx.AsyncClient]],
+    platform_keys: PlatformKeys,
+    memory_bus: MemoryBus,
+    spans: InMemorySpanExporter,
+) -> None:
+    on, jobs, router = Handlers(), Jobs(), APIRouter()
+
+    @router.post("/v1/begin")
+    async def begin(work: Work) -> None:
+        work.outbox.add(tenant_state())
+
+    @on(TenantState)
+    async def go_on(event: TenantState, *, work: Any) -> None:
+        work.jobs.add("finish", {})
+
+    @jobs.kind("finish")
+    async def finish(job: Job) -> None:
+        async with job.unit_of_work() as work:
+            work.outbox.add(MeetingCancelled(org_id=job.org_id, meeting_id="m1"))
+
+    service = await make_service(on, jobs)
+    service.include(router)
+    http = await client_of(service)
+    begun = "4bf92f3577b34da6a3ce929d0e0e4736"
+    headers = {
+        "Authorization": f"Bearer {platform_keys.token()}",
+        "traceparent": f"00-{begun}-00f067aa0ba902b7-01",
+    }
+    (await http.post("/v1/begin", headers=headers)).raise_for_status()
+    await service.relay.drain()
+    await service.lanes.drain()
+    await service.runner.drain()
+    await service.relay.drain()
+    (first,), (last,) = memory_bus.records("tenant.state"), memory_bus.records("meeting.cancelled")
+    assert first.headers["traceparent"].split("-")[1] == last.headers["traceparent"].split("-")[1] == begun
+    named = {span.name for span in spans.get_finished_spans() if format(span.context.trace_id, "032x") == begun}
+    assert {"POST /v1/begin", "handle tenant.state", "job finish"} <= named
