@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import dataclass
 
 from recording_ingest.uploads import SessionGone, StorageClient, StorageRetry, UploadSession, Wanted
+from shared import metrics
 from shared.graph import Download, GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphReconnect, GraphRetry, GraphTellAdmin
 from shared.jobs import Retry
