@@ -68,9 +68,8 @@ class UserTokens:
         return self._keys[kid]
 
     async def _fetch(self) -> None:
-        verify: Any = str(self._settings.ca_bundle) if self._settings.ca_bundle else True
         try:
-            async with httpx.AsyncClient(timeout=5, trust_env=False, verify=verify) as http:
+            async with httpx.AsyncClient(timeout=5, trust_env=False, verify=self._settings.trusted()) as http:
                 answer = (await http.get(self._settings.jwt_jwks_url)).raise_for_status()
             self.accept(answer.json())
         except (httpx.HTTPError, ValueError, jwt.PyJWKSetError) as error:

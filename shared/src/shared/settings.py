@@ -1,5 +1,6 @@
 """The settings every service has; its own ``settings.py`` adds to them. Nothing else reads the environment."""
 
+import ssl
 from pathlib import Path
 
 from pydantic import SecretStr
@@ -70,3 +71,7 @@ class ServiceSettings(BaseSettings):
     """Lowest level that is logged."""
     request_body_limit_bytes: int = 256 * 1024
     """A larger body is refused with 413; uploads have a limit of their own."""
+
+    def trusted(self) -> ssl.SSLContext | bool:
+        """What httpx verifies servers with: the CA bundle when one is set, else the public certificates."""
+        return ssl.create_default_context(cafile=self.ca_bundle) if self.ca_bundle else True

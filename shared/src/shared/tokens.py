@@ -1,7 +1,6 @@
 """Access tokens for Graph, from the services that hold the grants; kept in memory until shortly before expiry."""
 
 import asyncio
-import ssl
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -39,8 +38,7 @@ class TokenClient:
     def __init__(self, settings: ServiceSettings, service_tokens: ServiceTokens) -> None:
         self._settings = settings
         self._service_tokens = service_tokens
-        verify: Any = ssl.create_default_context(cafile=settings.ca_bundle) if settings.ca_bundle else True
-        self._http = httpx.AsyncClient(timeout=10, trust_env=False, verify=verify)
+        self._http = httpx.AsyncClient(timeout=10, trust_env=False, verify=settings.trusted())
         self._kept: dict[_Owner, AccessToken] = {}
         self._flights: dict[_Flight, asyncio.Task[AccessToken]] = {}
 

@@ -1,7 +1,6 @@
 """Who signed in: the id_token verified by ourselves, as MSAL checks nothing of it but the nonce."""
 
 import asyncio
-import ssl
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -36,8 +35,7 @@ class IdTokens:
         self._settings = settings
         self._entra = entra
         self._keys: dict[str, _Keys] = {}
-        verify = ssl.create_default_context(cafile=settings.ca_bundle) if settings.ca_bundle else True
-        self._http = httpx.AsyncClient(timeout=10, trust_env=False, verify=verify)
+        self._http = httpx.AsyncClient(timeout=10, trust_env=False, verify=settings.trusted())
 
     async def aclose(self) -> None:
         await self._http.aclose()

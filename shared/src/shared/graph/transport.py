@@ -7,7 +7,6 @@ A refused token is renewed once per call. Nothing is held while waiting: no slot
 
 import asyncio
 import random
-import ssl
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -82,8 +81,7 @@ class Transport:
         self.settings = settings
         self.tokens = tokens
         self.base_url = settings.graph_base_url.rstrip("/")
-        verify: Any = ssl.create_default_context(cafile=settings.ca_bundle) if settings.ca_bundle else True
-        self.http = httpx.AsyncClient(timeout=httpx.Timeout(60, connect=10), trust_env=False, verify=verify)
+        self.http = httpx.AsyncClient(timeout=httpx.Timeout(60, connect=10), trust_env=False, verify=settings.trusted())
         self.links = Links(self.base_url, settings.graph_hosts)
         self.slots = Slots(db)
         self.sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
