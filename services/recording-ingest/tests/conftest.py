@@ -309,6 +309,12 @@ def ingest_settings() -> dict[str, Any]:
 
 
 @pytest.fixture
+def chunk_max_bytes() -> int:
+    """storage's largest range; small, so that small recordings have several."""
+    return 1024 * 1024
+
+
+@pytest.fixture
 async def house(
     make_settings: Any,
     platform_keys: Any,
@@ -319,6 +325,7 @@ async def house(
     storage_database: TestDatabase,
     tmp_path: Path,
     ingest_settings: dict[str, Any],
+    chunk_max_bytes: int,
 ) -> AsyncIterator[House]:
     simulator, graph_wire = microsoft
     user_auth = UserAuth()
@@ -334,7 +341,7 @@ async def house(
         storage_urls = {"database_url": storage_database.url, "migration_database_url": storage_database.url}
         storage_settings = make_settings(
             StorageSettings, "storage", **reach, **storage_urls, object_store_dir=tmp_path / "files",
-            upload_chunk_max_bytes=1024 * 1024,
+            upload_chunk_max_bytes=chunk_max_bytes,
         )  # fmt: skip
         await migrate("recording_ingest", settings)
         await migrate("storage", storage_settings)

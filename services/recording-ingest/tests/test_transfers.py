@@ -89,7 +89,9 @@ def killing(house: Any, worker: "asyncio.Task[None]", moment: str, *, at: int) -
     async def die(scope: Any, receive: Any, send: Any) -> None:
         if moment == "after":
             await house.our_wire.app(scope, receive, silent)
-        worker.cancel()
+        while not worker.done():  # before Python 3.12 wait_for may swallow a cancellation
+            worker.cancel()
+            await asyncio.wait([worker], timeout=0.2)
         await Response(status_code=503)(scope, receive, send)
 
     def instead(method: str, _path: str) -> Any:

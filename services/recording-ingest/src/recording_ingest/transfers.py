@@ -1,4 +1,4 @@
-"""Bytes from Graph to storage: constant memory, nothing on disk, resumable at the byte by any worker.
+"""Bytes from Graph to storage: constant memory, nothing on disk, resumable at the range by any worker.
 
 Whatever goes wrong on the storage side is mended in one way: ask storage again for the session of the same file. It
 says how much it has, whether the file is whole, and gives a new address.
@@ -6,7 +6,7 @@ says how much it has, whether the file is whole, and gives a new address.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import dataclass
 
@@ -69,14 +69,13 @@ async def _send_rest(
         await storage.finish(session)
         return
     try:
-        async with (
-            aclosing(steady(caller, path, position, size, begun)) as pieces,
-            aclosing(in_chunks(pieces, session.chunk_max)) as chunks,
-        ):
-            async for chunk in chunks:
-                follows = position + len(chunk)
-                position = await storage.put(session, position, chunk, size)
-                metrics.ingested_bytes.add(len(chunk))
+        async with aclosing(steady(caller, path, position, size, begun)) as pieces:
+            supply = _Supply(pieces)
+            while position < size:
+                count = min(session.chunk_max, size - position)
+                follows = position + count
+                position = await storage.put(session, position, count, size, supply.take(count))
+                metrics.ingested_bytes.add(count)
                 await job.checkpoint_now({"size": size, "done": position})
                 if position != follows:
                     return
@@ -137,16 +136,20 @@ def _mends_by_asking_again(error: GraphError) -> bool:
     return isinstance(error, GraphRetry) or (expired and error.status in _LINK_EXPIRED)
 
 
-async def in_chunks(pieces: AsyncGenerator[bytes, None], size: int) -> AsyncGenerator[bytes, None]:
-    """The same bytes in chunks of ``size``; the last may be shorter."""
-    buffer = bytearray()
-    async for piece in pieces:
-        buffer += piece
-        while len(buffer) >= size:
-            yield bytes(buffer[:size])
-            del buffer[:size]
-    if buffer:
-        yield bytes(buffer)
+class _Supply:
+    """A stream of bytes, handed out range by range as it comes: not even one range is held in memory."""
+
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self._pieces = pieces
+        self._left = b""
+
+    async def take(self, count: int) -> AsyncGenerator[bytes, None]:
+        """The next ``count`` bytes."""
+        while count > 0:
+            piece = self._left or await anext(self._pieces)
+            self._left = piece[count:]
+            count -= len(piece)
+            yield piece[:count] if count < 0 else piece
 
 
 async def _size(caller: GraphCaller, path: str) -> int:

@@ -1,6 +1,7 @@
 """storage's upload sessions. The upload address is a secret: it lives in memory only and is never logged."""
 
 import hashlib
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -79,11 +80,17 @@ class StorageClient:
             said["file_id"], said["completed"], received, chunk, said["upload_url"], said.get("headers", {})
         )
 
-    async def put(self, session: UploadSession, start: int, chunk: bytes, size_bytes: int) -> int:
-        """Send one range. Returns the byte storage wants next, which need not be the one after it."""
-        end = start + len(chunk)
-        headers = {**session.headers, "Content-Range": f"bytes {start}-{end - 1}/{size_bytes}"}
-        answer = await self._send("PUT", session.url, content=chunk, headers=headers)
+    async def put(
+        self, session: UploadSession, start: int, count: int, size_bytes: int, body: AsyncIterator[bytes]
+    ) -> int:
+        """Send one range as it comes. Returns the byte storage wants next, which need not be the one after it."""
+        end = start + count
+        headers = {
+            **session.headers,
+            "Content-Range": f"bytes {start}-{end - 1}/{size_bytes}",
+            "Content-Length": str(count),
+        }
+        answer = await self._send("PUT", session.url, content=body, headers=headers)
         if answer.status_code == httpx.codes.ACCEPTED:
             return _next_expected(answer, end)
         if answer.is_success:

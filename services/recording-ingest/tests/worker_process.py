@@ -1,0 +1,53 @@
+"""A worker of its own process: does what is due until the recording is imported, then says what memory it took."""
+
+import asyncio
+import json
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import col, select
+
+from recording_ingest.main import create_service
+from recording_ingest.settings import Settings
+from recording_ingest.tables import ArtefactRow
+from shared.bus import MemoryBus
+from shared.service import Service
+from shared.telemetry import set_up_logs
+
+
+def peak_kib() -> int:
+    """Of this program; ``getrusage`` counts what its parent had before the exec, so it is asked only elsewhere."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(next(line for line in status.read_text().splitlines() if line.startswith("VmHWM")).split()[1])
+
+
+async def imported(service: Service, meeting_id: str) -> bool:
+    query = select(ArtefactRow).where(ArtefactRow.meeting_id == meeting_id, col(ArtefactRow.kind) == "recording")
+    async with service.db.system_work() as work:
+        row = (await work.session.exec(query)).first()
+    return row is not None and row.status == "imported"
+
+
+async def work(service: Service, meeting_id: str) -> dict[str, int]:
+    await service.start(api=False, worker=False)
+    idle = peak_kib()
+    while not await imported(service, meeting_id):
+        await service.runner.drain()
+        await asyncio.sleep(0.2)
+    await service.stop()
+    return {"idle_kib": idle, "peak_kib": peak_kib()}
+
+
+def main() -> None:
+    values: dict[str, Any] = json.load(sys.stdin)
+    meeting_id = values.pop("meeting_id")
+    set_up_logs("ERROR")
+    service = create_service(Settings(**values), bus=MemoryBus())
+    print(json.dumps(asyncio.run(work(service, meeting_id))))  # noqa: T201 - the answer
+
+
+main()
