@@ -5,10 +5,12 @@ one the tests use. ``PROSPO_TEST_CONTAINER_NETWORK=host`` puts the containers on
 engine has no bridge; nothing is then mapped.
 """
 
+import gc
 import os
 import secrets
 import socket
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -41,8 +43,16 @@ def containers_wanted() -> bool:
 
 @cache
 def docker_answers() -> bool:
-    """Whether a Docker engine is there; asked once. The import waits until then, for it takes a while."""
-    import docker  # type: ignore[import-untyped]
+    """Whether a Docker engine is there; asked once."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # where nothing answers, the client forgets its socket
+        answered = _ping()
+        gc.collect()
+    return answered
+
+
+def _ping() -> bool:
+    import docker  # type: ignore[import-untyped]  # here, for it takes a while
     import requests
 
     try:
