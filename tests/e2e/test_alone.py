@@ -136,7 +136,13 @@ async def test_a_service_says_what_is_missing_and_exits_non_zero(
     nowhere = environment | {"PROSPO_KEY_RING_DIR": "/nowhere"}
     no_database = environment | {"PROSPO_DATABASE_URL": "postgresql+asyncpg://nobody@127.0.0.1:1/none"}
     unset = {name: value for name, value in environment.items() if name != "PROSPO_JWT_ISSUER"}
-    cases = {"PROSPO_KEY_RING_DIR": nowhere, "PROSPO_DATABASE_URL": no_database, "PROSPO_JWT_ISSUER": unset}
+    no_key = environment | {"PROSPO_SERVICE_KEY_PATH": "/nowhere.pem"}
+    cases = {
+        "PROSPO_KEY_RING_DIR": nowhere,
+        "PROSPO_DATABASE_URL": no_database,
+        "PROSPO_JWT_ISSUER": unset,
+        "PROSPO_SERVICE_KEY_PATH": no_key,
+    }
     processes = {name: await start(package, "api", given) for name, given in cases.items()}
     for name, process in processes.items():
         words = await said(process)

@@ -6,6 +6,8 @@ from pathlib import Path
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.problems import ConfigurationError
+
 
 class ServiceSettings(BaseSettings):
     """Environment variables with the prefix ``PROSPO_``; all can be given as keyword arguments instead."""
@@ -73,5 +75,11 @@ class ServiceSettings(BaseSettings):
     """A larger body is refused with 413; uploads have a limit of their own."""
 
     def trusted(self) -> ssl.SSLContext | bool:
-        """What httpx verifies servers with: the CA bundle when one is set, else the public certificates."""
-        return ssl.create_default_context(cafile=self.ca_bundle) if self.ca_bundle else True
+        """What httpx verifies servers with: the CA bundle when one is set, else the public certificates.
+
+        Raises ``ConfigurationError`` when the bundle cannot be read.
+        """
+        try:
+            return ssl.create_default_context(cafile=self.ca_bundle) if self.ca_bundle else True
+        except OSError as error:
+            raise ConfigurationError(f"PROSPO_CA_BUNDLE names no readable PEM file: {self.ca_bundle}.") from error

@@ -58,9 +58,8 @@ class StorageClient:
     def __init__(self, settings: Settings, service_tokens: ServiceTokens) -> None:
         self._url = settings.internal_url.format(service="storage") + "/internal/upload-sessions"
         self._service_tokens = service_tokens
-        verify: Any = str(settings.ca_bundle) if settings.ca_bundle else True
         timeout = httpx.Timeout(settings.storage_timeout_s, connect=10)
-        self._http = httpx.AsyncClient(timeout=timeout, trust_env=False, verify=verify)
+        self._http = httpx.AsyncClient(timeout=timeout, trust_env=False, verify=settings.trusted())
 
     async def aclose(self) -> None:
         await self._http.aclose()
