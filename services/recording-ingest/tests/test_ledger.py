@@ -211,7 +211,7 @@ async def test_a_subscription_that_microsoft_dropped_comes_back_by_itself(house:
 async def test_a_lifecycle_event_renews_the_subscription(house: Any) -> None:
     await house.connect()
     row = house.simulator.store.all("subscriptions")[0]
-    before = row["expirationDateTime"]
+    row["expirationDateTime"] = before = f"{datetime.now(UTC) + timedelta(hours=5):%Y-%m-%dT%H:%M:%SZ}"
     item = {"subscriptionId": row["id"], "clientState": row["clientState"], "lifecycleEvent": "reauthorizationRequired"}
     assert (await house.http.post("/webhooks/graph", json={"value": [item]})).status_code == 202
     await house.settle()
