@@ -151,3 +151,25 @@ async def test_a_taken_over_job_goes_on_from_its_checkpoint_and_the_old_worker_c
     await sleeper
     assert told == ["resumed at 100", "fenced"]
     assert await rows(service) == []
+
+
+@pytest.mark.parametrize("end", [None, Retry(after_s=3600, reason="later", counts=False), GiveUp("no")])
+async def test_a_request_while_the_job_runs_has_it_done_once_more(
+    make_service: MakeService, end: Exception | None
+) -> None:
+    jobs = Jobs()
+    runs: list[int] = []
+
+    @jobs.kind("look")
+    async def look(job: Job) -> None:
+        runs.append(job.id)
+        if len(runs) == 1:
+            await queue(service, "look", dedupe_key="one")  # what it is about changed after it was read
+            if end is not None:
+                raise end
+
+    service = await make_service(jobs=jobs)
+    await queue(service, "look", dedupe_key="one")
+    await service.runner.drain()
+    assert len(runs) == 2
+    assert await rows(service) == []

@@ -19,6 +19,7 @@ DDL = [
         priority smallint NOT NULL, run_at timestamptz NOT NULL DEFAULT clock_timestamp(),
         state text NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'running', 'failed')),
         attempt integer NOT NULL DEFAULT 0, fence bigint NOT NULL DEFAULT 0, lease_until timestamptz,
+        again boolean NOT NULL DEFAULT false,
         last_error text, traceparent text, created_at timestamptz NOT NULL DEFAULT clock_timestamp())""",
     """CREATE UNIQUE INDEX IF NOT EXISTS job_dedupe ON job (org_id, kind, dedupe_key)
         WHERE dedupe_key IS NOT NULL AND state IN ('waiting', 'running')""",
@@ -31,7 +32,8 @@ _INSERT = text(
        VALUES (:org_id, :kind, CAST(:payload AS jsonb), :dedupe_key, :priority,
                coalesce(CAST(:run_at AS timestamptz), clock_timestamp()), :traceparent)
        ON CONFLICT (org_id, kind, dedupe_key) WHERE dedupe_key IS NOT NULL AND state IN ('waiting', 'running')
-       DO UPDATE SET run_at = least(job.run_at, excluded.run_at)"""
+       DO UPDATE SET again = job.state = 'running',
+           run_at = CASE job.state WHEN 'running' THEN excluded.run_at ELSE least(job.run_at, excluded.run_at) END"""
 )
 
 
@@ -75,7 +77,10 @@ class JobQueue:
         priority: Priority = "fresh",
         run_at: datetime | None = None,
     ) -> None:
-        """Queue a job. While one with the same kind and ``dedupe_key`` lives, this only makes it due earlier."""
+        """Queue a job. While one with the same kind and ``dedupe_key`` waits, this only makes it due earlier.
+
+        One that runs may have read too early what this is about, so it is done once more afterwards.
+        """
         owner = org_id or self._org_id
         if owner is None:
             raise ValueError("A job belongs to an organisation: give org_id outside a unit of work of one.")

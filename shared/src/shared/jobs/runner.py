@@ -51,7 +51,7 @@ _CLAIM = text(
                        LIMIT :room FOR UPDATE OF job SKIP LOCKED),
             served AS (INSERT INTO job_turn SELECT org_id, clock_timestamp() FROM chosen GROUP BY org_id ORDER BY org_id
                        ON CONFLICT (org_id) DO UPDATE SET served_at = excluded.served_at)
-       UPDATE job SET state = 'running', attempt = attempt + 1, fence = fence + 1,
+       UPDATE job SET state = 'running', attempt = attempt + 1, fence = fence + 1, again = false,
               lease_until = clock_timestamp() + make_interval(secs => :lease_s)
        FROM chosen WHERE job.id = chosen.id
        RETURNING job.id, job.org_id, job.kind, job.payload, job.checkpoint, job.attempt, job.fence,
@@ -63,17 +63,26 @@ _HOLD = text(
 )
 _LOCK = text("SELECT id FROM job WHERE id = :id AND fence = :fence AND state = 'running' FOR UPDATE")
 _CHECKPOINT = text("UPDATE job SET checkpoint = CAST(:checkpoint AS jsonb) WHERE id = :id AND fence = :fence")
-_DONE = text("DELETE FROM job WHERE id = :id AND fence = :fence")
+# A request for the same job that came while it ran has it done once more. One that comes in between these two parts
+# leaves the row as it is, to be done again when its lease runs out.
+_DONE = text(
+    """WITH gone AS (DELETE FROM job WHERE id = :id AND fence = :fence AND NOT again)
+       UPDATE job SET state = 'waiting', lease_until = NULL, attempt = 0, checkpoint = '{}'
+       WHERE id = :id AND fence = :fence AND again"""
+)
 _AGAIN = text(
     """UPDATE job SET state = 'waiting', lease_until = NULL, attempt = attempt - :forgiven, last_error = :error,
-       run_at = clock_timestamp() + make_interval(secs => :after_s) WHERE id = :id AND fence = :fence"""
+       run_at = CASE WHEN again THEN run_at ELSE clock_timestamp() + make_interval(secs => :after_s) END
+       WHERE id = :id AND fence = :fence"""
 )
 _RELEASE = text(
     """UPDATE job SET state = 'waiting', lease_until = NULL, attempt = attempt - 1, run_at = clock_timestamp()
        WHERE id = :id AND fence = :fence AND state = 'running'"""
 )
 _FAILED = text(
-    "UPDATE job SET state = 'failed', lease_until = NULL, last_error = :error WHERE id = :id AND fence = :fence"
+    """UPDATE job SET state = CASE WHEN again THEN 'waiting' ELSE 'failed' END, lease_until = NULL, last_error = :error,
+           attempt = CASE WHEN again THEN 0 ELSE attempt END
+       WHERE id = :id AND fence = :fence"""
 )
 
 
