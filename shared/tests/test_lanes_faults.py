@@ -355,3 +355,25 @@ async def test_a_nul_in_a_foreign_record_does_not_stop_the_lane(
     async with asyncio.timeout(20):
         await inbox_of(service, handlers).handle(replace(record("anna", 1, 0)))
     assert await parked(service) == [1]
+
+
+async def test_a_record_that_parks_while_its_key_is_re_driven_is_re_driven_too(make_service: MakeService) -> None:
+    broken, gate = [True], Gate()
+
+    async def fail_or_wait(event: UserState, session: Any) -> None:
+        if broken:
+            raise LookupError
+        await gate(event, session)
+
+    service, handlers = await make_service(), noting(fail_or_wait)
+    inbox = inbox_of(service, handlers)
+    await inbox.handle(record("anna", 1, 0))
+    broken.clear()
+    redrive = asyncio.create_task(inbox.redrive())
+    await gate.inside.wait()
+    await inbox.handle(record("anna", 2, 1))
+    assert await parked(service) == [1, 2]
+    gate.opened.set()
+    assert await redrive == 2
+    assert await words(service) == ["anna 1", "anna 2"]
+    assert await parked(service) == []

@@ -41,10 +41,7 @@ DDL = [
 
 _INSERT = text(
     """INSERT INTO outbox (event_id, topic, key, headers, payload)
-       SELECT e.event_id, e.topic, e.key, CAST(e.headers AS jsonb), e.payload
-       FROM unnest(CAST(:event_id AS uuid[]), CAST(:topic AS text[]), CAST(:key AS text[]), CAST(:headers AS text[]),
-                   CAST(:payload AS bytea[])) WITH ORDINALITY AS e(event_id, topic, key, headers, payload, place)
-       ORDER BY e.place"""
+       VALUES (CAST(:event_id AS uuid), :topic, :key, CAST(:headers AS jsonb), :payload)"""
 )
 
 
@@ -81,9 +78,9 @@ class Row(NamedTuple):
 
 
 async def write(session: AsyncSession, rows: Sequence[Row]) -> None:
-    """Put the rows into the outbox, in this order, in one statement."""
+    """Put the rows into the outbox, in this order; the driver sends them all before it waits."""
     if rows:
-        await session.execute(_INSERT, dict(zip(Row._fields, map(list, zip(*rows, strict=True)), strict=True)))
+        await session.execute(_INSERT, [row._asdict() for row in rows])
 
 
 class Outbox:

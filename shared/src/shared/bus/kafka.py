@@ -65,12 +65,14 @@ class KafkaBus:
     async def publish(self, records: Sequence[Record]) -> dict[int, str]:
         """The whole batch at once; when the cluster refuses any of it, the rest again one by one, in order."""
         refusals = Refusals()
-        closed = await self._closed_topics({record.topic for record in records if refusal(record) is None})
+        reasons = [refusal(record) for record in records]
+        topics = {record.topic for record, reason in zip(records, reasons, strict=True) if reason is None}
+        closed = await self._closed_topics(topics)
         wanted = []
         for place, record in enumerate(records):
             if refusals.holds_back(place, record):
                 continue
-            if reason := refusal(record) or closed.get(record.topic):
+            if reason := reasons[place] or closed.get(record.topic):
                 refusals.add(place, record, reason)
             else:
                 wanted.append(place)

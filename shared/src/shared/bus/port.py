@@ -30,10 +30,11 @@ def refusal(record: Record) -> str | None:
     """Why no broker will ever take this record, or None."""
     if not _TOPIC.fullmatch(record.topic):
         return f"{record.topic[:100]!r} is not a topic name"
-    size = len(record.value) + len(record.key.encode())
-    size += sum(len(name) + len(value.encode()) + 8 for name, value in record.headers.items())
+    # A character has at most four bytes; counting them exactly would encode every header of every record once more.
+    characters = len(record.key) + sum(map(len, record.headers)) + sum(map(len, record.headers.values()))
+    size = len(record.value) + 4 * characters
     if size > MAX_RECORD_BYTES:
-        return f"the record has {size} bytes, more than {MAX_RECORD_BYTES}"
+        return f"the record has up to {size} bytes, more than {MAX_RECORD_BYTES}"
     return None
 
 
@@ -50,7 +51,7 @@ class Refusals:
 
     def holds_back(self, place: int, record: Record) -> bool:
         """True, and noted, when an earlier record of the key is refused: it must not be overtaken."""
-        if (record.topic, record.key) not in self._keys:
+        if not self._keys or (record.topic, record.key) not in self._keys:
             return False
         self.reasons[place] = "an earlier event of this key is refused"
         return True
