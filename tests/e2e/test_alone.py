@@ -133,6 +133,11 @@ async def test_a_service_migrates_serves_and_works_alone(
 async def test_a_service_says_what_is_missing_and_exits_non_zero(
     package: str, environment: dict[str, str], start: Start
 ) -> None:
+    with socket.create_server(("", int(environment.pop("PROSPO_METRICS_PORT")))) as taken:
+        busy = environment | {"PROSPO_METRICS_PORT": str(taken.getsockname()[1])}
+        refused = await start(package, "worker", busy)
+        assert "PROSPO_METRICS_PORT" in await said(refused)
+        assert refused.returncode == 2
     nowhere = environment | {"PROSPO_KEY_RING_DIR": "/nowhere"}
     no_database = environment | {"PROSPO_DATABASE_URL": "postgresql+asyncpg://nobody@127.0.0.1:1/none"}
     unset = {name: value for name, value in environment.items() if name != "PROSPO_JWT_ISSUER"}

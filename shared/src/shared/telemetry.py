@@ -18,6 +18,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from prometheus_client import start_http_server
 
+from shared.problems import ConfigurationError
+
 _SECRET_NAMES = re.compile(
     r"token|secret|password|authorization|cookie|verifier|client_state|upload_url|^code$", re.IGNORECASE
 )
@@ -79,11 +81,17 @@ def set_up_traces(service: str, endpoint: str | None) -> TracerProvider:
 
 
 def set_up_metrics(service: str, port: int | None, endpoint: str | None) -> MeterProvider:
-    """A meter provider of the service: Prometheus reads ``port``, OTLP goes to ``endpoint``, each when it is set."""
+    """A meter provider of the service: Prometheus reads ``port``, OTLP goes to ``endpoint``, each when it is set.
+
+    Raises ``ConfigurationError`` when the port is taken.
+    """
     readers: list[MetricReader] = []
     if port is not None:
         readers.append(PrometheusMetricReader(scope_info_enabled=False))
-        start_http_server(port)
+        try:
+            start_http_server(port)
+        except OSError as error:
+            raise ConfigurationError(f"PROSPO_METRICS_PORT {port} cannot be listened on: {error.strerror}.") from error
     if endpoint:
         readers.append(PeriodicExportingMetricReader(OTLPMetricExporter(f"{endpoint.rstrip('/')}/v1/metrics")))
     provider = MeterProvider(readers, Resource.create({"service.name": service}))
