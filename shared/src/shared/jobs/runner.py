@@ -20,6 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from shared.db import Database, UnitOfWork
 from shared.jobs import queue
 from shared.jobs.registry import GiveUp, Jobs, Kind, LeaseLost, Retry
+from shared.loops import stop_if_cancelled
 
 log = structlog.get_logger(__name__)
 
@@ -170,6 +171,7 @@ class JobRunner:
         try:
             jobs = await self._claim(room)
         except (SQLAlchemyError, OSError) as error:
+            stop_if_cancelled()
             log.warning("jobs cannot be claimed; trying again", error=type(error).__name__)
             return 0
         for job in jobs:
@@ -197,20 +199,29 @@ class JobRunner:
         kind = self._registry.kinds[job.kind]
         holding = asyncio.create_task(self._hold(job, kind, asyncio.current_task()))
         try:
-            await kind.function(job, **self._arguments[job.kind])
+            await self._work(job, kind)
             await _cancel([holding])
             await self._write(job, _DONE)
         except LeaseLost:
             log.info("job left to another worker", kind=job.kind, job=job.id)
         except asyncio.CancelledError:
+            await _cancel([holding])
             if not job.lost.is_set():
-                await _cancel([holding])
                 await self._write(job, _RELEASE)
             log.info("job left to another worker", kind=job.kind, job=job.id, released=not job.lost.is_set())
         except Exception as error:  # noqa: BLE001 - around one job, so that one cannot stop the others
             await self._failed(job, kind, error)
         finally:
             await _cancel([holding])
+
+    async def _work(self, job: Job, kind: Kind) -> None:
+        try:
+            await kind.function(job, **self._arguments[job.kind])
+        except LeaseLost:
+            raise
+        except Exception:
+            stop_if_cancelled()  # an error on the way out of a cancelled job is not the job's
+            raise
 
     async def _hold(self, job: Job, kind: Kind, worker: "asyncio.Task[Any] | None") -> None:
         """Renew the lease at a third of its length; stop the work when it is no longer ours."""
