@@ -23,6 +23,7 @@ from shared.bus import BusUnavailable, Record
 from shared.bus.codec import Undecodable, decode
 from shared.db import Database, Transaction, is_outage
 from shared.handlers import Handlers
+from shared.loops import stop_if_cancelled
 from shared.outbox import EventMeta
 
 log = structlog.get_logger(__name__)
@@ -102,6 +103,7 @@ class Inbox:
         try:
             await self._effect(deliveries)
         except Exception as error:  # noqa: BLE001 - around messages: each is tried by itself next
+            stop_if_cancelled()
             log.info("records are handled one by one", count=len(deliveries), error=type(error).__name__)
             return False
         return True
@@ -120,6 +122,7 @@ class Inbox:
                 await self._parked(record, str(error))
                 return None
             except Exception as error:
+                stop_if_cancelled()
                 if isinstance(error, BusUnavailable) or is_outage(error):
                     log.warning("handling waits", topic=record.topic, error=type(error).__name__)
                     await asyncio.sleep(outage_s)
@@ -145,6 +148,7 @@ class Inbox:
                 await self._effect([self._decoded(record)], redriven=after)
                 done += 1
             except Exception as error:  # noqa: BLE001 - around one message
+                stop_if_cancelled()
                 log.warning("still cannot be handled", topic=record.topic, key=record.key, reason=str(error)[:300])
                 failed.add((record.topic, record.key))
         return done
@@ -190,6 +194,7 @@ class Inbox:
                         return False
                     await deadletters.park(work.session, self._group, record, reason)
             except (SQLAlchemyError, OSError) as error:
+                stop_if_cancelled()
                 log.warning("parking waits for the database", topic=record.topic, reason=str(error)[:300])
                 await asyncio.sleep(QUICK_WAIT_S * QUICK_TRIES)
             else:

@@ -18,6 +18,7 @@ from shared.bus import Bus, BusConsumer, BusUnavailable, Record
 from shared.db import Database
 from shared.handlers import Handlers
 from shared.inbox import TOGETHER, Inbox
+from shared.loops import stop_if_cancelled
 from shared.watermark import Assignment, Partition
 
 log = structlog.get_logger(__name__)
@@ -55,6 +56,7 @@ class LaneRunner:
             except Exception as error:
                 # A bug in a client must not end consuming for good without a word; what was in hand comes again.
                 log.exception("consuming stopped and starts again", error=type(error).__name__)
+            stop_if_cancelled()
             quick = asyncio.get_running_loop().time() - started < MAX_OUTAGE_WAIT_S
             wait_s = min(wait_s * 2, MAX_OUTAGE_WAIT_S) if quick else 0.2
             await asyncio.sleep(wait_s)

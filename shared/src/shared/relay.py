@@ -19,6 +19,7 @@ from sqlalchemy.engine import make_url
 
 from shared.bus import Bus, BusUnavailable, Record
 from shared.db import Database
+from shared.loops import stop_if_cancelled
 from shared.retention import PRUNE_EVERY_S, prune
 
 log = structlog.get_logger(__name__)
@@ -93,6 +94,7 @@ class Relay:
                     # Whatever it is, an outbox that is not published for ever is worse: begin again with a connection.
                     bug = None if isinstance(error, _OUTAGES) else error
                     log.warning("the outbox waits", error=type(error).__name__, reason=str(error)[:200], exc_info=bug)
+                    stop_if_cancelled()
                     await self._disconnect()
                     await asyncio.sleep(outage_s)
                     outage_s = min(outage_s * 2, MAX_OUTAGE_WAIT_S)

@@ -24,6 +24,7 @@ from shared import metrics
 from shared.db import Database, UnitOfWork
 from shared.jobs import queue
 from shared.jobs.registry import GiveUp, Jobs, Kind, LeaseLost, Retry
+from shared.loops import stop_if_cancelled
 
 log = structlog.get_logger(__name__)
 tracer = trace.get_tracer(__name__)
@@ -186,6 +187,7 @@ class JobRunner:
         try:
             jobs = await self._claim(room)
         except (SQLAlchemyError, OSError) as error:
+            stop_if_cancelled()
             log.warning("jobs cannot be claimed; trying again", error=type(error).__name__)
             return 0
         for job in jobs:
@@ -214,16 +216,15 @@ class JobRunner:
         holding = asyncio.create_task(self._hold(job, kind, asyncio.current_task()))
         started, outcome = time.perf_counter(), "lost"
         try:
-            with _span(job):
-                await kind.function(job, **self._arguments[job.kind])
+            await self._work(job, kind)
             await _cancel([holding])
             await self._write(job, _DONE)
             outcome = "done"
         except LeaseLost:
             log.info("job left to another worker", kind=job.kind, job=job.id)
         except asyncio.CancelledError:
+            await _cancel([holding])
             if not job.lost.is_set():
-                await _cancel([holding])
                 await self._write(job, _RELEASE)
             log.info("job left to another worker", kind=job.kind, job=job.id, released=not job.lost.is_set())
         except Exception as error:  # noqa: BLE001 - around one job, so that one cannot stop the others
@@ -232,6 +233,16 @@ class JobRunner:
             await _cancel([holding])
             metrics.jobs_ended.add(1, {"kind": job.kind, "outcome": outcome})
             metrics.job_duration.record(time.perf_counter() - started, {"kind": job.kind})
+
+    async def _work(self, job: Job, kind: Kind) -> None:
+        try:
+            with _span(job):
+                await kind.function(job, **self._arguments[job.kind])
+        except LeaseLost:
+            raise
+        except Exception:
+            stop_if_cancelled()  # an error on the way out of a cancelled job is not the job's
+            raise
 
     async def _hold(self, job: Job, kind: Kind, worker: "asyncio.Task[Any] | None") -> None:
         """Renew the lease at a third of its length; stop the work when it is no longer ours."""
