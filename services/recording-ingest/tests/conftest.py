@@ -85,23 +85,27 @@ class UserAuth:
 
 
 class Wire:
-    """ASGI middleware in front of everything hosted: counts bytes sent, and breaks what a test asks it to."""
+    """ASGI middleware in front of everything hosted: counts what is sent, and breaks what a test asks it to."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
         self.sent: dict[str, int] = {}
         self.requests: list[tuple[str, str, str]] = []
+        self.accepted: list[str] = []
         self.instead: Callable[[str, str], Any] | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
         place = "/" + scope["path"].strip("/").split("/")[0]
-        ranged = dict(scope["headers"]).get(b"range", b"").decode()
+        headers = dict(scope["headers"])
+        ranged, put = headers.get(b"range", b"").decode(), headers.get(b"content-range", b"").decode()
         self.requests.append((scope["method"], scope["path"], ranged))
 
         async def counted(message: Any) -> None:
             await send(message)
+            if put and message["type"] == "http.response.start" and message["status"] < 300:
+                self.accepted.append(put)
             if message["type"] == "http.response.body":
                 self.sent[place] = self.sent.get(place, 0) + len(message.get("body", b""))
 

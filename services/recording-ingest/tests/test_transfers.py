@@ -72,11 +72,16 @@ async def test_a_worker_killed_at_any_range_is_followed_by_one_that_goes_on(hous
         await house.sql("UPDATE job SET lease_until = clock_timestamp() WHERE state = 'running'")
     await arrived(house)
     assert lives > 4
-    assert len(uploads(house)) <= 5 + lives
+    assert len(house.our_wire.accepted) <= 5 + lives  # at most one range of each life is sent in vain
 
 
 async def imported(house: Any) -> bool:
     return bool(await house.sql("SELECT 1 FROM artefact WHERE kind = 'recording' AND status = 'imported'"))
+
+
+def jobs_running() -> list["asyncio.Task[Any]"]:
+    """A killed worker does not wait for its jobs to reach a checkpoint, as a stopping one does."""
+    return [task for task in asyncio.all_tasks() if task.get_name().startswith("job ")]
 
 
 def killing(house: Any, worker: "asyncio.Task[None]", moment: str, *, at: int) -> Any:
@@ -89,9 +94,10 @@ def killing(house: Any, worker: "asyncio.Task[None]", moment: str, *, at: int) -
     async def die(scope: Any, receive: Any, send: Any) -> None:
         if moment == "after":
             await house.our_wire.app(scope, receive, silent)
-        while not worker.done():  # before Python 3.12 wait_for may swallow a cancellation
-            worker.cancel()
-            await asyncio.wait([worker], timeout=0.2)
+        while doomed := [task for task in (worker, *jobs_running()) if not task.done()]:
+            for task in doomed:  # more than once: before Python 3.12 wait_for may swallow a cancellation
+                task.cancel()
+            await asyncio.wait(doomed, timeout=0.2)
         await Response(status_code=503)(scope, receive, send)
 
     def instead(method: str, _path: str) -> Any:
