@@ -24,7 +24,7 @@ up: ## the composed platform: every service a container (needs Docker)
 
 ##@ Check
 test: setup ## every test that this machine has the engines for; says what did not run
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: lint types architecture ## lint, types, architecture and unit tests
 	@$(BIN)/python -m pytest -q -m "not slow and not engine and not browser" shared/tests/test_web.py shared/tests/test_secrets.py tests/architecture
