@@ -1,10 +1,7 @@
 """From admin consent to the downloaded recording: real MSAL over https, real listeners."""
 
 import asyncio
-import contextlib
 import datetime
-import socket
-import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +20,7 @@ from starlette.routing import Route
 from m365_simulator import SimulatorSettings, create_simulator
 from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO
-from m365_simulator.serving import serve
+from m365_simulator.testing import free_port, loopback_settings, running, until_open
 
 # MSAL recommends form_post; the callbacks here are plain links.
 pytestmark = pytest.mark.filterwarnings("ignore:response_mode=:UserWarning")
@@ -31,42 +28,11 @@ REDIRECT = "http://localhost:8365/connectors/microsoft365/callback"
 SCOPES = ["Calendars.ReadWrite", "OnlineMeetings.ReadWrite"]
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
 @pytest.fixture
 async def settings(tmp_path: Path) -> AsyncIterator[SimulatorSettings]:
-    http, https = free_port(), free_port()
-    made = SimulatorSettings(
-        state_dir=tmp_path,
-        http_port=http,
-        https_port=https,
-        http_base_url=f"http://localhost:{http}",
-        https_base_url=f"https://localhost:{https}",
-    )
-    simulator = create_simulator(made)
-    await simulator.start()
-    serving = asyncio.create_task(serve(simulator, made))
-    await until_open(http)
-    await until_open(https, ssl.create_default_context(cafile=tmp_path / "ca.pem"))
-    yield made
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
-    await simulator.stop()
-
-
-async def until_open(port: int, tls: ssl.SSLContext | None = None) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
-                writer.close()
-                await writer.wait_closed()
-                return
-            await asyncio.sleep(0.02)
+    simulator = create_simulator(loopback_settings(tmp_path))
+    async with running(simulator):
+        yield simulator.settings
 
 
 @pytest.fixture

@@ -1,10 +1,7 @@
 """The service on a real database, with the simulator of Microsoft on loopback ports."""
 
 import asyncio
-import contextlib
 import json
-import socket
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +11,9 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import pytest
 
-from m365_simulator import Simulator, SimulatorSettings, create_simulator
+from m365_simulator import Simulator, create_simulator
 from m365_simulator.client import SimulatorClient
-from m365_simulator.serving import serve
+from m365_simulator.testing import loopback_settings, running
 from shared.bus import MemoryBus
 from shared.events import StorageLocationSelected
 from shared.identity import ServiceTokens
@@ -132,42 +129,11 @@ class House:
         return [(row["action"], row["outcome"], row["code"]) for row in rows]
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-async def until_open(port: int, tls: ssl.SSLContext | None = None) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
-                writer.close()
-                await writer.wait_closed()
-                return
-            await asyncio.sleep(0.02)
-
-
 @pytest.fixture
 async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
-    http, https = free_port(), free_port()
-    settings = SimulatorSettings(
-        state_dir=tmp_path / "simulator",
-        http_port=http,
-        https_port=https,
-        http_base_url=f"http://localhost:{http}",
-        https_base_url=f"https://localhost:{https}",
-    )
-    made = create_simulator(settings)
-    await made.start()
-    serving = asyncio.create_task(serve(made, settings))
-    await until_open(http)
-    await until_open(https, ssl.create_default_context(cafile=settings.state_dir / "ca.pem"))
-    yield made
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
-    await made.stop()
+    made = create_simulator(loopback_settings(tmp_path / "simulator"))
+    async with running(made):
+        yield made
 
 
 MakeClient = Callable[[Any], Awaitable[httpx.AsyncClient]]

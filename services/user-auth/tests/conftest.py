@@ -1,11 +1,7 @@
 """The service on a real database, and the simulator of Microsoft over https with a door a test can stand in."""
 
-import asyncio
-import contextlib
 import json
 import shutil
-import socket
-import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +16,7 @@ from sqlalchemy import text
 from m365_simulator import SimulatorSettings, create_simulator
 from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO
-from m365_simulator.serving import serve
+from m365_simulator.testing import loopback_settings, running
 from shared.bus import MemoryBus
 from shared.events import Event, Features, TenantState
 from shared.identity import ServiceTokens
@@ -30,23 +26,6 @@ from user_auth.main import create_service
 from user_auth.settings import Settings
 
 Json = dict[str, Any]
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-async def until_open(port: int, tls: ssl.SSLContext | None = None) -> None:
-    async with asyncio.timeout(10):
-        while True:
-            with contextlib.suppress(OSError):
-                _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
-                writer.close()
-                await writer.wait_closed()
-                return
-            await asyncio.sleep(0.02)
 
 
 class Door:
@@ -131,27 +110,13 @@ def new_simulator(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 async def microsoft(tmp_path: Path, new_simulator: Path) -> AsyncIterator[Tenant365]:
     shutil.copytree(new_simulator, tmp_path / "simulator")
-    http, https = free_port(), free_port()
-    settings = SimulatorSettings(
-        state_dir=tmp_path / "simulator",
-        http_port=http,
-        https_port=https,
-        http_base_url=f"http://localhost:{http}",
-        https_base_url=f"https://localhost:{https}",
-    )
-    simulator = create_simulator(settings)
+    simulator = create_simulator(loopback_settings(tmp_path / "simulator"))
     door = Door(simulator.app)
     simulator.app = door  # type: ignore[assignment]
-    await simulator.start()
-    serving = asyncio.create_task(serve(simulator, settings))
-    await until_open(http)
-    await until_open(https, ssl.create_default_context(cafile=settings.state_dir / "ca.pem"))
-    async with SimulatorClient(settings.http_base_url) as client:
+    settings = simulator.settings
+    async with running(simulator), SimulatorClient(settings.http_base_url) as client:
         await consent(settings, client)
         yield Tenant365(settings, simulator, client, door)
-    serving.cancel()
-    await asyncio.gather(serving, return_exceptions=True)
-    await simulator.stop()
 
 
 async def consent(settings: SimulatorSettings, client: SimulatorClient) -> None:

@@ -1,0 +1,59 @@
+"""The simulator on free loopback ports, http and https, for tests."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from .core import Simulator
+from .serving import serve
+from .settings import SimulatorSettings
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+async def until_open(port: int, tls: ssl.SSLContext | None = None) -> None:
+    """Return when something accepts connections there; ``TimeoutError`` after ten seconds."""
+    async with asyncio.timeout(10):
+        while True:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+                writer.close()
+                await writer.wait_closed()
+                return
+            await asyncio.sleep(0.02)
+
+
+def loopback_settings(folder: Path, **more: Any) -> SimulatorSettings:
+    """Settings of a simulator of its own, on two free ports."""
+    http, https = free_port(), free_port()
+    return SimulatorSettings(
+        state_dir=folder,
+        http_port=http,
+        https_port=https,
+        http_base_url=f"http://localhost:{http}",
+        https_base_url=f"https://localhost:{https}",
+        **more,
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(simulator: Simulator) -> AsyncIterator[Simulator]:
+    """Background work and both listeners, until the end of the block."""
+    settings = simulator.settings
+    await simulator.start()
+    serving = asyncio.create_task(serve(simulator, settings))
+    await until_open(settings.http_port)
+    await until_open(settings.https_port, ssl.create_default_context(cafile=settings.state_dir / "ca.pem"))
+    try:
+        yield simulator
+    finally:
+        serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        await simulator.stop()
