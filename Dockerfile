@@ -1,6 +1,6 @@
 # One recipe for every service:  docker build --build-arg SERVICE=meetings -t prospo-m365/meetings .
 # Run as  <image> api | worker | migrate | redrive.  Nothing at run time needs a shell.
-# --target development is the simulator, the gateway and the keys of compose.yaml; it is never deployed.
+# --target development is the simulator, the gateway, the keys and the demo of compose.yaml; it is never deployed.
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS packages
@@ -17,7 +17,7 @@ USER 10001:10001
 FROM runtime AS development
 COPY shared/src/ /app/
 COPY dev/m365-simulator/src/ /app/
-COPY dev/__init__.py /app/dev/
+COPY dev/__init__.py dev/demo.py /app/dev/
 COPY dev/embedded/ /app/dev/embedded/
 COPY deploy/compose/*.py /app/
 COPY --from=packages --chown=10001:10001 /srv /state

@@ -148,7 +148,7 @@ async def body_of(request: Request, kind: str) -> Row:
 
 
 def answer(simulator: Simulator, context: str, body: Row, status: int = 200) -> JSONResponse:
-    url = f"{simulator.settings.http_base_url}/v1.0/$metadata#{context}"
+    url = f"{simulator.settings.graph_url}/v1.0/$metadata#{context}"
     return JSONResponse({"@odata.context": url, **body}, status)
 
 

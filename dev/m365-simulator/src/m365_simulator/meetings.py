@@ -131,7 +131,7 @@ def transcript_access(caller: Caller, kind: str) -> None:
 
 def _artefact(caller: Caller, row: Row) -> Row:
     names = ("id", "callId", "contentCorrelationId", "createdDateTime", "endDateTime")
-    base = f"{caller.simulator.settings.http_base_url}/v1.0/users/{row['organizer']}/onlineMeetings/{row['meeting']}"
+    base = f"{caller.simulator.settings.graph_url}/v1.0/users/{row['organizer']}/onlineMeetings/{row['meeting']}"
     field = "recordingContentUrl" if row["kind"] == "recordings" else "transcriptContentUrl"
     return {
         **{name: row[name] for name in names},
@@ -176,7 +176,7 @@ async def content(request: Request, key: str, kind: str, item: str, oid: str | N
         return Response(_transcript(caller, row), media_type="text/vtt")
     token = uuid.uuid4().hex
     caller.store.put("downloads", token, {"artefact": row["id"]})
-    return RedirectResponse(f"{caller.simulator.settings.http_base_url}/download/{token}", 302)
+    return RedirectResponse(f"{caller.simulator.settings.graph_url}/download/{token}", 302)
 
 
 def _transcript(caller: Caller, row: Row) -> str:
@@ -217,7 +217,7 @@ def _paged(request: Request, caller: Caller, rows: list[Row]) -> JSONResponse:
     body: dict[str, Any] = {"value": [_artefact(caller, row) for row in rows[skip : skip + PAGE]]}
     if skip + PAGE < len(rows):
         path = quote(request.url.path, safe="/()=',:")
-        body["@odata.nextLink"] = f"{caller.simulator.settings.http_base_url}{path}?$skiptoken={skip + PAGE}"
+        body["@odata.nextLink"] = f"{caller.simulator.settings.graph_url}{path}?$skiptoken={skip + PAGE}"
     return answer(caller.simulator, "getAll", body)
 
 

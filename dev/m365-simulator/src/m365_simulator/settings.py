@@ -16,6 +16,8 @@ class SimulatorSettings(BaseSettings):
     https_port: int = 8368
     http_base_url: str = "http://localhost:8367"
     https_base_url: str = "https://localhost:8368"
+    graph_base_url: str | None = None
+    """What links and redirects in Graph's answers begin with; ``http_base_url`` when unset."""
     client_id: str = "6f2c6f0e-52a4-4c0d-9a52-0d1c7f0a8365"
     client_secret: str = "development-only-secret"
     redirect_uris: list[str] = [
@@ -24,3 +26,7 @@ class SimulatorSettings(BaseSettings):
     ]
     seed: str = "prospo"
     prospo_audience: str = "prospo-m365"
+
+    @property
+    def graph_url(self) -> str:
+        return self.graph_base_url or self.http_base_url
