@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dev.demo import main
 
-STATE = Path("/state")  # a volume: an interrupted demo is finished by the next
+STATE = Path("/state/demo")  # in a volume: an interrupted demo is finished by the next
 PLATFORM = {
     "pid": os.getpid(),
     "url": "http://gateway.localhost:8365",
@@ -17,6 +17,7 @@ PLATFORM = {
 }
 
 if __name__ == "__main__":
+    STATE.mkdir(exist_ok=True)
     (STATE / "platform.json").write_text(json.dumps(PLATFORM))
     sys.argv[1:] = ["--state-dir", str(STATE)]
     main()
