@@ -17,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from console.main import create_service
 from console.settings import Settings
-from m365_simulator.recording import film
+from m365_simulator.teams.recording import film
 from shared.telemetry import set_up_logs
 
 

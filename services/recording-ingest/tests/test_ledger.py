@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 from sqlalchemy import text
 from starlette.responses import JSONResponse, Response
 
@@ -19,9 +18,7 @@ async def counts(house: Any) -> list[int]:
 
 
 async def transcript_access(house: Any, *, on: bool) -> None:
-    url = f"{house.simulator.settings.http_base_url}/control/tenants/{CONTOSO}"
-    async with httpx.AsyncClient() as http:
-        (await http.post(url, json={"transcripts": on})).raise_for_status()
+    await house.microsoft.do("tenant_change", tenant=CONTOSO, transcripts=on)
 
 
 async def test_doubled_notifications_and_reconciliation_beside_them_tell_each_thing_once(house: Any) -> None:

@@ -93,7 +93,7 @@ async def test_the_applications_token_comes_from_the_cache_until_the_tenant_is_l
 
 
 async def test_a_token_near_its_end_is_replaced(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("m365_simulator.entra_tokens.ACCESS_TOKEN_S", 290)
+    monkeypatch.setattr("m365_simulator.entra.tokens.ACCESS_TOKEN_S", 290)
     await house.connect()
     first, second = await house.app_token(), await house.app_token()
     assert first.json()["expires_at"] != second.json()["expires_at"]
@@ -119,7 +119,7 @@ async def test_no_token_for_an_organisation_that_is_not_connected(house: Any) ->
 
 async def test_a_withdrawn_consent_is_noticed_once(house: Any) -> None:
     await house.connect()
-    await house.microsoft.fault("revoke_consent", tenant=CONTOSO)
+    await house.microsoft.do("consent_revoke", tenant=CONTOSO)
     answers = await asyncio.gather(*(house.app_token() for _ in range(3)))
     answers.append(await house.app_token())
     assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(409, "tenant_not_connected")}

@@ -277,7 +277,7 @@ async def test_a_connection_lost_while_consenting_again_comes_back(house: Any) -
     await house.connect()
     body = await house.consent()
     consent = house.simulator.store.get("consents", CONTOSO)
-    await house.microsoft.fault("revoke_consent", tenant=CONTOSO)
+    await house.microsoft.do("consent_revoke", tenant=CONTOSO)
     await house.complete(body)
     assert (await house.app_token()).status_code == 409
     assert (await house.tenant())["status"] == "proving"

@@ -118,7 +118,7 @@ async def test_an_answer_without_code_or_error_names_what_is_missing(house: Any)
 
 
 async def test_declined_permissions_are_explained_and_leave_nothing(house: Any) -> None:
-    await house.microsoft.client.fault("revoke_consent", tenant=CONTOSO)
+    await house.microsoft.client.do("consent_revoke", tenant=CONTOSO)
     refused = await house.complete(await house.at_microsoft("anna@contoso.example", accept=False))
     problem = refused.json()
     assert (refused.status_code, problem["code"]) == (409, "permissions_declined")

@@ -3,21 +3,30 @@
 import httpx
 from fastapi import FastAPI
 
-from . import control, entra, events, meetings, prospo, subscriptions
+from . import batch, people, prospo
 from .core import Simulator
-from .graph import install
+from .entra import browser
+from .notifying import subscriptions
+from .notifying.delivery import Delivery
+from .outlook import events
+from .paths import OnePath, words_of
 from .settings import SimulatorSettings
+from .steering import control
+from .teams import meetings
+from .unknown import router as unknown
 
 
 def create_simulator(settings: SimulatorSettings, *, outbound: httpx.AsyncClient | None = None) -> Simulator:
     """``outbound`` makes handshakes and deliveries; an own client (10 s timeout) unless given."""
     simulator = Simulator(settings, outbound)
+    Delivery(simulator)
     app = FastAPI(title="Microsoft 365 simulator", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.simulator = simulator
-    for module in (control, prospo, events, meetings, subscriptions):
-        app.include_router(module.router)
-    install(app)
-    app.include_router(entra.router)
+    graph = [people.router, batch.router, events.router, meetings.router, subscriptions.router]
+    for router in (control.router, prospo.router, *graph, unknown, browser.router):
+        app.include_router(router)
+    paths = [route.path for router in graph for route in router.routes if hasattr(route, "path")]
+    app.add_middleware(OnePath, words=words_of(paths))
     simulator.app = app
     return simulator
 

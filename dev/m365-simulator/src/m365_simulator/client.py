@@ -47,18 +47,36 @@ class SimulatorClient:
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
+    async def do(self, verb: str, **arguments: Any) -> Any:
+        """What the verb returns. ``GET /control/verbs`` lists them; an unknown one is refused with the list."""
+        return await self._call("POST", f"/control/do/{verb}", arguments)
+
+    async def run(self, scenario: str) -> dict[str, Any]:
+        """Run a scenario by name: its named results and what was done."""
+        found: dict[str, Any] = await self._call("POST", "/control/scenarios/run", {"name": scenario})
+        return found
+
+    async def settle(self) -> None:
+        """Return when everything that is due has been done once."""
+        await self._call("POST", "/control/settle")
+
+    async def findings(self) -> list[dict[str, Any]]:
+        """What a careful client would not have done: kind, says, call."""
+        found: list[dict[str, Any]] = await self._call("GET", "/control/findings")
+        return found
+
     async def state(self) -> dict[str, Any]:
         """Rows by kind: tenants, users, events, meetings, artefacts, subscriptions, deliveries; ``now``."""
         found: dict[str, Any] = await self._call("GET", "/control/state")
         return found
 
-    async def advance(self, seconds: float) -> None:
-        await self._call("POST", "/control/clock/advance", {"seconds": seconds})
+    async def advance(self, seconds: float, *, clock: str = "world") -> None:
+        """``clock``: world (meetings), service (tokens, subscriptions, deliveries) or both."""
+        await self.do("clock_advance", seconds=seconds, clock=clock)
 
     async def let_meeting_happen(self, meeting: str, *, record: bool = False) -> dict[str, Any]:
         """By meeting id or join URL; ``record``: somebody pressed record."""
-        body = {"meeting": meeting, "record": record}
-        found: dict[str, Any] = await self._call("POST", "/control/meetings/happen", body)
+        found: dict[str, Any] = await self.do("meeting_happens", meeting=meeting, record=record)
         return found
 
     async def calls(self) -> list[dict[str, Any]]:
@@ -67,13 +85,14 @@ class SimulatorClient:
         return found
 
     async def fault(self, name: str, **options: Any) -> None:
+        """``times``, ``skip``, ``probability``, ``match`` and the fault's own options; 400 names what is known."""
         await self._call("POST", "/control/faults", {"name": name, **options})
 
     async def clear_faults(self) -> None:
         await self._call("DELETE", "/control/faults")
 
     async def recording_size(self, size: int | None) -> None:
-        await self._call("POST", "/control/recording-size", {"bytes": size})
+        await self.do("recording_size", size=size)
 
     async def prospo_token(self, persona: str) -> str:
         answer = await self._call("POST", "/prospo-issuer/token", {"persona": persona})

@@ -3,6 +3,7 @@
 import asyncio
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .core import Simulator
 from .settings import SimulatorSettings
@@ -18,6 +19,14 @@ class QuietServer(uvicorn.Server):
         await self._serve(None)
 
 
+class Protocol(HttpToolsProtocol):
+    """Hands the connection to the application, so that a scripted fault can reset it."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["simulator.transport"] = self.transport  # type: ignore[typeddict-unknown-key]
+
+
 def _server(simulator: Simulator, settings: SimulatorSettings, *, tls: bool) -> QuietServer:
     files = {"ssl_certfile": simulator.certificate, "ssl_keyfile": simulator.key} if tls else {}
     port = settings.https_port if tls else settings.http_port
@@ -25,6 +34,7 @@ def _server(simulator: Simulator, settings: SimulatorSettings, *, tls: bool) -> 
         simulator.app,
         host=settings.host,
         port=port,
+        http=Protocol,
         log_level="warning",
         lifespan="off",
         timeout_graceful_shutdown=2,

@@ -1,5 +1,6 @@
 """Settings of the simulator; the defaults are for development only."""
 
+import datetime
 from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -25,6 +26,11 @@ class SimulatorSettings(BaseSettings):
         "http://localhost:8365/integrations/microsoft/callback",
     ]
     seed: str = "prospo"
+    """Ids, and the faults that strike by chance, are the same in every run of a seed."""
+    frozen_at: datetime.datetime | None = None
+    """Both clocks stand here and move only when pushed; the real clock when unset."""
+    latency_ms: int = 0
+    """How long every Graph answer takes at least."""
     prospo_audience: str = "prospo-m365"
 
     @property

@@ -9,10 +9,11 @@ import httpx
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from .core import moment_of, real_now, stamp
-from .graph import Caller, GraphError, GraphRoute, answer, body_of
-from .meetings import NEEDED, transcript_access
-from .store import Row
+from m365_simulator.clock import moment_of, real_now, stamp
+from m365_simulator.odata import Allows
+from m365_simulator.store import Row
+from m365_simulator.teams.meetings import NEEDED, transcript_access
+from m365_simulator.wire import Caller, GraphError, GraphRoute, answer, body_of, listed
 
 router = APIRouter(prefix="/v1.0/subscriptions", route_class=GraphRoute)
 RESOURCE = re.compile(
@@ -56,6 +57,11 @@ def _expiry(text: str, lifecycle: str | None) -> str:
     return stamp(max(wanted, real_now() + MINIMUM))
 
 
+def _until(caller: Caller, expiry: str) -> Row:
+    """As the caller counts it, and as our own clock does."""
+    return {"expirationDateTime": expiry, "expires": stamp(caller.simulator.clock.inward(moment_of(expiry)))}
+
+
 async def _handshake(caller: Caller, url: str) -> None:
     parts = urlsplit(url)
     local = parts.hostname in ("localhost", "127.0.0.1") or (parts.hostname or "").endswith(".localhost")
@@ -84,16 +90,23 @@ def _caller(request: Request) -> Caller:
     return Caller(request).need(delegated=every, role=every)
 
 
+def _alive(caller: Caller, row: Row) -> bool:
+    return moment_of(row["expires"]) > caller.simulator.clock.service()
+
+
 def _own(caller: Caller, key: str) -> Row:
     row: Row | None = caller.store.get("subscriptions", key)
-    if row is None or row["tenant"] != caller.tenant or moment_of(row["expirationDateTime"]) < real_now():
+    if row is None or row["tenant"] != caller.tenant or not _alive(caller, row):
         raise GraphError(404, "ResourceNotFound", "The object was not found.")
     return row
 
 
+def _body(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name not in ("tenant", "expires")}
+
+
 def _shown(caller: Caller, row: Row, status: int = 200) -> Response:
-    body = {name: value for name, value in row.items() if name != "tenant"}
-    return answer(caller.simulator, "subscriptions/$entity", body, status)
+    return answer(caller.simulator, "subscriptions/$entity", _body(row), status, kind="graph.subscription")
 
 
 @router.post("")
@@ -113,16 +126,15 @@ async def create(request: Request) -> Response:
     _refuse_duplicate(caller, body)
     for url in {body["notificationUrl"], body.get("lifecycleNotificationUrl") or body["notificationUrl"]}:
         await _handshake(caller, url)
-    key = str(uuid.uuid4())
+    key = caller.simulator.ids.guid("subscription")
     app = caller.simulator.settings.client_id
-    row = {**body, "id": key, "tenant": caller.tenant, "expirationDateTime": expiry, "applicationId": app}
+    row = {**body, "id": key, "tenant": caller.tenant, "applicationId": app, **_until(caller, expiry)}
     return _shown(caller, caller.store.put("subscriptions", key, row | {"creatorId": caller.claims["oid"]}), 201)
 
 
 def _refuse_duplicate(caller: Caller, body: Row) -> None:
     for row in caller.store.all("subscriptions"):
-        alive = moment_of(row["expirationDateTime"]) > real_now()
-        if alive and row["tenant"] == caller.tenant and row["resource"] == body["resource"]:
+        if _alive(caller, row) and row["tenant"] == caller.tenant and row["resource"] == body["resource"]:
             text = f"Subscription Id {row['id']} already exists for the requested combination"
             raise GraphError(409, "ExtensionError", text)
 
@@ -131,9 +143,9 @@ def _refuse_duplicate(caller: Caller, body: Row) -> None:
 async def list_all(request: Request) -> Response:
     caller = _caller(request)
     rows = [r for r in caller.store.all("subscriptions") if r["tenant"] == caller.tenant]
-    alive = [r for r in rows if moment_of(r["expirationDateTime"]) > real_now()]
-    shown = [{name: value for name, value in r.items() if name not in ("tenant", "clientState")} for r in alive]
-    return answer(caller.simulator, "subscriptions", {"value": shown})
+    shown = [_body(r) | {"clientState": None} for r in rows if _alive(caller, r)]
+    query = caller.query("graph.subscription", Allows(page=100))
+    return listed(caller, "subscriptions", shown, kind="graph.subscription", query=query)
 
 
 @router.get("/{key}")
@@ -151,7 +163,7 @@ async def renew(request: Request, key: str) -> Response:
         raise _refuse("Only expirationDateTime and notificationUrl can be changed.")
     transcript_access(caller, _kind(row["resource"]))
     if "expirationDateTime" in body:
-        body["expirationDateTime"] = _expiry(body["expirationDateTime"], row.get("lifecycleNotificationUrl"))
+        body |= _until(caller, _expiry(body["expirationDateTime"], row.get("lifecycleNotificationUrl")))
     if "notificationUrl" in body:
         await _handshake(caller, body["notificationUrl"])
     return _shown(caller, caller.store.put("subscriptions", key, row | body))

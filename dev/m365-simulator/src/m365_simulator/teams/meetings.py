@@ -3,17 +3,21 @@
 import re
 import uuid
 from collections.abc import Iterator
-from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
+from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
-from .core import Simulator, moment_of
-from .graph import Caller, GraphError, GraphRoute, answer, body_of
+from m365_simulator.clock import moment_of
+from m365_simulator.core import Simulator
+from m365_simulator.faults import fault
+from m365_simulator.odata import Allows
+from m365_simulator.store import Row
+from m365_simulator.wire import Caller, GraphError, GraphRoute, answer, body_of, listed
+
+from . import artefacts as left_behind
 from .recording import content as recording_bytes
 from .recording import film
-from .store import Row
 
 graph = APIRouter(prefix="/v1.0", route_class=GraphRoute)
 router = APIRouter()
@@ -78,7 +82,9 @@ async def look_up(request: Request, oid: str | None = None) -> Response:
     url = _plain(wanted["url"])
     for row in caller.store.all("meetings"):
         if _plain(row["join_url"]) == url:
-            return answer(caller.simulator, "onlineMeetings", {"value": [_shown(_meeting(caller, user, row["id"]))]})
+            found = [_shown(_meeting(caller, user, row["id"]))]
+            query = caller.query("graph.onlineMeeting", Allows(other=("$filter",)))
+            return listed(caller, "onlineMeetings", found, kind="graph.onlineMeeting", query=query)
     raise GraphError(404, "NotFound", "3004: No meeting has this join URL.")
 
 
@@ -95,7 +101,9 @@ async def a_meeting_or_function(request: Request, oid: str, key: str) -> Respons
 
 def _read(request: Request, oid: str | None, key: str) -> Response:
     caller, user = _caller(request, oid)
-    return answer(caller.simulator, "onlineMeetings/$entity", _shown(_meeting(caller, user, key)))
+    return answer(
+        caller.simulator, "onlineMeetings/$entity", _shown(_meeting(caller, user, key)), kind="graph.onlineMeeting"
+    )
 
 
 @graph.patch("/me/onlineMeetings/{key}")
@@ -112,7 +120,7 @@ async def change(request: Request, key: str, oid: str | None = None) -> Response
     row |= {name: body[name] for name in ("recordAutomatically", "allowTranscription", "subject") if name in body}
     row["options"] |= body
     caller.store.put("meetings", key, row)
-    return answer(caller.simulator, "onlineMeetings/$entity", _shown(row))
+    return answer(caller.simulator, "onlineMeetings/$entity", _shown(row), kind="graph.onlineMeeting")
 
 
 def _artefact_caller(request: Request, oid: str | None, kind: str) -> tuple[Caller, Row]:
@@ -129,25 +137,20 @@ def transcript_access(caller: Caller, kind: str) -> None:
         raise GraphError(403, "Forbidden", DISABLED, inner="GraphAccessToTranscriptsDisabled")
 
 
-def _artefact(caller: Caller, row: Row) -> Row:
-    names = ("id", "callId", "contentCorrelationId", "createdDateTime", "endDateTime")
-    base = f"{caller.simulator.settings.graph_url}/v1.0/users/{row['organizer']}/onlineMeetings/{row['meeting']}"
-    field = "recordingContentUrl" if row["kind"] == "recordings" else "transcriptContentUrl"
-    return {
-        **{name: row[name] for name in names},
-        "meetingId": row["meeting"],
-        "meetingOrganizer": {"application": None, "user": {"id": row["organizer"], "displayName": None}},
-        field: f"{base}/{row['kind']}/{row['id']}/content",
-    }
-
-
 @graph.get("/me/onlineMeetings/{key}/{kind}")
 @graph.get("/users/{oid}/onlineMeetings/{key}/{kind}")
 async def artefacts(request: Request, key: str, kind: str, oid: str | None = None) -> Response:
     caller, user = _artefact_caller(request, oid, kind)
     meeting = _meeting(caller, user, key)
     found = [a for a in caller.store.all("artefacts") if a["meeting"] == meeting["id"] and a["kind"] == kind]
-    return answer(caller.simulator, kind, {"value": [_artefact(caller, row) for row in found]})
+    return _list(caller, kind, found)
+
+
+def _list(caller: Caller, kind: str, rows: list[Row]) -> Response:
+    name = f"graph.{left_behind.KINDS[kind]}"
+    query = caller.query(name, Allows(top=100, page=PAGE, filters=("contentCorrelationId",)))
+    shown = [left_behind.shown(caller.simulator, row) for row in rows]
+    return listed(caller, kind, shown, kind=name, query=query)
 
 
 def _one(caller: Caller, user: Row, key: str, kind: str, item: str) -> Row:
@@ -164,7 +167,8 @@ def _one(caller: Caller, user: Row, key: str, kind: str, item: str) -> Row:
 @graph.get("/users/{oid}/onlineMeetings/{key}/{kind}/{item}")
 async def artefact(request: Request, key: str, kind: str, item: str, oid: str | None = None) -> Response:
     caller, user = _artefact_caller(request, oid, kind)
-    return answer(caller.simulator, f"{kind}/$entity", _artefact(caller, _one(caller, user, key, kind, item)))
+    shown = left_behind.shown(caller.simulator, _one(caller, user, key, kind, item))
+    return answer(caller.simulator, f"{kind}/$entity", shown, kind=f"graph.{left_behind.KINDS[kind]}")
 
 
 @graph.get("/me/onlineMeetings/{key}/{kind}/{item}/content")
@@ -198,7 +202,7 @@ def _get_all(request: Request, oid: str, function: re.Match[str]) -> Response:
     if given.get("meetingOrganizerUserId") != user["id"]:
         raise GraphError(400, "BadRequest", "meetingOrganizerUserId must be the user's object id.")
     found = [a for a in caller.store.all("artefacts") if a["organizer"] == user["id"] and a["kind"] == kind]
-    return _paged(request, caller, [row for row in found if _within(row, given)])
+    return _list(caller, kind, [row for row in found if _within(row, given)])
 
 
 def _within(row: Row, given: dict[str, str]) -> bool:
@@ -212,15 +216,7 @@ def _within(row: Row, given: dict[str, str]) -> bool:
     return any((first is None or first <= at) and (last is None or at <= last) for at in times)
 
 
-def _paged(request: Request, caller: Caller, rows: list[Row]) -> JSONResponse:
-    skip = int(request.query_params.get("$skiptoken", "0"))
-    body: dict[str, Any] = {"value": [_artefact(caller, row) for row in rows[skip : skip + PAGE]]}
-    if skip + PAGE < len(rows):
-        path = quote(request.url.path, safe="/()=',:")
-        body["@odata.nextLink"] = f"{caller.simulator.settings.graph_url}{path}?$skiptoken={skip + PAGE}"
-    return answer(caller.simulator, "getAll", body)
-
-
+CUT = fault("cut_download", "a recording's body ends half-way")
 RANGE = re.compile(r"^bytes=(\d+)-(\d*)$")
 
 
@@ -232,7 +228,8 @@ async def download(request: Request, token: str) -> Response:
         return Response("Do not send the Authorization header here.", 401)
     if simulator.store.get("downloads", token) is None:
         return Response("The link is unknown.", 404)
-    total = simulator.recording_size if simulator.recording_size is not None else len(film())
+    size = recording_size(simulator)
+    total = size if size is not None else len(film())
     wanted = RANGE.match(request.headers.get("range", ""))
     first = int(wanted[1]) if wanted else 0
     last = min(int(wanted[2]) if wanted and wanted[2] else total - 1, total - 1)
@@ -244,10 +241,15 @@ async def download(request: Request, token: str) -> Response:
     return StreamingResponse(_body(simulator, first, last), 206 if wanted else 200, headers, "video/mp4")
 
 
+def recording_size(simulator: Simulator) -> int | None:
+    size: int | None = (simulator.store.get("settings", "recording_size") or {"value": None})["value"]
+    return size
+
+
 def _body(simulator: Simulator, first: int, last: int) -> Iterator[bytes]:
-    if simulator.take_fault("cut_download"):
+    if simulator.faults.due(CUT):
         last = first + (last - first) // 2
-    return recording_bytes(simulator.recording_size, first, last)
+    return recording_bytes(recording_size(simulator), first, last)
 
 
 router.include_router(graph)

@@ -13,9 +13,10 @@ from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, HTMLResponse
 from jinja2 import Environment, FileSystemLoader
 
-from .core import Simulator, moment_of
-from .directory import PERSONAL
-from .store import Row
+from m365_simulator.clock import moment_of
+from m365_simulator.core import Simulator
+from m365_simulator.directory import PERSONAL
+from m365_simulator.store import Row
 
 router = APIRouter()
 _FOLDER = Path(__file__).parent / "pages_html"

@@ -7,13 +7,23 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 
-from . import entra_tokens, pages
-from .core import Simulator
-from .directory import DELEGATED, PERSONAL, ROLES, find_tenant, find_user, granted_delegated, wanted_permissions
-from .store import Row
+from m365_simulator.core import Simulator
+from m365_simulator.directory import (
+    DELEGATED,
+    PERSONAL,
+    ROLES,
+    find_tenant,
+    find_user,
+    granted_delegated,
+    wanted_permissions,
+)
+from m365_simulator.steering import pages
+from m365_simulator.store import Row
+
+from . import tokens
 
 router = APIRouter()
-router.include_router(entra_tokens.router)
+router.include_router(tokens.router)
 ANY_TENANT = {"organizations", "common"}
 Fields = dict[str, str]
 
@@ -40,17 +50,17 @@ async def discovery(request: Request, tenant: str) -> JSONResponse:
     simulator = _simulator(request)
     found = find_tenant(simulator.store, tenant)
     if found is None and tenant not in ANY_TENANT:
-        return entra_tokens.error_answer(90002, "invalid_request", f"Tenant '{tenant}' not found.")
-    pages, secure = simulator.settings.http_base_url, simulator.settings.https_base_url
+        return tokens.error_answer(90002, "invalid_request", f"Tenant '{tenant}' not found.")
+    http, secure = simulator.settings.http_base_url, simulator.settings.https_base_url
     tid = found["id"] if found else "{tenantid}"
     segment = found["id"] if found else tenant
     return JSONResponse(
         {
             "issuer": f"{secure}/{tid}/v2.0",
-            "authorization_endpoint": f"{pages}/{segment}/oauth2/v2.0/authorize",
+            "authorization_endpoint": f"{http}/{segment}/oauth2/v2.0/authorize",
             "token_endpoint": f"{secure}/{segment}/oauth2/v2.0/token",
             "jwks_uri": f"{secure}/{segment}/discovery/v2.0/keys",
-            "end_session_endpoint": f"{pages}/{segment}/oauth2/v2.0/logout",
+            "end_session_endpoint": f"{http}/{segment}/oauth2/v2.0/logout",
             "response_types_supported": ["code"],
             "response_modes_supported": ["query"],
             "subject_types_supported": ["pairwise"],

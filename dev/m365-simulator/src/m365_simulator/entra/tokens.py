@@ -11,11 +11,13 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
-from .core import Simulator
-from .directory import OIDC_SCOPES, find_tenant, granted_delegated, short_scope
-from .signing import ACCESS_TOKEN_S, access_token, client_info, encode_part, pairwise_subject
-from .store import Row
+from m365_simulator.core import Simulator
+from m365_simulator.directory import OIDC_SCOPES, find_tenant, granted_delegated, short_scope
+from m365_simulator.faults import fault
+from m365_simulator.signing import ACCESS_TOKEN_S, access_token, client_info, encode_part, pairwise_subject
+from m365_simulator.store import Row
 
+INVALID_GRANT = fault("token_invalid_grant", "the token endpoint answers invalid_grant")
 router = APIRouter()
 CODE_S = 600
 REFRESH_S = 90 * 24 * 3600
@@ -58,7 +60,7 @@ async def token(request: Request, tenant: str) -> JSONResponse:
 
 
 def _granted(simulator: Simulator, tenant: str, form: Fields) -> Row:
-    if simulator.take_fault("token_invalid_grant"):
+    if simulator.faults.due(INVALID_GRANT):
         raise TokenError(50173, "invalid_grant", "The provided grant has expired.", suberror="bad_token")
     grant = GRANTS.get(form.get("grant_type", ""))
     if grant is None:

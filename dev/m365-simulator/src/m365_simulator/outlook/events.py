@@ -2,26 +2,23 @@
 
 import base64
 import datetime
-import uuid
 from urllib.parse import quote
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from .core import moment_of, stamp
-from .graph import Caller, GraphError, GraphRoute, answer, body_of
-from .store import Row
+from m365_simulator.clock import moment_of, stamp
+from m365_simulator.store import Row
+from m365_simulator.teams import artefacts
+from m365_simulator.wire import Caller, GraphError, GraphRoute, answer, body_of
 
 router = APIRouter(prefix="/v1.0/me", route_class=GraphRoute)
 
 
 def _mailbox(request: Request) -> tuple[Caller, Row]:
-    caller = Caller(request).need(delegated="Calendars.ReadWrite")
-    user = caller.user(None)
-    if not user["mailbox"]:
-        raise GraphError(404, "MailboxNotEnabledForRESTAPI", "The mailbox is inactive, soft-deleted, or not licensed.")
-    return caller, user
+    caller = Caller(request).need(delegated="Calendars.ReadWrite", place="outlook")
+    return caller, caller.mailbox(None)
 
 
 def _instant(value: Row | None, name: str) -> str:
@@ -50,7 +47,7 @@ def _own(caller: Caller, user: Row, key: str) -> Row:
 
 
 def _shown(caller: Caller, row: Row, status: int = 200) -> Response:
-    return answer(caller.simulator, "users/events/$entity", row["body"], status)
+    return answer(caller.simulator, "users/events/$entity", row["body"], status, kind="graph.event")
 
 
 @router.post("/events")
@@ -62,11 +59,11 @@ async def create(request: Request) -> Response:
         if again and row["user"] == user["id"] and row["body"].get("transactionId") == again:
             return _shown(caller, row, 201)
     start, end = _times(body)
-    key = f"AAMk{uuid.uuid4().hex}="
+    key = f"AAMk{caller.simulator.ids.text('event', 60)}="
     shown = {
         **body,
         "id": key,
-        "iCalUId": uuid.uuid4().hex.upper(),
+        "iCalUId": caller.simulator.ids.guid("ical").replace("-", "").upper(),
         "createdDateTime": stamp(caller.simulator.now()),
         "isCancelled": False,
         "isOrganizer": True,
@@ -86,7 +83,7 @@ async def create(request: Request) -> Response:
 
 
 def _new_meeting(caller: Caller, user: Row, body: Row, start: str, end: str) -> Row:
-    thread = f"19:meeting_{uuid.uuid4().hex}@thread.v2"
+    thread = f"19:meeting_{caller.simulator.ids.text('thread', 32)}@thread.v2"
     context = quote(f'{{"Tid":"{user["tenant"]}","Oid":"{user["id"]}"}}', safe="")
     key = "MSo" + base64.urlsafe_b64encode(f"{user['id']}*0**{thread}".encode()).rstrip(b"=").decode()
     row: Row = {
@@ -108,6 +105,7 @@ def _new_meeting(caller: Caller, user: Row, body: Row, start: str, end: str) -> 
         "created": stamp(caller.simulator.now()),
     }
     caller.store.put("meetings", key, row)
+    artefacts.plan(caller.simulator, row)
     return row
 
 
@@ -134,13 +132,14 @@ async def change(request: Request, key: str) -> Response:
     if meeting is not None:
         meeting |= {"start": start, "end": end, "subject": merged.get("subject"), "attendees": _invited(merged)}
         caller.store.put("meetings", meeting["id"], meeting)
+        artefacts.plan(caller.simulator, meeting)
     return _shown(caller, row)
 
 
 def _cancel_meeting(caller: Caller, row: Row) -> None:
     meeting = caller.store.get("meetings", row["meeting"] or "")
     if meeting is not None:
-        caller.store.put("meetings", meeting["id"], meeting | {"cancelled": True})
+        artefacts.plan(caller.simulator, caller.store.put("meetings", meeting["id"], meeting | {"cancelled": True}))
 
 
 @router.delete("/events/{key}")

@@ -1,0 +1,1 @@
+"""Mailboxes: calendars, contacts, mail."""

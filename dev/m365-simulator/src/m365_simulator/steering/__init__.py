@@ -1,0 +1,1 @@
+"""What tests and people steer the simulator with; nothing Microsoft has."""

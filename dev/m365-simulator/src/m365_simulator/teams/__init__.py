@@ -1,0 +1,1 @@
+"""Online meetings and what they leave behind."""
