@@ -105,7 +105,7 @@ class Watch:
 
     def calls(self, method: str) -> int:
         path = "/v1.0/subscriptions"
-        return sum(one["method"] == method and one["path"].startswith(path) for one in self.simulator.calls)
+        return sum(one["method"] == method and one["path"].startswith(path) for one in self.simulator.calls.rows)
 
     async def tell(self, *items: dict[str, Any]) -> httpx.Response:
         return await self.http.post("/webhooks/graph", json={"value": list(items)})

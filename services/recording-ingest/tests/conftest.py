@@ -222,7 +222,7 @@ class House:
         """Microsoft has no notification left to deliver."""
         async with asyncio.timeout(20):
             while (await self.microsoft.state())["deliveries"]:
-                await self.simulator.deliver()
+                await self.simulator.settle()
 
     async def happen(self, booked: dict[str, Any], *, record: bool = False) -> None:
         await self.microsoft.let_meeting_happen(booked["link"], record=record)

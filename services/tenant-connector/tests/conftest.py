@@ -85,7 +85,7 @@ class House:
         running = asyncio.create_task(self.service.runner.drain())
         async with asyncio.timeout(15):
             while True:
-                if any(call["status"] == 429 for call in self.simulator.calls):
+                if any(call["status"] == 429 for call in self.simulator.calls.rows):
                     return running
                 await asyncio.sleep(0.01)
 
