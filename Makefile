@@ -23,7 +23,7 @@ up: ## the composed platform: every service a container (needs Docker)
 	docker compose up --build --wait
 
 ##@ Check
-test: setup ## every test that this machine has the engines for; says what did not run
+test: setup $(VENV)/.sdk ## every test that this machine has the engines for; says what did not run
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: lint types architecture ## lint, types, architecture and unit tests
@@ -50,8 +50,12 @@ setup: $(VENV)/.ready ## the environment, from the locked versions
 $(VENV)/.ready: requirements-dev.lock dev/uv.lock.txt dev/bootstrap.py
 	@$(PYTHON) dev/bootstrap.py $(VENV)
 
+$(VENV)/.sdk: requirements-sdk.lock $(VENV)/.ready
+	@$(BIN)/python -m uv pip install -q --python $(BIN)/python --require-hashes -r requirements-sdk.lock && touch $@
+
 lock: setup ## resolve versions again
 	$(BIN)/uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --extra embedded --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --extra sdk -c requirements-dev.lock pyproject.toml -o requirements-sdk.lock
 
 .PHONY: help run demo clean-run up test check lint types architecture bench generate setup lock
