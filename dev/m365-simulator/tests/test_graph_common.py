@@ -64,7 +64,7 @@ async def test_a_missing_permission_is_refused_in_the_words_of_the_workload(worl
     nobody = reader(world, "openid")
     codes = {
         "/me": "Authorization_RequestDenied",
-        "/me/events": "ErrorAccessDenied",
+        "/me/events/x": "ErrorAccessDenied",
     }
     for path, code in codes.items():
         got = await nobody.get(path)

@@ -13,6 +13,7 @@ from m365_simulator.timeline import action
 from m365_simulator.verbs import VERBS
 
 ANNA = "anna@contoso.example"
+MAIL = {"address": "p@q.example"}
 FROZEN = "2026-03-02T09:00:00+00:00"
 
 
@@ -152,7 +153,7 @@ def test_filters_read_as_odata_has_them(text: str, kept: list[str]) -> None:
             "name": "X",
             "size": 4,
             "made": "2026-01-02T00:00:00.0000000Z",
-            "mails": [{"address": "p@q.example"}],
+            "mails": [MAIL],
         },
         {"id": "c", "name": "y", "size": 9, "made": "2026-01-03T00:00:00Z"},
     ]

@@ -11,10 +11,11 @@ from m365_simulator.faults import COMMON, KINDS, BadFault
 from m365_simulator.store import Row
 from m365_simulator.verbs import VERBS, Refused, perform
 
-from . import pages, scenarios, world
+from . import pages, scenarios, watch, world
 
 router = APIRouter()
 router.include_router(pages.router)
+router.include_router(watch.router)
 SHOWN = ["tenants", "users", "events", "meetings", "artefacts", "subscriptions", "deliveries", "faults", "limits"]
 
 

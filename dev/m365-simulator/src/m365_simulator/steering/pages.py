@@ -86,16 +86,16 @@ def consent(request: Request, fields: dict[str, str], asked: dict[str, list[str]
 def meetings(simulator: Simulator, *, happened: str | None) -> HTMLResponse:
     rows = [_shown(simulator, row) for row in reversed(simulator.store.all("meetings"))]
     done = next((row["subject"] for row in rows if row["id"] == happened), None)
-    return show(simulator, "meetings.html", meetings=rows, now=_readable(simulator.now()), done=done)
+    return show(simulator, "meetings.html", meetings=rows, now=readable(simulator.now()), done=done)
 
 
 def _shown(simulator: Simulator, row: Row) -> dict[str, Any]:
     organizer = simulator.store.get("users", row["organizer"]) or {"name": "Somebody", "address": ""}
     recorded = sum(artefact["meeting"] == row["id"] for artefact in simulator.store.all("artefacts"))
-    times = {name: _readable(moment_of(row[name])) for name in ("start", "end")}
+    times = {name: readable(moment_of(row[name])) for name in ("start", "end")}
     return {**row, **times, "organizer": organizer, "recorded": recorded, "subject": row["subject"] or "No subject"}
 
 
-def _readable(moment: datetime.datetime) -> str:
+def readable(moment: datetime.datetime) -> str:
     utc = moment.astimezone(datetime.UTC)
     return f"{utc:%a} {utc.day} {utc:%b %Y, %H:%M} UTC"
