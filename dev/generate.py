@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+from dev.generated.behaviours import behaviours_page
 from dev.generated.configuration import configuration_page
 from dev.generated.events import asyncapi, events_page, schema_file
 from dev.generated.http import openapi_files
@@ -17,6 +18,7 @@ def generated() -> dict[Path, str]:
     files = {
         ROOT / "docs/events.md": events_page(),
         ROOT / "docs/configuration.md": configuration_page(),
+        ROOT / "docs/simulator.md": behaviours_page(),
         contracts / "asyncapi.yaml": asyncapi(),
     }
     files |= {contracts / "events" / f"{topic}.v1.schema.json": schema_file(topic, ALL[topic]) for topic in ALL}

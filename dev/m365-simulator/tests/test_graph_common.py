@@ -192,6 +192,8 @@ async def test_sharepoint_tells_what_is_left_from_four_fifths_of_its_limit_on(wo
         ("/sites/x/drives", "sharepoint"),
         ("/teams/t/channels/c/filesFolder", "sharepoint"),
         ("/subscriptions", "other"),
+        ("/users", "other"),
+        ("/", "other"),
     ],
 )
 def test_each_path_belongs_to_a_workload(path: str, kind: str) -> None:

@@ -46,7 +46,7 @@ SHAREPOINT = frozenset(["drive", "drives", "sites", "shares"])
 def workload(path: str) -> str:
     """``outlook``, ``sharepoint`` or ``other``, from a path without ``/v1.0``."""
     parts = path.lower().strip("/").split("/")
-    if parts[0] == "users":
+    if parts[0] == "users" and len(parts) > 1:
         parts = parts[1:]
     head = (parts[1] if len(parts) > 1 and parts[0] not in SHAREPOINT else parts[0]).partition("(")[0]
     if head in OUTLOOK:

@@ -10,6 +10,18 @@ from .wire import Caller, GraphError, GraphRoute, answer, listed
 router = APIRouter(prefix="/v1.0", route_class=GraphRoute)
 READERS = "Organization.Read.All User.Read.All"
 ONE = Allows()
+MANY = Allows(
+    filters=("displayName", "userPrincipalName", "mail", "id", "city", "accountEnabled"),
+    orders=("displayName", "userPrincipalName"),
+    top=999,
+    count=True,
+    page=100,
+)
+ONE_AT_A_TIME = {
+    *("aboutMe", "birthday", "hireDate", "interests", "mailboxSettings", "mySite", "pastProjects", "preferredName"),
+    *("responsibilities", "schools", "skills"),
+}
+"""Properties that Graph gives of a single person only."""
 
 
 def organisation_shown(tenant: Row) -> Row:
@@ -43,6 +55,24 @@ async def one_organization(request: Request, key: str) -> Response:
     query = caller.query("graph.organization", ONE)
     shown = query.shape(organisation_shown(tenant))
     return answer(caller.simulator, "organization/$entity", shown, kind="graph.organization")
+
+
+@router.get("/organization/{key}/branding")
+async def branding(request: Request, key: str) -> Response:
+    """Nobody here has any; Graph says so without a body."""
+    Caller(request).need(delegated=f"User.Read {READERS}", role=READERS)
+    return Response(status_code=404)
+
+
+@router.get("/users")
+@router.get("/users/")
+async def everybody(request: Request) -> Response:
+    caller = Caller(request).need(delegated="User.Read.All User.ReadBasic.All", role="User.Read.All")
+    query = caller.query("graph.user", MANY)
+    if set(query.select or ()) & ONE_AT_A_TIME:
+        raise GraphError(501, "NotImplemented", "This operation target is not yet supported.")
+    rows = [person_shown(row) for row in caller.store.all("users") if row["tenant"] == caller.tenant]
+    return listed(caller, "users", rows, kind="graph.user", query=query)
 
 
 @router.get("/me")
