@@ -41,13 +41,16 @@ class RunningPlatform:
         where = ["--state-dir", str(self.state), "--port", str(self.port)]
         self.command = [sys.executable, "-m", "dev.run", *where]
         self.demo_command = [sys.executable, "-u", "-m", "dev.demo", *where]
+        self.environment: dict[str, str] = {}
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> dict[str, Any]:
         """Start and wait until it says that it is ready. Returns its description (url, kafka, simulator)."""
         described = self.state / "platform.json"
         described.unlink(missing_ok=True)
-        self.process = subprocess.Popen(self.command, cwd=ROOT, stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(
+            self.command, cwd=ROOT, stdout=subprocess.DEVNULL, env={**os.environ, **self.environment}
+        )
         deadline = time.monotonic() + READY_S
         while not described.exists():
             assert self.process.poll() is None, f"the platform stopped with {self.process.returncode}"
