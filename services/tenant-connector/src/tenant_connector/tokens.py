@@ -27,8 +27,7 @@ class Connection:
 
 def acquire(entra: Entra, tid: str) -> AccessToken:
     """A new app-only token for Graph; blocks. Raises ``EntraError`` by what to do next."""
-    with entra.application(tid) as application:
-        said: dict[str, Any] = application.acquire_token_for_client(GRAPH_DEFAULT)
+    said: dict[str, Any] = entra.ask(tid, lambda microsoft: microsoft.acquire_token_for_client(GRAPH_DEFAULT)) or {}
     if "access_token" not in said:
         raise refusal(said)
     expires_at = datetime.now(UTC) + timedelta(seconds=int(said["expires_in"]))
