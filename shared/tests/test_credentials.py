@@ -101,7 +101,7 @@ def test_none_or_an_unreadable_one_is_said_and_never_shown(
 ) -> None:
     if name:
         (folder / name).write_text(content)
-    with pytest.raises(ConfigurationError, match="(?i)credential"):
+    with pytest.raises(ConfigurationError, match=r"(?i)credential"):
         credentials(settings)
     with pytest.raises(EntraMisconfigured):
         Entra(settings).ask(CONTOSO, lambda application: None)
