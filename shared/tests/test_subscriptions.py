@@ -57,7 +57,7 @@ class Tokens:
     async def user_token(self, org_id: str, user_id: str, *, claims: str | None = None) -> "Tokens":
         return await self.app_token(org_id)
 
-    def forget(self, org_id: str, user_id: str | None) -> None:
+    def forget(self, org_id: str, user_id: str | None, refused: str | None = None) -> None:
         return None
 
 

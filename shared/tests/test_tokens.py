@@ -12,7 +12,7 @@ from shared.graph.errors import GraphGiveUp, GraphReconnect, GraphRetry, GraphTe
 from shared.identity import ServiceTokens
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.scripted import Reply, ScriptedServer, client_settings, scripted_server
-from shared.tokens import KEPT_AT_MOST, AccessToken, TokenClient
+from shared.tokens import KEPT_AT_MOST, AccessToken, TokenClient, token_digest
 
 
 @pytest.fixture
@@ -231,3 +231,28 @@ async def test_memory_does_not_grow_with_the_number_of_people(server: ScriptedSe
 
 def test_a_token_does_not_show_in_text() -> None:
     assert "secret" not in repr(AccessToken("secret", datetime.now(UTC), None, "t1"))
+
+
+async def test_the_holder_is_told_which_token_was_refused_until_it_gives_another(
+    server: ScriptedServer, tokens: TokenClient
+) -> None:
+    server.script.extend([token("old"), token("old"), token("new"), token("late")])
+    await tokens.user_token("acme", "anna")
+    tokens.forget("acme", "anna", "old")
+    assert (await tokens.user_token("acme", "anna")).value == "old"
+    assert (await tokens.user_token("acme", "anna")).value == "new", "the refused one was not kept"
+    assert [seen.json().get("refused") for seen in server.seen] == [None, token_digest("old"), token_digest("old")]
+    assert (await tokens.user_token("acme", "anna")).value == "new"
+    tokens.forget("acme", "anna")
+    await tokens.user_token("acme", "anna")
+    assert "refused" not in server.seen[-1].json()
+
+
+async def test_a_token_newer_than_the_refused_one_is_kept(server: ScriptedServer, tokens: TokenClient) -> None:
+    server.script.extend([token("old"), token("new")])
+    await tokens.app_token("acme")
+    tokens.forget("acme", None, "old")
+    await tokens.app_token("acme")
+    tokens.forget("acme", None, "old")
+    assert (await tokens.app_token("acme")).value == "new"
+    assert len(server.seen) == 2

@@ -93,10 +93,11 @@ class House:
         etag = etag or (await self.call("GET", "/v1/tenant", org=more.get("org", "acme"))).headers["etag"]
         return await self.call("PATCH", "/v1/tenant/features", json=change, headers={"If-Match": etag}, **more)
 
-    async def app_token(self, org: str = "acme", **headers: str) -> httpx.Response:
+    async def app_token(self, org: str = "acme", refused: str | None = None, **headers: str) -> httpx.Response:
         service_token = self.bearer_of_service("recording-ingest")
         given = {"Authorization": f"Bearer {service_token}"} | headers
-        return await self.http.post("/internal/app-token", json={"org_id": org}, headers=given)
+        body = {"org_id": org} | ({} if refused is None else {"refused": refused})
+        return await self.http.post("/internal/app-token", json=body, headers=given)
 
     def bearer_of_service(self, name: str, audience: str = "tenant-connector") -> str:
         own = self.service.settings.model_copy(update={"service_key_path": self.keys.private / f"{name}.pem"})

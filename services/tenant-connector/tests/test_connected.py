@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 
 from m365_simulator.directory import CONTOSO
+from shared.tokens import token_digest
 
 
 async def test_a_switch_is_announced_once_and_the_same_again_changes_nothing(house: Any) -> None:
@@ -97,6 +98,32 @@ async def test_a_token_near_its_end_is_replaced(house: Any, monkeypatch: pytest.
     await house.connect()
     first, second = await house.app_token(), await house.app_token()
     assert first.json()["expires_at"] != second.json()["expires_at"]
+
+
+async def test_an_application_token_that_graph_refused_is_replaced_unless_it_was_just_made(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.connect()
+    first = (await house.app_token()).json()["access_token"]
+    refused = token_digest(first)
+    assert (await house.app_token(refused=refused)).json()["access_token"] == first
+    monkeypatch.setattr("tenant_connector.tokens.RENEW_REFUSED_AFTER_S", 0)
+    second = (await house.app_token(refused=refused)).json()["access_token"]
+    assert second != first
+    assert (await house.app_token(refused=refused)).json()["access_token"] == second
+    assert (await house.app_token(refused="x")).status_code == 422
+
+
+async def test_a_withdrawn_consent_is_noticed_when_graph_refuses_the_kept_token(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.connect()
+    kept = (await house.app_token()).json()["access_token"]
+    await house.microsoft.do("consent_revoke", tenant=CONTOSO)
+    assert (await house.app_token()).status_code == 200
+    monkeypatch.setattr("tenant_connector.tokens.RENEW_REFUSED_AFTER_S", 0)
+    assert (await house.app_token(refused=token_digest(kept))).status_code == 409
+    assert (await house.tenant())["problem"]["code"] == "consent_withdrawn"
 
 
 async def test_only_services_get_the_applications_token(house: Any) -> None:

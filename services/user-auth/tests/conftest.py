@@ -171,8 +171,8 @@ class House:
         shown: Json = (await self.call("GET", "/v1/connection", **who)).json()
         return shown
 
-    async def token(self, org: str = "acme", user: str = "anna", claims: str | None = None) -> Any:
-        body = {"org_id": org, "user_id": user} | ({"claims": claims} if claims else {})
+    async def token(self, org: str = "acme", user: str = "anna", **more: str) -> Any:
+        body = {"org_id": org, "user_id": user} | more
         return await self.ask(self.http, body)
 
     async def ask(self, http: httpx.AsyncClient, body: Json) -> Any:

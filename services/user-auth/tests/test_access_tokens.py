@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from m365_simulator.directory import FABRIKAM
 from shared.testing.fixtures import connect
+from shared.tokens import token_digest
 
 SHORT_S = 200  # less than the margin: due for a refresh at the first question
 CHALLENGE = json.dumps({"access_token": {"nbf": {"essential": True, "value": "1"}}})
@@ -272,3 +273,29 @@ async def test_row_level_security_hides_the_connections_of_another_organisation(
         for table in ("connection", "audit", "sign_in_attempt"):
             assert (await work.session.execute(text(f"SELECT count(*) FROM {table}"))).scalar() == 0
     assert FABRIKAM not in json.dumps(await house.connection())
+
+
+async def test_a_token_that_graph_refused_is_replaced_once_however_many_say_so(house: Any) -> None:
+    await house.connect()
+    old = (await house.token()).json()["access_token"]
+    refused = token_digest(old)
+    answers = await asyncio.gather(*(house.token(refused=refused) for _ in range(20)))
+    (new,) = {answer.json()["access_token"] for answer in answers}
+    assert new != old
+    assert (await house.token()).json()["access_token"] == new
+    assert (await house.token(refused=refused)).json()["access_token"] == new
+    assert house.microsoft.door.refreshes == 1
+
+
+async def test_microsoft_is_not_asked_again_and_again_when_graph_refuses_every_token(house: Any) -> None:
+    await house.connect()
+    given = (await house.token()).json()["access_token"]
+    for _ in range(5):
+        given = (await house.token(refused=token_digest(given))).json()["access_token"]
+    assert house.microsoft.door.refreshes == 1
+
+
+@pytest.mark.parametrize("refused", ["x", "A" * 64, "0" * 63])
+async def test_a_digest_that_is_none_is_refused(house: Any, refused: str) -> None:
+    await house.connect()
+    assert (await house.token(refused=refused)).status_code == 422

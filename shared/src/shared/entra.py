@@ -14,13 +14,18 @@ EntraError
 import contextlib
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msal
 import requests
+import structlog
 
+from shared.credentials import Credential, credentials
+from shared.problems import ConfigurationError
 from shared.settings import ServiceSettings
+
+log = structlog.get_logger(__name__)
 
 TIMEOUT_S = 15
 GRAPH_DEFAULT = ["https://graph.microsoft.com/.default"]
@@ -121,6 +126,7 @@ class Entra:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
+        self._used: str | None = None
 
     def authority(self, tid: str) -> str:
         """``https://login.microsoftonline.com/<tid>`` or what stands for it; also the prefix of the token issuer."""
@@ -130,14 +136,43 @@ class Entra:
         """Where a browser opens Microsoft's pages."""
         return f"{(self._settings.entra_page_authority or self._settings.entra_authority).rstrip('/')}/{tid}"
 
+    def ask(
+        self,
+        tid: str,
+        call: Callable[[msal.ConfidentialClientApplication], dict[str, Any] | None],
+        cache: msal.TokenCache | None = None,
+    ) -> dict[str, Any] | None:
+        """What ``call`` got from MSAL, by the first credential that Entra accepts; blocks.
+
+        Only a refusal of the credential itself (``invalid_client``) is asked again with the next one.
+        """
+        said: dict[str, Any] | None = None
+        for credential in self._in_turn():
+            with self.application(tid, cache, credential) as application:
+                said = call(application)
+            if said is None or said.get("error") != "invalid_client":
+                self._used = credential.name
+                return said
+            number = refusal(said).number
+            log.error("Entra refuses a credential of the application", credential=credential.name, aadsts=number)
+        return said
+
+    def _in_turn(self) -> list[Credential]:
+        """The one that served last before the others."""
+        try:
+            return sorted(credentials(self._settings), key=lambda one: one.name != self._used)
+        except ConfigurationError as error:
+            raise EntraMisconfigured(f"{error} Tell the operator.") from error
+
     @contextlib.contextmanager
     def application(
-        self, tid: str, cache: msal.TokenCache | None = None
+        self, tid: str, cache: msal.TokenCache | None = None, credential: Credential | None = None
     ) -> Iterator[msal.ConfidentialClientApplication]:
         """A client of one tenant. Blocking, also to make: it reads Entra's discovery document.
 
         Raises ``EntraRetry`` when Microsoft cannot be reached.
         """
+        proof = (credential or self._in_turn()[0]).proof
         with requests.Session() as session:
             session.trust_env = False  # a REQUESTS_CA_BUNDLE of the environment would win over our own
             session.verify = str(self._settings.ca_bundle) if self._settings.ca_bundle else True
@@ -145,7 +180,7 @@ class Entra:
             try:
                 yield msal.ConfidentialClientApplication(
                     self._settings.client_id,
-                    client_credential=self._settings.client_secret.get_secret_value(),
+                    client_credential=proof,
                     authority=self.authority(tid),
                     token_cache=cache,
                     http_client=session,

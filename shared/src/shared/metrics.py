@@ -40,5 +40,7 @@ graph_notifications = _meter.create_counter("graph_notifications")
 """Change notifications received, by ``outcome``: stored, unknown."""
 token_refreshes = _meter.create_counter("token_refreshes")
 """Refreshes of people's tokens at Microsoft Entra, by ``outcome``: refreshed, or the class of Microsoft's refusal."""
+client_credential_left = _meter.create_gauge("client_credential_left", unit="s")
+"""Until a credential of the application at Microsoft Entra expires, by ``credential``; replace it before zero."""
 ingested_bytes = _meter.create_counter("ingested_bytes", unit="By")
 """Bytes of recordings moved from Microsoft to storage."""

@@ -59,7 +59,9 @@ class ServiceSettings(BaseSettings):
     client_id: str = ""
     """The application's id at Microsoft."""
     client_secret: SecretStr = SecretStr("")
-    """The application's secret at Microsoft."""
+    """The application's secret at Microsoft, when it is a single one."""
+    client_credentials_dir: Path | None = None
+    """Folder of the application's credentials (``*.pem``, ``*.secret``, ``*.jwt``); several may be live."""
 
     http_host: str = "0.0.0.0"  # noqa: S104 - in a container the pod's address is the boundary
     """Address that ``api`` listens on."""

@@ -1,10 +1,11 @@
 """Access tokens for Graph, from the services that hold the grants; kept in memory until shortly before expiry."""
 
 import asyncio
+import hashlib
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
@@ -13,10 +14,17 @@ from shared.graph.refusals import wait_s
 from shared.identity import ServiceTokens
 from shared.settings import ServiceSettings
 
+T = TypeVar("T")
 KEPT_AT_MOST = 10_000
 _EARLY = timedelta(minutes=5)
 _Owner = tuple[str, str | None]
-_Flight = tuple[_Owner, str | None]
+_Flight = tuple[_Owner, str | None, str | None]
+"""For whom, answering which challenge, in place of which refused token."""
+
+
+def token_digest(value: str) -> str:
+    """How services name a token to each other without showing it: SHA-256 in hex."""
+    return hashlib.sha256(value.encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,7 @@ class TokenClient:
         self._http = httpx.AsyncClient(timeout=10, trust_env=False, verify=settings.trusted())
         self._kept: dict[_Owner, AccessToken] = {}
         self._flights: dict[_Flight, asyncio.Task[AccessToken]] = {}
+        self._refused: dict[_Owner, str] = {}
 
     async def aclose(self) -> None:
         flights = list(self._flights.values())
@@ -62,20 +71,29 @@ class TokenClient:
         """The application's token in the organisation's tenant. Raises ``GraphTellAdmin`` without consent."""
         return await self._token((org_id, None), None)
 
-    def forget(self, org_id: str, user_id: str | None) -> None:
-        """Ask again next time, as Graph refused the kept token; what is under way may bring the same one."""
+    def forget(self, org_id: str, user_id: str | None, refused: str | None = None) -> None:
+        """Ask again next time; what is under way may bring the same one.
+
+        ``refused`` is the token that Graph refused: the service that gave it is told, and gives another. A newer token
+        that somebody else got meanwhile is kept.
+        """
         owner = org_id, user_id
+        kept = self._kept.get(owner)
+        if refused is not None and kept is not None and kept.value != refused:
+            return
         self._kept.pop(owner, None)
-        self._flights.pop((owner, None), None)
+        self._flights.pop((owner, None, self._refused.get(owner)), None)
+        if refused is not None:
+            _bounded(self._refused, owner, token_digest(refused))
 
     async def _token(self, owner: _Owner, claims: str | None) -> AccessToken:
         kept = self._kept.get(owner)
         if kept is not None and kept.expires_at - _EARLY > datetime.now(UTC):
             return kept
-        key = owner, claims
+        key = owner, claims, self._refused.get(owner)
         flight = self._flights.get(key)
         if flight is None:
-            flight = asyncio.create_task(self._ask(owner, claims), name="access token")
+            flight = asyncio.create_task(self._ask(*key), name="access token")
             self._flights[key] = flight
             flight.add_done_callback(partial(self._landed, key))
         return await asyncio.shield(flight)
@@ -89,17 +107,18 @@ class TokenClient:
             self._keep(key[0], flight.result())
 
     def _keep(self, owner: _Owner, token: AccessToken) -> None:
-        self._kept.pop(owner, None)
-        self._kept[owner] = token
-        if len(self._kept) > KEPT_AT_MOST:
-            del self._kept[next(iter(self._kept))]
+        if token_digest(token.value) == self._refused.get(owner):
+            return
+        self._refused.pop(owner, None)
+        _bounded(self._kept, owner, token)
 
-    async def _ask(self, owner: _Owner, claims: str | None) -> AccessToken:
+    async def _ask(self, owner: _Owner, claims: str | None, refused: str | None) -> AccessToken:
         org_id, user_id = owner
+        body = {"org_id": org_id} | ({} if refused is None else {"refused": refused})
         if user_id is None:
-            return await self._call("tenant-connector", "/internal/app-token", {"org_id": org_id})
+            return await self._call("tenant-connector", "/internal/app-token", body)
         challenge = {} if claims is None else {"claims": claims}
-        return await self._call("user-auth", "/internal/tokens", {"org_id": org_id, "user_id": user_id} | challenge)
+        return await self._call("user-auth", "/internal/tokens", body | {"user_id": user_id} | challenge)
 
     async def _call(self, service: str, path: str, body: dict[str, str]) -> AccessToken:
         url = self._settings.internal_url.format(service=service) + path
@@ -114,6 +133,14 @@ class TokenClient:
         if token is None:
             raise GraphRetry(f"The answer of {service} cannot be read. It is tried again.", answer.status_code)
         return token
+
+
+def _bounded(kept: dict[_Owner, T], owner: _Owner, value: T) -> None:
+    """Put it last; the oldest goes when there are too many."""
+    kept.pop(owner, None)
+    kept[owner] = value
+    if len(kept) > KEPT_AT_MOST:
+        del kept[next(iter(kept))]
 
 
 def _read(answer: httpx.Response) -> AccessToken | None:

@@ -18,11 +18,11 @@ _GONE = {
 }
 
 
-async def app_token(db: Database, tokens: AppTokens, org_id: str) -> AccessToken:
+async def app_token(db: Database, tokens: AppTokens, org_id: str, refused: str | None = None) -> AccessToken:
     """Raises ``Conflict`` when an administrator must act first, ``Unavailable`` when asking again may help."""
     connection = await _connection(db, org_id)
     try:
-        return await tokens.token(connection)
+        return await tokens.token(connection, refused)
     except EntraTenantGone as error:
         await _lose(db, tokens, connection)
         raise Conflict("tenant_not_connected", _GONE["detail"]) from error

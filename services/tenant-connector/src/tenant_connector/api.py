@@ -94,7 +94,7 @@ async def app_token(
 ) -> AppToken:
     """The application's token in the organisation's tenant, for Graph."""
     response.headers["Cache-Control"] = "no-store"
-    token = await access.app_token(db, tokens, wanted.org_id)
+    token = await access.app_token(db, tokens, wanted.org_id, wanted.refused)
     return AppToken(access_token=token.value, expires_at=token.expires_at, tid=token.tid)
 
 

@@ -29,7 +29,7 @@ class OneToken:
     async def app_token(self, org_id: str) -> AccessToken:
         return self._token
 
-    def forget(self, org_id: str, user_id: str | None) -> None:
+    def forget(self, org_id: str, user_id: str | None, refused: str | None = None) -> None:
         """There is no other to give."""
 
 

@@ -49,7 +49,10 @@ class FeaturesChange(StrictModel):
 
 
 class AppTokenWanted(StrictModel):
+    """``refused`` is the SHA-256 (hex) of a token that Graph refused: another one is given."""
+
     org_id: Annotated[str, Field(min_length=1, max_length=200)]
+    refused: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
 
 class AppToken(BaseModel):

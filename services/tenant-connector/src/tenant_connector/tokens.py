@@ -1,6 +1,7 @@
 """The application's own tokens: from Entra, kept in memory until shortly before they expire."""
 
 import asyncio
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 import jwt
 
 from shared.entra import GRAPH_DEFAULT, Entra, refusal
-from shared.tokens import AccessToken
+from shared.tokens import AccessToken, token_digest
 
 EARLY = timedelta(minutes=5)
+RENEW_REFUSED_AFTER_S = 300.0
+"""A token that Graph refuses so soon after it was made is refused for a reason that no other token changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +27,7 @@ class Connection:
 
 def acquire(entra: Entra, tid: str) -> AccessToken:
     """A new app-only token for Graph; blocks. Raises ``EntraError`` by what to do next."""
-    with entra.application(tid) as application:
-        said: dict[str, Any] = application.acquire_token_for_client(GRAPH_DEFAULT)
+    said: dict[str, Any] = entra.ask(tid, lambda microsoft: microsoft.acquire_token_for_client(GRAPH_DEFAULT)) or {}
     if "access_token" not in said:
         raise refusal(said)
     expires_at = datetime.now(UTC) + timedelta(seconds=int(said["expires_in"]))
@@ -41,19 +43,32 @@ def roles_of(token: AccessToken) -> frozenset[str]:
     return frozenset(map(str, claims.get("roles") or []))
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    connection: Connection
+    token: AccessToken
+    made_at: float
+
+    def serves(self, connection: Connection, refused: str | None) -> bool:
+        if self.connection != connection or self.token.expires_at - EARLY <= datetime.now(UTC):
+            return False
+        young = time.monotonic() - self.made_at < RENEW_REFUSED_AFTER_S
+        return young or token_digest(self.token.value) != refused
+
+
 class AppTokens:
     """Kept tokens by organisation. Callers that come together share one request to Entra and its outcome."""
 
     def __init__(self, entra: Entra) -> None:
         self._entra = entra
-        self._kept: dict[str, tuple[Connection, AccessToken]] = {}
+        self._kept: dict[str, _Kept] = {}
         self._asking: dict[Connection, asyncio.Task[AccessToken]] = {}
 
-    async def token(self, connection: Connection) -> AccessToken:
-        """A token good for at least five minutes. Raises ``EntraError``."""
-        known, token = self._kept.get(connection.org_id, (None, None))
-        if token is not None and known == connection and token.expires_at - EARLY > datetime.now(UTC):
-            return token
+    async def token(self, connection: Connection, refused: str | None = None) -> AccessToken:
+        """A token good for at least five minutes, another one than ``refused`` (a digest). Raises ``EntraError``."""
+        kept = self._kept.get(connection.org_id)
+        if kept is not None and kept.serves(connection, refused):
+            return kept.token
         asking = self._asking.get(connection)
         if asking is None:
             asking = asyncio.create_task(self._ask(connection), name=f"app token {connection.org_id}")
@@ -66,5 +81,5 @@ class AppTokens:
 
     async def _ask(self, connection: Connection) -> AccessToken:
         token = await asyncio.to_thread(acquire, self._entra, connection.tid)
-        self._kept[connection.org_id] = (connection, token)
+        self._kept[connection.org_id] = _Kept(connection, token, time.monotonic())
         return token

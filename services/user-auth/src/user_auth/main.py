@@ -8,6 +8,7 @@ from shared.service import Service, run
 from user_auth.api import router
 from user_auth.handlers import on
 from user_auth.id_tokens import IdTokens
+from user_auth.jobs import jobs
 from user_auth.microsoft import Microsoft
 from user_auth.refreshing import AccessTokens
 from user_auth.settings import Settings
@@ -26,6 +27,7 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service.provide(sign_ins=sign_ins, access_tokens=access_tokens, microsoft=microsoft, id_tokens=id_tokens)
     service.include(router)
     service.consume(on)
+    service.work(jobs)
     return service
 
 

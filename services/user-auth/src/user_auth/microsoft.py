@@ -91,22 +91,25 @@ class Microsoft:
 
     def _redeem(self, tid: str, flow: dict[str, Any], answer: dict[str, str]) -> Grant:
         cache, asked_at = msal.SerializableTokenCache(), datetime.now(UTC)
-        with self._entra.application(tid, cache) as application:
-            try:
-                said = application.acquire_token_by_auth_code_flow(flow, answer)
-            except RuntimeError:  # MSAL's word for a wrong nonce; its message holds the nonce, so it is dropped
-                message = "Microsoft's answer belongs to another sign-in."
-                raise EntraReconnect(message, error="nonce_mismatch") from None
-        return _grant(said, cache, asked_at)
+        try:
+            said = self._entra.ask(tid, lambda app: app.acquire_token_by_auth_code_flow(dict(flow), answer), cache)
+        except RuntimeError:  # MSAL's word for a wrong nonce; its message holds the nonce, so it is dropped
+            message = "Microsoft's answer belongs to another sign-in."
+            raise EntraReconnect(message, error="nonce_mismatch") from None
+        return _grant(said or {}, cache, asked_at)
 
     def _refresh(self, tid: str, kept: str, claims: str | None) -> Grant:
         cache, asked_at = msal.SerializableTokenCache(), datetime.now(UTC)
         cache.deserialize(kept)
-        with self._entra.application(tid, cache) as application:
+
+        def renew(application: msal.ConfidentialClientApplication) -> dict[str, Any] | None:
             account = next(iter(application.get_accounts()), None)
-            said = application.acquire_token_silent_with_error(
+            said: dict[str, Any] | None = application.acquire_token_silent_with_error(
                 _SCOPES, account, force_refresh=True, claims_challenge=claims
             )
+            return said
+
+        said = self._entra.ask(tid, renew, cache)
         if said is None:
             raise EntraReconnect("Microsoft's permission for this connection is gone.", error="nothing_kept")
         return _grant(said, cache, asked_at)

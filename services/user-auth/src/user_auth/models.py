@@ -126,11 +126,15 @@ class SignInDone(BaseModel):
 
 
 class TokenRequest(StrictModel):
-    """``claims`` is the JSON of Graph's claims challenge; it forces a new token."""
+    """``claims`` is the JSON of Graph's claims challenge; it forces a new token.
+
+    ``refused`` is the SHA-256 (hex) of a token that Graph refused: another one is given.
+    """
 
     org_id: Name
     user_id: Name
     claims: Annotated[str, Field(max_length=8192), AfterValidator(_claims_challenge)] | None = None
+    refused: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
 
 
 class Token(BaseModel):

@@ -23,6 +23,7 @@ from shared.db import Database, UnitOfWork
 from shared.entra import EntraError, EntraMisconfigured, EntraReconnect, EntraTellAdmin, EntraTenantGone
 from shared.problems import Conflict, Unavailable
 from shared.secrets import Envelope
+from shared.tokens import token_digest
 from user_auth import connections, queries
 from user_auth.microsoft import Grant, Microsoft, kept_token
 from user_auth.settings import Settings
@@ -34,6 +35,8 @@ Person = tuple[str, str]
 _MAX_KEPT = 5_000
 _STILL_VALID = timedelta(seconds=30)
 _NEVER = datetime.min.replace(tzinfo=UTC)
+_RENEW_REFUSED_AFTER = timedelta(minutes=5)
+"""A token that Graph refuses so soon after such a renewal is refused for a reason that no other token changes."""
 _IDLE_S = 45  # longer than MSAL's two calls of 15 s may take
 
 
@@ -48,6 +51,23 @@ class UserToken:
     version: int
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is asked for: a person's token, with the answer to a challenge, in place of a refused one (its digest)."""
+
+    org_id: str
+    user_id: str
+    claims: str | None = None
+    refused: str | None = None
+
+    @property
+    def person(self) -> Person:
+        return self.org_id, self.user_id
+
+    def is_refused(self, token: UserToken) -> bool:
+        return self.refused is not None and token_digest(token.value) == self.refused
+
+
 class AccessTokens:
     """One per process; forgets at once what this process ends, and within ``token_recheck_s`` what others end."""
 
@@ -58,7 +78,7 @@ class AccessTokens:
         self._microsoft = microsoft
         self._margin = timedelta(seconds=settings.token_margin_s)
         self._kept: OrderedDict[Person, tuple[UserToken, float]] = OrderedDict()
-        self._under_way: dict[tuple[str, str, str | None], asyncio.Task[UserToken]] = {}
+        self._under_way: dict[Wanted, asyncio.Task[UserToken]] = {}
         self._forgotten = 0
         # A refresh holds a database connection while Microsoft thinks; half of what the pool may open stays free for
         # everything else, and no organisation takes all of the other half.
@@ -69,17 +89,23 @@ class AccessTokens:
         """Let the refreshes under way save what Microsoft gave them."""
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
 
-    async def token(self, org_id: str, user_id: str, claims: str | None = None) -> UserToken:
+    async def token(
+        self, org_id: str, user_id: str, claims: str | None = None, refused: str | None = None
+    ) -> UserToken:
         """A token with time left; ``claims`` (JSON of a CAE challenge) forces a new one.
+
+        It is another one than ``refused`` (a digest), unless Graph refused one a short while before as well: it then
+        has a reason that no token changes, and Microsoft is not asked again and again.
 
         Raises ``Conflict`` when somebody must act, ``Unavailable`` when it is worth trying again.
         """
-        kept = self._kept.get((org_id, user_id))
-        if claims is None and kept is not None and self._is_fresh(*kept):
+        wanted = Wanted(org_id, user_id, claims, refused)
+        kept = self._kept.get(wanted.person)
+        if claims is None and kept is not None and self._is_fresh(*kept) and not wanted.is_refused(kept[0]):
             return kept[0]
         try:
             async with asyncio.timeout(self._settings.token_answer_within_s):
-                return await asyncio.shield(self._flight(org_id, user_id, claims))
+                return await asyncio.shield(self._flight(wanted))
         except TimeoutError:
             raise _busy() from None
 
@@ -89,60 +115,67 @@ class AccessTokens:
         for person in [known for known in self._kept if known[0] == org_id and user_id in {None, known[1]}]:
             del self._kept[person]
 
-    def _flight(self, org_id: str, user_id: str, claims: str | None) -> asyncio.Task[UserToken]:
-        """The one task for this person that all who ask at the same time wait for."""
-        key = org_id, user_id, claims
-        if key not in self._under_way:
-            task = asyncio.create_task(self._fetch(org_id, user_id, claims), name="access token")
-            self._under_way[key] = task
-            task.add_done_callback(lambda done: self._landed(key, done))
-        return self._under_way[key]
+    def _flight(self, wanted: Wanted) -> asyncio.Task[UserToken]:
+        """The one task for what is wanted that all who ask at the same time wait for."""
+        if wanted not in self._under_way:
+            task = asyncio.create_task(self._fetch(wanted), name="access token")
+            self._under_way[wanted] = task
+            task.add_done_callback(lambda done: self._landed(wanted, done))
+        return self._under_way[wanted]
 
-    def _landed(self, key: tuple[str, str, str | None], task: asyncio.Task[UserToken]) -> None:
-        self._under_way.pop(key, None)
+    def _landed(self, wanted: Wanted, task: asyncio.Task[UserToken]) -> None:
+        self._under_way.pop(wanted, None)
         if not task.cancelled():
             task.exception()  # those who wait are told; nobody may be waiting any more
 
-    async def _fetch(self, org_id: str, user_id: str, claims: str | None) -> UserToken:
+    async def _fetch(self, wanted: Wanted) -> UserToken:
         forgotten = self._forgotten
-        async with self._db.unit_of_work(org_id) as work:
-            row = await self._standing(work.session, org_id, user_id)
+        async with self._db.unit_of_work(wanted.org_id) as work:
+            row = await self._standing(work.session, wanted.org_id, wanted.user_id)
             token, _ = await self._open(work.session, row)
-        if claims is not None or not self._lasts(token):
-            token = await self._refresh(org_id, user_id, claims, token)
+        if not self._serves(row, token, wanted):
+            token = await self._refresh(wanted, token)
         if forgotten == self._forgotten:
-            self._keep((org_id, user_id), token)
+            self._keep(wanted.person, token)
         return token
 
-    async def _refresh(self, org_id: str, user_id: str, claims: str | None, known: UserToken) -> UserToken:
+    def _serves(self, row: ConnectionRow, token: UserToken, wanted: Wanted) -> bool:
+        if wanted.claims is not None or not self._lasts(token):
+            return False
+        return not wanted.is_refused(token) or _renewed_lately(row)
+
+    async def _refresh(self, wanted: Wanted, known: UserToken) -> UserToken:
         """A new token; the known one instead while it is valid at all and Microsoft or the lock keeps us waiting."""
         try:
-            async with self._room(org_id):
-                outcome = await self._refresh_locked(org_id, user_id, claims)
+            async with self._room(wanted.org_id):
+                outcome = await self._refresh_locked(wanted)
         except EntraTenantGone:
             raise connections.tenant_not_connected() from None
         except (EntraError, DBAPIError, TimeoutError) as error:
             level = log.error if isinstance(error, EntraMisconfigured) else log.warning
             number = error.number if isinstance(error, EntraError) else 0
-            level("a token could not be refreshed", org_id=org_id, error=type(error).__name__, aadsts=number)
-            if claims is None and known.expires_at > datetime.now(UTC) + _STILL_VALID:
+            level("a token could not be refreshed", org_id=wanted.org_id, error=type(error).__name__, aadsts=number)
+            still_good = known.expires_at > datetime.now(UTC) + _STILL_VALID and not wanted.is_refused(known)
+            if wanted.claims is None and still_good:
                 return known
             raise _busy() from error
         if isinstance(outcome, Conflict):
             raise outcome
         return outcome
 
-    async def _refresh_locked(self, org_id: str, user_id: str, claims: str | None) -> UserToken | Conflict:
+    async def _refresh_locked(self, wanted: Wanted) -> UserToken | Conflict:
         """Refresh under the row lock. A refusal for good is returned, not raised: its effect must be committed."""
-        async with self._db.unit_of_work(org_id) as work:
+        async with self._db.unit_of_work(wanted.org_id) as work:
             wait_s = self._settings.token_answer_within_s
             await queries.limit_waiting(work.session, lock_wait_s=wait_s, idle_s=_IDLE_S)
-            row = await self._standing(work.session, org_id, user_id, lock=True)
+            row = await self._standing(work.session, wanted.org_id, wanted.user_id, lock=True)
             token, cache = await self._open(work.session, row)
-            if claims is None and self._lasts(token):
+            if self._serves(row, token, wanted):
                 return token  # another pod was first
             try:
-                grant = await self._microsoft.refresh(token.tid, cache, claims)
+                grant = await self._microsoft.refresh(token.tid, cache, wanted.claims)
+                if wanted.refused is not None:
+                    row.renewed_for_refusal_at = datetime.now(UTC)
             except (EntraReconnect, EntraTellAdmin) as refused:
                 return await self._expire(work, row, refused)
             return await self._save(work.session, row, grant)
@@ -205,6 +238,11 @@ def place(user_id: str) -> str:
 
 async def seal(envelope: Envelope, session: AsyncSession, row: ConnectionRow, grant: Grant) -> bytes:
     return await envelope.seal(session, row.org_id, place(row.user_id), grant.cache.encode())
+
+
+def _renewed_lately(row: ConnectionRow) -> bool:
+    at = row.renewed_for_refusal_at
+    return at is not None and datetime.now(UTC) - at < _RENEW_REFUSED_AFTER
 
 
 def _busy() -> Unavailable:

@@ -12,5 +12,9 @@ class Settings(ServiceSettings):
     """An access token with less time left than this is refreshed before it is given out."""
     token_recheck_s: float = 30
     """How long a token is given out from memory before the database is asked whether the connection still stands."""
+    keep_alive_every_s: float = 86_400
+    """How often each connection is looked after."""
+    keep_alive_idle_days: float = 7
+    """A connection not used for so long is refreshed then; Microsoft ends one that is not used for 90 days."""
     token_answer_within_s: float = 9
     """Callers hear 503 after this; the refresh goes on and its result is kept. Callers themselves wait 10 s."""

@@ -27,6 +27,7 @@ from shared.problems import Conflict, ProspoError, Unavailable
 from shared.secrets import Envelope
 from user_auth import connections, queries
 from user_auth.id_tokens import Account, IdTokens
+from user_auth.jobs import look_after
 from user_auth.microsoft import Grant, Microsoft
 from user_auth.refreshing import AccessTokens, seal
 from user_auth.settings import Settings
@@ -155,6 +156,7 @@ class SignIns:
                 action = connections.connect(row, account, sealed, grant.expires_at, work.outbox)
                 about = {"tid": account.tid, "oid": account.oid}
                 await queries.note(work.session, row.org_id, row.user_id, f"connection.{action}", "done", **about)
+                look_after(work, row.user_id, self._settings)
                 work.after_commit(lambda: self._access_tokens.forget(row.org_id, row.user_id))
         except IntegrityError as error:
             if _ONE_PERSON_PER_ACCOUNT not in str(error.orig):

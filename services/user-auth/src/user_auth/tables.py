@@ -33,6 +33,8 @@ class ConnectionRow(Table, table=True):
     sealed_cache: bytes | None = None
     """MSAL's token cache of this one account; none unless connected."""
     token_expires_at: datetime | None = Field(default=None, sa_column=_moment())
+    renewed_for_refusal_at: datetime | None = Field(default=None, sa_column=_moment())
+    """When a token was last renewed because Graph had refused the one before."""
     connected_at: datetime | None = Field(default=None, sa_column=_moment())
     broken_since: datetime | None = Field(default=None, sa_column=_moment())
     problem: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))

@@ -51,7 +51,7 @@ class Tokens(Protocol):
 
     async def app_token(self, org_id: str) -> Any: ...
 
-    def forget(self, org_id: str, user_id: str | None) -> None: ...
+    def forget(self, org_id: str, user_id: str | None, refused: str | None = None) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +145,13 @@ class _Tries:
         self._waited = 0.0
         self._renewed = False
         self._claims: str | None = None
+        self._token = ""
 
     async def once(self, stack: AsyncExitStack, span: Span) -> tuple[httpx.Response | None, GraphError | None]:
         """One request: its answer, and the error it means."""
         call, self._count = self._call, self._count + 1
         headers = await self._transport.headers(call, self._claims)
-        self._claims = None
+        self._claims, self._token = None, headers["Authorization"].removeprefix("Bearer ")
         if call.user_id is not None and is_outlook(call.path):
             await stack.enter_async_context(self._transport.slots.slot(call.org_id, call.user_id))
         error: GraphError | None
@@ -184,7 +185,7 @@ class _Tries:
         if isinstance(error, GraphReconnect) and error.status == 401 and not self._renewed and answer is not None:
             self._renewed = True
             self._claims = claims_challenge(answer.headers.get("www-authenticate", ""))
-            self._transport.tokens.forget(self._call.org_id, self._call.user_id)
+            self._transport.tokens.forget(self._call.org_id, self._call.user_id, self._token)
             return 0.0
         if not isinstance(error, GraphRetry) or not (self._call.read or not error.maybe_done):
             raise error

@@ -160,7 +160,7 @@ class CountedTokens:
     async def app_token(self, org_id: str) -> Any:
         return SimpleNamespace(value=f"secret-{org_id}-app-{self.number}")
 
-    def forget(self, org_id: str, user_id: str | None) -> None:
+    def forget(self, org_id: str, user_id: str | None, refused: str | None = None) -> None:
         self.forgotten += 1
         self.number += 1
 

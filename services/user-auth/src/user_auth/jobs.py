@@ -1,0 +1,45 @@
+"""What user-auth does in its own time."""
+
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from shared.db import UnitOfWork
+from shared.jobs import Jobs, Retry
+from shared.jobs.runner import Job
+from shared.problems import Conflict, Unavailable
+from user_auth import queries
+from user_auth.refreshing import AccessTokens
+from user_auth.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+KEEP_ALIVE = "keep_alive"
+jobs = Jobs()
+
+
+@jobs.kind(KEEP_ALIVE)
+async def keep_alive(job: Job, *, access_tokens: AccessTokens, settings: Settings) -> None:
+    """Look after one connection each day, until it ends: one that nobody uses would end after 90 days without a word.
+
+    A refusal for good is told as always, on the day it came to be. Microsoft's outages count for nothing.
+    """
+    user_id = str(job.payload["user_id"])
+    async with job.unit_of_work() as work:
+        row = await queries.connection(work.session, job.org_id, user_id)
+    if row is None or row.status != "connected" or row.token_expires_at is None:
+        return
+    if datetime.now(UTC) - row.token_expires_at > timedelta(days=settings.keep_alive_idle_days):
+        try:
+            await access_tokens.token(job.org_id, user_id)
+        except Conflict:
+            return
+        except Unavailable:
+            log.info("a connection that was not used for a while could not be kept alive yet", org_id=job.org_id)
+    raise Retry(after_s=settings.keep_alive_every_s, reason="it is looked after every day", counts=False)
+
+
+def look_after(work: UnitOfWork, user_id: str, settings: Settings) -> None:
+    """From tomorrow on; a connection that is looked after already is not looked after twice."""
+    tomorrow = datetime.now(UTC) + timedelta(seconds=settings.keep_alive_every_s)
+    work.jobs.add(KEEP_ALIVE, {"user_id": user_id}, dedupe_key=user_id, run_at=tomorrow)

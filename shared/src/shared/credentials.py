@@ -1,0 +1,95 @@
+"""What the application proves itself with at Microsoft Entra; several may be live, so that one can replace another.
+
+``client_credentials_dir`` is a folder, such as a mounted Kubernetes secret, that is read anew at every use:
+
+``*.pem``     private key and certificate together; Entra knows the certificate. Expiry is read from it.
+``*.secret``  the secret on the first line; ``expires 2027-01-31`` on a line of its own, if it is to be watched.
+``*.jwt``     a federated token of the cluster (workload identity), kept fresh by whoever mounts it.
+
+Certificates come first, the one that lasts longest before the others, then federated tokens, then secrets; the single
+secret of the settings comes last. To rotate, add the new one at Entra and here, wait until it is used, remove the old.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any
+
+import structlog
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from shared import metrics
+from shared.problems import ConfigurationError
+from shared.settings import ServiceSettings
+
+log = structlog.get_logger(__name__)
+
+WARN_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """``name`` is the file's, for logs and metrics; ``proof`` is what MSAL takes; ``expires_at`` if it is known."""
+
+    name: str
+    proof: Any = field(repr=False)
+    expires_at: datetime | None = None
+
+    def left_s(self) -> float | None:
+        return (self.expires_at - datetime.now(UTC)).total_seconds() if self.expires_at else None
+
+
+def credentials(settings: ServiceSettings) -> list[Credential]:
+    """All that are live, in the order they are tried. Raises ``ConfigurationError`` when none can be read."""
+    found = _of_folder(settings.client_credentials_dir) if settings.client_credentials_dir else []
+    single = settings.client_secret.get_secret_value()
+    if single:
+        found.append(Credential("settings", single))
+    if not found:
+        raise ConfigurationError("Set PROSPO_CLIENT_CREDENTIALS_DIR or PROSPO_CLIENT_SECRET: there is no credential.")
+    return [credential for credential in found if _told(credential)] or found
+
+
+def _told(credential: Credential) -> bool:
+    """Whether it has time left; what is left is said in a metric, and in the log when it is little."""
+    left_s = credential.left_s()
+    if left_s is None:
+        return True
+    metrics.client_credential_left.set(left_s, {"credential": credential.name})
+    if left_s < WARN_DAYS * 86_400:
+        days = int(left_s / 86_400)
+        log.warning("a credential of the application expires soon", credential=credential.name, days=days)
+    return left_s > 0
+
+
+def _of_folder(folder: Path) -> list[Credential]:
+    try:
+        files = sorted(path for path in folder.iterdir() if path.is_file())
+        certificates = [_certificate(path) for path in files if path.suffix == ".pem"]
+        federated = [
+            Credential(path.name, {"client_assertion": path.read_text().strip()})
+            for path in files
+            if path.suffix == ".jwt"
+        ]
+        secrets = [_secret(path) for path in files if path.suffix == ".secret"]
+    except (OSError, ValueError, TypeError) as error:
+        raise ConfigurationError(f"A credential in {folder} cannot be read: {error}.") from error
+    certificates.sort(key=lambda one: one.left_s() or 0, reverse=True)
+    return [*certificates, *federated, *secrets]
+
+
+def _certificate(path: Path) -> Credential:
+    pem = path.read_bytes()
+    certificate = x509.load_pem_x509_certificate(pem)
+    load_pem_private_key(pem, None)
+    text = pem.decode()
+    return Credential(path.name, {"private_key": text, "public_certificate": text}, certificate.not_valid_after_utc)
+
+
+def _secret(path: Path) -> Credential:
+    secret, *more = path.read_text().strip().splitlines()
+    words = [line.split() for line in more if line.startswith("expires ")]
+    if not words:
+        return Credential(path.name, secret)
+    return Credential(path.name, secret, datetime.combine(date.fromisoformat(words[0][1]), time(), UTC))
