@@ -114,7 +114,7 @@ async def test_a_cancelled_caller_gives_its_slot_back(db: Database, database: Te
         await asyncio.sleep(delay)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    assert slots._mailboxes == {}
+    assert slots.turns.lines == {}
     assert slots._locks is not None
     while slots._locks._tasks:
         await asyncio.gather(*slots._locks._tasks)
@@ -277,7 +277,7 @@ async def test_under_any_faults_no_write_is_repeated_that_may_be_done_and_waits_
     check_one(method, faults, len(server.seen), door_.refused, naps.taken)
     assert len(server.seen) + door_.refused <= 5
     assert error is not None or len(server.seen) >= 1
-    assert graph.slots._mailboxes == {}
+    assert graph.slots.turns.lines == {}
 
 
 @settings(

@@ -1,8 +1,9 @@
 """Which addresses in Microsoft's answers we go to.
 
 Two rules. A *link* (next page, delta) is followed with our token, so only to our Graph and the configured hosts. A
-*redirect* of a download is followed without it, to any public host: https only, every address of the host's name is
-checked, and the connection goes to the very address that was checked, so that a name cannot change its mind.
+*redirect* of a download and the address of an upload session are followed without it, to any public host: https only,
+every address of the host's name is checked, and the connection goes to the very address that was checked, so that a
+name cannot change its mind.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ _ALSO_CLOSED = [ipaddress.ip_network(text) for text in ("192.0.0.0/24", "168.63.
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a redirect leads: its address by ``name``, and the one to connect to, which is checked."""
+    """Where a redirect or an upload leads: its address by ``name``, and the one to connect to, which is checked."""
 
     name: str
     url: httpx.URL
@@ -39,10 +40,14 @@ class Target:
 
 
 class Links:
-    """The rules for one Graph; ``hosts`` are further ``host`` or ``host:port`` that links may point to."""
+    """The rules for one Graph; ``hosts`` are further ``host`` or ``host:port`` that links may point to.
 
-    def __init__(self, base_url: str, hosts: Iterable[str]) -> None:
+    ``inside`` are addresses of our own services, which may be plain and private: uploads go there, our token never.
+    """
+
+    def __init__(self, base_url: str, hosts: Iterable[str], inside: Iterable[str] = ()) -> None:
         own = httpx.URL(base_url)
+        self._inside = {(url.scheme, *_place(url)) for url in map(httpx.URL, inside)}
         self._scheme = own.scheme
         self._trusted = {_place(own), *(_place(httpx.URL(f"{own.scheme}://{host}")) for host in hosts)}
         self._plain_allowed = own.scheme == "http" and _is_loopback(own.host)
@@ -60,10 +65,15 @@ class Links:
         return url
 
     async def target(self, source: str, location: str) -> Target:
-        """Where a download that was redirected from ``source`` goes on. Raises ``GraphGiveUp`` when it must not."""
+        """Where a download that was redirected from ``source`` goes on, or an upload goes.
+
+        Raises ``GraphGiveUp`` when it must not.
+        """
         parsed = _parse(location)
-        if parsed is not None and not parsed.scheme:
+        if parsed is not None and not parsed.scheme and source:
             parsed = _parse(str(httpx.URL(source).join(location)))
+        if parsed is not None and (parsed.scheme, *_place(parsed)) in self._inside:
+            return Target(str(parsed), parsed)
         if parsed is None or parsed.scheme not in self._schemes() or not parsed.host:
             raise _refused(location, "that is not an https address without a user name")
         if _place(parsed) in self._trusted:
@@ -77,7 +87,7 @@ class Links:
         try:
             found = await self.resolve(url.host, _place(url)[1])
         except (OSError, UnicodeError) as error:
-            raise GraphRetry(f"The name {url.host} of a download cannot be resolved.", after_s=10) from error
+            raise GraphRetry(f"The name {url.host} cannot be resolved.", after_s=10) from error
         addresses = [ipaddress.ip_address(text.partition("%")[0]) for text in found]
         if not addresses or not all(is_public(address) for address in addresses):
             raise _refused(str(url), "its address is not a public one")
@@ -126,7 +136,7 @@ def _host(url: str) -> str:
 
 
 def _refused(url: str, why: str) -> GraphGiveUp:
-    return GraphGiveUp(f"Graph redirected a download to {_host(url)}: {why}.", 0, "foreign_redirect")
+    return GraphGiveUp(f"Graph sent us to {_host(url)}: {why}.", 0, "foreign_redirect")
 
 
 def _is_loopback(host: str) -> bool:
