@@ -21,6 +21,7 @@ from shared.graph.errors import GraphGiveUp, GraphRetry
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+_SPACED = re.compile(r"([a-z]+://[^/?#\s]+)(/.*)", re.IGNORECASE)
 _UNCLEAN = re.compile(r"[\x00-\x20\x7f\\]")
 _LAST_PORT = 65_535
 _PORTS = {"http": 80, "https": 443}
@@ -59,10 +60,10 @@ class Links:
         return parsed is not None and parsed.scheme == self._scheme and _place(parsed) in self._trusted
 
     def check_link(self, url: str) -> str:
-        """The same ``url``. Raises ``GraphGiveUp`` when it leads elsewhere."""
+        """The same ``url``, without spaces. Raises ``GraphGiveUp`` when it leads elsewhere."""
         if not self.is_ours(url):
             raise GraphGiveUp(f"Graph answered a link to a foreign host, {_host(url)}.", 0, "foreign_link")
-        return url
+        return _spaceless(url)
 
     async def target(self, source: str, location: str) -> Target:
         """Where a download that was redirected from ``source`` goes on, or an upload goes.
@@ -117,6 +118,7 @@ def _wrapped(address: Address) -> ipaddress.IPv4Address | None:
 
 def _parse(url: str) -> httpx.URL | None:
     """As httpx will connect; None for what parsers read differently, and for user names."""
+    url = _spaceless(url)
     if _UNCLEAN.search(url):
         return None
     try:
@@ -124,6 +126,12 @@ def _parse(url: str) -> httpx.URL | None:
     except (httpx.InvalidURL, ValueError):
         return None
     return None if parsed.userinfo or (parsed.port or 0) > _LAST_PORT else parsed
+
+
+def _spaceless(url: str) -> str:
+    """Graph's functions have spaces between their arguments, in links too; before the path none may be."""
+    found = _SPACED.fullmatch(url)
+    return found[1] + found[2].replace(" ", "%20") if found else url
 
 
 def _place(url: httpx.URL) -> tuple[str, int]:

@@ -71,7 +71,7 @@ _WHATEVER_STATUS: dict[str, type[GraphError]] = {
     "mailboxnotenabledforrestapi": GraphTellAdmin,
     "mailboxnotsupportedforrestapi": GraphTellAdmin,
 }
-_THROTTLED = {"activitylimitreached", "applicationthrottled", "toomanyrequests"}
+_TOO_MANY = {"activitylimitreached", "applicationthrottled", "toomanyrequests", "429"}
 _CLAIMS = re.compile(r'claims="?([^",\s]+)', re.IGNORECASE)
 _BASE64URL = str.maketrans("-_", "+/")
 
@@ -111,6 +111,8 @@ def _kind(status: int, headers: Mapping[str, str], words: Words) -> type[GraphEr
     for code in codes:
         if code in _WHATEVER_STATUS:
             return _WHATEVER_STATUS[code]
+    if status == 0:  # some write the status where the code belongs
+        status = next((int(code) for code in codes if code.isascii() and code.isdigit()), 0)
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if status >= 500:
@@ -120,7 +122,7 @@ def _kind(status: int, headers: Mapping[str, str], words: Words) -> type[GraphEr
 
 def _say_when(error: GraphRetry, headers: Mapping[str, str], attempt: int) -> None:
     error.after_s = wait_s(headers, attempt)
-    throttled = error.status == 429 or (error.status in {0, 400} and error.code.lower() in _THROTTLED)
+    throttled = error.status == 429 or (error.status in {0, 400} and error.code.lower() in _TOO_MANY)
     locked = error.status == 423
     error.maybe_done = not (throttled or locked)
     if locked:
