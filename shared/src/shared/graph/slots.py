@@ -34,6 +34,7 @@ _REST_S = 0.16
 _DATABASE_S = 2.0
 _TRY_AGAIN_S = 10.0
 _POLL_S = (0.02, 0.05, 0.1)
+_NONE = -1
 _DOWN = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 # One after the other, and no further than to the first that is free.
 _TAKE = "SELECT key FROM unnest($1::bigint[]) AS key WHERE pg_try_advisory_lock(key) LIMIT 1"
@@ -60,21 +61,26 @@ class Slots:
         finally:
             self.turns.quit(line)
 
-    async def _take(self, line: Line, level: int) -> int | None:
+    async def _take(self, line: Line, level: int) -> int:
+        """A number of the mailbox, ``_NONE`` for a connection only."""
+        first = self.turns.at_once(line, level)
+        if first and (number := await self._number(line, level)) is not None:
+            return number
         whose = "a connection" if line.mailbox is None else "this mailbox"
         try:
             async with asyncio.timeout(WAIT_S):
-                await self.turns.enter(line, level)
-                if line.mailbox is None:
-                    return None
-                while (number := await self._number(line, level)) is None:
-                    await self.turns.enter(line, level, first=True)
-                return number
+                while True:
+                    await self.turns.enter(line, level, first=first)
+                    if (number := await self._number(line, level)) is not None:
+                        return number
+                    first = True
         except TimeoutError as error:
             raise GraphRetry(f"Too many requests wait for {whose}. It is tried again.", after_s=5) from error
 
     async def _number(self, line: Line, level: int) -> int | None:
         """One of the four that no other process has. With None, or an error, the turn is over."""
+        if line.mailbox is None:
+            return _NONE
         if self._locks is None:
             return line.numbers.pop()
         try:
@@ -87,9 +93,9 @@ class Slots:
             self.turns.leave(line)
         return number
 
-    def _give_back(self, line: Line, number: int | None) -> None:
-        rests = number is not None and self._locks is not None and line.gone % REST_EVERY == 0 and bool(line.levels())
-        if number is not None:
+    def _give_back(self, line: Line, number: int) -> None:
+        if number != _NONE:
+            rests = self._locks is not None and line.served % REST_EVERY == 0 and any(line.waiting)
             if self._locks is not None:
                 self._locks.give_back(line, number)
             if rests:
@@ -144,7 +150,7 @@ class _Locks:
             asked = random.sample(list(keys), len(keys))
             answered, key = await self._asked(_TAKE, asked, connect=True)
             number = keys.get(key) if answered else next(iter(line.numbers), None)
-            line.numbers.discard(-1 if number is None else number)
+            line.numbers.discard(_NONE if number is None else number)
             return number
 
     async def _ask(self, sql: str, value: Any, *, taking: bool) -> None:

@@ -48,6 +48,8 @@ class Throttles:
 
     def notice(self, scope: Scope, headers: Mapping[str, str]) -> None:
         """SharePoint's ``RateLimit-*``: how much of the organisation's limit is left, and for how long."""
+        if "ratelimit-limit" not in headers:
+            return
         names = ("ratelimit-limit", "ratelimit-remaining", "ratelimit-reset")
         limit, left, reset = (read_seconds(headers.get(name, "")) for name in names)
         if not limit or left is None or reset is None:
