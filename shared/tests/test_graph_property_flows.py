@@ -56,7 +56,7 @@ class Routed(httpx.AsyncHTTPTransport):
         self._elsewhere = elsewhere
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        if request.url.host == PUBLIC:
+        if request.url.host == PUBLIC or request.url.host.endswith((".example", ".internal")):
             request.extensions.pop("sni_hostname", None)
             request.url = request.url.copy_with(scheme="http", host="127.0.0.1", port=self._elsewhere.port)
         return await super().handle_async_request(request)

@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from hypothesis import given, settings
@@ -14,7 +14,10 @@ from shared.graph import Graph
 from shared.graph import slots as slots_module
 from shared.graph.slots import Slots
 from shared.graph.turns import CONNECTIONS, PASSED_OVER, PER_MAILBOX, Line, Turns
+from shared.jobs import Jobs
 from shared.jobs.queue import PRIORITIES, Priority
+from shared.jobs.runner import Job
+from shared.service import Service
 from shared.testing.fixtures import PlatformKeys, TestDatabase
 from shared.testing.scripted import CountedTokens, Reply, ScriptedServer, client_settings, scripted_server
 
@@ -186,6 +189,21 @@ async def test_a_busy_process_lets_another_have_a_slot(db: Database, monkeypatch
     await asyncio.gather(*streams)
     await busy.aclose()
     await other.aclose()
+
+
+async def test_a_job_s_calls_go_with_its_priority(make_service: Callable[..., Awaitable[Service]]) -> None:
+    jobs, met = Jobs(), list[Priority]()
+
+    @jobs.kind("note")
+    async def note(job: Job) -> None:
+        met.append(job.priority)
+
+    service = await make_service(jobs=jobs)
+    async with service.db.unit_of_work("acme") as work:
+        for priority in ALL:
+            work.jobs.add("note", {}, priority=priority)
+    await service.runner.drain()
+    assert sorted(met) == sorted(ALL)
 
 
 STEPS = st.lists(
