@@ -203,6 +203,7 @@ FATES = st.lists(st.sampled_from(["", "", *UploadHost.FAULTS, "dies"]), max_size
 @given(tail=st.integers(1, 2 * MULTIPLE), ranges=st.integers(1, 4), fates=FATES)
 @example(tail=5, ranges=1, fates=["stored", "silent", "rewound"])
 @example(tail=5, ranges=2, fates=["dies", "silent", "dies"])
+@example(tail=5, ranges=2, fates=["416", "413", "lost", "429"])
 async def test_an_upload_arrives_whole_and_in_order_over_any_faults_and_deaths(
     elsewhere: ScriptedServer, graph: Graph, tail: int, ranges: int, fates: list[str]
 ) -> None:

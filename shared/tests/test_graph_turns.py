@@ -171,22 +171,20 @@ async def test_backfill_leaves_connections_for_those_somebody_waits_for() -> Non
 
 
 async def test_a_busy_process_lets_another_have_a_slot(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slots_module, "WAIT_S", 60)
-    busy, other, over = Slots(db), Slots(db), False
-
-    async def stream() -> None:
-        while not over:
-            async with busy.slot("acme", "anna", "backfill"):
-                await asyncio.sleep(0.001)
-
-    streams = [asyncio.create_task(stream()) for _ in range(12)]
-    while busy.turns.lines.get(("acme", "anna")) is None or busy.turns.lines["acme", "anna"].room:  # noqa: ASYNC110 - it tells nobody
-        await asyncio.sleep(0.001)
-    for _ in range(4):
-        async with asyncio.timeout(30), other.slot("acme", "anna", "interactive"):
-            pass
-    over = True
-    await asyncio.gather(*streams)
+    monkeypatch.setattr(slots_module, "REST_EVERY", 1)
+    monkeypatch.setattr(slots_module, "_REST_S", 3.0)
+    busy, other = Slots(db), Slots(db)
+    places = [busy.slot("acme", "anna") for _ in range(5)]
+    for place in places[:4]:
+        await place.__aenter__()
+    next_here = asyncio.create_task(places[4].__aenter__())
+    await waiting(busy.turns, 1)
+    await places[0].__aexit__(None, None, None)
+    async with asyncio.timeout(2.5), other.slot("acme", "anna", "interactive"):
+        assert not next_here.done()
+    await next_here
+    for place in places[1:]:
+        await place.__aexit__(None, None, None)
     await busy.aclose()
     await other.aclose()
 
