@@ -16,7 +16,18 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from shared.graph import Graph, GraphCaller
-from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphReconnect, GraphRetry, GraphTellAdmin
+from shared.graph.errors import (
+    GraphChanged,
+    GraphConflict,
+    GraphError,
+    GraphFull,
+    GraphGiveUp,
+    GraphNotFound,
+    GraphReconnect,
+    GraphRetry,
+    GraphTellAdmin,
+    GraphTooLarge,
+)
 from shared.graph.paths import is_outlook, template
 from shared.graph.transport import PATIENCE_S, TRIES
 from shared.testing.fixtures import PlatformKeys
@@ -209,16 +220,16 @@ async def test_a_download_s_refused_token_is_renewed_too(server: ScriptedServer,
 
 REFUSALS = [
     (400, GraphGiveUp),
-    (402, GraphGiveUp),
+    (402, GraphTellAdmin),
     (403, GraphTellAdmin),
     (404, GraphNotFound),
-    (409, GraphGiveUp),
+    (409, GraphConflict),
     (410, GraphNotFound),
-    (412, GraphGiveUp),
-    (413, GraphGiveUp),
-    (423, GraphGiveUp),
+    (412, GraphChanged),
+    (413, GraphTooLarge),
+    (423, GraphRetry),
     (501, GraphGiveUp),
-    (507, GraphGiveUp),
+    (507, GraphFull),
     (302, GraphGiveUp),
 ]
 
@@ -257,7 +268,7 @@ async def test_nothing_is_held_while_waiting(server: ScriptedServer, anna: Graph
     held: list[int] = []
 
     async def nap(seconds: float) -> None:
-        held.append(sum(mailbox.users for mailbox in graph.slots._mailboxes.values()))
+        held.append(len(graph.slots.turns.lines))
         held.append(server.in_flight)
 
     graph.sleep = nap
@@ -302,7 +313,7 @@ async def test_four_requests_of_one_mailbox_run_at_a_time_and_others_do_not_wait
     hold.set()
     await running
     assert server.most_in_flight == 6
-    assert graph.slots._mailboxes == {}
+    assert graph.slots.turns.lines == {}
 
 
 async def test_what_is_not_outlook_s_waits_for_no_mailbox(server: ScriptedServer, anna: GraphCaller) -> None:
@@ -392,7 +403,7 @@ async def test_a_server_that_never_ends_its_answer_does_not_keep_the_slot(
     server.otherwise = Reply(json={}, hold=asyncio.Event())
     with pytest.raises(GraphRetry, match="TimeoutError"):
         await anna.post("/me/events", {})
-    assert graph.slots._mailboxes == {}
+    assert graph.slots.turns.lines == {}
 
 
 def test_the_client_follows_no_redirect_by_itself(graph: Graph) -> None:

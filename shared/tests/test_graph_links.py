@@ -43,6 +43,10 @@ HOSTILE_LINKS = [
     "https://[::ffff:169.254.169.254]/v1.0/me",
     "https://[graph.microsoft.com]/v1.0/me",
     "https://2130706433/v1.0/me",
+    "https://graph.microsoft.com /v1.0/me",
+    "https://graph.microsoft.com .evil.example/v1.0/me",
+    "https://evil.example/ @graph.microsoft.com/v1.0/me",
+    "https://user @graph.microsoft.com/v1.0/me",
 ]
 
 NOT_PUBLIC = [
@@ -197,3 +201,8 @@ async def test_a_name_that_is_not_found_is_tried_again() -> None:
     made.resolve = resolve
     with pytest.raises(GraphRetry):
         await made.target(GRAPH, "https://files.example/x")
+
+
+def test_spaces_between_the_arguments_of_a_function_are_no_harm() -> None:
+    link = f"{GRAPH}/users/1/getAllRecordings(a='1', b=2)?$skip token=1"
+    assert links().check_link(link) == link.replace(" ", "%20")

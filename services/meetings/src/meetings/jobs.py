@@ -29,7 +29,7 @@ async def schedule(job: Job, *, graph: Graph, outcomes: Outcomes, settings: Sett
     if meeting.status == "cancelled" and job.attempt == 1:
         return
     async with _failing(job, meeting, outcomes, status="failed"):
-        caller = graph.as_user(job.org_id, meeting.user_id)
+        caller = graph.as_user(job.org_id, meeting.user_id, job.priority)
         found = await _prepare(job, caller, meeting, auto_recording)
         if await _save_scheduled(job, meeting.id, found, settings):
             outcomes.tell(meeting.id)
@@ -44,7 +44,7 @@ async def reschedule(job: Job, *, graph: Graph, outcomes: Outcomes, settings: Se
     if meeting.status == "cancelled":
         return
     async with _failing(job, meeting, outcomes):
-        await teams.move(graph.as_user(job.org_id, meeting.user_id), meeting)
+        await teams.move(graph.as_user(job.org_id, meeting.user_id, job.priority), meeting)
         async with job.unit_of_work() as work:
             now = await _locked(work, meeting.id)
             if _told(now) != _told(meeting):
@@ -60,7 +60,7 @@ async def cancel(job: Job, *, graph: Graph, outcomes: Outcomes) -> None:
     meeting, _ = await _start(job)
     async with _failing(job, meeting, outcomes):
         if meeting.event_id:
-            await teams.cancel(graph.as_user(job.org_id, meeting.user_id), meeting.event_id)
+            await teams.cancel(graph.as_user(job.org_id, meeting.user_id, job.priority), meeting.event_id)
         async with job.unit_of_work() as work:
             scheduling.cancelled(await _locked(work, meeting.id), work.outbox)
 

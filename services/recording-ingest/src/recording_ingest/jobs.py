@@ -24,7 +24,7 @@ jobs = Jobs()
 @jobs.kind("watch_user")
 async def watch_user(job: Job, *, graph: Graph, subscriptions: Subscriptions, settings: Settings) -> None:
     """Bring the subscriptions to the connection's state, and look now and then whether Graph still has them."""
-    caller = graph.as_user(job.org_id, job.payload["user_id"])
+    caller = graph.as_user(job.org_id, job.payload["user_id"], job.priority)
     done = None
     while (person := await _person(job)) is not None and person != done:
         await watching.bring_about(subscriptions, caller, person)
@@ -48,7 +48,7 @@ async def subscription_lifecycle(job: Job, *, graph: Graph, subscriptions: Subsc
         person = await queries.person(work.session, job.org_id, notification.user_id)
     missed = False
     if person and person.connected:
-        missed = await subscriptions.heed(graph.as_user(job.org_id, person.user_id), notification)
+        missed = await subscriptions.heed(graph.as_user(job.org_id, person.user_id, job.priority), notification)
     async with job.unit_of_work() as work:
         if missed:
             await ledger.catch_up(work, job.org_id, notification.user_id, settings)
@@ -69,7 +69,7 @@ async def process_notification(job: Job, *, graph: Graph, settings: Settings) ->
         if not await _meetings(work, notification, named):  # not read and not stored: it may be none of our business
             await _later_or_never(work, notification, settings)
             return
-    caller = graph.as_user(job.org_id, notification.user_id)
+    caller = graph.as_user(job.org_id, notification.user_id, job.priority)
     try:
         found = await _read(caller, named)
     except GraphNotFound:  # announced before it can be read
@@ -89,7 +89,7 @@ async def reconcile(job: Job, *, graph: Graph, settings: Settings) -> None:
         if meeting is None or not meeting.user_id or meeting.revision != job.payload["revision"]:
             return
         person = await queries.person(work.session, job.org_id, meeting.user_id)
-    caller = graph.as_user(job.org_id, meeting.user_id)
+    caller = graph.as_user(job.org_id, meeting.user_id, job.priority)
     looked = await reconciling.look(caller, meeting, connected=person is not None and person.connected)
     async with job.unit_of_work() as work:
         now = await queries.meeting(work.session, job.org_id, meeting.meeting_id, lock=True)
@@ -105,7 +105,7 @@ async def transfer(job: Job, *, graph: Graph, storage: StorageClient, settings: 
     if row.status == "imported":
         return
     async with imports.explained(job, row, settings):
-        caller = graph.as_user(job.org_id, meeting.user_id or "")
+        caller = graph.as_user(job.org_id, meeting.user_id or "", job.priority)
         online_id = meeting.online_meeting_id or ""
         await teams.artefact(caller, online_id, "recording", row.graph_id)  # renews a refused token, unlike a download
         path = teams.content_path(online_id, "recording", row.graph_id)
@@ -123,7 +123,7 @@ async def import_transcript(job: Job, *, graph: Graph, settings: Settings) -> No
     if row.status == "imported":
         return
     async with imports.explained(job, row, settings):
-        caller = graph.as_user(job.org_id, meeting.user_id or "")
+        caller = graph.as_user(job.org_id, meeting.user_id or "", job.priority)
         online_id = meeting.online_meeting_id or ""
         await teams.artefact(caller, online_id, "transcript", row.graph_id)
         text = await teams.transcript(caller, online_id, row.graph_id, settings.transcript_limit_bytes)

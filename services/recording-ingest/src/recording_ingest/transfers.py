@@ -6,7 +6,7 @@ says how much it has, whether the file is whole, and gives a new address.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import dataclass
 
@@ -14,6 +14,7 @@ from recording_ingest.uploads import SessionGone, StorageClient, StorageRetry, U
 from shared import metrics
 from shared.graph import Download, GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphReconnect, GraphRetry, GraphTellAdmin
+from shared.graph.upload import Supply
 from shared.jobs import Retry
 from shared.jobs.runner import Job
 
@@ -66,11 +67,11 @@ async def _send_rest(
     """Send ranges until the end, or until storage wants another byte than the one that follows."""
     position = session.received
     if position >= size:
-        await storage.finish(session)
+        await storage.finish(session, size)
         return
     try:
         async with aclosing(steady(caller, path, position, size, begun)) as pieces:
-            supply = _Supply(pieces)
+            supply = Supply(pieces)
             while position < size:
                 count = min(session.chunk_max, size - position)
                 follows = position + count
@@ -134,22 +135,6 @@ def _mends_by_asking_again(error: GraphError) -> bool:
     """A cut, or a refusal of the temporary address: it carries no Graph code, and the next answer brings a new one."""
     expired = isinstance(error, GraphReconnect | GraphTellAdmin | GraphNotFound) and not error.code
     return isinstance(error, GraphRetry) or (expired and error.status in _LINK_EXPIRED)
-
-
-class _Supply:
-    """A stream of bytes, handed out range by range as it comes: not even one range is held in memory."""
-
-    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
-        self._pieces = pieces
-        self._left = b""
-
-    async def take(self, count: int) -> AsyncGenerator[bytes, None]:
-        """The next ``count`` bytes."""
-        while count > 0:
-            piece = self._left or await anext(self._pieces)
-            self._left = piece[count:]
-            count -= len(piece)
-            yield piece[:count] if count < 0 else piece
 
 
 async def _size(caller: GraphCaller, path: str) -> int:

@@ -1,13 +1,21 @@
-"""storage's upload sessions. The upload address is a secret: it lives in memory only and is never logged."""
+"""storage's upload sessions: opened here, put to as Graph's own are, for they may be Graph's own.
+
+The upload address is a secret: it lives in memory only and is never logged.
+"""
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
 from recording_ingest.settings import Settings
+from shared.graph.errors import GraphError, GraphPastEnd, GraphRetry, GraphSessionGone
+from shared.graph.links import Links
+from shared.graph.upload import CHUNK_LIMIT, Uploads
+from shared.graph.upload import UploadSession as Address
 from shared.identity import ServiceTokens
 
 _DEDUPE_LENGTH = 200
@@ -47,9 +55,11 @@ class UploadSession:
     file_id: str
     completed: bool
     received: int
-    chunk_max: int
-    url: str = field(repr=False)
-    headers: dict[str, str] = field(repr=False)
+    address: Address = field(repr=False)
+
+    @property
+    def chunk_max(self) -> int:
+        return self.address.chunk
 
 
 class StorageClient:
@@ -60,6 +70,8 @@ class StorageClient:
         self._service_tokens = service_tokens
         timeout = httpx.Timeout(settings.storage_timeout_s, connect=10)
         self._http = httpx.AsyncClient(timeout=timeout, trust_env=False, verify=settings.trusted())
+        links = Links(settings.graph_base_url, settings.graph_hosts, inside=[self._url])
+        self._uploads = Uploads(self._http, links)
 
     async def aclose(self) -> None:
         await self._http.aclose()
@@ -72,37 +84,24 @@ class StorageClient:
         if not answer.is_success:
             raise _refusal(answer)
         said = answer.json()
-        multiple, most = int(said["chunk_multiple"]), int(said["chunk_max"])
+        multiple, most = int(said["chunk_multiple"]), min(int(said["chunk_max"]), CHUNK_LIMIT - 1)
         chunk = max(multiple, most // multiple * multiple)
-        received = int(said["received_bytes"])
-        return UploadSession(
-            said["file_id"], said["completed"], received, chunk, said["upload_url"], said.get("headers", {})
-        )
+        address = Address(said["upload_url"], said.get("headers", {}), multiple=multiple, chunk=chunk)
+        return UploadSession(said["file_id"], said["completed"], int(said["received_bytes"]), address)
 
     async def put(
         self, session: UploadSession, start: int, count: int, size_bytes: int, body: AsyncIterator[bytes]
     ) -> int:
         """Send one range as it comes. Returns the byte storage wants next, which need not be the one after it."""
-        end = start + count
-        headers = {
-            **session.headers,
-            "Content-Range": f"bytes {start}-{end - 1}/{size_bytes}",
-            "Content-Length": str(count),
-        }
-        answer = await self._send("PUT", session.url, content=body, headers=headers)
-        if answer.status_code == httpx.codes.ACCEPTED:
-            return _next_expected(answer, end)
-        if answer.is_success:
-            return size_bytes
-        if answer.status_code == httpx.codes.CONFLICT and "next_expected" in answer.json():
-            return int(answer.json()["next_expected"])
-        raise _refusal(answer)
+        source = _Source(body)
+        with _told_apart(source):
+            said = await self._uploads.put(session.address, start, start + count, size_bytes, source.pieces())
+        return said.position
 
-    async def finish(self, session: UploadSession) -> None:
+    async def finish(self, session: UploadSession, size_bytes: int) -> None:
         """All bytes are there but the file was not put together: asking where it stands does it."""
-        answer = await self._send("GET", session.url, headers=session.headers)
-        if not answer.is_success:
-            raise _refusal(answer)
+        with _told_apart():
+            await self._uploads.status(session.address, size_bytes)
 
     async def _ask(self, wanted: Wanted, size_bytes: int, dedupe_key: str) -> httpx.Response:
         body = {
@@ -133,15 +132,43 @@ def _code(answer: httpx.Response) -> str:
     return str(answer.json().get("code", "")) if is_json and answer.is_error else ""
 
 
-def _next_expected(answer: httpx.Response, end: int) -> int:
-    ranges = answer.json().get("next_expected_ranges") or answer.json().get("nextExpectedRanges") or [f"{end}-"]
-    return int(str(ranges[0]).partition("-")[0])
+class _Source:
+    """What is uploaded; ``error`` is its own, which is not storage's."""
+
+    def __init__(self, body: AsyncIterator[bytes]) -> None:
+        self._body = body
+        self.error: GraphError | None = None
+
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
+        try:
+            async for piece in self._body:
+                yield piece
+        except GraphError as error:
+            self.error = error
+            raise
+
+
+@contextmanager
+def _told_apart(source: _Source | None = None) -> Iterator[None]:
+    """Refusals of the upload in storage's terms; those of the download it feeds on as they are."""
+    try:
+        yield
+    except GraphError as error:
+        if source is not None and error is source.error:
+            raise
+        raise _of_upload(error) from error
+
+
+def _of_upload(error: GraphError) -> Exception:
+    if isinstance(error, GraphSessionGone | GraphPastEnd):
+        return SessionGone(f"storage answered {error.status}.")
+    if isinstance(error, GraphRetry):
+        return StorageRetry(f"storage answered {error.status}: {error.message}", after_s=error.after_s)
+    return StorageRefused(f"storage answered {error.status} {error.code}: {error.message}")
 
 
 def _refusal(answer: httpx.Response) -> Exception:
     status = answer.status_code
-    if status in {404, 410, 416}:
-        return SessionGone(f"storage answered {status}.")
     if status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
         return StorageRetry(f"storage answered {status}.")
     return StorageRefused(f"storage answered {status} {_code(answer)}.")

@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 
 from shared.graph.errors import GraphError, GraphRetry
-from shared.graph.refusals import refusal
+from shared.graph.refusals import THROTTLED, refusal, said_wait_s
+from shared.graph.words import field_of
 
 SIZE = 20
 
@@ -36,18 +37,23 @@ class BatchRequest:
 
 @dataclass(frozen=True, slots=True)
 class BatchAnswer:
-    """The answer to one request; ``error`` says why it is none."""
+    """The answer to one request; ``error`` says why it is none.
+
+    ``throttled_s`` is how long Graph said to wait, when it refused for having been asked too often.
+    """
 
     status: int
     body: Any
     error: GraphError | None = None
+    throttled_s: float | None = None
 
 
 def read_answers(said: dict[str, Any], attempt: int) -> dict[int, BatchAnswer]:
     """The answers of one ``$batch`` by their numbers; Graph may answer in any order, and not everything."""
-    items = said.get("responses")
+    items = field_of(said, "responses")
     known = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
-    return {int(item["id"]): _answer(item, attempt) for item in known if str(item.get("id", "")).isdigit()}
+    numbered = [(_number(field_of(item, "id")), item) for item in known]
+    return {number: _answer(item, attempt) for number, item in numbered if number is not None}
 
 
 def unanswered(request: BatchRequest) -> BatchAnswer:
@@ -55,14 +61,29 @@ def unanswered(request: BatchRequest) -> BatchAnswer:
     return BatchAnswer(0, None, GraphRetry("Graph left out a request of the batch.", maybe_done=maybe_done))
 
 
+def refused(error: GraphError) -> BatchAnswer:
+    """The answer to each request of a batch that was refused as a whole, after others were answered."""
+    return BatchAnswer(error.status, None, error)
+
+
+def unsent() -> BatchAnswer:
+    return BatchAnswer(0, None, GraphRetry("An earlier part of the batch failed; this one was not sent."))
+
+
 def _answer(item: dict[str, Any], attempt: int) -> BatchAnswer:
-    status = item["status"] if isinstance(item.get("status"), int) else 0
-    body = item.get("body")
+    status, body = _number(field_of(item, "status")) or 0, field_of(item, "body")
     if 200 <= status < 300:
         return BatchAnswer(status, body)
-    headers = item.get("headers") if isinstance(item.get("headers"), dict) else {}
-    error = refusal(status, httpx.Headers({k: str(v) for k, v in (headers or {}).items()}), body, attempt=attempt)
-    return BatchAnswer(status, body, error)
+    said = field_of(item, "headers")
+    headers = httpx.Headers({str(k): str(v) for k, v in said.items()} if isinstance(said, dict) else {})
+    error = refusal(status, headers, body, attempt=attempt)
+    return BatchAnswer(status, body, error, said_wait_s(headers) if status in THROTTLED else None)
+
+
+def _number(value: Any) -> int | None:
+    """Ids are texts and statuses numbers; each is the other now and then."""
+    text = str(value)
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def again(requests: Sequence[BatchRequest], answers: dict[int, BatchAnswer], patience_s: float) -> list[int]:

@@ -3,16 +3,32 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
 
-from shared.graph.batch import SIZE, BatchAnswer, BatchRequest, again, read_answers, unanswered
+from shared.graph.batch import (
+    SIZE,
+    BatchAnswer,
+    BatchRequest,
+    again,
+    read_answers,
+    refused,
+    unanswered,
+    unsent,
+)
 from shared.graph.download import Download, start_download
-from shared.graph.errors import GraphDeltaGone, GraphGiveUp, GraphNotFound, GraphRetry
+from shared.graph.errors import GraphDeltaGone, GraphError, GraphGiveUp, GraphNotFound, GraphRetry, GraphTooLarge
+from shared.graph.paths import is_outlook, service
+from shared.graph.throttles import Scope
 from shared.graph.transport import PATIENCE_S, TRIES, Call, Transport, read_json, request_id
+from shared.graph.upload import Upload, Uploads, UploadSession, read_session
+from shared.jobs.queue import Priority
 
 TEXT_BYTES = 64 * 1024 * 1024
+CONTENT_BYTES = 4 * 1024 * 1024
+"""What is put in one request; more goes through an upload session, which resumes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +46,17 @@ class DeltaPage:
 
 
 class GraphCaller:
-    """Every method raises ``GraphError``. Paths are Graph's (``/me/events``), or links that Graph answered."""
+    """Every method raises ``GraphError``. Paths are Graph's (``/me/events``), or links that Graph answered.
 
-    def __init__(self, graph: Transport, org_id: str, user_id: str | None) -> None:
+    A write is repeated only when Graph surely did not act. With ``etag`` it is done only while that is the current one,
+    else ``GraphChanged`` is raised.
+    """
+
+    def __init__(self, graph: Transport, org_id: str, user_id: str | None, priority: Priority = "fresh") -> None:
         self._graph = graph
         self.org_id = org_id
         self.user_id = user_id
+        self.priority: Priority = priority
 
     async def get(
         self, path: str, params: dict[str, str] | None = None, *, page_size: int | None = None
@@ -46,11 +67,37 @@ class GraphCaller:
     async def post(self, path: str, json: Any = None) -> dict[str, Any]:
         return await self._json("POST", path, json=json)
 
-    async def patch(self, path: str, json: Any) -> dict[str, Any]:
-        return await self._json("PATCH", path, json=json)
+    async def patch(self, path: str, json: Any, *, etag: str | None = None) -> dict[str, Any]:
+        return await self._json("PATCH", path, json=json, headers=_if_match(etag))
 
-    async def delete(self, path: str) -> dict[str, Any]:
-        return await self._json("DELETE", path)
+    async def put(
+        self,
+        path: str,
+        json: Any = None,
+        *,
+        content: bytes | None = None,
+        content_type: str = "application/octet-stream",
+        etag: str | None = None,
+    ) -> dict[str, Any]:
+        """JSON, or the bytes of a small file. Raises ``GraphTooLarge`` beyond ``CONTENT_BYTES``."""
+        if content is None:
+            return await self._json("PUT", path, json=json, headers=_if_match(etag))
+        if len(content) > CONTENT_BYTES:
+            raise GraphTooLarge(f"More than {CONTENT_BYTES} bytes are sent through an upload session.")
+        headers = {"Content-Type": content_type} | _if_match(etag)
+        return await self._json("PUT", path, content=content, headers=headers)
+
+    async def delete(self, path: str, *, etag: str | None = None) -> dict[str, Any]:
+        return await self._json("DELETE", path, headers=_if_match(etag))
+
+    async def upload_session(self, path: str, body: Any = None) -> UploadSession:
+        """A new session from ``…/createUploadSession``. Its address is a secret: whoever has it may write."""
+        return read_session(await self.post(path, body or {}))
+
+    def upload(self, session: UploadSession, size: int) -> Upload:
+        """Sends a file of ``size`` bytes to a session, from wherever it stands."""
+        gate = partial(self._graph.slots.slot, self.org_id, None, self.priority)
+        return Upload(Uploads(self._graph.http, self._graph.links, gate), session, size, sleep=self._graph.sleep)
 
     async def pages(
         self, path: str, params: dict[str, str] | None = None, *, page_size: int | None = None
@@ -97,20 +144,33 @@ class GraphCaller:
             at = _another(answer.get("@odata.nextLink"), at)
 
     async def batch(self, requests: Sequence[BatchRequest]) -> list[BatchAnswer]:
-        """The answers in the order of ``requests``, twenty at a time; each error stands in its answer."""
+        """The answers in the order of ``requests``, twenty at a time; each error stands in its answer.
+
+        Raises only when nothing was done yet: what was answered is never lost to a later refusal.
+        """
         answers: list[BatchAnswer] = []
         for at in range(0, len(requests), SIZE):
-            answers += await self._batch(requests[at : at + SIZE])
+            try:
+                answers += await self._batch(requests[at : at + SIZE])
+            except GraphError as error:
+                if not answers:
+                    raise
+                answers += [refused(error)] * len(requests[at : at + SIZE])
+                return answers + [unsent()] * (len(requests) - len(answers))
         return answers
 
     async def _batch(self, requests: Sequence[BatchRequest]) -> list[BatchAnswer]:
         answers: dict[int, BatchAnswer] = {}
-        due, patience_s = list(range(len(requests))), PATIENCE_S
+        due, patience_s, waited_until = list(range(len(requests))), PATIENCE_S, 0.0
         for attempt in range(1, TRIES + 1):
-            body = {"requests": [requests[number].described(number) for number in due]}
-            read = all(requests[number].method == "GET" for number in due)
-            said = read_answers(await self._json("POST", "/$batch", json=body, read=read), attempt)
-            answers |= {number: said.get(number) or unanswered(requests[number]) for number in due}
+            try:
+                answers |= await self._ask_batch(requests, due, attempt, waited_until)
+            except GraphError as error:
+                if not answers:
+                    raise
+                answers |= dict.fromkeys(due, refused(error))
+                break
+            waited_until = self._learn(requests, answers, due)
             due = again(requests, answers, patience_s)
             if not due or attempt == TRIES:
                 break
@@ -118,6 +178,24 @@ class GraphCaller:
             patience_s -= pause_s
             await self._graph.sleep(pause_s)
         return [answers[number] for number in range(len(requests))]
+
+    async def _ask_batch(
+        self, requests: Sequence[BatchRequest], due: list[int], attempt: int, waited_until: float
+    ) -> dict[int, BatchAnswer]:
+        body = {"requests": [requests[number].described(number) for number in due]}
+        more = {"read": all(requests[number].method == "GET" for number in due), "waited_until": waited_until}
+        about = _about([requests[number].path for number in due])
+        said = read_answers(await self._json("POST", "/$batch", json=body, about=about, **more), attempt)
+        return {number: said.get(number) or unanswered(requests[number]) for number in due}
+
+    def _learn(self, requests: Sequence[BatchRequest], answers: dict[int, BatchAnswer], due: list[int]) -> float:
+        """An item's refusal is for others too; its own next try comes after its own wait, at the latest moment here."""
+        latest = 0.0
+        for number in due:
+            if (said_s := answers[number].throttled_s) is not None:
+                scope = Scope(self.org_id, self.user_id or "", service(requests[number].path))
+                latest = max(latest, self._graph.throttles.learn(scope, said_s))
+        return latest
 
     async def text(self, path: str, *, accept: str | None = None) -> str:
         """A small text resource, such as a transcript's content; ``accept`` is the media type asked for."""
@@ -147,10 +225,12 @@ class GraphCaller:
             yield await start_download(self._graph, call, start, stack)
 
     def _call(self, method: str, path: str, **more: Any) -> Call:
-        if not path.startswith(("http://", "https://")):
-            return Call(method, self._graph.base_url + path, path, self.org_id, self.user_id, **more)
+        base_url, more = self._graph.base_url, more | {"priority": self.priority}
+        base = httpx.URL(base_url).path.rstrip("/")
+        if not path.startswith(("http://", "https://")):  # what Graph calls a content URL may be relative
+            path = "/" + path.lstrip("/").removeprefix(base.lstrip("/") + "/" if base else "")
+            return Call(method, base_url + path, path, self.org_id, self.user_id, **more)
         url = self._graph.links.check_link(path)
-        base = httpx.URL(self._graph.base_url).path.rstrip("/")
         return Call(method, url, httpx.URL(url).path.removeprefix(base), self.org_id, self.user_id, **more)
 
     async def _json(self, method: str, path: str, **more: Any) -> dict[str, Any]:
@@ -166,10 +246,19 @@ class GraphCaller:
 
 
 def _items(answer: dict[str, Any]) -> list[dict[str, Any]]:
-    items = answer.get("value", [])
-    if not isinstance(items, list):
-        raise GraphRetry("Microsoft's answer is not a list.")
+    items = answer.get("value")
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise GraphRetry("Microsoft's answer is not a list of items.", code="no_list")
     return items
+
+
+def _if_match(etag: str | None) -> dict[str, str]:
+    return {} if etag is None else {"If-Match": etag}
+
+
+def _about(paths: Sequence[str]) -> str:
+    """The path whose limits a batch counts against: Outlook's, which are the narrowest, when any of it is Outlook's."""
+    return next(filter(is_outlook, paths), paths[0])
 
 
 def _another(link: Any, current: str) -> str:

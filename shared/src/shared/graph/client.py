@@ -3,15 +3,20 @@
 from shared.graph.caller import DeltaPage, GraphCaller
 from shared.graph.download import Download
 from shared.graph.transport import Token, Tokens, Transport
+from shared.jobs.queue import Priority
 
 __all__ = ["DeltaPage", "Download", "Graph", "GraphCaller", "Token", "Tokens"]
 
 
 class Graph(Transport):
-    """One per service; ``as_user`` and ``as_app`` give callers."""
+    """One per service; ``as_user`` and ``as_app`` give callers.
 
-    def as_user(self, org_id: str, user_id: str) -> GraphCaller:
-        return GraphCaller(self, org_id, user_id)
+    ``priority`` is that of the work the calls are part of: somebody waits for it (interactive), it keeps the platform
+    current (fresh), or it fetches the past (backfill).
+    """
 
-    def as_app(self, org_id: str) -> GraphCaller:
-        return GraphCaller(self, org_id, None)
+    def as_user(self, org_id: str, user_id: str, priority: Priority = "fresh") -> GraphCaller:
+        return GraphCaller(self, org_id, user_id, priority)
+
+    def as_app(self, org_id: str, priority: Priority = "fresh") -> GraphCaller:
+        return GraphCaller(self, org_id, None, priority)

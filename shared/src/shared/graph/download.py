@@ -9,7 +9,7 @@ import structlog
 
 from shared.graph.errors import GraphError, GraphGiveUp, GraphRetry
 from shared.graph.refusals import refusal, whole_size
-from shared.graph.transport import USER_AGENT, Call, Transport, request_id
+from shared.graph.transport import Call, Transport, request_id
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +52,7 @@ async def _follow(transport: Transport, call: Call, stack: AsyncExitStack) -> ht
         target = await transport.links.target(source, answer.headers["location"])
         source = target.name
         await stack.aclose()  # the connection that redirected is done with
-        answer = await transport.fetch(target, call.headers | {"User-Agent": USER_AGENT}, stack)
+        answer = await transport.fetch(target, call, stack)
         if not answer.is_success and not answer.has_redirect_location:
             raise _refused(answer)
     if answer.has_redirect_location:

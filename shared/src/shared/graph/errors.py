@@ -1,4 +1,21 @@
-"""Graph's refusals by what the caller does next."""
+"""Graph's refusals by what the caller does next.
+
+::
+
+    GraphError
+    ├─ GraphRetry            try again after ``after_s``; with ``maybe_done`` look before writing again
+    ├─ GraphReconnect        the person connects the account again
+    ├─ GraphTellAdmin        an administrator of the customer's tenant allows, licenses or pays for it
+    │  └─ GraphFull          … or frees storage
+    └─ GraphGiveUp           repeating it changes nothing
+       ├─ GraphNotFound      it is not there, or not for this account
+       │  └─ GraphDeltaGone  list everything again
+       ├─ GraphConflict      read what is there, then decide: adopt it, rename, replace
+       │  └─ GraphChanged    it changed since it was read
+       ├─ GraphTooLarge      send less at a time
+       ├─ GraphPastEnd       read or write another range
+       └─ GraphSessionGone   begin a new upload session
+"""
 
 
 class GraphError(Exception):
@@ -43,6 +60,10 @@ class GraphTellAdmin(GraphError):
     """Only an administrator of the customer's tenant can mend this."""
 
 
+class GraphFull(GraphTellAdmin):
+    """The site, drive or mailbox has no room left (507)."""
+
+
 class GraphGiveUp(GraphError):
     """Trying again changes nothing."""
 
@@ -57,7 +78,28 @@ class GraphDeltaGone(GraphNotFound):
     location: str | None = None
 
 
+class GraphConflict(GraphGiveUp):
+    """Something stands in the way (409), such as an item of that name; ``code`` says what."""
+
+
+class GraphChanged(GraphConflict):
+    """It changed since its ``etag`` was read (412). Nothing was written."""
+
+
+class GraphTooLarge(GraphGiveUp):
+    """More than Graph takes at once (413)."""
+
+
 class GraphPastEnd(GraphGiveUp):
-    """A download asked for bytes from the end on (416); ``total`` is the whole size when Graph says it."""
+    """A range that cannot be (416); ``total`` is the whole size when Graph says it."""
 
     total: int | None = None
+
+
+class GraphSessionGone(GraphGiveUp):
+    """An upload session expired, was cancelled, or never was: what it had received is lost.
+
+    With ``maybe_done`` its last range was sent and the answer lost: look for the file before beginning anew.
+    """
+
+    maybe_done: bool = False

@@ -1,8 +1,9 @@
 """Which addresses in Microsoft's answers we go to.
 
 Two rules. A *link* (next page, delta) is followed with our token, so only to our Graph and the configured hosts. A
-*redirect* of a download is followed without it, to any public host: https only, every address of the host's name is
-checked, and the connection goes to the very address that was checked, so that a name cannot change its mind.
+*redirect* of a download and the address of an upload session are followed without it, to any public host: https only,
+every address of the host's name is checked, and the connection goes to the very address that was checked, so that a
+name cannot change its mind.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from shared.graph.errors import GraphGiveUp, GraphRetry
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+_SPACED = re.compile(r"([a-z]+://[^/?#\s]+)(/.*)", re.IGNORECASE)
 _UNCLEAN = re.compile(r"[\x00-\x20\x7f\\]")
 _LAST_PORT = 65_535
 _PORTS = {"http": 80, "https": 443}
@@ -30,7 +32,7 @@ _ALSO_CLOSED = [ipaddress.ip_network(text) for text in ("192.0.0.0/24", "168.63.
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a redirect leads: its address by ``name``, and the one to connect to, which is checked."""
+    """Where a redirect or an upload leads: its address by ``name``, and the one to connect to, which is checked."""
 
     name: str
     url: httpx.URL
@@ -39,10 +41,14 @@ class Target:
 
 
 class Links:
-    """The rules for one Graph; ``hosts`` are further ``host`` or ``host:port`` that links may point to."""
+    """The rules for one Graph; ``hosts`` are further ``host`` or ``host:port`` that links may point to.
 
-    def __init__(self, base_url: str, hosts: Iterable[str]) -> None:
+    ``inside`` are addresses of our own services, which may be plain and private: uploads go there, our token never.
+    """
+
+    def __init__(self, base_url: str, hosts: Iterable[str], inside: Iterable[str] = ()) -> None:
         own = httpx.URL(base_url)
+        self._inside = {(url.scheme, *_place(url)) for url in map(httpx.URL, inside)}
         self._scheme = own.scheme
         self._trusted = {_place(own), *(_place(httpx.URL(f"{own.scheme}://{host}")) for host in hosts)}
         self._plain_allowed = own.scheme == "http" and _is_loopback(own.host)
@@ -54,16 +60,21 @@ class Links:
         return parsed is not None and parsed.scheme == self._scheme and _place(parsed) in self._trusted
 
     def check_link(self, url: str) -> str:
-        """The same ``url``. Raises ``GraphGiveUp`` when it leads elsewhere."""
+        """The same ``url``, without spaces. Raises ``GraphGiveUp`` when it leads elsewhere."""
         if not self.is_ours(url):
             raise GraphGiveUp(f"Graph answered a link to a foreign host, {_host(url)}.", 0, "foreign_link")
-        return url
+        return _spaceless(url)
 
     async def target(self, source: str, location: str) -> Target:
-        """Where a download that was redirected from ``source`` goes on. Raises ``GraphGiveUp`` when it must not."""
+        """Where a download that was redirected from ``source`` goes on, or an upload goes.
+
+        Raises ``GraphGiveUp`` when it must not.
+        """
         parsed = _parse(location)
-        if parsed is not None and not parsed.scheme:
+        if parsed is not None and not parsed.scheme and source:
             parsed = _parse(str(httpx.URL(source).join(location)))
+        if parsed is not None and (parsed.scheme, *_place(parsed)) in self._inside:
+            return Target(str(parsed), parsed)
         if parsed is None or parsed.scheme not in self._schemes() or not parsed.host:
             raise _refused(location, "that is not an https address without a user name")
         if _place(parsed) in self._trusted:
@@ -77,7 +88,7 @@ class Links:
         try:
             found = await self.resolve(url.host, _place(url)[1])
         except (OSError, UnicodeError) as error:
-            raise GraphRetry(f"The name {url.host} of a download cannot be resolved.", after_s=10) from error
+            raise GraphRetry(f"The name {url.host} cannot be resolved.", after_s=10) from error
         addresses = [ipaddress.ip_address(text.partition("%")[0]) for text in found]
         if not addresses or not all(is_public(address) for address in addresses):
             raise _refused(str(url), "its address is not a public one")
@@ -107,6 +118,7 @@ def _wrapped(address: Address) -> ipaddress.IPv4Address | None:
 
 def _parse(url: str) -> httpx.URL | None:
     """As httpx will connect; None for what parsers read differently, and for user names."""
+    url = _spaceless(url)
     if _UNCLEAN.search(url):
         return None
     try:
@@ -114,6 +126,12 @@ def _parse(url: str) -> httpx.URL | None:
     except (httpx.InvalidURL, ValueError):
         return None
     return None if parsed.userinfo or (parsed.port or 0) > _LAST_PORT else parsed
+
+
+def _spaceless(url: str) -> str:
+    """Graph's functions have spaces between their arguments, in links too; before the path none may be."""
+    found = _SPACED.fullmatch(url)
+    return found[1] + found[2].replace(" ", "%20") if found else url
 
 
 def _place(url: httpx.URL) -> tuple[str, int]:
@@ -126,7 +144,7 @@ def _host(url: str) -> str:
 
 
 def _refused(url: str, why: str) -> GraphGiveUp:
-    return GraphGiveUp(f"Graph redirected a download to {_host(url)}: {why}.", 0, "foreign_redirect")
+    return GraphGiveUp(f"Graph sent us to {_host(url)}: {why}.", 0, "foreign_redirect")
 
 
 def _is_loopback(host: str) -> bool:

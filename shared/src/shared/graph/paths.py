@@ -1,6 +1,7 @@
-"""What a Graph path says without its ids: whose limit it counts against, and its name in traces."""
+"""What a Graph path says without its ids: whose limits it counts against, and its name in traces."""
 
 import re
+from urllib.parse import unquote
 
 _WORDS = (
     "accept attachments beta calendar calendarGroups calendarView calendars callRecords cancel channels "
@@ -14,10 +15,19 @@ _WORDS = (
 )
 _KNOWN = frozenset(_WORDS.split())
 _OUTLOOK = re.compile(
-    r"^/(?:me|users/[^/]+)/(?:events|calendar\w*|messages|mailFolders|contacts|contactFolders|childFolders|sendMail"
+    r"^/(?:me|users/(?P<owner>[^/]+))/(?:events|calendar\w*|messages|mailFolders|contacts|contactFolders|childFolders|sendMail"
     r"|outlook|mailboxSettings|findMeetingTimes|translateExchangeIds)(?=[/?(]|$)",
     re.IGNORECASE,
 )
+_SERVICES = {
+    word: service
+    for service, words in {
+        "files": "drive drives shares sites",
+        "teams": "channels chats communications joinedteams onlinemeetings teams",
+        "subscriptions": "subscriptions",
+    }.items()
+    for word in words.split()
+}
 
 
 def is_outlook(path: str) -> bool:
@@ -29,6 +39,22 @@ def is_outlook(path: str) -> bool:
     return _OUTLOOK.match(path) is not None
 
 
+def mailbox(path: str, user_id: str | None) -> str | None:
+    """Whose mailbox a path counts against: the caller's own for ``/me``, else whom it names; None when none's."""
+    found = _OUTLOOK.match(path)
+    if found is None:
+        return None
+    return user_id if found["owner"] is None else f"users/{unquote(found['owner']).lower()}"
+
+
+def service(path: str) -> str:
+    """Which of Microsoft's services answers: each throttles by itself."""
+    if is_outlook(path):
+        return "outlook"
+    parts = path.partition("?")[0].lower().split("/")
+    return next((_SERVICES[word] for part in parts if (word := _bare(part)) in _SERVICES), "directory")
+
+
 def template(path: str) -> str:
     """``/me/events/AAMk…?$top=5`` as ``/me/events/{id}``: a word that is not one of Graph's counts as an id."""
     parts = [_word(part) for part in path.partition("?")[0].split("/") if part]
@@ -37,5 +63,9 @@ def template(path: str) -> str:
 
 
 def _word(part: str) -> str:
-    word = part.partition("(")[0].rstrip(":")
+    word = _bare(part)
     return word if word in _KNOWN else "{id}"
+
+
+def _bare(part: str) -> str:
+    return part.partition("(")[0].rstrip(":")

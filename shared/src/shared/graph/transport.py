@@ -2,7 +2,8 @@
 
 Reads are tried again after 408, 429, 5xx and transport errors; writes only when Graph surely did not act (429, or no
 connection was made). ``Retry-After`` is honoured; what does not fit the patience is left to the job (``GraphRetry``).
-A refused token is renewed once per call. Nothing is held while waiting: no slot, no connection.
+A refused token is renewed once per call. Nothing is held while waiting: no slot, no connection. What a refusal told of
+a limit is kept for all who share it (``throttles``); who goes first is decided in ``turns``.
 """
 
 import asyncio
@@ -22,9 +23,13 @@ from shared import metrics
 from shared.db import Database
 from shared.graph.errors import GraphError, GraphReconnect, GraphRetry
 from shared.graph.links import Links, Target
-from shared.graph.paths import is_outlook, template
-from shared.graph.refusals import claims_challenge, refusal, wait_s
+from shared.graph.paths import mailbox, service, template
+from shared.graph.refusals import THROTTLED, claims_challenge, refusal, said_wait_s, wait_s
 from shared.graph.slots import Slots
+from shared.graph.throttles import Rates, Scope, Throttles
+from shared.graph.turns import CONNECTIONS
+from shared.graph.words import request_id_of
+from shared.jobs.queue import Priority
 from shared.settings import ServiceSettings
 
 log = structlog.get_logger(__name__)
@@ -34,7 +39,7 @@ PATIENCE_S = 20.0
 ANSWER_S = 120.0
 """An answer that is read whole must be there by then; a slow one would keep a slot."""
 USER_AGENT = "ISV|Prospo|Microsoft365/1.0"
-_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 class Token(Protocol):
@@ -56,7 +61,11 @@ class Tokens(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What is asked, and for whom. ``read``: asking twice changes nothing. ``stream``: the body is the caller's."""
+    """What is asked, and for whom. ``read``: asking twice changes nothing. ``stream``: the body is the caller's.
+
+    ``about`` is the path whose limits it counts against, when that is not its own (``$batch``); ``waited_until`` the
+    moment up to which limits were waited for already.
+    """
 
     method: str
     url: str
@@ -65,13 +74,25 @@ class Call:
     user_id: str | None
     params: dict[str, str] | None = None
     json: Any = None
+    content: bytes | None = None
     headers: dict[str, str] = field(default_factory=dict)
     read: bool = False
     stream: bool = False
+    priority: Priority = "fresh"
+    about: str | None = None
+    waited_until: float = 0.0
 
     @property
     def name(self) -> str:
         return f"{self.method} {template(self.path)}"
+
+    @property
+    def mailbox(self) -> str | None:
+        return mailbox(self.about or self.path, self.user_id)
+
+    @property
+    def scope(self) -> Scope:
+        return Scope(self.org_id, self.user_id or "", service(self.about or self.path))
 
 
 class Transport:
@@ -81,9 +102,12 @@ class Transport:
         self.settings = settings
         self.tokens = tokens
         self.base_url = settings.graph_base_url.rstrip("/")
-        self.http = httpx.AsyncClient(timeout=httpx.Timeout(60, connect=10), trust_env=False, verify=settings.trusted())
+        timeout, limits = httpx.Timeout(60, connect=10), httpx.Limits(max_connections=CONNECTIONS)
+        self.http = httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False, verify=settings.trusted())
         self.links = Links(self.base_url, settings.graph_hosts)
         self.slots = Slots(db)
+        self.throttles = Throttles()
+        self.rates = Rates()
         self.sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
         self.tracer = trace.get_tracer(__name__)
 
@@ -99,7 +123,7 @@ class Transport:
         """The answer Graph gave in the end; slot and connection belong to ``stack``. Raises ``GraphError``."""
         tries = _Tries(self, call)
         with self.tracer.start_as_current_span(
-            f"graph {call.name}", kind=SpanKind.CLIENT, record_exception=False, set_status_on_exception=False
+            f"graph {tries.name}", kind=SpanKind.CLIENT, record_exception=False, set_status_on_exception=False
         ) as span:
             try:
                 while True:
@@ -122,11 +146,11 @@ class Transport:
         own = {"Authorization": f"Bearer {token.value}", "client-request-id": str(uuid.uuid4()), "Prefer": prefer}
         return call.headers | own | {"User-Agent": USER_AGENT}
 
-    async def fetch(self, target: Target, headers: dict[str, str], stack: AsyncExitStack) -> httpx.Response:
+    async def fetch(self, target: Target, call: Call, stack: AsyncExitStack) -> httpx.Response:
         """One request without our token to where a download was redirected. Raises ``GraphRetry`` without an answer."""
-        request = self.http.build_request(
-            "GET", target.url, headers=headers | target.headers, extensions=target.extensions
-        )
+        headers = call.headers | {"User-Agent": USER_AGENT} | target.headers
+        request = self.http.build_request("GET", target.url, headers=headers, extensions=target.extensions)
+        await stack.enter_async_context(self.slots.slot(call.org_id, None, call.priority))
         try:
             answer = await self.http.send(request, stream=True)
         except httpx.RequestError as error:
@@ -139,10 +163,14 @@ class _Tries:
     """The tries of one call: what is left of the patience, and whether the token was renewed."""
 
     def __init__(self, transport: Transport, call: Call) -> None:
+        self.name = call.name
         self._transport = transport
         self._call = call
+        self._scope = call.scope
+        self._mailbox = call.mailbox
         self._count = 0
         self._waited = 0.0
+        self._waited_until = call.waited_until
         self._renewed = False
         self._claims: str | None = None
         self._token = ""
@@ -150,22 +178,49 @@ class _Tries:
     async def once(self, stack: AsyncExitStack, span: Span) -> tuple[httpx.Response | None, GraphError | None]:
         """One request: its answer, and the error it means."""
         call, self._count = self._call, self._count + 1
+        await self._wait_for_limits()
         headers = await self._transport.headers(call, self._claims)
         self._claims, self._token = None, headers["Authorization"].removeprefix("Bearer ")
-        if call.user_id is not None and is_outlook(call.path):
-            await stack.enter_async_context(self._transport.slots.slot(call.org_id, call.user_id))
+        await stack.enter_async_context(self._transport.slots.slot(call.org_id, self._mailbox, call.priority))
         error: GraphError | None
         answer, error = await self._exchange(headers, stack)
-        if answer is not None and not (answer.is_success or (call.stream and answer.has_redirect_location)):
-            error = refusal(answer.status_code, answer.headers, read_json(answer), attempt=self._count)
+        if answer is not None:
+            self._transport.throttles.notice(self._scope, answer.headers)
+            if not (answer.is_success or (call.stream and answer.has_redirect_location)):
+                error = refusal(answer.status_code, answer.headers, read_json(answer), attempt=self._count)
+                self._learn(answer)
         self._tell(span, headers, answer, error)
         return answer, error
+
+    async def _wait_for_limits(self) -> None:
+        """What others were told, and the rates that are kept here; what this call itself waited for is behind it."""
+        transport = self._transport
+        while (until := transport.throttles.until(self._scope, self._call.priority)) > self._waited_until:
+            self._waited_until = until
+            await self._nap(until - transport.throttles.clock())
+        left_s = PATIENCE_S - self._waited
+        await self._nap(transport.rates.reserve(self.name, self._call.org_id, self._call.path, left_s))
+
+    async def _nap(self, seconds: float) -> None:
+        if seconds <= 0:
+            return
+        self._waited += seconds
+        if self._waited > PATIENCE_S:
+            raise GraphRetry("Microsoft asked to wait. It is tried again.", 0, "throttled", after_s=seconds)
+        await self._transport.sleep(seconds + _spread(seconds))
+
+    def _learn(self, answer: httpx.Response) -> None:
+        seconds = said_wait_s(answer.headers)
+        if answer.status_code in THROTTLED and seconds is not None:
+            self._waited_until = max(self._waited_until, self._transport.throttles.learn(self._scope, seconds))
 
     async def _exchange(
         self, headers: dict[str, str], stack: AsyncExitStack
     ) -> tuple[httpx.Response | None, GraphRetry | None]:
         call, http = self._call, self._transport.http
-        request = http.build_request(call.method, call.url, params=call.params, json=call.json, headers=headers)
+        request = http.build_request(
+            call.method, call.url, params=call.params, json=call.json, content=call.content, headers=headers
+        )
         try:
             async with asyncio.timeout(ANSWER_S) as limit:
                 answer = await http.send(request, stream=True)
@@ -174,7 +229,7 @@ class _Tries:
                     await answer.aread()
                 limit.reschedule(None)
         except (httpx.RequestError, TimeoutError) as error:
-            sent = not isinstance(error, _NOT_SENT)
+            sent = not isinstance(error, NOT_SENT)
             pause = wait_s({}, self._count)
             message = f"Microsoft did not answer ({type(error).__name__})."
             return None, GraphRetry(message, after_s=pause, maybe_done=sent)
@@ -192,7 +247,7 @@ class _Tries:
         self._waited += error.after_s
         if self._waited > PATIENCE_S or self._count >= TRIES:
             raise error
-        return error.after_s + random.uniform(0, 0.1) * min(error.after_s, 5)  # noqa: S311 - spreading load
+        return error.after_s + _spread(error.after_s)
 
     def _tell(
         self, span: Span, headers: dict[str, str], answer: httpx.Response | None, error: GraphError | None
@@ -206,11 +261,16 @@ class _Tries:
             metrics.graph_throttled.add(1)
         if error is not None:
             about = {"graph_code": error.code, "inner_code": error.inner_code, "attempt": self._count}
-            log.warning("graph refused", call=self._call.name, status=status, **about, **ids, org_id=self._call.org_id)
+            log.warning("graph refused", call=self.name, status=status, **about, **ids, org_id=self._call.org_id)
+
+
+def _spread(seconds: float) -> float:
+    """A little more, so that those who wait for the same moment do not all come at once."""
+    return random.uniform(0, 0.1) * min(seconds, 5)  # noqa: S311 - spreading load
 
 
 def request_id(answer: httpx.Response | None) -> str:
-    return answer.headers.get("request-id", "") if answer is not None else ""
+    return request_id_of(answer.headers) if answer is not None else ""
 
 
 def read_json(answer: httpx.Response) -> Any:

@@ -34,6 +34,7 @@ CLAIM_LEASE_S = 60
 STOP_S = 4.0
 """How long a stopping worker lets jobs end or reach a checkpoint before it cancels and releases them."""
 _MAX_BACK_OFF_S = 600.0
+_NAMES = {level: name for name, level in queue.PRIORITIES.items()}
 
 # The first of each organisation before the second of any, and of equals the one served longest ago.
 _CLAIM = text(
@@ -56,7 +57,7 @@ _CLAIM = text(
               lease_until = clock_timestamp() + make_interval(secs => :lease_s)
        FROM chosen WHERE job.id = chosen.id
        RETURNING job.id, job.org_id, job.kind, job.payload, job.checkpoint, job.attempt, job.fence,
-                 job.traceparent"""
+                 job.traceparent, job.priority"""
 )
 _HOLD = text(
     """UPDATE job SET lease_until = clock_timestamp() + make_interval(secs => :lease_s)
@@ -118,9 +119,15 @@ class Job:
     attempt: int
     fence: int
     traceparent: str | None = None
+    level: int = queue.PRIORITIES["fresh"]
     lost: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the worker stops. A job that lasts ends at its next checkpoint then, by being cancelled."""
+
+    @property
+    def priority(self) -> queue.Priority:
+        """What it was queued with; its calls to Graph go with the same."""
+        return _NAMES[self.level]
 
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncIterator[JobWork]:

@@ -1,0 +1,248 @@
+"""Whose request goes next: priorities without starvation, organisations in turn, nothing held while waiting."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shared.db import Database
+from shared.graph import Graph
+from shared.graph import slots as slots_module
+from shared.graph.slots import Slots
+from shared.graph.turns import CONNECTIONS, PASSED_OVER, PER_MAILBOX, Line, Turns
+from shared.jobs import Jobs
+from shared.jobs.queue import PRIORITIES, Priority
+from shared.jobs.runner import Job
+from shared.service import Service
+from shared.testing.fixtures import PlatformKeys, TestDatabase
+from shared.testing.scripted import CountedTokens, Reply, ScriptedServer, client_settings, scripted_server
+
+ALL: tuple[Priority, ...] = ("interactive", "fresh", "backfill")
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ScriptedServer]:
+    async with scripted_server() as running:
+        yield running
+
+
+@pytest.fixture
+async def graph(server: ScriptedServer, platform_keys: PlatformKeys) -> AsyncIterator[Graph]:
+    made = Graph(client_settings(platform_keys, graph_base_url=f"{server.url}/v1.0"), CountedTokens())
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture
+async def db(database: TestDatabase) -> AsyncIterator[Database]:
+    made = Database(database.url)
+    yield made
+    await made.close()
+
+
+async def waiting(turns: Turns, count: int) -> None:
+    """Until so many wait."""
+    while sum(len(queue) for line in turns.lines.values() for queue in line.waiting) != count:  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(0)
+
+
+async def test_interactive_goes_before_fresh_before_backfill(server: ScriptedServer, graph: Graph) -> None:
+    hold, first = asyncio.Event(), asyncio.Event()
+    server.script.extend(Reply(json={}, hold=hold) for _ in range(3))
+    server.script.append(Reply(json={}, hold=first))
+    running = [asyncio.create_task(graph.as_user("acme", "anna").get("/me/events/held")) for _ in range(4)]
+    await asyncio.wait_for(server.until_in_flight(4), 10)
+    for count, priority in enumerate(("backfill", "fresh", "interactive") * 2, 1):
+        caller = graph.as_user("acme", "anna", priority)  # type: ignore[arg-type]
+        running.append(asyncio.create_task(caller.get(f"/me/events/{priority}")))
+        await waiting(graph.slots.turns, count)
+    first.set()  # one of the four places is free now, and the others stay taken
+    await asyncio.gather(*running[4:])
+    went = [seen.target.rpartition("/")[2] for seen in server.seen[4:]]
+    assert went == [name for name in ALL for _ in range(2)]
+    hold.set()
+    await asyncio.gather(*running)
+
+
+async def test_a_request_that_waits_holds_no_connection(server: ScriptedServer, graph: Graph) -> None:
+    hold = asyncio.Event()
+    server.otherwise = Reply(json={}, hold=hold)
+    running = asyncio.gather(*(graph.as_user("acme", "anna").get("/me/events") for _ in range(20)))
+    await asyncio.wait_for(server.until_in_flight(4), 10)
+    assert len(graph.http._transport._pool.connections) == 4  # type: ignore[attr-defined]
+    assert graph.slots.turns._busy == 4
+    hold.set()
+    await running
+    assert (graph.slots.turns._busy, graph.slots.turns._busy_of) == (0, {})
+
+
+@pytest.mark.parametrize("priority", ["fresh", "backfill"])
+async def test_a_lower_priority_has_its_turn_while_interactive_keeps_coming(priority: Priority) -> None:
+    turns, went, over = Turns(), Counter[int](), False
+    lines = [turns.join("acme", "anna") for _ in range(9)]
+
+    async def stream(line: Line) -> None:
+        while not over:
+            await turns.enter(line, 0)
+            went[0] += 1
+            await asyncio.sleep(0)
+            turns.leave(line)
+
+    streams = [asyncio.create_task(stream(line)) for line in lines[:8]]
+    await waiting(turns, 4)
+    before = went[0]
+    await asyncio.wait_for(turns.enter(lines[8], PRIORITIES[priority]), 10)
+    assert went[0] - before <= PASSED_OVER[PRIORITIES[priority]] + 3 * PER_MAILBOX
+    over = True
+    turns.leave(lines[8])
+    await asyncio.gather(*streams)
+
+
+async def test_organisations_take_turns_so_that_one_s_import_does_not_block_another() -> None:
+    turns, order = Turns(connections=1), []
+
+    async def go(org_id: str) -> None:
+        line = turns.join(org_id, None)
+        await turns.enter(line, 2)
+        order.append(org_id)
+        turns.leave(line)
+        turns.quit(line)
+
+    line = turns.join("initech", None)
+    await turns.enter(line, 0)
+    calls = [asyncio.create_task(go("acme")) for _ in range(50)]
+    await waiting(turns, 50)
+    calls += [asyncio.create_task(go(org_id)) for org_id in ("globex", "globex", "umbrella")]
+    await waiting(turns, 53)
+    turns.leave(line)
+    turns.quit(line)
+    await asyncio.gather(*calls)
+    assert order[:6] == ["acme", "globex", "umbrella", "acme", "globex", "acme"]
+    assert turns.lines == {}
+
+
+async def test_mailboxes_of_one_organisation_take_turns_too() -> None:
+    turns, order = Turns(connections=1), []
+
+    async def go(mailbox: str) -> None:
+        line = turns.join("acme", mailbox)
+        await turns.enter(line, 1)
+        order.append(mailbox)
+        turns.leave(line)
+
+    line = turns.join("acme", None)
+    await turns.enter(line, 0)
+    calls = [asyncio.create_task(go(mailbox)) for mailbox in ("anna", "anna", "anna", "bob")]
+    await waiting(turns, 4)
+    turns.leave(line)
+    await asyncio.gather(*calls)
+    assert order == ["anna", "bob", "anna", "anna"]
+
+
+@pytest.mark.parametrize(("level", "most"), [(0, 60), (1, 60), (2, 60)])
+async def test_one_organisation_never_has_all_connections(level: int, most: int) -> None:
+    turns = Turns(100)
+    acme, globex = turns.join("acme", None), turns.join("globex", None)
+    went = [asyncio.create_task(turns.enter(acme, level)) for _ in range(100)]
+    await waiting(turns, 100 - most)
+    await asyncio.wait_for(turns.enter(globex, level), 5)
+    assert sum(task.done() for task in went) == most
+    for task in went:
+        task.cancel()
+    await asyncio.gather(*went, return_exceptions=True)
+
+
+async def test_backfill_leaves_connections_for_those_somebody_waits_for() -> None:
+    turns, lines = Turns(), []
+    for at in range(CONNECTIONS):
+        line = turns.join(f"org{at}", None)
+        entering = asyncio.create_task(turns.enter(line, 2))
+        await asyncio.sleep(0)
+        lines.append(entering)
+    assert sum(task.done() for task in lines) == CONNECTIONS * 3 // 4
+    await asyncio.wait_for(turns.enter(turns.join("late", None), 0), 5)
+    for task in lines:
+        task.cancel()
+    await asyncio.gather(*lines, return_exceptions=True)
+
+
+async def test_a_busy_process_lets_another_have_a_slot(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slots_module, "REST_EVERY", 1)
+    monkeypatch.setattr(slots_module, "_REST_S", 3.0)
+    busy, other = Slots(db), Slots(db)
+    places = [busy.slot("acme", "anna") for _ in range(5)]
+    for place in places[:4]:
+        await place.__aenter__()
+    next_here = asyncio.create_task(places[4].__aenter__())
+    await waiting(busy.turns, 1)
+    await places[0].__aexit__(None, None, None)
+    async with asyncio.timeout(2.5), other.slot("acme", "anna", "interactive"):
+        assert not next_here.done()
+    await next_here
+    for place in places[1:]:
+        await place.__aexit__(None, None, None)
+    await busy.aclose()
+    await other.aclose()
+
+
+async def test_a_job_s_calls_go_with_its_priority(make_service: Callable[..., Awaitable[Service]]) -> None:
+    jobs, met = Jobs(), list[Priority]()
+
+    @jobs.kind("note")
+    async def note(job: Job) -> None:
+        met.append(job.priority)
+
+    service = await make_service(jobs=jobs)
+    async with service.db.unit_of_work("acme") as work:
+        for priority in ALL:
+            work.jobs.add("note", {}, priority=priority)
+    await service.runner.drain()
+    assert sorted(met) == sorted(ALL)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["acme", "globex"]),
+        st.sampled_from([None, "anna", "bob"]),
+        st.sampled_from(ALL),
+        st.sampled_from(["ends", "ends", "cancelled", "cancelled at once"]),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(steps=STEPS, seed=st.integers(0, 1000), connections=st.integers(1, 12))
+async def test_whatever_ends_or_is_cancelled_the_limits_hold_and_nothing_is_left_over(
+    steps: list[tuple[str, str | None, Priority, str]], seed: int, connections: int
+) -> None:
+    slots, chance, now = Slots(None), random.Random(seed), Counter[tuple[str, str | None]]()
+    slots.turns = Turns(connections)
+
+    async def one(org_id: str, mailbox: str | None, priority: Priority) -> None:
+        async with slots.slot(org_id, mailbox, priority):
+            now[org_id, mailbox] += 1
+            assert mailbox is None or now[org_id, mailbox] <= PER_MAILBOX
+            assert now.total() <= connections
+            try:
+                for _ in range(chance.randint(0, 4)):
+                    await asyncio.sleep(0)
+            finally:
+                now[org_id, mailbox] -= 1
+
+    tasks = []
+    for org_id, mailbox, priority, end in steps:
+        tasks.append(asyncio.create_task(one(org_id, mailbox, priority)))
+        for _ in range(chance.randint(0, 2)):
+            await asyncio.sleep(0)
+        if end != "ends":
+            tasks[-1 if end == "cancelled at once" else chance.randrange(len(tasks))].cancel()
+    done, left = await asyncio.wait(tasks, timeout=10) if tasks else (set(), set())
+    assert not left, "somebody waits for ever"
+    assert [task.exception() for task in done if not task.cancelled() and task.exception()] == []
+    assert (slots.turns.lines, slots.turns._busy, slots.turns._busy_of) == ({}, 0, {})
+    assert not any(slots.turns._open)
