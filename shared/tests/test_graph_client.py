@@ -28,7 +28,6 @@ from shared.graph.errors import (
     GraphTellAdmin,
     GraphTooLarge,
 )
-from shared.graph.paths import is_outlook, template
 from shared.graph.transport import PATIENCE_S, TRIES
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.scripted import CountedTokens, Naps, Reply, ScriptedServer, client_settings, scripted_server
@@ -323,47 +322,6 @@ async def test_what_is_not_outlook_s_waits_for_no_mailbox(server: ScriptedServer
     await asyncio.wait_for(server.until_in_flight(7), 5)
     hold.set()
     await running
-
-
-@pytest.mark.parametrize(
-    ("path", "outlook"),
-    [
-        ("/me/events", True),
-        ("/me/events?$top=1", True),
-        ("/me/events/abc/cancel", True),
-        ("/me/calendarView?start=1", True),
-        ("/me/calendars/1/events", True),
-        ("/users/1/messages/2", True),
-        ("/me/mailFolders/inbox/messages/delta", True),
-        ("/me/contactFolders/1/contacts", True),
-        ("/ME/Contacts", True),
-        ("/me/onlineMeetings/1/recordings/2/content", False),
-        ("/me/drive/root", False),
-        ("/me", False),
-        ("/users/events", False),
-        ("/subscriptions", False),
-        ("/sites/me/events", False),
-        ("/$batch", False),
-    ],
-)
-def test_which_paths_count_against_a_mailbox(path: str, *, outlook: bool) -> None:
-    assert is_outlook(path) is outlook
-
-
-@pytest.mark.parametrize(
-    ("path", "name"),
-    [
-        ("/me/events/AAMkAGI2/cancel", "/me/events/{id}/cancel"),
-        ("/me/events?$filter=subject eq 'secret'", "/me/events"),
-        ("/users/anna@acme.example/messages", "/users/{id}/messages"),
-        ("/users/1/onlineMeetings/getAllRecordings(meetingOrganizerUserId='1')/delta", None),
-        ("/drives/b!x/items/1:/Anna Berg/Board.mp4:/content", "/drives/{id}/items/{id}/content"),
-        ("/drives/b!x/root:/Anna:/createUploadSession", "/drives/{id}/root/{id}/createUploadSession"),
-        ("/", "/"),
-    ],
-)
-def test_a_name_in_traces_has_no_ids(path: str, name: str | None) -> None:
-    assert template(path) == (name or "/users/{id}/onlineMeetings/getAllRecordings/delta")
 
 
 async def test_every_call_is_a_span_with_its_answer(server: ScriptedServer, anna: GraphCaller, graph: Graph) -> None:

@@ -7,7 +7,6 @@ import pytest
 
 from shared.graph import BatchRequest, Graph
 from shared.graph.errors import GraphNotFound, GraphRetry
-from shared.graph.paths import mailbox, service
 from shared.graph.throttles import BELIEVED_S, KEPT_AT_MOST, Rates, Scope, Throttles
 from shared.jobs.queue import Priority
 from shared.testing.fixtures import PlatformKeys
@@ -188,40 +187,3 @@ def test_rates_let_no_window_exceed_its_count() -> None:
         given.append(clock.now + rates.reserve("GET /subscriptions", "acme", "/subscriptions", 1e9))
     for moment in given:
         assert sum(moment <= other < moment + 20 for other in given) <= 25
-
-
-@pytest.mark.parametrize(
-    ("path", "named"),
-    [
-        ("/me/events", "outlook"),
-        ("/users/1/messages", "outlook"),
-        ("/me/onlineMeetings/1/recordings", "teams"),
-        ("/communications/onlineMeetings/1", "teams"),
-        ("/teams/1/channels/2/filesFolder", "teams"),
-        ("/me/joinedTeams", "teams"),
-        ("/me/drive/root", "files"),
-        ("/drives/1/items/2:/a:/content", "files"),
-        ("/sites/a.example:/sites/b", "files"),
-        ("/groups/1/drive", "files"),
-        ("/users/1/onlineMeetings/getAllRecordings(meetingOrganizerUserId='1')/delta", "teams"),
-        ("/subscriptions", "subscriptions"),
-        ("/organization", "directory"),
-        ("/me", "directory"),
-    ],
-)
-def test_which_service_throttles_a_path(path: str, named: str) -> None:
-    assert service(path) == named
-
-
-@pytest.mark.parametrize(
-    ("path", "user", "whose"),
-    [
-        ("/me/events", "anna", "anna"),
-        ("/me/drive", "anna", None),
-        ("/users/A%40B/events", None, "users/a@b"),
-        ("/users/a@b/events", "anna", "users/a@b"),
-        ("/users/1/onlineMeetings", None, None),
-    ],
-)
-def test_whose_mailbox_a_path_counts_against(path: str, user: str | None, whose: str | None) -> None:
-    assert mailbox(path, user) == whose
