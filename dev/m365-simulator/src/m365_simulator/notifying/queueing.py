@@ -103,13 +103,16 @@ def _item(simulator: Simulator, subscription: Row, change: Change) -> Row:
     if subscription["place"] == "outlook":
         head, _, last = name.rpartition(".")
         name = f"{head}.{last[:1].upper()}{last[1:]}"
-    data: Row = {"@odata.type": name, "@odata.id": change.resource, "id": change.item_id}
+    key, resource = change.item_id, change.resource
+    if subscription["immutable"] and (lasting := getattr(change, "immutable_id", None)):
+        key, resource = lasting, resource.replace(key, lasting)
+    data: Row = {"@odata.type": name, "@odata.id": resource, "id": key}
     if change.etag is not None:
         data["@odata.etag"] = change.etag
     item = {
         "id": simulator.ids.guid("notification"),
         "changeType": change.change_type,
-        "resource": change.resource,
+        "resource": resource,
         "resourceData": data,
         **identity(subscription),
     }

@@ -120,5 +120,6 @@ def validation_token(simulator: Simulator, app: str, tenant: str, wrong: str = "
         claims |= {"iat": int(time.time()) - 7200, "nbf": int(time.time()) - 7200, "exp": int(time.time()) - 3600}
     token = (simulator.prospo if wrong == "unknown_key" else simulator.entra).sign(claims)
     head, _, signature = token.rpartition(".")
-    spoilt = {"signature": f"{head}.{signature[::-1]}", "unsigned": f"{head}."}
+    other = "B" if signature.startswith("A") else "A"
+    spoilt = {"signature": f"{head}.{other}{signature[1:]}", "unsigned": f"{head}."}
     return spoilt.get(wrong, token)
