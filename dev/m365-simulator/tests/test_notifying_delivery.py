@@ -360,3 +360,16 @@ async def test_the_same_seed_sends_the_same_in_the_same_order(make_world: Any, w
     assert [item["id"] for item in watcher.address.items] == [item["id"] for item in address.items]
     await watcher.world.http.delete("/control/notifications")
     assert await watcher.log() == []
+
+
+async def test_a_filter_in_the_resource_lets_through_what_it_matches(watcher: Any) -> None:
+    resource = f"users/{watcher.oid()}/messages"
+    await watcher.subscribe(f"{resource}?$filter=subject eq 'offer'", changeType="created,deleted")
+    watcher.tell(resource, subject="other")
+    offer = watcher.tell(resource, subject="Offer")
+    gone = watcher.tell(resource, change="deleted")
+    await watcher.after()
+    assert watcher.told() == [offer, gone]
+    for bad in ("$filter=colour eq 1", "$expand=x", "$filter=subject eq"):
+        answer = await watcher.graph.post("/subscriptions", json=watcher.wanted(f"{resource}?{bad}"))
+        assert answer.status_code == 400

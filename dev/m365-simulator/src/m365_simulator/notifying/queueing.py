@@ -14,7 +14,7 @@ from m365_simulator.wire import NOT_YET
 
 from . import endpoints, log
 from .figures import figures
-from .resources import KINDS, key_of
+from .resources import KINDS, key_of, matching
 from .sealing import sealed
 
 DROP = fault("drop_notifications", "a notification is lost")
@@ -61,7 +61,9 @@ def told(simulator: Simulator, change: Change) -> None:
 def covers(subscription: Row, change: Change) -> bool:
     if subscription["tenant"] != change.tenant or change.change_type not in subscription["changeType"].split(","):
         return False
-    return any(subscription["watched"] == key_of(resource) for resource in change.covered_by)
+    if not any(subscription["watched"] == key_of(resource) for resource in change.covered_by):
+        return False
+    return change.change_type == "deleted" or matching(subscription["kind"], subscription["filter"])(change.data)
 
 
 def _call_begun(simulator: Simulator, change: Change) -> int:

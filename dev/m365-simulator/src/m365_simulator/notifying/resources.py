@@ -6,9 +6,12 @@ read permission, but for drives, where the published permission is ``Files.ReadW
 
 import functools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
+from m365_simulator.odata import BadQuery, parse_filter
+from m365_simulator.schema import properties
 from m365_simulator.store import Row
 from m365_simulator.wire import Caller, GraphError
 
@@ -36,6 +39,7 @@ class Watched:
     user: str | None = None
     meeting: str | None = None
     select: tuple[str, ...] = ()
+    filter: str | None = None
 
     @property
     def kind(self) -> Kind:
@@ -105,7 +109,9 @@ def key_of(text: str) -> str:
 
 def read_resource(caller: Caller, text: str) -> Watched:
     """Raises ``GraphError``: 400 for what cannot be watched, 403 and 404 as a read of the user or meeting would."""
-    path, _, query = _segments(text).partition("?$select=")
+    path, query = _segments(text), ""
+    if "/?" not in path:  # there the query is part of an older form
+        path, _, query = path.partition("?")
     if path.lower() == "me" or path.lower().startswith("me/"):
         path = f"users/{caller.user(None)['id']}{path[2:]}"
     for form, pattern in _FORMS.items():
@@ -130,8 +136,29 @@ def _watched(caller: Caller, name: str, path: str, found: dict[str, str | None],
         _check_meeting(caller, name, meeting)
     elif path.lower().startswith("communications/") and not caller.app_only:
         raise GraphError(403, "Forbidden", f"'{path}' needs an application token.")
-    select = tuple(part.strip() for part in query.split(",") if part.strip())
-    return Watched(name, key_of(path), user, meeting, select)
+    return Watched(name, key_of(path), user, meeting, *_query(name, query))
+
+
+def _query(name: str, query: str) -> tuple[tuple[str, ...], str | None]:
+    """``$select`` and ``$filter``, which mailboxes take."""
+    given = dict(parse_qsl(query, keep_blank_values=True))
+    if given and (KINDS[name].place != "outlook" or set(given) - {"$select", "$filter"}):
+        raise GraphError(400, "BadRequest", f"The query '{query}' is not supported in the resource of a subscription.")
+    wanted = tuple(part.strip() for part in given.get("$select", "").split(",") if part.strip())
+    try:
+        matching(name, given.get("$filter"))
+    except BadQuery as error:
+        raise GraphError(400, "BadRequest", str(error)) from error
+    return wanted, given.get("$filter")
+
+
+@functools.lru_cache(maxsize=1_000)
+def matching(name: str, query: str | None) -> Callable[[Row], bool]:
+    """What a ``$filter`` lets through. Raises ``BadQuery``."""
+    if not query:
+        return lambda _row: True
+    kind = f"graph.{name.removesuffix('s')}"
+    return parse_filter(query, kind, tuple(properties(kind)))
 
 
 def _person(caller: Caller, name: str, user: str) -> Row:

@@ -101,6 +101,7 @@ def _row(caller: Caller, body: Row, watched: Watched) -> Row:
         "user": watched.user,
         "meeting": watched.meeting,
         "select": list(watched.select),
+        "filter": watched.filter,
         "immutable": 'idtype="immutableid"' in caller.request.headers.get("prefer", "").lower(),
     }
 
