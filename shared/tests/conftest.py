@@ -23,7 +23,7 @@ from shared.bus import MemoryBus
 from shared.db import Database
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphReconnect
-from shared.graph.rich import CertificateRing
+from shared.graph.rich import CertificateRing, ValidationTokens
 from shared.graph.subscriptions import Subscriptions, receiver
 from shared.handlers import Handlers
 from shared.jobs import Jobs
@@ -196,6 +196,7 @@ class Watch:
     http: httpx.AsyncClient
     another: Callable[[], Database]
     ring: CertificateRing
+    verifier: ValidationTokens
 
     @property
     def caller(self) -> GraphCaller:
@@ -221,6 +222,10 @@ class Watch:
         await self.subscriptions.ensure(self.caller, RESOURCE)
         return str(self.at_graph()[0]["clientState"])
 
+    def strike(self, fault: str, **options: Any) -> None:
+        """Script a fault."""
+        self.simulator.faults.add(fault, options)
+
     def change(self, covered: str = RESOURCE, *, tenant: str = CONTOSO, kind: str = "created", **data: Any) -> str:
         """Something changes at Microsoft's; the id of the item."""
         key = f"item-{len(self.simulator.store.keys('notifications')) + 1}"
@@ -235,7 +240,8 @@ async def watch(make_service: Any, database: TestDatabase, client_of: Any, tmp_p
     simulator = create_simulator(settings)
     before = Before(simulator.app)
     service: Service = await make_service()
-    service.include(receiver())
+    verifier = ValidationTokens(service.settings)
+    service.include(receiver(verifier))
     tokens = Tokens()
     databases: list[Database] = []
 
@@ -253,7 +259,7 @@ async def watch(make_service: Any, database: TestDatabase, client_of: Any, tmp_p
         subscriptions = Subscriptions(service.db, service.settings, "notes", certificates=ring)
         subscriptions.url = f"{our_url}/webhooks/graph"  # no gateway stands before the small service
         http = await client_of(service)
-        yield Watch(service, subscriptions, graph, simulator, before, tokens, http, another, ring)
+        yield Watch(service, subscriptions, graph, simulator, before, tokens, http, another, ring, verifier)
         await graph.aclose()
     for one in databases:
         await one.close()

@@ -39,6 +39,8 @@ CERTIFICATE_DAYS = 730
 _LEEWAY_S = 60
 _KEYS_MIN_AGE_S = 30.0
 _KEYS_MAX_AGE_S = 24 * 3600.0
+_NO_KEYS = "Microsoft's signing keys cannot be fetched right now. Send the notifications again."
+_RETRY_S = 5.0
 _FETCH_S = 1.0
 """Graph waits three seconds for the whole answer."""
 
@@ -167,6 +169,7 @@ class ValidationTokens:
         self._settings = settings
         self._keys: dict[str, Any] = {}
         self._fetched = float("-inf")
+        self._retry_at = 0.0
         self._fetching = asyncio.Lock()
 
     async def check(self, tokens: Any, tenants: Iterable[str]) -> None:
@@ -207,11 +210,18 @@ class ValidationTokens:
         async with self._fetching:
             age = time.monotonic() - self._fetched
             if age > _KEYS_MAX_AGE_S or (kid not in self._keys and age > _KEYS_MIN_AGE_S):
-                self._keys = await self._fetch()
-                self._fetched = time.monotonic()
+                await self._renew()
         if kid not in self._keys:
             raise jwt.InvalidTokenError("unknown kid")
         return self._keys[kid]
+
+    async def _renew(self) -> None:
+        """Once in a while when it fails, so that a flood of batches does not queue up for it."""
+        if time.monotonic() < self._retry_at:
+            raise Unavailable("microsoft_busy", _NO_KEYS)
+        self._retry_at = time.monotonic() + _RETRY_S
+        self._keys = await self._fetch()
+        self._fetched, self._retry_at = time.monotonic(), 0.0
 
     async def _fetch(self) -> dict[str, Any]:
         url = f"{self._settings.entra_authority.rstrip('/')}/common/discovery/v2.0/keys"
@@ -220,5 +230,4 @@ class ValidationTokens:
                 answer = (await http.get(url)).raise_for_status()
             return {str(key.key_id): key.key for key in jwt.PyJWKSet.from_dict(answer.json()).keys}
         except (httpx.HTTPError, ValueError, jwt.PyJWKSetError) as error:
-            detail = "Microsoft's signing keys cannot be fetched right now. Send the notifications again."
-            raise Unavailable("microsoft_busy", detail) from error
+            raise Unavailable("microsoft_busy", _NO_KEYS) from error
