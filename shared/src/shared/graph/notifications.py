@@ -133,7 +133,8 @@ def receiver(tokens: ValidationTokens | None = None) -> APIRouter:
 async def _check(verifier: ValidationTokens, notifications: list[dict[str, Any]], tokens: Any) -> None:
     """Resource data needs tokens, and tokens that came are checked, whatever they came with."""
     if tokens or any(_encrypted(item) for item in notifications):
-        await verifier.check(tokens, [str(item["tenantId"]) for item in notifications if item.get("tenantId")])
+        named = [item.get("tenantId") or item.get("organizationId") for item in notifications]
+        await verifier.check(tokens, [str(tenant) for tenant in named if tenant])
 
 
 def _handshake(token: str) -> Response:
@@ -197,7 +198,7 @@ async def _store_all(db: Database, notifications: list[dict[str, Any]]) -> None:
     """The secret decides whose it is, not the id: a create whose answer was lost left one that we do not know."""
     async with db.system_work() as work:
         await work.session.execute(_BOUND, {"ms": str(STATEMENT_MS)})
-        states = [state_hash(str(item.pop("clientState", ""))) for item in notifications]
+        states = [state_hash(str(item.pop("clientState", None) or "")) for item in notifications]
         rows = (await work.session.execute(_OF_STATES, {"hashes": sorted(set(states))})).all()
         for item, given in zip(notifications, states, strict=True):
             known = [row for row in rows if hmac.compare_digest(row.client_state_hash, given)]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
+from urllib.parse import quote
 
 CallEventKind = Literal["started", "ended", "roster"]
 _KINDS: dict[str, CallEventKind] = {
@@ -48,6 +49,11 @@ class CallEvent:
     call_id: str | None
     joined: tuple[Participant, ...] = ()
     left: tuple[Participant, ...] = ()
+
+
+def call_events_of(join_url: str) -> str:
+    """The resource to subscribe to (``updated``) for the calls of one meeting; the URL is encoded once more."""
+    return f"communications/onlineMeetings(joinWebUrl='{quote(join_url, safe='')}')/meetingCallEvents"
 
 
 def artefact_in(document: dict[str, Any]) -> ArtefactData:
