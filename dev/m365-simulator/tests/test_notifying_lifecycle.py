@@ -135,6 +135,19 @@ async def test_outlook_subscriptions_are_taken_away_or_missed_something_at_a_wor
 
 
 @pytest.mark.behaviour(44)
+async def test_who_renews_with_a_token_that_ends_soon_is_not_asked_at_once_again(watcher: Any) -> None:
+    made = await long_one(watcher)
+    await watcher.after(40 * 60)
+    before = len(events(watcher))
+    for _ in range(3):
+        await watcher.graph.post(f"/subscriptions/{made['id']}/reauthorize")
+        await watcher.after(30)
+    assert len(events(watcher)) == before
+    await watcher.after(10 * 60)
+    assert len(events(watcher)) == before + 1
+
+
+@pytest.mark.behaviour(44)
 async def test_without_a_lifecycle_address_nobody_is_asked(watcher: Any) -> None:
     made = await watcher.subscribe(ALL, minutes=45)
     await watcher.after(40 * 60)

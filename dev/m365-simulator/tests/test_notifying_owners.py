@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 
 from m365_simulator.clock import moment_of
 from m365_simulator.directory import CONTOSO, FABRIKAM
@@ -41,6 +43,17 @@ async def test_a_second_of_the_same_is_409_and_names_the_first(watcher: Any) -> 
 
 @pytest.mark.behaviour(38)
 async def test_two_creates_at_once_make_one(watcher: Any) -> None:
+    asked: list[str] = []
+    both = asyncio.Event()
+
+    async def when_both_ask(request: Request) -> Response:
+        asked.append(request.query_params["validationToken"])
+        if len(asked) == 2:
+            both.set()
+        await both.wait()
+        return PlainTextResponse(request.query_params["validationToken"])
+
+    watcher.address.answers = when_both_ask
     body = watcher.wanted(ALL)
     answers = await asyncio.gather(*(watcher.graph.post("/subscriptions", json=body) for _ in range(2)))
     assert sorted(answer.status_code for answer in answers) == [201, 409]

@@ -31,6 +31,7 @@ class Delivery:
     def __init__(self, simulator: "Simulator") -> None:
         self._simulator = simulator
         self._round = asyncio.Lock()
+        _forget_older(simulator)
         simulator.changes.listen(lambda change: told(simulator, change))
         simulator.rounds.append(self.deliver)
 
@@ -128,6 +129,14 @@ class Delivery:
         if (found := self._simulator.faults.due(TOOK, url=url)) is not None:
             least = float(found.get("seconds", 4))
         return status, max(time.monotonic() - began, least), problem
+
+
+def _forget_older(simulator: "Simulator") -> None:
+    """Rows that an older version left in a kept state say too little."""
+    for kind, name in (("subscriptions", "watched"), ("deliveries", "number")):
+        for row in simulator.store.all(kind):
+            if name not in row:
+                simulator.store.delete(kind, row["id"])
 
 
 def _batches(rows: list[Row], numbers: Figures) -> list[Batch]:

@@ -1,10 +1,10 @@
 """What happens to a subscription in time: it asks to be reauthorised, it ends in silence, or Graph takes it away."""
 
 import datetime
-import time
 
 from m365_simulator.clock import moment_of
 from m365_simulator.core import Simulator
+from m365_simulator.signing import ISSUED
 from m365_simulator.store import Row
 from m365_simulator.timeline import action
 from m365_simulator.verbs import Refused, verb
@@ -12,11 +12,16 @@ from m365_simulator.verbs import Refused, verb
 from .figures import figures
 from .queueing import alive, identity, queue
 
+SOONEST_S = 60
+"""Who renews with a token that ends soon is asked again, but not at once."""
 
-def authorised(simulator: Simulator, subscription: Row, expires_at: float) -> Row:
-    """The subscription lives on the caller's token, however long that one lives. The row is to be put by the caller."""
-    until = simulator.clock.service().timestamp() + expires_at - time.time()
-    return {**subscription, "authorized_until": until}
+
+def authorised(subscription: Row, claims: Row) -> Row:
+    """The subscription lives on the caller's token, as long as that one does. The row is to be put by the caller."""
+    return {
+        **subscription,
+        "authorized_until": float(claims.get(ISSUED, claims["iat"])) + claims["exp"] - claims["iat"],
+    }
 
 
 def plan(simulator: Simulator, subscription: Row) -> None:
@@ -24,8 +29,10 @@ def plan(simulator: Simulator, subscription: Row) -> None:
     payload, key = {"subscription": subscription["id"]}, subscription["id"]
     expires = moment_of(subscription["expires"])
     simulator.timeline.at(expires, subscription_expires, payload, key=f"expiry/{key}", clock="service")
-    first = min(subscription["authorized_until"], expires.timestamp()) - figures(simulator).reauthorize_lead_s
-    _ask_at(simulator, key, max(first, simulator.clock.service().timestamp() + 1))
+    numbers, now = figures(simulator), simulator.clock.service().timestamp()
+    end = min(subscription["authorized_until"], expires.timestamp())
+    soonest = now + min(numbers.reauthorize_every_s, max(SOONEST_S, (end - now) / 2))
+    _ask_at(simulator, key, max(end - numbers.reauthorize_lead_s, soonest))
 
 
 def _ask_at(simulator: Simulator, key: str, moment: float) -> None:

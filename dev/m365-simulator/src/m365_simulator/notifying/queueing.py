@@ -53,15 +53,16 @@ def told(simulator: Simulator, change: Change) -> None:
     """Queue the notification for each living subscription that covers the change, in the order they were made."""
     begun = _call_begun(simulator, change)
     for subscription in simulator.store.all("subscriptions"):
-        too_late = subscription["kind"] == "meetingCallEvents" and subscription["number"] > begun
-        if covers(subscription, change) and alive(simulator, subscription) and not too_late:
+        if covers(subscription, change) and alive(simulator, subscription):
+            if subscription["kind"] == "meetingCallEvents" and subscription["number"] > begun:
+                continue  # it did not hear of the call's beginning
             tell(simulator, subscription, change)
 
 
 def covers(subscription: Row, change: Change) -> bool:
     if subscription["tenant"] != change.tenant or change.change_type not in subscription["changeType"].split(","):
         return False
-    if not any(subscription["watched"] == key_of(resource) for resource in change.covered_by):
+    if not any(subscription.get("watched") == key_of(resource) for resource in change.covered_by):
         return False
     return change.change_type == "deleted" or matching(subscription["kind"], subscription["filter"])(change.data)
 

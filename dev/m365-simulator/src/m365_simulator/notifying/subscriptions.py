@@ -112,7 +112,7 @@ async def _made(caller: Caller, row: Row) -> Response:
     basis["permission"] = caller.request.state.permission
     basis["consented"] = grants(simulator, basis)
     row = {**row, "id": simulator.ids.guid("subscription"), "number": sequence(simulator), "basis": basis}
-    row = lifecycle.authorised(simulator, row, caller.claims["exp"])
+    row = lifecycle.authorised(row, caller.claims)
     with simulator.store.together():
         simulator.store.put("subscriptions", row["id"], row)
         lifecycle.plan(simulator, row)
@@ -169,7 +169,7 @@ async def _changed(caller: Caller, row: Row, body: Row) -> Row:
 
 
 def _lives_on(caller: Caller, row: Row) -> Row:
-    row = lifecycle.authorised(caller.simulator, row, caller.claims["exp"])
+    row = lifecycle.authorised(row, caller.claims)
     row["basis"] = {**row["basis"], "consented": grants(caller.simulator, row["basis"])}
     with caller.store.together():
         caller.store.put("subscriptions", row["id"], row)
