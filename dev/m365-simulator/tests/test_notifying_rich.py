@@ -150,7 +150,7 @@ WRONG = {
 @pytest.mark.parametrize("wrong", [*WRONG, "signature", "unknown_key", "unsigned", "missing"])
 async def test_bad_validation_tokens_are_sent_on_demand(watcher: Any, key: Any, wrong: str) -> None:
     await watcher.subscribe(ALL, **rich(key))
-    await watcher.world.control.fault("bad_validation_token", wrong=wrong)
+    await watcher.world.control.fault("bad_validation_token", wrong=wrong, match={"tenant": "contoso.example"})
     for _ in range(2):
         watcher.tell(ALL)
         await watcher.after()

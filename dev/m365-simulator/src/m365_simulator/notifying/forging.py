@@ -13,6 +13,7 @@ from m365_simulator.verbs import Refused, verb
 
 from .lifecycle import subscription_row
 from .queueing import covers, enqueue, identity, tell
+from .striking import strikes
 
 BEFORE_ANSWER = fault("deliver_before_answer", "a notification arrives before POST /subscriptions is answered")
 NEWEST = 200
@@ -31,7 +32,7 @@ class Recent:
 
 async def deliver_before_answer(simulator: Simulator, recent: Recent, subscription: Row) -> None:
     """Tell the new subscription of the newest change it covers, or of an item nobody will find, and deliver it."""
-    if not simulator.faults.due(BEFORE_ANSWER, tenant=subscription["tenant"], subscription=subscription["id"]):
+    if not strikes(simulator, BEFORE_ANSWER, subscription["tenant"], subscription=subscription["id"]):
         return
     tell(simulator, subscription, recent.of(subscription) or _invented(simulator, subscription))
     for one in simulator.rounds:

@@ -9,6 +9,7 @@ from m365_simulator.faults import fault
 from m365_simulator.wire import Caller, GraphError
 
 from .figures import figures
+from .striking import strikes
 
 HOSTILE = fault("hostile_validation_token", "the validation token is a page that runs a script, or `token`", "token")
 SCRIPT = "<html><script>alert('validated')</script></html>"
@@ -23,7 +24,7 @@ def refused(message: str) -> GraphError:
 async def validate(caller: Caller, url: str) -> None:
     """Raises ``GraphError`` unless the address echoes the token as plain text, in time."""
     simulator = caller.simulator
-    hostile = simulator.faults.due(HOSTILE, tenant=caller.tenant, url=url)
+    hostile = strikes(simulator, HOSTILE, caller.tenant, url=url)
     token = f"Validation: Testing reachability & <echo>. Request-Id: {simulator.ids.guid('validation')}"
     if hostile is not None:
         token = str(hostile.get("token", SCRIPT))

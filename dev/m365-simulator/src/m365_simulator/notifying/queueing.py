@@ -16,6 +16,7 @@ from . import endpoints, log
 from .figures import figures
 from .resources import KINDS, key_of, matching
 from .sealing import sealed
+from .striking import strikes
 
 DROP = fault("drop_notifications", "a notification is lost")
 DUPLICATE = fault("duplicate_notifications", "a notification is sent twice")
@@ -80,24 +81,25 @@ def _call_begun(simulator: Simulator, change: Change) -> int:
 
 def tell(simulator: Simulator, subscription: Row, change: Change) -> None:
     """One subscription is told, however often and wrongly the faults want it."""
-    faults = simulator.faults
-    tenant = simulator.store.get("tenants", change.tenant) or {}
-    about = {"tenant": f"{change.tenant}\n{tenant.get('domain', '')}", "subscription": subscription["id"]}
-    about |= {"resource": change.resource, "kind": subscription["kind"]}
-    if faults.due(DROP, **about):
+
+    def due(name: str) -> Row | None:
+        about = {"subscription": subscription["id"], "resource": change.resource, "kind": subscription["kind"]}
+        return strikes(simulator, name, change.tenant, **about)
+
+    if due(DROP):
         return
     item = _item(simulator, subscription, change)
-    if (found := faults.due(WRONG_STATE, **about)) is not None:
+    if (found := due(WRONG_STATE)) is not None:
         item["clientState"] = found.get("value", "not the client state")
-    if faults.due(UNKNOWN, **about):
+    if due(UNKNOWN):
         item["subscriptionId"] = simulator.ids.guid("unknown subscription")
-    if (found := faults.due(TOO_EARLY, **about)) is not None:
-        path = f"*{glob.escape(change.item_id)}*"
-        faults.add(NOT_YET, {"times": found.get("reads", 1), "match": {"path": path, "method": "GET"}})
+    if (found := due(TOO_EARLY)) is not None:
+        match = {"path": f"*{glob.escape(change.item_id)}*", "method": "GET"}
+        simulator.faults.add(NOT_YET, {"times": found.get("reads", 1), "match": match})
     wait = _latency(simulator, subscription["kind"])
-    if wait is not None and (found := faults.due(DELAY, **about)) is not None:
+    if wait is not None and (found := due(DELAY)) is not None:
         wait += float(found.get("seconds", 60))
-    for _ in range(2 if faults.due(DUPLICATE, **about) else 1):
+    for _ in range(2 if due(DUPLICATE) else 1):
         queue(simulator, subscription, item, wait=wait)
 
 

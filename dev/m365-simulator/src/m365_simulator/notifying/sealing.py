@@ -21,6 +21,8 @@ from m365_simulator.core import Simulator
 from m365_simulator.faults import fault
 from m365_simulator.store import Row
 
+from .striking import strikes
+
 PUBLISHER = "0bf30f3b-4a52-48df-9a82-234910c4a086"
 KEY_BITS = range(2048, 4097)
 TAMPER = fault("tamper_signature", "the dataSignature of encrypted content is not that of its data")
@@ -57,15 +59,15 @@ def bad_certificate(text: str) -> str | None:
 
 def sealed(simulator: Simulator, subscription: Row, data: Row) -> Row:
     """The item's part: ``encryptedContent``, or what a fault makes of it."""
-    about = {"tenant": subscription["tenant"], "subscription": subscription["id"]}
+    tenant, about = subscription["tenant"], {"subscription": subscription["id"]}
     text, name = subscription["encryptionCertificate"], subscription["encryptionCertificateId"]
     before = subscription.get("certificate_before")
-    if before and simulator.faults.due(OLD_CERTIFICATE, **about):
+    if before and strikes(simulator, OLD_CERTIFICATE, tenant, **about):
         text, name = before["encryptionCertificate"], before["encryptionCertificateId"]
     content = encrypt(certificate_of(text), name, json.dumps(data).encode(), _fresh_key(simulator))
-    if simulator.faults.due(TAMPER, **about):
+    if strikes(simulator, TAMPER, tenant, **about):
         content["dataSignature"] = base64.b64encode(bytes(32)).decode()
-    spelling = "EncryptedContent" if simulator.faults.due(CAPITAL, **about) else "encryptedContent"
+    spelling = "EncryptedContent" if strikes(simulator, CAPITAL, tenant, **about) else "encryptedContent"
     return {spelling: content}
 
 
@@ -95,7 +97,7 @@ def validation_tokens(simulator: Simulator, pairs: list[tuple[str, str]]) -> lis
     """One per pair of application and tenant, in the order of the items."""
     found = []
     for app, tenant in dict.fromkeys(pairs):
-        struck = simulator.faults.due(BAD_TOKEN, tenant=tenant, app=app)
+        struck = strikes(simulator, BAD_TOKEN, tenant, app=app)
         wrong = str((struck or {}).get("wrong", "audience")) if struck else ""
         if wrong != "missing":
             found.append(validation_token(simulator, app, tenant, wrong))
