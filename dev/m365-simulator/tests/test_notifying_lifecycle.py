@@ -185,3 +185,23 @@ async def test_a_restarted_service_still_knows_what_is_to_come(watcher: Any, mak
     again.simulator.advance(31 * 60, "service")
     await again.simulator.settle()
     assert [row["status"] for row in again.simulator.store.all("notifications")] == ["delivered", "delivered"]
+
+
+@pytest.mark.behaviour(40, 44)
+async def test_outlook_says_once_that_it_missed_something_and_teams_never_does(watcher: Any) -> None:
+    mail = f"users/{watcher.oid()}/messages"
+    await long_one(watcher, mail)
+    await long_one(watcher)
+    await watcher.world.control.do("notifying_set", values={"retry_for_s": 1, "backoff_first_s": 5})
+    watcher.address.status = 503
+    for resource in (mail, mail, ALL):
+        watcher.tell(resource)
+    await watcher.after()
+    assert [row["status"] for row in await watcher.log()] == ["lost"] * 3
+    watcher.address.status = 202
+    watcher.address.received.clear()
+    await watcher.after(599)
+    assert events(watcher) == []
+    await watcher.after(2)
+    assert events(watcher) == ["missed"]
+    assert watcher.address.items[0]["subscriptionId"] == watcher.simulator.store.all("subscriptions")[0]["id"]

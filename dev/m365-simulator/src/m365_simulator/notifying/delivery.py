@@ -14,7 +14,7 @@ from m365_simulator.store import Row
 
 from . import endpoints, log
 from .figures import Figures, figures
-from .queueing import held, told
+from .queueing import held, missed, told
 from .sealing import validation_tokens
 
 if TYPE_CHECKING:
@@ -68,6 +68,8 @@ class Delivery:
     def _end(self, row: Row, status: str, attempt: Row | None = None) -> None:
         self._simulator.store.delete("deliveries", row["id"])
         log.note(self._simulator, row["number"], status, attempt)
+        if status == "lost":
+            missed(self._simulator, row.get("subscription"))
 
     async def _send(self, batch: Batch) -> None:
         simulator, numbers, url = self._simulator, figures(self._simulator), batch[0]["url"]

@@ -2,8 +2,8 @@
 
 Published (webhooks page of April 2026): allowances, four hours of retries, slow and drop states, the three-day maximum
 of Teams, the quotas. Unproven: how retries back off, how many responses make a share, how many notifications probe an
-endpoint, when ``reauthorizationRequired`` begins, batching, the 45-minute floor, Outlook's 10,070 minutes, and whether
-a GET shows the clientState.
+endpoint, when ``reauthorizationRequired`` begins, batching, the 45-minute floor, Outlook's 10,070 minutes, whether a
+GET shows the clientState, and when Outlook says ``missed``.
 """
 
 from typing import Any

@@ -1,5 +1,6 @@
 """From a change in the world to a notification that waits for its moment."""
 
+import datetime
 import glob
 from typing import Any
 
@@ -9,6 +10,7 @@ from m365_simulator.core import Simulator
 from m365_simulator.directory import find_user, granted_delegated
 from m365_simulator.faults import fault
 from m365_simulator.store import Row
+from m365_simulator.timeline import action
 from m365_simulator.verbs import Refused, verb
 from m365_simulator.wire import NOT_YET
 
@@ -154,12 +156,30 @@ def enqueue(simulator: Simulator, url: str, payload: Row, *, kind: str, wait: fl
     fate = NEVER if wait is None else endpoints.let(simulator, url)
     shown = {"url": url, "kind": kind, **more, "item": log.without_secrets(payload.get("item", payload.get("body")))}
     log.begin(simulator, number, {NEVER: NEVER, "dropped": "dropped"}.get(fate, "waiting"), shown)
+    if fate == "dropped":
+        missed(simulator, more.get("subscription"))
     if wait is None or fate == "dropped":
         return
     now = simulator.clock.service().timestamp()
     due = now + wait + (figures(simulator).window_s if fate == "later" else 0)
     row = {"id": str(number), "number": number, "url": url, "kind": kind, **payload, **more}
     simulator.store.put("deliveries", str(number), {**row, "queued": now, "next": due, "attempts": 0})
+
+
+def missed(simulator: Simulator, key: str | None) -> None:
+    """Outlook says that it could not tell everything, once for all of it and when the address may listen again."""
+    subscription = simulator.store.get("subscriptions", key or "")
+    if subscription is not None and subscription["place"] == "outlook":
+        at = simulator.clock.service() + datetime.timedelta(seconds=figures(simulator).window_s)
+        payload = {"subscription": subscription["id"]}
+        simulator.timeline.at(at, missed_is_told, payload, key=f"missed/{subscription['id']}", clock="service")
+
+
+@action
+def missed_is_told(simulator: "Simulator", payload: Row) -> None:
+    row = simulator.store.get("subscriptions", payload["subscription"])
+    if row is not None and alive(simulator, row) and row.get("lifecycleNotificationUrl"):
+        queue(simulator, row, {**identity(row), "lifecycleEvent": "missed"}, kind="lifecycle")
 
 
 def _latency(simulator: Simulator, kind: str) -> float | None:
