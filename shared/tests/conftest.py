@@ -1,14 +1,30 @@
-"""A small service that uses every engine, so that shared is tested as services use it."""
+"""A small service that uses every engine, so that shared is tested as services use it; and Graph to subscribe at."""
 
+import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
+import uvicorn
 from fastapi import APIRouter
 from sqlalchemy import text
 
+from m365_simulator import Simulator, SimulatorSettings, create_simulator
+from m365_simulator.changes import Change
+from m365_simulator.client import SimulatorClient
+from m365_simulator.directory import CONTOSO
 from shared.bus import MemoryBus
+from shared.db import Database
+from shared.graph import Graph, GraphCaller
+from shared.graph.errors import GraphReconnect
+from shared.graph.rich import CertificateRing, ValidationTokens
+from shared.graph.subscriptions import Subscriptions, receiver
 from shared.handlers import Handlers
 from shared.jobs import Jobs
 from shared.migrate import create_engine_tables, protect
@@ -105,3 +121,159 @@ async def http(
     make_service: MakeService, client_of: Callable[[Any], Awaitable[httpx.AsyncClient]]
 ) -> httpx.AsyncClient:
     return await client_of(await make_service())
+
+
+RESOURCE = "communications/onlineMeetings/getAllRecordings"
+
+
+@asynccontextmanager
+async def serving(app: Any) -> AsyncIterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="critical", ws="none"))
+        running = asyncio.create_task(server.serve([listening]))
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await running
+
+
+class Token:
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+
+class Tokens:
+    """Application tokens of the simulator's, by organisation, or a connection that is gone."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+        self.broken = False
+
+    async def app_token(self, org_id: str) -> Token:
+        if self.broken:
+            raise GraphReconnect("Connect again.", 409, "reconnect_required")
+        return Token(self.values[org_id])
+
+    async def user_token(self, org_id: str, user_id: str, *, claims: str | None = None) -> Token:
+        return await self.app_token(org_id)
+
+    def forget(self, org_id: str, user_id: str | None, refused: str | None = None) -> None:
+        return None
+
+
+class Before:
+    """Runs ``then`` before a create reaches the simulator, with the create's body."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self.then: Callable[[dict[str, Any]], Awaitable[None]] | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self.then and (scope["method"], scope["path"]) == ("POST", "/v1.0/subscriptions"):
+            message = await receive()
+            then, self.then = self.then, None
+            await then(httpx.Response(200, content=message["body"]).json())
+
+            async def again() -> Any:
+                return message
+
+            await self._app(scope, again, send)
+            return
+        await self._app(scope, receive, send)
+
+
+@dataclass
+class Watch:
+    """The small service with a receiver, and Graph to subscribe at."""
+
+    service: Service
+    subscriptions: Subscriptions
+    graph: Graph
+    simulator: Simulator
+    before: Before
+    tokens: Tokens
+    http: httpx.AsyncClient
+    another: Callable[[], Database]
+    ring: CertificateRing
+    verifier: ValidationTokens
+
+    @property
+    def caller(self) -> GraphCaller:
+        return self.graph.as_app("acme")
+
+    async def rows(self, statement: str, **values: Any) -> list[Any]:
+        async with self.service.db.system_work() as work:
+            result = await work.session.execute(text(statement), values)
+            return list(result.all()) if result.returns_rows else []  # type: ignore[attr-defined]
+
+    def at_graph(self) -> list[dict[str, Any]]:
+        return self.simulator.store.all("subscriptions")
+
+    def calls(self, method: str) -> int:
+        path = "/v1.0/subscriptions"
+        return sum(one["method"] == method and one["path"].startswith(path) for one in self.simulator.calls.rows)
+
+    async def tell(self, *items: dict[str, Any]) -> httpx.Response:
+        return await self.http.post("/webhooks/graph", json={"value": list(items)})
+
+    async def subscribed(self) -> str:
+        """An existing subscription's clientState."""
+        await self.subscriptions.ensure(self.caller, RESOURCE)
+        return str(self.at_graph()[0]["clientState"])
+
+    def strike(self, fault: str, **options: Any) -> None:
+        """Script a fault."""
+        self.simulator.faults.add(fault, options)
+
+    def change(self, covered: str = RESOURCE, *, tenant: str = CONTOSO, kind: str = "created", **data: Any) -> str:
+        """Something changes at Microsoft's; the id of the item."""
+        key = f"item-{len(self.simulator.store.keys('notifications')) + 1}"
+        path, data = f"{covered}('{key}')", {"id": key, **data}
+        self.simulator.changes.tell(Change(kind, "microsoft.graph.callRecording", tenant, path, key, (covered,), data))
+        return key
+
+
+@pytest.fixture
+async def watch(make_service: Any, database: TestDatabase, client_of: Any, tmp_path: Path) -> AsyncIterator[Watch]:
+    settings = SimulatorSettings(state_dir=tmp_path / "simulator")
+    simulator = create_simulator(settings)
+    before = Before(simulator.app)
+    service: Service = await make_service()
+    verifier = ValidationTokens(service.settings)
+    service.include(receiver(verifier))
+    tokens = Tokens()
+    databases: list[Database] = []
+
+    def another() -> Database:
+        databases.append(Database(database.url, source="notes"))
+        return databases[-1]
+
+    async with serving(before) as graph_url, serving(service.app) as our_url:
+        settings.http_base_url = settings.https_base_url = graph_url
+        tokens.values["acme"] = await application_token(settings)
+        service.settings.graph_base_url, service.settings.public_url = f"{graph_url}/v1.0", our_url
+        service.settings.entra_authority, service.settings.client_id = graph_url, settings.client_id
+        graph = Graph(service.settings, tokens)
+        ring = CertificateRing.create(tmp_path / "certificates", bits=2048)
+        subscriptions = Subscriptions(service.db, service.settings, "notes", certificates=ring)
+        subscriptions.url = f"{our_url}/webhooks/graph"  # no gateway stands before the small service
+        http = await client_of(service)
+        yield Watch(service, subscriptions, graph, simulator, before, tokens, http, another, ring, verifier)
+        await graph.aclose()
+    for one in databases:
+        await one.close()
+    await simulator.stop()
+
+
+async def application_token(settings: SimulatorSettings, tenant: str = CONTOSO, domain: str = "contoso") -> str:
+    query = {"client_id": settings.client_id, "redirect_uri": settings.redirect_uris[0], "state": "s"}
+    query["scope"] = "https://graph.microsoft.com/.default"
+    async with SimulatorClient(settings.http_base_url) as client:
+        url = f"{settings.http_base_url}/organizations/v2.0/adminconsent?{urlencode(query)}"
+        await client.approve_admin_consent(url, f"admin@{domain}.example")
+    form = {"client_id": settings.client_id, "client_secret": settings.client_secret}
+    form |= {"grant_type": "client_credentials", "scope": "https://graph.microsoft.com/.default"}
+    async with httpx.AsyncClient() as http:
+        answer = await http.post(f"{settings.http_base_url}/{tenant}/oauth2/v2.0/token", data=form)
+    return str(answer.raise_for_status().json()["access_token"])

@@ -6,8 +6,9 @@ from fastapi import FastAPI
 from . import batch, people, prospo
 from .core import Simulator
 from .entra import browser
-from .notifying import subscriptions
+from .notifying import log, subscriptions
 from .notifying.delivery import Delivery
+from .notifying.forging import Recent
 from .outlook import events
 from .paths import OnePath, words_of
 from .settings import SimulatorSettings
@@ -22,8 +23,9 @@ def create_simulator(settings: SimulatorSettings, *, outbound: httpx.AsyncClient
     Delivery(simulator)
     app = FastAPI(title="Microsoft 365 simulator", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.simulator = simulator
+    app.state.recent_changes = Recent(simulator)
     graph = [people.router, batch.router, events.router, meetings.router, subscriptions.router]
-    for router in (control.router, prospo.router, *graph, unknown, browser.router):
+    for router in (control.router, log.router, prospo.router, *graph, unknown, browser.router):
         app.include_router(router)
     paths = [route.path for router in graph for route in router.routes if hasattr(route, "path")]
     app.add_middleware(OnePath, words=words_of(paths))

@@ -1,12 +1,15 @@
-"""The simulator on free loopback ports, http and https, for tests."""
+"""The simulator on free loopback ports, http and https, and an address that takes notifications, for tests."""
 
 import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 
 from .core import Simulator
 from .serving import serve
@@ -57,3 +60,35 @@ async def running(simulator: Simulator) -> AsyncIterator[Simulator]:
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
         await simulator.stop()
+
+
+class Address:
+    """Takes notifications over ASGI: echoes validation tokens and answers ``status``, unless ``answers`` does it.
+
+    ``received`` are the JSON bodies of notifications, ``asked`` the requests of handshakes; ``urls`` of both.
+    """
+
+    def __init__(self) -> None:
+        self.status = 202
+        self.received: list[Any] = []
+        self.asked: list[Request] = []
+        self.urls: list[str] = []
+        self.answers: Callable[[Request], Awaitable[Response | None]] | None = None
+
+    @property
+    def items(self) -> list[Any]:
+        return [item for body in self.received for item in body["value"]]
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        request = Request(scope, receive)
+        self.urls.append(str(request.url))
+        answer = await self.answers(request) if self.answers else None
+        await (answer or await self._usual(request))(scope, receive, send)
+
+    async def _usual(self, request: Request) -> Response:
+        token = request.query_params.get("validationToken")
+        if token is not None:
+            self.asked.append(request)
+            return PlainTextResponse(token)
+        self.received.append(await request.json())
+        return Response(status_code=self.status)

@@ -1,17 +1,21 @@
 """Graph's notifications: the handshake, and each stored with its job before the 202, or refused with 503 at once.
 
 A notification is only a hint: basic ones are not signed, so the ``clientState`` is compared in constant time and the
-job reads the truth from Graph. Graph delivers at least once and unordered, and gives us three seconds.
+job reads the truth from Graph. A batch with resource data is believed only when its validation tokens are good; the
+data is stored as it came, encrypted, and opened by the job. Graph delivers at least once and unordered, and gives us
+three seconds.
 """
 
 import asyncio
 import hashlib
 import hmac
 import json
+import math
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 from sqlalchemy import text
@@ -20,8 +24,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared import metrics
 from shared.db import Database, UnitOfWork
+from shared.graph.rich import NotGenuine, ValidationTokens
 from shared.problems import BadInput, Unavailable
 
+log = structlog.get_logger(__name__)
 DDL = [
     """CREATE TABLE IF NOT EXISTS graph_notification (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, dedupe text UNIQUE NOT NULL, org_id text NOT NULL,
@@ -40,9 +46,9 @@ _BOUND = text(
     """SELECT set_config('lock_timeout', :ms, true), set_config('statement_timeout', :ms, true),
               set_config('app.scope', 'system', true)"""
 )
-_OF_STATE = text(
+_OF_STATES = text(
     """SELECT org_id, user_id, resource, change_types, client_state_hash FROM graph_subscription
-       WHERE client_state_hash = :hash"""
+       WHERE client_state_hash = ANY(:hashes)"""
 )
 _STORE = text(
     """INSERT INTO graph_notification (dedupe, org_id, user_id, resource, change_types, body)
@@ -75,6 +81,11 @@ class Notification:
         event = self.body.get("lifecycleEvent")
         return str(event) if event else None
 
+    @property
+    def encrypted_content(self) -> dict[str, Any] | None:
+        """Resource data for ``CertificateRing.open``; None in a basic notification."""
+        return _encrypted(self.body)
+
 
 async def load(session: AsyncSession, org_id: str, notification_id: int) -> Notification | None:
     """The stored notification; None when it was dealt with."""
@@ -91,19 +102,39 @@ def state_hash(client_state: str) -> str:
     return hashlib.sha256(client_state.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def receiver() -> APIRouter:
-    """``POST /webhooks/graph``: the handshake, and notifications stored with a job each before the 202."""
+def receiver(tokens: ValidationTokens | None = None) -> APIRouter:
+    """``POST /webhooks/graph``: the handshake, and notifications stored with a job each before the 202.
+
+    ``tokens`` verifies the validation tokens; one made of the service's own settings unless given.
+    """
     router = APIRouter()
+    verifiers = [tokens] if tokens else []
 
     @router.post("/webhooks/graph", include_in_schema=False)
     async def receive(request: Request, validationToken: str | None = None) -> Response:  # noqa: N803 - Graph's name
         if validationToken is not None:
             return _handshake(validationToken)
-        notifications = _notifications(await request.body())
-        await _store_soon(request.app.state.service.db, notifications)
+        service = request.app.state.service
+        if not verifiers:
+            verifiers.append(ValidationTokens(service.settings))
+        notifications, given = _read(await request.body())
+        try:
+            await _check(verifiers[0], notifications, given)
+        except NotGenuine as error:
+            log.warning("a hostile batch of notifications", reason=str(error), count=len(notifications))
+            metrics.graph_notifications.add(len(notifications), {"outcome": "hostile"})
+            return Response(status_code=202)  # like any other, so that a guesser learns nothing
+        await _store_soon(service.db, notifications)
         return Response(status_code=202)
 
     return router
+
+
+async def _check(verifier: ValidationTokens, notifications: list[dict[str, Any]], tokens: Any) -> None:
+    """Resource data needs tokens, and tokens that came are checked, whatever they came with."""
+    if tokens or any(_encrypted(item) for item in notifications):
+        named = [item.get("tenantId") or item.get("organizationId") for item in notifications]
+        await verifier.check(tokens, [str(tenant) for tenant in named if tenant])
 
 
 def _handshake(token: str) -> Response:
@@ -113,14 +144,35 @@ def _handshake(token: str) -> Response:
     return PlainTextResponse(token, headers={"X-Content-Type-Options": "nosniff"})
 
 
-def _notifications(body: bytes) -> list[dict[str, Any]]:
+def _read(body: bytes) -> tuple[list[dict[str, Any]], Any]:
+    """The notifications, a single one also without a list around it, and the validation tokens beside them."""
     try:
-        found = json.loads(body)["value"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        found = json.loads(body, parse_constant=_finite, parse_float=_finite)
+    except (ValueError, RecursionError) as error:
         raise BadInput("not_a_notification", "Send a JSON object with a list named value.") from error
-    if not isinstance(found, list) or len(found) > MAX_NOTIFICATIONS:
+    items = found.get("value", [found] if "subscriptionId" in found else None) if isinstance(found, dict) else None
+    if not isinstance(items, list) or len(items) > MAX_NOTIFICATIONS:
         raise BadInput("not_a_notification", f"Send at most {MAX_NOTIFICATIONS} notifications in a list named value.")
-    return [item for item in found if isinstance(item, dict)]
+    return [item for item in items if isinstance(item, dict)], found.get("validationTokens")
+
+
+def _finite(text: str) -> float:
+    found = float(text)
+    if not math.isfinite(found):
+        raise ValueError("The number is out of range.")
+    return found
+
+
+def _member(given: Any, name: str) -> Any:
+    """A member whose name Microsoft's pages spell in more than one case."""
+    if not isinstance(given, dict):
+        return None
+    return next((value for key, value in given.items() if key.lower() == name.lower()), None)
+
+
+def _encrypted(item: dict[str, Any]) -> dict[str, Any] | None:
+    found = _member(item, "encryptedContent")
+    return found if isinstance(found, dict) and found else None
 
 
 async def _store_soon(db: Database, notifications: list[dict[str, Any]]) -> None:
@@ -143,26 +195,26 @@ def _ended(storing: "asyncio.Task[None]") -> None:
 
 
 async def _store_all(db: Database, notifications: list[dict[str, Any]]) -> None:
+    """The secret decides whose it is, not the id: a create whose answer was lost left one that we do not know."""
     async with db.system_work() as work:
         await work.session.execute(_BOUND, {"ms": str(STATEMENT_MS)})
-        for item in notifications:
-            given = state_hash(str(item.pop("clientState", "")))
-            row = (await work.session.execute(_OF_STATE, {"hash": given})).first()
-            known = row is not None and hmac.compare_digest(row.client_state_hash, given)
+        states = [state_hash(str(item.pop("clientState", None) or "")) for item in notifications]
+        rows = (await work.session.execute(_OF_STATES, {"hashes": sorted(set(states))})).all()
+        for item, given in zip(notifications, states, strict=True):
+            known = [row for row in rows if hmac.compare_digest(row.client_state_hash, given)]
             if known:
-                await _store(work, row, item)
+                await _store(work, known[0], item)
             # else not ours: answered like any other, so that a guesser learns nothing
             metrics.graph_notifications.add(1, {"outcome": "stored" if known else "unknown"})
 
 
 async def _store(work: UnitOfWork, subscription: Any, item: dict[str, Any]) -> None:
     values = {
-        "dedupe": _dedupe(item),
+        **_content(item),
         "org_id": subscription.org_id,
         "user_id": subscription.user_id,
         "resource": subscription.resource,
         "change_types": subscription.change_types,
-        "body": json.dumps(item).replace("\\u0000", ""),  # PostgreSQL's JSON holds no NUL
     }
     stored = (await work.session.execute(_STORE, values)).one()
     kind = LIFECYCLE if item.get("lifecycleEvent") else PROCESS
@@ -170,14 +222,33 @@ async def _store(work: UnitOfWork, subscription: Any, item: dict[str, Any]) -> N
     work.jobs.add(kind, payload, org_id=subscription.org_id, dedupe_key=str(stored.id))
 
 
+def _content(item: dict[str, Any]) -> dict[str, str]:
+    try:
+        return {"dedupe": _dedupe(item), "body": json.dumps(_storable(item))}
+    except RecursionError as error:
+        raise BadInput("not_a_notification", "A notification is nested too deeply.") from error
+
+
+def _storable(value: Any) -> Any:
+    """PostgreSQL's JSON holds neither NUL nor half of a surrogate pair."""
+    if isinstance(value, dict):
+        return {_storable(name): _storable(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_storable(one) for one in value]
+    return value.encode("utf-8", "replace").decode().replace("\0", "") if isinstance(value, str) else value
+
+
 def _dedupe(item: dict[str, Any]) -> str:
-    """The same for repeats of one notification; never the same for two kinds of news about a subscription."""
+    """The same for repeats of one notification; never the same for two kinds of news about a subscription.
+
+    Without an id the content tells two apart: call events of one meeting name the same resource and no version.
+    """
     if item.get("id"):
         parts = ["id", item["id"]]
     elif item.get("lifecycleEvent"):
         parts = ["lifecycle", item["lifecycleEvent"]]
     else:
-        data = item.get("resourceData")
-        etag = data.get("@odata.etag", "") if isinstance(data, dict) else ""
-        parts = ["change", item.get("resource"), item.get("changeType"), etag]
-    return hashlib.sha256(json.dumps([item.get("subscriptionId"), *parts]).encode()).hexdigest()
+        data, sealed = item.get("resourceData"), _encrypted(item) or {}
+        etag = _member(data, "@odata.etag") or ""
+        parts = ["change", item.get("resource"), item.get("changeType"), etag, "" if etag else data, sealed.get("data")]
+    return hashlib.sha256(json.dumps([item.get("subscriptionId"), *parts], sort_keys=True).encode()).hexdigest()

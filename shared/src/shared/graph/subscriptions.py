@@ -3,17 +3,18 @@
 The row is written before Graph is asked, so neither the handshake nor a first notification meets an unknown
 subscription. Each has its own ``clientState``, kept as a hash: it is only ever compared. One worker at a time acts on a
 subscription: it claims the row for a while, in a transaction of its own, because Graph's handshake comes back to us
-during the create call and no transaction may be open then.
+during the create call and no transaction may be open then. Each asks for as long as its resource may live, and keeps
+what Graph granted.
 """
 
 import asyncio
 import contextlib
 import re
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import text
@@ -22,8 +23,11 @@ from sqlalchemy.exc import DBAPIError
 from shared.db import Database
 from shared.graph.client import GraphCaller
 from shared.graph.errors import GraphGiveUp, GraphNotFound, GraphReconnect, GraphRetry, GraphTellAdmin
+from shared.graph.lifetimes import life_in, life_of, renew_before
 from shared.graph.notifications import DDL as _NOTIFICATION_DDL
 from shared.graph.notifications import LIFECYCLE, PROCESS, Notification, discard, load, receiver, state_hash
+from shared.graph.rich import CertificateRing
+from shared.problems import ConfigurationError
 from shared.settings import ServiceSettings
 
 __all__ = ["DDL", "LIFECYCLE", "PROCESS", "Notification", "Subscriptions", "discard", "load", "receiver"]
@@ -34,11 +38,9 @@ DDL = [
         change_types text NOT NULL DEFAULT 'created', subscription_id text UNIQUE, expires_at timestamptz,
         claim text, claimed_until timestamptz, PRIMARY KEY (org_id, user_id, resource))""",
     "CREATE INDEX IF NOT EXISTS graph_subscription_state ON graph_subscription (client_state_hash)",
+    "ALTER TABLE graph_subscription ADD COLUMN IF NOT EXISTS certificate_id text",
     *_NOTIFICATION_DDL,
 ]
-LIFE = timedelta(hours=20)
-"""Below every resource's maximum: 4,320 minutes for Teams, 4,230 for the shortest Outlook text."""
-RENEW_BEFORE = timedelta(hours=4)
 CLAIM_S = 90
 CLAIM_POLL_S = 0.1
 
@@ -50,17 +52,18 @@ _CLAIM = text(
        ON CONFLICT (org_id, user_id, resource) DO UPDATE
            SET claim = excluded.claim, claimed_until = excluded.claimed_until
            WHERE graph_subscription.claimed_until IS NULL OR graph_subscription.claimed_until <= clock_timestamp()
-       RETURNING subscription_id, change_types,
+       RETURNING subscription_id, change_types, certificate_id,
                  coalesce(expires_at > clock_timestamp() + make_interval(secs => :renew_s), false) AS fresh"""
 )
 _RELEASE = text(f"UPDATE graph_subscription SET claimed_until = NULL WHERE {_HERE} AND claim = :claim")
 _PREPARE = text(
     f"""UPDATE graph_subscription SET client_state_hash = :hash, change_types = :change_types,
-        subscription_id = NULL, expires_at = NULL WHERE {_HERE} AND claim = :claim"""
+        certificate_id = :certificate_id, subscription_id = NULL, expires_at = NULL
+        WHERE {_HERE} AND claim = :claim"""
 )
 _KEEP = text(
-    f"""UPDATE graph_subscription SET subscription_id = :id, expires_at = CAST(:expires_at AS timestamptz)
-        WHERE {_HERE} AND claim = :claim RETURNING resource"""
+    f"""UPDATE graph_subscription SET subscription_id = :id, expires_at = CAST(:expires_at AS timestamptz),
+        certificate_id = :certificate_id WHERE {_HERE} AND claim = :claim RETURNING resource"""
 )
 _DELETE = text(f"DELETE FROM graph_subscription WHERE {_HERE} AND claim = :claim")
 _RESOURCES = text("SELECT resource FROM graph_subscription WHERE org_id = :org_id AND user_id = :user_id")
@@ -73,6 +76,7 @@ class _Held:
     place: dict[str, str]
     subscription_id: str | None
     change_types: str
+    certificate_id: str | None
     fresh: bool
 
     @property
@@ -81,25 +85,45 @@ class _Held:
 
 
 class Subscriptions:
-    """The subscriptions of one service."""
+    """The subscriptions of one service. ``certificates`` are for those that bring resource data."""
 
-    def __init__(self, db: Database, settings: ServiceSettings, service: str) -> None:
+    def __init__(
+        self, db: Database, settings: ServiceSettings, service: str, *, certificates: CertificateRing | None = None
+    ) -> None:
         self._db = db
+        self._certificates = certificates
         base = (settings.notification_base_url or settings.public_url).rstrip("/")
         self.url = f"{base}/{service}/webhooks/graph"
 
     async def ensure(
-        self, caller: GraphCaller, resource: str, change_types: str = "created", *, renew: bool = False
+        self,
+        caller: GraphCaller,
+        resource: str,
+        change_types: str = "created",
+        *,
+        renew: bool = False,
+        rich: bool | None = None,
     ) -> datetime:
         """Make sure that Graph tells us of ``resource`` for hours to come; asks Graph whether it still knows of it.
 
-        Returns until when it does, as Graph said. ``renew`` does so however long it lasts already.
+        Returns until when it does, as Graph said. ``renew`` does so however long it lasts already. ``rich`` asks for
+        resource data, or for none; None leaves that as it is.
         """
+        until, _ = await self._ensure(caller, resource, change_types, renew=renew, rich=rich)
+        return until
+
+    async def _ensure(
+        self, caller: GraphCaller, resource: str, change_types: str, *, renew: bool, rich: bool | None
+    ) -> tuple[datetime, bool]:
+        """Until when, and whether it had to be made: Graph may have told nobody for a while."""
         async with self._claimed(caller, resource) as held:
-            if held.subscription_id:
+            wanted = held.certificate_id is not None if rich is None else rich
+            if held.subscription_id and not _is_as_wanted(held, change_types, rich=wanted):
+                await _end(caller, held.subscription_id)  # neither can be changed later
+            elif held.subscription_id:
                 with contextlib.suppress(GraphNotFound):  # Graph dropped it; it is made anew
-                    return await self._alive(caller, held, held.subscription_id, renew or not held.fresh)
-            return await self._create(caller, held, change_types)
+                    return await self._alive(caller, held, held.subscription_id, renew=renew), False
+            return await self._create(caller, held, change_types, self._ring() if wanted else None), True
 
     async def remove(self, caller: GraphCaller, resource: str) -> None:
         """End it at Graph, as far as the account still lets us, and forget it. What is not there is removed."""
@@ -110,16 +134,22 @@ class Subscriptions:
             async with self._db.unit_of_work(caller.org_id) as work:
                 await work.session.execute(_DELETE, held.place)
 
+    async def remove_all(self, caller: GraphCaller) -> None:
+        """For a person, or an organisation's application, whose connection ends: nothing is subscribed to any more."""
+        for resource in await self.resources_of(caller.org_id, caller.user_id or ""):
+            await self.remove(caller, resource)
+
     async def heed(self, caller: GraphCaller, notification: Notification) -> bool:
         """Do what a lifecycle event asks for. Returns whether changes may have been missed and must be looked for."""
-        event = notification.lifecycle_event
-        if event != "missed":
-            renew = event == "reauthorizationRequired"
-            await self.ensure(caller, notification.resource, notification.change_types, renew=renew)
-        return event != "reauthorizationRequired"
+        event, resource = notification.lifecycle_event, notification.resource
+        if event == "missed":
+            return True
+        renew = event == "reauthorizationRequired"
+        _, made = await self._ensure(caller, resource, notification.change_types, renew=renew, rich=None)
+        return made or not renew
 
     async def resources_of(self, org_id: str, user_id: str) -> list[str]:
-        """What is subscribed to for a person."""
+        """What is subscribed to for a person; the application's own when ``user_id`` is empty."""
         async with self._db.unit_of_work(org_id) as work:
             rows = await work.session.execute(_RESOURCES, {"org_id": org_id, "user_id": user_id})
             return sorted(rows.scalars())
@@ -128,11 +158,11 @@ class Subscriptions:
     async def _claimed(self, caller: GraphCaller, resource: str) -> AsyncIterator[_Held]:
         place = {"org_id": caller.org_id, "user_id": caller.user_id or "", "resource": resource}
         place["claim"] = secrets.token_hex(8)
-        values = place | {"life_s": CLAIM_S, "renew_s": RENEW_BEFORE.total_seconds()}
+        values = place | {"life_s": CLAIM_S, "renew_s": renew_before(resource).total_seconds()}
         while (row := await self._run(caller.org_id, _CLAIM, values)) is None:  # noqa: ASYNC110 - the database tells nobody
             await asyncio.sleep(CLAIM_POLL_S)  # another worker has it; one that died loses its claim
         try:
-            yield _Held(place, row.subscription_id, row.change_types, row.fresh)
+            yield _Held(place, row.subscription_id, row.change_types, row.certificate_id, row.fresh)
         finally:
             with contextlib.suppress(DBAPIError, OSError):  # the claim then runs out by itself
                 async with self._db.unit_of_work(caller.org_id) as work:
@@ -142,40 +172,49 @@ class Subscriptions:
         async with self._db.unit_of_work(org_id) as work:
             return (await work.session.execute(statement, values)).first()
 
-    async def _alive(self, caller: GraphCaller, held: _Held, subscription_id: str, renew: bool) -> datetime:
+    def _ring(self) -> CertificateRing:
+        if self._certificates is None:
+            raise ConfigurationError("Resource data needs a ring of certificates: give Subscriptions one.")
+        return self._certificates
+
+    async def _alive(self, caller: GraphCaller, held: _Held, subscription_id: str, *, renew: bool) -> datetime:
         """Verified or renewed. Raises ``GraphNotFound`` when Graph no longer has it, or has it for another address."""
-        path = f"/subscriptions/{subscription_id}"
-        if renew:
-            found = await caller.patch(path, {"expirationDateTime": _graph_time(datetime.now(UTC) + LIFE)})
+        path, certificate_id, more = f"/subscriptions/{subscription_id}", held.certificate_id, {}
+        if certificate_id is not None and certificate_id != self._ring().current:
+            certificate_id, more = self._ring().current, self._ring().wanted()
+        if renew or more or not held.fresh:
+            found = await _asked(caller.patch, path, more, held.resource, rich=certificate_id is not None)
         else:
             found = await caller.get(path)
         if found.get("notificationUrl", self.url) != self.url:
             await caller.delete(path)
             raise GraphNotFound("The subscription tells another address.")
-        return await self._keep(caller, held, found)
+        return await self._keep(caller, held, found, certificate_id)
 
-    async def _create(self, caller: GraphCaller, held: _Held, change_types: str) -> datetime:
-        client_state = secrets.token_urlsafe(32)
+    async def _create(
+        self, caller: GraphCaller, held: _Held, change_types: str, ring: CertificateRing | None
+    ) -> datetime:
+        client_state, certificate_id = secrets.token_urlsafe(32), ring.current if ring else None
         async with self._db.unit_of_work(caller.org_id) as work:
             values = held.place | {"hash": state_hash(client_state), "change_types": change_types}
-            await work.session.execute(_PREPARE, values)
+            await work.session.execute(_PREPARE, values | {"certificate_id": certificate_id})
         await self._remove_lost(caller, held.resource)
         wanted = {
             "changeType": change_types,
             "notificationUrl": self.url,
             "lifecycleNotificationUrl": self.url,
             "resource": held.resource,
-            "expirationDateTime": _graph_time(datetime.now(UTC) + LIFE),
             "clientState": client_state,
+            **({"includeResourceData": True, **ring.wanted()} if ring else {}),
         }
         try:
-            made = await caller.post("/subscriptions", wanted)
+            made = await _asked(caller.post, "/subscriptions", wanted, held.resource, rich=ring is not None)
         except GraphGiveUp as refusal:
             if refusal.status != 409:
                 raise
             await self._make_room(caller, held.resource, refusal)
-            made = await caller.post("/subscriptions", wanted)
-        return await self._keep(caller, held, made)
+            made = await _asked(caller.post, "/subscriptions", wanted, held.resource, rich=ring is not None)
+        return await self._keep(caller, held, made, certificate_id)
 
     async def _remove_lost(self, caller: GraphCaller, resource: str) -> None:
         """An earlier try may have created one whose id was never kept."""
@@ -190,14 +229,35 @@ class Subscriptions:
         for subscription_id in ids:
             await _end(caller, subscription_id)
 
-    async def _keep(self, caller: GraphCaller, held: _Held, made: dict[str, Any]) -> datetime:
+    async def _keep(
+        self, caller: GraphCaller, held: _Held, made: dict[str, Any], certificate_id: str | None
+    ) -> datetime:
         """Note what Graph answered. Whoever lost the claim meanwhile takes its own subscription back."""
         until = datetime.fromisoformat(made["expirationDateTime"])
-        values = held.place | {"id": made["id"], "expires_at": until}
+        values = held.place | {"id": made["id"], "expires_at": until, "certificate_id": certificate_id}
         if await self._run(caller.org_id, _KEEP, values) is None:
             await _end(caller, made["id"])
             raise GraphRetry("Another worker took the subscription over.", after_s=1)
         return until
+
+
+def _is_as_wanted(held: _Held, change_types: str, *, rich: bool) -> bool:
+    kinds = {part.strip() for part in held.change_types.split(",")}
+    return kinds == {part.strip() for part in change_types.split(",")} and (held.certificate_id is not None) == rich
+
+
+async def _asked(
+    ask: Callable[[str, Any], Awaitable[dict[str, Any]]], path: str, body: dict[str, Any], resource: str, *, rich: bool
+) -> dict[str, Any]:
+    """Graph's answer to a subscription for as long as it may live; once more when Graph names a shorter maximum."""
+    life = life_of(resource, rich=rich)
+    try:
+        return await ask(path, {**body, "expirationDateTime": _graph_time(datetime.now(UTC) + life)})
+    except GraphGiveUp as refusal:
+        shorter = life_in(refusal.message)
+        if refusal.status != 400 or shorter is None or shorter >= life:
+            raise
+        return await ask(path, {**body, "expirationDateTime": _graph_time(datetime.now(UTC) + shorter)})
 
 
 async def _end(caller: GraphCaller, subscription_id: str) -> None:

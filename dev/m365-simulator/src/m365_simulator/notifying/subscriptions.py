@@ -1,60 +1,58 @@
-"""Change notification subscriptions with the validation handshake."""
+"""The subscriptions resource: create with the handshake, read, list, renew, reauthorise, delete."""
 
-import datetime
-import re
-import uuid
-from urllib.parse import quote, urlsplit
+import time
 
-import httpx
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from m365_simulator.clock import moment_of, real_now, stamp
+from m365_simulator.clock import moment_of, stamp
 from m365_simulator.odata import Allows
+from m365_simulator.schema import properties
 from m365_simulator.store import Row
-from m365_simulator.teams.meetings import NEEDED, transcript_access
+from m365_simulator.teams.meetings import transcript_access
 from m365_simulator.wire import Caller, GraphError, GraphRoute, answer, body_of, listed
 
+from . import lifecycle, rules
+from .figures import figures
+from .forging import deliver_before_answer
+from .handshake import validate
+from .log import sequence
+from .queueing import alive, grants
+from .resources import READERS, Watched, read_resource
+
 router = APIRouter(prefix="/v1.0/subscriptions", route_class=GraphRoute)
-RESOURCE = re.compile(
-    r"^(?:users/[0-9a-f-]{36}/onlineMeetings/getAll(Recordings|Transcripts)"
-    r"|communications/onlineMeetings/getAll(Recordings|Transcripts)"
-    r"|communications/onlineMeetings/[^/]+/(recordings|transcripts))$"
-)
-MAXIMUM = datetime.timedelta(minutes=4320)
-MINIMUM = datetime.timedelta(minutes=45)
-WITHOUT_LIFECYCLE = datetime.timedelta(hours=1)
+SHOWN = frozenset(properties("graph.subscription"))
+TWICE_S = 600
 
 
-def _refuse(message: str) -> GraphError:
-    return GraphError(400, "BadRequest", message)
+def _living(caller: Caller) -> list[Row]:
+    return [row for row in caller.store.all("subscriptions") if alive(caller.simulator, row)]
 
 
-def _kind(resource: str) -> str:
-    found = RESOURCE.match(resource)
-    if found is None:
-        raise _refuse(f"Resource '{resource}' is not supported for subscriptions here.")
-    return next(group for group in found.groups() if group).lower()
+def _is_own(caller: Caller, row: Row) -> bool:
+    """Of the same application and tenant; a person sees what they made themselves."""
+    if row["tenant"] != caller.tenant or row["applicationId"] != caller.app:
+        return False
+    return caller.app_only or (row["creatorId"] == caller.claims["oid"] and not row["app_only"])
 
 
-def _expiry(text: str, lifecycle: str | None) -> str:
-    try:
-        wanted = moment_of(text)
-    except ValueError as error:
-        raise _refuse("expirationDateTime is not a time.") from error
-    ahead = wanted - real_now()
-    if ahead <= datetime.timedelta(0):
-        raise _refuse("The expirationDateTime is in the past.")
-    if ahead > MAXIMUM:
-        reason = f"Expiration time '{text}' is beyond allowed max '3.00:00:00'."
-        text = f"Operation: Create; Exception: [Status Code: BadRequest; Reason: {reason}]"
-        raise GraphError(400, "ExtensionError", text)
-    if ahead > WITHOUT_LIFECYCLE and not lifecycle:
-        raise _refuse(
-            "lifecycleNotificationUrl is required for subscription creation on this resource "
-            "when the expirationDateTime value exceeds 1 hour"
-        )
-    return stamp(max(wanted, real_now() + MINIMUM))
+def _reader(request: Request) -> Caller:
+    return Caller(request).need(delegated=READERS, role=READERS)
+
+
+def _own(caller: Caller, key: str) -> Row:
+    row: Row | None = caller.store.get("subscriptions", key)
+    if row is None or not alive(caller.simulator, row) or not _is_own(caller, row):
+        raise GraphError(404, "ResourceNotFound", "The object was not found.")
+    return row
+
+
+def _shown(caller: Caller, row: Row, status: int = 200, *, secret: bool = True) -> Response:
+    """``clientState`` is certain in answers to writes only."""
+    body = {name: value for name, value in row.items() if name in SHOWN}
+    if not (secret or figures(caller.simulator).shows_client_state):
+        body["clientState"] = None
+    return answer(caller.simulator, "subscriptions/$entity", body, status, kind="graph.subscription")
 
 
 def _until(caller: Caller, expiry: str) -> Row:
@@ -62,116 +60,144 @@ def _until(caller: Caller, expiry: str) -> Row:
     return {"expirationDateTime": expiry, "expires": stamp(caller.simulator.clock.inward(moment_of(expiry)))}
 
 
-async def _handshake(caller: Caller, url: str) -> None:
-    parts = urlsplit(url)
-    local = parts.hostname in ("localhost", "127.0.0.1") or (parts.hostname or "").endswith(".localhost")
-    if parts.scheme != "https" and not local:
-        raise _refuse("The notification URL must use https.")
-    token = f"Validation: {uuid.uuid4()} <&>"
-    join = "&" if parts.query else "?"
-    try:
-        got = await caller.simulator.outbound.post(
-            f"{url}{join}validationToken={quote(token)}", headers={"Content-Type": "text/plain; charset=utf-8"}
-        )
-    except httpx.HTTPError as error:
-        raise _invalid(f"The endpoint could not be reached: {error}.") from error
-    if got.status_code != 200:
-        raise _invalid("Notification endpoint must respond with 200 OK to validation request.")
-    if got.text != token or not got.headers.get("content-type", "").startswith("text/plain"):
-        raise _invalid("Response must exactly match validationToken query parameter, as text/plain.")
-
-
-def _invalid(message: str) -> GraphError:
-    return GraphError(400, "ValidationError", f"Subscription validation request failed. {message}")
-
-
-def _caller(request: Request) -> Caller:
-    every = " ".join(NEEDED.values())
-    return Caller(request).need(delegated=every, role=every)
-
-
-def _alive(caller: Caller, row: Row) -> bool:
-    return moment_of(row["expires"]) > caller.simulator.clock.service()
-
-
-def _own(caller: Caller, key: str) -> Row:
-    row: Row | None = caller.store.get("subscriptions", key)
-    if row is None or row["tenant"] != caller.tenant or not _alive(caller, row):
-        raise GraphError(404, "ResourceNotFound", "The object was not found.")
-    return row
-
-
-def _body(row: Row) -> Row:
-    return {name: value for name, value in row.items() if name not in ("tenant", "expires")}
-
-
-def _shown(caller: Caller, row: Row, status: int = 200) -> Response:
-    return answer(caller.simulator, "subscriptions/$entity", _body(row), status, kind="graph.subscription")
+def _access(caller: Caller, watched: Watched) -> None:
+    transcript_access(caller, {"adhocTranscripts": "transcripts"}.get(watched.name, watched.name))
 
 
 @router.post("")
 async def create(request: Request) -> Response:
-    caller = _caller(request)
+    caller = Caller(request)
     body = await body_of(request, "graph.subscription")
-    for name in ("changeType", "notificationUrl", "resource", "expirationDateTime"):
-        if not body.get(name):
-            raise _refuse(f"The property '{name}' is required.")
-    if body["changeType"] != "created" or len(body.get("clientState") or "") > 128:
-        raise _refuse("changeType must be created and clientState at most 128 characters.")
-    body["resource"] = body["resource"].lstrip("/")
-    kind = _kind(body["resource"])
-    caller.need(delegated=NEEDED[kind], role=NEEDED[kind])
-    transcript_access(caller, kind)
-    expiry = _expiry(body["expirationDateTime"], body.get("lifecycleNotificationUrl"))
-    _refuse_duplicate(caller, body)
-    for url in {body["notificationUrl"], body.get("lifecycleNotificationUrl") or body["notificationUrl"]}:
-        await _handshake(caller, url)
-    key = caller.simulator.ids.guid("subscription")
-    app = caller.simulator.settings.client_id
-    row = {**body, "id": key, "tenant": caller.tenant, "applicationId": app, **_until(caller, expiry)}
-    return _shown(caller, caller.store.put("subscriptions", key, row | {"creatorId": caller.claims["oid"]}), 201)
+    rules.check_fields(body)
+    watched = read_resource(caller, body["resource"])
+    _access(caller, watched)
+    body["changeType"] = rules.changes_of(body, watched)
+    row = _row(caller, body, watched)
+    rules.check_rich(body, watched)
+    rules.check_room(caller, row, _living(caller), figures(caller.simulator))
+    for name in ("notificationUrl", "lifecycleNotificationUrl"):
+        if body.get(name):
+            await validate(caller, body[name])
+    rules.check_room(caller, row, _living(caller), figures(caller.simulator))  # another may have come meanwhile
+    return await _made(caller, row)
 
 
-def _refuse_duplicate(caller: Caller, body: Row) -> None:
-    for row in caller.store.all("subscriptions"):
-        if _alive(caller, row) and row["tenant"] == caller.tenant and row["resource"] == body["resource"]:
-            text = f"Subscription Id {row['id']} already exists for the requested combination"
-            raise GraphError(409, "ExtensionError", text)
+def _row(caller: Caller, body: Row, watched: Watched) -> Row:
+    lasting = {"rich": bool(body.get("includeResourceData")), "lifecycle": bool(body.get("lifecycleNotificationUrl"))}
+    numbers = figures(caller.simulator)
+    expiry = rules.expiry(body["expirationDateTime"], watched, numbers, act="Create", **lasting)
+    return {
+        "latestSupportedTlsVersion": "v1_2",
+        "includeResourceData": False,
+        **body,
+        **_until(caller, expiry),
+        "applicationId": caller.app,
+        "creatorId": caller.claims["oid"],
+        "tenant": caller.tenant,
+        "app_only": caller.app_only,
+        "kind": watched.name,
+        "place": watched.kind.place,
+        "watched": watched.key,
+        "user": watched.user,
+        "meeting": watched.meeting,
+        "select": list(watched.select),
+        "filter": watched.filter,
+        "immutable": 'idtype="immutableid"' in caller.request.headers.get("prefer", "").lower(),
+    }
+
+
+async def _made(caller: Caller, row: Row) -> Response:
+    simulator = caller.simulator
+    basis = {"tenant": caller.tenant, "app_only": caller.app_only, "person": caller.claims["oid"]}
+    basis["permission"] = caller.request.state.permission
+    basis["consented"] = grants(simulator, basis)
+    row = {**row, "id": simulator.ids.guid("subscription"), "number": sequence(simulator), "basis": basis}
+    row = lifecycle.authorised(row, caller.claims)
+    with simulator.store.together():
+        simulator.store.put("subscriptions", row["id"], row)
+        lifecycle.plan(simulator, row)
+    await deliver_before_answer(simulator, caller.request.app.state.recent_changes, row)
+    return _shown(caller, row, 201)
 
 
 @router.get("")
 async def list_all(request: Request) -> Response:
-    caller = _caller(request)
-    rows = [r for r in caller.store.all("subscriptions") if r["tenant"] == caller.tenant]
-    shown = [_body(r) | {"clientState": None} for r in rows if _alive(caller, r)]
-    query = caller.query("graph.subscription", Allows(page=100))
+    caller = _reader(request)
+    rows = [row for row in _living(caller) if _is_own(caller, row)]
+    shown = [{name: value for name, value in row.items() if name in SHOWN} | {"clientState": None} for row in rows]
+    query = caller.query("graph.subscription", Allows(select=False, page=100))
     return listed(caller, "subscriptions", shown, kind="graph.subscription", query=query)
 
 
 @router.get("/{key}")
 async def read(request: Request, key: str) -> Response:
-    caller = _caller(request)
-    return _shown(caller, _own(caller, key))
+    caller = _reader(request)
+    return _shown(caller, _own(caller, key), secret=False)
 
 
 @router.patch("/{key}")
 async def renew(request: Request, key: str) -> Response:
-    caller = _caller(request)
+    """A new expiry, address or certificate; any of them with a token that may still read the resource."""
+    caller = _reader(request)
     row = _own(caller, key)
     body = await body_of(request, "graph.subscription")
-    if set(body) - {"expirationDateTime", "notificationUrl"}:
-        raise _refuse("Only expirationDateTime and notificationUrl can be changed.")
-    transcript_access(caller, _kind(row["resource"]))
+    if not body or set(body) - rules.CHANGEABLE:
+        raise rules.refused(f"Only {', '.join(sorted(rules.CHANGEABLE))} can be changed.")
+    changed = await _changed(caller, row, body)
+    if caller.store.get("subscriptions", key) is None:  # deleted while its address was asked
+        raise GraphError(404, "ResourceNotFound", "The object was not found.")
+    _note_renewal(caller, row, "renewed")
+    return _shown(caller, _lives_on(caller, {**changed, "renewed": time.time()}))
+
+
+async def _changed(caller: Caller, row: Row, body: Row) -> Row:
+    watched = read_resource(caller, row["resource"])
+    _access(caller, watched)
+    changed = {**row, **body}
     if "expirationDateTime" in body:
-        body |= _until(caller, _expiry(body["expirationDateTime"], row.get("lifecycleNotificationUrl")))
+        lasting = {"rich": bool(row["includeResourceData"]), "lifecycle": bool(row.get("lifecycleNotificationUrl"))}
+        text = body["expirationDateTime"]
+        changed |= _until(caller, rules.expiry(text, watched, figures(caller.simulator), act="Update", **lasting))
+    if "encryptionCertificate" in body or "encryptionCertificateId" in body:
+        rules.check_certificate(changed)
+        names = ("encryptionCertificate", "encryptionCertificateId")
+        changed["certificate_before"] = {name: row.get(name) for name in names} if row["includeResourceData"] else None
     if "notificationUrl" in body:
-        await _handshake(caller, body["notificationUrl"])
-    return _shown(caller, caller.store.put("subscriptions", key, row | body))
+        rules.check_url("notificationUrl", body["notificationUrl"])
+        await validate(caller, body["notificationUrl"])
+    return changed
+
+
+def _lives_on(caller: Caller, row: Row) -> Row:
+    row = lifecycle.authorised(row, caller.claims)
+    row["basis"] = {**row["basis"], "consented": grants(caller.simulator, row["basis"])}
+    with caller.store.together():
+        caller.store.put("subscriptions", row["id"], row)
+        lifecycle.plan(caller.simulator, row)
+    return row
+
+
+def _note_renewal(caller: Caller, row: Row, how: str) -> None:
+    """Microsoft asks for one of the two ways within ten minutes, not both."""
+    other = "reauthorised" if how == "renewed" else "renewed"
+    if time.time() - row.get(other, 0) < TWICE_S:
+        call = {"path": caller.request.url.path, "method": caller.request.method}
+        caller.simulator.calls.find("renewed_twice", "Renewed and reauthorised within ten minutes.", call)
+
+
+@router.post("/{key}/reauthorize")
+async def reauthorize(request: Request, key: str) -> Response:
+    caller = _reader(request)
+    row = _own(caller, key)
+    _access(caller, read_resource(caller, row["resource"]))
+    _note_renewal(caller, row, "reauthorised")
+    _lives_on(caller, {**row, "reauthorised": time.time()})
+    return Response(status_code=204)
 
 
 @router.delete("/{key}")
 async def delete(request: Request, key: str) -> Response:
-    caller = _caller(request)
-    _own(caller, key)
-    caller.store.delete("subscriptions", key)
+    """What was queued before goes out all the same."""
+    caller = _reader(request)
+    lifecycle.forget(caller.simulator, _own(caller, key)["id"])
     return Response(status_code=204)

@@ -1,0 +1,52 @@
+"""How long Graph lets a subscription live, by its resource: Microsoft's published maxima in minutes.
+
+For mailboxes the service enforces ten minutes less than it prints. What Graph grants is kept as it answered, and a
+maximum that it names in a refusal is believed.
+"""
+
+import re
+from datetime import timedelta
+
+MARGIN = timedelta(minutes=15)
+"""Clocks differ, and a create takes its time."""
+RENEW_BEFORE = timedelta(hours=4)
+_DEFAULT = 4_230
+_RICH_MAILBOX = 1_440
+_MAILBOX = re.compile(r"^(me|users/[^/]+)/(?!chats/)(.+/)?(messages|events|contacts)$")
+_MAXIMA = [
+    (_MAILBOX, 10_070),
+    (re.compile(r"^communications/presences"), 60),
+    (re.compile(r"^communications/callrecords"), 4_230),
+    (re.compile(r"^(communications|chats|teams|appcatalogs)\b|/(onlinemeetings|adhoccalls|chats)/"), 4_320),
+    (re.compile(r"/root$|/lists/[^/]+$"), 42_300),
+    (re.compile(r"^(users|groups)(/[^/]+)?$"), 41_760),
+]
+_MINUTES = re.compile(r"can only be (\d+) minutes in the future")
+_SPAN = re.compile(r"allowed max '(?:(\d+)\.)?(\d+):(\d+):\d+")
+
+
+def life_of(resource: str, *, rich: bool = False) -> timedelta:
+    """What to ask for: the maximum less a margin."""
+    path = re.sub(r"\('([^'=]*)'\)", r"/\1", resource.lstrip("/")).partition("?")[0].rstrip("/").lower()
+    if rich and _MAILBOX.search(path):
+        return _less(_RICH_MAILBOX)
+    return _less(next((minutes for form, minutes in _MAXIMA if form.search(path)), _DEFAULT))
+
+
+def renew_before(resource: str, *, rich: bool = False) -> timedelta:
+    """How long before its end it is renewed."""
+    return min(RENEW_BEFORE, life_of(resource, rich=rich) / 3)
+
+
+def life_in(message: str) -> timedelta | None:
+    """The maximum that a refusal names, less a margin; None when it names none."""
+    if found := _MINUTES.search(message):
+        return _less(int(found[1]))
+    if found := _SPAN.search(message):
+        return _less(int(found[1] or 0) * 24 * 60 + int(found[2]) * 60 + int(found[3]))
+    return None
+
+
+def _less(minutes: int) -> timedelta:
+    whole = timedelta(minutes=minutes)
+    return whole - min(MARGIN, whole / 4)

@@ -1,0 +1,110 @@
+"""What resource data says once it is open: a recording or transcript, or something that happened to a call.
+
+Both forms that Microsoft shows are read: ``eventType`` by its short name or as ``Microsoft.Communication.…``, people
+who came and went in two lists or in one delta, names of identities in any case.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+from urllib.parse import quote
+
+CallEventKind = Literal["started", "ended", "roster"]
+_KINDS: dict[str, CallEventKind] = {
+    "callstarted": "started",
+    "callended": "ended",
+    "rosterupdated": "roster",
+    "callrosterupdate": "roster",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ArtefactData:
+    """A recording or transcript that was created. The organizer's id is what its path is built with."""
+
+    graph_id: str
+    online_meeting_id: str | None
+    organizer_oid: str | None
+    tenant_id: str | None
+    call_id: str | None
+    created_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """``id`` is None for those who have no account; the name is personal data and not part of the text of this."""
+
+    id: str | None
+    name: str | None = field(repr=False)
+    tenant_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallEvent:
+    """``kind`` is None for an event that we do not know."""
+
+    kind: CallEventKind | None
+    at: datetime | None
+    call_id: str | None
+    joined: tuple[Participant, ...] = ()
+    left: tuple[Participant, ...] = ()
+
+
+def call_events_of(join_url: str) -> str:
+    """The resource to subscribe to (``updated``) for the calls of one meeting; the URL is encoded once more."""
+    return f"communications/onlineMeetings(joinWebUrl='{quote(join_url, safe='')}')/meetingCallEvents"
+
+
+def artefact_in(document: dict[str, Any]) -> ArtefactData:
+    organizer = _objects(document.get("meetingOrganizer")).get("user")
+    user = _objects(organizer)
+    return ArtefactData(
+        str(document.get("id") or ""),
+        _text(document.get("meetingId")),
+        _text(user.get("id")),
+        _text(user.get("tenantid")),
+        _text(document.get("callId")),
+        moment(document.get("createdDateTime")),
+    )
+
+
+def call_event_in(document: dict[str, Any]) -> CallEvent:
+    event = str(document.get("eventType") or "").rpartition(".")[2].lower()
+    joined = [_participant(one) for one in _list(document, "activeparticipants@joined")]
+    left = [_participant(one) for one in _list(document, "activeparticipants@exited")]
+    for one in _list(document, "participants@delta"):
+        gone = _objects(one).get("removedstate")
+        (left if gone else joined).append(_participant(_objects(one).get("info")))
+    call = _text(document.get("callId"))
+    return CallEvent(_KINDS.get(event), moment(document.get("eventDateTime")), call, tuple(joined), tuple(left))
+
+
+def moment(value: Any) -> datetime | None:
+    """A time of Graph's, with up to seven digits of a second and perhaps no zone; None when it is none."""
+    try:
+        found = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _participant(given: Any) -> Participant:
+    """The first identity it has, of whatever kind."""
+    identity = _objects(_objects(given).get("identity"))
+    one = next((found for found in map(_objects, identity.values()) if found), {})
+    return Participant(_text(one.get("id")), _text(one.get("displayname")), _text(one.get("tenantid")))
+
+
+def _objects(value: Any) -> dict[str, Any]:
+    """An object with its names in lower case; empty for anything else."""
+    return {str(name).lower(): one for name, one in value.items()} if isinstance(value, dict) else {}
+
+
+def _list(document: dict[str, Any], name: str) -> Iterator[Any]:
+    found = _objects(document).get(name)
+    return iter(found if isinstance(found, list) else [])
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if value else None

@@ -1,0 +1,233 @@
+"""Notifications with resource data: whether Graph sent them, and the key ring that opens them.
+
+Basic notifications are proven by their ``clientState`` alone. Those with resource data carry ``validationTokens``
+beside it, one per application and tenant, which Microsoft Entra signed for Graph's publisher of change notifications;
+one bad token makes the whole batch hostile. The data is encrypted for a certificate of ours: its signature is compared,
+in constant time, before anything is decrypted. What was decrypted is returned and nothing else; it is in no log and no
+error. Source: Microsoft's page on change notifications with resource data.
+"""
+
+import asyncio
+import base64
+import binascii
+import hmac
+import json
+import time
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.padding import PKCS7
+from cryptography.x509.oid import NameOID
+
+from shared.problems import ConfigurationError, Unavailable
+from shared.settings import ServiceSettings
+
+PUBLISHER = "0bf30f3b-4a52-48df-9a82-234910c4a086"
+MAX_TOKENS = 100
+KEY_BITS = 3072
+CERTIFICATE_DAYS = 730
+_LEEWAY_S = 60
+_KEYS_MIN_AGE_S = 30.0
+_KEYS_MAX_AGE_S = 24 * 3600.0
+_NO_KEYS = "Microsoft's signing keys cannot be fetched right now. Send the notifications again."
+_RETRY_S = 5.0
+_FETCH_S = 1.0
+"""Graph waits three seconds for the whole answer."""
+
+
+class NotGenuine(Exception):
+    """A batch that somebody else sent, or that came to the wrong address; the sentence says what is wrong, to us."""
+
+
+class Unopenable(Exception):
+    """Resource data that was changed on the way, or is for a certificate that is not in the ring."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateRing:
+    """Certificates by id. ``current`` is for new and renewed subscriptions.
+
+    Keep an old one until every subscription made with it was renewed and four more hours have passed.
+    """
+
+    keys: dict[str, rsa.RSAPrivateKey]
+    certificates: dict[str, x509.Certificate]
+    current: str
+
+    @classmethod
+    def load(cls, folder: Path) -> "CertificateRing":
+        """Read ``<id>.pem`` files (key and certificate) and ``current``. Raises ``ConfigurationError``."""
+        keys: dict[str, rsa.RSAPrivateKey] = {}
+        certificates: dict[str, x509.Certificate] = {}
+        try:
+            current = (folder / "current").read_text().strip()
+            for path in folder.glob("*.pem"):
+                pem = path.read_bytes()
+                key = serialization.load_pem_private_key(pem, None)
+                if not isinstance(key, rsa.RSAPrivateKey):
+                    raise ConfigurationError(f"{path} holds no RSA key. Make another with CertificateRing.create.")
+                keys[path.stem], certificates[path.stem] = key, x509.load_pem_x509_certificate(pem)
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(
+                f"There is no readable ring of certificates in {folder}: <id>.pem files and a file named current."
+            ) from error
+        if current not in keys:
+            raise ConfigurationError(f"The ring of certificates in {folder} lacks the one it names as current.")
+        return cls(keys, certificates, current)
+
+    @classmethod
+    def create(cls, folder: Path, *, bits: int = KEY_BITS) -> "CertificateRing":
+        """Add a new certificate to the folder and make it the current one; the old ones stay."""
+        folder.mkdir(parents=True, exist_ok=True)
+        key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+        name = uuid.uuid4().hex[:12]
+        pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+        path = folder / f"{name}.pem"
+        path.touch(mode=0o600)
+        path.write_bytes(
+            key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain) + _self_signed(key).public_bytes(pem)
+        )
+        (folder / "current").write_text(name)
+        return cls.load(folder)
+
+    def wanted(self) -> dict[str, Any]:
+        """What a subscription says of the current certificate."""
+        der = self.certificates[self.current].public_bytes(serialization.Encoding.DER)
+        return {
+            "encryptionCertificate": base64.b64encode(der).decode(),
+            "encryptionCertificateId": self.current,
+        }
+
+    def open(self, content: dict[str, Any]) -> dict[str, Any]:
+        """The resource in an item's ``encryptedContent``. Raises ``Unopenable``."""
+        key = self.keys.get(str(content.get("encryptionCertificateId")))
+        if key is None:
+            raise Unopenable("The certificate it was encrypted for is not in the ring.")
+        data, signature = _decoded(content, "data"), _decoded(content, "dataSignature")
+        try:
+            secret = key.decrypt(_decoded(content, "dataKey"), _OAEP)
+        except ValueError:
+            raise Unopenable("Its data key is not for the certificate it names.") from None
+        if not hmac.compare_digest(hmac.digest(secret, data, "sha256"), signature):
+            raise Unopenable("The signature of its data is wrong.")
+        return _resource(_decrypted(secret, data))
+
+
+_OAEP = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)  # noqa: S303 - Microsoft's choice of hash
+
+
+def _self_signed(key: rsa.RSAPrivateKey) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Prospo change notifications")])
+    now = datetime.now(UTC)
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(x509.random_serial_number()).not_valid_before(now - timedelta(hours=1))
+    return made.not_valid_after(now + timedelta(days=CERTIFICATE_DAYS)).sign(key, hashes.SHA256())
+
+
+def _decoded(content: dict[str, Any], name: str) -> bytes:
+    try:
+        return base64.b64decode(content[name], validate=True)
+    except (KeyError, TypeError, ValueError, binascii.Error):
+        raise Unopenable(f"It has no readable {name}.") from None
+
+
+def _decrypted(secret: bytes, data: bytes) -> bytes:
+    """AES-256 in CBC mode; the initial vector is the first half of the key."""
+    if len(secret) != 32:
+        raise Unopenable("Its data key is not of 32 bytes.")
+    decryptor, unpadder = Cipher(algorithms.AES(secret), modes.CBC(secret[:16])).decryptor(), PKCS7(128).unpadder()
+    try:
+        return unpadder.update(decryptor.update(data) + decryptor.finalize()) + unpadder.finalize()
+    except ValueError:
+        raise Unopenable("Its data cannot be decrypted.") from None
+
+
+def _resource(plain: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(plain)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Unopenable("Its data is not a JSON object.")
+    return found
+
+
+class ValidationTokens:
+    """Verifies validation tokens against Microsoft Entra's published keys, as this platform's application."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+        self._keys: dict[str, Any] = {}
+        self._fetched = float("-inf")
+        self._retry_at = 0.0
+        self._fetching = asyncio.Lock()
+
+    async def check(self, tokens: Any, tenants: Iterable[str]) -> None:
+        """Return when every token is good and the tokens are of the items' ``tenants``, no more and no fewer.
+
+        Raises ``NotGenuine``, or ``Unavailable`` when Microsoft's keys cannot be fetched.
+        """
+        if not isinstance(tokens, list) or not 0 < len(tokens) <= MAX_TOKENS:
+            raise NotGenuine("A batch with resource data needs validation tokens.")
+        vouched = {await self._tenant(token) for token in tokens}
+        named = {tenant.lower() for tenant in tenants}
+        if named and named != vouched:
+            raise NotGenuine("The tokens are of other tenants than the notifications.")
+
+    async def _tenant(self, token: Any) -> str:
+        """Whom the token vouches for."""
+        try:
+            claims = jwt.decode(
+                token,
+                await self._key(jwt.get_unverified_header(token).get("kid")),
+                algorithms=["RS256"],
+                audience=self._settings.client_id,
+                leeway=_LEEWAY_S,
+                options={"require": ["exp", "iss", "aud", "tid"], "strict_aud": True},
+            )
+        except (jwt.InvalidTokenError, TypeError, AttributeError, ValueError) as error:
+            raise NotGenuine(f"A token is not good ({type(error).__name__}).") from None
+        tid = str(claims["tid"]).lower()
+        if claims.get("ver") == "2.0":
+            issuer, publisher = f"{self._settings.entra_authority.rstrip('/')}/{tid}/v2.0", claims.get("azp")
+        else:
+            issuer, publisher = f"https://sts.windows.net/{tid}/", claims.get("appid")
+        if claims["iss"] != issuer or publisher != PUBLISHER:
+            raise NotGenuine("A token is not from Graph's publisher of change notifications.")
+        return tid
+
+    async def _key(self, kid: Any) -> Any:
+        async with self._fetching:
+            age = time.monotonic() - self._fetched
+            if age > _KEYS_MAX_AGE_S or (kid not in self._keys and age > _KEYS_MIN_AGE_S):
+                await self._renew()
+        if kid not in self._keys:
+            raise jwt.InvalidTokenError("unknown kid")
+        return self._keys[kid]
+
+    async def _renew(self) -> None:
+        """Once in a while when it fails, so that a flood of batches does not queue up for it."""
+        if time.monotonic() < self._retry_at:
+            raise Unavailable("microsoft_busy", _NO_KEYS)
+        self._retry_at = time.monotonic() + _RETRY_S
+        self._keys = await self._fetch()
+        self._fetched, self._retry_at = time.monotonic(), 0.0
+
+    async def _fetch(self) -> dict[str, Any]:
+        url = f"{self._settings.entra_authority.rstrip('/')}/common/discovery/v2.0/keys"
+        try:
+            async with httpx.AsyncClient(timeout=_FETCH_S, trust_env=False, verify=self._settings.trusted()) as http:
+                answer = (await http.get(url)).raise_for_status()
+            return {str(key.key_id): key.key for key in jwt.PyJWKSet.from_dict(answer.json()).keys}
+        except (httpx.HTTPError, ValueError, jwt.PyJWKSetError) as error:
+            raise Unavailable("microsoft_busy", _NO_KEYS) from error

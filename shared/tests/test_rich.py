@@ -1,0 +1,172 @@
+"""The ring of certificates: made, loaded, rotated, and what it refuses to open."""
+
+import base64
+import hmac
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from m365_simulator.notifying import sealing
+from shared.graph.resource_data import artefact_in, call_event_in, moment
+from shared.graph.rich import CertificateRing, Unopenable
+from shared.problems import ConfigurationError
+
+SECRET = {"id": "MSMj", "subject": "the secret of the house"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    found = tmp_path_factory.mktemp("ring")
+    CertificateRing.create(found, bits=2048)
+    return found
+
+
+@pytest.fixture(scope="module")
+def ring(folder: Path) -> CertificateRing:
+    return CertificateRing.load(folder)
+
+
+def sealed(ring: CertificateRing, plain: bytes | None = None, *, secret: bytes | None = None) -> dict[str, Any]:
+    """What Graph would send, made by the simulator, which shares no code with the ring."""
+    text = json.dumps(SECRET).encode() if plain is None else plain
+    wanted = ring.wanted()
+    certificate = sealing.certificate_of(wanted["encryptionCertificate"])
+    return sealing.encrypt(certificate, wanted["encryptionCertificateId"], text, secret or os.urandom(32))
+
+
+def test_what_graph_encrypts_for_the_current_certificate_opens(ring: CertificateRing) -> None:
+    assert ring.open(sealed(ring)) == SECRET
+    assert sealing.bad_certificate(ring.wanted()["encryptionCertificate"]) is None
+
+
+def test_an_old_certificate_opens_what_is_still_on_its_way(tmp_path: Path) -> None:
+    old = CertificateRing.create(tmp_path, bits=2048)
+    late = sealed(old)
+    new = CertificateRing.create(tmp_path, bits=2048)
+    assert new.current != old.current
+    assert set(new.keys) == {old.current, new.current}
+    assert new.open(late) == SECRET
+    assert new.wanted()["encryptionCertificateId"] == new.current
+    (tmp_path / f"{old.current}.pem").unlink()
+    with pytest.raises(Unopenable, match="not in the ring"):
+        CertificateRing.load(tmp_path).open(late)
+
+
+def test_a_private_key_is_readable_by_its_owner_only(folder: Path) -> None:
+    (path,) = folder.glob("*.pem")
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def changed(content: dict[str, Any], name: str) -> dict[str, Any]:
+    """One bit of it is another."""
+    raw = bytearray(base64.b64decode(content[name]))
+    raw[-1] ^= 1
+    return content | {name: base64.b64encode(raw).decode()}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda content: changed(content, "dataSignature"), "signature"),
+        (lambda content: changed(content, "data"), "signature"),
+        (lambda content: changed(content, "dataKey"), "data key"),
+        (lambda content: content | {"dataSignature": ""}, "signature"),
+        (lambda content: {k: v for k, v in content.items() if k != "dataSignature"}, "no readable dataSignature"),
+        (lambda content: content | {"data": 7}, "no readable data"),
+        (lambda content: content | {"data": "not base64!"}, "no readable data"),
+        (lambda content: content | {"encryptionCertificateId": "another"}, "not in the ring"),
+        (lambda content: {}, "not in the ring"),
+    ],
+)
+def test_what_was_changed_on_the_way_does_not_open(ring: CertificateRing, spoil: Any, says: str) -> None:
+    with pytest.raises(Unopenable, match=says) as refusal:
+        ring.open(spoil(sealed(ring)))
+    assert refusal.value.__cause__ is None
+    assert "secret" not in str(refusal.value)
+
+
+def test_the_signature_is_compared_before_anything_is_decrypted(
+    ring: CertificateRing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decrypted: list[bytes] = []
+    monkeypatch.setattr("shared.graph.rich._decrypted", lambda _secret, data: decrypted.append(data) or b"{}")
+    with pytest.raises(Unopenable):
+        ring.open(changed(sealed(ring), "dataSignature"))
+    assert decrypted == []
+    ring.open(sealed(ring))
+    assert len(decrypted) == 1
+
+
+def test_signed_data_that_is_not_a_json_object_does_not_open(ring: CertificateRing) -> None:
+    for plain in (b"", b"[]", b"no", b"\xff", b"[" * 100_000):
+        with pytest.raises(Unopenable, match="JSON object"):
+            ring.open(sealed(ring, plain))
+    secret = os.urandom(32)
+    content = sealed(ring, secret=secret)
+    ragged = base64.b64decode(content["data"])[:-3]
+    content["data"] = base64.b64encode(ragged).decode()
+    content["dataSignature"] = base64.b64encode(hmac.digest(secret, ragged, "sha256")).decode()
+    with pytest.raises(Unopenable, match="decrypted"):
+        ring.open(content)
+
+
+def test_a_key_of_another_size_does_not_open(ring: CertificateRing) -> None:
+    with pytest.raises(Unopenable, match="32 bytes"):
+        ring.open(sealed(ring, secret=os.urandom(16)))
+
+
+def test_a_ring_that_cannot_be_used_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no readable ring"):
+        CertificateRing.load(tmp_path)
+    (tmp_path / "current").write_text("gone")
+    with pytest.raises(ConfigurationError, match="names as current"):
+        CertificateRing.load(tmp_path)
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    key = ec.generate_private_key(ec.SECP256R1())
+    (tmp_path / "gone.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    with pytest.raises(ConfigurationError, match="no RSA key"):
+        CertificateRing.load(tmp_path)
+    (tmp_path / "gone.pem").write_text("not a key")
+    with pytest.raises(ConfigurationError, match="no readable ring"):
+        CertificateRing.load(tmp_path)
+
+
+def test_a_call_event_is_read_in_both_forms() -> None:
+    old = call_event_in(
+        {
+            "eventType": "Microsoft.Communication.CallRosterUpdate",
+            "eventDateTime": "2026-11-02T09:00:00.0000000Z",
+            "activeParticipants@joined": [{"identity": {"User": {"Id": "u1", "DisplayName": "Anna", "TenantId": "t"}}}],
+            "activeParticipants@exited": [{"identity": {"AzureCommunicationServicesUser": {"Id": "8:acs:1"}}}, 7],
+        }
+    )
+    delta = [
+        {"info": {"identity": {"user": {"id": "u1", "displayName": "Anna", "tenantId": "t"}}}},
+        {"info": {"identity": {"user": {"id": "u2"}}}, "removedState": {"reason": "left"}},
+    ]
+    new = call_event_in({"eventType": "rosterUpdated", "callId": "c", "participants@delta": delta})
+    assert (old.kind, new.kind, new.call_id) == ("roster", "roster", "c")
+    assert old.at == moment("2026-11-02T09:00:00Z")
+    assert [(one.id, one.name, one.tenant_id) for one in old.joined] == [("u1", "Anna", "t")]
+    assert [one.id for one in old.left] == ["8:acs:1", None]
+    assert ([one.id for one in new.joined], [one.id for one in new.left]) == (["u1"], ["u2"])
+    assert call_event_in({"eventType": "callStarted"}).kind == "started"
+    assert call_event_in({"eventType": "Microsoft.Communication.CallEnded"}).kind == "ended"
+    assert call_event_in({"eventType": "somethingElse", "participants@delta": "no"}).kind is None
+    assert "Anna" not in repr(old)
+
+
+def test_an_artefact_with_little_in_it_is_read() -> None:
+    found = artefact_in({"id": "a", "createdDateTime": None, "meetingOrganizer": {"user": None}})
+    assert (found.graph_id, found.organizer_oid, found.created_at, found.online_meeting_id) == ("a", None, None, None)
+    assert artefact_in({}).graph_id == ""
+    assert moment("2026-11-02T09:00:00.1234567+00:00") is not None
+    zoneless = moment("2026-11-02T09:00:00")
+    assert zoneless is not None
+    assert zoneless.tzinfo is not None
+    assert moment("soon") is None
