@@ -9,6 +9,7 @@ from .entra import browser
 from .notifying import subscriptions
 from .notifying.delivery import Delivery
 from .outlook import events
+from .outlook import rooms as outlook
 from .paths import OnePath, words_of
 from .settings import SimulatorSettings
 from .steering import control
@@ -23,6 +24,7 @@ def create_simulator(settings: SimulatorSettings, *, outbound: httpx.AsyncClient
     app = FastAPI(title="Microsoft 365 simulator", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.simulator = simulator
     graph = [people.router, batch.router, events.router, meetings.router, subscriptions.router]
+    graph += [*outlook.ROUTERS]
     for router in (control.router, prospo.router, *graph, unknown, browser.router):
         app.include_router(router)
     paths = [route.path for router in graph for route in router.routes if hasattr(route, "path")]

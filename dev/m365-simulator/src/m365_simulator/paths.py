@@ -27,7 +27,12 @@ class OnePath:
 
     def _spelled(self, rest: str) -> str:
         parts: list[str] = []
+        named = False
         for part in rest.split("/"):
+            if part.endswith(":") or named:  # root:/A folder/a file:/content: names are nobody's words
+                named = not named if part.endswith(":") else named
+                parts.append(part)
+                continue
             found = _KEY.match(part)
             parts += (
                 [self._words.get(found["name"].lower(), found["name"]), found["key"]] if found else [self._word(part)]

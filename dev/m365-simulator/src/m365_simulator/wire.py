@@ -297,7 +297,7 @@ async def body_of(request: Request, kind: str) -> Row:
 
 def answer(simulator: Simulator, context: str, body: Row, status: int = 200, *, kind: str | None) -> JSONResponse:
     """One entity or value of metadata type ``kind`` (None: checked elsewhere); failing the check is our own fault."""
-    _sound(body, kind)
+    sound(body, kind)
     url = f"{simulator.settings.graph_url}/v1.0/$metadata#{context}"
     return JSONResponse({"@odata.context": url, **body}, status)
 
@@ -308,7 +308,7 @@ def listed(caller: Caller, context: str, rows: list[Row], *, kind: str, query: Q
     page, total, after = query.apply(rows)
     shown = [query.shape(row) for row in page]
     for row in shown:
-        _sound(row, kind)
+        sound(row, kind)
     body: Row = {"@odata.context": f"{simulator.settings.graph_url}/v1.0/$metadata#{context}"}
     if query.count:
         body["@odata.count"] = total
@@ -317,7 +317,8 @@ def listed(caller: Caller, context: str, rows: list[Row], *, kind: str, query: Q
     return JSONResponse(body | {"value": shown})
 
 
-def _sound(body: Row, kind: str | None) -> None:
+def sound(body: Row, kind: str | None) -> None:
+    """What we answer must be valid by the metadata; anything else is our own fault."""
     wrong = first_fault(body, kind) if kind is not None else None
     if wrong is not None:
         raise RuntimeError(f"The simulator would have answered what Graph cannot: {wrong}")
