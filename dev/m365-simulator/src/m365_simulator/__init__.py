@@ -25,7 +25,7 @@ def create_simulator(settings: SimulatorSettings, *, outbound: httpx.AsyncClient
     app.state.simulator = simulator
     graph = [people.router, batch.router, events.router, meetings.router, subscriptions.router]
     graph += [*outlook.ROUTERS]
-    for router in (control.router, prospo.router, *graph, unknown, browser.router):
+    for router in (control.router, prospo.router, *graph, *outlook.OTHER_HOST, unknown, browser.router):
         app.include_router(router)
     paths = [route.path for router in graph for route in router.routes if hasattr(route, "path")]
     app.add_middleware(OnePath, words=words_of(paths))

@@ -17,7 +17,7 @@ from .directory import find_user
 from .faults import fault
 from .limits import workload
 from .odata import Allows, BadQuery, Query, read_query
-from .schema import first_fault
+from .schema import first_fault, spelled
 from .signing import GRAPH_AUDIENCE
 from .store import Row
 
@@ -291,7 +291,7 @@ async def body_of(request: Request, kind: str) -> Row:
     wrong = first_fault(body, kind)
     if wrong is not None:
         raise GraphError(400, "BadRequest", wrong)
-    found: Row = body
+    found: Row = spelled(body, kind)
     return found
 
 
@@ -302,11 +302,19 @@ def answer(simulator: Simulator, context: str, body: Row, status: int = 200, *, 
     return JSONResponse({"@odata.context": url, **body}, status)
 
 
-def listed(caller: Caller, context: str, rows: list[Row], *, kind: str, query: Query) -> JSONResponse:
-    """One page of a list of shown rows, with an absolute next link when there is more."""
+def listed(
+    caller: Caller,
+    context: str,
+    rows: list[Row],
+    *,
+    kind: str,
+    query: Query,
+    shape: Callable[[Row], Row] | None = None,
+) -> JSONResponse:
+    """One page of a list of shown rows, with an absolute next link when there is more; ``shape`` is $select's."""
     simulator = caller.simulator
     page, total, after = query.apply(rows)
-    shown = [query.shape(row) for row in page]
+    shown = [(shape or query.shape)(row) for row in page]
     for row in shown:
         sound(row, kind)
     body: Row = {"@odata.context": f"{simulator.settings.graph_url}/v1.0/$metadata#{context}"}

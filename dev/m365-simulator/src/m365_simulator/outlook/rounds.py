@@ -1,7 +1,7 @@
 """Delta queries of Outlook's folders: the first request binds $select and filters, later ones carry a token only."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote, urlencode
 
 from fastapi.responses import JSONResponse
@@ -40,7 +40,8 @@ def _state(caller: Caller, changes: Changes) -> Row:
     given = [(name, params[name]) for name in TOKENS if params.get(name)]
     if not given:
         fresh = {name: value for name, value in params.items() if name != "$deltatoken"}
-        query = caller.query(changes.kind, changes.allows)
+        allows = replace(changes.allows, other=(*changes.allows.other, *TOKENS))  # an empty one begins anew
+        query = caller.query(changes.kind, allows)
         bound = {"select": query.select, "size": query.size, "params": fresh, "ranked": bool(query.orders)}
         return changelog.beginning(caller.simulator, changes.collection, **bound)
     if len(params) > 1:
