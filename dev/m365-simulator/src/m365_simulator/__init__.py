@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from . import batch, people, prospo
 from .core import Simulator
 from .entra import browser
+from .files import rooms as files
 from .notifying import subscriptions
 from .notifying.delivery import Delivery
 from .outlook import events
@@ -24,8 +25,9 @@ def create_simulator(settings: SimulatorSettings, *, outbound: httpx.AsyncClient
     app = FastAPI(title="Microsoft 365 simulator", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.simulator = simulator
     graph = [people.router, batch.router, events.router, meetings.router, subscriptions.router]
-    graph += [*outlook.ROUTERS]
-    for router in (control.router, prospo.router, *graph, *outlook.OTHER_HOST, unknown, browser.router):
+    graph += [*outlook.ROUTERS, *files.ROUTERS]
+    other_host = [*outlook.OTHER_HOST, *files.OTHER_HOST]
+    for router in (control.router, prospo.router, *graph, *other_host, unknown, browser.router):
         app.include_router(router)
     paths = [route.path for router in graph for route in router.routes if hasattr(route, "path")]
     app.add_middleware(OnePath, words=words_of(paths))
