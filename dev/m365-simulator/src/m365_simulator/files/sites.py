@@ -166,8 +166,8 @@ async def create_permission(request: Request, site: str) -> Response:
     caller, row = _granting(request, site)
     body = await body_of(request, PERMISSION)
     identities = body.get("grantedToIdentitiesV2") or body.get("grantedToIdentities") or []
-    application = identities[0].get("application") if len(identities) == 1 else None
-    if not (application or {}).get("id"):
+    application: Row = (identities[0].get("application") or {}) if len(identities) == 1 else {}
+    if not application.get("id"):
         raise GraphError(400, "invalidRequest", "grantedToIdentities names one application by its id.")
     made = grant(caller.simulator, row, application["id"], application.get("displayName") or "", _roles(body))
     return answer(caller.simulator, "permission", _permission(made), 201, kind=PERMISSION)

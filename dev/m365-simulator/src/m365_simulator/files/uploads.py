@@ -30,10 +30,12 @@ SOURCE = "@microsoft.graph.sourceUrl"
 async def create(visit: Visit) -> Response:
     """409 is not said here: a name that is taken shows at the last fragment."""
     body = await json_of(visit.request) if await visit.request.body() else {}
-    item = body.get("item") or {} if isinstance(body, dict) else None
+    if not isinstance(body, dict) or set(body) - TAKES:
+        raise GraphError(400, "invalidRequest", f"createUploadSession takes an object of {sorted(TAKES)}.")
+    item: Row = body.get("item") or {}
     wrong = first_fault(item, "graph.driveItemUploadableProperties")
-    if wrong is not None or set(body) - TAKES:
-        raise GraphError(400, "invalidRequest", wrong or f"createUploadSession takes {sorted(TAKES)}.")
+    if wrong is not None:
+        raise GraphError(400, "invalidRequest", wrong)
     existing = visit.tree.walk(visit.start(), visit.address.path)
     if not visit.address.path and visit.address.start == "root":
         raise GraphError(400, "invalidRequest", "Name the file by its path or its id.")

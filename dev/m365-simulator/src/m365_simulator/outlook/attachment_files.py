@@ -61,7 +61,8 @@ def stored(simulator: Simulator, given: Row, content: bytes) -> Row:
 
 
 def content(simulator: Simulator, row: Row) -> bytes:
-    return (folder(simulator) / row["file"]).read_bytes()
+    found: bytes = (folder(simulator) / str(row["file"])).read_bytes()
+    return found
 
 
 def shown(simulator: Simulator, row: Row, *, whole: bool) -> Row:

@@ -14,7 +14,7 @@ from m365_simulator.core import Simulator
 from m365_simulator.elsewhere import other_url, refuse_token
 from m365_simulator.odata import Allows
 from m365_simulator.ranges import BadRange, content_range
-from m365_simulator.schema import first_fault
+from m365_simulator.schema import first_fault, spelled
 from m365_simulator.store import Row
 from m365_simulator.wire import Caller, GraphError, GraphRoute, answer, body_of, json_of, listed
 
@@ -77,8 +77,9 @@ async def list_attachments(request: Request) -> Response:
 async def create_session(request: Request) -> Response:
     caller, user = opened(request, MAIL_WRITE)
     row, given = message(request, caller, user), await json_of(request)
-    item = next((value for key, value in given.items() if key.lower() == "attachmentitem"), None)
-    wrong = first_fault(item, "graph.attachmentItem")
+    named = {key.lower(): value for key, value in given.items()} if isinstance(given, dict) else {}
+    wrong = first_fault(named.get("attachmentitem"), "graph.attachmentItem")
+    item: Row = spelled(named.get("attachmentitem") or {}, "graph.attachmentItem") if wrong is None else {}
     if wrong is not None or not item.get("name") or item.get("attachmentType") != "file":
         text = wrong or "AttachmentItem needs attachmentType file, a name and a size."
         raise GraphError(400, "ErrorInvalidRequest", text)

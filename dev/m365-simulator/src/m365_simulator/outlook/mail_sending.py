@@ -183,12 +183,12 @@ def _action(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
     async def act(request: Request) -> Response:
         caller, user = opened(request, MAIL_WRITE if drafts else MAIL_SEND)
         row = message(request, caller, user)
-        given, comment = await _asked(request)
-        body = _answer_to(user, row, kind, given, comment)
+        body = _answer_to(user, row, kind, *await _asked(request))
         with caller.store.together():
             if drafts:
                 return answered(caller, user, _draft(caller, user, row, body, kind), 201)
-            send_new(caller.simulator, user, body, _files(row, kind), row["thread"], save=True)
+            given = [attachment_files.inline(caller.simulator, one) for one in body.get("attachments") or []]
+            send_new(caller.simulator, user, body, [*_files(row, kind), *given], row["thread"], save=True)
         return Response(status_code=202)
 
     return act
@@ -196,8 +196,9 @@ def _action(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
 
 def _draft(caller: Caller, user: Row, original: Row, body: Row, kind: str) -> Row:
     row = mail_items.draft(caller.simulator, user, body, original["thread"])
-    row["attachments"] = _files(original, kind)
-    return caller.store.put(f"{mail_items.KIND}/{user['id']}", row["id"], row)
+    row["attachments"] += _files(original, kind)
+    kept: Row = caller.store.put(f"{mail_items.KIND}/{user['id']}", row["id"], row)
+    return kept
 
 
 for _name, _kind in {

@@ -43,7 +43,7 @@ def mail_arrives(
         goal = folder_of(simulator, FAMILY, owner, folder, create=True)
         for number in range(1, count + 1):
             title = subject if count == 1 else f"{subject} {number}"
-            given = {"subject": title, "body": {"contentType": "text", "content": text}}
+            given: Row = {"subject": title, "body": {"contentType": "text", "content": text}}
             given["toRecipients"] = [mail_items.person(owner)]
             made = mail_items.filled(simulator, owner, given)
             made |= {"sender": author, "from": author, "isDraft": False, "isRead": False}
