@@ -11,12 +11,13 @@ from typing import Any, Literal
 from .core import Simulator
 from .faults import fault
 from .store import Row
-from .verbs import verb
+from .verbs import perform, verb
 
 Reason = Literal["deleted", "changed"]
 EMPTY_PAGE = fault("delta_empty_page", "a delta page is empty and has a nextLink all the same")
 REPEATS = fault("delta_repeats", "a delta page begins with the item that ended the page before")
 REMOVED_FIRST = fault("delta_removed_first", "a delta page also tells of an item removed before (id)", "id", "reason")
+MEANWHILE = fault("delta_meanwhile", "after a delta page is read, `verb` is done with `arguments`", "verb", "arguments")
 LOST = fault(
     "delta_lost", "the sync state is lost: status, code, whether a Location says where to begin again",
     "status", "code", "location",
@@ -105,7 +106,10 @@ def read(
     found = waiting[:size]
     extra = _extras(simulator, state, about)
     onward = _onward(simulator, state, found, rank, more=len(waiting) > size)
-    return Page([*extra, *found], keep(simulator, onward), len(waiting) > size)
+    page = Page([*extra, *found], keep(simulator, onward), len(waiting) > size)
+    if (meanwhile := simulator.faults.due(MEANWHILE, **about)) is not None:
+        perform(simulator, meanwhile.get("verb", ""), meanwhile.get("arguments", {}))
+    return page
 
 
 def _waiting(

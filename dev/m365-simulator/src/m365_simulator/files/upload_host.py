@@ -17,6 +17,7 @@ from .rules import rule
 router = APIRouter(route_class=GraphRoute)
 UNIT = 327_680
 FRAGMENT = 60 * 1024 * 1024
+LAST_FAILS = fault("upload_last_fails", "the last fragment makes the item and is answered with a 5xx", "status")
 LOSES = fault("upload_loses_part", "the first `bytes` of a received fragment are lost, which leaves a gap", "bytes")
 
 
@@ -76,7 +77,10 @@ async def put_fragment(request: Request) -> Response:
     uploads.take(row, first + (lost[0] if lost else 0), last)
     uploads.extended(simulator, row, first=False)
     if uploads.complete(row) and not row["defer"]:
-        return _committed(simulator, row)
+        answered = _committed(simulator, row)
+        if (found := simulator.faults.due(LAST_FAILS, path=request.url.path, method="PUT")) is not None:
+            raise GraphError(found.get("status", 504), "serviceNotAvailable", "The service failed after it had acted.")
+        return answered
     return JSONResponse(uploads.status_of(row), 202)
 
 
