@@ -77,6 +77,10 @@ class Prepared:
         goal = (self.body or {}).get("destinationId") if isinstance(self.body, dict) else None
         if goal:
             self.folder("mailFolders", goal)
+        source = "@microsoft.graph.sourceUrl"
+        if isinstance(self.body, dict) and source in self.body:
+            self.upload("sample", whole=True)
+            self.body[source] = f"{other_url(self.simulator)}/up/sample"
 
     def folder(self, family: str, key: str) -> str:
         """The id of the folder, made unless it is there; with a child."""
@@ -188,13 +192,13 @@ class Prepared:
     def joined(self) -> None:
         teams.add_team(self.simulator, CONTOSO, "Named", [self.user["id"]])
 
-    def upload(self, key: str) -> None:
+    def upload(self, key: str, *, whole: bool = False) -> None:
         place = self.drive()
         first, _, total = self.fragment()
         row = {"id": key, "drive": place.drive["id"], "start": place.drive["root"], "path": ["largefile.vhd"]}
         row |= {"behaviour": "fail", "if_match": None, "defer": self.method == "POST", "by": None, "bits": 0}
         row |= {"total": total, "odd": False, "file": "sample", "ranges": [[0, first - 1]] if first else []}
-        if self.method == "POST":
+        if self.method == "POST" or whole:
             row |= {"total": 128, "ranges": [[0, 127]]}
         uploads.extended(self.simulator, row)
 

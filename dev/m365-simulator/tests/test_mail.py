@@ -282,3 +282,19 @@ async def test_lost_and_late_mail_can_be_scripted(world: Any, anna: httpx.AsyncC
     assert await in_folder(ben) == []
     await world.control.advance(3600)
     assert len(await in_folder(ben)) == 1
+
+
+async def test_delta_can_be_bound_to_one_kind_of_change(world: Any, anna: httpx.AsyncClient) -> None:
+    path = "/me/mailFolders/inbox/messages/delta"
+    first, second = [await world.control.do("mail_arrives", user=ANNA, subject=word) for word in ("One", "Two")]
+    links = {}
+    for kind in ("created", "updated", "deleted"):
+        body = (await anna.get(path, params={"changeType": kind})).json()
+        assert len(body["value"]) == (2 if kind == "created" else 0)
+        links[kind] = body["@odata.deltaLink"]
+    await world.control.do("mail_read", user=ANNA, message=first["id"])
+    await world.control.do("mail_delete", user=ANNA, message=second["id"])
+    third = await world.control.do("mail_arrives", user=ANNA, subject="Three")
+    told = {kind: [row["id"] for row in (await anna.get(link)).json()["value"]] for kind, link in links.items()}
+    assert told == {"created": [third["id"]], "updated": [first["id"]], "deleted": [second["id"]]}
+    assert (await anna.get(path, params={"changeType": "moved"})).status_code == 400

@@ -49,11 +49,11 @@ def note(
     simulator: Simulator, collection: str, item: str, gone: Reason | None = None, known_as: str | None = None
 ) -> None:
     """The item was created or changed, or is no longer there; ``known_as`` is the id it had for callers."""
-    end = simulator.store.get("log_ends", collection) or {"value": 0}
-    simulator.store.put("log_ends", collection, {"value": end["value"] + 1})
-    kind = f"log/{collection}"
-    simulator.store.delete(kind, item)  # the newest stands last
-    simulator.store.put(kind, item, {"id": item, "seq": end["value"] + 1, "gone": gone, "known_as": known_as})
+    seq, kind = _end(simulator, collection) + 1, f"log/{collection}"
+    simulator.store.put("log_ends", collection, {"value": seq})
+    before = simulator.store.delete(kind, item)  # the newest stands last
+    born = before["born"] if before and not before["gone"] else seq
+    simulator.store.put(kind, item, {"id": item, "seq": seq, "born": born, "gone": gone, "known_as": known_as})
 
 
 def _end(simulator: Simulator, collection: str) -> int:
@@ -63,13 +63,13 @@ def _end(simulator: Simulator, collection: str) -> int:
 def beginning(simulator: Simulator, collection: str, **bound: Any) -> Row:
     """The state of a first round; ``bound`` is what the first request asked for and later ones cannot change."""
     began = _end(simulator, collection)
-    return {"collection": collection, "at": 0, "began": began, "first": True, "after": None, **bound}
+    return {"collection": collection, "at": 0, "since": 0, "began": began, "first": True, "after": None, **bound}
 
 
 def latest(simulator: Simulator, collection: str, **bound: Any) -> Row:
     """A state that knows everything up to now."""
     state = beginning(simulator, collection, **bound)
-    return {**state, "at": state["began"], "first": False}
+    return {**state, "at": state["began"], "since": state["began"], "first": False}
 
 
 def keep(simulator: Simulator, state: Row) -> str:
@@ -120,11 +120,17 @@ def _waiting(
         for entry in simulator.store.all(f"log/{state['collection']}")
         if entry["seq"] > state["at"] and (not entry["gone"] or not state["first"] or entry["seq"] > state["began"])
     ]
-    entries = [entry for entry in entries if entry["gone"] or keeps(entry)]
+    entries = [entry for entry in entries if _sought(state, entry) and (entry["gone"] or keeps(entry))]
     if rank is None or not state["first"]:
         return entries
     old = [e for e in entries if e["seq"] <= state["began"] and (state["after"] is None or rank(e) < state["after"])]
     return [*sorted(old, key=rank, reverse=True), *(e for e in entries if e["seq"] > state["began"])]
+
+
+def _sought(state: Row, entry: Row) -> bool:
+    """Whether it is of the kind of change, ``only``, that the round was bound to, if any."""
+    kind = "deleted" if entry["gone"] else "created" if entry["born"] > state["since"] else "updated"
+    return state.get("only") in (None, kind)
 
 
 def _onward(
@@ -132,7 +138,8 @@ def _onward(
 ) -> Row:
     told = {"last": found[-1]["id"] if found else state.get("last")}
     if not more:
-        return {**state, **told, "at": _end(simulator, state["collection"]), "first": False, "after": None}
+        end = _end(simulator, state["collection"])
+        return {**state, **told, "at": end, "since": end, "first": False, "after": None}
     last = found[-1]
     if rank is not None and state["first"] and last["seq"] <= state["began"]:
         return {**state, **told, "after": rank(last)}

@@ -86,7 +86,7 @@ async def read(request: Request) -> Response:
 
 @mailbox_route(router, "PATCH", "/contacts/{id}", *_in_folders("/contacts/{id}"))
 async def change(request: Request) -> Response:
-    """A ``parentFolderId`` of another folder moves the contact."""
+    """A ``parentFolderId`` of another folder moves the contact; that Microsoft does so is unproven."""
     caller, user = opened(request, CONTACTS_WRITE)
     row, body = _contact(request, caller, user), await body_of(request, KIND)
     items.current(request, row)

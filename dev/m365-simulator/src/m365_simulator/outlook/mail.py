@@ -146,9 +146,8 @@ async def delta(request: Request) -> Response:
 
     name = f"{mail_items.KIND}/{user['id']}/{place['id']}"
     immutable, context = items.wants_immutable(request), "Collection(message)"
-    changes = rounds.Changes(
-        name, KIND, context, DELTA, shown, immutable, filters=("receivedDateTime",), rank_by="receivedDateTime"
-    )
+    time = "receivedDateTime"
+    changes = rounds.Changes(name, KIND, context, DELTA, shown, immutable, (time,), time, change_types=True)
     return rounds.delta(caller, changes)
 
 

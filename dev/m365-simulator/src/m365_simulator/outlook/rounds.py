@@ -28,6 +28,8 @@ class Changes:
     immutable: bool
     filters: tuple[str, ...] = ()
     rank_by: str | None = None
+    change_types: bool = False
+    """Whether ``changeType`` is taken: created, updated or deleted alone."""
 
 
 def _url(caller: Caller, params: dict[str, str]) -> str:
@@ -43,6 +45,7 @@ def _state(caller: Caller, changes: Changes) -> Row:
         allows = replace(changes.allows, other=(*changes.allows.other, *TOKENS))  # an empty one begins anew
         query = caller.query(changes.kind, allows)
         bound = {"select": query.select, "size": query.size, "params": fresh, "ranked": bool(query.orders)}
+        bound["only"] = _change_type(changes, fresh)
         return changelog.beginning(caller.simulator, changes.collection, **bound)
     if len(params) > 1:
         others = sorted(set(params) - set(TOKENS)) or list(TOKENS)
@@ -53,6 +56,13 @@ def _state(caller: Caller, changes: Changes) -> Row:
         raise GraphError(400, "BadRequest", "Badly formed token.") from error
     except changelog.LostState as error:
         raise _lost(caller, error) from error
+
+
+def _change_type(changes: Changes, params: dict[str, str]) -> str | None:
+    wanted = params.get("changeType")
+    if wanted is not None and (not changes.change_types or wanted not in ("created", "updated", "deleted")):
+        raise GraphError(400, "BadRequest", f"changeType={wanted} is not supported here.")
+    return wanted
 
 
 def _lost(caller: Caller, error: changelog.LostState) -> GraphError:
