@@ -15,7 +15,7 @@ import pytest
 from m365_simulator import changelog
 from m365_simulator.directory import CONTOSO, find_user
 from m365_simulator.elsewhere import other_url
-from m365_simulator.files import drives, sites, teams, uploads
+from m365_simulator.files import drives, site_rows, teams, uploads
 from m365_simulator.files.tree import Tree
 from m365_simulator.outlook import attachment_files, attachments, contact_items, folders, mail_items
 from shared.testing.samples import Sample, samples
@@ -167,21 +167,21 @@ class Prepared:
     def site(self, key: str) -> None:
         if key == "root" or ":" in key:
             return
-        row = {**sites.add(self.simulator, CONTOSO, "Team A", "/sites/siteA"), "id": key}
+        row = {**site_rows.add(self.simulator, CONTOSO, "Team A", "/sites/siteA"), "id": key}
         self.simulator.store.put("sites", key, row)
         drives.make(self.simulator, CONTOSO, "Shared Documents", site=key)
         if self.method != "POST":
-            sites.grant(self.simulator, row, "app", "Contoso", ["write"])
+            site_rows.grant(self.simulator, row, "app", "Contoso", ["write"])
             for one in re.findall(r"/permissions/([^/]+)", self.path):
                 row["permissions"][-1]["id"] = one
 
     def site_path(self, host: str, path: str) -> None:
-        row = sites.add(self.simulator, CONTOSO, "Team A", path.partition(":")[0])
+        row = site_rows.add(self.simulator, CONTOSO, "Team A", path.partition(":")[0])
         self.simulator.store.put("sites", row["id"], {**row, "host": host.lower()})
 
     def site_search(self) -> None:
         wanted = parse_qs(self.query)["search"][0]
-        sites.add(self.simulator, CONTOSO, wanted, "/sites/siteA")
+        site_rows.add(self.simulator, CONTOSO, wanted, "/sites/siteA")
 
     def team(self, key: str, channel: str | None) -> None:
         row = {**teams.add_team(self.simulator, CONTOSO, "Named", [self.user["id"]]), "id": key}

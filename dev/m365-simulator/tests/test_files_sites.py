@@ -83,6 +83,8 @@ async def test_sites_are_found_by_search_path_and_id(world: Any, site: dict[str,
     assert (await anna.get(f"/sites/{host}:/sites/none")).status_code == 404
     assert (await anna.get(f"/sites/{host}")).json()["root"] == {}
     assert (await anna.get("/sites/root")).json()["webUrl"] == f"https://{host}"
+    assert (await anna.get("/sites/root/drive/root")).status_code == 200
+    assert (await anna.get("/sites/root/drive")).json()["id"] != site["drive"]
     drives = (await anna.get(f"/sites/{site['id']}/drives")).json()["value"]
     assert [(row["id"], row["driveType"]) for row in drives] == [(site["drive"], "documentLibrary")]
     assert (await anna.get(f"/sites/{host}:/sites/Sales:/drives")).json()["value"] == drives

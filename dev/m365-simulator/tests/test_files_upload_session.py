@@ -169,6 +169,17 @@ async def test_a_name_that_is_taken_shows_at_the_last_fragment_and_the_bytes_are
     assert (await uploads.http.get(url)).status_code == 404
 
 
+async def test_kept_bytes_are_committed_into_a_folder_by_name_once_they_are_whole(uploads: Uploads) -> None:
+    await uploads.anna.post("/me/drive/root/children", json={"name": "Films", "folder": {}})
+    await uploads.anna.put("/me/drive/root:/film.mp4:/content", content=b"mine")
+    url = await uploads.session()
+    source = {"name": "second.mp4", "@microsoft.graph.sourceUrl": url}
+    assert (await uploads.anna.put("/me/drive/root:/Films", json=source)).status_code == 400
+    assert (await uploads.whole(url)).status_code == 409
+    assert (await uploads.anna.put("/me/drive/root:/Films", json=source)).status_code == 201
+    assert await uploads.content("Films/second.mp4") == CONTENT[:SIZE]
+
+
 @pytest.mark.behaviour(51)
 async def test_a_session_replaces_or_renames_when_told(uploads: Uploads) -> None:
     mine = (await uploads.anna.put("/me/drive/root:/film.mp4:/content", content=b"mine")).json()

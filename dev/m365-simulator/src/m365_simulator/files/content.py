@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from m365_simulator.core import Simulator
 from m365_simulator.elsewhere import other_url
@@ -77,11 +78,14 @@ async def received(request: Request, simulator: Simulator, file: str, offset: in
 async def _collected(request: Request) -> AsyncIterator[bytes]:
     """Network pieces joined to a size worth hashing."""
     waiting = bytearray()
-    async for piece in request.stream():
-        waiting += piece
-        if len(waiting) >= PIECE:
-            yield bytes(waiting)
-            waiting.clear()
+    try:
+        async for piece in request.stream():
+            waiting += piece
+            if len(waiting) >= PIECE:
+                yield bytes(waiting)
+                waiting.clear()
+    except ClientDisconnect as error:
+        raise GraphError(400, "invalidRequest", "The connection ended before the body did.") from error
     if waiting:
         yield bytes(waiting)
 

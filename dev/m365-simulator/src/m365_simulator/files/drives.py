@@ -1,7 +1,5 @@
 """Drives: a person's OneDrive and the document libraries of sites, and who may read or write them."""
 
-from fastapi import Request
-
 from m365_simulator.core import Simulator
 from m365_simulator.store import Row
 from m365_simulator.wire import Caller, GraphError
@@ -49,26 +47,6 @@ def personal(simulator: Simulator, user: Row) -> Row:
 
 def of_site(simulator: Simulator, site: Row) -> list[Row]:
     return [row for row in simulator.store.all("drives") if row["site"] == site["id"]]
-
-
-def in_request(request: Request, *, write: bool) -> tuple[Caller, Row]:
-    """The drive of the path, with the caller's right to it checked."""
-    caller, given = Caller(request), request.path_params
-    if "drive" in given:
-        row = caller.store.get("drives", given["drive"])
-        if row is None or row["tenant"] != caller.tenant:
-            caller.need(delegated=OWN_READ, role=f"{READ} {SELECTED}", place="files")
-            raise missing()
-    elif "site" in given:
-        site = caller.store.get("sites", given["site"])
-        enter(caller, site, write=write)
-        row = of_site(caller.simulator, site or {})[0]
-    else:
-        allowed = OWN_WRITE if write else OWN_READ
-        caller.need(delegated=allowed, role=WRITE if write else READ, place="files")
-        row = personal(caller.simulator, caller.user(given.get("user"), place="files"))
-    admit(caller, row, write=write)
-    return caller, row
 
 
 def admit(caller: Caller, drive: Row, *, write: bool) -> None:

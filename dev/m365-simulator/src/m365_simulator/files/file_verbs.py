@@ -9,7 +9,7 @@ from m365_simulator.store import Row
 from m365_simulator.verbs import Refused, verb
 from m365_simulator.wire import GraphError
 
-from . import content, drives, quickxor, sites, teams
+from . import content, drives, quickxor, site_rows, teams
 from .tree import Tree
 
 
@@ -55,8 +55,8 @@ def site_add(simulator: Simulator, *, tenant: str, name: str, path: str | None =
     if any(s["tenant"] == owner["id"] and s["path"] == where for s in simulator.store.all("sites")):
         raise Refused(f"There is a site at {where} already.")
     with simulator.store.together():
-        row = sites.add(simulator, owner["id"], name, where)
-    return {**sites.shown(row), "drive": drives.of_site(simulator, row)[0]["id"]}
+        row = site_rows.add(simulator, owner["id"], name, where)
+    return {**site_rows.shown(row), "drive": drives.of_site(simulator, row)[0]["id"]}
 
 
 @verb
@@ -67,7 +67,7 @@ def site_grant(
     row = simulator.store.get("sites", _drive(simulator, site)["site"] or "")
     if row is None:
         raise Refused(f"'{site}' is not a site.")
-    return sites.grant(simulator, row, app or simulator.settings.client_id, "Prospo", [role])
+    return site_rows.grant(simulator, row, app or simulator.settings.client_id, "Prospo", [role])
 
 
 @verb

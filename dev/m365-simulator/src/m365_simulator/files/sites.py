@@ -3,13 +3,14 @@
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from m365_simulator.core import Simulator
 from m365_simulator.odata import Allows
 from m365_simulator.store import Row
 from m365_simulator.wire import Caller, GraphError, GraphRoute, answer, body_of, json_of, listed
 
 from . import drives
+from .site_rows import grant, root, shown
 from .tree import Tree
+from .visits import drive_of, site_of
 
 router = APIRouter(prefix="/v1.0", route_class=GraphRoute)
 KIND, PERMISSION = "graph.site", "graph.permission"
@@ -19,46 +20,6 @@ ONE = Allows(expands=("drives", "drive"))
 ROLES = {"read", "write", "owner", "fullcontrol"}
 SEARCHES = "Sites.Read.All Sites.ReadWrite.All Sites.Manage.All Sites.FullControl.All"
 GRANTS = "Sites.FullControl.All"
-
-
-def host_of(simulator: Simulator, tenant: str) -> str:
-    row = simulator.store.get("tenants", tenant) or {"domain": "unknown"}
-    return f"{row['domain'].partition('.')[0]}.sharepoint.example"
-
-
-def add(
-    simulator: Simulator, tenant: str, name: str, path: str, *, members: list[str] | None = None, title: str = ""
-) -> Row:
-    """A site with its document library; ``members`` None means everyone of the tenant."""
-    host = host_of(simulator, tenant)
-    key = f"{host},{simulator.ids.guid('site-collection')},{simulator.ids.guid('site-web')}"
-    row: Row = {"id": key, "tenant": tenant, "host": host, "path": path, "name": name, "title": title or name}
-    row |= {"members": members, "permissions": [], "created": simulator.now().isoformat()}
-    simulator.store.put("sites", key, row)
-    drives.make(simulator, tenant, "Shared Documents", site=key)
-    return row
-
-
-def root(simulator: Simulator, tenant: str) -> Row:
-    """Every tenant has one, from the first look on."""
-    for row in simulator.store.all("sites"):
-        if row["tenant"] == tenant and row["path"] == "":
-            return row
-    return add(simulator, tenant, "Communication site", "")
-
-
-def shown(row: Row) -> Row:
-    found: Row = {
-        "id": row["id"],
-        "name": row["path"].rpartition("/")[2] or row["name"],
-        "displayName": row["title"],
-        "description": "",
-        "createdDateTime": row["created"],
-        "lastModifiedDateTime": row["created"],
-        "webUrl": f"https://{row['host']}{row['path']}",
-        "siteCollection": {"hostname": row["host"]},
-    }
-    return found | ({"root": {}} if row["path"] == "" else {})
 
 
 @router.get("/sites")
@@ -104,8 +65,7 @@ async def by_path(request: Request, host: str, path: str) -> Response:
 async def read(request: Request, site: str) -> Response:
     """By id, ``root``, or the host alone."""
     caller = Caller(request)
-    first = root(caller.simulator, caller.tenant)
-    return _answered(caller, first if site in ("root", first["host"]) else caller.store.get("sites", site))
+    return _answered(caller, site_of(caller, site))
 
 
 def _drives(caller: Caller, site: Row | None) -> Response:
@@ -118,12 +78,12 @@ def _drives(caller: Caller, site: Row | None) -> Response:
 @router.get("/sites/{site}/drives")
 async def list_drives(request: Request, site: str) -> Response:
     caller = Caller(request)
-    return _drives(caller, root(caller.simulator, caller.tenant) if site == "root" else caller.store.get("sites", site))
+    return _drives(caller, site_of(caller, site))
 
 
 @router.get("/me/drives")
 async def my_drives(request: Request) -> Response:
-    caller, drive = drives.in_request(request, write=False)
+    caller, drive = drive_of(request, write=False)
     used = Tree(caller.simulator, drive).root()["size"]
     query = caller.query("graph.drive", LIST)
     return listed(caller, "drives", [drives.shown(caller.simulator, drive, used)], kind="graph.drive", query=query)
@@ -152,13 +112,6 @@ def _roles(body: Row) -> list[str]:
     if not roles or set(roles) - ROLES:
         raise GraphError(400, "invalidRequest", f"roles are of {sorted(ROLES)}.")
     return list(roles)
-
-
-def grant(simulator: Simulator, site: Row, app: str, name: str, roles: list[str]) -> Row:
-    row = {"id": simulator.ids.text("site-permission", 40), "app": app, "name": name, "roles": roles}
-    site["permissions"].append(row)
-    simulator.store.put("sites", site["id"], site)
-    return row
 
 
 @router.post("/sites/{site}/permissions")

@@ -8,7 +8,7 @@ from m365_simulator.odata import Allows
 from m365_simulator.store import Row
 from m365_simulator.wire import Caller, GraphError, GraphRoute, answer, listed
 
-from . import drives, sites
+from . import drives, site_rows
 from .tree import Tree
 
 router = APIRouter(prefix="/v1.0", route_class=GraphRoute)
@@ -21,7 +21,7 @@ LIST = Allows(filters=("displayName", "membershipType"), page=100)
 def add_team(simulator: Simulator, tenant: str, name: str, members: list[str]) -> Row:
     """With its site and the General channel."""
     word = "".join(part for part in name if part.isalnum())
-    site = sites.add(simulator, tenant, word, f"/sites/{word}", title=name)
+    site = site_rows.add(simulator, tenant, word, f"/sites/{word}", title=name)
     key = simulator.ids.guid("team")
     row: Row = {"id": key, "tenant": tenant, "name": name, "site": site["id"], "members": members, "channels": []}
     simulator.store.put("teams", key, row)
@@ -46,7 +46,7 @@ def add_channel(
         word = "".join(part for part in name if part.isalnum())
         title = f"{team['name']}-{name}"
         own = members or team["members"]
-        site = sites.add(simulator, team["tenant"], word, f"{base['path']}-{word}", members=own, title=title)["id"]
+        site = site_rows.add(simulator, team["tenant"], word, f"{base['path']}-{word}", members=own, title=title)["id"]
     channel: Row = {"id": key, "name": name, "membership": membership, "site": site, "folder": None}
     channel["members"] = members if membership != "standard" else None
     team["channels"].append(channel)

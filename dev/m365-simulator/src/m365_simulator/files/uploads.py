@@ -177,7 +177,9 @@ async def commit_by_source(visit: Visit) -> Response:
     if not complete(row):
         raise GraphError(400, "invalidRequest", "The upload session has not received all bytes.")
     behaviour = tree.behaviour_of(body.get(BEHAVIOUR), "fail")
-    path = [*visit.address.path[:-1], names.check_name(body.get("name") or visit.address.path[-1])]
+    named = visit.tree.walk(visit.start(), visit.address.path)
+    inside = visit.address.path if body.get("name") and named and named["content"] is None else visit.address.path[:-1]
+    path = [*inside, names.check_name(body.get("name") or "".join(visit.address.path[-1:]))]
     row |= {"start": visit.start()["id"], "path": path, "behaviour": behaviour, "if_match": None}
     _, item, new = commit(simulator, simulator.store.put("upload_sessions", row["id"], row))
     return visit.answered(item, 201 if new else 200)

@@ -11,7 +11,7 @@ from m365_simulator.odata import Allows
 from m365_simulator.store import Row
 from m365_simulator.wire import Caller, GraphError, answer
 
-from . import drives
+from . import drives, site_rows
 from .address import Address, parse
 from .tree import Tree
 
@@ -75,6 +75,32 @@ def place(method: str, name: str = "", *, write: bool = False) -> Callable[[Acti
     return register
 
 
+def site_of(caller: Caller, key: str) -> Row | None:
+    """By id, ``root``, or the host alone."""
+    first = site_rows.root(caller.simulator, caller.tenant)
+    return first if key in ("root", first["host"]) else caller.store.get("sites", key)
+
+
+def drive_of(request: Request, *, write: bool) -> tuple[Caller, Row]:
+    """The drive of the path, with the caller's right to it checked."""
+    caller, given = Caller(request), request.path_params
+    if "drive" in given:
+        row = caller.store.get("drives", given["drive"])
+        if row is None or row["tenant"] != caller.tenant:
+            caller.need(delegated=drives.OWN_READ, role=f"{drives.READ} {drives.SELECTED}", place="files")
+            raise drives.missing()
+    elif "site" in given:
+        site = site_of(caller, given["site"])
+        drives.enter(caller, site, write=write)
+        row = drives.of_site(caller.simulator, site or {})[0]
+    else:
+        allowed = drives.OWN_WRITE if write else drives.OWN_READ
+        caller.need(delegated=allowed, role=drives.WRITE if write else drives.READ, place="files")
+        row = drives.personal(caller.simulator, caller.user(given.get("user"), place="files"))
+    drives.admit(caller, row, write=write)
+    return caller, row
+
+
 async def visited(request: Request) -> Response:
     """Every request under a drive comes here."""
     address = parse(str(request.path_params.get("rest", "")))
@@ -85,5 +111,5 @@ async def visited(request: Request) -> Response:
             raise GraphError(400, "BadRequest", f"Resource not found for the segment '{address.action}'.")
         raise GraphError(405, "methodNotAllowed", f"{request.method} is not allowed at '{address.action or 'item'}'.")
     function, write = known
-    caller, drive = drives.in_request(request, write=write)
+    caller, drive = drive_of(request, write=write)
     return await function(Visit(request, caller, Tree(caller.simulator, drive), address))
