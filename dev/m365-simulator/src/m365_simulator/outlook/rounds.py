@@ -44,7 +44,7 @@ def _state(caller: Caller, changes: Changes) -> Row:
         fresh = {name: value for name, value in params.items() if name != "$deltatoken"}
         allows = replace(changes.allows, other=(*changes.allows.other, *TOKENS))  # an empty one begins anew
         query = caller.query(changes.kind, allows)
-        bound = {"select": query.select, "size": query.size, "params": fresh, "ranked": bool(query.orders)}
+        bound: Row = {"select": query.select, "size": query.size, "params": fresh, "ranked": bool(query.orders)}
         bound["only"] = _change_type(changes, fresh)
         return changelog.beginning(caller.simulator, changes.collection, **bound)
     if len(params) > 1:
