@@ -29,6 +29,8 @@ async def folder(anna: httpx.AsyncClient, name: str, above: str = "/me/contactFo
 async def test_a_contact_is_created_read_changed_and_deleted(anna: httpx.AsyncClient) -> None:
     contact = await made(anna, givenName="Pavel", surname="Bansky")
     assert (contact["displayName"], contact["fileAs"]) == ("Pavel Bansky", "Bansky, Pavel")
+    born = await made(anna, birthday="1974-07-22")
+    assert born["birthday"] == "1974-07-22T00:00:00Z"
     path = f"/me/contacts/{contact['id']}"
     changed = (await anna.patch(path, json={"jobTitle": "Baker"})).json()
     assert changed["jobTitle"] == "Baker"
@@ -165,6 +167,16 @@ async def test_a_contact_has_no_photo_until_one_is_put(anna: httpx.AsyncClient) 
     shown = (await anna.get(path)).json()
     assert (shown["width"], shown["height"], shown["@odata.mediaContentType"]) == (3, 2, "image/png")
     assert (await anna.get(f"{path}/$value")).content == PNG
+
+
+async def test_a_persons_photo_comes_in_the_sizes_it_is_large_enough_for(anna: httpx.AsyncClient) -> None:
+    assert (await anna.get("/me/photos/48x48/$value")).status_code == 404
+    large = PNG[:16] + (64).to_bytes(4, "big") * 2 + PNG[24:]
+    assert (await anna.put("/me/photo/$value", content=large)).status_code == 200
+    assert (await anna.get("/me/photos/48x48")).json()["width"] == 48
+    assert (await anna.get("/me/photos/64X64/$value")).content == large
+    assert (await anna.get("/me/photos/96x96/$value")).status_code == 404
+    assert (await anna.get("/me/photos/50x50")).status_code == 404
 
 
 async def test_a_change_is_told_for_the_folder_and_the_mailbox(world: Any, anna: httpx.AsyncClient) -> None:

@@ -30,6 +30,7 @@ PERMISSIONS = (
 )
 PLACEHOLDER = re.compile(r"\{[^{}]*\}|<<[^<>]*>>|<[\w -]+>")
 OTHERS = re.compile(r"/(events|calendar|calendarView|groups)\b", re.IGNORECASE)
+KEY = re.compile(r"/([\w$.]+)\('([^']*)'\)(?=/|$)")
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\rIHDR" + (240).to_bytes(4, "big") * 2
 
 
@@ -39,9 +40,9 @@ def filled(text: str) -> str:
 
 
 def filled_body(body: Any) -> Any:
-    """Strings that are a placeholder as a whole; what else stands in braces or brackets is content."""
+    """Strings that are a placeholder as a whole; what else stands in braces or brackets is content. Empty ones go."""
     if isinstance(body, dict):
-        return {key: filled_body(value) for key, value in body.items()}
+        return {key: filled_body(value) for key, value in body.items() if value != ""}
     if isinstance(body, list):
         return [filled_body(one) for one in body]
     return filled(body) if isinstance(body, str) and PLACEHOLDER.fullmatch(body) else body
@@ -55,16 +56,18 @@ class Prepared:
         self.method = sample.request["method"]
         parts = urlsplit(filled(sample.request["url"]))
         self.host, self.query = parts.netloc, parts.query
-        self.path = unquote(re.sub(r"^/(v1\.0|v1|beta)(?=/)", "", parts.path))
+        self.asked = unquote(re.sub(r"^/(v1\.0|v1|beta)(?=/)", "", parts.path))
+        self.path = self.asked if "/api/" in self.asked else KEY.sub(r"/\1/\2", self.asked)
         self.body = filled_body(sample.request.get("body"))
         self.user = self._me()
         self.wanted = sample.response.get("status") or 200
 
     def _me(self) -> dict[str, Any]:
-        named = re.search(r"/users(?:/|\(')([^/')@]+)", self.path, re.IGNORECASE)
+        named = re.search(r"^/users/([^/@]+)", self.path, re.IGNORECASE)
         me = find_user(self.simulator.store, "anna@contoso.example") or {}
-        if named and "api/" not in self.path:
-            me = {**me, "id": named[1], "address": f"{named[1]}@contoso.example"}
+        if named:
+            key = named[1].lower()
+            me = {**me, "id": key, "address": f"{key}@contoso.example"}
             self.simulator.store.put("users", me["id"], me)
         return me
 
@@ -77,6 +80,9 @@ class Prepared:
         goal = (self.body or {}).get("destinationId") if isinstance(self.body, dict) else None
         if goal:
             self.folder("mailFolders", goal)
+        parent = self.body.get("parentReference") if isinstance(self.body, dict) else None
+        if parent and parent.get("id"):
+            self.drive_item(parent.get("driveId"), parent["id"], folder=True)
         source = "@microsoft.graph.sourceUrl"
         if isinstance(self.body, dict) and source in self.body:
             self.upload("sample", whole=True)
@@ -128,7 +134,7 @@ class Prepared:
         self.mail_folder("drafts")
         row = self.simulator.store.all(f"messages/{self.user['id']}")[-1]
         if self.path.lower().endswith(("reply", "replyall", "forward")):
-            row["body"]["isDraft"] = False
+            row["body"] |= {"isDraft": False, "from": {"emailAddress": {"name": "B", "address": "b@example.com"}}}
         self.alias(key, row)
 
     def attachment(self, message: str, key: str) -> None:
@@ -148,9 +154,9 @@ class Prepared:
             place.add(place.root(), "Documents", None)
         return place
 
-    def drive_item(self, drive: str | None, key: str) -> None:
+    def drive_item(self, drive: str | None, key: str, *, folder: bool = False) -> None:
         place, stored = self.drive(drive), {"content": {"generated": True}, "size": 9, "hash": "x"}
-        inside = re.search(r"items/[^/]+(:/|/children|/delta)", self.path)
+        inside = folder or re.search(r"items/[^/]+(:/|/children|/delta)", self.path)
         row = place.add(place.root(), "Named", None if inside else stored, behaviour="rename")
         self.simulator.store.put(f"items/{place.drive['id']}", key, {**row, "id": key})
         if inside:
@@ -245,11 +251,12 @@ class Prepared:
         if foreign:
             first, last, total = self.fragment()
             content = b"x" * (last - first + 1) if total else None
-            url = f"{other_url(self.simulator)}{self.path}{query}"
+            url = f"{other_url(self.simulator)}{self.asked}{query}"
             return await self.world.http.request(self.method, url, content=content, headers=headers)
         client = self.world.graph(self.world.token(self.user["address"], PERMISSIONS))
-        body = {"content": self.body} if isinstance(self.body, str) else {"json": self.body} if self.body else {}
-        return await client.request(self.method, f"{self.path}{query}", headers=headers, **body)
+        content = PNG if self.body and "photo" in self.path else self.body
+        body = {"content": content} if isinstance(content, str | bytes) else {"json": content} if content else {}
+        return await client.request(self.method, f"{self.asked}{query}", headers=headers, **body)
 
 
 OWNER = r"^/(?:me|users/[^/]+)"
@@ -257,7 +264,7 @@ PLACES: dict[str, Callable[..., Any]] = {
     rf"{OWNER}/contacts$": Prepared.contact_list,
     r"/contactFolders/(?!delta)([^/]+)": Prepared.contact_folder,
     r"/contacts/(?!delta)([^/]+)": Prepared.contact,
-    r"/photo(?:/\$value)?$": Prepared.photo,
+    r"/photo(?:s/[^/]+)?(?:/\$value)?$": Prepared.photo,
     r"/mailFolders/(?!delta)([^/]+)": Prepared.mail_folder,
     rf"{OWNER}/messages$": lambda self: self.mail_folder("inbox"),
     rf"{OWNER}(?:/mailFolders/[^/]+)?/messages/(?!delta)([^/]+)": Prepared.message,

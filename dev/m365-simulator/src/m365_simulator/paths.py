@@ -6,7 +6,7 @@ from typing import Any
 
 Scope = MutableMapping[str, Any]
 Asgi = Callable[[Scope, Any, Any], Awaitable[None]]
-_KEY = re.compile(r"^(?P<name>[\w$.]+)\('(?P<key>[^'=]*)'\)$")
+_KEY = re.compile(r"^(?P<name>[\w$.]+)\('(?P<key>[^']*)'\)$")
 VERSIONS = {"v1.0": "v1.0", "v1": "v1.0"}
 """One of Microsoft's pages writes /v1/."""
 

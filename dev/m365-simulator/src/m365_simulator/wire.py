@@ -287,7 +287,11 @@ async def json_of(request: Request) -> Any:
 
 async def body_of(request: Request, kind: str) -> Row:
     """The JSON body, checked against the metadata type ``kind``."""
-    body = await json_of(request)
+    return checked(await json_of(request), kind)
+
+
+def checked(body: Any, kind: str) -> Row:
+    """Raises the 400 of what the metadata type does not take."""
     wrong = first_fault(body, kind)
     if wrong is not None:
         raise GraphError(400, "BadRequest", wrong)

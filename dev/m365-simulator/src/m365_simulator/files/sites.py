@@ -118,7 +118,8 @@ def _roles(body: Row) -> list[str]:
 async def create_permission(request: Request, site: str) -> Response:
     caller, row = _granting(request, site)
     body = await body_of(request, PERMISSION)
-    identities = body.get("grantedToIdentitiesV2") or body.get("grantedToIdentities") or []
+    one = [body[name] for name in ("grantedToV2", "grantedTo") if body.get(name)][:1]
+    identities = one or body.get("grantedToIdentitiesV2") or body.get("grantedToIdentities") or []
     application: Row = (identities[0].get("application") or {}) if len(identities) == 1 else {}
     if not application.get("id"):
         raise GraphError(400, "invalidRequest", "grantedToIdentities names one application by its id.")

@@ -110,14 +110,27 @@ def _shown(team: Row, channel: Row) -> Row:
     }
 
 
+@router.get("/teams/{team}/channels/{channel}")
+async def one_channel(request: Request, team: str, channel: str) -> Response:
+    caller = Caller(request).need(delegated=CHANNELS, role=CHANNELS, place="teams")
+    row = _team(caller, team)
+    shape = caller.query("graph.channel", Allows()).shape
+    shown = shape(_shown(row, _channel(caller, row, channel)))
+    return answer(caller.simulator, f"teams('{team}')/channels/$entity", shown, kind="graph.channel")
+
+
+def _channel(caller: Caller, team: Row, key: str) -> Row:
+    found: Row | None = next((one for one in team["channels"] if one["id"] == key and _sees(caller, team, one)), None)
+    if found is None:
+        raise GraphError(404, "NotFound", "No channel found with the id.")
+    return found
+
+
 @router.get("/teams/{team}/channels/{channel}/filesFolder")
 async def files_folder(request: Request, team: str, channel: str) -> Response:
     """404 until the channel's folder was made; a private channel's is in its own site."""
     caller = Caller(request).need(delegated=FILES, role=FILES, place="teams")
-    row = _team(caller, team)
-    found = next((one for one in row["channels"] if one["id"] == channel and _sees(caller, row, one)), None)
-    if found is None:
-        raise GraphError(404, "NotFound", "No channel found with the id.")
+    found = _channel(caller, _team(caller, team), channel)
     drive = caller.store.get("drives", found.get("drive") or "")
     place = Tree(caller.simulator, drive) if drive else None
     folder = place.get(found["folder"]) if place else None

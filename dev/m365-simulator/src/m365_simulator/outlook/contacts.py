@@ -1,12 +1,14 @@
 """Contacts and contact folders: create, read, change, delete, list, and their delta queries."""
 
+import re
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from m365_simulator.odata import Allows
 from m365_simulator.schema import properties
 from m365_simulator.store import Row
-from m365_simulator.wire import Caller, GraphError, GraphRoute, answer, body_of, listed
+from m365_simulator.wire import Caller, GraphError, GraphRoute, answer, body_of, checked, json_of, listed
 
 from . import contact_items, folders, items, rounds
 from .items import CONTACTS, CONTACTS_WRITE, mailbox_route, opened
@@ -15,6 +17,7 @@ from .rules import rule
 router = APIRouter(prefix="/v1.0", route_class=GraphRoute)
 FAMILY = "contactFolders"
 KIND, FOLDER = "graph.contact", "graph.contactFolder"
+DATE = re.compile(r"\d{4}-\d\d-\d\d")
 SORTABLE = tuple(name for name, kind in properties(KIND).items() if kind in ("Edm.String", "Edm.DateTimeOffset"))
 LIST = Allows(filters=("emailAddresses/any/address",), orders=SORTABLE, top=1000, skip=True, count=True)
 FOLDERS = Allows(top=1000, skip=True, count=True, filters=("displayName",))
@@ -26,6 +29,14 @@ IN_FOLDER = ("/contactFolders/{folder}", "/contactFolders/{parent}/childFolders/
 
 def _in_folders(path: str) -> list[str]:
     return [f"{base}{path}" for base in IN_FOLDER]
+
+
+async def _body(request: Request) -> Row:
+    """A birthday may come as a date alone, as in Microsoft's own samples."""
+    given = await json_of(request)
+    if isinstance(given, dict) and DATE.fullmatch(str(given.get("birthday"))):
+        given = {**given, "birthday": f"{given['birthday']}T00:00:00Z"}
+    return checked(given, KIND)
 
 
 def _folder(request: Request, caller: Caller, user: Row) -> Row:
@@ -58,7 +69,7 @@ async def list_contacts(request: Request) -> Response:
 @mailbox_route(router, "POST", "/contacts", *_in_folders("/contacts"))
 async def create(request: Request) -> Response:
     caller, user = opened(request, CONTACTS_WRITE)
-    folder, body = _folder(request, caller, user), await body_of(request, KIND)
+    folder, body = _folder(request, caller, user), await _body(request)
     with caller.store.together():
         row = contact_items.create(caller.simulator, folder, body)
     return _answered(caller, user, row, 201)
@@ -88,7 +99,7 @@ async def read(request: Request) -> Response:
 async def change(request: Request) -> Response:
     """A ``parentFolderId`` of another folder moves the contact; that Microsoft does so is unproven."""
     caller, user = opened(request, CONTACTS_WRITE)
-    row, body = _contact(request, caller, user), await body_of(request, KIND)
+    row, body = _contact(request, caller, user), await _body(request)
     items.current(request, row)
     goal = body.get("parentFolderId") or row["folder"]
     folder = folders.folder(caller.simulator, FAMILY, user["id"], goal)

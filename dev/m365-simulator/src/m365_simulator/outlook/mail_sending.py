@@ -141,7 +141,7 @@ def _answer_to(user: Row, row: Row, kind: str, given: Row, comment: str) -> Row:
     everyone = [*sender, *original["toRecipients"]]
     prefix, people = {
         "reply": ("RE: ", sender),
-        "replyAll": ("RE: ", [one for one in everyone if one["emailAddress"]["address"] != user["address"]]),
+        "replyAll": ("RE: ", [one for one in everyone if one["emailAddress"]["address"] != user["address"]] or sender),
         "forward": ("FW: ", []),
     }[kind]
     subject = original.get("subject") or ""

@@ -13,6 +13,7 @@ from .items import CONTACTS, CONTACTS_WRITE, mailbox_route, opened
 
 router = APIRouter(prefix="/v1.0", route_class=GraphRoute)
 MOST = 4 * 1024 * 1024
+SIZES = (48, 64, 96, 120, 240, 360, 432, 504, 648)
 IDS_AT_ONCE = 1000
 ID_FORMATS = ("restId", "restImmutableEntryId")
 UNSUPPORTED = ("entryId", "ewsId", "immutableEntryId")
@@ -75,6 +76,29 @@ async def value(request: Request) -> Response:
     row = caller.store.get("photos", key)
     if row is None:
         raise _no_photo()
+    return Response(bytes.fromhex(row["bytes"]), media_type=row["type"], headers={"ETag": row["etag"]})
+
+
+def _sized(request: Request) -> tuple[Caller, Row, str]:
+    """The photo in a size that it is large enough for; its bytes are the same in each."""
+    caller, _, key = _subject(request)
+    row, size = caller.store.get("photos", key), items.part(request, "size").lower()
+    if row is None or size not in [f"{one}x{one}" for one in SIZES if one <= max(row["width"], row["height"])]:
+        raise _no_photo()
+    return caller, row, size
+
+
+@mailbox_route(router, "GET", "/photos/{size}")
+async def metadata_of_size(request: Request) -> Response:
+    caller, row, size = _sized(request)
+    side = int(size.partition("x")[0])
+    shown = {"@odata.mediaContentType": row["type"], "id": size, "width": side, "height": side}
+    return answer(caller.simulator, "photos/$entity", shown, kind="graph.profilePhoto")
+
+
+@mailbox_route(router, "GET", "/photos/{size}/$value")
+async def value_of_size(request: Request) -> Response:
+    _, row, _ = _sized(request)
     return Response(bytes.fromhex(row["bytes"]), media_type=row["type"], headers={"ETag": row["etag"]})
 
 
