@@ -6,10 +6,12 @@ from fastapi import FastAPI
 from . import batch, people, prospo
 from .core import Simulator
 from .entra import browser
+from .files import rooms as files
 from .notifying import log, subscriptions
 from .notifying.delivery import Delivery
 from .notifying.forging import Recent
 from .outlook import events
+from .outlook import rooms as outlook
 from .paths import OnePath, words_of
 from .settings import SimulatorSettings
 from .steering import control
@@ -25,7 +27,9 @@ def create_simulator(settings: SimulatorSettings, *, outbound: httpx.AsyncClient
     app.state.simulator = simulator
     app.state.recent_changes = Recent(simulator)
     graph = [people.router, batch.router, events.router, meetings.router, subscriptions.router]
-    for router in (control.router, log.router, prospo.router, *graph, unknown, browser.router):
+    graph += [*outlook.ROUTERS, *files.ROUTERS]
+    other_host = [*outlook.OTHER_HOST, *files.OTHER_HOST]
+    for router in (control.router, log.router, prospo.router, *graph, *other_host, unknown, browser.router):
         app.include_router(router)
     paths = [route.path for router in graph for route in router.routes if hasattr(route, "path")]
     app.add_middleware(OnePath, words=words_of(paths))

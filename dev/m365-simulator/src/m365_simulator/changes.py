@@ -23,6 +23,8 @@ class Change:
     data: Row = field(default_factory=dict)
     etag: str | None = None
     organizer: str | None = None
+    immutable_id: str | None = None
+    """Outlook's id that survives a move, for subscriptions that asked for it."""
 
 
 Listener = Callable[[Change], None]

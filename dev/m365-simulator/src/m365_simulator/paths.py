@@ -6,7 +6,7 @@ from typing import Any
 
 Scope = MutableMapping[str, Any]
 Asgi = Callable[[Scope, Any, Any], Awaitable[None]]
-_KEY = re.compile(r"^(?P<name>[\w$.]+)\('(?P<key>[^'=]*)'\)$")
+_KEY = re.compile(r"^(?P<name>[\w$.]+)\('(?P<key>[^']*)'\)$")
 VERSIONS = {"v1.0": "v1.0", "v1": "v1.0"}
 """One of Microsoft's pages writes /v1/."""
 
@@ -27,7 +27,12 @@ class OnePath:
 
     def _spelled(self, rest: str) -> str:
         parts: list[str] = []
+        named = False
         for part in rest.split("/"):
+            if part.endswith(":") or named:  # root:/A folder/a file:/content: names are nobody's words
+                named = not named if part.endswith(":") else named
+                parts.append(part)
+                continue
             found = _KEY.match(part)
             parts += (
                 [self._words.get(found["name"].lower(), found["name"]), found["key"]] if found else [self._word(part)]

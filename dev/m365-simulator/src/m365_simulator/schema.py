@@ -95,7 +95,8 @@ def _matching(pattern: str) -> Callable[[str], None]:
 
 
 def _base64(value: str) -> None:
-    base64.b64decode(value, validate=True)
+    """With or without the padding, as Microsoft's own samples have it."""
+    base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
 
 
 TEXTS: dict[str, Callable[[str], Any]] = {
@@ -148,5 +149,21 @@ def _declared_fault(key: str, value: Any, kind: str) -> str | None:
     if declared["kind"] != "enum":
         return first_fault(value, kind)
     words = value.split(",") if isinstance(value, str) and declared.get("flags") else [value]
-    wrong = [word for word in words if not isinstance(word, str) or word.strip() not in declared["members"]]
+    members = {member.lower() for member in declared["members"]}
+    wrong = [word for word in words if not isinstance(word, str) or word.strip().lower() not in members]
     return f"'{value}' is not a valid value of '{key}' ({full_name(kind)})." if wrong else None
+
+
+def spelled(value: Any, kind: str) -> Any:
+    """A checked body with the members of enumerations as the metadata spells them; requests may use any case."""
+    kind = kind.rstrip("!")
+    if kind.startswith("Collection("):
+        return [spelled(one, kind[len("Collection(") : -1]) for one in value] if isinstance(value, list) else value
+    declared = types().get(full_name(kind))
+    if declared is None or value is None:
+        return value
+    if declared["kind"] == "enum":
+        members = {member.lower(): member for member in declared["members"]}
+        return ",".join(members.get(word.strip().lower(), word) for word in str(value).split(","))
+    known = properties(value.get("@odata.type") or kind)
+    return {key: spelled(one, known[key]) if key in known else one for key, one in value.items()}

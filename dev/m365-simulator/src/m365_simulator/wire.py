@@ -17,7 +17,7 @@ from .directory import find_user
 from .faults import fault
 from .limits import workload
 from .odata import Allows, BadQuery, Query, read_query
-from .schema import first_fault
+from .schema import first_fault, spelled
 from .signing import GRAPH_AUDIENCE
 from .store import Row
 
@@ -287,28 +287,40 @@ async def json_of(request: Request) -> Any:
 
 async def body_of(request: Request, kind: str) -> Row:
     """The JSON body, checked against the metadata type ``kind``."""
-    body = await json_of(request)
+    return checked(await json_of(request), kind)
+
+
+def checked(body: Any, kind: str) -> Row:
+    """Raises the 400 of what the metadata type does not take."""
     wrong = first_fault(body, kind)
     if wrong is not None:
         raise GraphError(400, "BadRequest", wrong)
-    found: Row = body
+    found: Row = spelled(body, kind)
     return found
 
 
 def answer(simulator: Simulator, context: str, body: Row, status: int = 200, *, kind: str | None) -> JSONResponse:
     """One entity or value of metadata type ``kind`` (None: checked elsewhere); failing the check is our own fault."""
-    _sound(body, kind)
+    sound(body, kind)
     url = f"{simulator.settings.graph_url}/v1.0/$metadata#{context}"
     return JSONResponse({"@odata.context": url, **body}, status)
 
 
-def listed(caller: Caller, context: str, rows: list[Row], *, kind: str, query: Query) -> JSONResponse:
-    """One page of a list of shown rows, with an absolute next link when there is more."""
+def listed(
+    caller: Caller,
+    context: str,
+    rows: list[Row],
+    *,
+    kind: str,
+    query: Query,
+    shape: Callable[[Row], Row] | None = None,
+) -> JSONResponse:
+    """One page of a list of shown rows, with an absolute next link when there is more; ``shape`` is $select's."""
     simulator = caller.simulator
     page, total, after = query.apply(rows)
-    shown = [query.shape(row) for row in page]
+    shown = [(shape or query.shape)(row) for row in page]
     for row in shown:
-        _sound(row, kind)
+        sound(row, kind)
     body: Row = {"@odata.context": f"{simulator.settings.graph_url}/v1.0/$metadata#{context}"}
     if query.count:
         body["@odata.count"] = total
@@ -317,7 +329,8 @@ def listed(caller: Caller, context: str, rows: list[Row], *, kind: str, query: Q
     return JSONResponse(body | {"value": shown})
 
 
-def _sound(body: Row, kind: str | None) -> None:
+def sound(body: Row, kind: str | None) -> None:
+    """What we answer must be valid by the metadata; anything else is our own fault."""
     wrong = first_fault(body, kind) if kind is not None else None
     if wrong is not None:
         raise RuntimeError(f"The simulator would have answered what Graph cannot: {wrong}")

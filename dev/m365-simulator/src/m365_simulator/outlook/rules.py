@@ -1,0 +1,61 @@
+"""Switches of Outlook's behaviour, most of them because Microsoft's is not proven; ``outlook_rules`` sets them.
+
+| rule | unproven |
+|---|---|
+| default_folder_listed: `/contactFolders` names the default folder as well | a published sample shows it |
+| delivery_s: world seconds until a message is in the recipient's inbox | yes |
+| message_bytes: the tenant's limit for a sent message with its attachments | default 35 MB is published |
+| inline_bytes: below it an attachment may come inline | 3 MB is published, the exact edge is not |
+| x_headers: own `x-` headers a message may carry | yes |
+| delete_to_bin: deleting a message moves it to Deleted Items first | yes |
+| moved_reason: what a delta says of an item moved to another folder | yes |
+"""
+
+from typing import Any, Literal
+
+from m365_simulator.core import Simulator
+from m365_simulator.store import Row
+from m365_simulator.verbs import Refused, verb
+
+DEFAULTS: Row = {
+    "default_folder_listed": True,
+    "delivery_s": 5.0,
+    "message_bytes": 35 * 1024 * 1024,
+    "inline_bytes": 3 * 1024 * 1024,
+    "x_headers": 5,
+    "delete_to_bin": True,
+    "moved_reason": "changed",
+}
+
+
+def rule(simulator: Simulator, name: str) -> Any:
+    return {**DEFAULTS, **(simulator.store.get("settings", "outlook_rules") or {})}[name]
+
+
+@verb
+def outlook_rules(
+    simulator: Simulator,
+    *,
+    default_folder_listed: bool | None = None,
+    delivery_s: float | None = None,
+    message_bytes: int | None = None,
+    inline_bytes: int | None = None,
+    x_headers: int | None = None,
+    delete_to_bin: bool | None = None,
+    moved_reason: Literal["deleted", "changed"] | None = None,
+) -> Row:
+    """Set how Outlook behaves where tenants differ or Microsoft's behaviour is not proven."""
+    given = {
+        "default_folder_listed": default_folder_listed,
+        "delivery_s": delivery_s,
+        "message_bytes": message_bytes,
+        "inline_bytes": inline_bytes,
+        "x_headers": x_headers,
+        "delete_to_bin": delete_to_bin,
+        "moved_reason": moved_reason,
+    }
+    changed = {name: value for name, value in given.items() if value is not None}
+    if any(isinstance(value, int | float) and value < 0 for value in changed.values()):
+        raise Refused("Sizes, seconds and counts are not below 0.")
+    kept = simulator.store.get("settings", "outlook_rules") or {}
+    return DEFAULTS | simulator.store.put("settings", "outlook_rules", kept | changed)
