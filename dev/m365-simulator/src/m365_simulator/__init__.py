@@ -8,11 +8,11 @@ from .core import Simulator
 from .entra import browser
 from .notifying import subscriptions
 from .notifying.delivery import Delivery
-from .outlook import events
+from .outlook import calendar_routes, events
 from .paths import OnePath, words_of
 from .settings import SimulatorSettings
 from .steering import control
-from .teams import meetings
+from .teams import happenings, meetings
 from .unknown import router as unknown
 
 
@@ -22,7 +22,7 @@ def create_simulator(settings: SimulatorSettings, *, outbound: httpx.AsyncClient
     Delivery(simulator)
     app = FastAPI(title="Microsoft 365 simulator", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.simulator = simulator
-    graph = [people.router, batch.router, events.router, meetings.router, subscriptions.router]
+    graph = [people.router, batch.router, calendar_routes.router, events.router, meetings.router, subscriptions.router]
     for router in (control.router, prospo.router, *graph, unknown, browser.router):
         app.include_router(router)
     paths = [route.path for router in graph for route in router.routes if hasattr(route, "path")]
@@ -30,5 +30,8 @@ def create_simulator(settings: SimulatorSettings, *, outbound: httpx.AsyncClient
     simulator.app = app
     return simulator
 
+
+VERBS_BESIDE_ROUTES = (happenings,)
+"""Modules that only register verbs."""
 
 __all__ = ["Simulator", "SimulatorSettings", "create_simulator"]
