@@ -83,7 +83,7 @@ async def instances(request: Request, key: str) -> Response:
 async def delta(request: Request) -> Response:
     """Rounds of what is new, changed or gone in a window; links carry the window with them."""
     caller, user = mailbox(request)
-    query = caller.query(EVENT, DELTA)
+    query = caller.query(EVENT, DELTA, renames={"$skiptoken": "left"})
     state = _state(caller, user)
     items = {one["id"]: one for one in between(caller.store, user, *(moment_of(text) for text in state["window"]))}
     left: list[str] | None = state["left"]

@@ -19,8 +19,9 @@ from .zones import BadTime, preferred
 
 F = TypeVar("F", bound=Callable[..., Any])
 router = APIRouter(prefix="/v1.0", route_class=GraphRoute)
-BASES = ("/me", "/users/{name}", "/me/calendar", "/users/{name}/calendar")
-BASES += ("/me/calendars/{calendar}", "/users/{name}/calendars/{calendar}")
+BASES = [
+    f"{who}{calendar}" for who in ("/me", "/users/{name}") for calendar in ("", "/calendar", "/calendars/{calendar}")
+]
 ORDERS = ("start/dateTime", "end/dateTime", "subject", "createdDateTime", "lastModifiedDateTime")
 FILTERS = (
     *ORDERS,
@@ -56,6 +57,7 @@ def mailbox(request: Request, *, write: bool = False) -> tuple[Caller, Row]:
     user = caller.mailbox(named.get("name"))
     if named.get("calendar", "Calendar") not in ("Calendar", calendar_id(user)):
         raise not_found()
+    zone_and_text(request)
     return caller, user
 
 
@@ -110,7 +112,6 @@ async def create(request: Request) -> Response:
     """The same ``transactionId`` again gives the event that is there."""
     caller, user = mailbox(request, write=True)
     body = await body_of(request, EVENT)
-    zone_and_text(request)
     again = body.get("transactionId")
     for row in caller.store.all("events"):
         if again and row["user"] == user["id"] and row["body"].get("transactionId") == again:

@@ -10,7 +10,7 @@ MOST = 200
 """Occurrences that are worked out of a series without an end."""
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 PLACES = ("first", "second", "third", "fourth", "last")
-NEEDS = {
+NEEDS: dict[str, tuple[str, ...]] = {
     "daily": (),
     "weekly": ("daysOfWeek",),
     "absoluteMonthly": ("dayOfMonth",),
