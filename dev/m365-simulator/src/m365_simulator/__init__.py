@@ -12,7 +12,7 @@ from .outlook import calendar_routes, events
 from .paths import OnePath, words_of
 from .settings import SimulatorSettings
 from .steering import control
-from .teams import happenings, meetings
+from .teams import artefact_routes, content, happenings, meetings
 from .unknown import router as unknown
 
 
@@ -22,8 +22,9 @@ def create_simulator(settings: SimulatorSettings, *, outbound: httpx.AsyncClient
     Delivery(simulator)
     app = FastAPI(title="Microsoft 365 simulator", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.simulator = simulator
-    graph = [people.router, batch.router, calendar_routes.router, events.router, meetings.router, subscriptions.router]
-    for router in (control.router, prospo.router, *graph, unknown, browser.router):
+    graph = [people.router, batch.router, calendar_routes.router, events.router, subscriptions.router]
+    graph += [meetings.router, artefact_routes.router, content.router]
+    for router in (control.router, prospo.router, *graph, content.downloads, unknown, browser.router):
         app.include_router(router)
     paths = [route.path for router in graph for route in router.routes if hasattr(route, "path")]
     app.add_middleware(OnePath, words=words_of(paths))

@@ -21,8 +21,9 @@ from .policies import allowed, delivery
 from .recording import content as recording_bytes
 from .recording import film
 
-router = APIRouter()
-graph = APIRouter(prefix="/v1.0", route_class=GraphRoute)
+router = APIRouter(prefix="/v1.0", route_class=GraphRoute)
+downloads = APIRouter()
+"""The other host."""
 CUT = fault("cut_download", "a recording's body ends half-way")
 NO_CONTENT = fault("empty_content", "the content of a recording or transcript is empty for now")
 RANGE = re.compile(r"^bytes=(\d+)-(\d*)$")
@@ -50,8 +51,8 @@ def _row(caller: Caller, user: Row, key: str, kind: str, item: str) -> Row:
     return row
 
 
-@graph.get("/me/onlineMeetings/{key}/{kind}/{item}/content")
-@graph.get("/users/{oid}/onlineMeetings/{key}/{kind}/{item}/content")
+@router.get("/me/onlineMeetings/{key}/{kind}/{item}/content")
+@router.get("/users/{oid}/onlineMeetings/{key}/{kind}/{item}/content")
 async def content(request: Request, key: str, kind: str, item: str, oid: str | None = None) -> Response:
     caller, user = artefact_caller(request, oid, kind)
     row = _row(caller, user, key, kind, item)
@@ -79,8 +80,8 @@ def _attribution(caller: Caller, row: Row) -> None:
         raise GraphError(403, "Forbidden", text, inner="SpeakerAttributionNotAllowed")
 
 
-@graph.get("/me/onlineMeetings/{key}/transcripts/{item}/metadataContent")
-@graph.get("/users/{oid}/onlineMeetings/{key}/transcripts/{item}/metadataContent")
+@router.get("/me/onlineMeetings/{key}/transcripts/{item}/metadataContent")
+@router.get("/users/{oid}/onlineMeetings/{key}/transcripts/{item}/metadataContent")
 async def metadata_content(request: Request, key: str, item: str, oid: str | None = None) -> Response:
     """With attribution off the cues name nobody. Unproven."""
     caller, user = artefact_caller(request, oid, "transcripts")
@@ -108,7 +109,7 @@ def _other(url: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{host}:{parts.port}" if parts.port else host))
 
 
-@router.get("/download/{token}")
+@downloads.get("/download/{token}")
 async def download(request: Request, token: str) -> Response:
     """Pre-authorised: a caller that still sends its token is refused, as storage hosts do."""
     simulator: Simulator = request.app.state.simulator
@@ -154,6 +155,3 @@ def _body(simulator: Simulator, first: int, last: int) -> Iterator[bytes]:
     if simulator.faults.due(CUT):
         last = first + (last - first) // 2
     return recording_bytes(recording_size(simulator), first, last)
-
-
-router.include_router(graph)

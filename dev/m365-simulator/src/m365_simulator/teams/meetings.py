@@ -10,11 +10,10 @@ from m365_simulator.odata import Allows
 from m365_simulator.store import Row
 from m365_simulator.wire import Caller, GraphError, GraphRoute, answer, body_of, listed
 
-from . import artefact_routes, content, every, lifecycle, online
+from . import every, lifecycle, online
 from .access import LATE, NEEDED, access_policy, meeting_caller, meeting_of, transcript_access
 
-graph = APIRouter(prefix="/v1.0", route_class=GraphRoute)
-router = APIRouter()
+router = APIRouter(prefix="/v1.0", route_class=GraphRoute)
 FILTER = re.compile(r"^(?P<name>[\w/]+) eq '(?P<value>(?:[^']|'')*)'$", re.IGNORECASE)
 NAMES = {"joinweburl": "join_url", "joinmeetingidsettings/joinmeetingid": "join_id", "videoteleconferenceid": "vtc"}
 """Only the first is proven of the present service."""
@@ -36,16 +35,16 @@ def _entity(caller: Caller, row: Row, status: int = 200) -> Response:
     return answer(caller.simulator, "onlineMeetings/$entity", shown, status, kind=KIND)
 
 
-@graph.get("/me/onlineMeetings")
-@graph.get("/users/{oid}/onlineMeetings")
+@router.get("/me/onlineMeetings")
+@router.get("/users/{oid}/onlineMeetings")
 async def look_up(request: Request, oid: str | None = None) -> Response:
     caller, user = meeting_caller(request, oid)
     row = _looked_up(caller)
     return _found(caller, [] if row is None else [meeting_of(caller, user, row["id"])])
 
 
-@graph.get("/communications/onlineMeetings")
-@graph.get("/communications/onlineMeetings/")
+@router.get("/communications/onlineMeetings")
+@router.get("/communications/onlineMeetings/")
 async def look_up_any(request: Request) -> Response:
     """By VideoTeleconferenceId or join URL, for applications: whatever meeting of the tenant it is."""
     caller = Caller(request).need(role="OnlineMeetings.Read.All OnlineMeetings.ReadWrite.All", place="teams")
@@ -78,16 +77,16 @@ def _found(caller: Caller, rows: list[Row]) -> Response:
     return listed(caller, "onlineMeetings", shown, kind=KIND, query=query)
 
 
-@graph.post("/me/onlineMeetings")
-@graph.post("/users/{oid}/onlineMeetings")
+@router.post("/me/onlineMeetings")
+@router.post("/users/{oid}/onlineMeetings")
 async def create(request: Request, oid: str | None = None) -> Response:
     """Standalone: without a calendar event, so its recordings and transcripts can never be had."""
     caller, user = _creator(request, oid)
     return _entity(caller, _make(caller, user, await body_of(request, KIND)), 201)
 
 
-@graph.post("/me/onlineMeetings/createOrGet")
-@graph.post("/users/{oid}/onlineMeetings/createOrGet")
+@router.post("/me/onlineMeetings/createOrGet")
+@router.post("/users/{oid}/onlineMeetings/createOrGet")
 async def create_or_get(request: Request, oid: str | None = None) -> Response:
     caller, user = _creator(request, oid)
     body = await body_of(request, KIND)
@@ -133,12 +132,12 @@ def _apply(caller: Caller, row: Row, body: Row) -> Row:
     return caller.store.put("meetings", row["id"], row)
 
 
-@graph.get("/me/onlineMeetings/{key}")
+@router.get("/me/onlineMeetings/{key}")
 async def my_meeting(request: Request, key: str) -> Response:
     return await a_meeting_or_function(request, None, key)
 
 
-@graph.get("/users/{oid}/onlineMeetings/{key}")
+@router.get("/users/{oid}/onlineMeetings/{key}")
 async def a_meeting_or_function(request: Request, oid: str | None, key: str) -> Response:
     function = every.FUNCTION.match(key)
     if function is not None:
@@ -147,8 +146,8 @@ async def a_meeting_or_function(request: Request, oid: str | None, key: str) -> 
     return _entity(caller, meeting_of(caller, user, key))
 
 
-@graph.patch("/me/onlineMeetings/{key}")
-@graph.patch("/users/{oid}/onlineMeetings/{key}")
+@router.patch("/me/onlineMeetings/{key}")
+@router.patch("/users/{oid}/onlineMeetings/{key}")
 async def change(request: Request, key: str, oid: str | None = None) -> Response:
     caller, row = _organizers(request, oid, key)
     body = await body_of(request, KIND)
@@ -190,16 +189,13 @@ def _organizers(request: Request, oid: str | None, key: str) -> tuple[Caller, Ro
     return caller, row
 
 
-@graph.delete("/me/onlineMeetings/{key}")
-@graph.delete("/users/{oid}/onlineMeetings/{key}")
+@router.delete("/me/onlineMeetings/{key}")
+@router.delete("/users/{oid}/onlineMeetings/{key}")
 async def delete(request: Request, key: str, oid: str | None = None) -> Response:
     caller, row = _organizers(request, oid, key)
     online.cancelled(caller.simulator, row["id"])
     caller.store.delete("meetings", row["id"])
     return Response(status_code=204)
 
-
-for part in (graph, artefact_routes.router, content.router):
-    router.include_router(part)
 
 __all__ = ["NEEDED", "router", "transcript_access"]
