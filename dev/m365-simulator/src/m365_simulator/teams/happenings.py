@@ -30,8 +30,7 @@ def _steered(simulator: Simulator, name: str) -> Row:
         raise Refused("The meeting is cancelled.")
     row["steered"] = True
     simulator.store.put("meetings", row["id"], row)
-    if lifecycle.call_of(simulator, row["id"]) is None:
-        lifecycle.plan(simulator, row)
+    lifecycle.plan(simulator, row)
     return row
 
 

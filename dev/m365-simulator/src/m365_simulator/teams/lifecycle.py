@@ -30,7 +30,7 @@ def plan(simulator: "Simulator", meeting: Row) -> None:
     start, end = (f"life/{meeting['id']}/{word}" for word in ("start", "end"))
     coming = _next(meeting)
     running = call_of(simulator, meeting["id"])
-    if running is None:
+    if running is None or meeting.get("steered"):
         simulator.timeline.cancel(start)
         simulator.timeline.cancel(end)
     if running is None and coming is not None and not meeting["cancelled"] and not meeting.get("steered"):

@@ -65,9 +65,10 @@ def _looked_up(caller: Caller) -> Row | None:
         if late.get("answer") == "404":
             raise GraphError(404, "NotFound", "3004: No meeting is known by this.")
         return None
-    for row in caller.store.all("meetings"):
-        if online.plain(row.get(name) or "") == value:
-            return row
+    rows: list[Row] = caller.store.all("meetings")
+    found = next((row for row in rows if online.plain(row.get(name) or "") == value), None)
+    if found is not None:
+        return found
     raise GraphError(404, "NotFound", "3004: No meeting is known by this.")
 
 
@@ -129,7 +130,8 @@ def _apply(caller: Caller, row: Row, body: Row) -> Row:
     row |= {name: body[name] for name in ("recordAutomatically", "allowTranscription", "subject") if name in body}
     kept = {name: value for name, value in body.items() if name not in online.OWN and name != "participants"}
     row["options"] |= kept
-    return caller.store.put("meetings", row["id"], row)
+    caller.store.put("meetings", row["id"], row)
+    return row
 
 
 @router.get("/me/onlineMeetings/{key}")
