@@ -138,6 +138,16 @@ async def test_an_event_that_cannot_be_is_refused_and_nothing_is_kept(
     assert world.simulator.store.all("events") == world.simulator.store.all("meetings") == []
 
 
+async def test_words_of_a_choice_are_taken_in_any_case_and_answered_in_their_own(anna: httpx.AsyncClient) -> None:
+    weekly = {**WEEKLY, "pattern": {"type": "Weekly", "interval": 1, "daysOfWeek": ["Tuesday"]}}
+    body = {"contentType": "HTML", "content": "x"}
+    shown = await made(anna, recurrence=weekly, body=body, showAs="TENTATIVE", onlineMeetingProvider="TeamsForBusiness")
+    assert (shown["recurrence"]["pattern"]["type"], shown["showAs"]) == ("weekly", "tentative")
+    assert shown["onlineMeeting"] is not None
+    assert len(await window(anna)) == 4
+    assert (await anna.post("/me/events", json=event(showAs="sometimes"))).status_code == 400
+
+
 async def test_an_unknown_zone_in_the_prefer_header_is_refused(anna: httpx.AsyncClient) -> None:
     answer = await anna.get("/me/events", headers={"Prefer": 'outlook.timezone="Mars Standard Time"'})
     assert answer.status_code == 400

@@ -150,3 +150,24 @@ def _declared_fault(key: str, value: Any, kind: str) -> str | None:
     words = value.split(",") if isinstance(value, str) and declared.get("flags") else [value]
     wrong = [word for word in words if not isinstance(word, str) or word.strip() not in declared["members"]]
     return f"'{value}' is not a valid value of '{key}' ({full_name(kind)})." if wrong else None
+
+
+def spelled(body: Any, name: str) -> Any:
+    """The body with members of enumerations in their own case; callers may write ``HTML`` for ``html``."""
+    if not isinstance(body, dict):
+        return body
+    given = body.get("@odata.type")
+    known = properties(given if isinstance(given, str) and full_name(given) in types() else name)
+    return {key: _spelled(value, known[key]) if key in known else value for key, value in body.items()}
+
+
+def _spelled(value: Any, kind: str) -> Any:
+    kind = kind.rstrip("!")
+    if kind.startswith("Collection("):
+        inner = kind[len("Collection(") : -1]
+        return [_spelled(item, inner) for item in value] if isinstance(value, list) else value
+    declared = types().get(full_name(kind))
+    if declared is None or declared["kind"] != "enum":
+        return value if declared is None else spelled(value, kind)
+    members = {member.lower(): member for member in declared["members"]}
+    return members.get(value.lower(), value) if isinstance(value, str) else value

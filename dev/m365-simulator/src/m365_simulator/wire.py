@@ -17,7 +17,7 @@ from .directory import find_user
 from .faults import fault
 from .limits import workload
 from .odata import Allows, BadQuery, Query, read_query
-from .schema import first_fault
+from .schema import first_fault, spelled
 from .signing import GRAPH_AUDIENCE
 from .store import Row
 
@@ -287,7 +287,7 @@ async def json_of(request: Request) -> Any:
 
 async def body_of(request: Request, kind: str) -> Row:
     """The JSON body, checked against the metadata type ``kind``."""
-    body = await json_of(request)
+    body = spelled(await json_of(request), kind)
     wrong = first_fault(body, kind)
     if wrong is not None:
         raise GraphError(400, "BadRequest", wrong)
