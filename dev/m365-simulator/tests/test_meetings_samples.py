@@ -75,11 +75,11 @@ class Replay:
         value = re.search(r"eq '(.*)'", filtered)
         if meeting or filtered or "getAll" in self.path:
             self._meeting(unquote(meeting[1]) if meeting else GUID, filtered.lower(), value[1] if value else "")
+        if TOKEN.search(self.path):
+            await self._token()
         item = re.search(r"/(?:recordings|transcripts)/([^/?]+)", self.path)
         if self.kind in ("recordings", "transcripts"):
             await self._artefact(unquote(item[1]) if item else None)
-        if TOKEN.search(self.path):
-            await self._token()
 
     def _event(self) -> None:
         named = re.search(r"/events/([^/?]+)", self.path, re.IGNORECASE)
