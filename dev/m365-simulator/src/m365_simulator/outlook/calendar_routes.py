@@ -108,7 +108,7 @@ def _state(caller: Caller, user: Row) -> Row:
     if token is None:
         window = [one.isoformat() for one in _window(caller.request)]
         return {"user": user["id"], "window": window, "known": {}, "left": None}
-    row = caller.store.get("calendar_deltas", token)
+    row: Row | None = caller.store.get("calendar_deltas", token)
     if row is None or row["user"] != user["id"] or caller.simulator.faults.due(LOST, tenant=caller.tenant):
         again = re.sub(r"[?].*", "", str(caller.request.url)) + "?$deltatoken="
         text = "The sync state generation is not found; please resync."

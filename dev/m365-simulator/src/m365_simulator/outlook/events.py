@@ -23,7 +23,7 @@ BASES = [
     f"{who}{calendar}" for who in ("/me", "/users/{name}") for calendar in ("", "/calendar", "/calendars/{calendar}")
 ]
 ORDERS = ("start/dateTime", "end/dateTime", "subject", "createdDateTime", "lastModifiedDateTime")
-FILTERS = (
+FILTERS: tuple[str, ...] = (
     *ORDERS,
     "iCalUId",
     "isCancelled",
