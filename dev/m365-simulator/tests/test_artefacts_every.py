@@ -52,6 +52,15 @@ async def test_get_all_is_for_applications_and_needs_the_organizer(held: Held) -
 
 
 @pytest.mark.behaviour(36)
+async def test_get_all_gives_nothing_of_another_organizers_meetings(held: Held) -> None:
+    other = await held.world.control.do("meeting_booked", organizer="ben@contoso.example", attendees=[ANNA])
+    await held.world.control.let_meeting_happen(other["id"])
+    for tail in ("", "/delta"):
+        found = (await held.app.get(every(held, "Recordings", tail=tail))).json()["value"]
+        assert [one["id"] for one in found] == [held.ids["recordings"]]
+
+
+@pytest.mark.behaviour(36)
 async def test_get_all_takes_a_window(held: Held) -> None:
     inside = ", startDateTime=2026-11-01T00:00:00Z, endDateTime=2026-11-02T00:00:00Z"
     outside = ",startDateTime=2020-01-01T00:00:00Z,endDateTime=2020-01-02T00:00:00Z"

@@ -197,6 +197,25 @@ async def test_call_events_are_covered_by_the_meetings_join_link_encoded_once_mo
     assert "removedState" in told(world, "callEvent")[-1].data["participants@delta"][0]
 
 
+@pytest.mark.behaviour(45)
+async def test_a_call_is_told_only_to_subscriptions_that_were_there_when_it_began(world: Any) -> None:
+    meeting = await booked(world)
+    link = quote(world.simulator.store.get("meetings", meeting)["join_url"], safe="")
+    resource = f"communications/onlineMeetings(joinWebUrl='{link}')/meetingCallEvents"
+    row = {"tenant": CONTOSO, "resource": resource, "expires": "2099-01-01T00:00:00Z", "notificationUrl": "http://x"}
+    row["expirationDateTime"] = row["expires"]
+    world.simulator.store.put("subscriptions", "early", row | {"id": "early"})
+    await world.control.do("meeting_starts", meeting=meeting, people=[ANNA])
+    world.simulator.store.put("subscriptions", "late", row | {"id": "late"})
+    await world.control.do("meeting_ends", meeting=meeting)
+    told_to = [change.only_for for change in told(world, "callEvent")]
+    assert told_to == [("early",)] * 3
+    await world.control.do("person_joins", meeting=meeting, person=ANNA)
+    assert told(world, "callEvent")[-1].only_for == ("early", "late")
+    queued = [one["item"]["subscriptionId"] for one in world.simulator.store.all("deliveries")]
+    assert (queued.count("early"), queued.count("late")) == (5, 2)
+
+
 @pytest.mark.behaviour(27, 31)
 async def test_occurrences_of_a_series_share_one_list_each_with_its_own_call(world: Any) -> None:
     meeting = await booked(world, weeks=3)

@@ -267,6 +267,14 @@ async def test_who_was_not_invited_reads_neither_and_no_other_tenant_does(held: 
             assert other.status_code in (403, 404)
 
 
+async def test_an_artefact_is_not_had_by_way_of_another_meeting(held: Held) -> None:
+    own = await held.world.control.do("meeting_booked", organizer=ADMIN)
+    graph = held.world.graph(held.world.token(ADMIN, SCOPES))
+    for kind in ("recordings", "transcripts"):
+        path = f"/me/onlineMeetings/{own['id']}/{kind}/{held.ids[kind]}"
+        assert (await graph.get(path)).status_code == (await graph.get(f"{path}/content")).status_code == 404
+
+
 @pytest.mark.parametrize("kind", ["recordings", "transcripts"])
 async def test_each_kind_needs_its_own_permission(held: Held, kind: str) -> None:
     other = {"recordings": "OnlineMeetingTranscript.Read.All", "transcripts": "OnlineMeetingRecording.Read.All"}[kind]

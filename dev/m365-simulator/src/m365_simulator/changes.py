@@ -12,6 +12,7 @@ class Change:
 
     ``resource`` is the path Graph names it by (``users/{oid}/messages/{id}``), ``covered_by`` are the subscription
     resources that tell of it, in canonical spelling and any case; ``data`` is the item as a GET would show it.
+    ``only_for``: the ids of the subscriptions that may be told, where not all that cover it may.
     """
 
     change_type: str
@@ -23,6 +24,7 @@ class Change:
     data: Row = field(default_factory=dict)
     etag: str | None = None
     organizer: str | None = None
+    only_for: tuple[str, ...] | None = None
 
 
 Listener = Callable[[Change], None]

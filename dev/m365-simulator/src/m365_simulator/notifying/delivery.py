@@ -31,6 +31,7 @@ class Delivery:
         now = self._simulator.clock.service()
         for subscription in self._simulator.store.all("subscriptions"):
             alive = moment_of(subscription["expires"]) > now
+            alive = alive and (change.only_for is None or subscription["id"] in change.only_for)
             if alive and subscription["tenant"] == change.tenant and subscription["resource"].lower() in covering:
                 self._queue(subscription, change)
 

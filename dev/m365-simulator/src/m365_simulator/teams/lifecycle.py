@@ -106,6 +106,7 @@ def _start(simulator: "Simulator", meeting: Row, at: datetime.datetime) -> Row:
         "recorded": False,
         "running": None,
         "segments": [],
+        "heard_by": simulator.store.keys("subscriptions"),
     }
     simulator.store.put("calls", call["id"], call)
     tell(simulator, meeting, call, "callStarted", at)
@@ -195,7 +196,7 @@ def tell(
     *,
     left: bool = False,
 ) -> None:
-    """callStarted, callEnded or rosterUpdated, to those who follow the meeting's calls."""
+    """callStarted, callEnded or rosterUpdated, to those who followed the meeting's calls when this one began."""
     link = quote(meeting["join_url"], safe="")
     resource = f"communications/onlineMeetings(joinWebUrl='{link}')/meetingCallEvents"
     key = simulator.ids.guid("call-event")
@@ -209,7 +210,9 @@ def tell(
         f"communications/onlineMeetings/?$filter=JoinWebUrl eq '{link}'",
     )
     tenant, organizer = meeting["tenant"], meeting["organizer"]
-    simulator.changes.tell(Change("updated", kind, tenant, resource, key, covered, data, organizer=organizer))
+    heard = tuple(call["heard_by"])
+    change = Change("updated", kind, tenant, resource, key, covered, data, organizer=organizer, only_for=heard)
+    simulator.changes.tell(change)
 
 
 def _participant(simulator: "Simulator", call: Row, who: str, *, left: bool) -> Row:
