@@ -8,8 +8,9 @@ import pytest
 from m365_simulator.directory import CONTOSO, FABRIKAM
 
 ANNA, BEN, DANA = "anna@contoso.example", "ben@contoso.example", "dana@fabrikam.example"
+UNFIT = "ErrorPropertyValidationFailure"
 WRITE = "Calendars.ReadWrite OnlineMeetings.ReadWrite"
-WEEKLY = {
+WEEKLY: dict[str, Any] = {
     "pattern": {"type": "weekly", "interval": 1, "daysOfWeek": ["tuesday"]},
     "range": {"type": "numbered", "startDate": "2030-01-01", "numberOfOccurrences": 4},
 }
@@ -122,12 +123,19 @@ async def test_times_come_in_windows_and_iana_zones_and_go_out_in_the_zone_asked
 @pytest.mark.parametrize(
     ("body", "code"),
     [
-        ({"start": {"dateTime": "2030-01-01T12:00:00", "timeZone": "UTC"}}, "ErrorPropertyValidationFailure"),
+        ({"start": {"dateTime": "2030-01-01T12:00:00", "timeZone": "UTC"}}, UNFIT),
         ({"start": {"dateTime": "2030-01-01T09:00:00", "timeZone": "Mars Standard Time"}}, "ErrorInvalidRequest"),
         ({"start": {"dateTime": "soon", "timeZone": "UTC"}}, "ErrorInvalidRequest"),
         ({"start": {"dateTime": "2030-01-01T09:00:00", "zone": "UTC"}}, "BadRequest"),
-        ({"recurrence": {"pattern": {"type": "weekly", "interval": 1}}}, "ErrorPropertyValidationFailure"),
-        ({"recurrence": {**WEEKLY, "range": {"type": "endDate"}}}, "ErrorPropertyValidationFailure"),
+        ({"recurrence": {"pattern": {"type": "weekly", "interval": 1}}}, UNFIT),
+        ({"recurrence": {**WEEKLY, "range": {"type": "endDate"}}}, UNFIT),
+        ({"recurrence": {**WEEKLY, "range": {**WEEKLY["range"], "numberOfOccurrences": -1}}}, UNFIT),
+        ({"recurrence": {**WEEKLY, "pattern": {**WEEKLY["pattern"], "interval": 10**9}}}, UNFIT),
+        ({"recurrence": {**WEEKLY, "pattern": {"type": "absoluteYearly", "dayOfMonth": 1, "month": 13}}}, UNFIT),
+        ({"recurrence": {**WEEKLY, "pattern": {"type": "absoluteMonthly", "dayOfMonth": -2}}}, UNFIT),
+        ({"recurrence": {**WEEKLY, "range": {"type": "noEnd", "startDate": "9999-12-31"}}}, UNFIT),
+        ({"start": {"dateTime": "0001-01-01T00:00:00", "timeZone": "UTC"}}, "ErrorInvalidRequest"),
+        ({"end": {"dateTime": "9999-12-31T23:59:59", "timeZone": "Tokyo Standard Time"}}, "ErrorInvalidRequest"),
     ],
 )
 async def test_an_event_that_cannot_be_is_refused_and_nothing_is_kept(
@@ -136,6 +144,11 @@ async def test_an_event_that_cannot_be_is_refused_and_nothing_is_kept(
     answer = await anna.post("/me/events", json=event(**body))
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, code)
     assert world.simulator.store.all("events") == world.simulator.store.all("meetings") == []
+
+
+async def test_an_attendee_that_is_null_or_has_no_address_is_passed_over(anna: httpx.AsyncClient) -> None:
+    shown = await made(anna, attendees=[None, {}, {"emailAddress": None}, {"emailAddress": {"address": BEN}}])
+    assert [one["emailAddress"]["address"] for one in shown["attendees"]] == ["", BEN]
 
 
 async def test_words_of_a_choice_are_taken_in_any_case_and_answered_in_their_own(anna: httpx.AsyncClient) -> None:
@@ -314,6 +327,11 @@ async def test_a_series_has_one_join_link_and_its_occurrences_and_exceptions_sta
         (
             {"type": "absoluteYearly", "interval": 1, "dayOfMonth": 5, "month": 2},
             {"type": "numbered", "numberOfOccurrences": 1},
+            ["02-05"],
+        ),
+        (
+            {"type": "absoluteYearly", "interval": 999, "dayOfMonth": 5, "month": 2},
+            {"type": "noEnd"},
             ["02-05"],
         ),
         (

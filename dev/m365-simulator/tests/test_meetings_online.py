@@ -151,6 +151,7 @@ async def test_options_are_changed_by_the_organizer_and_read_back(world: Any) ->
         {"endDateTime": "2030-01-01T10:00:00Z"},
         {"startDateTime": "2030-01-01T10:00:00Z", "endDateTime": "2030-01-01T09:00:00Z", "subject": "y"},
         {"joinWebUrl": "https://example.org", "subject": "y"},
+        {"startDateTime": None, "endDateTime": "2030-01-01T10:00:00Z"},
         {"recordAutomaticaly": True},
         {"recordAutomatically": "yes"},
     ],

@@ -53,7 +53,7 @@ def _wanted(body: Row) -> Row:
     if kept.get("recurrence"):
         recurrence.check(kept["recurrence"])
     if "attendees" in kept:
-        kept["attendees"] = [_attendee(one) for one in kept["attendees"] or []]
+        kept["attendees"] = [_attendee(one) for one in kept["attendees"] or [] if one]
     return kept
 
 

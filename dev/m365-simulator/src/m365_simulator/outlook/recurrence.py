@@ -20,6 +20,9 @@ NEEDS: dict[str, tuple[str, ...]] = {
 }
 RANGES = {"endDate": "endDate", "numbered": "numberOfOccurrences", "noEnd": ""}
 
+LAST_DAY = "4500-12-31"
+BOUNDS = {"interval": (1, 999), "dayOfMonth": (1, 31), "month": (1, 12), "numberOfOccurrences": (1, 999)}
+
 
 class BadRecurrence(ValueError):
     """A pattern or range that lacks what its type needs."""
@@ -32,10 +35,12 @@ def check(recurrence: Row) -> None:
         missing.append("range/type")
     needed = RANGES.get(reach.get("type", ""), "")
     missing += [name for name in ("startDate", needed) if name and not reach.get(name)]
+    given = {**pattern, **reach}
+    missing += [name for name, (least, most) in BOUNDS.items() if not least <= (given.get(name) or least) <= most]
+    if str(reach.get("startDate") or "") > LAST_DAY:
+        missing.append("startDate")
     if missing:
-        raise BadRecurrence(f"The recurrence lacks {', '.join(missing)}.")
-    if not 1 <= pattern.get("interval", 1) <= 999:
-        raise BadRecurrence("The recurrence's interval is a whole number from 1 to 999.")
+        raise BadRecurrence(f"The recurrence lacks {', '.join(missing)}, or the value is not possible.")
 
 
 def dates(recurrence: Row) -> list[datetime.date]:
@@ -70,7 +75,7 @@ def _weekly(start: datetime.date, pattern: Row) -> Iterator[datetime.date]:
 
 def _months(start: datetime.date, step: int) -> Iterator[tuple[int, int]]:
     at = start.year * 12 + start.month - 1
-    while at // 12 <= start.year + MOST * step // 12 + 1:
+    while at // 12 <= min(datetime.MAXYEAR, start.year + MOST * step // 12 + 1):
         yield at // 12, at % 12 + 1
         at += step
 

@@ -13,6 +13,9 @@ from m365_simulator.store import Row
 DIGITS = re.compile(r"\.(\d+)$")
 PREFER = re.compile(r'outlook\.timezone\s*=\s*"?(?P<zone>[^",;]+)"?', re.IGNORECASE)
 
+FIRST_YEAR, LAST_YEAR = 1601, 4500
+"""What Exchange can hold."""
+
 
 class BadTime(ValueError):
     """Not a time or not a zone; the sentence names it."""
@@ -41,6 +44,8 @@ def read(value: Row | None, name: str) -> tuple[str, str]:
         local = datetime.datetime.fromisoformat(text)
     except (KeyError, ValueError) as error:
         raise BadTime(f"The property '{name}' is not a valid time: {given.get('dateTime')}.") from error
+    if not FIRST_YEAR <= local.year <= LAST_YEAR:
+        raise BadTime(f"The property '{name}' is not a valid time: {given['dateTime']}.")
     return stamp(local if local.tzinfo else local.replace(tzinfo=zone_of(zone))), zone
 
 

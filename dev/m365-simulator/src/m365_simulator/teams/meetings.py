@@ -119,7 +119,7 @@ def _make(caller: Caller, user: Row, body: Row) -> Row:
 def _invited(caller: Caller, body: Row) -> list[str]:
     """Addresses of the participants, by upn or by object id."""
     found = []
-    for one in (body.get("participants") or {}).get("attendees") or []:
+    for one in filter(None, (body.get("participants") or {}).get("attendees") or []):
         named = ((one.get("identity") or {}).get("user") or {}).get("id") or ""
         user = caller.store.get("users", named) or {}
         found.append(str(one.get("upn") or user.get("address") or "").lower())
@@ -170,6 +170,8 @@ async def change(request: Request, key: str, oid: str | None = None) -> Response
 
 
 def _slot(body: Row) -> list[str]:
+    if not body["startDateTime"] or not body["endDateTime"]:
+        raise GraphError(400, "BadRequest", "startDateTime and endDateTime cannot be null.")
     start, end = moment_of(body["startDateTime"]), moment_of(body["endDateTime"])
     if end < start:
         raise GraphError(400, "BadRequest", "The endDateTime is before the startDateTime.")
