@@ -119,3 +119,19 @@ def test_no_spoken_word_is_lost(end: str, cues: list[tuple[list[str], str, str, 
     heard = parse("\n\n".join(blocks).replace("\n", end)).lines
     assert [word for line in heard for word in line.text.split()] == [word for words, *_ in cues for word in words]
     assert [line.speaker for line in heard] == [speaker or None for _, speaker, *_ in cues]
+
+
+def test_a_cue_of_json_names_its_speaker_and_words() -> None:
+    cue = '{"speakerName":"Megan Bowen","spokenText":"5 &lt; 6,\\nagreed","spokenLanguage":"en-us"}'
+    nobody = '{"speakerName":null,"spokenText":"and so on"}'
+    text = f"WEBVTT\n\n00:00:01.500 --> 00:00:02.000\n{cue}\n\n00:00:03.000 --> 00:00:04.000\n{nobody}\n"
+    assert parse(text).lines == [
+        Line("Megan Bowen", 1500, 2000, "5 &lt; 6, agreed"),
+        Line(None, 3000, 4000, "and so on"),
+    ]
+
+
+@pytest.mark.parametrize("words", ["{", '{"spokenText":1}', '["spokenText"]', "{curly} words", "{" * 5000])
+def test_braces_that_are_no_cue_of_json_are_something_said(words: str) -> None:
+    (line,) = parse(f"WEBVTT\n\n0:0:1 --> 0:0:2\n{words}\n").lines
+    assert line.text == words

@@ -10,12 +10,12 @@ from .files import rooms as files
 from .notifying import log, subscriptions
 from .notifying.delivery import Delivery
 from .notifying.forging import Recent
-from .outlook import events
+from .outlook import calendar_routes, events
 from .outlook import rooms as outlook
 from .paths import OnePath, words_of
 from .settings import SimulatorSettings
 from .steering import control
-from .teams import meetings
+from .teams import artefact_routes, content, happenings, meetings
 from .unknown import router as unknown
 
 
@@ -26,9 +26,9 @@ def create_simulator(settings: SimulatorSettings, *, outbound: httpx.AsyncClient
     app = FastAPI(title="Microsoft 365 simulator", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.simulator = simulator
     app.state.recent_changes = Recent(simulator)
-    graph = [people.router, batch.router, events.router, meetings.router, subscriptions.router]
-    graph += [*outlook.ROUTERS, *files.ROUTERS]
-    other_host = [*outlook.OTHER_HOST, *files.OTHER_HOST]
+    graph = [people.router, batch.router, calendar_routes.router, events.router, subscriptions.router]
+    graph += [meetings.router, artefact_routes.router, content.router, *outlook.ROUTERS, *files.ROUTERS]
+    other_host = [content.downloads, *outlook.OTHER_HOST, *files.OTHER_HOST]
     for router in (control.router, log.router, prospo.router, *graph, *other_host, unknown, browser.router):
         app.include_router(router)
     paths = [route.path for router in graph for route in router.routes if hasattr(route, "path")]
@@ -36,5 +36,8 @@ def create_simulator(settings: SimulatorSettings, *, outbound: httpx.AsyncClient
     simulator.app = app
     return simulator
 
+
+VERBS_BESIDE_ROUTES = (happenings,)
+"""Modules that only register verbs."""
 
 __all__ = ["Simulator", "SimulatorSettings", "create_simulator"]

@@ -292,6 +292,7 @@ async def body_of(request: Request, kind: str) -> Row:
 
 def checked(body: Any, kind: str) -> Row:
     """Raises the 400 of what the metadata type does not take."""
+    body = spelled(body, kind)
     wrong = first_fault(body, kind)
     if wrong is not None:
         raise GraphError(400, "BadRequest", wrong)

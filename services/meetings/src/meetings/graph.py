@@ -38,15 +38,15 @@ async def online_meeting_id(caller: GraphCaller, join_url: str) -> str | None:
         found = await caller.get("/me/onlineMeetings", {"$filter": f"JoinWebUrl eq '{quoted}'"})
     except GraphNotFound:
         return None
-    items = found.get("value") or []
-    return str(items[0]["id"]) if items else None
+    entity = _entity(found)
+    return str(entity["id"]) if entity.get("id") else None
 
 
 async def turn_recording_on(caller: GraphCaller, online_id: str) -> bool:
     """Ask for automatic recording and transcription; whether Microsoft accepted the recording."""
     options = {"recordAutomatically": True, "allowRecording": True, "allowTranscription": True}
     answer = await caller.patch(f"/me/onlineMeetings/{quote(online_id, safe='')}", options)
-    return bool(answer.get("recordAutomatically", True))
+    return bool(_entity(answer).get("recordAutomatically", True))
 
 
 async def move(caller: GraphCaller, meeting: MeetingRow) -> None:
@@ -60,6 +60,13 @@ async def cancel(caller: GraphCaller, event_id: str) -> None:
         await caller.post(_event_path(event_id) + "/cancel", {"comment": "Cancelled in Prospo."})
     except GraphNotFound:
         return
+
+
+def _entity(answer: dict[str, Any]) -> dict[str, Any]:
+    """The meeting of an answer: some of Microsoft's are a list of one, some wrap it, some are the meeting itself."""
+    value = answer.get("value", answer)
+    found: dict[str, Any] = next(iter(value), {}) if isinstance(value, list) else value or {}
+    return found
 
 
 def _event_path(event_id: str) -> str:

@@ -112,4 +112,6 @@ def _artefact(kind: Kind, item: dict[str, Any]) -> Artefact:
 
 
 def _moment(value: str | None) -> datetime | None:
-    return datetime.fromisoformat(value) if value else None
+    """A time without a zone is UTC."""
+    found = datetime.fromisoformat(value) if value else None
+    return found.replace(tzinfo=UTC) if found and found.tzinfo is None else found

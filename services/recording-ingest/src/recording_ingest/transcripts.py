@@ -1,10 +1,13 @@
 """Teams' transcripts, as they really are: WebVTT with unpadded times, with or without speakers, or plain text.
 
+The text of a cue may be a JSON object (``metadataContent``), which names the speaker and the words.
+
 Ordinary WebVTT parsers refuse ``0:0:1.5``. This one never raises and loses no spoken word: what it does not understand
 it keeps as something said.
 """
 
 import html
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -102,6 +105,9 @@ def _cues(lines: list[str]) -> Iterator[tuple[int, int, str]]:
 
 def _said(words: str, start_ms: int, end_ms: int) -> list[Line]:
     """One line for each voice of a cue."""
+    described = _described(words)
+    if described is not None:
+        return [Line(described[0], start_ms, end_ms, described[1])] if described[1] else []
     lines, speaker, place = [], None, 0
     for tag in [*_VOICE.finditer(words), None]:
         spoken = _plain(words[place : tag.start() if tag else len(words)])
@@ -113,8 +119,26 @@ def _said(words: str, start_ms: int, end_ms: int) -> list[Line]:
     return lines
 
 
+def _described(words: str) -> tuple[str | None, str] | None:
+    """Speaker and words of a cue that is a JSON object; None when it is not one of Teams'."""
+    if not words.lstrip().startswith("{"):
+        return None
+    try:
+        cue = json.loads(words)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(cue, dict) or not isinstance(cue.get("spokenText"), str):
+        return None
+    speaker = _printable(str(cue.get("speakerName") or ""))[:_NAME_LENGTH]
+    return speaker or None, _printable(cue["spokenText"])
+
+
+def _printable(words: str) -> str:
+    return " ".join(_UNPRINTABLE.sub(" ", words).split())
+
+
 def _plain(words: str) -> str:
-    return " ".join(_UNPRINTABLE.sub(" ", html.unescape(_MARKUP.sub("", words))).split())
+    return _printable(html.unescape(_MARKUP.sub("", words)))
 
 
 def _milliseconds(time: str) -> int:

@@ -1,255 +1,205 @@
-"""Online meetings, their recordings and transcripts, and the content of both."""
+"""Online meetings: looked up by what people have of them, made without an event, changed, deleted."""
 
 import re
-import uuid
-from collections.abc import Iterator
-from urllib.parse import unquote
 
 from fastapi import APIRouter, Request
-from fastapi.responses import RedirectResponse, Response, StreamingResponse
+from fastapi.responses import Response
 
-from m365_simulator.clock import moment_of
-from m365_simulator.core import Simulator
-from m365_simulator.faults import fault
+from m365_simulator.clock import moment_of, stamp
 from m365_simulator.odata import Allows
 from m365_simulator.store import Row
 from m365_simulator.wire import Caller, GraphError, GraphRoute, answer, body_of, listed
 
-from . import artefacts as left_behind
-from .recording import content as recording_bytes
-from .recording import film
+from . import every, lifecycle, online
+from .access import LATE, NEEDED, access_policy, meeting_caller, meeting_of, transcript_access
 
-graph = APIRouter(prefix="/v1.0", route_class=GraphRoute)
-router = APIRouter()
-PAGE = 2
-FILTER = re.compile(r"^JoinWebUrl eq '(?P<url>[^']+)'$", re.IGNORECASE)
-FUNCTION = re.compile(r"^getAll(?P<kind>Recordings|Transcripts)\((?P<given>.*)\)$")
-ARGUMENT = re.compile(r"(\w+)=('[^']*'|[^,']+)")
-NEEDED = {"recordings": "OnlineMeetingRecording.Read.All", "transcripts": "OnlineMeetingTranscript.Read.All"}
-DISABLED = "Graph API access to transcripts is disabled for this tenant."
-
-
-def _caller(request: Request, oid: str | None, *, write: bool = False) -> tuple[Caller, Row]:
-    wanted = "OnlineMeetings.ReadWrite" if write else "OnlineMeetings.ReadWrite OnlineMeetings.Read"
-    roles = " ".join(f"{name}.All" for name in wanted.split())
-    caller = Caller(request).need(delegated=wanted, role=roles)
-    return caller, _by_object_id(caller, oid)
-
-
-def _by_object_id(caller: Caller, oid: str | None) -> Row:
-    if oid is not None and "@" in oid:
-        raise GraphError(400, "BadRequest", "The user must be named by object id, not by user principal name.")
-    return caller.user(oid)
+router = APIRouter(prefix="/v1.0", route_class=GraphRoute)
+FILTER = re.compile(r"^(?P<name>[\w/]+) eq '(?P<value>(?:[^']|'')*)'$", re.IGNORECASE)
+NAMES = {"joinweburl": "join_url", "joinmeetingidsettings/joinmeetingid": "join_id", "videoteleconferenceid": "vtc"}
+"""Only the first is proven of the present service."""
+READ_ONLY = {
+    "id",
+    "joinWebUrl",
+    "creationDateTime",
+    "chatInfo",
+    "expiryDateTime",
+    "meetingOptionsWebUrl",
+    "meetingType",
+}
+READ_ONLY |= {"videoTeleconferenceId", "joinInformation", "audioConferencing", "externalId", "isBroadcast"}
+KIND = "graph.onlineMeeting"
 
 
-def _meeting(caller: Caller, user: Row, key: str) -> Row:
-    row: Row | None = caller.store.get("meetings", key)
-    if row is None or row["tenant"] != caller.tenant:
-        raise GraphError(404, "NotFound", "3004: The meeting does not exist.")
-    if user["id"] != row["organizer"] and user["address"] not in row["attendees"]:
-        raise GraphError(403, "Forbidden", "3003: User does not have access to lookup meeting.")
+def _entity(caller: Caller, row: Row, status: int = 200) -> Response:
+    shown = caller.query(KIND, Allows()).shape(online.shown(caller.simulator, row))
+    return answer(caller.simulator, "onlineMeetings/$entity", shown, status, kind=KIND)
+
+
+@router.get("/me/onlineMeetings")
+@router.get("/users/{oid}/onlineMeetings")
+async def look_up(request: Request, oid: str | None = None) -> Response:
+    caller, user = meeting_caller(request, oid)
+    row = _looked_up(caller)
+    return _found(caller, [] if row is None else [meeting_of(caller, user, row["id"])])
+
+
+@router.get("/communications/onlineMeetings")
+@router.get("/communications/onlineMeetings/")
+async def look_up_any(request: Request) -> Response:
+    """By VideoTeleconferenceId or join URL, for applications: whatever meeting of the tenant it is."""
+    caller = Caller(request).need(role="OnlineMeetings.Read.All OnlineMeetings.ReadWrite.All", place="teams")
+    row = _looked_up(caller)
+    if row is not None and row["tenant"] != caller.tenant:
+        raise GraphError(404, "NotFound", "3004: No meeting is known by this.")
+    return _found(caller, [] if row is None else [row])
+
+
+def _looked_up(caller: Caller) -> Row | None:
+    """None while the meeting is too new to be found."""
+    wanted = FILTER.match(caller.request.query_params.get("$filter", "").strip())
+    name = NAMES.get(wanted["name"].lower()) if wanted else None
+    if wanted is None or name is None:
+        raise GraphError(400, "BadRequest", "A filter of the form JoinWebUrl eq '…' is required.")
+    value = online.plain(wanted["value"].replace("''", "'"))
+    if (late := caller.simulator.faults.due(LATE, tenant=caller.tenant)) is not None:
+        if late.get("answer") == "404":
+            raise GraphError(404, "NotFound", "3004: No meeting is known by this.")
+        return None
+    rows: list[Row] = caller.store.all("meetings")
+    found = next((row for row in rows if online.plain(row.get(name) or "") == value), None)
+    if found is not None:
+        return found
+    raise GraphError(404, "NotFound", "3004: No meeting is known by this.")
+
+
+def _found(caller: Caller, rows: list[Row]) -> Response:
+    query = caller.query(KIND, Allows(other=("$filter",)))
+    shown = [online.shown(caller.simulator, row) for row in rows]
+    return listed(caller, "onlineMeetings", shown, kind=KIND, query=query)
+
+
+@router.post("/me/onlineMeetings")
+@router.post("/users/{oid}/onlineMeetings")
+async def create(request: Request, oid: str | None = None) -> Response:
+    """Standalone: without a calendar event, so its recordings and transcripts can never be had."""
+    caller, user = _creator(request, oid)
+    return _entity(caller, _make(caller, user, await body_of(request, KIND)), 201)
+
+
+@router.post("/me/onlineMeetings/createOrGet")
+@router.post("/users/{oid}/onlineMeetings/createOrGet")
+async def create_or_get(request: Request, oid: str | None = None) -> Response:
+    caller, user = _creator(request, oid)
+    body = await body_of(request, KIND)
+    if not body.get("externalId"):
+        raise GraphError(400, "BadRequest", "externalId is required.")
+    for row in caller.store.all("meetings"):
+        if row.get("external_id") == body["externalId"] and row["organizer"] == user["id"]:
+            return _entity(caller, row)
+    return _entity(caller, _make(caller, user, body), 201)
+
+
+def _creator(request: Request, oid: str | None) -> tuple[Caller, Row]:
+    caller = Caller(request)
+    caller.need(delegated="OnlineMeetings.ReadWrite", role="OnlineMeetings.ReadWrite.All", place="teams")
+    user = caller.user(oid, place="teams")
+    access_policy(caller, user, create=True)
+    return caller, user
+
+
+def _make(caller: Caller, user: Row, body: Row) -> Row:
+    start = body.get("startDateTime") or stamp(caller.simulator.now())
+    slots = [_slot({"startDateTime": start, "endDateTime": body.get("endDateTime") or start})]
+    row = online.new_meeting(caller.simulator, user, body.get("subject"), slots, _invited(caller, body), None)
+    row["external_id"] = body.get("externalId")
+    row["passcode"] = caller.simulator.ids.text("passcode", 6)
+    return _apply(caller, row, {name: value for name, value in body.items() if name not in READ_ONLY})
+
+
+def _invited(caller: Caller, body: Row) -> list[str]:
+    """Addresses of the participants, by upn or by object id."""
+    found = []
+    for one in filter(None, (body.get("participants") or {}).get("attendees") or []):
+        named = ((one.get("identity") or {}).get("user") or {}).get("id") or ""
+        user = caller.store.get("users", named) or {}
+        found.append(str(one.get("upn") or user.get("address") or "").lower())
+    return [address for address in found if address]
+
+
+def _apply(caller: Caller, row: Row, body: Row) -> Row:
+    row |= {name: body[name] for name in ("recordAutomatically", "allowTranscription", "subject") if name in body}
+    kept = {name: value for name, value in body.items() if name not in online.OWN and name != "participants"}
+    row["options"] |= kept
+    caller.store.put("meetings", row["id"], row)
     return row
 
 
-def _plain(url: str) -> str:
-    """Without percent-encoding: a filter may carry the URL as it is or encoded once more."""
-    decoded = unquote(url)
-    return url if decoded == url else _plain(decoded)
-
-
-def _shown(row: Row) -> Row:
-    return {
-        **row["options"],
-        "id": row["id"],
-        "creationDateTime": row["created"],
-        "startDateTime": row["start"],
-        "endDateTime": row["end"],
-        "joinWebUrl": row["join_url"],
-        "subject": row["subject"],
-        "recordAutomatically": row["recordAutomatically"],
-        "allowTranscription": row["allowTranscription"],
-        "participants": {"organizer": {"identity": {"user": {"id": row["organizer"]}}}},
-    }
-
-
-@graph.get("/me/onlineMeetings")
-@graph.get("/users/{oid}/onlineMeetings")
-async def look_up(request: Request, oid: str | None = None) -> Response:
-    caller, user = _caller(request, oid)
-    wanted = FILTER.match(request.query_params.get("$filter", ""))
-    if wanted is None:
-        raise GraphError(400, "BadRequest", "A filter of the form JoinWebUrl eq '…' is required.")
-    url = _plain(wanted["url"])
-    for row in caller.store.all("meetings"):
-        if _plain(row["join_url"]) == url:
-            found = [_shown(_meeting(caller, user, row["id"]))]
-            query = caller.query("graph.onlineMeeting", Allows(other=("$filter",)))
-            return listed(caller, "onlineMeetings", found, kind="graph.onlineMeeting", query=query)
-    raise GraphError(404, "NotFound", "3004: No meeting has this join URL.")
-
-
-@graph.get("/me/onlineMeetings/{key}")
+@router.get("/me/onlineMeetings/{key}")
 async def my_meeting(request: Request, key: str) -> Response:
-    return _read(request, None, key)
+    return await a_meeting_or_function(request, None, key)
 
 
-@graph.get("/users/{oid}/onlineMeetings/{key}")
-async def a_meeting_or_function(request: Request, oid: str, key: str) -> Response:
-    function = FUNCTION.match(key)
-    return _read(request, oid, key) if function is None else _get_all(request, oid, function)
+@router.get("/users/{oid}/onlineMeetings/{key}")
+async def a_meeting_or_function(request: Request, oid: str | None, key: str) -> Response:
+    function = every.FUNCTION.match(key)
+    if function is not None:
+        return every.listing(request, oid, function)
+    caller, user = meeting_caller(request, oid)
+    return _entity(caller, meeting_of(caller, user, key))
 
 
-def _read(request: Request, oid: str | None, key: str) -> Response:
-    caller, user = _caller(request, oid)
-    return answer(
-        caller.simulator, "onlineMeetings/$entity", _shown(_meeting(caller, user, key)), kind="graph.onlineMeeting"
-    )
-
-
-@graph.patch("/me/onlineMeetings/{key}")
-@graph.patch("/users/{oid}/onlineMeetings/{key}")
+@router.patch("/me/onlineMeetings/{key}")
+@router.patch("/users/{oid}/onlineMeetings/{key}")
 async def change(request: Request, key: str, oid: str | None = None) -> Response:
-    caller, user = _caller(request, oid, write=True)
-    row = _meeting(caller, user, key)
+    caller, row = _organizers(request, oid, key)
+    body = await body_of(request, KIND)
+    if fixed := sorted(READ_ONLY & set(body)):
+        raise GraphError(400, "BadRequest", f"{', '.join(fixed)} cannot be changed.")
+    if len({"startDateTime", "endDateTime"} & set(body)) == 1:
+        raise GraphError(400, "BadRequest", "startDateTime and endDateTime must be given together.")
+    if _in_progress(caller, row):
+        body.pop("recordAutomatically", None)  # it does not affect a meeting in progress
+    slots = [_slot(body)] if "startDateTime" in body else None
+    if "participants" in body:
+        row["attendees"] = _invited(caller, body)
+    _apply(caller, row, body)
+    if slots is not None:
+        online.moved(caller.simulator, row["id"], row["subject"], slots, row["attendees"])
+    online.tell(caller.simulator, "updated", row)
+    return _entity(caller, row)
+
+
+def _slot(body: Row) -> list[str]:
+    if not body["startDateTime"] or not body["endDateTime"]:
+        raise GraphError(400, "BadRequest", "startDateTime and endDateTime cannot be null.")
+    start, end = moment_of(body["startDateTime"]), moment_of(body["endDateTime"])
+    if end < start:
+        raise GraphError(400, "BadRequest", "The endDateTime is before the startDateTime.")
+    return [stamp(start), stamp(end)]
+
+
+def _in_progress(caller: Caller, row: Row) -> bool:
+    now = caller.simulator.now()
+    slots = row.get("slots") or [[row["start"], row["end"]]]
+    booked = any(moment_of(start) <= now < moment_of(end) for start, end in slots)
+    return booked or lifecycle.call_of(caller.simulator, row["id"]) is not None
+
+
+def _organizers(request: Request, oid: str | None, key: str) -> tuple[Caller, Row]:
+    caller, user = meeting_caller(request, oid, write=True)
+    row = meeting_of(caller, user, key)
     if user["id"] != row["organizer"]:
         raise GraphError(403, "Forbidden", "Only the organizer may change the meeting.")
-    body = await body_of(request, "graph.onlineMeeting")
-    started = moment_of(row["start"]) <= caller.simulator.now()
-    if started:
-        body.pop("recordAutomatically", None)  # it does not affect a meeting in progress
-    row |= {name: body[name] for name in ("recordAutomatically", "allowTranscription", "subject") if name in body}
-    row["options"] |= body
-    caller.store.put("meetings", key, row)
-    return answer(caller.simulator, "onlineMeetings/$entity", _shown(row), kind="graph.onlineMeeting")
+    return caller, row
 
 
-def _artefact_caller(request: Request, oid: str | None, kind: str) -> tuple[Caller, Row]:
-    if kind not in NEEDED:
-        raise GraphError(404, "BadRequest", f"Resource not found for the segment '{kind}'.")
-    caller = Caller(request).need(delegated=NEEDED[kind], role=NEEDED[kind])
-    transcript_access(caller, kind)
-    return caller, _by_object_id(caller, oid)
+@router.delete("/me/onlineMeetings/{key}")
+@router.delete("/users/{oid}/onlineMeetings/{key}")
+async def delete(request: Request, key: str, oid: str | None = None) -> Response:
+    caller, row = _organizers(request, oid, key)
+    online.cancelled(caller.simulator, row["id"])
+    caller.store.delete("meetings", row["id"])
+    return Response(status_code=204)
 
 
-def transcript_access(caller: Caller, kind: str) -> None:
-    """The tenant's switch; off answers 403 whatever was consented."""
-    if kind == "transcripts" and not (caller.store.get("tenants", caller.tenant) or {}).get("transcripts"):
-        raise GraphError(403, "Forbidden", DISABLED, inner="GraphAccessToTranscriptsDisabled")
-
-
-@graph.get("/me/onlineMeetings/{key}/{kind}")
-@graph.get("/users/{oid}/onlineMeetings/{key}/{kind}")
-async def artefacts(request: Request, key: str, kind: str, oid: str | None = None) -> Response:
-    caller, user = _artefact_caller(request, oid, kind)
-    meeting = _meeting(caller, user, key)
-    found = [a for a in caller.store.all("artefacts") if a["meeting"] == meeting["id"] and a["kind"] == kind]
-    return _list(caller, kind, found)
-
-
-def _list(caller: Caller, kind: str, rows: list[Row]) -> Response:
-    name = f"graph.{left_behind.KINDS[kind]}"
-    query = caller.query(name, Allows(top=100, page=PAGE, filters=("contentCorrelationId",)))
-    shown = [left_behind.shown(caller.simulator, row) for row in rows]
-    return listed(caller, kind, shown, kind=name, query=query)
-
-
-def _one(caller: Caller, user: Row, key: str, kind: str, item: str) -> Row:
-    meeting = _meeting(caller, user, key)
-    row: Row | None = caller.store.get("artefacts", item)
-    if row is None or row["meeting"] != key or row["kind"] != kind:
-        raise GraphError(404, "NotFound", "The recording or transcript does not exist.")
-    if kind == "recordings" and user["id"] != meeting["organizer"]:
-        raise GraphError(403, "Forbidden", "Only the organizer may read the recording.")
-    return row
-
-
-@graph.get("/me/onlineMeetings/{key}/{kind}/{item}")
-@graph.get("/users/{oid}/onlineMeetings/{key}/{kind}/{item}")
-async def artefact(request: Request, key: str, kind: str, item: str, oid: str | None = None) -> Response:
-    caller, user = _artefact_caller(request, oid, kind)
-    shown = left_behind.shown(caller.simulator, _one(caller, user, key, kind, item))
-    return answer(caller.simulator, f"{kind}/$entity", shown, kind=f"graph.{left_behind.KINDS[kind]}")
-
-
-@graph.get("/me/onlineMeetings/{key}/{kind}/{item}/content")
-@graph.get("/users/{oid}/onlineMeetings/{key}/{kind}/{item}/content")
-async def content(request: Request, key: str, kind: str, item: str, oid: str | None = None) -> Response:
-    caller, user = _artefact_caller(request, oid, kind)
-    row = _one(caller, user, key, kind, item)
-    if kind == "transcripts":
-        return Response(_transcript(caller, row), media_type="text/vtt")
-    token = uuid.uuid4().hex
-    caller.store.put("downloads", token, {"artefact": row["id"]})
-    return RedirectResponse(f"{caller.simulator.settings.graph_url}/download/{token}", 302)
-
-
-def _transcript(caller: Caller, row: Row) -> str:
-    organizer = caller.store.get("users", row["organizer"]) or {"name": "Organizer"}
-    cues = [
-        ("0:0:1.5", "0:0:4.25", organizer["name"], "Hello everyone, shall we begin?"),
-        ("0:0:5.0", "0:0:9.75", "Ben Berg", "Yes. The offer goes out on Friday."),
-        ("0:0:10.125", "0:0:14.0", organizer["name"], "Then we are agreed. Thank you."),
-    ]
-    return "WEBVTT\n\n" + "\n\n".join(f"{a} --> {b}\n<v {who}>{said}</v>" for a, b, who, said in cues) + "\n"
-
-
-def _get_all(request: Request, oid: str, function: re.Match[str]) -> Response:
-    kind = function["kind"].lower()
-    caller, user = _artefact_caller(request, oid, kind)
-    if not caller.app_only:
-        raise GraphError(403, "Forbidden", "This function needs an application token.")
-    given = {name: value.strip("'") for name, value in ARGUMENT.findall(function["given"])}
-    if given.get("meetingOrganizerUserId") != user["id"]:
-        raise GraphError(400, "BadRequest", "meetingOrganizerUserId must be the user's object id.")
-    found = [a for a in caller.store.all("artefacts") if a["organizer"] == user["id"] and a["kind"] == kind]
-    return _list(caller, kind, [row for row in found if _within(row, given)])
-
-
-def _within(row: Row, given: dict[str, str]) -> bool:
-    """By creation on the virtual clock or by appearance on the real one: callers know only the latter."""
-    try:
-        first = moment_of(given["startDateTime"]) if "startDateTime" in given else None
-        last = moment_of(given["endDateTime"]) if "endDateTime" in given else None
-    except ValueError as error:
-        raise GraphError(400, "BadRequest", f"startDateTime or endDateTime is not a time: {error}.") from error
-    times = [moment_of(row["createdDateTime"]), moment_of(row["available"])]
-    return any((first is None or first <= at) and (last is None or at <= last) for at in times)
-
-
-CUT = fault("cut_download", "a recording's body ends half-way")
-RANGE = re.compile(r"^bytes=(\d+)-(\d*)$")
-
-
-@router.get("/download/{token}")
-async def download(request: Request, token: str) -> Response:
-    """Pre-authorised: a caller that still sends its token is refused, as storage hosts do."""
-    simulator: Simulator = request.app.state.simulator
-    if "authorization" in request.headers:
-        return Response("Do not send the Authorization header here.", 401)
-    if simulator.store.get("downloads", token) is None:
-        return Response("The link is unknown.", 404)
-    size = recording_size(simulator)
-    total = size if size is not None else len(film())
-    wanted = RANGE.match(request.headers.get("range", ""))
-    first = int(wanted[1]) if wanted else 0
-    last = min(int(wanted[2]) if wanted and wanted[2] else total - 1, total - 1)
-    if wanted and first > last:
-        return Response(status_code=416, headers={"Content-Range": f"bytes */{total}"})
-    headers = {"Content-Length": str(last - first + 1), "Accept-Ranges": "bytes"}
-    if wanted:
-        headers["Content-Range"] = f"bytes {first}-{last}/{total}"
-    return StreamingResponse(_body(simulator, first, last), 206 if wanted else 200, headers, "video/mp4")
-
-
-def recording_size(simulator: Simulator) -> int | None:
-    size: int | None = (simulator.store.get("settings", "recording_size") or {"value": None})["value"]
-    return size
-
-
-def _body(simulator: Simulator, first: int, last: int) -> Iterator[bytes]:
-    if simulator.faults.due(CUT):
-        last = first + (last - first) // 2
-    return recording_bytes(recording_size(simulator), first, last)
-
-
-router.include_router(graph)
+__all__ = ["NEEDED", "router", "transcript_access"]
