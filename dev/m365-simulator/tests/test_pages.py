@@ -52,7 +52,12 @@ def consent_path(simulator: Simulator, **more: str) -> str:
 
 def sign_in_path(simulator: Simulator) -> str:
     query = {"client_id": simulator.settings.client_id, "redirect_uri": simulator.settings.redirect_uris[1]}
-    query |= {"response_type": "code", "code_challenge": "c", "code_challenge_method": "S256", "scope": "Contacts.Read"}
+    query |= {
+        "response_type": "code",
+        "code_challenge": "c" * 43,
+        "code_challenge_method": "S256",
+        "scope": "Contacts.Read",
+    }
     return f"/organizations/oauth2/v2.0/authorize?{urlencode(query)}"
 
 
@@ -92,7 +97,7 @@ def test_accounts_are_grouped_by_organisation_and_say_who_is_an_administrator(
 
 
 @pytest.mark.parametrize(
-    ("decision", "answer"), [("accept", "admin_consent=True&tenant="), ("cancel", "error=access_denied")]
+    ("decision", "answer"), [("accept", "admin_consent=True&tenant="), ("cancel", "error=consent_required")]
 )
 def test_an_administrator_reads_what_is_asked_and_decides(
     simulator: Simulator, web: httpx.Client, decision: str, answer: str

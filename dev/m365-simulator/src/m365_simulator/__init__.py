@@ -5,7 +5,7 @@ from fastapi import FastAPI
 
 from . import batch, people, prospo
 from .core import Simulator
-from .entra import browser
+from .entra import browser, principals
 from .notifying import subscriptions
 from .notifying.delivery import Delivery
 from .outlook import events
@@ -22,7 +22,7 @@ def create_simulator(settings: SimulatorSettings, *, outbound: httpx.AsyncClient
     Delivery(simulator)
     app = FastAPI(title="Microsoft 365 simulator", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.simulator = simulator
-    graph = [people.router, batch.router, events.router, meetings.router, subscriptions.router]
+    graph = [people.router, principals.router, batch.router, events.router, meetings.router, subscriptions.router]
     for router in (control.router, prospo.router, *graph, unknown, browser.router):
         app.include_router(router)
     paths = [route.path for router in graph for route in router.routes if hasattr(route, "path")]
