@@ -132,7 +132,7 @@ def secret_add(
 ) -> Row:
     """Give an application one more client secret; returns it with its key_id."""
     row = _row(simulator, app)
-    made = {"key_id": simulator.ids.guid("secret"), "secret": secret or simulator.ids.text("secret", 40)}
+    made: Row = {"key_id": simulator.ids.guid("secret"), "secret": secret or simulator.ids.text("secret", 40)}
     made["expires"] = _in(simulator, lasts_s)
     simulator.store.put("applications", row["id"], row | {"secrets": [*row.get("secrets", []), made]})
     return made

@@ -221,12 +221,12 @@ def _take(caller: Caller, key: str, payload: Row) -> None:
 
 def grants(caller: Caller) -> list[tuple[Row, Row]]:
     """Shown grants, each with where its delegated permissions are kept."""
-    found = []
-    for app in applications(caller.simulator):
-        found.append(_grant(caller, app, "consents", app.key(caller.tenant), None))
-        for row in caller.store.all("user_consents"):
-            if row["tenant"] == caller.tenant and row["app"] == app.client_id:
-                found.append(_grant(caller, app, "user_consents", app.key(row["user"]), row["user"]))
+    apps = {app.client_id: app for app in applications(caller.simulator)}
+    found = [_grant(caller, app, "consents", app.key(caller.tenant), None) for app in apps.values()]
+    own = [row for row in caller.store.all("user_consents") if row["tenant"] == caller.tenant and row["app"] in apps]
+    for row in own:
+        app = apps[row["app"]]
+        found.append(_grant(caller, app, "user_consents", app.key(row["user"]), row["user"]))
     return [(shown, place) for shown, place in found if shown["scope"] and not _is_leaving(caller, shown["id"])]
 
 
