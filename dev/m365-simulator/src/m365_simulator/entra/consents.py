@@ -15,7 +15,6 @@ from m365_simulator.timeline import action
 
 from .applications import Application, find_application
 from .errors import TokenError
-from .permissions import KNOWN_ROLES
 
 
 def consent_of(simulator: Simulator, app: Application, tid: str) -> Row | None:
@@ -44,7 +43,7 @@ def consent_for_tenant(simulator: Simulator, app: Application, tenant: Row, dele
     """Adds to what was granted. How long Entra does not know them is the tenant's policy."""
     before = consent_of(simulator, app, tenant["id"])
     row: Row = {"delegated": sorted({*(before or {}).get("delegated", []), *delegated})}
-    given = [role for role in app.roles if role in KNOWN_ROLES] if roles else []
+    given = app.roles if roles else []
     row["roles"] = list(dict.fromkeys([*(before or {}).get("roles", []), *given]))
     if before is None:
         row["known_at"] = _later(simulator, policy(tenant, "consent_unknown_s"))

@@ -6,7 +6,7 @@ The flags are those of Microsoft's published permission list; the managed policy
 
 from collections.abc import Iterable
 
-from m365_simulator.directory import DELEGATED, OIDC_SCOPES, ROLES
+from m365_simulator.directory import DELEGATED, OIDC_SCOPES
 
 GRAPH = "https://graph.microsoft.com"
 GRAPH_APP_ID = "00000003-0000-0000-c000-000000000000"
@@ -93,7 +93,6 @@ OTHERS = frozenset(
     ]
 )
 KNOWN = {name.lower(): name for name in (*ADMIN_ONLY, *MANAGED, *OTHERS, *DELEGATED)}
-KNOWN_ROLES = frozenset([*ROLES, *ADMIN_ONLY, "Calendars.ReadWrite", "Contacts.Read", "Files.ReadWrite.All"])
 
 
 class BadScope(ValueError):

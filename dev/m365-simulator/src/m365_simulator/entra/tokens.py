@@ -89,7 +89,7 @@ async def token(request: Request, tenant: str) -> Response:
     except TokenError as error:
         answer = error_answer(simulator, error, correlation)
     answer.headers["x-ms-request-id"] = simulator.ids.passing()
-    _record(request, tenant, form, account, answer.status_code, time.monotonic() - began)
+    _record(request, tenant, form, account, answer, time.monotonic() - began)
     return answer
 
 
@@ -115,13 +115,13 @@ def _account_of(simulator: Simulator, form: Fields) -> Row | None:
     return store.get("users", row.get("account", ""))
 
 
-def _record(request: Request, tenant: str, form: Fields, account: Row | None, status: int, seconds: float) -> None:
+def _record(request: Request, tenant: str, form: Fields, account: Row | None, answer: Response, seconds: float) -> None:
     row = {
         "host": request.url.netloc,
         "method": "POST",
         "path": request.url.path,
         "query": request.url.query,
-        "status": status,
+        "status": answer.status_code,
         "tenant": account["tenant"] if account else tenant,
         "user": account["id"] if account else None,
         "app": form.get("client_id"),
@@ -129,7 +129,7 @@ def _record(request: Request, tenant: str, form: Fields, account: Row | None, st
         "permission": form.get("grant_type"),
         "seconds": round(seconds, 4),
     }
-    request.app.state.simulator.calls.record(row)
+    request.app.state.simulator.calls.record(row, answer.headers.get("retry-after"))
 
 
 def _busy(simulator: Simulator, tenant: str, form: Fields, account: Row | None) -> Response | None:
