@@ -151,8 +151,8 @@ async def make_world(tmp_path: Path) -> AsyncIterator[Callable[..., World]]:
     made: list[World] = []
 
     def make(outbound: httpx.AsyncClient | None = None, **settings: Any) -> World:
-        folder = tmp_path / f"world-{len(made)}"
-        made.append(World(create_simulator(SimulatorSettings(state_dir=folder, **settings), outbound=outbound)))
+        given = {"state_dir": tmp_path / f"world-{len(made)}", **settings}
+        made.append(World(create_simulator(SimulatorSettings(**given), outbound=outbound)))
         return made[-1]
 
     yield make

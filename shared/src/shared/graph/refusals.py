@@ -1,7 +1,7 @@
 """Reading Graph's refusals: an answer's status, headers and body become an error by what the caller does next."""
 
 import base64
-import binascii
+import json
 import random
 import re
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from shared.graph.errors import (
 
 LONGEST_WAIT_S = 86_400.0
 _LOST_STATE = {"syncstatenotfound", "syncstateinvalid", "resyncrequired"}
-_CLAIMS = re.compile(r'claims="([^"]*)"')
+_CLAIMS = re.compile(r'(?<![\w-])claims\s*=\s*"([^"]*)"', re.IGNORECASE)
 _BASE64URL = str.maketrans("-_", "+/")
 
 
@@ -97,13 +97,15 @@ def _seconds(value: str) -> float | None:
 
 
 def claims_challenge(header: str) -> str | None:
-    """The claims (JSON) of a continuous access evaluation challenge, which Graph sends in base64."""
+    """The claims (a JSON object) of a continuous access evaluation challenge, which Graph sends in base64."""
     found = _CLAIMS.search(header)
     if found is None or not found[1]:
         return None
+    padded = found[1].strip().translate(_BASE64URL).rstrip("=")
     try:
-        return base64.b64decode(found[1].translate(_BASE64URL) + "==", validate=False).decode()
-    except (binascii.Error, UnicodeDecodeError):
+        claims = base64.b64decode(padded + "=" * (-len(padded) % 4)).decode()
+        return claims if isinstance(json.loads(claims), dict) else None
+    except ValueError:
         return None
 
 

@@ -55,8 +55,8 @@ async def instance_discovery(request: Request) -> JSONResponse:
     row = {"method": "GET", "path": request.url.path, "query": request.url.query, "host": request.url.netloc}
     says = "The client validates the authority; a private host needs instance_discovery=False."
     simulator.calls.find("instance_discovery", says, row)
-    own = urlsplit(simulator.settings.https_base_url).netloc
-    asked = urlsplit(request.query_params.get("authorization_endpoint", "")).netloc
+    own = str(urlsplit(simulator.settings.https_base_url).hostname)
+    asked = urlsplit(request.query_params.get("authorization_endpoint", "")).hostname
     if asked and asked not in {own, *(alias for cloud in CLOUDS for alias in cloud)}:
         return error_answer(simulator, TokenError(50049))
     clouds = [[own], *CLOUDS]
