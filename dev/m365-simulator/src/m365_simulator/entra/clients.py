@@ -8,6 +8,7 @@ from urllib.parse import unquote_plus
 
 import jwt
 from cryptography import x509
+from jwt.types import Options
 
 from m365_simulator.clock import real_now
 from m365_simulator.core import Simulator
@@ -20,6 +21,8 @@ ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 LONGEST_S = 600
 """An assertion may end at most ten minutes from now; published is 5 to 10 minutes."""
 LEEWAY_S = 5
+UNCHECKED: Options = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_aud": False}
+"""The claims are checked below, each with its own number."""
 HEADERS = {"PS256": ("x5t#S256", "x5t"), "RS256": ("x5t", "x5t#S256")}
 Fields = dict[str, str]
 
@@ -67,8 +70,7 @@ def _check_assertion(simulator: Simulator, app: Application, form: Fields, audie
         header = jwt.get_unverified_header(token)
         certificate = _certificate(simulator, app, header)
         key: Any = x509.load_pem_x509_certificate(certificate["pem"].encode()).public_key()
-        unchecked = {"verify_exp": False, "verify_nbf": False, "verify_iat": False, "verify_aud": False}
-        claims = jwt.decode(token, key, [header["alg"]], options=unchecked)
+        claims = jwt.decode(token, key, [header["alg"]], options=UNCHECKED)
     except jwt.InvalidSignatureError as error:
         raise TokenError(700027) from error
     except jwt.InvalidTokenError as error:

@@ -152,4 +152,4 @@ def revoke_sessions(simulator: Simulator, user: Row, delay_s: float) -> Row:
 
 
 def is_revoked(user: Row, epoch: int) -> bool:
-    return epoch < user.get("epoch_in_force", 0)
+    return epoch < int(user.get("epoch_in_force", 0))

@@ -103,7 +103,7 @@ def _by_a_stranger(simulator: Simulator, claims: Row) -> str:
 
 def _unsigned(simulator: Simulator, claims: Row) -> str:
     said = jwt.decode(simulator.entra.sign(claims, ID_TOKEN_S), options={"verify_signature": False})
-    return jwt.encode(said, None, "none", {"kid": simulator.entra.current["kid"]})
+    return jwt.encode(said, "", "none", {"kid": simulator.entra.current["kid"]})
 
 
 def _unknown_key(simulator: Simulator, claims: Row) -> str:

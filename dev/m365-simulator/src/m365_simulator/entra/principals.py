@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from m365_simulator.directory import find_tenant, policy
+from m365_simulator.directory import find_tenant, find_user, policy
 from m365_simulator.odata import Allows
 from m365_simulator.store import Row
 from m365_simulator.wire import Caller, GraphError, GraphRoute, answer, body_of, listed
@@ -352,7 +352,7 @@ async def delete_grant(request: Request, key: str) -> Response:
 
 
 def _person(caller: Caller, name: str) -> Row:
-    found = next((row for row in caller.store.all("users") if name.lower() in (row["id"], row["address"])), None)
+    found = find_user(caller.store, name)
     if found is None or found["tenant"] != caller.tenant:
         raise _missing(name)
     return found
