@@ -190,3 +190,10 @@ async def test_a_disabled_person_and_a_disabled_application_get_a_page(entra: An
     await entra.do("application_enable", tenant="contoso.example", enabled=True)
     await entra.do("user_change", user=ANNA, enabled=False)
     assert "AADSTS50057" in (await entra.walk(await entra.authorize(), ANNA)).text
+
+
+async def test_the_client_of_tests_reads_a_posted_answer_as_a_callback(entra: Any) -> None:
+    page = await entra.authorize(response_mode="form_post")
+    back = await entra.world.control.sign_in(str(page.request.url), ANNA)
+    assert back.startswith(f"{entra.redirect_uri}?")
+    assert {"code", "state"} <= set(dict(parse_qsl(urlsplit(back).query)))

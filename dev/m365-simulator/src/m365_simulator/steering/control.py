@@ -15,7 +15,19 @@ from . import pages, scenarios, world
 
 router = APIRouter()
 router.include_router(pages.router)
-SHOWN = ["tenants", "users", "events", "meetings", "artefacts", "subscriptions", "deliveries", "faults", "limits"]
+SHOWN = [
+    "tenants",
+    "users",
+    "applications",
+    "consent_requests",
+    "events",
+    "meetings",
+    "artefacts",
+    "subscriptions",
+    "deliveries",
+    "faults",
+    "limits",
+]
 
 
 def simulator_of(request: Request) -> Simulator:
