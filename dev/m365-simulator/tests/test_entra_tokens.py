@@ -61,8 +61,9 @@ async def test_a_code_is_bound_to_its_verifier_and_redirect_uri(
 async def test_a_code_is_bound_to_its_application(entra: Any) -> None:
     other = await entra.do("application_register", name="Other", redirect_uris=[entra.redirect_uri])
     secret = await entra.do("secret_add", app=other["id"])
+    await entra.do("consent_give", tenant="contoso.example", app=other["id"])
     stolen = await entra.redeem(await code_of(entra), client_id=other["id"], client_secret=secret["secret"])
-    assert refused(stolen)[:2] == (400, "invalid_grant")
+    assert refused(stolen) == (400, "invalid_grant", 70000)
 
 
 @pytest.mark.behaviour(6, 17)
@@ -235,8 +236,9 @@ async def test_a_refresh_token_is_of_one_application(entra: Any) -> None:
     token = (await entra.tokens(ANNA))["refresh_token"]
     other = await entra.do("application_register", name="Other", redirect_uris=[])
     secret = (await entra.do("secret_add", app=other["id"]))["secret"]
+    await entra.do("consent_give", tenant="contoso.example", app=other["id"])
     stolen = await entra.refresh(token, client_id=other["id"], client_secret=secret)
-    assert refused(stolen)[:2] == (400, "invalid_grant")
+    assert refused(stolen) == (400, "invalid_grant", 70000)
 
 
 SCRIPTED = [50173, 700082, 70008, 70043, 50132, 50133, 50074, 50076, 50078, 50079, 53000, 53001, 53003, 530032, 65001]

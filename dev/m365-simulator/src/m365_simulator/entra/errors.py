@@ -57,6 +57,7 @@ KNOWN: dict[int, Known] = {
         "invalid_grant", "The user or administrator has not consented to the application.", "consent_required"
     ),
     65004: Known("access_denied", "User declined to consent to access the app."),
+    70000: Known("invalid_grant", "The provided grant is invalid or malformed."),
     70003: Known("unsupported_grant_type", "The app returned an unsupported grant type."),
     70007: Known("invalid_request", "The response_mode is not a supported value."),
     70008: Known("invalid_grant", "The provided authorization code or refresh token has expired."),
@@ -89,7 +90,7 @@ KNOWN: dict[int, Known] = {
     9001023: Known("invalid_request", "The grant type is not supported over the /common or /consumers endpoints."),
     9002313: Known("invalid_grant", "Invalid request. Request is malformed or invalid."),
 }
-UNPROVEN = {50027, 700021, 700023, 700024, 28000, 9001023, 1002012, 501491, 700054}
+UNPROVEN = {50027, 70000, 700021, 700023, 700024, 28000, 9001023, 1002012, 501491, 700054}
 """Numbers that stand here from memory, not from a page."""
 FIELDS_OF_FAULT = ("number", "error", "suberror", "status", "text", "claims")
 

@@ -181,7 +181,7 @@ def _redeem_code(asked: Asked) -> Row:
     if now_of(simulator) - code["made"] > CODE_S:
         raise TokenError(70008)
     if code["client"] != asked.app.client_id:
-        raise TokenError(700005, "The authorization code was issued for another application.")
+        raise TokenError(70000, "The authorization code was issued to another client.")
     tenant = find_tenant(simulator.store, asked.segment)
     if asked.segment not in ANY_TENANT and (tenant is None or tenant["id"] != code["tenant"]):
         raise TokenError(700005)
@@ -209,7 +209,7 @@ def _refresh(asked: Asked) -> Row:
     if known is None:
         raise TokenError(9002313)
     if known["client"] != asked.app.client_id:
-        raise TokenError(70000, "The refresh token was issued to another client.", error="invalid_grant")
+        raise TokenError(70000, "The refresh token was issued to another client.")
     if now_of(simulator) - known["used_at"] > REFRESH_S:
         raise TokenError(700082)
     simulator.store.put("refresh_tokens", given, {**known, "used_at": now_of(simulator)})
