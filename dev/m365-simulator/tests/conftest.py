@@ -1,18 +1,20 @@
 """A simulated world in process, without sockets."""
 
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
 
 from m365_simulator import Simulator, SimulatorSettings, create_simulator
 from m365_simulator.changes import Change
-from m365_simulator.client import SimulatorClient
+from m365_simulator.client import FormReader, SimulatorClient
 from m365_simulator.directory import CONTOSO, find_user
-from m365_simulator.signing import access_token
+from m365_simulator.signing import access_token, encode_part
 from m365_simulator.testing import Address
 
 
@@ -59,14 +61,101 @@ class World:
         self.simulator.store.close()
 
 
+VERIFIER = "v" * 43
+CHALLENGE = encode_part(hashlib.sha256(VERIFIER.encode()).digest())
+GRAPH_DEFAULT = "https://graph.microsoft.com/.default"
+SCOPES = "openid profile offline_access User.Read Contacts.Read"
+
+
+class EntraVisitor:
+    """A browser and an application of one world, before Entra. ``http`` keeps cookies; it follows no redirect."""
+
+    def __init__(self, world: World) -> None:
+        self.world, self.simulator, self.http = world, world.simulator, world.http
+        self.redirect_uri = self.simulator.settings.redirect_uris[1]
+        self.client = {
+            "client_id": self.simulator.settings.client_id,
+            "client_secret": self.simulator.settings.client_secret,
+        }
+
+    def asked(self, **fields: str | None) -> dict[str, str]:
+        given = {"client_id": self.client["client_id"], "redirect_uri": self.redirect_uri, "response_type": "code"}
+        given |= {"scope": SCOPES, "state": "s1", "nonce": "n1"}
+        given |= {"code_challenge": CHALLENGE, "code_challenge_method": "S256"}
+        return {key: value for key, value in (given | fields).items() if value is not None}
+
+    async def authorize(self, tenant: str = "organizations", **fields: str | None) -> httpx.Response:
+        return await self.http.get(f"/{tenant}/oauth2/v2.0/authorize", params=self.asked(**fields))
+
+    async def walk(self, page: httpx.Response, account: str, *, decision: str = "accept") -> httpx.Response:
+        """Through the pages from the account picker on, to whatever is no question any more."""
+        given = {"account": account}
+        for _ in range(3):
+            form = FormReader(page.text)
+            if page.status_code != 200 or not form.action.startswith("/"):
+                break
+            page = await self.http.post(form.action, data={**form.fields, **given})
+            given = {"decision": decision}
+        return page
+
+    async def sign_in(self, account: str, tenant: str = "organizations", **fields: str | None) -> dict[str, str]:
+        """What the callback is told."""
+        return said_back(await self.walk(await self.authorize(tenant, **fields), account))
+
+    async def admin_consent(
+        self, account: str = "admin@contoso.example", *, decision: str = "accept", path: str = "v2.0/", **more: Any
+    ) -> dict[str, str]:
+        fields = {"client_id": self.client["client_id"], "redirect_uri": self.simulator.settings.redirect_uris[0]}
+        fields |= {"state": "s1", "scope": GRAPH_DEFAULT, **more}
+        if not path:
+            del fields["scope"]
+        page = await self.http.get(f"/organizations/{path}adminconsent", params=fields)
+        return said_back(await self.walk(page, account, decision=decision))
+
+    async def token(self, tenant: str = "organizations", **form: str | None) -> httpx.Response:
+        given = {key: value for key, value in (self.client | form).items() if value is not None}
+        return await self.http.post(f"/{tenant}/oauth2/v2.0/token", data=given)
+
+    async def redeem(self, code: str, tenant: str = "organizations", **form: str | None) -> httpx.Response:
+        given = {"code": code, "redirect_uri": self.redirect_uri, "code_verifier": VERIFIER, "client_info": "1"}
+        return await self.token(tenant, grant_type="authorization_code", **(given | form))
+
+    async def refresh(self, refresh_token: str, tenant: str = "organizations", **form: str | None) -> httpx.Response:
+        return await self.token(tenant, grant_type="refresh_token", refresh_token=refresh_token, **form)
+
+    async def app_token(self, tenant: str = "contoso.example", **form: str | None) -> httpx.Response:
+        return await self.token(tenant, **({"grant_type": "client_credentials", "scope": GRAPH_DEFAULT} | form))
+
+    async def tokens(self, account: str, tenant: str = "organizations", **fields: str | None) -> dict[str, Any]:
+        """Signed in and redeemed."""
+        answer = await self.redeem((await self.sign_in(account, tenant, **fields))["code"], tenant)
+        assert answer.status_code == 200, answer.text
+        said: dict[str, Any] = answer.json()
+        return said
+
+    async def do(self, verb: str, **arguments: Any) -> Any:
+        return await self.world.control.do(verb, **arguments)
+
+
+def said_back(answer: httpx.Response) -> dict[str, str]:
+    """The parameters of a redirect to the application."""
+    assert answer.is_redirect, answer.text
+    return dict(parse_qsl(urlsplit(answer.headers["location"]).query))
+
+
+@pytest.fixture
+async def entra(world: World) -> EntraVisitor:
+    return EntraVisitor(world)
+
+
 @pytest.fixture
 async def make_world(tmp_path: Path) -> AsyncIterator[Callable[..., World]]:
     """Makes worlds; keyword arguments are settings, ``outbound`` the client for handshakes and deliveries."""
     made: list[World] = []
 
     def make(outbound: httpx.AsyncClient | None = None, **settings: Any) -> World:
-        known = {"state_dir": tmp_path / f"world-{len(made)}", **settings}
-        made.append(World(create_simulator(SimulatorSettings(**known), outbound=outbound)))
+        given = {"state_dir": tmp_path / f"world-{len(made)}", **settings}
+        made.append(World(create_simulator(SimulatorSettings(**given), outbound=outbound)))
         return made[-1]
 
     yield make

@@ -12,10 +12,11 @@ import httpx
 import pytest
 import uvicorn
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Route, expect, sync_playwright
 
 from m365_simulator import Simulator, SimulatorSettings, create_simulator
 from m365_simulator.client import FormReader
+from m365_simulator.verbs import perform
 
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
@@ -50,10 +51,15 @@ def consent_path(simulator: Simulator, **more: str) -> str:
     return f"/organizations/v2.0/adminconsent?{urlencode(query | more)}"
 
 
-def sign_in_path(simulator: Simulator) -> str:
+def sign_in_path(simulator: Simulator, **more: str) -> str:
     query = {"client_id": simulator.settings.client_id, "redirect_uri": simulator.settings.redirect_uris[1]}
-    query |= {"response_type": "code", "code_challenge": "c", "code_challenge_method": "S256", "scope": "Contacts.Read"}
-    return f"/organizations/oauth2/v2.0/authorize?{urlencode(query)}"
+    query |= {
+        "response_type": "code",
+        "code_challenge": "c" * 43,
+        "code_challenge_method": "S256",
+        "scope": "Contacts.Read",
+    }
+    return f"/organizations/oauth2/v2.0/authorize?{urlencode(query | more)}"
 
 
 def add_meeting(simulator: Simulator, key: str, **more: Any) -> dict[str, Any]:
@@ -92,7 +98,7 @@ def test_accounts_are_grouped_by_organisation_and_say_who_is_an_administrator(
 
 
 @pytest.mark.parametrize(
-    ("decision", "answer"), [("accept", "admin_consent=True&tenant="), ("cancel", "error=access_denied")]
+    ("decision", "answer"), [("accept", "admin_consent=True&tenant="), ("cancel", "error=consent_required")]
 )
 def test_an_administrator_reads_what_is_asked_and_decides(
     simulator: Simulator, web: httpx.Client, decision: str, answer: str
@@ -186,6 +192,20 @@ def test_the_pages_are_accessible_in_both_themes_and_fit_a_small_screen(simulato
     page.get_by_role("button", name="Anna Andersson").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Permissions requested")
     check()
+    page.goto(url + sign_in_path(simulator, scope="Mail.Read"))
+    page.get_by_role("button", name="Anna Andersson").press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Need admin approval")
+    check()
+    perform(simulator, "policy_set", {"tenant": "contoso.example", "approval_workflow": True})
+    page.reload()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Approval required")
+    expect(page.get_by_label("Why do you need it?")).to_be_editable()
+    check()
+    page.goto(url + "/organizations/oauth2/v2.0/logout")
+    check()
+    page.goto(url + consent_path(simulator, redirect_uri="https://evil.example/"))
+    check()
+    errors.clear()  # the browser notes that the failure is a 400
     page.goto(url + "/")
     check()
     page.get_by_label("Somebody presses record").check()
@@ -193,3 +213,32 @@ def test_the_pages_are_accessible_in_both_themes_and_fit_a_small_screen(simulato
     expect(page.get_by_role("status")).to_contain_text("has taken place")
     check()
     assert errors == []
+
+
+@pytest.mark.browser
+def test_an_answer_by_form_post_reaches_the_application_with_and_without_javascript(
+    simulator: Simulator, browser: Browser
+) -> None:
+    got: list[str] = []
+
+    def answer(route: Route) -> None:
+        if route.request.method == "POST":
+            got.append(route.request.post_data or "")
+        route.fulfill(body="thanks")
+
+    for javascript in (True, False):
+        context = browser.new_context(java_script_enabled=javascript)
+        page = context.new_page()
+        page.route(f"{CONSOLE}/**", answer)
+        page.goto(simulator.settings.http_base_url + sign_in_path(simulator, response_mode="form_post", state="s1"))
+        page.get_by_role("button", name="Anna Andersson").click()
+        accept = page.get_by_role("button", name="Accept")
+        if accept.is_visible():
+            accept.click()
+        if not javascript:
+            page.get_by_role("button", name="Continue").click()
+        expect(page.get_by_text("thanks")).to_be_visible()
+        assert "code=" in got[-1]
+        assert "state=s1" in got[-1]
+        context.close()
+    assert len(got) == 2

@@ -135,6 +135,7 @@ async def test_a_partly_given_consent_names_what_is_missing(house: Any) -> None:
 
 
 async def test_a_code_of_another_tenant_is_refused(house: Any) -> None:
+    await house.microsoft.client.do("consent_give", tenant=FABRIKAM)
     started = (await house.start()).json()
     url = started["authorize_url"].replace(CONTOSO, "organizations")
     back = await house.microsoft.client.sign_in(url, "carl@fabrikam.example")

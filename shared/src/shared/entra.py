@@ -16,6 +16,7 @@ import functools
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import unquote_plus
 
 import msal
 import requests
@@ -57,16 +58,27 @@ _RECONNECT = {
     50034: "This Microsoft account does not exist any more.",
     54005: "This sign-in was used already.",
     70008: "This sign-in took too long.",
+    700081: "Microsoft ended this connection because it reached the longest life your organisation allows.",
 }
 _TRANSIENT = {90033, 90090, 50196}
 _NUMBER = re.compile(r"AADSTS(\d+)")
 
 
 class EntraError(Exception):
-    """A refusal; ``message`` is for people, ``number`` is Microsoft's AADSTS number or 0, ``trace_id`` for support."""
+    """A refusal; ``message`` is for people, ``number`` is Microsoft's AADSTS number or 0, ``trace_id`` for support.
+
+    ``claims`` (JSON, or empty) is what the next sign-in has to ask for.
+    """
 
     def __init__(
-        self, message: str, *, number: int = 0, error: str = "", suberror: str = "", trace_id: str = ""
+        self,
+        message: str,
+        *,
+        number: int = 0,
+        error: str = "",
+        suberror: str = "",
+        trace_id: str = "",
+        claims: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -74,6 +86,7 @@ class EntraError(Exception):
         self.error = error
         self.suberror = suberror
         self.trace_id = trace_id
+        self.claims = claims
 
 
 class EntraRetry(EntraError):
@@ -98,13 +111,25 @@ class EntraMisconfigured(EntraError):
 
 def refusal(said: dict[str, Any]) -> EntraError:
     """The error of a token answer or a redirect (``error``, ``error_description``, ``error_codes``, ``suberror``)."""
-    description, error = str(said.get("error_description", "")), str(said.get("error", ""))
-    suberror = str(said.get("suberror") or said.get("classification") or "")
-    codes = said.get("error_codes") or _NUMBER.findall(description) or [0]
-    number = int(codes[0])
+    error, suberror = str(said.get("error") or ""), str(said.get("suberror") or said.get("classification") or "")
+    number = _number(said)
     kind, message = _meaning(number, error, suberror)
-    trace_id = str(said.get("trace_id", ""))
-    return kind(message, number=number, error=error, suberror=suberror, trace_id=trace_id)
+    about = {name: str(said.get(name) or "") for name in ("trace_id", "claims")}
+    return kind(message, number=number, error=error, suberror=suberror, **about)
+
+
+def _number(said: dict[str, Any]) -> int:
+    """Of several numbers the one we know: Microsoft puts a general one before the reason."""
+    codes = said.get("error_codes") or _NUMBER.findall(str(said.get("error_description") or ""))
+    numbers = [int(code) for code in codes if str(code).isdigit()] if isinstance(codes, list) else []
+    known = {*_TENANT_GONE, *_ADMIN, *_RECONNECT, *_TRANSIENT}
+    return next((number for number in numbers if number in known), numbers[0] if numbers else 0)
+
+
+def granted_scopes(said: dict[str, Any]) -> frozenset[str]:
+    """The permissions a token answer names, in lower case and without their resource; some answers percent-encode."""
+    words = unquote_plus(str(said.get("scope") or "")).split()
+    return frozenset(word.rsplit("/", 1)[-1].casefold() for word in words)
 
 
 def _meaning(number: int, error: str, suberror: str) -> tuple[type[EntraError], str]:

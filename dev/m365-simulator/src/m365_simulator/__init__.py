@@ -5,7 +5,7 @@ from fastapi import FastAPI
 
 from . import batch, people, prospo
 from .core import Simulator
-from .entra import browser
+from .entra import browser, principals
 from .files import rooms as files
 from .notifying import log, subscriptions
 from .notifying.delivery import Delivery
@@ -26,8 +26,9 @@ def create_simulator(settings: SimulatorSettings, *, outbound: httpx.AsyncClient
     app = FastAPI(title="Microsoft 365 simulator", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.simulator = simulator
     app.state.recent_changes = Recent(simulator)
-    graph = [people.router, batch.router, calendar_routes.router, events.router, subscriptions.router]
-    graph += [meetings.router, artefact_routes.router, content.router, *outlook.ROUTERS, *files.ROUTERS]
+    graph = [people.router, principals.router, batch.router, calendar_routes.router, events.router]
+    graph += [meetings.router, artefact_routes.router, content.router, subscriptions.router]
+    graph += [*outlook.ROUTERS, *files.ROUTERS]
     other_host = [content.downloads, *outlook.OTHER_HOST, *files.OTHER_HOST]
     for router in (control.router, log.router, prospo.router, *graph, *other_host, unknown, browser.router):
         app.include_router(router)

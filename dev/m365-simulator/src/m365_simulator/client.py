@@ -3,7 +3,7 @@
 from html.parser import HTMLParser
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urljoin
+from urllib.parse import urlencode, urljoin
 
 import httpx
 
@@ -114,6 +114,8 @@ class SimulatorClient:
                 return answer.headers["location"]
             answer.raise_for_status()
             form = FormReader(answer.text)
+            if "://" in form.action:  # response_mode=form_post; its fields as a callback URL would hold them
+                return f"{form.action}?{urlencode(form.fields)}"
             answer = await self._http.post(urljoin(url, form.action), data={**form.fields, **given})
             given = {"decision": "accept" if accept else "cancel"}
         if answer.is_redirect:

@@ -3,6 +3,7 @@
 import asyncio
 import datetime
 from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
 
 import httpx
 from fastapi import FastAPI
@@ -41,7 +42,8 @@ class Simulator:
         self.limits = Limits(self)
         self.changes = Changes()
         seed_directory(self.store)
-        self.certificate, self.key = ensure_certificates(settings.state_dir)
+        host = urlsplit(settings.https_base_url).hostname or "localhost"
+        self.certificate, self.key = ensure_certificates(settings.state_dir, host)
         self.entra = Signer(self.store, "entra", self.clock)
         self.prospo = Signer(self.store, "prospo", self.clock)
         self.outbound = outbound or httpx.AsyncClient(timeout=10)

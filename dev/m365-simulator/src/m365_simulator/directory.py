@@ -1,7 +1,7 @@
 """The two tenants, their people, and what the registered application may be granted."""
 
 import uuid
-from collections.abc import Iterable
+from typing import Any
 
 from .store import Row, Store
 
@@ -23,6 +23,7 @@ PEOPLE = [
     (FABRIKAM, "dana", "Dana Dahl", False, True),
     (PERSONAL, "pat", "Pat Personal", False, True),
 ]
+LICENCES = ["SPE_E3"]
 DELEGATED = [
     "User.Read",
     "Calendars.ReadWrite",
@@ -51,6 +52,17 @@ ROLES = [
     "Sites.Selected",
 ]
 OIDC_SCOPES = {"openid", "profile", "email", "offline_access"}
+POLICIES: Row = {
+    "user_consent": "managed",
+    "approval_workflow": False,
+    "consent_unknown_s": 0,
+    "consent_delay_s": 0,
+    "revocation_s": 120,
+    "scopes_told": "asked",
+    "withheld": [],
+    "cloud": None,
+}
+"""A tenant's switches and what holds until ``policy_set`` changes them; that verb says what each is."""
 
 
 def seed_directory(store: Store) -> None:
@@ -63,7 +75,7 @@ def seed_directory(store: Store) -> None:
         oid = str(uuid.uuid5(uuid.NAMESPACE_DNS, address))
         if store.get("users", oid) is None:
             row = {"id": oid, "tenant": tid, "address": address, "name": name, "admin": admin, "mailbox": mailbox}
-            store.put("users", oid, row)
+            store.put("users", oid, row | {"enabled": True, "guest": False, "licences": LICENCES if mailbox else []})
 
 
 def find_tenant(store: Store, name: str) -> Row | None:
@@ -76,26 +88,26 @@ def find_user(store: Store, name: str) -> Row | None:
     return next((u for u in store.all("users") if name.lower() in (u["id"], u["address"])), None)
 
 
-def short_scope(scope: str) -> str:
-    return scope.removeprefix("https://graph.microsoft.com/")
+def policy(tenant: Row, name: str) -> Any:
+    return (tenant.get("policies") or {}).get(name, POLICIES[name])
 
 
-def wanted_permissions(scopes: Iterable[str]) -> list[str]:
-    """Graph permissions asked for; ``.default`` stands for everything registered."""
-    short = [short_scope(scope) for scope in scopes]
-    return list(DELEGATED) if ".default" in short else [s for s in short if s not in OIDC_SCOPES]
+def home_of(store: Store, user: Row) -> Row | None:
+    """The account a guest signs in with; anybody else is at home."""
+    return store.get("users", user["home"]) if user.get("guest") else user
 
 
-def granted_delegated(store: Store, user: Row) -> set[str]:
-    organisation = store.get("consents", user["tenant"]) or {"delegated": []}
-    own = store.get("user_consents", user["id"]) or {"delegated": []}
-    return {*organisation["delegated"], *own["delegated"]}
+def identity_in(store: Store, account: Row, tid: str) -> Row | None:
+    """Who the account is in a tenant: itself at home, a guest with an object id of its own elsewhere."""
+    if account["tenant"] == tid:
+        return account
+    return next((u for u in store.all("users") if u["tenant"] == tid and u.get("home") == account["id"]), None)
 
 
 def revoke_tenant(store: Store, tid: str) -> None:
-    """What removing the enterprise application does: grants, refresh tokens and subscriptions go."""
+    """What removing the enterprise application does: grants and subscriptions go; issued access tokens live on."""
     store.delete("consents", tid)
-    for kind in ("user_consents", "refresh_tokens", "subscriptions"):
+    for kind in ("user_consents", "subscriptions"):
         for key in store.keys(kind):
             if (store.get(kind, key) or {}).get("tenant") == tid:
                 store.delete(kind, key)

@@ -1,5 +1,7 @@
 """The organisation and its people, as far as callers read them."""
 
+import uuid
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
@@ -22,11 +24,31 @@ ONE_AT_A_TIME = {
     *("responsibilities", "schools", "skills"),
 }
 """Properties that Graph gives of a single person only."""
+SINCE = "2021-08-02T10:30:06Z"
+EXCHANGE = "efb87545-963c-4e0d-99df-69c6916d9eb0"
+
+
+USUAL = {"id", "displayName", "userPrincipalName", "mail"}
+"""What of a person is shown when nothing is selected; Graph shows names and telephones besides."""
 
 
 def organisation_shown(tenant: Row) -> Row:
     domain = {"name": tenant["domain"], "isDefault": True, "isInitial": True, "type": "Managed", "capabilities": ""}
-    return {"id": tenant["id"], "displayName": tenant["name"], "verifiedDomains": [domain]}
+    plan = {"assignedDateTime": SINCE, "capabilityStatus": "Enabled", "service": "exchange", "servicePlanId": EXCHANGE}
+    return {
+        "id": tenant["id"],
+        "deletedDateTime": None,
+        "displayName": tenant["name"],
+        "createdDateTime": SINCE,
+        "tenantType": "AAD",
+        "countryLetterCode": None,
+        "preferredLanguage": "en",
+        "businessPhones": [],
+        "technicalNotificationMails": [],
+        "assignedPlans": [plan],
+        "provisionedPlans": [],
+        "verifiedDomains": [domain],
+    }
 
 
 def person_shown(user: Row) -> Row:
@@ -35,7 +57,16 @@ def person_shown(user: Row) -> Row:
         "displayName": user["name"],
         "userPrincipalName": user["address"],
         "mail": user["address"] if user["mailbox"] else None,
+        "accountEnabled": user.get("enabled", True),
+        "userType": "Guest" if user.get("guest") else "Member",
+        "assignedLicenses": [{"skuId": _sku(name), "disabledPlans": []} for name in user.get("licences", [])],
+        "signInSessionsValidFromDateTime": user.get("sessions_valid_from", SINCE),
     }
+
+
+def _sku(name: str) -> str:
+    """Stands for Microsoft's id of a licence."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"https://microsoft.com/licences/{name}"))
 
 
 @router.get("/organization")
@@ -79,5 +110,6 @@ async def everybody(request: Request) -> Response:
 @router.get("/users/{name}")
 async def person(request: Request, name: str | None = None) -> Response:
     caller = Caller(request).need(delegated="User.Read User.Read.All", role="User.Read.All")
-    shown = caller.query("graph.user", ONE).shape(person_shown(caller.user(name)))
+    query, row = caller.query("graph.user", ONE), person_shown(caller.user(name))
+    shown = query.shape(row if query.select else {key: value for key, value in row.items() if key in USUAL})
     return answer(caller.simulator, "users/$entity", shown, kind="graph.user")

@@ -17,6 +17,8 @@ class SimulatorSettings(BaseSettings):
     https_port: int = 8368
     http_base_url: str = "http://localhost:8367"
     https_base_url: str = "https://localhost:8368"
+    pages_over_https: bool = False
+    """Discovery names the https listener for pages as well, as Entra does; a browser then needs our CA."""
     graph_base_url: str | None = None
     """What links and redirects in Graph's answers begin with; ``http_base_url`` when unset."""
     client_id: str = "6f2c6f0e-52a4-4c0d-9a52-0d1c7f0a8365"
@@ -32,6 +34,10 @@ class SimulatorSettings(BaseSettings):
     latency_ms: int = 0
     """How long every Graph answer takes at least."""
     prospo_audience: str = "prospo-m365"
+
+    @property
+    def pages_url(self) -> str:
+        return self.https_base_url if self.pages_over_https else self.http_base_url
 
     @property
     def graph_url(self) -> str:

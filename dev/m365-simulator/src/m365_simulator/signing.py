@@ -5,7 +5,6 @@ import functools
 import hashlib
 import json
 import time
-import uuid
 from typing import Any
 
 import jwt
@@ -33,6 +32,11 @@ def private_key(pem: str) -> rsa.RSAPrivateKey:
     return key
 
 
+def _thumbprint(key: rsa.RSAPrivateKey) -> str:
+    numbers = key.public_key().public_numbers()
+    return hashlib.sha256(f"{numbers.n}/{numbers.e}".encode()).hexdigest()
+
+
 class Signer:
     """RS256 with at least two published keys (the next waits for a rotation), kept in the store under ``name``."""
 
@@ -51,7 +55,7 @@ class Signer:
         pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        kid = f"{self._name}-{uuid.uuid4().hex[:12]}"
+        kid = f"{self._name}-{_thumbprint(key)[:12]}"
         self._store.put("signing_keys", kid, {"kid": kid, "signer": self._name, "pem": pem.decode()})
 
     @property
@@ -111,7 +115,12 @@ def client_info(user: Row) -> str:
     return encode_part(json.dumps({"uid": user["id"], "utid": user["tenant"]}).encode())
 
 
+def _unlike(claims: dict[str, Any]) -> str:
+    """An identifier of this token alone."""
+    return hashlib.sha256(f"{time.time_ns()}/{json.dumps(claims, default=str)}".encode()).hexdigest()[:22]
+
+
 def access_token(signer: Signer, issuer: str, claims: dict[str, Any]) -> str:
     lifetime_s = claims.pop("lifetime_s", ACCESS_TOKEN_S)
-    claims = {"aud": GRAPH_AUDIENCE, "iss": issuer, "ver": "1.0", "uti": uuid.uuid4().hex, **claims}
+    claims = {"aud": GRAPH_AUDIENCE, "iss": issuer, "ver": "1.0", "uti": _unlike(claims), **claims}
     return signer.sign(claims, lifetime_s)

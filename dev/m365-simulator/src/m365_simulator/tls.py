@@ -9,16 +9,36 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+HOSTS = ("localhost", "microsoft.localhost", "127.0.0.1")
+"""The second is its name in the composed platform."""
 
-def ensure_certificates(folder: Path) -> tuple[Path, Path]:
-    """Paths of the server's certificate and key; ``ca.pem`` beside them is what clients trust. Made once."""
+
+def ensure_certificates(folder: Path, host: str = "localhost") -> tuple[Path, Path]:
+    """Paths of the server's certificate and key; ``ca.pem`` beside them is what clients trust.
+
+    Made once, and again with a new authority when it is not for ``host``.
+    """
     certificate, key = folder / "server.pem", folder / "server.key"
-    if not (certificate.exists() and key.exists() and (folder / "ca.pem").exists()):
-        _make(folder, certificate, key)
+    complete = certificate.exists() and key.exists() and (folder / "ca.pem").exists()
+    if not complete or host not in _hosts(certificate):
+        _make(folder, certificate, key, [*HOSTS, *({host} - {*HOSTS})])
     return certificate, key
 
 
-def _make(folder: Path, certificate: Path, key_path: Path) -> None:
+def _hosts(certificate: Path) -> set[str]:
+    loaded = x509.load_pem_x509_certificate(certificate.read_bytes())
+    names = loaded.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return {str(name.value) for name in names}
+
+
+def _named(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def _make(folder: Path, certificate: Path, key_path: Path, hosts: list[str]) -> None:
     ca_key, server_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = _name("Microsoft 365 simulator, development CA")
     ca = (
@@ -27,13 +47,7 @@ def _make(folder: Path, certificate: Path, key_path: Path) -> None:
         .add_extension(_usage(signs_certificates=True), critical=True)
         .sign(ca_key, hashes.SHA256())
     )
-    names = x509.SubjectAlternativeName(
-        [
-            x509.DNSName("localhost"),
-            x509.DNSName("microsoft.localhost"),  # its name in the composed platform
-            x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-        ]
-    )
+    names = x509.SubjectAlternativeName([_named(host) for host in hosts])
     server = (
         _builder(_name("localhost"), ca_name, server_key)
         .add_extension(names, critical=False)

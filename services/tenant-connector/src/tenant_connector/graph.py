@@ -45,7 +45,8 @@ async def as_application(settings: ServiceSettings, org_id: str, token: AccessTo
 
 async def organisation(caller: GraphCaller) -> Organisation | None:
     """The tenant the token belongs to; None when Graph names none."""
-    items = (await caller.get("/organization")).get("value") or []
+    said = await caller.get("/organization")
+    items = [said] if "id" in said else said.get("value") or []  # Microsoft's page shows one entity as well as a list
     if not items:
         return None
     return Organisation(str(items[0]["id"]).lower(), str(items[0].get("displayName") or items[0]["id"]))

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msal
 
 from shared import metrics
-from shared.entra import Entra, EntraError, EntraReconnect, refusal
+from shared.entra import Entra, EntraError, EntraReconnect, granted_scopes, refusal
 from user_auth.settings import Settings
 
 T = TypeVar("T")
@@ -118,7 +118,7 @@ class Microsoft:
 def _grant(said: dict[str, Any], cache: msal.SerializableTokenCache, asked_at: datetime) -> Grant:
     if "access_token" not in said:
         raise refusal(said)
-    given = {scope.rsplit("/", 1)[-1].casefold() for scope in str(said.get("scope", "")).split()}
+    given = granted_scopes(said)
     return Grant(
         access_token=str(said["access_token"]),
         expires_at=asked_at + timedelta(seconds=int(said["expires_in"])),

@@ -72,7 +72,7 @@ _WHATEVER_STATUS: dict[str, type[GraphError]] = {
     "mailboxnotsupportedforrestapi": GraphTellAdmin,
 }
 _TOO_MANY = {"activitylimitreached", "applicationthrottled", "toomanyrequests", "429"}
-_CLAIMS = re.compile(r'claims="?([^",\s]+)', re.IGNORECASE)
+_CLAIMS = re.compile(r'(?<![\w-])claims\s*=\s*"?\s*([^",\s]+)', re.IGNORECASE)
 _BASE64URL = str.maketrans("-_", "+/")
 
 
@@ -161,12 +161,13 @@ def read_seconds(value: str) -> float | None:
 
 
 def claims_challenge(header: str) -> str | None:
-    """The claims (JSON) of a continuous access evaluation challenge, which Graph sends in base64."""
+    """The claims (a JSON object) of a continuous access evaluation challenge, which Graph sends in base64."""
     found = _CLAIMS.search(header)
     if found is None:
         return None
+    padded = found[1].strip().translate(_BASE64URL).rstrip("=")
     try:
-        claims = base64.b64decode(found[1].translate(_BASE64URL) + "==", validate=False).decode()
+        claims = base64.b64decode(padded + "=" * (-len(padded) % 4)).decode()
         return claims if isinstance(json.loads(claims), dict) else None
     except (binascii.Error, ValueError):
         return None

@@ -20,7 +20,7 @@ def authorised(subscription: Row, claims: Row) -> Row:
     """The subscription lives on the caller's token, as long as that one does. The row is to be put by the caller."""
     return {
         **subscription,
-        "authorized_until": float(claims.get(ISSUED, claims["iat"])) + claims["exp"] - claims["iat"],
+        "authorized_until": float(claims.get(ISSUED) or claims["iat"]) + claims["exp"] - claims["iat"],
     }
 
 

@@ -7,7 +7,9 @@ from typing import Any
 from m365_simulator.changes import Change
 from m365_simulator.clock import moment_of
 from m365_simulator.core import Simulator
-from m365_simulator.directory import find_user, granted_delegated
+from m365_simulator.directory import find_user
+from m365_simulator.entra.applications import find_application
+from m365_simulator.entra.consents import consent_of, granted
 from m365_simulator.faults import fault
 from m365_simulator.store import Row
 from m365_simulator.timeline import action
@@ -43,13 +45,13 @@ def held(simulator: Simulator, subscription: str, basis: Row) -> bool:
 
 def grants(simulator: Simulator, basis: Row) -> bool:
     """Whether the directory grants the permission a subscription was made with."""
-    store = simulator.store
+    app = find_application(simulator, basis["app"])
+    if app is None:
+        return False
     if basis["app_only"]:
-        given = (store.get("consents", basis["tenant"]) or {}).get("roles", [])
-    else:
-        person = find_user(store, basis["person"])
-        given = granted_delegated(store, person) if person else ()
-    return basis["permission"] in given
+        return basis["permission"] in (consent_of(simulator, app, basis["tenant"]) or {}).get("roles", [])
+    person = find_user(simulator.store, basis["person"])
+    return person is not None and basis["permission"] in granted(simulator, app, person)
 
 
 def told(simulator: Simulator, change: Change) -> None:

@@ -108,7 +108,7 @@ def _row(caller: Caller, body: Row, watched: Watched) -> Row:
 
 async def _made(caller: Caller, row: Row) -> Response:
     simulator = caller.simulator
-    basis = {"tenant": caller.tenant, "app_only": caller.app_only, "person": caller.claims["oid"]}
+    basis = {"tenant": caller.tenant, "app": caller.app, "app_only": caller.app_only, "person": caller.claims["oid"]}
     basis["permission"] = caller.request.state.permission
     basis["consented"] = grants(simulator, basis)
     row = {**row, "id": simulator.ids.guid("subscription"), "number": sequence(simulator), "basis": basis}

@@ -16,7 +16,10 @@ from . import pages, scenarios, watch, world
 router = APIRouter()
 router.include_router(pages.router)
 router.include_router(watch.router)
-SHOWN = ["tenants", "users", "events", "meetings", "artefacts", "subscriptions", "deliveries", "faults", "limits"]
+SHOWN = [
+    *("tenants", "users", "applications", "consent_requests", "events", "meetings", "artefacts", "subscriptions"),
+    *("deliveries", "faults", "limits"),
+]
 
 
 def simulator_of(request: Request) -> Simulator:

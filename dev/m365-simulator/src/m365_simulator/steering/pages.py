@@ -1,7 +1,7 @@
 """What a person sees: account picker, consent, failures, the meetings. Honest about being a simulation.
 
 ``client.FormReader`` reads these pages as a browser would: one form with hidden inputs, and the buttons ``account`` and
-``decision``.
+``decision``; ``accept`` is what goes on.
 """
 
 import datetime
@@ -66,21 +66,46 @@ def failure(simulator: Simulator, code: int, text: str) -> HTMLResponse:
     return show(simulator, "failure.html", 400, code=code, text=text)
 
 
-def accounts(request: Request, fields: dict[str, str], *, why: str) -> HTMLResponse:
-    """Pick an account; people are grouped by organisation."""
+def accounts(request: Request, fields: dict[str, str], *, why: str, hint: str = "", domain: str = "") -> HTMLResponse:
+    """Pick an account; people are grouped by organisation, the one hinted at comes first.
+
+    ``domain`` leaves one organisation's people, as a domain hint does.
+    """
     simulator: Simulator = request.app.state.simulator
-    users = simulator.store.all("users")
-    groups = [(t, [u for u in users if u["tenant"] == t["id"]]) for t in simulator.store.all("tenants")]
+    users = sorted(simulator.store.all("users"), key=lambda user: user["address"] != hint)
+    tenants = sorted(simulator.store.all("tenants"), key=lambda t: not hint.endswith(f"@{t['domain']}"))
+    if any(t["domain"] == domain for t in tenants):
+        tenants = [t for t in tenants if t["domain"] == domain]
+    groups = [(t, [u for u in users if u["tenant"] == t["id"]]) for t in tenants]
     values: dict[str, Any] = {"fields": fields, "groups": groups, "personal": PERSONAL, "why": why}
     return show(simulator, "accounts.html", action=request.url.path, **values)
 
 
-def consent(request: Request, fields: dict[str, str], asked: dict[str, list[str]], *, title: str) -> HTMLResponse:
+def approval(request: Request, fields: dict[str, str], blocked: list[str], *, app: str, workflow: bool) -> HTMLResponse:
+    """An administrator must consent; with the workflow on, the person may ask for it."""
+    simulator: Simulator = request.app.state.simulator
+    words = [(WORDS.get(name, name), name) for name in blocked]
+    values: dict[str, Any] = {"action": request.url.path, "fields": fields, "asked": words}
+    return show(simulator, "approval.html", app=app, workflow=workflow, **values)
+
+
+def form_post(simulator: Simulator, action: str, fields: dict[str, str]) -> HTMLResponse:
+    """The answer as a form that the browser posts to the application, by itself or by its button."""
+    return show(simulator, "form_post.html", action=action, fields=fields)
+
+
+def signed_out(simulator: Simulator) -> HTMLResponse:
+    return show(simulator, "signed_out.html")
+
+
+def consent(
+    request: Request, fields: dict[str, str], asked: dict[str, list[str]], *, title: str, app: str = "Prospo"
+) -> HTMLResponse:
     """``asked``: permissions by heading. ``fields`` holds the account already picked."""
     simulator: Simulator = request.app.state.simulator
     words = {heading: [(WORDS.get(name, name), name) for name in names] for heading, names in asked.items()}
     values: dict[str, Any] = {"action": request.url.path, "fields": fields, "asked": words, "title": title}
-    return show(simulator, "consent.html", **values)
+    return show(simulator, "consent.html", app=app, **values)
 
 
 def meetings(simulator: Simulator, *, happened: str | None) -> HTMLResponse:

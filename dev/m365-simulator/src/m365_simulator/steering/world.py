@@ -3,7 +3,7 @@
 from typing import Literal
 
 from m365_simulator.core import Simulator
-from m365_simulator.directory import find_tenant, find_user, revoke_tenant
+from m365_simulator.directory import find_tenant, find_user
 from m365_simulator.faults import BadFault
 from m365_simulator.store import Row
 from m365_simulator.teams import artefacts
@@ -72,14 +72,6 @@ def meeting_happens(simulator: "Simulator", *, meeting: str, record: bool = Fals
         simulator.store.put("meetings", row["id"], row)
     artefacts.let_happen(simulator, row)
     return meeting_row(simulator, row["id"])
-
-
-@verb
-def consent_revoke(simulator: "Simulator", *, tenant: str | None = None) -> None:
-    """The administrator removes the enterprise application: of one tenant, or of all."""
-    rows = simulator.store.all("tenants") if tenant is None else [tenant_row(simulator, tenant)]
-    for row in rows:
-        revoke_tenant(simulator.store, row["id"])
 
 
 @verb
