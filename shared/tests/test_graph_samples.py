@@ -322,7 +322,7 @@ def test_throttling_is_waited_for_and_its_early_signal_heard(sample: dict[str, A
         assert error.after_s == (max(told) if told else error.after_s)
         assert not error.maybe_done
     if status == 429 and told:
-        throttles.learn(scope, said_wait_s(headers) or 0)
+        throttles.learn(scope, status, said_wait_s(headers))
         assert throttles.until(scope, "interactive") == 1000 + min(max(told), BELIEVED_S)
     if status != 429 and 0 <= left <= 0.2 * limit:
         throttles.notice(scope, headers)

@@ -104,6 +104,16 @@ async def test_a_refusal_that_names_no_time_teaches_nothing(server: ScriptedServ
     assert len(naps(graph)) == 1
 
 
+@pytest.mark.parametrize(("path", "waits"), [("/drives/1/items/2", True), ("/me/onlineMeetings/1", False)])
+async def test_a_503_is_for_all_at_sharepoint_and_for_what_was_asked_elsewhere(
+    server: ScriptedServer, graph: Graph, path: str, waits: bool
+) -> None:
+    server.script.append(Reply(503, headers={"retry-after": "4"}))
+    await graph.as_user("acme", "anna").get(path)
+    await graph.as_user("acme", "anna").get(path + "/x")
+    assert len(naps(graph)) == (2 if waits else 1)
+
+
 async def test_an_item_of_a_batch_teaches_as_well(server: ScriptedServer, graph: Graph) -> None:
     item = {"id": "0", "status": "429", "headers": {"retry-after": "4"}, "body": None}
     server.script.append(Reply(json={"responses": [item]}))
@@ -164,7 +174,7 @@ def test_what_is_learned_is_bounded_and_old_things_go_first() -> None:
     clock = Clock()
     throttles, rates = Throttles(clock), Rates(clock)
     for number in range(KEPT_AT_MOST + 500):
-        throttles.learn(Scope("acme", str(number), "outlook"), 60)
+        throttles.learn(Scope("acme", str(number), "outlook"), 429, 60)
         rates.reserve("GET /teams/{id}/channels", "acme", f"/teams/{number}/channels", 20)
         clock.now += 0.01
     assert len(throttles._until) <= KEPT_AT_MOST
@@ -175,7 +185,7 @@ def test_what_is_learned_is_bounded_and_old_things_go_first() -> None:
 def test_a_very_long_wait_is_probed_after_a_while() -> None:
     clock = Clock()
     throttles = Throttles(clock)
-    assert throttles.learn(Scope("acme", "", "files"), 86_400) == clock.now + 86_400
+    assert throttles.learn(Scope("acme", "", "files"), 429, 86_400) == clock.now + 86_400
     assert throttles.until(Scope("acme", "", "files"), "fresh") == clock.now + BELIEVED_S
 
 

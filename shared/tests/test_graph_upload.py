@@ -1,7 +1,6 @@
-"""Upload sessions: strictly in order, whole, resumable elsewhere, and never a word about their address."""
+"""Upload sessions: strictly in order, whole, resumable elsewhere."""
 
 import asyncio
-import logging
 import re
 import tracemalloc
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -9,10 +8,6 @@ from typing import Any
 
 import httpx
 import pytest
-import structlog
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from shared.graph import Graph, GraphCaller, UploadSession
 from shared.graph.errors import (
@@ -352,75 +347,6 @@ async def test_a_cut_source_is_opened_again_where_the_service_stands(host: Scrip
     await anna.upload(session(host), SIZE).send(cut, start=0)
     assert bytes(there.received) == FILE
     assert starts == [0, MULTIPLE, 2 * MULTIPLE, 3 * MULTIPLE, 4 * MULTIPLE][: len(starts)]
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "http://93.184.216.34/up",
-        "https://169.254.169.254/up",
-        "https://10.0.0.1/up",
-        "https://[::ffff:10.0.0.1]/up",
-        "https://user:pass@a.example/up",
-        "ftp://a.example/up",
-        "/up",
-        "",
-        "https://a.example\\@b.example/up",
-    ],
-)
-async def test_an_address_inside_or_without_https_gets_no_byte(keys: PlatformKeys, url: str) -> None:
-    graph = Graph(client_settings(keys), CountedTokens())
-    sent: list[httpx.Request] = []
-
-    async def never(request: httpx.Request) -> httpx.Response:
-        sent.append(request)
-        return httpx.Response(201, json={})
-
-    await graph.http.aclose()
-    graph.http = httpx.AsyncClient(transport=httpx.MockTransport(never))
-    with pytest.raises(GraphGiveUp) as error:
-        await graph.as_app("acme").upload(UploadSession(url), SIZE).send(source, start=0)
-    assert error.value.code == "foreign_redirect"
-    assert sent == []
-    await graph.aclose()
-
-
-async def test_our_own_service_may_be_plain_and_inside_but_no_link_leads_there(host: ScriptedServer) -> None:
-    links = Links("https://graph.example/v1.0", [], inside=[host.url])
-    assert (await links.target("", f"{host.url}/up/1")).name == f"{host.url}/up/1"
-    assert not links.is_ours(f"{host.url}/v1.0/me")
-    with pytest.raises(GraphGiveUp):
-        await links.target("", f"http://127.0.0.1:{host.port + 1}/up/1")
-
-
-async def test_an_authorization_header_of_a_session_is_dropped(host: ScriptedServer, anna: GraphCaller) -> None:
-    there = microsoft(host)
-    await anna.upload(session(host, headers={"authorization": "Bearer x", "X-A": "b"}), SIZE).send(source, start=0)
-    assert there.broken_rules == []
-    assert host.seen[0].headers["x-a"] == "b"
-
-
-async def test_no_log_trace_error_or_representation_has_the_address(
-    host: ScriptedServer, graph: Graph, anna: GraphCaller, caplog: pytest.LogCaptureFixture
-) -> None:
-    exporter, provider = InMemorySpanExporter(), TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    graph.tracer = provider.get_tracer("test")
-    microsoft(host, "lost", "reset", "416", "410")
-    caplog.set_level(logging.WARNING, "httpx")  # as ``shared.telemetry`` sets it, for httpx logs whole addresses
-    caplog.set_level(logging.DEBUG, "shared")
-    made = session(host)
-    with structlog.testing.capture_logs() as logs, pytest.raises(GraphSessionGone) as gone:
-        await anna.upload(made, SIZE).send(source, start=0)
-    graph.links = Links(graph.base_url, [], inside=["http://127.0.0.1:9"])
-    with pytest.raises(GraphRetry) as unanswered:
-        await anna.upload(UploadSession("http://127.0.0.1:9/hush", chunk=MULTIPLE), SIZE).send(source, start=0)
-    for error in (gone.value, unanswered.value):
-        assert "hush" not in f"{error!r} {error} {vars(error)}"
-        assert error.__cause__ is None
-    spans = "".join(span.to_json() for span in exporter.get_finished_spans())
-    assert "hush" not in f"{made!r} {logs} {caplog.text} {spans}"
-    assert len(logs) == 3
 
 
 class Sink(httpx.AsyncBaseTransport):

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from shared.graph.errors import GraphError, GraphRetry
-from shared.graph.refusals import THROTTLED, refusal, said_wait_s
+from shared.graph.refusals import refusal, said_wait_s
 from shared.graph.words import field_of
 
 SIZE = 20
@@ -39,13 +39,13 @@ class BatchRequest:
 class BatchAnswer:
     """The answer to one request; ``error`` says why it is none.
 
-    ``throttled_s`` is how long Graph said to wait, when it refused for having been asked too often.
+    ``said_wait_s`` is how long Graph said to wait, when it did.
     """
 
     status: int
     body: Any
     error: GraphError | None = None
-    throttled_s: float | None = None
+    said_wait_s: float | None = None
 
 
 def read_answers(said: dict[str, Any], attempt: int) -> dict[int, BatchAnswer]:
@@ -77,7 +77,7 @@ def _answer(item: dict[str, Any], attempt: int) -> BatchAnswer:
     said = field_of(item, "headers")
     headers = httpx.Headers({str(k): str(v) for k, v in said.items()} if isinstance(said, dict) else {})
     error = refusal(status, headers, body, attempt=attempt)
-    return BatchAnswer(status, body, error, said_wait_s(headers) if status in THROTTLED else None)
+    return BatchAnswer(status, body, error, said_wait_s(headers))
 
 
 def _number(value: Any) -> int | None:

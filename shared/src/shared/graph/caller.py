@@ -192,9 +192,9 @@ class GraphCaller:
         """An item's refusal is for others too; its own next try comes after its own wait, at the latest moment here."""
         latest = 0.0
         for number in due:
-            if (said_s := answers[number].throttled_s) is not None:
-                scope = Scope(self.org_id, self.user_id or "", service(requests[number].path))
-                latest = max(latest, self._graph.throttles.learn(scope, said_s))
+            answer = answers[number]
+            scope = Scope(self.org_id, self.user_id or "", service(requests[number].path))
+            latest = max(latest, self._graph.throttles.learn(scope, answer.status, answer.said_wait_s))
         return latest
 
     async def text(self, path: str, *, accept: str | None = None) -> str:

@@ -27,8 +27,6 @@ from shared.graph.errors import (
 from shared.graph.words import Words, field_of, read_words, request_id_of
 
 LONGEST_WAIT_S = 86_400.0
-THROTTLED = frozenset((429, 503))
-"""Refusals whose ``Retry-After`` is for all who share the limit."""
 LOCKED_S = 300.0
 """Someone edits the file or checked it out (423); longer than a call's patience, so that a job looks again."""
 _LOST_STATE = {

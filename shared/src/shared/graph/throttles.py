@@ -40,8 +40,14 @@ class Throttles:
         self.clock = clock
         self._until: dict[_Scope, float] = {}
 
-    def learn(self, scope: Scope, seconds: float) -> float:
-        """A refusal told to come back after so long. Returns the moment."""
+    def learn(self, scope: Scope, status: int, seconds: float | None) -> float:
+        """A refusal told to come back after ``seconds``. Returns the moment, or one in the past.
+
+        429 is for all who share the limit, and SharePoint's 503 too; another's 503 is for what was asked.
+        """
+        shared = status == 429 or (status == 503 and scope.service == "files")
+        if not shared or seconds is None:
+            return 0.0
         now = self.clock()
         self._keep((scope.org_id, scope.who, scope.service), now + min(seconds, BELIEVED_S))
         return now + seconds

@@ -24,7 +24,7 @@ from shared.db import Database
 from shared.graph.errors import GraphError, GraphReconnect, GraphRetry
 from shared.graph.links import Links, Target
 from shared.graph.paths import mailbox, service, template
-from shared.graph.refusals import THROTTLED, claims_challenge, refusal, said_wait_s, wait_s
+from shared.graph.refusals import claims_challenge, refusal, said_wait_s, wait_s
 from shared.graph.slots import Slots
 from shared.graph.throttles import Rates, Scope, Throttles
 from shared.graph.turns import CONNECTIONS
@@ -210,9 +210,8 @@ class _Tries:
         await self._transport.sleep(seconds + _spread(seconds))
 
     def _learn(self, answer: httpx.Response) -> None:
-        seconds = said_wait_s(answer.headers)
-        if answer.status_code in THROTTLED and seconds is not None:
-            self._waited_until = max(self._waited_until, self._transport.throttles.learn(self._scope, seconds))
+        learned = self._transport.throttles.learn(self._scope, answer.status_code, said_wait_s(answer.headers))
+        self._waited_until = max(self._waited_until, learned)
 
     async def _exchange(
         self, headers: dict[str, str], stack: AsyncExitStack
