@@ -120,7 +120,7 @@ async def create_permission(request: Request, site: str) -> Response:
     body = await body_of(request, PERMISSION)
     one = [body[name] for name in ("grantedToV2", "grantedTo") if body.get(name)][:1]
     identities = one or body.get("grantedToIdentitiesV2") or body.get("grantedToIdentities") or []
-    application: Row = (identities[0].get("application") or {}) if len(identities) == 1 else {}
+    application: Row = ((identities[0] or {}).get("application") or {}) if len(identities) == 1 else {}
     if not application.get("id"):
         raise GraphError(400, "invalidRequest", "grantedToIdentities names one application by its id.")
     made = grant(caller.simulator, row, application["id"], application.get("displayName") or "", _roles(body))
