@@ -109,7 +109,7 @@ def _permission(row: Row) -> Row:
 
 def _roles(body: Row) -> list[str]:
     roles = body.get("roles")
-    if not roles or set(roles) - ROLES:
+    if not isinstance(roles, list) or not roles or {str(role) for role in roles} - ROLES:
         raise GraphError(400, "invalidRequest", f"roles are of {sorted(ROLES)}.")
     return list(roles)
 
