@@ -324,6 +324,8 @@ async def test_an_odd_message_is_kept_or_refused_and_breaks_nothing(
         path = f"/me/messages/{made.json()['id']}"
         assert (await anna.post(f"{path}/createReplyAll", json={"message": odd})).status_code == 201
         assert (await anna.patch(path, json=odd)).status_code == 200
+        for wrong in ({"message": "x"}, {"message": [1]}, {"toRecipients": "x"}, []):
+            assert (await anna.post(f"{path}/createForward", json=wrong)).status_code in (201, 400)
         assert (await anna.post(f"{path}/send")).status_code == 400
     for wrong in ([], "x", None, {"message": []}):
         assert (await anna.post("/me/sendMail", json=wrong)).status_code == 400

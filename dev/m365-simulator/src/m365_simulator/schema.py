@@ -149,21 +149,26 @@ def _declared_fault(key: str, value: Any, kind: str) -> str | None:
     if declared["kind"] != "enum":
         return first_fault(value, kind)
     words = value.split(",") if isinstance(value, str) and declared.get("flags") else [value]
-    members = {member.lower() for member in declared["members"]}
-    wrong = [word for word in words if not isinstance(word, str) or word.strip().lower() not in members]
+    wrong = [word for word in words if not isinstance(word, str) or word.strip() not in declared["members"]]
     return f"'{value}' is not a valid value of '{key}' ({full_name(kind)})." if wrong else None
 
 
-def spelled(value: Any, kind: str) -> Any:
-    """A checked body with the members of enumerations as the metadata spells them; requests may use any case."""
+def spelled(body: Any, name: str) -> Any:
+    """The body with members of enumerations in their own case; callers may write ``HTML`` for ``html``."""
+    if not isinstance(body, dict):
+        return body
+    given = body.get("@odata.type")
+    known = properties(given if isinstance(given, str) and full_name(given) in types() else name)
+    return {key: _spelled(value, known[key]) if key in known else value for key, value in body.items()}
+
+
+def _spelled(value: Any, kind: str) -> Any:
     kind = kind.rstrip("!")
     if kind.startswith("Collection("):
-        return [spelled(one, kind[len("Collection(") : -1]) for one in value] if isinstance(value, list) else value
+        inner = kind[len("Collection(") : -1]
+        return [_spelled(item, inner) for item in value] if isinstance(value, list) else value
     declared = types().get(full_name(kind))
-    if declared is None or value is None:
-        return value
-    if declared["kind"] == "enum":
-        members = {member.lower(): member for member in declared["members"]}
-        return ",".join(members.get(word.strip().lower(), word) for word in str(value).split(","))
-    known = properties(value.get("@odata.type") or kind)
-    return {key: spelled(one, known[key]) if key in known else one for key, one in value.items()}
+    if declared is None or declared["kind"] != "enum":
+        return value if declared is None else spelled(value, kind)
+    members = {member.lower(): member for member in declared["members"]}
+    return members.get(value.lower(), value) if isinstance(value, str) else value
