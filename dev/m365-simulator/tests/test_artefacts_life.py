@@ -198,22 +198,20 @@ async def test_call_events_are_covered_by_the_meetings_join_link_encoded_once_mo
 
 
 @pytest.mark.behaviour(45)
-async def test_a_call_is_told_only_to_subscriptions_that_were_there_when_it_began(world: Any) -> None:
-    meeting = await booked(world)
-    link = quote(world.simulator.store.get("meetings", meeting)["join_url"], safe="")
+async def test_a_call_is_told_only_to_subscriptions_that_were_there_when_it_began(watcher: Any) -> None:
+    do = watcher.world.control.do
+    meeting = (await do("meeting_booked", organizer=ANNA, attendees=[BEN]))["id"]
+    link = quote(watcher.simulator.store.get("meetings", meeting)["join_url"], safe="")
     resource = f"communications/onlineMeetings(joinWebUrl='{link}')/meetingCallEvents"
-    row = {"tenant": CONTOSO, "resource": resource, "expires": "2099-01-01T00:00:00Z", "notificationUrl": "http://x"}
-    row["expirationDateTime"] = row["expires"]
-    world.simulator.store.put("subscriptions", "early", row | {"id": "early"})
-    await world.control.do("meeting_starts", meeting=meeting, people=[ANNA])
-    world.simulator.store.put("subscriptions", "late", row | {"id": "late"})
-    await world.control.do("meeting_ends", meeting=meeting)
-    told_to = [change.only_for for change in told(world, "callEvent")]
-    assert told_to == [("early",)] * 3
-    await world.control.do("person_joins", meeting=meeting, person=ANNA)
-    assert told(world, "callEvent")[-1].only_for == ("early", "late")
-    queued = [one["item"]["subscriptionId"] for one in world.simulator.store.all("deliveries")]
-    assert (queued.count("early"), queued.count("late")) == (5, 2)
+    await do("meeting_starts", meeting=meeting, people=[ANNA])
+    await watcher.subscribe(resource, changeType="updated")
+    await do("meeting_ends", meeting=meeting)
+    await watcher.after()
+    assert watcher.told() == [], "it began before"
+    await do("person_joins", meeting=meeting, person=ANNA)
+    await do("meeting_ends", meeting=meeting)
+    await watcher.after()
+    assert len(watcher.told()) == 3, "started, who came, ended"
 
 
 @pytest.mark.behaviour(27, 31)

@@ -81,6 +81,8 @@ async def test_the_default_folder_stays_and_a_name_is_taken_once(anna: httpx.Asy
 
 @pytest.mark.behaviour(48)
 async def test_contacts_without_address_or_name_and_with_several_addresses(anna: httpx.AsyncClient) -> None:
+    blank = await made(anna, emailAddresses=None, businessPhones=None, categories=None)
+    assert (blank["emailAddresses"], blank["businessPhones"]) == ([], [])
     nobody = await made(anna)
     assert (nobody["displayName"], nobody["emailAddresses"], nobody["givenName"]) == ("", [], None)
     addresses = [{"name": "", "address": f"a{n}@example.com"} for n in range(3)]

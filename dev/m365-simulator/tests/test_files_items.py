@@ -32,12 +32,15 @@ async def test_a_small_file_is_put_by_path_read_by_id_and_by_path(anna: httpx.As
         assert (await anna.get(f"/me/drive/{path}")).json()["id"] == item["id"], path
     drive = (await anna.get("/me/drive")).json()
     assert drive["quota"]["used"] == 12
+    assert (await anna.get("/ME/Drive/ROOT/Children")).status_code == 200
     assert (await anna.get(f"/drives/{drive['id']}/items/{item['id']}")).json()["id"] == item["id"]
     parent = item["parentReference"]
     assert parent["path"] == f"/drives/{drive['id']}/root:/Folder A"
     by_parent = await anna.put(f"/me/drive/items/{parent['id']}:/b.txt:/content", content=b"b")
     assert by_parent.status_code == 201
     assert len(await children(anna, "root:/Folder A:")) == 2
+    words = (await put(anna, "MESSAGES/Events('x')/CONTENT", b"names are nobody's words")).json()
+    assert (words["name"], words["parentReference"]["name"]) == ("CONTENT", "Events('x')")
     assert len(await children(anna, f"items/{parent['id']}")) == 2
     assert (await anna.get("/me/drive/root:/Folder A")).json()["folder"] == {"childCount": 2}
 

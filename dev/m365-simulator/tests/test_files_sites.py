@@ -166,3 +166,42 @@ async def test_sharepoint_says_what_is_left_and_throttles(world: Any, site: dict
     assert [answer.status_code for answer in answers] == [200] * 5 + [429]
     assert answers[3].headers["ratelimit-remaining"] == "1"
     assert "retry-after" in answers[5].headers
+
+
+ODD = [
+    [], None, "x", 1, {"item": []}, {"item": None, "deferCommit": None}, {"item": {"name": None, "fileSize": None}},
+    {"parentReference": None}, {"parentReference": {"id": None}, "name": None}, {"name": 3},
+    {"name": None, "folder": {}},
+    {"folder": {}}, {"type": None}, {"type": ["view"]}, {"type": "view", "scope": 3}, {"roles": None},
+    {"roles": [None]}, {"roles": [[]]},
+    {"roles": ["read"], "grantedToIdentities": [None]}, {"roles": ["read"], "grantedTo": {"application": None}},
+    {"@microsoft.graph.sourceUrl": 3}, {"@microsoft.graph.conflictBehavior": []},
+    {"type": "view", "expirationDateTime": 3},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+async def test_an_odd_body_is_taken_or_refused_and_breaks_nothing(world: Any, site: dict[str, Any], odd: Any) -> None:
+    owner = world.graph(world.token(ANNA, "Sites.FullControl.All Contacts.ReadWrite Mail.ReadWrite"))
+    await world.control.do("file_put", drive="Sales", path="a.txt", text="x")
+    root = f"/drives/{site['drive']}/root"
+    message = (await owner.post("/me/messages", json={})).json()["id"]
+    granted = await world.control.do("site_grant", site="Sales", role="read")
+    for method, path in (
+        ("POST", f"{root}/children"),
+        ("POST", f"{root}:/b.txt:/createUploadSession"),
+        ("PATCH", f"{root}:/a.txt:"),
+        ("POST", f"{root}:/a.txt:/createLink"),
+        ("PUT", f"{root}:/c.txt"),
+        ("POST", f"/sites/{site['id']}/permissions"),
+        ("PATCH", f"/sites/{site['id']}/permissions/{granted['id']}"),
+        ("POST", "/me/contacts"),
+        ("POST", "/me/contactFolders"),
+        ("POST", "/me/mailFolders"),
+        ("POST", "/me/translateExchangeIds"),
+        ("POST", f"/me/messages/{message}/move"),
+        ("POST", f"/me/messages/{message}/attachments"),
+        ("POST", f"/me/messages/{message}/attachments/createUploadSession"),
+    ):
+        got = await owner.request(method, path, json=odd)
+        assert got.status_code < 500, f"{method} {path}: {got.text}"

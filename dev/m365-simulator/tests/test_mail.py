@@ -45,6 +45,7 @@ async def test_send_mail_answers_202_without_a_body_and_delivers_after_a_while(
     (arrived,) = await in_folder(ben)
     assert (arrived["subject"], arrived["isRead"], arrived["isDraft"]) == ("Lunch?", False, False)
     assert arrived["from"]["emailAddress"] == {"name": "Anna Andersson", "address": ANNA}
+    assert arrived["body"]["contentType"] == "text", "as the metadata spells it"
     (kept,) = await in_folder(anna, "sentitems")
     assert kept["internetMessageId"] == arrived["internetMessageId"]
     assert kept["id"] != arrived["id"]
@@ -298,3 +299,50 @@ async def test_delta_can_be_bound_to_one_kind_of_change(world: Any, anna: httpx.
     told = {kind: [row["id"] for row in (await anna.get(link)).json()["value"]] for kind, link in links.items()}
     assert told == {"created": [third["id"]], "updated": [first["id"]], "deleted": [second["id"]]}
     assert (await anna.get(path, params={"changeType": "moved"})).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"toRecipients": [None]},
+        {"toRecipients": None, "from": {}, "sender": None, "body": None, "subject": None, "importance": None},
+        {"ccRecipients": [{"emailAddress": None}], "replyTo": [{}]},
+        {"attachments": [None]},
+        {"internetMessageHeaders": [None]},
+        {"attachments": [{"@odata.type": "#microsoft.graph.fileAttachment", "name": "x", "contentBytes": "A"}]},
+        {"flag": None, "categories": None, "body": {}},
+    ],
+)
+async def test_an_odd_message_is_kept_or_refused_and_breaks_nothing(
+    anna: httpx.AsyncClient, odd: dict[str, Any]
+) -> None:
+    made = await anna.post("/me/messages", json=odd)
+    assert made.status_code in (201, 400), made.text
+    sent = await anna.post("/me/sendMail", json={"message": odd})
+    assert sent.status_code == 400
+    if made.status_code == 201:
+        path = f"/me/messages/{made.json()['id']}"
+        assert (await anna.post(f"{path}/createReplyAll", json={"message": odd})).status_code == 201
+        assert (await anna.patch(path, json=odd)).status_code == 200
+        for wrong in ({"message": "x"}, {"message": [1]}, {"toRecipients": "x"}, []):
+            assert (await anna.post(f"{path}/createForward", json=wrong)).status_code in (201, 400)
+        assert (await anna.post(f"{path}/send")).status_code == 400
+    for wrong in ([], "x", None, {"message": []}):
+        assert (await anna.post("/me/sendMail", json=wrong)).status_code == 400
+
+
+async def test_an_application_reads_any_mailbox_of_its_tenant(world: Any) -> None:
+    await world.control.do("mail_arrives", user=ANNA, subject="For all")
+    app = world.graph(world.app_token("c0a70500-0000-4000-8000-000000000001", "Mail.Read Contacts.Read"))
+    assert [row["subject"] for row in (await app.get(f"/users/{ANNA}/messages")).json()["value"]] == ["For all"]
+    assert (await app.get(f"/users/{ANNA}/contacts")).status_code == 200
+    assert (await app.get("/me/messages")).status_code == 400
+
+
+async def test_mail_folders_have_a_delta_of_their_own(anna: httpx.AsyncClient) -> None:
+    first = (await anna.get("/me/mailFolders/delta", headers={"Prefer": "odata.maxpagesize=50"})).json()
+    assert "Inbox" in [row["displayName"] for row in first["value"]]
+    made = (await anna.post("/me/mailFolders/inbox/childFolders", json={"displayName": "Later"})).json()
+    await anna.patch(f"/me/mailFolders/{made['id']}", json={"displayName": "Soon"})
+    (changed,) = (await anna.get(first["@odata.deltaLink"])).json()["value"]
+    assert (changed["id"], changed["displayName"]) == (made["id"], "Soon")

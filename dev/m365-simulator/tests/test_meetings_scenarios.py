@@ -47,7 +47,7 @@ class Run:
     async def receive(self, request: httpx.Request) -> httpx.Response:
         if "validationToken" in request.url.params:
             return httpx.Response(200, text=request.url.params["validationToken"])
-        self.posted.append(json.loads(request.content))
+        self.posted += json.loads(request.content)["value"]
         return httpx.Response(202)
 
     async def play(self, name: str) -> dict[str, Any]:

@@ -149,8 +149,7 @@ def _declared_fault(key: str, value: Any, kind: str) -> str | None:
     if declared["kind"] != "enum":
         return first_fault(value, kind)
     words = value.split(",") if isinstance(value, str) and declared.get("flags") else [value]
-    members = {member.lower() for member in declared["members"]}
-    wrong = [word for word in words if not isinstance(word, str) or word.strip().lower() not in members]
+    wrong = [word for word in words if not isinstance(word, str) or word.strip() not in declared["members"]]
     return f"'{value}' is not a valid value of '{key}' ({full_name(kind)})." if wrong else None
 
 

@@ -25,7 +25,7 @@ def _policy(simulator: Simulator, tenant: str) -> list[str]:
 
 
 def _wanted(visit: Visit, body: object) -> Row:
-    if not isinstance(body, dict) or set(body) - TAKES or body.get("type") not in TYPES:
+    if not isinstance(body, dict) or set(body) - TAKES or str(body.get("type")) not in TYPES:
         raise GraphError(400, "invalidRequest", f"createLink takes {sorted(TAKES)}; type is one of {sorted(TYPES)}.")
     allowed = _policy(visit.caller.simulator, visit.caller.tenant)
     usual = "anonymous" if body["type"] == "embed" else "organization"

@@ -109,7 +109,7 @@ def _permission(row: Row) -> Row:
 
 def _roles(body: Row) -> list[str]:
     roles = body.get("roles")
-    if not roles or set(roles) - ROLES:
+    if not isinstance(roles, list) or not roles or {str(role) for role in roles} - ROLES:
         raise GraphError(400, "invalidRequest", f"roles are of {sorted(ROLES)}.")
     return list(roles)
 
@@ -120,7 +120,7 @@ async def create_permission(request: Request, site: str) -> Response:
     body = await body_of(request, PERMISSION)
     one = [body[name] for name in ("grantedToV2", "grantedTo") if body.get(name)][:1]
     identities = one or body.get("grantedToIdentitiesV2") or body.get("grantedToIdentities") or []
-    application: Row = (identities[0].get("application") or {}) if len(identities) == 1 else {}
+    application: Row = ((identities[0] or {}).get("application") or {}) if len(identities) == 1 else {}
     if not application.get("id"):
         raise GraphError(400, "invalidRequest", "grantedToIdentities names one application by its id.")
     made = grant(caller.simulator, row, application["id"], application.get("displayName") or "", _roles(body))

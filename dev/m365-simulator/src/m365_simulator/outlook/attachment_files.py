@@ -35,9 +35,9 @@ def described(simulator: Simulator, given: Row, size: int, file: str) -> Row:
     }
 
 
-def inline(simulator: Simulator, given: Row) -> Row:
+def inline(simulator: Simulator, given: Row | None) -> Row:
     """One that came whole in a request; raises 400 without bytes and 413 from the inline limit on."""
-    if given.get("@odata.type") != "#microsoft.graph.fileAttachment":
+    if not given or given.get("@odata.type") != "#microsoft.graph.fileAttachment":
         raise GraphError(400, "ErrorInvalidRequest", "The @odata.type must be #microsoft.graph.fileAttachment.")
     if not given.get("name") or given.get("contentBytes") is None:
         raise GraphError(400, "ErrorInvalidRequest", "A fileAttachment needs name and contentBytes.")

@@ -14,9 +14,8 @@ from m365_simulator.core import Simulator
 from m365_simulator.elsewhere import other_url, refuse_token
 from m365_simulator.odata import Allows
 from m365_simulator.ranges import BadRange, content_range
-from m365_simulator.schema import first_fault, spelled
 from m365_simulator.store import Row
-from m365_simulator.wire import Caller, GraphError, GraphRoute, answer, body_of, json_of, listed
+from m365_simulator.wire import Caller, GraphError, GraphRoute, answer, body_of, checked, json_of, listed
 
 from . import attachment_files, items, mail_items
 from .items import MAIL, MAIL_WRITE, mailbox_route, opened
@@ -78,11 +77,9 @@ async def create_session(request: Request) -> Response:
     caller, user = opened(request, MAIL_WRITE)
     row, given = message(request, caller, user), await json_of(request)
     named = {key.lower(): value for key, value in given.items()} if isinstance(given, dict) else {}
-    wrong = first_fault(named.get("attachmentitem"), "graph.attachmentItem")
-    item: Row = spelled(named.get("attachmentitem") or {}, "graph.attachmentItem") if wrong is None else {}
-    if wrong is not None or not item.get("name") or item.get("attachmentType") != "file":
-        text = wrong or "AttachmentItem needs attachmentType file, a name and a size."
-        raise GraphError(400, "ErrorInvalidRequest", text)
+    item = checked(named.get("attachmentitem"), "graph.attachmentItem")
+    if not item.get("name") or item.get("attachmentType") != "file":
+        raise GraphError(400, "ErrorInvalidRequest", "AttachmentItem needs attachmentType file, a name and a size.")
     _check_size(caller.simulator, item.get("size"))
     session: Row = {
         "id": f"AAMkAS{caller.simulator.ids.text('attachment-session', 58)}",

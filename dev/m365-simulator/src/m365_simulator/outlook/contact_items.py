@@ -35,6 +35,7 @@ def _writable(body: Row) -> Row:
     """Without what is the service's own; the ranked addresses are the list by another name."""
     ranked = [body[name] for name in RANKED if body.get(name)]
     kept = {name: value for name, value in body.items() if name not in (*OWN, *NAVIGATION)}
+    kept |= {name: [] for name in LISTS if name in kept and kept[name] is None}
     return kept | ({"emailAddresses": ranked} if ranked and "emailAddresses" not in body else {})
 
 

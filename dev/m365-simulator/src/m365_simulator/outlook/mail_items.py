@@ -22,6 +22,8 @@ HIDDEN = ("internetMessageHeaders", "singleValueExtendedProperties", "multiValue
 OWN = ("id", "changeKey", "createdDateTime", "lastModifiedDateTime", "parentFolderId", "attachments", "webLink")
 AFTER_SENDING = ("isRead", "categories", "importance", "flag", "inferenceClassification", *HIDDEN[1:3])
 TAGS = re.compile(r"<(style|script).*?</\1>|<[^>]+>", re.IGNORECASE | re.DOTALL)
+KEPT = ("body", "from", "sender")
+"""Null leaves them as they are."""
 PREVIEW = 255
 
 
@@ -29,10 +31,11 @@ def person(user: Row) -> Row:
     return {"emailAddress": {"name": user["name"], "address": user["address"]}}
 
 
-def _recipient(simulator: Simulator, given: Row) -> Row:
-    address = (given.get("emailAddress") or {}).get("address") or ""
+def _recipient(simulator: Simulator, given: Row | None) -> Row:
+    told = (given or {}).get("emailAddress") or {}
+    address = told.get("address") or ""
     known = find_user(simulator.store, address) or {}
-    name = (given.get("emailAddress") or {}).get("name") or known.get("name") or address
+    name = told.get("name") or known.get("name") or address
     return {"emailAddress": {"name": name, "address": address}}
 
 
@@ -51,8 +54,9 @@ def check_headers(simulator: Simulator, body: Row) -> None:
     """Own headers begin with x-; how many there may be is a rule."""
     headers = body.get("internetMessageHeaders") or []
     for header in headers:
-        if not str(header.get("name") or "").lower().startswith("x-"):
-            text = f"The internet message header name '{header.get('name')}' should start with 'x-' or 'X-'."
+        name = str((header or {}).get("name") or "")
+        if not name.lower().startswith("x-"):
+            text = f"The internet message header name '{name}' should start with 'x-' or 'X-'."
             raise GraphError(400, "InvalidInternetMessageHeader", text)
     most = rule(simulator, "x_headers")
     if len(headers) > most:
@@ -63,9 +67,10 @@ def check_headers(simulator: Simulator, body: Row) -> None:
 def filled(simulator: Simulator, user: Row, body: Row) -> Row:
     """A whole message of what was given; raises 400 for headers that are not own ones."""
     check_headers(simulator, body)
-    given = {name: value for name, value in body.items() if name not in OWN}
+    given = {name: value for name, value in body.items() if name not in OWN and value is not None}
     now = stamp(simulator.now())
-    people = {name: [_recipient(simulator, one) for one in given.get(name) or []] for name in RECIPIENTS}
+    people: Row = {name: [_recipient(simulator, one) for one in given.get(name) or []] for name in RECIPIENTS}
+    people |= {name: _recipient(simulator, given.pop(name)) for name in ("from", "sender") if given.get(name)}
     content = given.get("body") or {"contentType": "text", "content": ""}
     host = user["address"].partition("@")[2]
     return {
@@ -108,7 +113,7 @@ def draft(simulator: Simulator, user: Row, body: Row, thread: str | None = None)
 
 
 def change(simulator: Simulator, row: Row, body: Row) -> Row:
-    given = {name: value for name, value in body.items() if name not in OWN}
+    given = {name: value for name, value in body.items() if name not in OWN and not (value is None and name in KEPT)}
     given |= {name: [_recipient(simulator, one) for one in given[name] or []] for name in RECIPIENTS if name in given}
     if "body" in given:
         given["bodyPreview"] = preview(given["body"])

@@ -12,10 +12,9 @@ from fastapi.responses import Response
 from m365_simulator.core import Simulator
 from m365_simulator.directory import find_user
 from m365_simulator.faults import fault
-from m365_simulator.schema import first_fault, spelled
 from m365_simulator.store import Row
 from m365_simulator.timeline import action
-from m365_simulator.wire import Caller, GraphError, GraphRoute, json_of
+from m365_simulator.wire import Caller, GraphError, GraphRoute, checked, json_of
 
 from . import attachment_files, folders, mail_items, mime
 from .items import MAIL_SEND, MAIL_WRITE, mailbox_route, opened
@@ -108,10 +107,7 @@ def _send_mail_body(given: object) -> tuple[Row, bool]:
     named = {key[:1].lower() + key[1:]: value for key, value in given.items()} if isinstance(given, dict) else {}
     if "message" not in named or set(named) - {"message", "saveToSentItems"}:
         raise GraphError(400, "BadRequest", "sendMail takes message and saveToSentItems.")
-    wrong = first_fault(named["message"], KIND)
-    if wrong is not None:
-        raise GraphError(400, "BadRequest", wrong)
-    return spelled(named["message"], KIND), _flag(named.get("saveToSentItems", True))
+    return checked(named["message"], KIND), _flag(named.get("saveToSentItems", True))
 
 
 @mailbox_route(router, "POST", *(f"{path}/send" for path in EACH))
@@ -161,15 +157,12 @@ async def _asked(request: Request) -> tuple[Row, str]:
     named = {key[:1].lower() + key[1:]: value for key, value in body.items()} if isinstance(body, dict) else {"": body}
     if set(named) - {"message", "comment", "toRecipients"}:
         raise GraphError(400, "BadRequest", "The action takes message, comment and toRecipients.")
-    given = dict(named.get("message") or {})
+    given = checked(named.get("message") or {}, KIND)
     if "toRecipients" in named:
-        given["toRecipients"] = named["toRecipients"]
-    wrong = first_fault(given, KIND)
-    if wrong is not None:
-        raise GraphError(400, "BadRequest", wrong)
+        given |= checked({"toRecipients": named["toRecipients"]}, KIND)
     if named.get("comment") and given.get("body"):
         raise GraphError(400, "ErrorInvalidRequest", "Give either a comment or the body of the message, not both.")
-    return spelled(given, KIND), str(named.get("comment") or "")
+    return given, str(named.get("comment") or "")
 
 
 def _files(row: Row, kind: str) -> list[Row]:
