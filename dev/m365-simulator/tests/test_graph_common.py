@@ -97,6 +97,8 @@ async def test_one_path_has_many_spellings(world: Any) -> None:
     anna = find_user(world.simulator.store, ANNA)
     assert anna is not None
     app = world.graph(world.app_token(CONTOSO, "User.Read.All"))
+    mine = reader(world, "Contacts.Read")
+    assert (await mine.get("/me/ContactFolders/delta()")).status_code == 200
     for path in (f"/users/{anna['id']}", f"/Users('{anna['id']}')", f"/USERS/{ANNA}"):
         assert (await app.get(path)).json()["id"] == anna["id"], path
 

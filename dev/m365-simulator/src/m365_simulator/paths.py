@@ -12,7 +12,10 @@ VERSIONS = {"v1.0": "v1.0", "v1": "v1.0"}
 
 
 class OnePath:
-    """``/v1.0/users('a')/Messages`` arrives as ``/v1.0/users/a/messages``; ids keep their case."""
+    """``/v1.0/users('a')/Messages`` arrives as ``/v1.0/users/a/messages``, ``delta()`` as ``delta``.
+
+    Ids keep their case.
+    """
 
     def __init__(self, app: Asgi, words: Iterable[str]) -> None:
         self._app = app
@@ -40,7 +43,7 @@ class OnePath:
         return "/".join(parts)
 
     def _word(self, part: str) -> str:
-        name, paren, given = part.partition("(")
+        name, paren, given = part.removesuffix("()").partition("(")
         return self._words.get(name.lower(), name) + paren + given
 
 

@@ -29,6 +29,8 @@ NO_CONTENT = fault("empty_content", "the content of a recording or transcript is
 RANGE = re.compile(r"^bytes=(\d+)-(\d*)$")
 VTT = "text/vtt"
 UNATTRIBUTED = "application/vnd.microsoft.graph.transcript+text"
+BYTES = "application/octet-stream"
+"""What Microsoft's own client asks for, whatever the content is."""
 LINK_LIVES = datetime.timedelta(hours=1)
 KEPT_DAYS = 120
 """Recordings leave the organizer's OneDrive after this long, unless somebody keeps them."""
@@ -67,7 +69,7 @@ def _transcript(caller: Caller, row: Row) -> Response:
     wanted = caller.request.query_params.get("$format", accept)
     if UNATTRIBUTED in accept:
         return StreamingResponse(spoken.text(caller.simulator, row, named=False), media_type=UNATTRIBUTED)
-    if not any(kind in wanted for kind in (VTT, "text/*", "*/*")):
+    if not any(kind in wanted for kind in (VTT, "text/*", "*/*", BYTES)):
         raise GraphError(406, "NotAcceptable", f"A transcript comes as {VTT} or {UNATTRIBUTED}.")
     _attribution(caller, row)
     return StreamingResponse(spoken.text(caller.simulator, row, named=True), media_type=VTT)
