@@ -82,10 +82,11 @@ async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
 
 @pytest.fixture
 async def adapters() -> AsyncIterator[list[GraphRequestAdapter]]:
-    """What was made, to be closed in the end: the client does not close its connections itself."""
+    """What was made, to be closed in the end: closing the client leaves the connections of its inner transport."""
     made: list[GraphRequestAdapter] = []
     yield made
     for adapter in made:
+        await adapter._http_client._transport.transport.aclose()
         await adapter._http_client.aclose()
 
 
