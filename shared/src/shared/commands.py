@@ -75,7 +75,8 @@ async def _erase(service: "Service", wanted: argparse.Namespace) -> int:
     erasure = Erasure(service.name, service.db, service.holdings, subject, service.provided)
     report = await erasure.run(force=wanted.force)
     about = {"service": service.name, "organisation": wanted.org, "person": wanted.user}
-    _say(about | asdict(report))
+    done = {"erased": dict(report.erased), "pseudonymised": dict(report.pseudonymised)}
+    _say(about | done | {"kept": report.kept})
     return 0
 
 

@@ -240,7 +240,8 @@ class Erasure:
                 changed += await self._empty(held, part)
         if self._subject.user_id is None and self._holdings.sweep is not None:
             found = await self._holdings.sweep(self._subject.org_id, self._provided)
-            self.report.erased["objects"] += found  # those of rows that are gone
+            if found:
+                self.report.erased["objects"] += found
             changed += found
         return changed + self._blocked
 
