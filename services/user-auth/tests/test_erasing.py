@@ -1,5 +1,6 @@
 """What an erasure leaves of a person and an organisation in user-auth."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -87,3 +88,36 @@ async def test_who_is_connected_is_not_erased_unless_forced(service: Service, us
     assert await erasure.contents(service.db) == before
     assert (await erasure.erase(service, "acme", "ben")).erased["connection"] == 1
     assert (await erasure.erase(service, "acme", user, force=True)).erased["connection"] == 1
+
+
+async def test_the_tombstone_is_not_held_back_by_an_event_that_was_parked(
+    service: Service, memory_bus: MemoryBus
+) -> None:
+    await erasure.fill(service, ROWS)
+    async with service.db.system_work() as work:
+        await work.session.execute(
+            text(
+                """INSERT INTO outbox (event_id, topic, key, headers, payload, parked_at) VALUES (gen_random_uuid(),
+                   'user.state', 'acme:anna', CAST(:headers AS jsonb), 'x', clock_timestamp())"""
+            ),
+            {"headers": '{"ce_orgid": "acme"}'},
+        )
+    await erasure.erase(service, "acme", "anna")
+    await service.relay.drain()
+    assert [record.key for record in memory_bus.records("user.state")] == ["acme:anna"]
+
+
+async def test_an_erasure_waits_for_the_running_service_and_takes_what_it_adds_behind_it(service: Service) -> None:
+    await erasure.fill(service, ROWS)
+    blocked = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%connection%'")
+    async with service.db.unit_of_work("acme") as busy:
+        await busy.session.execute(text("SELECT status FROM connection WHERE user_id = 'anna' FOR UPDATE"))
+        erasing = asyncio.create_task(erasure.erase(service, "acme", "anna"))
+        async with asyncio.timeout(30):
+            while not (await service.db.at_once(blocked, {}))[0][0]:  # noqa: ASYNC110 - the database tells nobody
+                await asyncio.sleep(0.02)
+        busy.jobs.add("keep_alive", {"user_id": "anna"}, dedupe_key="anna")  # jobs were already emptied
+    report = await erasing
+    assert (report.erased["connection"], report.erased["job"]) == (1, 2)
+    left = await erasure.contents(service.db)
+    assert [row for row in left["job"] if "acme" in row and "anna" in row] == []

@@ -38,7 +38,7 @@ async def _rows(work: UnitOfWork, held: Holding, subject: Subject, provided: Map
     async for row in (await work.session.stream(query, subject.values)).mappings():
         shown = {name: row[name] for name in held.exported}
         if held.described is not None:
-            shown |= await held.described(row, provided)
+            shown |= await held.described(dict(row), provided)
         yield between + json.dumps(shown, ensure_ascii=False, default=_plain)
         between = ",\n  "
 

@@ -2,6 +2,7 @@
 
 import ssl
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -25,7 +26,7 @@ class ServiceSettings(BaseSettings):
     outbox_keep_sent_s: int | None = None
     """Keep sent events this long for a replay; only the embedded run needs it."""
 
-    audit_keep_days: int = Field(default=730, ge=30)
+    audit_keep_days: Annotated[int, Field(ge=30)] = 730
     """How long a line of the audit trail is kept, where the service has one; at least 30 days."""
 
     key_ring_dir: Path
