@@ -32,7 +32,7 @@ ALLOWED = f"UPDATE audit SET actor = '{PSEUDONYM}', details = '{DETAILS}' WHERE 
 @pytest.fixture
 async def service(make_service: MakeService, database: TestDatabase) -> Service:
     service = await make_service()
-    service.hold(Holdings((AUDIT,)))
+    service.hold(Holdings((AUDIT,), audit_path="/v1/notes/audit"))
     op = _Plain()
     protect(op, "audit")
     role = database.url.split("//")[1].split(":")[0]
@@ -70,7 +70,7 @@ async def actors(service: Service) -> list[str]:
 async def read(http: httpx.AsyncClient, keys: PlatformKeys, **query: Any) -> Any:
     roles = query.pop("roles", ("org_admin",))
     headers = {"Authorization": f"Bearer {keys.token('acme', 'boss', roles)}"}
-    return await http.get("/v1/audit", params=query, headers=headers)
+    return await http.get(query.pop("at", "/v1/audit"), params=query, headers=headers)
 
 
 async def test_an_org_admin_reads_the_trail_in_pages_newest_first(
@@ -88,6 +88,7 @@ async def test_an_org_admin_reads_the_trail_in_pages_newest_first(
         if cursor is None:
             break
     assert seen == [["five", "four"], ["three", "two"], ["one"]]
+    assert (await read(http, platform_keys)).json() == (await read(http, platform_keys, at="/v1/notes/audit")).json()
 
 
 async def test_the_trail_is_filtered_by_who_and_by_what(

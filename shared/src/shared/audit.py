@@ -71,11 +71,12 @@ class AuditLine(BaseModel):
     details: dict[str, Any]
 
 
-def router() -> APIRouter:
-    """``GET /v1/audit`` for Org Admins."""
+def router(path: str) -> APIRouter:
+    """The trail for Org Admins, at ``path`` where the gateway leads and at ``/v1/audit`` of the service itself."""
     routes = APIRouter()
 
-    @routes.get("/v1/audit", tags=["audit"])
+    @routes.get("/v1/audit", include_in_schema=False)
+    @routes.get(path, tags=["audit"])
     async def audit(
         caller: AdminCaller,
         work: Work,

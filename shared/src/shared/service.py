@@ -65,7 +65,6 @@ class Service:
         self.relay = Relay(self.db, self.bus, keep_sent_s=settings.outbox_keep_sent_s)
         self.app = self._make_app(unlimited_bodies)
         self.holdings = Holdings()
-        self._keeps_audit = False
         self._handlers = Handlers()
         self._jobs = Jobs()
         self._tasks: list[asyncio.Task[None]] = []
@@ -93,9 +92,8 @@ class Service:
     def hold(self, holdings: Holdings) -> None:
         """What the tables hold of people and organisations; with an audit trail, it is read and pruned too."""
         self.holdings = holdings
-        self._keeps_audit = any(held.table == "audit" for held in holdings.tables)
-        if self._keeps_audit:
-            self.include(audit.router())
+        if holdings.audit_path is not None:
+            self.include(audit.router(holdings.audit_path))
 
     def provide(self, **objects: Any) -> None:
         """Objects for handlers, jobs and routes by name; those with ``aclose`` are closed at the stop."""
@@ -121,7 +119,7 @@ class Service:
             loops.append(watch(self.db))
         if worker:
             loops += [self.lanes.run(), self.runner.run()]
-        if worker and self._keeps_audit:
+        if worker and self.holdings.audit_path is not None:
             loops.append(keep_audit(self.db, self.settings.audit_keep_days))
         for call in self._starting:
             await call()

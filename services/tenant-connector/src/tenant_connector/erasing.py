@@ -20,4 +20,5 @@ HOLDINGS = Holdings(
         AUDIT,
     ),
     connected_organisation="SELECT 1 FROM tenant WHERE org_id = :org_id AND status IN ('connected', 'proving')",
+    audit_path="/v1/tenant/audit",
 )

@@ -28,4 +28,5 @@ HOLDINGS = Holdings(
     ),
     connected_organisation=f"{_CONNECTED} UNION ALL SELECT 1 FROM tenant_copy WHERE org_id = :org_id AND connected",
     connected_person=f"{_CONNECTED} AND user_id = :user_id",
+    audit_path="/v1/connection/audit",
 )

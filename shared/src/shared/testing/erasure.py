@@ -95,6 +95,7 @@ async def check_declarations(service: Service) -> None:
     known = declared(service.holdings)
     there = await columns(service.db)
     assert sorted(there) == sorted(known)
+    assert ("audit" in there) == (service.holdings.audit_path is not None)
     for table, names in there.items():
         held = known[table]
         if "org_id" in names:
