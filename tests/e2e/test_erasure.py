@@ -97,6 +97,11 @@ async def test_a_person_is_exported_then_refused_while_connected_then_erased(run
     left = await connect(database.url)
     await left.execute("SET app.scope = 'system'")
     assert [row["user_id"] for row in await left.fetch("SELECT user_id FROM connection")] == ["ben"]
+    trail = await left.fetch("SELECT actor, action, details ->> 'rows' AS rows FROM audit ORDER BY id")
+    assert [tuple(line) for line in trail] == [
+        ("service:user-auth", "person.export", "1"),
+        ("service:user-auth", "person.erase", "1"),
+    ]
     await left.close()
 
 

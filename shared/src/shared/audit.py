@@ -94,7 +94,7 @@ def router(path: str) -> APIRouter:
     return routes
 
 
-async def note_erasure(session: AsyncSession, org_id: str, service: str, action: str, rows: int) -> None:
-    """The fact that an operator erased something, without saying whom it named."""
+async def note_command(session: AsyncSession, org_id: str, service: str, action: str, rows: int) -> None:
+    """The fact that an operator erased or exported so many rows, without saying of whom."""
     values = {"org_id": org_id, "id": uuid7(), "actor": f"service:{service}", "action": action, "rows": rows}
     await session.execute(_ADD, values)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from shared import keys
+from shared import audit, keys
 from shared.erasure import Erasure, Subject
 from shared.exporting import export
 from shared.migrate import migrate
@@ -82,8 +82,13 @@ async def _erase(service: "Service", wanted: argparse.Namespace) -> int:
 
 async def _export(service: "Service", wanted: argparse.Namespace) -> int:
     subject = Subject(wanted.org, wanted.user)
+    rows = 0
     async for piece in export(service.name, service.db, service.holdings, subject, service.provided):
         sys.stdout.write(piece)
+        rows += piece.endswith("}")
+    if service.holdings.audit_path is not None:
+        async with service.db.unit_of_work(wanted.org) as work:
+            await audit.note_command(work.session, wanted.org, service.name, "person.export", rows)
     return 0
 
 

@@ -140,7 +140,7 @@ def pseudonym_for(column: str) -> str:
 AUDIT = Holding(
     "audit",
     Rewrite(
-        f"""org_id = :org_id AND action NOT IN ('organisation.erase', 'person.erase')
+        f"""org_id = :org_id AND action NOT IN ('organisation.erase', 'person.erase', 'person.export')
             AND (NOT details ? 'erased' OR actor !~ '{_ERASED}|^service:')""",
         f"""actor = CASE WHEN actor ~ '{_ERASED}|^service:' THEN actor ELSE {_PSEUDONYM.format("actor")} END,
             details = jsonb_build_object('erased', {_PSEUDONYM.format("actor")})""",
@@ -308,7 +308,7 @@ class Erasure:
     async def _note(self) -> None:
         action = "organisation.erase" if self._subject.user_id is None else "person.erase"
         async with self._db.unit_of_work(self._subject.org_id) as work:
-            await audit.note_erasure(work.session, self._subject.org_id, self._service, action, self.report.total)
+            await audit.note_command(work.session, self._subject.org_id, self._service, action, self.report.total)
 
 
 def _statement(table: str, part: Delete | Rewrite, returning: str = "") -> str:
