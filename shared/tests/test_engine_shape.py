@@ -16,9 +16,10 @@ from sqlalchemy import event as sqlalchemy_event
 
 from shared import outbox as outbox_module
 from shared.bus import BusUnavailable, KafkaBus, MemoryBus, Record
+from shared.commands import operate, parser
 from shared.events import MeetingCancelled
 from shared.relay import TRIES, Relay
-from shared.service import Service, _command
+from shared.service import Service
 from shared.testing.examples import tenant_state, user_state
 from shared.testing.fixtures import TestDatabase, connect
 
@@ -276,7 +277,7 @@ async def test_one_command_re_drives_records_events_and_jobs(make_service: MakeS
            VALUES ('acme', 'note', '{}', 'm1', 1, 'failed', 20), ('acme', 'note', '{}', 'm1', 1, 'failed', 20),
                   ('acme', 'note', '{}', NULL, 1, 'failed', 20)"""
     )
-    await _command(service, ["redrive"])
+    assert await operate(service, parser().parse_args(["redrive"])) == 0
     assert await owner.fetchval("SELECT count(*) FROM outbox WHERE parked_at IS NULL AND attempts = 0") == 1
     states = [row["state"] for row in await owner.fetch("SELECT state FROM job ORDER BY id")]
     assert states == ["failed", "waiting", "waiting"]

@@ -87,10 +87,14 @@ class Inbox:
 
     def _runs(self, records: Sequence[Record]) -> list[list[Delivery | Record]]:
         """Neighbours of one organisation; a record that cannot be decoded stands alone."""
-        items = [self._delivery(record) for record in records if self._handlers.of(record.topic)]
+        items = [self._delivery(record) for record in records if self._concerns(record)]
         places = enumerate(items)
         grouped = groupby(places, lambda p: p[1].org_id if isinstance(p[1], Delivery) else p[0])
         return [[item for _, item in group] for _, group in grouped]
+
+    def _concerns(self, record: Record) -> bool:
+        """Not a tombstone: it says that an aggregate is erased, and each service is told so by its operator."""
+        return bool(self._handlers.of(record.topic)) and not record.is_tombstone
 
     def _delivery(self, record: Record) -> Delivery | Record:
         try:
@@ -111,7 +115,7 @@ class Inbox:
     async def handle(self, record: Record) -> None:
         """Bring the record's effect about, or park it. Returns only when one of the two is durable."""
         tries, outage_s = 0, QUICK_WAIT_S
-        while self._handlers.of(record.topic):
+        while self._concerns(record):
             try:
                 return await self._effect([self._decoded(record)])
             except _Behind:

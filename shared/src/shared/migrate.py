@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
+from shared.audit import AFTER_MIGRATIONS
 from shared.settings import ServiceSettings
 
 ENGINES = [
@@ -61,6 +62,7 @@ async def migrate(package: str, settings: ServiceSettings) -> None:
             for statement in engine_ddl():
                 await connection.execute(text(statement))
             await connection.run_sync(_upgrade, package)
+            await connection.execute(text(AFTER_MIGRATIONS))
             await _grant(connection, make_url(settings.database_url).username)
     finally:
         await engine.dispose()

@@ -3,6 +3,7 @@
 Guarantee: a committed event is published at least once, in commit order per key as far as one transaction follows
 another; a rolled-back one never. The relay (``shared.relay``) publishes and deletes after the broker's acknowledgement.
 A row the broker refuses for good is parked (``parked_at``, ``last_error``) with the later ones of its key.
+A tombstone is a row without payload: on a compacted topic it makes Kafka forget the key.
 """
 
 import json
@@ -98,25 +99,31 @@ class Outbox:
             raise ValueError(
                 f"{event.topic} is larger than {MAX_PAYLOAD_BYTES} bytes; put ids in events, not contents."
             )
+        headers = {"ce_aggregateversion": str(event.aggregate_version), "content-type": "application/json"}
+        return self._add(event.topic, event.org_id, event.key, headers, payload)
+
+    def bury(self, kind: type[Event], org_id: str, key: str) -> str:
+        """Publish a tombstone for an erased aggregate of a state topic: its key, and null in the place of its state."""
+        return self._add(kind.topic, org_id, key, {}, b"")
+
+    def _add(self, topic: str, org_id: str, key: str, more: dict[str, str], payload: bytes) -> str:
         event_id = uuid7()
-        headers = json.dumps(self._headers(event, event_id))
-        self.rows.append(Row(event_id, event.topic, event.key, headers, payload))
+        headers = json.dumps(self._headers(topic, org_id, key, event_id) | more)
+        self.rows.append(Row(event_id, topic, key, headers, payload))
         return event_id
 
-    def _headers(self, event: Event, event_id: str) -> dict[str, str]:
+    def _headers(self, topic: str, org_id: str, key: str, event_id: str) -> dict[str, str]:
         cause = self._cause
         headers = {
             "ce_specversion": "1.0",
             "ce_id": event_id,
-            "ce_type": f"{TYPE_PREFIX}{event.topic}.v1",
+            "ce_type": f"{TYPE_PREFIX}{topic}.v1",
             "ce_source": f"/{self._source}",
             "ce_time": datetime.now(UTC).isoformat(),
-            "ce_subject": event.key,
-            "ce_orgid": event.org_id,
-            "ce_partitionkey": event.key,
-            "ce_aggregateversion": str(event.aggregate_version),
+            "ce_subject": key,
+            "ce_orgid": org_id,
+            "ce_partitionkey": key,
             "ce_correlationid": cause.correlation_id if cause else event_id,
-            "content-type": "application/json",
         }
         if cause:
             headers["ce_causationid"] = cause.id

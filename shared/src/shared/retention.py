@@ -1,6 +1,16 @@
 """Bounded tables: what the engines keep only for a while is deleted in small steps."""
 
+import asyncio
 from typing import Any
+
+import structlog
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from shared.db import Database, is_outage
+from shared.loops import stop_if_cancelled
+
+log = structlog.get_logger(__name__)
 
 INBOX_KEEP_S = 14 * 24 * 3600
 """Longer than Kafka keeps records (7 days by default), so that a late second delivery is still known."""
@@ -11,6 +21,39 @@ _INBOX = """DELETE FROM inbox WHERE event_id IN (SELECT event_id FROM inbox
     WHERE handled_at < clock_timestamp() - make_interval(secs => $1) ORDER BY handled_at LIMIT $2)"""
 _SENT = """DELETE FROM outbox_sent WHERE id IN (SELECT id FROM outbox_sent
     WHERE sent_at < clock_timestamp() - make_interval(secs => $1) ORDER BY sent_at LIMIT $2)"""
+_KEEP_DAYS = text("SELECT set_config('app.audit_keep_days', :days, true)")
+_AUDIT = text(
+    """DELETE FROM audit WHERE (org_id, id) IN (SELECT org_id, id FROM audit
+       WHERE occurred_at < clock_timestamp() - make_interval(days => :days) LIMIT :step)"""
+)
+
+
+async def keep_audit(db: Database, keep_days: int) -> None:
+    """Delete audit lines older than ``keep_days`` every hour until cancelled; an outage waits for the next hour."""
+    while True:
+        try:
+            await prune_audit(db, keep_days)
+        except (DBAPIError, OSError) as error:
+            stop_if_cancelled()
+            if not is_outage(error):
+                raise
+            log.warning("the audit trail is pruned later", error=type(error).__name__)
+        await asyncio.sleep(PRUNE_EVERY_S)
+
+
+async def prune_audit(db: Database, keep_days: int) -> int:
+    """In steps of their own transactions, each of which tells the database's guard how old a line must be."""
+    total = 0
+    while deleted := await _prune_audit_step(db, keep_days):
+        total += deleted
+    return total
+
+
+async def _prune_audit_step(db: Database, keep_days: int) -> int:
+    async with db.system_work() as work:
+        await work.session.execute(_KEEP_DAYS, {"days": str(keep_days)})
+        result = await work.session.execute(_AUDIT, {"days": keep_days, "step": _STEP})
+        return int(getattr(result, "rowcount", 0))
 
 
 async def prune(connection: Any, keep_sent_s: int | None) -> int:

@@ -10,10 +10,11 @@ import secrets
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.problems import ConfigurationError
@@ -36,7 +37,10 @@ _ADD = text(
        ON CONFLICT (org_id) WHERE active DO NOTHING"""
 )
 _RETIRE = text("UPDATE data_key SET active = false WHERE org_id = :org_id AND active")
-_FOREIGN = text("SELECT id, org_id, ring_key_id, wrapped FROM data_key WHERE ring_key_id <> :current FOR UPDATE")
+_FOREIGN = text(
+    """SELECT id, org_id, ring_key_id, wrapped FROM data_key WHERE ring_key_id <> :current AND id > :after
+       ORDER BY id LIMIT :batch FOR UPDATE"""
+)
 _REWRAP = text("UPDATE data_key SET ring_key_id = :ring_key_id, wrapped = :wrapped WHERE id = :id")
 
 
@@ -50,6 +54,7 @@ class KeyRing:
 
     keys: dict[str, bytes]
     current: str
+    folder: Path | None = None
 
     @classmethod
     def load(cls, folder: Path) -> "KeyRing":
@@ -66,18 +71,26 @@ class KeyRing:
             raise ConfigurationError(
                 f"The key ring in {folder} lacks the key it names as current, or one is not 32 bytes."
             )
-        return cls(keys, current)
+        return cls(keys, current, folder)
 
     @classmethod
     def create(cls, folder: Path) -> "KeyRing":
-        """Add a new key to the folder and make it the current one."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Add a new key to the folder and make it the current one; a reader sees both whole or not at all."""
         name = uuid.uuid4().hex[:12]
-        path = folder / f"{name}.key"
-        path.touch(mode=0o600)
-        path.write_text(base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode())
-        (folder / "current").write_text(name)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _write(folder / f"{name}.key", base64.b64encode(secrets.token_bytes(_KEY_BYTES)))
+            _write(folder / "current", name.encode())
+        except OSError as error:
+            raise ConfigurationError(
+                f"The key ring in {folder} cannot be written ({type(error).__name__}). Make the new key where the "
+                "ring's files are kept, and hand it out from there."
+            ) from error
         return cls.load(folder)
+
+    def reread(self) -> "KeyRing":
+        """As the files say now: an operator adds a key, and takes one away, while services run."""
+        return KeyRing.load(self.folder) if self.folder else self
 
     def wrap(self, org_id: str, key: bytes) -> bytes:
         nonce = os.urandom(_NONCE)
@@ -85,11 +98,13 @@ class KeyRing:
 
     def unwrap(self, org_id: str, ring_key_id: str, wrapped: bytes) -> bytes:
         if ring_key_id not in self.keys:
-            raise Unreadable(f"The key ring no longer has {ring_key_id}.")
+            raise Unreadable(
+                f"The key ring has no key {ring_key_id}. Put the file {ring_key_id}.key back into its folder."
+            )
         box = AESGCM(self.keys[ring_key_id])
         try:
             return box.decrypt(wrapped[:_NONCE], wrapped[_NONCE:], f"data_key|{org_id}".encode())
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:
             raise Unreadable("The data key was changed or belongs to another organisation.") from error
 
 
@@ -122,23 +137,37 @@ class Envelope:
         await session.execute(_RETIRE, {"org_id": org_id})
         await self._active_key(session, org_id)
 
-    async def rewrap(self, session: AsyncSession) -> int:
-        """Wrap every data key with the ring's current key. Returns how many changed. Needs the system scope."""
-        rows = (await session.execute(_FOREIGN, {"current": self._ring.current})).all()
+    async def rewrap(
+        self, session: AsyncSession, after: uuid.UUID, batch: int
+    ) -> tuple[uuid.UUID | None, int, list[str]]:
+        """Wrap up to ``batch`` data keys behind ``after`` with the ring's current key. Needs the system scope.
+
+        Returns the last one seen (None at the end), how many were wrapped, and the ids of those that do not open.
+        """
+        self._ring = self._ring.reread()
+        values = {"current": self._ring.current, "after": after, "batch": batch}
+        rows = (await session.execute(_FOREIGN, values)).all()
+        lost: list[str] = []
         for row in rows:
-            key = self._ring.unwrap(row.org_id, row.ring_key_id, bytes(row.wrapped))
+            try:
+                key = self._unwrap(row.org_id, row)
+            except Unreadable:
+                lost.append(str(row.id))
+                continue
             values = {"id": row.id, "ring_key_id": self._ring.current, "wrapped": self._ring.wrap(row.org_id, key)}
             await session.execute(_REWRAP, values)
-        return len(rows)
+        return (rows[-1].id if rows else None), len(rows) - len(lost), lost
 
     async def _active_key(self, session: AsyncSession, org_id: str) -> tuple[str, bytes]:
         row = (await session.execute(_ACTIVE, {"org_id": org_id})).first()
         if row is None:
+            # A key that has meanwhile left the ring must not wrap anything new: nobody could ever open it again.
+            self._ring = self._ring.reread()
             wrapped = self._ring.wrap(org_id, secrets.token_bytes(_KEY_BYTES))
             values = {"id": uuid.uuid4(), "org_id": org_id, "ring_key_id": self._ring.current, "wrapped": wrapped}
             await session.execute(_ADD, values)
             row = (await session.execute(_ACTIVE, {"org_id": org_id})).one()
-        return str(row.id), self._ring.unwrap(org_id, row.ring_key_id, bytes(row.wrapped))
+        return str(row.id), self._unwrap(org_id, row)
 
     async def _key(self, session: AsyncSession, org_id: str, key_id: str) -> bytes:
         known = self._opened.get((org_id, key_id))
@@ -146,9 +175,26 @@ class Envelope:
             row = (await session.execute(_BY_ID, {"org_id": org_id, "id": key_id})).first()
             if row is None:
                 raise Unreadable("The data key of this secret is gone or belongs to another organisation.")
-            known = self._ring.unwrap(org_id, row.ring_key_id, bytes(row.wrapped))
+            known = self._unwrap(org_id, row)
             self._opened[org_id, key_id] = known
         return known
+
+    def _unwrap(self, org_id: str, row: Row[Any]) -> bytes:
+        """A key that this process does not know may have come to the ring after its start."""
+        if row.ring_key_id not in self._ring.keys:
+            self._ring = self._ring.reread()
+        return self._ring.unwrap(org_id, row.ring_key_id, bytes(row.wrapped))
+
+
+def _write(path: Path, content: bytes) -> None:
+    """The whole file or none, durable, and for its owner only."""
+    draft = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    draft.replace(path)
 
 
 def _aad(org_id: str, place: str) -> bytes:

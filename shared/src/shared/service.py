@@ -15,16 +15,19 @@ from pydantic import ValidationError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from shared import audit, commands
 from shared.bus import Bus, open_bus
+from shared.commands import operate
 from shared.db import Database
+from shared.erasure import Holdings
 from shared.handlers import Handlers
 from shared.identity import ServiceTokens, UserTokens
 from shared.jobs.registry import Jobs
 from shared.jobs.runner import JobRunner
 from shared.lanes import LaneRunner
-from shared.migrate import migrate
 from shared.problems import ConfigurationError, describe_problems, install_problem_handlers
 from shared.relay import Relay
+from shared.retention import keep_audit
 from shared.secrets import Envelope, KeyRing
 from shared.settings import ServiceSettings
 from shared.telemetry import set_up_logs, set_up_metrics, set_up_traces
@@ -61,6 +64,7 @@ class Service:
         self.provided: dict[str, Any] = {"db": self.db, "settings": settings, "envelope": self.envelope}
         self.relay = Relay(self.db, self.bus, keep_sent_s=settings.outbox_keep_sent_s)
         self.app = self._make_app(unlimited_bodies)
+        self.holdings = Holdings()
         self._handlers = Handlers()
         self._jobs = Jobs()
         self._tasks: list[asyncio.Task[None]] = []
@@ -84,6 +88,12 @@ class Service:
 
     def work(self, jobs: Jobs) -> None:
         self._jobs = jobs
+
+    def hold(self, holdings: Holdings) -> None:
+        """What the tables hold of people and organisations; with an audit trail, it is read and pruned too."""
+        self.holdings = holdings
+        if holdings.audit_path is not None:
+            self.include(audit.router(holdings.audit_path))
 
     def provide(self, **objects: Any) -> None:
         """Objects for handlers, jobs and routes by name; those with ``aclose`` are closed at the stop."""
@@ -109,6 +119,8 @@ class Service:
             loops.append(watch(self.db))
         if worker:
             loops += [self.lanes.run(), self.runner.run()]
+        if worker and self.holdings.audit_path is not None:
+            loops.append(keep_audit(self.db, self.settings.audit_keep_days))
         for call in self._starting:
             await call()
         self._tasks = [asyncio.create_task(loop, name=self.name) for loop in loops]
@@ -142,17 +154,17 @@ CreateService = Callable[[Any], Service]
 
 
 def run(create_service: CreateService, settings_class: type[ServiceSettings]) -> None:
-    """``python -m <service> api | worker | migrate | redrive [key]``; exits 2 with a sentence when misconfigured."""
-    parts = sys.argv[1:]
-    if not parts or parts[0] not in {"api", "worker", "migrate", "redrive"}:
-        sys.exit("usage: api | worker | migrate | redrive [key]")
+    """``python -m <service> api | worker``, or an operator's command; exits 2 with a sentence when misconfigured."""
+    wanted = commands.parser().parse_args()
+    serves = wanted.command in commands.SERVES
     try:
         settings = settings_class()
-        set_up_logs(settings.log_level)
+        set_up_logs(settings.log_level, None if serves else sys.stderr)
         service = create_service(settings)
-        set_up_traces(service.name, settings.otlp_endpoint)
-        set_up_metrics(service.name, settings.metrics_port, settings.otlp_endpoint)
-        asyncio.run(_command(service, parts))
+        if serves:
+            set_up_traces(service.name, settings.otlp_endpoint)
+            set_up_metrics(service.name, settings.metrics_port, settings.otlp_endpoint)
+        sys.exit(asyncio.run(_serve_until_stopped(service, wanted.command) if serves else operate(service, wanted)))
     except ValidationError as error:
         missing = ", ".join(f"PROSPO_{'_'.join(map(str, item['loc'])).upper()}" for item in error.errors())
         _misconfigured(f"These settings are missing or wrong: {missing}.")
@@ -165,23 +177,14 @@ def _misconfigured(sentence: str) -> None:
     sys.exit(EXIT_MISCONFIGURED)
 
 
-async def _command(service: Service, parts: list[str]) -> None:
-    match parts[0]:
-        case "migrate":
-            await service.db.open()
-            await migrate(service.package, service.settings)
-        case "redrive":
-            await service.db.open()
-            key = parts[1] if len(parts) > 1 else None
-            records, events = await service.lanes.redrive(key), await service.relay.redrive(key)
-            log.info("re-driven", records=records, events=events, jobs=await service.runner.redrive(key))
-        case "api":
-            await service.start(api=True, worker=False)
-            await _serve(service)
-        case _:
-            await service.start(api=False, worker=True)
-            log.info("the worker runs", service=service.name)
-            await _until_stopped()
+async def _serve_until_stopped(service: Service, command: str) -> None:
+    if command == "api":
+        await service.start(api=True, worker=False)
+        await _serve(service)
+    else:
+        await service.start(api=False, worker=True)
+        log.info("the worker runs", service=service.name)
+        await _until_stopped()
     await service.stop()
 
 

@@ -2,8 +2,9 @@
 
 import ssl
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.problems import ConfigurationError
@@ -24,6 +25,9 @@ class ServiceSettings(BaseSettings):
     """``host:port,…`` of Kafka, or ``memory:`` in tests."""
     outbox_keep_sent_s: int | None = None
     """Keep sent events this long for a replay; only the embedded run needs it."""
+
+    audit_keep_days: Annotated[int, Field(ge=30)] = 730
+    """How long a line of the audit trail is kept, where the service has one; at least 30 days."""
 
     key_ring_dir: Path
     """Folder of key-encryption keys: ``<id>.key`` files and ``current``."""

@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 
+from mail.erasing import HOLDINGS
 from mail.handlers import on
 from mail.settings import Settings
 from shared.bus import Bus
@@ -11,6 +12,7 @@ from shared.service import Service, run
 def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     """Everything the service is made of; nothing runs before ``start``."""
     service = Service("mail", "mail", settings, bus=bus)
+    service.hold(HOLDINGS)
     service.consume(on)
     return service
 

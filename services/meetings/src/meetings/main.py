@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from meetings.api import router
+from meetings.erasing import HOLDINGS
 from meetings.handlers import on
 from meetings.jobs import jobs
 from meetings.settings import Settings
@@ -17,6 +18,7 @@ from shared.tokens import TokenClient
 def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     """Everything the service is made of; nothing runs before ``start``."""
     service = Service("meetings", "meetings", settings, bus=bus)
+    service.hold(HOLDINGS)
     tokens = TokenClient(settings, ServiceTokens(settings, "meetings"))
     graph = Graph(settings, tokens, service.db)
     service.provide(tokens=tokens, graph=graph, outcomes=Outcomes(), settings=settings)

@@ -3,6 +3,7 @@
 from fastapi import FastAPI
 
 from recording_ingest.api import router
+from recording_ingest.erasing import HOLDINGS
 from recording_ingest.handlers import on
 from recording_ingest.jobs import jobs
 from recording_ingest.settings import Settings
@@ -20,6 +21,7 @@ NAME = "recording-ingest"
 def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     """Everything the service is made of; nothing runs before ``start``."""
     service = Service(NAME, "recording_ingest", settings, bus=bus)
+    service.hold(HOLDINGS)
     service_tokens = ServiceTokens(settings, NAME)
     tokens = TokenClient(settings, service_tokens)
     service.provide(

@@ -5,6 +5,7 @@ from fastapi import FastAPI
 from shared.bus import Bus
 from shared.service import Service, run
 from storage.api import router
+from storage.erasing import HOLDINGS
 from storage.jobs import jobs
 from storage.objects import Objects
 from storage.settings import Settings
@@ -13,6 +14,7 @@ from storage.settings import Settings
 def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     """Everything the service is made of; uploads have a limit of their own, per range."""
     service = Service("storage", "storage", settings, bus=bus, unlimited_bodies=("/v1/uploads/",))
+    service.hold(HOLDINGS)
     service.provide(objects=Objects(settings))
     service.include(router)
     service.work(jobs)

@@ -1,6 +1,7 @@
 """The object store: parts while a file arrives, one object once it is whole. Nothing is held in memory but a chunk."""
 
 import contextlib
+import hashlib
 import uuid
 from collections.abc import AsyncIterator, Collection
 
@@ -46,6 +47,36 @@ class Objects:
     async def delete_part(self, org_id: str, file_id: str, name: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             await obstore.delete_async(self._store, _part(org_id, file_id, name))
+
+    async def delete_file(self, org_id: str, file_id: str) -> None:
+        """The whole file and all parts there are. What is not there is deleted."""
+        await self._delete_below(f"{org_id}/{file_id}")
+
+    async def delete_organisation(self, org_id: str) -> int:
+        """Every object of the organisation, whatever its name. Returns how many there were."""
+        if not org_id:
+            raise ValueError("Without a name this would be everybody's objects.")
+        return await self._delete_below(org_id)
+
+    async def _delete_below(self, prefix: str) -> int:
+        count = 0
+        async for found in obstore.list(self._store, prefix):
+            for item in found:
+                with contextlib.suppress(FileNotFoundError):
+                    await obstore.delete_async(self._store, item["path"])
+                    count += 1
+        return count
+
+    async def sha256(self, org_id: str, file_id: str) -> str | None:
+        """Of a whole file's bytes; None when it is not whole."""
+        digest = hashlib.sha256()
+        try:
+            got = await obstore.get_async(self._store, _whole(org_id, file_id))
+        except FileNotFoundError:
+            return None
+        async for chunk in got.stream(_CHUNK):
+            digest.update(chunk)
+        return digest.hexdigest()
 
     async def read(self, org_id: str, file_id: str, start: int, end: int) -> AsyncIterator[bytes]:
         """Bytes ``start`` up to but without ``end`` of a whole file."""

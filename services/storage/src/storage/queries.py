@@ -26,3 +26,4 @@ COMPLETE = text(
        WHERE org_id = :org_id AND id = :id AND completed_at IS NULL RETURNING id"""
 )
 ABANDON = text("DELETE FROM stored_file WHERE token_hash = :token_hash AND completed_at IS NULL")
+THERE = text("SELECT id FROM stored_file WHERE org_id = :org_id AND id = :id")

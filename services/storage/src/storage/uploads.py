@@ -109,6 +109,9 @@ async def complete(db: Database, objects: Objects, row: Any) -> None:
                 )
             )
             tidy_later(work.jobs, row)
+        elif (await work.session.execute(queries.THERE, {"org_id": row.org_id, "id": row.id})).first() is None:
+            await objects.delete_file(row.org_id, row.id)  # erased while it was put together
+            raise NotFound("upload_not_found", "This file was erased meanwhile.")
 
 
 def tidy_later(jobs: JobQueue, row: Any) -> None:

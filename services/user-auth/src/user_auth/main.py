@@ -6,6 +6,7 @@ from shared.bus import Bus
 from shared.entra import Entra
 from shared.service import Service, run
 from user_auth.api import router
+from user_auth.erasing import HOLDINGS
 from user_auth.handlers import on
 from user_auth.id_tokens import IdTokens
 from user_auth.jobs import jobs
@@ -18,6 +19,7 @@ from user_auth.signing_in import SignIns
 def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     """Everything the service is made of; nothing runs before ``start``."""
     service = Service("user-auth", "user_auth", settings, bus=bus)
+    service.hold(HOLDINGS)
     entra = Entra(settings)
     microsoft = Microsoft(settings, entra)
     id_tokens = IdTokens(settings, entra)

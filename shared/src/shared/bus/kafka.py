@@ -144,7 +144,7 @@ class KafkaBus:
 
 async def _send(producer: Any, record: Record) -> Any:
     headers = [(name, value.encode()) for name, value in record.headers.items()]
-    return await producer.send(record.topic, record.value, key=record.key.encode(), headers=headers)
+    return await producer.send(record.topic, record.value or None, key=record.key.encode(), headers=headers)
 
 
 async def _make(admin: AIOKafkaAdminClient, topic: str, replicas: int) -> str | None:

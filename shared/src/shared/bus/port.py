@@ -16,7 +16,10 @@ class BusUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record. ``partition`` and ``offset`` are -1 before it is published."""
+    """One record. ``partition`` and ``offset`` are -1 before it is published.
+
+    An empty ``value`` is Kafka's null: a tombstone, which makes a compacted topic forget the key.
+    """
 
     topic: str
     key: str
@@ -24,6 +27,10 @@ class Record:
     headers: dict[str, str] = field(default_factory=dict)
     partition: int = -1
     offset: int = -1
+
+    @property
+    def is_tombstone(self) -> bool:
+        return not self.value
 
 
 def refusal(record: Record) -> str | None:

@@ -1,0 +1,45 @@
+"""What an erasure leaves of a person and an organisation in contacts."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from contacts.main import create_service
+from contacts.settings import Settings
+from shared.bus import MemoryBus
+from shared.migrate import migrate
+from shared.service import Service
+from shared.testing import erasure
+
+ROWS = (
+    """INSERT INTO import_run (org_id, id, user_id, status, problem)
+        VALUES ('{org}', 'r-{user}', '{user}', 'failed', '{{"detail": "{mark}"}}')""",
+    """INSERT INTO contact (org_id, user_id, id, folder_id, display_name, emails)
+        VALUES ('{org}', '{user}', 'c', 'f', '{mark}', '["{mark}"]')""",
+    """INSERT INTO folder_cursor (org_id, user_id, folder_id, delta_link) VALUES ('{org}', '{user}', 'f', '{mark}')""",
+)
+
+
+@pytest.fixture
+async def service(make_settings: Any, memory_bus: MemoryBus) -> AsyncIterator[Service]:
+    settings = make_settings(Settings, "contacts")
+    await migrate("contacts", settings)
+    service = create_service(settings, bus=memory_bus)
+    await service.db.open()
+    yield service
+    await service.stop()
+
+
+async def test_every_table_is_declared(service: Service) -> None:
+    await erasure.check_declarations(service)
+
+
+async def test_a_person_is_erased_and_nobody_else(service: Service) -> None:
+    erased = await erasure.check_a_person_is_erased(service, ROWS)
+    assert (erased["contact"], erased["import_run"], erased["folder_cursor"]) == (1, 1, 1)
+
+
+async def test_an_organisation_is_erased_and_no_other(service: Service) -> None:
+    report = await erasure.check_an_organisation_is_erased(service, ROWS)
+    assert report.erased["contact"] == 2

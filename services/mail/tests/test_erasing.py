@@ -1,0 +1,45 @@
+"""What an erasure leaves of a person and an organisation in mail."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from mail.main import create_service
+from mail.settings import Settings
+from shared.bus import MemoryBus
+from shared.migrate import migrate
+from shared.service import Service
+from shared.testing import erasure
+
+ROWS = (
+    """INSERT INTO sent_message (org_id, id, user_id, subject, recipients, status)
+        VALUES ('{org}', 's-{user}', '{user}', '{mark}', '["{mark}"]', 'sent')""",
+    """INSERT INTO synced_message (org_id, user_id, graph_id, subject, sender)
+        VALUES ('{org}', '{user}', 'g', '{mark}', '{mark}')""",
+    """INSERT INTO mail_cursor (org_id, user_id, folder_id, delta_link) VALUES ('{org}', '{user}', 'f', '{mark}')""",
+)
+
+
+@pytest.fixture
+async def service(make_settings: Any, memory_bus: MemoryBus) -> AsyncIterator[Service]:
+    settings = make_settings(Settings, "mail")
+    await migrate("mail", settings)
+    service = create_service(settings, bus=memory_bus)
+    await service.db.open()
+    yield service
+    await service.stop()
+
+
+async def test_every_table_is_declared(service: Service) -> None:
+    await erasure.check_declarations(service)
+
+
+async def test_a_person_is_erased_and_nobody_else(service: Service) -> None:
+    erased = await erasure.check_a_person_is_erased(service, ROWS)
+    assert (erased["sent_message"], erased["synced_message"], erased["mail_cursor"]) == (1, 1, 1)
+
+
+async def test_an_organisation_is_erased_and_no_other(service: Service) -> None:
+    report = await erasure.check_an_organisation_is_erased(service, ROWS)
+    assert report.erased["sent_message"] == 2

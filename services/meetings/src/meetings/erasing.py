@@ -1,0 +1,31 @@
+"""What the tables hold of people and organisations."""
+
+from shared.erasure import OF_PERSON, Holding, Holdings
+
+HOLDINGS = Holdings(
+    tables=(
+        Holding("request_key", person=OF_PERSON, exported={"asked at": "created_at", "meeting": "meeting_id"}),
+        Holding(
+            "meeting",
+            person=OF_PERSON,
+            keeps="As an attendee, a person stays in the meetings of others: these are their organizers' records.",
+            exported={
+                "id": "id",
+                "subject": "subject",
+                "text": "body",
+                "organizer": "organizer_name",
+                "starts": "starts_at",
+                "ends": "ends_at",
+                "attendees": "attendees",
+                "status": "status",
+                "join link": "join_url",
+                "ended": "ended_at",
+                "how the end is known": "ended_source",
+                "recording": "recording",
+                "transcript": "transcript",
+                "problem": "problem",
+            },
+        ),
+    ),
+    jobs="payload ->> 'meeting_id' IN (SELECT id FROM meeting WHERE org_id = :org_id AND user_id = :user_id)",
+)

@@ -1,0 +1,48 @@
+"""What an erasure leaves of a person and an organisation in meetings."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from meetings.main import create_service
+from meetings.settings import Settings
+from shared.bus import MemoryBus
+from shared.migrate import migrate
+from shared.service import Service
+from shared.testing import erasure
+
+ROWS = (
+    """INSERT INTO meeting (org_id, id, user_id, organizer_name, organizer_oid, subject, body, starts_at, ends_at,
+            attendees, status, version, auto_recording)
+        VALUES ('{org}', 'm-{user}', '{user}', '{mark}', 'o', '{mark}', '{mark}', now(), now(),
+            '[{{"email": "{mark}"}}]', 'scheduled', 1, false)""",
+    """INSERT INTO request_key (org_id, user_id, key, request_hash, meeting_id)
+        VALUES ('{org}', '{user}', '{mark}', 'h', 'm-{user}')""",
+    """INSERT INTO job (org_id, kind, payload, priority, run_at) VALUES ('{org}', 'booked_end',
+        '{{"meeting_id": "m-{user}", "about": "{mark}"}}', 0, now() + interval '1 day')""",
+)
+
+
+@pytest.fixture
+async def service(make_settings: Any, memory_bus: MemoryBus) -> AsyncIterator[Service]:
+    settings = make_settings(Settings, "meetings")
+    await migrate("meetings", settings)
+    service = create_service(settings, bus=memory_bus)
+    await service.db.open()
+    yield service
+    await service.stop()
+
+
+async def test_every_table_is_declared(service: Service) -> None:
+    await erasure.check_declarations(service)
+
+
+async def test_a_person_is_erased_and_nobody_else(service: Service) -> None:
+    erased = await erasure.check_a_person_is_erased(service, ROWS)
+    assert (erased["meeting"], erased["request_key"], erased["job"]) == (1, 1, 2)
+
+
+async def test_an_organisation_is_erased_and_no_other(service: Service) -> None:
+    report = await erasure.check_an_organisation_is_erased(service, ROWS)
+    assert report.erased["meeting"] == 2

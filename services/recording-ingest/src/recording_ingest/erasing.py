@@ -1,0 +1,45 @@
+"""What the tables hold of people and organisations."""
+
+from shared.erasure import OF_PERSON, Delete, Holding, Holdings
+
+_MEETINGS = "(SELECT meeting_id FROM ledger_meeting WHERE org_id = :org_id AND user_id = :user_id)"
+_ARTEFACTS = f"(SELECT id FROM artefact WHERE org_id = :org_id AND meeting_id IN {_MEETINGS})"
+
+HOLDINGS = Holdings(
+    tables=(
+        Holding(
+            "transcript",
+            person=Delete(f"org_id = :org_id AND (user_id = :user_id OR meeting_id IN {_MEETINGS})"),
+            keeps="What a person said in the meetings of others stays there: these are their organizers' records.",
+            exported={"meeting": "meeting_id", "language": "language", "speakers": "speakers", "lines": "lines"},
+        ),
+        Holding(
+            "artefact",
+            person=Delete(f"org_id = :org_id AND meeting_id IN {_MEETINGS}"),
+            exported={
+                "meeting": "meeting_id",
+                "kind": "kind",
+                "created": "created_at",
+                "ended": "ended_at",
+                "status": "status",
+                "file": "file_id",
+                "bytes": "size_bytes",
+                "reason": "reason",
+            },
+        ),
+        Holding(
+            "ledger_meeting",
+            person=OF_PERSON,
+            exported={
+                "meeting": "meeting_id",
+                "subject": "subject",
+                "starts": "starts_at",
+                "ends": "ends_at",
+                "ended": "ended_at",
+                "status": "status",
+                "absent": "absences",
+            },
+        ),
+    ),
+    jobs=f"payload ->> 'meeting_id' IN {_MEETINGS} OR payload ->> 'artefact_id' IN {_ARTEFACTS}",
+)

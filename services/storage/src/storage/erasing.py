@@ -1,0 +1,44 @@
+"""What the table of files holds of people and organisations, and the objects it stands for."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from shared.erasure import Delete, Holding, Holdings
+
+_OWN = "org_id = :org_id AND owner_id = :user_id"
+
+
+async def delete_objects(row: Any, provided: Mapping[str, Any]) -> None:
+    await provided["objects"].delete_file(row.org_id, row.id)
+
+
+async def delete_strays(org_id: str, provided: Mapping[str, Any]) -> int:
+    """Objects that no row names any more: parts of writers that died."""
+    found: int = await provided["objects"].delete_organisation(org_id)
+    return found
+
+
+async def describe_content(row: Mapping[str, Any], provided: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {"sha256": await provided["objects"].sha256(row["of_organisation"], row["of_id"])}
+
+
+HOLDINGS = Holdings(
+    tables=(
+        Holding(
+            "stored_file",
+            person=Delete(_OWN),
+            exported={
+                "name": "path",
+                "kind": "content_type",
+                "bytes": "size_bytes",
+                "begun": "created_at",
+                "complete": "completed_at",
+            },
+            described=describe_content,
+            closing="token_hash = NULL",  # nobody uploads to it from now on
+            elsewhere=delete_objects,
+        ),
+    ),
+    jobs=f"payload ->> 'file_id' IN (SELECT id FROM stored_file WHERE {_OWN})",
+    sweep=delete_strays,
+)

@@ -1,0 +1,73 @@
+"""What an erasure leaves of a person and an organisation in tenant-connector."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from shared.bus import MemoryBus
+from shared.migrate import migrate
+from shared.problems import Conflict
+from shared.service import Service
+from shared.testing import erasure
+from tenant_connector.main import create_service
+from tenant_connector.settings import Settings
+
+TENANT = """INSERT INTO tenant (org_id, status, features, version, connected_by, claimed_by)
+    VALUES ('{org}', 'disconnected', '{{}}', 3, '{mark}', 'someone') ON CONFLICT DO NOTHING"""
+ROWS = (
+    TENANT.replace("{mark}", "{user}"),
+    """INSERT INTO consent_attempt (org_id, state_hash, user_id, browser_key_hash, expires_at)
+        VALUES ('{org}', '{mark}', '{user}', 'h', now())""",
+    """INSERT INTO audit (org_id, id, actor, action, outcome, details)
+        VALUES ('{org}', gen_random_uuid(), '{user}', 'features.change', 'done', '{{"about": "{mark}"}}')""",
+)
+
+
+@pytest.fixture
+async def service(make_settings: Any, memory_bus: MemoryBus) -> AsyncIterator[Service]:
+    settings = make_settings(Settings, "tenant-connector")
+    await migrate("tenant_connector", settings)
+    service = create_service(settings, bus=memory_bus)
+    await service.db.open()
+    yield service
+    await service.stop()
+
+
+async def test_every_table_is_declared(service: Service) -> None:
+    await erasure.check_declarations(service)
+
+
+async def test_a_person_is_erased_and_nobody_else(service: Service) -> None:
+    erased = await erasure.check_a_person_is_erased(service, ROWS)
+    assert erased["consent_attempt"] == 1
+
+
+async def test_a_pseudonym_says_who_connected_an_organisation_that_stays(service: Service) -> None:
+    await erasure.fill(service, ROWS)
+    report = await erasure.erase(service, "acme", "anna")
+    assert report.pseudonymised == {"tenant": 1, "audit": 1}
+    async with service.db.unit_of_work("acme") as work:
+        row = (await work.session.execute(text("SELECT connected_by, claimed_by, version FROM tenant"))).one()
+    assert row.connected_by.startswith("erased:")
+    assert (row.claimed_by, row.version) == ("someone", 3)
+
+
+async def test_an_organisation_is_erased_and_no_other(service: Service, memory_bus: MemoryBus) -> None:
+    report = await erasure.check_an_organisation_is_erased(service, ROWS)
+    assert (report.erased["tenant"], report.pseudonymised["audit"]) == (1, 2)
+    await service.relay.drain()
+    assert [(record.key, record.value) for record in memory_bus.records("tenant.state")] == [("acme", b"")]
+
+
+async def test_a_connected_organisation_is_not_erased_unless_forced(service: Service) -> None:
+    await erasure.fill(service, ROWS)
+    async with service.db.system_work() as work:
+        await work.session.execute(
+            text("UPDATE tenant SET status = 'connected', tid = 't', connected_at = now() WHERE org_id = 'acme'")
+        )
+    with pytest.raises(Conflict, match="Admin → Connectors"):
+        await erasure.erase(service, "acme")
+    assert (await erasure.erase(service, "globex")).erased["tenant"] == 1
+    assert (await erasure.erase(service, "acme", force=True)).erased["tenant"] == 1

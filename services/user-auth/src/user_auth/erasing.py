@@ -1,0 +1,32 @@
+"""What the tables hold of people and organisations."""
+
+from shared.erasure import AUDIT, OF_ORGANISATION, OF_PERSON, Delete, Holding, Holdings
+from shared.events import UserState
+
+_TOMBSTONE = (UserState, "org_id || ':' || user_id")
+_CONNECTED = "SELECT 1 FROM connection WHERE org_id = :org_id AND status = 'connected'"
+
+HOLDINGS = Holdings(
+    tables=(
+        Holding("sign_in_attempt", person=OF_PERSON, exported={"ends": "expires_at", "back to": "return_to"}),
+        Holding(
+            "connection",
+            Delete(OF_ORGANISATION.where, _TOMBSTONE),
+            Delete(OF_PERSON.where, _TOMBSTONE),
+            exported={
+                "status": "status",
+                "name": "name",
+                "email": "email",
+                "Microsoft account": "oid",
+                "tenant": "tid",
+                "connected": "connected_at",
+                "broken since": "broken_since",
+                "problem": "problem",
+            },
+        ),
+        AUDIT,
+    ),
+    connected_organisation=f"{_CONNECTED} UNION ALL SELECT 1 FROM tenant_copy WHERE org_id = :org_id AND connected",
+    connected_person=f"{_CONNECTED} AND user_id = :user_id",
+    audit_path="/v1/connection/audit",
+)
