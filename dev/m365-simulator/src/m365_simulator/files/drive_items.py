@@ -10,7 +10,7 @@ from m365_simulator import changelog
 from m365_simulator.odata import Allows
 from m365_simulator.outlook.items import about
 from m365_simulator.store import Row
-from m365_simulator.wire import GraphError, GraphRoute, answer, body_of, listed
+from m365_simulator.wire import GraphError, GraphRoute, answer, body_of, listed, sound
 
 from . import content, drives, names, quickxor, tree
 from .rules import rule
@@ -206,6 +206,6 @@ def _entry(visit: Visit, entry: Row, select: list[str] | None) -> Row:
     row = None if entry["gone"] else visit.tree.get(entry["id"])
     if row is None:
         drive = {"driveId": visit.tree.drive["id"], "driveType": visit.tree.drive["kind"]}
-        return {"id": entry["id"], "deleted": {"state": "deleted"}, "parentReference": drive}
-    shown = visit.tree.shown(row)
+        return sound({"id": entry["id"], "deleted": {"state": "deleted"}, "parentReference": drive}, KIND)
+    shown = sound(visit.tree.shown(row), KIND)
     return {key: value for key, value in shown.items() if not select or key in select or key == "id"}

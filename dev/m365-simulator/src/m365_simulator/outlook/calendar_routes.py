@@ -10,7 +10,7 @@ from m365_simulator.clock import moment_of
 from m365_simulator.faults import fault
 from m365_simulator.odata import Allows
 from m365_simulator.store import Row
-from m365_simulator.wire import Caller, GraphError, GraphRoute, answer, listed
+from m365_simulator.wire import Caller, GraphError, GraphRoute, answer, listed, sound
 
 from . import calendar_shown
 from .calendar_views import between, occurrences
@@ -119,4 +119,4 @@ def _state(caller: Caller, user: Row) -> Row:
 def _changed(caller: Caller, key: str, view: Row | None) -> Row:
     if view is None:
         return {"@odata.type": "#microsoft.graph.event", "id": key, "@removed": {"reason": "deleted"}}
-    return {"@odata.type": "#microsoft.graph.event", **shown(caller, view)}
+    return sound({"@odata.type": "#microsoft.graph.event", **shown(caller, view)}, EVENT)

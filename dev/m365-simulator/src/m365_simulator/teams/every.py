@@ -10,7 +10,7 @@ from m365_simulator.clock import moment_of
 from m365_simulator.faults import fault
 from m365_simulator.odata import Allows
 from m365_simulator.store import Row
-from m365_simulator.wire import Caller, GraphError, listed
+from m365_simulator.wire import Caller, GraphError, listed, sound
 
 from .access import artefact_caller
 from .leftovers import KINDS, shown
@@ -119,5 +119,5 @@ def _link(caller: Caller, token: str) -> str:
 def _body(caller: Caller, kind: str, rows: list[Row]) -> Row:
     context = f"{caller.simulator.settings.graph_url}/v1.0/$metadata#Collection({KINDS[kind]})"
     named = {"@odata.type": f"#microsoft.graph.{KINDS[kind]}"}
-    value = [named | shown(caller.simulator, row) for row in rows]
+    value = [sound(named | shown(caller.simulator, row), f"graph.{KINDS[kind]}") for row in rows]
     return {"@odata.context": context, "@odata.count": len(value), "value": value}
