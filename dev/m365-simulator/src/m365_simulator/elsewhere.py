@@ -11,9 +11,10 @@ OTHER_NAME = {"localhost": "127.0.0.1", "127.0.0.1": "localhost"}
 
 
 def other_url(simulator: Simulator) -> str:
-    """Where upload and download URLs begin: this machine under its other name, as another host."""
-    base = simulator.settings.graph_url
-    parts = urlsplit(base)
+    """Where upload and download URLs begin: the other host of the settings, else this machine's other loopback name."""
+    if simulator.settings.other_base_url:
+        return simulator.settings.other_base_url
+    parts = urlsplit(simulator.settings.graph_url)
     host = OTHER_NAME.get(parts.hostname or "", parts.hostname or "")
     return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
 

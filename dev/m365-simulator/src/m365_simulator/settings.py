@@ -21,6 +21,8 @@ class SimulatorSettings(BaseSettings):
     """Discovery names the https listener for pages as well, as Entra does; a browser then needs our CA."""
     graph_base_url: str | None = None
     """What links and redirects in Graph's answers begin with; ``http_base_url`` when unset."""
+    other_base_url: str | None = None
+    """Where uploads and downloads are served from, as by another host; ``127.0.0.1`` for ``localhost`` when unset."""
     client_id: str = "6f2c6f0e-52a4-4c0d-9a52-0d1c7f0a8365"
     client_secret: str = "development-only-secret"
     redirect_uris: list[str] = [

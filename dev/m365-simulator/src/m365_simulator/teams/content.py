@@ -3,13 +3,13 @@
 import datetime
 import re
 from collections.abc import Iterator
-from urllib.parse import urlsplit, urlunsplit
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
 from m365_simulator.clock import moment_of, stamp
 from m365_simulator.core import Simulator
+from m365_simulator.elsewhere import other_url
 from m365_simulator.faults import fault
 from m365_simulator.store import Row
 from m365_simulator.wire import Caller, GraphError, GraphRoute
@@ -34,7 +34,6 @@ BYTES = "application/octet-stream"
 LINK_LIVES = datetime.timedelta(hours=1)
 KEPT_DAYS = 120
 """Recordings leave the organizer's OneDrive after this long, unless somebody keeps them."""
-OTHER = {"localhost": "127.0.0.1", "127.0.0.1": "localhost"}
 
 
 def _row(caller: Caller, user: Row, key: str, kind: str, item: str) -> Row:
@@ -101,14 +100,7 @@ def _recording(caller: Caller, row: Row) -> Response:
     until = stamp(caller.simulator.clock.service() + LINK_LIVES)
     caller.store.put("downloads", token, {"artefact": row["id"], "until": until})
     base = caller.simulator.settings.graph_url
-    return RedirectResponse(f"{_other(base) if how['other_host'] else base}/download/{token}", 302)
-
-
-def _other(url: str) -> str:
-    """The same server by its other name: another host to a careful client."""
-    parts = urlsplit(url)
-    host = OTHER.get(parts.hostname or "", parts.hostname or "")
-    return urlunsplit(parts._replace(netloc=f"{host}:{parts.port}" if parts.port else host))
+    return RedirectResponse(f"{other_url(caller.simulator) if how['other_host'] else base}/download/{token}", 302)
 
 
 @downloads.get("/download/{token}")
