@@ -32,7 +32,10 @@ LEFT = {  # calls, recordings, transcripts, notifications of either
     "recording-forbidden-by-policy": (1, 0, 0, 0),
     "cancelled-in-outlook": (0, 0, 0, 0),
 }
-SOON = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=59)
+
+
+def soon() -> str:
+    return (datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=59)).isoformat()
 
 
 class Run:
@@ -55,7 +58,7 @@ class Run:
         app = self.world.graph(self.world.app_token(CONTOSO, ROLES))
         for every in ("getAllRecordings", "getAllTranscripts"):
             body = {"changeType": "created", "notificationUrl": "https://receiver.example/hook"}
-            body |= {"resource": f"users/{oid}/onlineMeetings/{every}", "expirationDateTime": SOON.isoformat()}
+            body |= {"resource": f"users/{oid}/onlineMeetings/{every}", "expirationDateTime": soon()}
             made = await app.post("/subscriptions", json=body)
             assert made.status_code == 201, made.text
         done: dict[str, Any] = await self.world.control.run(name)
