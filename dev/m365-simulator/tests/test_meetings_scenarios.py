@@ -1,6 +1,7 @@
 """The scenario files about meetings: what each leaves, and that a run can be repeated exactly."""
 
 import datetime
+import functools
 import json
 from collections import Counter
 from typing import Any
@@ -34,7 +35,9 @@ LEFT = {  # calls, recordings, transcripts, notifications of either
 }
 
 
+@functools.cache
 def soon() -> str:
+    """The same for all runs that are compared."""
     return (datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=59)).isoformat()
 
 
