@@ -305,7 +305,7 @@ def fitting(shown: Any, ours: Any, at: str = "body") -> None:
 async def test_the_request_a_page_shows_is_accepted_and_answered_in_its_shape(world: Any, sample: Sample) -> None:
     prepared = Prepared(world, sample)
     if OTHERS.search(prepared.path):
-        pytest.skip("not of contacts, mail or files")
+        pytest.skip("published samples: this one is not of contacts, mail or files")
     prepared.prepare()
     got = await prepared.ask()
     assert got.status_code // 100 == prepared.wanted // 100, f"{got.status_code}: {got.text}"

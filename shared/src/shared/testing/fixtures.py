@@ -28,7 +28,7 @@ from shared.bus import MemoryBus
 from shared.identity import UserTokens
 from shared.secrets import KeyRing
 from shared.testing import engines
-from shared.testing.samples import MISSING
+from shared.testing.samples import ABOUT_SAMPLES
 
 ISSUER = "https://issuer.example"
 KAFKA = "KAFKA_BOOTSTRAP_SERVERS"
@@ -47,7 +47,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = reporter.stats.get("skipped", []) if reporter else []
-    if engines.required() and any(MISSING not in str(report.longrepr) for report in skipped):
+    if engines.required() and any(ABOUT_SAMPLES not in str(report.longrepr) for report in skipped):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
