@@ -66,7 +66,9 @@ class Platform:
             "kafka_bootstrap_servers": self.kafka.bootstrap_servers,
             "simulator_url": self.simulator_url,
         }
-        self._description.write_text(json.dumps(described, indent=2))
+        written = self._description.with_suffix(".new")
+        written.write_text(json.dumps(described, indent=2))
+        written.replace(self._description)  # whoever waits for the file reads it whole
 
     async def _start_simulator(self) -> None:
         settings = SimulatorSettings(
