@@ -4,28 +4,12 @@ from typing import Any, Literal
 
 from m365_simulator.core import Simulator
 from m365_simulator.directory import LICENCES, POLICIES, find_tenant, find_user, home_of
+from m365_simulator.named import person_row, tenant_row
 from m365_simulator.store import Row
 from m365_simulator.verbs import Refused, verb
 
 from .applications import find_application
 from .consents import consent_for_tenant, in_a_while, principal_id, principal_of, revoke_sessions
-
-
-def tenant_row(simulator: Simulator, name: str) -> Row:
-    """By GUID or domain; raises ``Refused`` with those there are."""
-    found = find_tenant(simulator.store, name)
-    if found is None:
-        known = ", ".join(row["domain"] for row in simulator.store.all("tenants"))
-        raise Refused(f"There is no tenant '{name}'. Known: {known}.")
-    return found
-
-
-def person_row(simulator: Simulator, name: str) -> Row:
-    found = find_user(simulator.store, name)
-    if found is None:
-        known = ", ".join(row["address"] for row in simulator.store.all("users"))
-        raise Refused(f"There is nobody called '{name}'. Known: {known}.")
-    return found
 
 
 def account_row(simulator: Simulator, name: str) -> Row:

@@ -4,22 +4,14 @@ import base64
 from typing import Literal
 
 from m365_simulator.core import Simulator
-from m365_simulator.directory import find_tenant, find_user
+from m365_simulator.directory import find_user
+from m365_simulator.named import tenant_row
 from m365_simulator.store import Row
 from m365_simulator.verbs import Refused, verb
 from m365_simulator.wire import GraphError
 
 from . import content, drives, quickxor, site_rows, teams
 from .tree import Tree
-
-
-def _tenant(simulator: Simulator, name: str) -> Row:
-    found = find_tenant(simulator.store, name)
-    if found is None:
-        raise Refused(
-            f"There is no tenant '{name}'. Known: {', '.join(t['domain'] for t in simulator.store.all('tenants'))}."
-        )
-    return found
 
 
 def _people(simulator: Simulator, names: list[str]) -> list[str]:
@@ -50,7 +42,7 @@ def _parts(path: str) -> tuple[str, ...]:
 @verb
 def site_add(simulator: Simulator, *, tenant: str, name: str, path: str | None = None) -> Row:
     """Add a SharePoint site with a document library; `path` is /sites/name unless given."""
-    owner = _tenant(simulator, tenant)
+    owner = tenant_row(simulator, tenant)
     where = path or f"/sites/{''.join(part for part in name if part.isalnum())}"
     if any(s["tenant"] == owner["id"] and s["path"] == where for s in simulator.store.all("sites")):
         raise Refused(f"There is a site at {where} already.")
@@ -73,7 +65,7 @@ def site_grant(
 @verb
 def team_add(simulator: Simulator, *, tenant: str, name: str, members: list[str]) -> Row:
     """Add a team with its site and the channel General, whose folder is there."""
-    owner = _tenant(simulator, tenant)
+    owner = tenant_row(simulator, tenant)
     with simulator.store.together():
         row = teams.add_team(simulator, owner["id"], name, _people(simulator, members))
     return {**row, "channel": row["channels"][0]["id"]}

@@ -3,28 +3,11 @@
 from typing import Literal
 
 from m365_simulator.core import Simulator
-from m365_simulator.directory import find_tenant, find_user
 from m365_simulator.faults import BadFault
+from m365_simulator.named import tenant_row
 from m365_simulator.store import Row
 from m365_simulator.teams import artefacts
 from m365_simulator.verbs import Refused, verb
-
-
-def tenant_row(simulator: Simulator, name: str) -> Row:
-    """By GUID or domain; raises ``Refused`` with those there are."""
-    found = find_tenant(simulator.store, name)
-    if found is None:
-        known = ", ".join(row["domain"] for row in simulator.store.all("tenants"))
-        raise Refused(f"There is no tenant '{name}'. Known: {known}.")
-    return found
-
-
-def user_row(simulator: Simulator, name: str) -> Row:
-    found = find_user(simulator.store, name)
-    if found is None:
-        known = ", ".join(row["address"] for row in simulator.store.all("users"))
-        raise Refused(f"There is nobody called '{name}'. Known: {known}.")
-    return found
 
 
 def meeting_row(simulator: Simulator, name: str) -> Row:

@@ -5,7 +5,8 @@ from typing import Literal
 
 from m365_simulator.clock import moment_of, stamp
 from m365_simulator.core import Simulator
-from m365_simulator.directory import find_tenant, find_user
+from m365_simulator.directory import find_tenant
+from m365_simulator.named import person_row, tenant_row
 from m365_simulator.outlook import calendar_items
 from m365_simulator.outlook.calendar_views import find, occurrences, own
 from m365_simulator.store import Row
@@ -34,13 +35,6 @@ def _steered(simulator: Simulator, name: str) -> Row:
     return row
 
 
-def _user(simulator: Simulator, name: str) -> Row:
-    found = find_user(simulator.store, name)
-    if found is None:
-        raise Refused(f"There is nobody called '{name}'.")
-    return found
-
-
 @verb
 def meeting_booked(
     simulator: Simulator,
@@ -55,7 +49,7 @@ def meeting_booked(
     weeks: int = 1,
 ) -> Row:
     """Somebody books a Teams meeting in Outlook, once or weekly; gives the meeting."""
-    user = _user(simulator, organizer)
+    user = person_row(simulator, organizer)
     start = simulator.now() + datetime.timedelta(minutes=in_minutes)
     body: Row = {
         "subject": subject,
@@ -216,7 +210,7 @@ def meeting_policy(
     attendees_download: bool | None = None,
 ) -> Row:
     """What a tenant (id or domain) or a person may do; null leaves a switch as it is."""
-    found = find_tenant(simulator.store, whose) or _user(simulator, whose)
+    found = find_tenant(simulator.store, whose) or person_row(simulator, whose)
     given = {"online_meetings": online_meetings, "recording": recording, "transcription": transcription}
     given |= {"speaker_names": speaker_names, "recordings_alone": recordings_alone}
     given |= {"downloads": downloads, "attendees_download": attendees_download}
@@ -228,10 +222,8 @@ def application_access_policy(
     simulator: Simulator, *, tenant: str, granted: bool, user: str | None = None, after: float = 0
 ) -> Row:
     """Let applications act on online meetings of everybody or of one person, in force `after` seconds."""
-    found = find_tenant(simulator.store, tenant)
-    if found is None:
-        raise Refused(f"There is no tenant '{tenant}'.")
-    oid = None if user is None else _user(simulator, user)["id"]
+    found = tenant_row(simulator, tenant)
+    oid = None if user is None else person_row(simulator, user)["id"]
     return policies.grant_access(simulator, found["id"], oid, granted=granted, after_s=after)
 
 
