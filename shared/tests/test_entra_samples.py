@@ -18,11 +18,11 @@ from pydantic import ValidationError
 
 from shared.entra import Entra, EntraError, EntraMisconfigured, granted_scopes, refusal
 from shared.graph.refusals import claims_challenge
+from shared.id_tokens import IdTokens
 from shared.problems import ProspoError
 from shared.testing.samples import Sample, samples
 from tenant_connector import consent, graph
 from tenant_connector.models import ConsentAnswer
-from user_auth.id_tokens import IdTokens
 from user_auth.microsoft import _grant
 from user_auth.models import SignInAnswer
 from user_auth.settings import Settings
