@@ -3,7 +3,7 @@
 A token stands in bodies only: addresses end up in logs.
 """
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 
@@ -35,6 +35,7 @@ router = APIRouter(prefix="/v1/tenant/consent/link", tags=["consent link"], depe
 Db = Annotated[Database, Depends(provided("db"))]
 Consents_ = Annotated[Consents, Depends(provided("consents"))]
 Knobs = Annotated[Settings, Depends(provided("settings"))]
+NO_ACCOUNT: dict[str, Any] = {"security": []}
 
 
 @router.post("", status_code=201)
@@ -60,27 +61,27 @@ async def revoke_consent_link(caller: AdminCaller, work: Work) -> None:
     await links.revoke(work, caller)
 
 
-@router.post("/open")
+@router.post("/open", openapi_extra=NO_ACCOUNT)
 async def open_consent_link(wanted: LinkToken, db: Db) -> Invitation:
     """Who asks. One and the same 404 for a token that is unknown, expired, revoked or used."""
     found = await links.opened(db, wanted.token)
     return Invitation(organisation=found.org_name, invited_by=found.user_name, expires_at=found.expires_at)
 
 
-@router.post("/start", status_code=201)
+@router.post("/start", status_code=201, openapi_extra=NO_ACCOUNT)
 async def start_by_link(wanted: LinkToken, db: Db, consents: Consents_) -> ConsentStarted:
     """Where to send the browser, as for an Org Admin."""
     return await consents.start(await links.holder(db, wanted.token))
 
 
-@router.post("/complete", status_code=202)
+@router.post("/complete", status_code=202, openapi_extra=NO_ACCOUNT)
 async def complete_by_link(answer: LinkConsentAnswer, db: Db, consents: Consents_) -> SignInStarted:
     """Take what Microsoft's consent page sent back."""
     sign_in_url, _ = await consents.complete(await links.holder(db, answer.token), answer)
     return SignInStarted(sign_in_url=sign_in_url)
 
 
-@router.post("/sign-in", status_code=202)
+@router.post("/sign-in", status_code=202, openapi_extra=NO_ACCOUNT)
 async def sign_in_by_link(answer: LinkSignInAnswer, db: Db, consents: Consents_) -> Claimed:
     """Take what the administrator's sign-in sent back; with this the link is used."""
     return Claimed(status=(await consents.sign_in(await links.holder(db, answer.token), answer)).status)
