@@ -76,8 +76,11 @@ class Demo:
             if tenant["status"] != "proving":
                 started = (await self.call("acme-admin", "POST", "/v1/tenant/consent", json={})).json()
                 back = await self.microsoft.approve_admin_consent(started["consent_url"], "admin@contoso.example")
-                body = query_of(back) | {"browser_key": started["browser_key"]}
-                await self.call("acme-admin", "POST", "/v1/tenant/consent/complete", json=body)
+                key = {"browser_key": started["browser_key"]}
+                answer = await self.call("acme-admin", "POST", "/v1/tenant/consent/complete", json=query_of(back) | key)
+                back = await self.microsoft.sign_in(answer.json()["sign_in_url"], "admin@contoso.example")
+                await self.call("acme-admin", "POST", "/v1/tenant/consent/sign-in", json=query_of(back) | key)
+                say("consented, and signed in as an administrator of that tenant")
             tenant = await self.until(self.tenant_connected, "the tenant is proven")
         say(f"connected to {tenant['display_name']} ({tenant['tid']})")
 

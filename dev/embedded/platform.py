@@ -80,6 +80,7 @@ class Platform:
             redirect_uris=[
                 f"{self.url}/connectors/microsoft365/callback",
                 f"{self.url}/integrations/microsoft/callback",
+                f"{self.url}/connectors/microsoft365/sign-in/callback",
             ],
         )
         self.simulator = create_simulator(settings)

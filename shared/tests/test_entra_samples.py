@@ -18,11 +18,11 @@ from pydantic import ValidationError
 
 from shared.entra import Entra, EntraError, EntraMisconfigured, granted_scopes, refusal
 from shared.graph.refusals import claims_challenge
+from shared.id_tokens import IdTokens
 from shared.problems import ProspoError
 from shared.testing.samples import Sample, samples
-from tenant_connector import consent, graph
+from tenant_connector import answers, graph
 from tenant_connector.models import ConsentAnswer
-from user_auth.id_tokens import IdTokens
 from user_auth.microsoft import _grant
 from user_auth.models import SignInAnswer
 from user_auth.settings import Settings
@@ -90,7 +90,7 @@ def is_callback(sample: Sample) -> bool:
 def test_what_comes_back_from_an_admin_consent_is_read(sample: Sample) -> None:
     given = answered(sample)
     answer = ConsentAnswer(**given)
-    refused = consent._said_no(answer)
+    refused = answers.consent_refused(answer)
     if "error" in given:
         assert isinstance(refused, ProspoError)
         assert refused.code.startswith("consent_")

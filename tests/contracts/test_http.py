@@ -15,9 +15,10 @@ from shared.migrate import migrate
 from shared.service import Service
 from shared.testing.fixtures import MakeSettings, PlatformKeys
 
-TOKEN_IS_THE_ADDRESS = "/v1/uploads/"
+NO_PERSON = ("/v1/uploads/", "/v1/tenant/consent/link/")
+"""A secret of its own opens these, in the address or in the body."""
 BODY_LIMIT = 256 * 1024
-MICROSOFTS_WORDS = {"/v1/tenant/consent/complete", "/v1/connection/complete"}
+MICROSOFTS_WORDS = {"/v1/tenant/consent/complete", "/v1/tenant/consent/sign-in", "/v1/connection/complete"}
 """What Microsoft put on a callback's address is passed on; it may add to it, and a refusal would lose the answer."""
 
 
@@ -43,7 +44,7 @@ class Hosted:
     def operations(self) -> Iterator[Operation]:
         """The public ones that want a person's token, with ids of the right shape that nobody has."""
         for path, methods in self.service.app.openapi()["paths"].items():
-            if path.startswith("/v1/") and not path.startswith(TOKEN_IS_THE_ADDRESS):
+            if path.startswith("/v1/") and not path.startswith(NO_PERSON):
                 filled = "/".join(str(uuid.uuid4()) if part.startswith("{") else part for part in path.split("/"))
                 for method, described in methods.items():
                     yield Operation(method.upper(), filled, "requestBody" in described, "{" in path)

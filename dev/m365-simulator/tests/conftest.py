@@ -99,8 +99,9 @@ class EntraVisitor:
         return page
 
     async def sign_in(self, account: str, tenant: str = "organizations", **fields: str | None) -> dict[str, str]:
-        """What the callback is told."""
-        return said_back(await self.walk(await self.authorize(tenant, **fields), account))
+        """What the callback is told. The picker is asked for: the browser may be signed in as somebody else."""
+        page = await self.authorize(tenant, **({"prompt": "select_account"} | fields))
+        return said_back(await self.walk(page, account))
 
     async def admin_consent(
         self, account: str = "admin@contoso.example", *, decision: str = "accept", path: str = "v2.0/", **more: Any

@@ -155,7 +155,7 @@ async def test_turning_back_on_the_approval_page_is_a_decline(entra: Any) -> Non
 
 async def test_a_persons_own_consent_is_theirs_alone_and_gives_no_roles(entra: Any) -> None:
     await entra.tokens(ANNA, scope="openid User.Read")
-    said = await entra.authorize(scope="openid User.Read")
+    said = await entra.authorize(scope="openid User.Read", prompt="select_account")
     page = FormReader(said.text)
     asked = await entra.http.post(page.action, data={**page.fields, "account": "ben@contoso.example"})
     assert "Permissions requested" in asked.text

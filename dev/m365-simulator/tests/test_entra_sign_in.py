@@ -104,6 +104,18 @@ async def test_a_silent_sign_in_says_when_it_would_have_to_ask(entra: Any) -> No
 
 
 @pytest.mark.behaviour(5)
+async def test_the_only_session_of_a_browser_signs_in_by_itself_unless_asked_not_to(entra: Any) -> None:
+    await entra.admin_consent()
+    assert "code" in said_back(await entra.authorize("contoso.example", scope="openid profile"))
+    asked = await entra.authorize("contoso.example", scope="openid profile", prompt="select_account")
+    assert "Pick an account" in asked.text
+    elsewhere = await entra.authorize("fabrikam.example", scope="openid profile")
+    assert (elsewhere.status_code, "50020" in elsewhere.text) == (400, True)
+    await entra.sign_in(BEN)
+    assert "Pick an account" in (await entra.authorize("contoso.example", scope="openid profile")).text
+
+
+@pytest.mark.behaviour(5)
 @pytest.mark.parametrize("end", ["sessions_revoke", "logout", "disabled"])
 async def test_an_ended_session_signs_nobody_in(entra: Any, end: str) -> None:
     await entra.sign_in(ANNA)

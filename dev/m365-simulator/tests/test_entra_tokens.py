@@ -105,6 +105,24 @@ async def test_the_scope_told_is_what_was_granted_more_or_fewer_than_asked(entra
 
 
 @pytest.mark.behaviour(8)
+async def test_an_id_token_names_directory_roles_when_the_manifest_asks_for_them(entra: Any) -> None:
+    member, administrator = "b79fbf4d-3ef9-4689-8143-76b194e85509", "62e90394-69f5-4237-9190-012177145e10"
+    await entra.do("consent_give", tenant="contoso.example")
+
+    async def roles(account: str) -> Any:
+        token = (await entra.tokens(account, scope="openid profile"))["id_token"]
+        return jwt.decode(token, options={"verify_signature": False}).get("wids")
+
+    assert await roles("admin@contoso.example") == [administrator, member]
+    assert await roles(ANNA) == [member]
+    await entra.do("user_change", user=ANNA, directory_roles=["158c047a-c907-4556-b7ef-446551a6b5f7"])
+    assert await roles(ANNA) == ["158c047a-c907-4556-b7ef-446551a6b5f7", member]
+    for claims, named in (("SecurityGroup", False), ("All", True), ("None", False)):
+        await entra.do("application_change", group_membership_claims=claims)
+        assert (await roles(ANNA) is not None) is named
+
+
+@pytest.mark.behaviour(8)
 async def test_an_id_token_says_who_signed_in(entra: Any) -> None:
     said = await entra.tokens(ANNA)
     key = jwt.PyJWKSet.from_dict((await entra.http.get(f"/{CONTOSO}/discovery/v2.0/keys")).json())

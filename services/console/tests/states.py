@@ -162,6 +162,57 @@ STATES = {
         "acme-anna", problem("down", "Down.", 503), problem("down", "Down.", 503), None, "Not known right now"
     ),
     "card-not-connected": card(tenant("not_connected"), ">Connect</button>", "an administrator can add Prospo"),
+    "card-link-made": State(
+        CARD,
+        {
+            "/v1/tenant": tenant("not_connected"),
+            "/v1/tenant/consent/link": {"made_by": "Ada <b>", "expires_at": "2026-03-10T09:05:00Z"},
+        },
+        ("made by Ada &lt;b&gt;", "10 March 2026, 09:05 (UTC)", "Make a new link</button>", "Revoke the link"),
+        "acme-admin",
+    ),
+    "card-no-link": card(tenant("failed"), "Make a link</button>", silent=("Revoke the link",)),
+    "card-link-looked-at": card(tenant("failed"), person="acme-anna", silent=("Make a link",)),
+    "card-link-connected": card(tenant("connected"), silent=("Make a link",)),
+    "link": State(
+        f"{CARD}/link",
+        {
+            "POST /v1/tenant/consent/link": (
+                201,
+                {"url": "https://x.example/connectors/microsoft365/grant/a.b", "expires_at": "2026-03-10T09:05:00Z"},
+            )
+        },
+        ("<code", "https://x.example/connectors/microsoft365/grant/a.b", "10 March 2026", "not shown again"),
+        "acme-admin",
+        post={},
+    ),
+    "link-refused": State(
+        f"{CARD}/link",
+        {"POST /v1/tenant/consent/link": problem("org_admin_required", "Only an Org Admin may do this.", 403)},
+        ("Only an Org Admin may do this.", "req-7"),
+        status=403,
+        post={},
+    ),
+    "invitation": State(
+        f"{CARD}/grant/a.b",
+        {
+            "POST /v1/tenant/consent/link/open": {
+                "organisation": "Acme",
+                "invited_by": "Ada",
+                "expires_at": "2026-03-10T09:05:00Z",
+            }
+        },
+        ("Ada of Acme asks you", "Continue to Microsoft</button>", "You need no Prospo account", "10 March 2026"),
+        None,
+    ),
+    "invitation-gone": State(
+        f"{CARD}/grant/a.b",
+        {"POST /v1/tenant/consent/link/open": problem("consent_link_unknown", "This link does not hold.", 404)},
+        ("This link cannot be used", "This link does not hold.", "req-7"),
+        None,
+        404,
+    ),
+    "granted": State(f"{CARD}/grant/done", {}, ("Nothing more is needed from you",), None),
     "card-proving": card(tenant("proving"), "Checking with Microsoft", "Check again"),
     "card-connected": card(tenant("connected"), "Contoso", "c0a70500", 'role="switch"', "3 March 2026, 09:05 (UTC)"),
     "card-switched": State(

@@ -10,13 +10,20 @@ from services.console.tests.harness import Site
 from services.console.tests.states import CONNECTED
 
 CONSENT = {"consent_url": "https://login.microsoftonline.com/organizations/v2.0/adminconsent?x", "browser_key": "k-1"}
+ADMINISTRATOR = {"sign_in_url": "https://login.microsoftonline.com/t/oauth2/v2.0/authorize?y"}
 SIGN_IN = {"authorize_url": "https://login.microsoftonline.com/t/oauth2/v2.0/authorize?x", "browser_key": "k-2"}
 STARTS = {"POST /v1/tenant/consent": (201, CONSENT), "POST /v1/connection/sign-in": (201, SIGN_IN)}
+STARTS |= {"POST /v1/tenant/consent/link/start": (201, CONSENT)}
 TRIPS = [
     ("/connectors/microsoft365", "prospo_consent", "/v1/tenant/consent/complete"),
     ("/integrations/microsoft", "prospo_sign_in", "/v1/connection/complete"),
 ]
+BACK = [*TRIPS, ("/connectors/microsoft365/sign-in", "prospo_consent", "/v1/tenant/consent/sign-in")]
+TOKEN = "YWNtZQ.secret-of-the-link"
+GRANT = f"/connectors/microsoft365/grant/{TOKEN}"
+BY_LINK = {"prospo_consent": "k-1", "prospo_consent_link": TOKEN, "prospo_consent_return": GRANT}
 FORMS = ["connectors/microsoft365/connect", "connectors/microsoft365/features", "connectors/microsoft365/disconnect"]
+FORMS += ["connectors/microsoft365/link", "connectors/microsoft365/link/revoke", GRANT.removeprefix("/")]
 FORMS += ["integrations/microsoft/connect", "integrations/microsoft/disconnect", "meetings"]
 OpenSite = Callable[..., Site]
 
@@ -82,7 +89,7 @@ def test_over_https_the_cookies_are_secure_and_bound_to_the_host(
     assert "Start again" in back.text  # a cookie without the prefix may be another host's
 
 
-@pytest.mark.parametrize(("base", "cookie", "api"), TRIPS)
+@pytest.mark.parametrize(("base", "cookie", "api"), BACK)
 def test_what_microsoft_answered_goes_to_the_service_with_the_key_and_nothing_else(
     site: Site, base: str, cookie: str, api: str
 ) -> None:
@@ -104,7 +111,7 @@ def test_what_microsoft_answered_goes_to_the_service_with_the_key_and_nothing_el
     assert "Max-Age=0" in cookies_of(answer)[cookie]
 
 
-@pytest.mark.parametrize(("base", "_cookie", "_api"), TRIPS)
+@pytest.mark.parametrize(("base", "_cookie", "_api"), BACK)
 def test_a_browser_that_did_not_set_out_is_told_so_and_nothing_is_sent(
     site: Site, base: str, _cookie: str, _api: str
 ) -> None:
@@ -115,7 +122,7 @@ def test_a_browser_that_did_not_set_out_is_told_so_and_nothing_is_sent(
     assert site.apis.calls == []
 
 
-@pytest.mark.parametrize(("base", "cookie", "api"), TRIPS)
+@pytest.mark.parametrize(("base", "cookie", "api"), BACK)
 def test_a_declined_way_back_says_so_without_the_code_and_leads_on(
     site: Site, base: str, cookie: str, api: str
 ) -> None:
@@ -133,7 +140,7 @@ def test_a_declined_way_back_says_so_without_the_code_and_leads_on(
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-@pytest.mark.parametrize(("base", "cookie", "api"), TRIPS)
+@pytest.mark.parametrize(("base", "cookie", "api"), BACK)
 def test_while_the_service_is_away_the_way_back_can_be_loaded_again(
     site: Site, base: str, cookie: str, api: str
 ) -> None:

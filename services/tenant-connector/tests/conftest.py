@@ -65,11 +65,33 @@ class House:
     async def complete(self, body: Json, org: str = "acme", user: str = "ada") -> httpx.Response:
         return await self.call("POST", "/v1/tenant/consent/complete", org=org, user=user, json=body)
 
+    async def signed_in(self, body: Json, org: str = "acme", account: str | None = None) -> Json:
+        """The first leg done and the administrator signed in: the body the console would send to ``sign-in``."""
+        answer = await self.complete(body, org)
+        assert answer.status_code == 202, answer.text
+        return await self.back_from(answer.json()["sign_in_url"], body["browser_key"], account or ADMINS[org])
+
+    async def back_from(self, sign_in_url: str, browser_key: str, account: str) -> Json:
+        back = await self.microsoft.sign_in(sign_in_url, account)
+        return dict(parse_qsl(urlsplit(back).query)) | {"browser_key": browser_key}
+
+    async def sign_in(self, body: Json, org: str = "acme", user: str = "ada") -> httpx.Response:
+        return await self.call("POST", "/v1/tenant/consent/sign-in", org=org, user=user, json=body)
+
+    async def claim(self, body: Json | None = None, org: str = "acme", account: str | None = None) -> httpx.Response:
+        """Both legs, the first one from ``body`` on; the proof has not run."""
+        body = body or await self.consent(org, account)
+        return await self.sign_in(await self.signed_in(body, org, account), org)
+
     async def connect(self, org: str = "acme", account: str | None = None) -> Json:
-        answer = await self.complete(await self.consent(org, account), org)
+        answer = await self.claim(org=org, account=account)
         assert answer.status_code == 202, answer.text
         await self.service.runner.drain()
         return await self.tenant(org)
+
+    async def by_link(self, leg: str, token: str, **body: Any) -> httpx.Response:
+        """As whoever holds a link, without any account of Prospo."""
+        return await self.http.post(f"/v1/tenant/consent/link/{leg}", json=body | {"token": token})
 
     async def until(self, status: str, org: str = "acme") -> Json:
         """Let the jobs run until the tenant has this status."""

@@ -201,12 +201,17 @@ async def test_the_audit_trail_is_only_added_to(house: Any) -> None:
 
 
 async def test_no_secret_is_written_down(house: Any) -> None:
+    link = (await house.call("POST", "/v1/tenant/consent/link", json={})).json()["url"].rsplit("/", 1)[1]
     body = await house.consent()
-    await house.complete(body)
+    signed_in = await house.signed_in(body)
+    under_way = str(await house.sql("SELECT * FROM consent_attempt"))
+    assert "code_verifier" not in under_way
+    await house.sign_in(signed_in)
     await house.service.runner.drain()
     token = (await house.app_token()).json()["access_token"]
-    written = str(
-        [await house.sql(f"SELECT * FROM {table}") for table in ("tenant", "audit", "consent_attempt", "job")]
-    ) + str([await house.published(topic) for topic in ("tenant.connected", "tenant.state")])
-    for secret in (body["state"], body["browser_key"], token, house.simulator.settings.client_secret):
+    tables = ("tenant", "audit", "consent_attempt", "consent_link", "job")
+    written = under_way + str([await house.sql(f"SELECT * FROM {table}") for table in tables])
+    written += str([await house.published(topic) for topic in ("tenant.connected", "tenant.state")])
+    secrets = [body["state"], body["browser_key"], signed_in["state"], signed_in["code"], link, link.split(".")[1]]
+    for secret in (*secrets, token, house.simulator.settings.client_secret):
         assert secret not in written

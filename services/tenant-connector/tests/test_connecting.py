@@ -14,7 +14,9 @@ Json = dict[str, Any]
 
 async def test_an_org_admin_connects_the_tenant_once_and_for_all(house: Any) -> None:
     assert (await house.tenant())["status"] == "not_connected"
-    answer = await house.complete(await house.consent())
+    body = await house.signed_in(await house.consent())
+    assert (await house.tenant())["status"] == "not_connected"
+    answer = await house.sign_in(body)
     assert (answer.status_code, answer.json()["status"]) == (202, "proving")
     assert (await house.app_token()).status_code == 409
     await house.service.runner.drain()
@@ -36,6 +38,7 @@ async def test_an_org_admin_connects_the_tenant_once_and_for_all(house: Any) -> 
     assert await house.trail() == [
         ("consent.start", "done", None),
         ("consent.complete", "done", None),
+        ("consent.sign_in", "done", None),
         ("tenant.connect", "done", None),
     ]
 
@@ -57,6 +60,10 @@ async def test_a_plain_user_reads_and_changes_nothing(house: Any) -> None:
     changes = [
         ("POST", "/v1/tenant/consent", {}),
         ("POST", "/v1/tenant/consent/complete", {"state": "s", "browser_key": "k"}),
+        ("POST", "/v1/tenant/consent/sign-in", {"state": "s", "browser_key": "k"}),
+        ("POST", "/v1/tenant/consent/link", {}),
+        ("GET", "/v1/tenant/consent/link", None),
+        ("DELETE", "/v1/tenant/consent/link", None),
         ("PATCH", "/v1/tenant/features", {}),
         ("DELETE", "/v1/tenant", None),
     ]
@@ -98,7 +105,7 @@ async def test_microsofts_no_is_a_no_though_admin_consent_true_stands_beside_it(
         ({"tenant": PERSONAL}, 422, "personal_tenant"),
         ({"admin_consent": None}, 409, "consent_missing"),
         ({"admin_consent": "False"}, 409, "consent_missing"),
-        ({"error": "server_error"}, 503, "microsoft_busy"),
+        ({"error": "server_error"}, 409, "microsoft_busy"),
         ({"error": "consent_required", "error_description": "AADSTS65004: no"}, 409, "consent_declined"),
         ({"error": "permission_denied", "error_description": "The admin canceled"}, 409, "consent_declined"),
         ({"error": "invalid_client", "error_description": "AADSTS650052: x"}, 409, "consent_refused"),
@@ -134,8 +141,13 @@ async def test_a_replayed_state_starts_no_second_proof(house: Any) -> None:
     body = await house.consent()
     answers = await asyncio.gather(*(house.complete(body) for _ in range(3)))
     assert sorted(answer.status_code for answer in answers) == [202, 409, 409]
+    (taken,) = [answer.json() for answer in answers if answer.status_code == 202]
+    back = await house.back_from(taken["sign_in_url"], body["browser_key"], "admin@contoso.example")
+    answers = await asyncio.gather(*(house.sign_in(back) for _ in range(3)))
+    assert sorted(answer.status_code for answer in answers) == [202, 409, 409]
     await house.service.runner.drain()
-    assert (await house.complete(body)).json()["code"] == "consent_attempt_unknown"
+    for again in (house.complete(body), house.sign_in(back)):
+        assert (await again).json()["code"] == "consent_attempt_unknown"
     assert len(await house.published("tenant.connected")) == 1
 
 
@@ -161,20 +173,20 @@ async def test_an_expired_attempt_is_told_that_it_is_late(house: Any) -> None:
     assert (refused.status_code, refused.json()["code"]) == (409, "consent_attempt_expired")
 
 
-async def test_a_forged_tenant_without_consent_is_never_connected(house: Any) -> None:
+async def test_a_tenant_microsoft_does_not_know_fails_at_once(house: Any) -> None:
+    refused = await house.complete(await house.consent() | {"tenant": str(uuid.uuid4())})
+    assert (refused.status_code, refused.json()["code"]) == (409, "tenant_unknown")
+    assert (await house.tenant())["problem"]["code"] == "tenant_unknown"
+
+
+async def test_a_consent_that_is_gone_before_the_proof_is_never_connected(house: Any) -> None:
     house.service.settings.proof_patience_s = 0.3
-    answer = await house.complete(await house.consent() | {"tenant": FABRIKAM})
-    assert answer.json()["tid"] is None
+    await house.claim()
+    await house.microsoft.do("consent_revoke", tenant=CONTOSO)
     tenant = await house.until("failed")
     assert (tenant["problem"]["code"], tenant["tid"]) == ("consent_not_in_force", None)
     assert await house.published("tenant.connected") == []
     assert (await house.trail())[-1] == ("tenant.connect", "failed", "consent_not_in_force")
-
-
-async def test_a_tenant_microsoft_does_not_know_fails_at_once(house: Any) -> None:
-    await house.complete(await house.consent() | {"tenant": str(uuid.uuid4())})
-    await house.service.runner.drain()
-    assert (await house.tenant())["problem"]["code"] == "tenant_unknown"
 
 
 async def test_a_consent_that_takes_a_while_to_be_in_force_is_waited_for(house: Any) -> None:
@@ -182,7 +194,7 @@ async def test_a_consent_that_takes_a_while_to_be_in_force_is_waited_for(house: 
     store = house.simulator.store
     consent = store.get("consents", CONTOSO)
     store.put("consents", CONTOSO, consent | {"roles": []})
-    await house.complete(body)
+    await house.claim(body)
     await house.service.runner.drain()
     assert (await house.tenant())["status"] == "proving"
     store.put("consents", CONTOSO, consent)
@@ -196,7 +208,7 @@ async def test_a_consent_without_our_roles_fails_with_their_names(house: Any) ->
     store = house.simulator.store
     left = [role for role in ROLES if role != missing]
     store.put("consents", CONTOSO, store.get("consents", CONTOSO) | {"roles": left})
-    await house.complete(body)
+    await house.claim(body)
     await house.service.runner.drain()
     problem = (await house.tenant())["problem"]
     assert problem["code"] == "permissions_missing"
@@ -207,13 +219,13 @@ async def test_a_graph_that_stumbles_is_asked_again(house: Any) -> None:
     body = await house.consent()
     await house.microsoft.fault("throttle", retry_after=0)
     await house.microsoft.fault("server_error")
-    await house.complete(body)
+    await house.claim(body)
     assert (await house.until("connected"))["tid"] == CONTOSO
 
 
 async def test_a_wrong_secret_of_ours_is_told_to_the_operator(house: Any) -> None:
+    await house.claim()
     object.__setattr__(house.simulator.settings, "client_secret", "rotated")
-    await house.complete(await house.consent())
     await house.service.runner.drain()
     problem = (await house.tenant())["problem"]
     assert problem["code"] == "prospo_misconfigured"
@@ -222,11 +234,10 @@ async def test_a_wrong_secret_of_ours_is_told_to_the_operator(house: Any) -> Non
 
 async def test_graph_must_name_the_claimed_tenant(house: Any) -> None:
     """As if a token of one tenant opened another: the simulator is made to name the wrong one."""
-    body = await house.consent()
+    await house.claim()
     store = house.simulator.store
     store.put("tenants", CONTOSO, store.get("tenants", CONTOSO) | {"id": FABRIKAM, "domain": CONTOSO})
     store.put("consents", FABRIKAM, store.get("consents", CONTOSO))
-    await house.complete(body)
     await house.service.runner.drain()
     tenant = await house.tenant()
     assert (tenant["status"], tenant["problem"]["code"]) == ("failed", "tenant_mismatch")
@@ -247,7 +258,7 @@ async def test_one_tenant_belongs_to_one_organisation(house: Any) -> None:
 
 async def test_of_two_organisations_at_the_same_time_one_gets_the_tenant(house: Any) -> None:
     for org in ("acme", "globex"):
-        await house.complete(await house.consent(org, "admin@contoso.example"), org)
+        await house.claim(org=org, account="admin@contoso.example")
     await house.service.runner.drain()
     tenants = [await house.tenant(org) for org in ("acme", "globex")]
     assert sorted(tenant["status"] for tenant in tenants) == ["connected", "failed"]
@@ -265,7 +276,7 @@ async def test_another_tenant_is_refused_while_one_is_connected(house: Any) -> N
 
 async def test_consenting_again_keeps_the_connection_up(house: Any) -> None:
     await house.connect()
-    answer = await house.complete(await house.consent())
+    answer = await house.claim()
     assert (answer.status_code, answer.json()["status"]) == (202, "connected")
     assert (await house.app_token()).status_code == 200
     await house.service.runner.drain()
@@ -275,10 +286,9 @@ async def test_consenting_again_keeps_the_connection_up(house: Any) -> None:
 
 async def test_a_connection_lost_while_consenting_again_comes_back(house: Any) -> None:
     await house.connect()
-    body = await house.consent()
+    await house.claim()
     consent = house.simulator.store.get("consents", CONTOSO)
     await house.microsoft.do("consent_revoke", tenant=CONTOSO)
-    await house.complete(body)
     assert (await house.app_token()).status_code == 409
     assert (await house.tenant())["status"] == "proving"
     house.simulator.store.put("consents", CONTOSO, consent)
@@ -305,18 +315,19 @@ async def test_reconnecting_keeps_the_features(house: Any) -> None:
 
 
 async def test_disconnecting_wins_over_a_proof_under_way(house: Any) -> None:
-    body = await house.consent()
     late = await house.consent()
-    await house.complete(body)
+    later = await house.signed_in(await house.consent())
+    await house.claim()
     assert (await house.call("DELETE", "/v1/tenant")).json()["status"] == "disconnected"
     await house.service.runner.drain()
     assert (await house.tenant())["status"] == "disconnected"
     assert await house.published("tenant.connected") == await house.published("tenant.disconnected") == []
-    assert (await house.complete(late)).json()["code"] == "consent_attempt_unknown"
+    for answer in (house.complete(late), house.sign_in(later)):
+        assert (await answer).json()["code"] == "consent_attempt_unknown"
 
 
 async def test_disconnecting_wins_over_a_proof_that_is_waiting_for_graph(house: Any) -> None:
-    await house.complete(await house.consent())
+    await house.claim()
     proving = await house.while_proving()
     await house.call("DELETE", "/v1/tenant")
     await proving
@@ -326,10 +337,12 @@ async def test_disconnecting_wins_over_a_proof_that_is_waiting_for_graph(house: 
 
 
 async def test_a_newer_consent_wins_over_a_proof_that_is_waiting_for_graph(house: Any) -> None:
-    await house.complete(await house.consent())
-    newer = await house.consent(account="admin@fabrikam.example")
+    await house.claim()
+    newer = await house.signed_in(
+        await house.consent(account="admin@fabrikam.example"), account="admin@fabrikam.example"
+    )
     proving = await house.while_proving()
-    await house.complete(newer)
+    await house.sign_in(newer)
     await proving
     await house.service.runner.drain()
     assert (await house.tenant())["tid"] == FABRIKAM
@@ -340,8 +353,8 @@ async def test_a_newer_consent_wins_over_a_proof_that_is_waiting_for_graph(house
 async def test_a_newer_consent_wins_over_a_proof_under_way(house: Any) -> None:
     first = await house.consent()
     second = await house.consent(account="admin@fabrikam.example")
-    await house.complete(first)
-    await house.complete(second)
+    await house.claim(first)
+    await house.claim(second, account="admin@fabrikam.example")
     await house.service.runner.drain()
     assert (await house.tenant())["tid"] == FABRIKAM
     assert len(await house.published("tenant.connected")) == 1
@@ -349,7 +362,7 @@ async def test_a_newer_consent_wins_over_a_proof_under_way(house: Any) -> None:
 
 async def test_a_proof_done_twice_connects_once(house: Any) -> None:
     """Killed after its transaction and before the job is noted as done: the job is there again."""
-    await house.complete(await house.consent())
+    await house.claim()
     (job,) = await house.sql("SELECT org_id, kind, payload, priority FROM job")
     await house.service.runner.drain()
     version = (await house.tenant())["version"]
@@ -362,7 +375,7 @@ async def test_a_proof_done_twice_connects_once(house: Any) -> None:
 
 
 async def test_a_proof_whose_worker_was_killed_half_way_is_done_by_the_next(house: Any) -> None:
-    await house.complete(await house.consent())
+    await house.claim()
     await house.sql("UPDATE job SET state = 'running', attempt = 1, fence = 1, lease_until = clock_timestamp()")
     await house.service.runner.drain()
     assert (await house.tenant())["status"] == "connected"
@@ -370,7 +383,7 @@ async def test_a_proof_whose_worker_was_killed_half_way_is_done_by_the_next(hous
 
 
 async def test_a_proof_that_breaks_again_and_again_ends(house: Any) -> None:
-    await house.complete(await house.consent())
+    await house.claim()
     await house.sql("UPDATE job SET attempt = 11")
     await house.service.runner.drain()
     tenant = await house.tenant()
@@ -381,5 +394,5 @@ async def test_a_foreign_organisation_sees_nothing(house: Any) -> None:
     await house.connect()
     seen = await house.tenant("globex")
     assert (seen["status"], seen["tid"], seen["version"]) == ("not_connected", None, 0)
-    for table in ("tenant", "audit", "consent_attempt"):
+    for table in ("tenant", "audit", "consent_attempt", "consent_link"):
         assert await house.sql(f"SELECT * FROM {table}", org="globex") == []

@@ -20,6 +20,8 @@ ROWS = (
     TENANT.replace("{mark}", "{user}"),
     """INSERT INTO consent_attempt (org_id, state_hash, user_id, browser_key_hash, expires_at)
         VALUES ('{org}', '{mark}', '{user}', 'h', now())""",
+    """INSERT INTO consent_link (org_id, token_hash, user_id, user_name, org_name, expires_at)
+        VALUES ('{org}', '{mark}', '{user}', 'n', 'o', now()) ON CONFLICT DO NOTHING""",
     """INSERT INTO audit (org_id, id, actor, action, outcome, details)
         VALUES ('{org}', gen_random_uuid(), '{user}', 'features.change', 'done', '{{"about": "{mark}"}}')""",
 )
@@ -41,7 +43,7 @@ async def test_every_table_is_declared(service: Service) -> None:
 
 async def test_a_person_is_erased_and_nobody_else(service: Service) -> None:
     erased = await erasure.check_a_person_is_erased(service, ROWS)
-    assert erased["consent_attempt"] == 1
+    assert (erased["consent_attempt"], erased["consent_link"]) == (1, 1)
 
 
 async def test_a_pseudonym_says_who_connected_an_organisation_that_stays(service: Service) -> None:

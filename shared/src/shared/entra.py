@@ -191,10 +191,15 @@ class Entra:
 
     @contextlib.contextmanager
     def application(
-        self, tid: str, cache: msal.TokenCache | None = None, credential: Credential | None = None
+        self,
+        tid: str,
+        cache: msal.TokenCache | None = None,
+        credential: Credential | None = None,
+        exclude_scopes: list[str] | None = None,
     ) -> Iterator[msal.ConfidentialClientApplication]:
         """A client of one tenant. Blocking, also to make: it reads Entra's discovery document.
 
+        MSAL asks for openid, profile and offline_access with every sign-in, but for ``exclude_scopes``.
         Raises ``EntraRetry`` when Microsoft cannot be reached.
         """
         proof = (credential or self._in_turn()[0]).proof
@@ -211,6 +216,7 @@ class Entra:
                     http_client=session,
                     instance_discovery=False,  # the authority is the operator's setting, not a caller's input
                     client_capabilities=["cp1"],
+                    exclude_scopes=exclude_scopes,
                 )
             except (requests.RequestException, msal.exceptions.MsalServiceError) as error:
                 # The second is MSAL's word for an answer of 500 and above.

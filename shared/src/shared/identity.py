@@ -28,6 +28,8 @@ class Identity:
     roles: frozenset[str]
     name: str = ""
     email: str = ""
+    org_name: str = ""
+    """The organisation's name for people, where the gateway's token has the claim ``org_name``."""
 
 
 class UserTokens:
@@ -91,6 +93,7 @@ def _identity(claims: dict[str, Any]) -> Identity:
         roles=frozenset(map(str, roles)),
         name=str(claims.get("name", "")),
         email=str(claims.get("email", "")),
+        org_name=str(claims.get("org_name", "")),
     )
 
 

@@ -1,5 +1,6 @@
 """What a test or a demonstration drives the simulator with."""
 
+import functools
 from html.parser import HTMLParser
 from types import TracebackType
 from typing import Any, Self
@@ -26,10 +27,15 @@ class FormReader(HTMLParser):
 
 
 class SimulatorClient:
-    """Async; ``base_url`` is the http listener. Raises ``httpx.HTTPStatusError`` for refused requests."""
+    """Async; ``base_url`` is the http listener. Raises ``httpx.HTTPStatusError`` for refused requests.
+
+    Each account has a browser of its own: who consented is still signed in there, and nobody else is.
+    """
 
     def __init__(self, base_url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._http = httpx.AsyncClient(base_url=base_url, transport=transport, timeout=30)
+        self._make = functools.partial(httpx.AsyncClient, base_url=base_url, transport=transport, timeout=30)
+        self._http = self._make()
+        self._browsers: dict[str, httpx.AsyncClient] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -40,7 +46,8 @@ class SimulatorClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        for http in (self._http, *self._browsers.values()):
+            await http.aclose()
 
     async def _call(self, method: str, path: str, body: Any = None) -> Any:
         answer = await self._http.request(method, path, json=body)
@@ -107,7 +114,8 @@ class SimulatorClient:
         return await self._follow(authorize_url, account, accept)
 
     async def _follow(self, url: str, account: str, accept: bool) -> str:
-        answer = await self._http.get(url)
+        browser = self._browsers[account] = self._browsers.get(account) or self._make()
+        answer = await browser.get(url)
         given = {"account": account}
         for _ in range(3):
             if answer.is_redirect:
@@ -116,7 +124,7 @@ class SimulatorClient:
             form = FormReader(answer.text)
             if "://" in form.action:  # response_mode=form_post; its fields as a callback URL would hold them
                 return f"{form.action}?{urlencode(form.fields)}"
-            answer = await self._http.post(urljoin(url, form.action), data={**form.fields, **given})
+            answer = await browser.post(urljoin(url, form.action), data={**form.fields, **given})
             given = {"decision": "accept" if accept else "cancel"}
         if answer.is_redirect:
             return answer.headers["location"]

@@ -65,6 +65,12 @@ POLICIES: Row = {
 """A tenant's switches and what holds until ``policy_set`` changes them; that verb says what each is."""
 
 
+GLOBAL_ADMINISTRATOR = "62e90394-69f5-4237-9190-012177145e10"
+MEMBER_ROLE = "b79fbf4d-3ef9-4689-8143-76b194e85509"
+GUEST_ROLE = "10dae51f-b6af-4016-8d66-8c2a99b929b3"
+"""Template ids of directory roles; published tokens of members hold the second, the guests' one is unproven."""
+
+
 def seed_directory(store: Store) -> None:
     """Tenants and users, once; what a test or a person changed later stays."""
     for tid, (name, domain, transcripts) in TENANTS.items():
@@ -90,6 +96,12 @@ def find_user(store: Store, name: str) -> Row | None:
 
 def policy(tenant: Row, name: str) -> Any:
     return (tenant.get("policies") or {}).get(name, POLICIES[name])
+
+
+def directory_roles(user: Row) -> list[str]:
+    """Template ids of the person's roles in their tenant's directory; everybody has one, as a member or as a guest."""
+    own = user.get("directory_roles") or ([GLOBAL_ADMINISTRATOR] if user["admin"] else [])
+    return [*own, GUEST_ROLE if user.get("guest") else MEMBER_ROLE]
 
 
 def home_of(store: Store, user: Row) -> Row | None:

@@ -42,6 +42,7 @@ async def token(request: Request) -> JSONResponse:
         "aud": simulator.settings.prospo_audience,
         "sub": persona,
         "org_id": org,
+        "org_name": org.capitalize(),
         "roles": ["org_admin", "user"] if admin else ["user"],
         "name": name,
         "email": f"{persona.split('-')[1]}@{org}.example",

@@ -1,12 +1,15 @@
-"""The two round trips to Microsoft: the organisation's consent and a person's sign-in.
+"""The round trips to Microsoft: the organisation's consent with its administrator's sign-in, and a person's sign-in.
 
-The browser key ties the way back to the browser that set out: an HttpOnly cookie here, a hash in the service. A code is
-in the address of a way back, so its pages send no referrer and hold links only.
+A consent goes there twice: what the first way back brings leads to the second. The browser key ties the ways back to
+the browser that set out: an HttpOnly cookie here, a hash in the service; who came by a link has its token in another
+cookie and is known by that alone. A code is in the address of a way back, so its pages send no referrer and hold links
+only.
 """
 
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
@@ -18,6 +21,8 @@ from shared.problems import request_id_of
 
 router = APIRouter()
 
+GRANT = "/connectors/microsoft365/grant"
+_LINK_COOKIE = "prospo_consent_link"
 _COOKIE_LIFE_S = 900
 _ANSWERS = {"state", "error", "error_description", "error_subcode"}
 
@@ -32,6 +37,8 @@ class RoundTrip:
     complete: str
     answers: frozenset[str]
     failed: str
+    by_link: str = ""
+    """Where the answer of somebody who came by a link goes."""
 
 
 CONSENT = RoundTrip(
@@ -41,6 +48,16 @@ CONSENT = RoundTrip(
     complete="/v1/tenant/consent/complete",
     answers=frozenset(_ANSWERS | {"tenant", "admin_consent", "scope"}),
     failed="Your organisation was not connected",
+    by_link="/v1/tenant/consent/link/complete",
+)
+ADMINISTRATOR = RoundTrip(
+    key_cookie=CONSENT.key_cookie,
+    return_cookie=CONSENT.return_cookie,
+    home=CONSENT.home,
+    complete="/v1/tenant/consent/sign-in",
+    answers=frozenset(_ANSWERS | {"code"}),
+    failed=CONSENT.failed,
+    by_link="/v1/tenant/consent/link/sign-in",
 )
 SIGN_IN = RoundTrip(
     key_cookie="prospo_sign_in",
@@ -58,9 +75,25 @@ async def start_consent(request: Request) -> Response:
     return _set_out(request, CONSENT, started["consent_url"], started["browser_key"], CONSENT.home)
 
 
+@router.post(f"{GRANT}/{{token}}")
+async def start_by_link(request: Request, token: str) -> Response:
+    try:
+        answer = await backend_of(request).call(request, "POST", "/v1/tenant/consent/link/start", json={"token": token})
+    except Refused as refused:
+        return refused_page(request, refused, CONSENT.failed)
+    started = answer.json()
+    back = _own_path(f"{GRANT}/{token}", CONSENT.home)
+    return _set_out(request, CONSENT, started["consent_url"], started["browser_key"], back, link=token)
+
+
 @router.get("/connectors/microsoft365/callback")
 async def finish_consent(request: Request) -> Response:
     return await _finish(request, CONSENT)
+
+
+@router.get("/connectors/microsoft365/sign-in/callback")
+async def finish_administrators_sign_in(request: Request) -> Response:
+    return await _finish(request, ADMINISTRATOR)
 
 
 @router.post("/integrations/microsoft/connect")
@@ -80,18 +113,33 @@ async def finish_sign_in(request: Request) -> Response:
 async def _finish(request: Request, trip: RoundTrip) -> Response:
     """Hand Microsoft's answer to the service. Its word ends the attempt; while it is away, a reload tries again."""
     back = _own_path(_cookie(request, trip.return_cookie), trip.home)
-    key = _cookie(request, trip.key_cookie)
+    key, link = _cookie(request, trip.key_cookie), _cookie(request, _LINK_COOKIE) if trip.by_link else ""
     if not key:
         return refused_page(request, _other_browser(request), trip.failed, way_on=(trip.home, "Start again"))
     answers = {name: value for name, value in request.query_params.items() if name in trip.answers}
+    answers |= {"browser_key": key} | ({"token": link} if link else {})
     try:
-        done = await backend_of(request).call(request, "POST", trip.complete, json=answers | {"browser_key": key})
+        done = await backend_of(request).call(request, "POST", trip.by_link if link else trip.complete, json=answers)
     except Refused as refused:
         way_on = (back, "Go back") if refused.reached else None
         response = refused_page(request, refused, trip.failed, way_on=way_on, reload=not refused.reached)
         return _forget(request, trip, response) if refused.reached else response
-    target = _own_path(str(done.json().get("return_to") or ""), back)
+    said = done.json()
+    if "sign_in_url" in said:
+        return _to_microsoft(request, str(said["sign_in_url"]))
+    target = f"{GRANT}/done" if link else _own_path(str(said.get("return_to") or ""), back)
     return _forget(request, trip, RedirectResponse(target, 303))
+
+
+def _to_microsoft(request: Request, url: str) -> Response:
+    """On to Microsoft's pages and nowhere else, whatever a service answered."""
+    settings = request.app.state.console.settings
+    pages = {urlsplit(page)[:2] for page in (settings.entra_page_authority, settings.simulator_url) if page}
+    if urlsplit(url)[:2] not in pages or not url.isprintable() or "\\" in url:
+        detail = "The way on does not lead to Microsoft's pages, so it was not taken. Tell the operator."
+        problem = {"detail": detail, "code": "not_microsofts_page", "request_id": request_id_of(request)}
+        return refused_page(request, Refused(HTTPStatus.BAD_GATEWAY, problem), way_on=("/", "Go to the start"))
+    return RedirectResponse(url, 303)
 
 
 def _own_path(target: str, otherwise: str) -> str:
@@ -123,15 +171,18 @@ def _cookie(request: Request, name: str) -> str:
     return request.cookies.get(_cookie_name(request, name), "")
 
 
-def _set_out(request: Request, trip: RoundTrip, url: str, browser_key: str, back: str) -> Response:
-    response = RedirectResponse(url, 303)
-    for name, value in ((trip.key_cookie, browser_key), (trip.return_cookie, back)):
-        response.set_cookie(_cookie_name(request, name), value, max_age=_COOKIE_LIFE_S, **_attributes(request))
+def _set_out(request: Request, trip: RoundTrip, url: str, browser_key: str, back: str, *, link: str = "") -> Response:
+    response = _to_microsoft(request, url)
+    for name, value in ((trip.key_cookie, browser_key), (trip.return_cookie, back), (_LINK_COOKIE, link)):
+        if value:
+            response.set_cookie(_cookie_name(request, name), value, max_age=_COOKIE_LIFE_S, **_attributes(request))
+        elif trip.by_link:  # of an earlier trip, by a link
+            response.delete_cookie(_cookie_name(request, name), **_attributes(request))
     return response
 
 
 def _forget(request: Request, trip: RoundTrip, response: Response) -> Response:
-    for name in (trip.key_cookie, trip.return_cookie):
+    for name in (trip.key_cookie, trip.return_cookie, *([_LINK_COOKIE] if trip.by_link else [])):
         response.delete_cookie(_cookie_name(request, name), **_attributes(request))
     return response
 

@@ -1,4 +1,4 @@
-"""Admin → Connectors → Microsoft 365: the tenant's state, its features, disconnecting it."""
+"""Admin → Connectors → Microsoft 365: the tenant's state, its features, disconnecting it, links for administrators."""
 
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -7,11 +7,14 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from console.backend import Json, Refused, backend_of
+from console.person import person_of
 from console.problems import refused_page
 from console.rendering import Live, answer_live, answer_no_news, render
 from console.wording import FEATURES
 
 PAGE = "/connectors/microsoft365"
+LINK = "/v1/tenant/consent/link"
+OPEN_TO_LINKS = {"not_connected", "failed", "disconnected"}
 router = APIRouter(prefix=PAGE)
 _NEWS = {
     "connected": "Your organisation is connected to Microsoft 365.",
@@ -62,8 +65,39 @@ async def disconnect(request: Request) -> Response:
     return RedirectResponse(PAGE, 303)
 
 
+@router.post("/link")
+async def make_link(request: Request) -> Response:
+    """Shown by the answer itself: the address is told once, and an address bar is no place for it."""
+    made = (await backend_of(request).call(request, "POST", LINK, json={})).json()
+    return render(request, "connector/link.html", link=made)
+
+
+@router.post("/link/revoke")
+async def revoke_link(request: Request) -> Response:
+    await backend_of(request).call(request, "DELETE", LINK)
+    return RedirectResponse(f"{PAGE}#link", 303)
+
+
+@router.get("/grant/done")
+async def granted(request: Request) -> Response:
+    return render(request, "connector/granted.html")
+
+
+@router.get("/grant/{token}")
+async def invitation(request: Request, token: str) -> Response:
+    """For an administrator of Microsoft 365 who need not be anybody here: who asks, for what, and one button."""
+    try:
+        answer = await backend_of(request).call(request, "POST", f"{LINK}/open", json={"token": token})
+    except Refused as refused:
+        return refused_page(request, refused, "This link cannot be used" if refused.reached else None)
+    return render(request, "connector/grant.html", invitation=answer.json())
+
+
 async def _page(request: Request, status: int = 200, **values: Any) -> Response:
     live, tenant = await _live(request, **values)
+    person = person_of(request)
+    if person and person.admin and tenant["status"] in OPEN_TO_LINKS:
+        values["link"] = await backend_of(request).look(request, LINK) or {}
     return render(request, "connector/page.html", status, tenant=tenant, live=live, features=FEATURES, **values)
 
 

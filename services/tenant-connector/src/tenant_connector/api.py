@@ -1,31 +1,31 @@
-"""HTTP in: /v1/tenant for people, /internal/app-token for services."""
+"""HTTP in: /v1/tenant for people, its consent links for whoever holds one, /internal/app-token for services."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Response
 
 from shared.db import Database
-from shared.entra import Entra
 from shared.problems import PreconditionFailed, PreconditionMissing
 from shared.web import AdminCaller, Caller, ServiceCaller, Work, provided
-from tenant_connector import access, audit, consent, queries, tenant
+from tenant_connector import access, audit, queries, tenant
+from tenant_connector.consent import Consents, Traveller
 from tenant_connector.models import (
     AppToken,
     AppTokenWanted,
     ConsentAnswer,
     ConsentStarted,
+    ConsentTaken,
     FeaturesChange,
     NewConsent,
+    SignInAnswer,
     Tenant,
 )
-from tenant_connector.settings import Settings
 from tenant_connector.tables import TenantRow
 from tenant_connector.tokens import AppTokens
 
 router = APIRouter()
 Db = Annotated[Database, Depends(provided("db"))]
-Entra_ = Annotated[Entra, Depends(provided("entra"))]
-Knobs = Annotated[Settings, Depends(provided("settings"))]
+Consents_ = Annotated[Consents, Depends(provided("consents"))]
 Tokens = Annotated[AppTokens, Depends(provided("app_tokens"))]
 IfMatch = Annotated[str | None, Header(alias="If-Match", max_length=255)]
 
@@ -38,26 +38,29 @@ async def connection(caller: Caller, work: Work, response: Response) -> Tenant:
 
 @router.post("/v1/tenant/consent", status_code=201, tags=["tenant"])
 async def start_consent(
-    caller: AdminCaller,
-    work: Work,
-    knobs: Knobs,
-    entra: Entra_,
-    response: Response,
-    _wanted: NewConsent | None = None,
+    caller: AdminCaller, consents: Consents_, response: Response, _wanted: NewConsent | None = None
 ) -> ConsentStarted:
     """Where to send the browser. The attempt is for this person and browser, once, for ten minutes."""
     response.headers["Cache-Control"] = "no-store"
-    return await consent.start(work, caller, knobs, entra)
+    return await consents.start(Traveller.of(caller))
 
 
 @router.post("/v1/tenant/consent/complete", status_code=202, tags=["tenant"])
-async def complete_consent(answer: ConsentAnswer, caller: AdminCaller, db: Db, response: Response) -> Tenant:
-    """Take what Microsoft's redirect brought; the proof of it runs on after this answer."""
-    async with db.unit_of_work(caller.org_id) as work:
-        completed = await consent.complete(work, caller, answer)
-    if completed.refused is not None:
-        raise completed.refused  # after the commit: the attempt is used up and the refusal is remembered
-    return _shown(completed.row, caller.org_id, response)
+async def complete_consent(
+    answer: ConsentAnswer, caller: AdminCaller, consents: Consents_, response: Response
+) -> ConsentTaken:
+    """Take what Microsoft's consent page sent back. Nothing is claimed yet: the administrator signs in next."""
+    response.headers["Cache-Control"] = "no-store"
+    sign_in_url, row = await consents.complete(Traveller.of(caller), answer)
+    return ConsentTaken(**_shown(row, caller.org_id, response).model_dump(), sign_in_url=sign_in_url)
+
+
+@router.post("/v1/tenant/consent/sign-in", status_code=202, tags=["tenant"])
+async def complete_sign_in(
+    answer: SignInAnswer, caller: AdminCaller, consents: Consents_, response: Response
+) -> Tenant:
+    """Take what the administrator's sign-in sent back; the proof of the tenant runs on after this answer."""
+    return _shown(await consents.sign_in(Traveller.of(caller), answer), caller.org_id, response)
 
 
 @router.patch("/v1/tenant/features", tags=["tenant"])
@@ -81,6 +84,7 @@ async def switch_features(
 async def disconnect(caller: AdminCaller, work: Work, tokens: Tokens, response: Response) -> Tenant:
     """Disconnect; what was imported is kept. Disconnecting again changes nothing."""
     await queries.drop_attempts(work.session, caller.org_id)
+    await queries.drop_link(work.session, caller.org_id)
     row = await queries.tenant_for_change(work.session, caller.org_id)
     if tenant.disconnect(row, "An Org Admin disconnected Microsoft 365.", work.outbox):
         audit.note(work.session, caller.org_id, caller.user_id, "tenant.disconnect", tid=row.tid)

@@ -7,9 +7,20 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from shared.outbox import uuid7
 from tenant_connector.tables import AuditRow
 
-Action = Literal["consent.start", "consent.complete", "tenant.connect", "tenant.disconnect", "features.change"]
+Action = Literal[
+    "consent.start",
+    "consent.complete",
+    "consent.sign_in",
+    "consent_link.make",
+    "consent_link.revoke",
+    "tenant.connect",
+    "tenant.disconnect",
+    "features.change",
+]
 Outcome = Literal["done", "refused", "failed"]
 SERVICE = "service:tenant-connector"
+LINK = "service:consent-link"
+"""Whoever holds a link that an Org Admin sent; the line's details name the Org Admin as ``user_id``."""
 
 
 def note(

@@ -1,143 +1,230 @@
-"""The way to Microsoft's consent page and back. What comes back is not believed, only something to prove."""
+"""The trip to Microsoft and back: consent, then the administrator's own sign-in, then a claim that is to be proven.
+
+Both legs are one attempt: of one person (or one link), in one browser, for ten minutes. Whoever takes a leg first has
+it; a refusal ends the attempt and is remembered before it is told. What Microsoft could not answer is given back.
+"""
 
 import hashlib
-import re
+import json
 import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlencode
 
-from shared.db import UnitOfWork
-from shared.entra import GRAPH_DEFAULT, PERSONAL_TENANT, Entra, EntraRetry, refusal
+from shared.db import Database, UnitOfWork
+from shared.entra import GRAPH_DEFAULT, Entra
+from shared.id_tokens import Account
 from shared.identity import Identity
-from shared.problems import BadInput, Conflict, Forbidden, ProspoError, Unavailable
+from shared.problems import Conflict, Forbidden, ProspoError, Unavailable
+from shared.secrets import Envelope
 from tenant_connector import audit, queries, tenant
-from tenant_connector.models import ConsentAnswer, ConsentStarted
+from tenant_connector.administrators import Administrators
+from tenant_connector.answers import AGAIN, LINK_AGAIN, consent_refused, sign_in_refused
+from tenant_connector.models import ConsentAnswer, ConsentStarted, SignInAnswer
 from tenant_connector.settings import Settings
 from tenant_connector.tables import TenantRow
 
 CALLBACK = "/connectors/microsoft365/callback"
 
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_DECLINED = {65004}
-_NOT_ADMIN = {90094, 90095, 65001}
-_AGAIN = "Start again with Connect under Admin, Connectors, Microsoft 365."
+
+@dataclass(frozen=True, slots=True)
+class Traveller:
+    """Who is on the way: an Org Admin, or whoever holds a link (``link`` is its hash) that ``user_id`` sent."""
+
+    org_id: str
+    user_id: str
+    link: str | None = None
+
+    @classmethod
+    def of(cls, caller: Identity) -> "Traveller":
+        return cls(caller.org_id, caller.user_id)
+
+    def note(self, work: UnitOfWork, action: audit.Action, outcome: audit.Outcome = "done", **details: Any) -> None:
+        if self.link is None:
+            audit.note(work.session, self.org_id, self.user_id, action, outcome, **details)
+        else:
+            audit.note(work.session, self.org_id, audit.LINK, action, outcome, user_id=self.user_id, **details)
 
 
 @dataclass(frozen=True, slots=True)
-class Completed:
-    """What came of a way back: the tenant now being proven, or the refusal to answer with after the commit."""
+class _Leg:
+    """One way back from Microsoft, under the state it brought."""
 
-    row: TenantRow | None
-    refused: ProspoError | None
+    who: Traveller
+    action: audit.Action
+    state_hash: str
+    browser_key: str
 
 
-async def start(work: UnitOfWork, caller: Identity, settings: Settings, entra: Entra) -> ConsentStarted:
-    """A new attempt. Only hashes are kept of what the browser must bring back."""
-    state, browser_key = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
-    await queries.add_attempt(
-        work.session,
-        caller.org_id,
-        state_hash=_hash(state),
-        user_id=caller.user_id,
-        browser_key_hash=_hash(browser_key),
-        life_s=settings.consent_attempt_life_s,
+class Consents:
+    """Starts trips and takes what comes back from their two legs."""
+
+    def __init__(
+        self, settings: Settings, db: Database, envelope: Envelope, entra: Entra, administrators: Administrators
+    ) -> None:
+        self._settings = settings
+        self._db = db
+        self._envelope = envelope
+        self._entra = entra
+        self._administrators = administrators
+
+    async def start(self, who: Traveller) -> ConsentStarted:
+        """A new attempt. Only hashes are kept of what the browser must bring back."""
+        state, browser_key = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        async with self._db.unit_of_work(who.org_id) as work:
+            await queries.add_attempt(
+                work.session,
+                who.org_id,
+                state_hash=_hash(state),
+                user_id=who.user_id,
+                link_hash=who.link,
+                browser_key_hash=_hash(browser_key),
+                life_s=self._settings.consent_attempt_life_s,
+            )
+            who.note(work, "consent.start")
+        return ConsentStarted(consent_url=self._consent_url(state), browser_key=browser_key)
+
+    async def complete(self, who: Traveller, answer: ConsentAnswer) -> tuple[str, TenantRow | None]:
+        """The first leg: where the administrator signs in now, and the tenant's row, which is as it was."""
+        leg = _Leg(who, "consent.complete", _hash(answer.state), answer.browser_key)
+        attempt = await self._take(leg, claimed=False)
+        async with self._refusals(leg):
+            _check(attempt, leg, consent_refused(answer))
+            tid = str(answer.tenant).lower()
+            async with self._db.unit_of_work(who.org_id) as work:
+                row = await queries.tenant(work.session, who.org_id)
+                _check_connected(row, tid)
+            return await self._send_on(leg, tid), row
+
+    async def sign_in(self, who: Traveller, answer: SignInAnswer) -> TenantRow:
+        """The second leg: claim the tenant when one of its administrators signed in, and let the proof begin."""
+        leg = _Leg(who, "consent.sign_in", _hash(answer.state), answer.browser_key)
+        attempt = await self._take(leg, claimed=True)
+        async with self._refusals(leg):
+            _check(attempt, leg, sign_in_refused(answer))
+            tid = attempt.claimed_tid or ""
+            flow = await self._opened_flow(leg, attempt)
+            account = await self._administrators.signed_in(
+                tid, flow, {"state": answer.state, "code": answer.code or ""}
+            )
+            return await self._claim(leg, account)
+
+    async def _take(self, leg: _Leg, *, claimed: bool) -> queries.Attempt:
+        async with self._db.unit_of_work(leg.who.org_id) as work:
+            attempt = await queries.take_attempt(work.session, leg.who.org_id, leg.state_hash, claimed=claimed)
+            if attempt is not None:
+                return attempt
+            refused = Conflict(
+                "consent_attempt_unknown", f"This consent was not started here, or was used already. {AGAIN}"
+            )
+            leg.who.note(work, leg.action, "refused", code=refused.code)
+        _reword(leg.who, refused)
+        raise refused
+
+    @asynccontextmanager
+    async def _refusals(self, leg: _Leg) -> AsyncIterator[None]:
+        """What is refused ends the attempt and is remembered, committed, before it is told."""
+        org_id = leg.who.org_id
+        try:
+            yield
+        except Unavailable:
+            async with self._db.unit_of_work(org_id) as work:
+                await queries.give_back_attempt(work.session, org_id, leg.state_hash)
+            raise
+        except ProspoError as refused:
+            async with self._db.unit_of_work(org_id) as work:
+                if await queries.end_attempt(work.session, org_id, leg.state_hash):
+                    row = await queries.tenant_for_change(work.session, org_id)
+                    tenant.refuse(row, {"code": refused.code, "detail": refused.detail})
+                leg.who.note(work, leg.action, "refused", code=refused.code)
+            _reword(leg.who, refused)
+            raise
+
+    async def _send_on(self, leg: _Leg, tid: str) -> str:
+        """The attempt's second leg: another state, with a verifier and a nonce that are sealed until the way back."""
+        org_id, state = leg.who.org_id, secrets.token_urlsafe(32)
+        address, flow = await self._administrators.begin(tid, state)
+        next_hash = _hash(state)
+        async with self._db.unit_of_work(org_id) as work:
+            sealed = await self._envelope.seal(work.session, org_id, _place(next_hash), json.dumps(flow).encode())
+            sent_on = await queries.send_on_attempt(
+                work.session, org_id, leg.state_hash, next_hash=next_hash, claimed_tid=tid, sealed_flow=sealed
+            )
+            if not sent_on:
+                raise _dropped()
+            leg.who.note(work, leg.action, claimed_tid=tid)
+        return address
+
+    async def _opened_flow(self, leg: _Leg, attempt: queries.Attempt) -> dict[str, Any]:
+        org_id = leg.who.org_id
+        async with self._db.unit_of_work(org_id) as work:
+            place, sealed = _place(leg.state_hash), bytes(attempt.sealed_flow or b"")
+            flow: dict[str, Any] = json.loads(await self._envelope.open(work.session, org_id, place, sealed))
+        return flow
+
+    async def _claim(self, leg: _Leg, account: Account) -> TenantRow:
+        who = leg.who
+        async with self._db.unit_of_work(who.org_id) as work:
+            if not await queries.end_attempt(work.session, who.org_id, leg.state_hash):
+                raise _dropped()
+            if who.link is not None and not await queries.use_link(work.session, who.org_id, who.link):
+                raise _dropped()
+            row = await queries.tenant_for_change(work.session, who.org_id)
+            _check_connected(row, account.tid)
+            claim_id = tenant.claim(row, account.tid, who.user_id, await queries.now(work.session))
+            work.jobs.add("prove", {"claim_id": claim_id}, dedupe_key=claim_id, priority="interactive")
+            who.note(work, leg.action, claimed_tid=account.tid, oid=account.oid)
+        return row
+
+    def _consent_url(self, state: str) -> str:
+        query = {
+            "client_id": self._settings.client_id,
+            "scope": " ".join(GRAPH_DEFAULT),
+            "redirect_uri": self._settings.public_url.rstrip("/") + CALLBACK,
+            "state": state,
+        }
+        return f"{self._entra.page_authority('organizations')}/v2.0/adminconsent?{urlencode(query)}"
+
+
+def _check(attempt: queries.Attempt, leg: _Leg, said: ProspoError | None) -> None:
+    """Whose attempt it is, before what Microsoft said. Raises the refusal."""
+    if attempt.user_id != leg.who.user_id or attempt.link_hash != leg.who.link:
+        raise Forbidden("consent_other_user", f"Another person started this consent. {AGAIN}")
+    if not secrets.compare_digest(attempt.browser_key_hash, _hash(leg.browser_key)):
+        raise Forbidden("consent_other_browser", f"This consent was started in another browser. {AGAIN}")
+    if not attempt.alive:
+        raise Conflict("consent_attempt_expired", f"The consent took too long, so it was not taken. {AGAIN}")
+    if said is not None:
+        raise said
+
+
+def _check_connected(row: TenantRow | None, tid: str) -> None:
+    if row is not None and row.status == "connected" and tid != row.tid:
+        raise Conflict(
+            "another_tenant_connected",
+            f"Your organisation is connected to {row.display_name} ({row.tid}), and consent came from another tenant. "
+            "Nothing was changed. To move to the other tenant, disconnect first, then connect it.",
+        )
+
+
+def _dropped() -> ProspoError:
+    return Conflict(
+        "consent_ended",
+        f"An Org Admin disconnected Microsoft 365 or withdrew the link meanwhile. Nothing changed. {AGAIN}",
     )
-    audit.note(work.session, caller.org_id, caller.user_id, "consent.start")
-    return ConsentStarted(consent_url=_consent_url(settings, entra, state), browser_key=browser_key)
 
 
-async def complete(work: UnitOfWork, caller: Identity, answer: ConsentAnswer) -> Completed:
-    """Use the attempt up, whatever comes of it. The refusal is returned, not raised: it must be committed first."""
-    attempt = await queries.take_attempt(work.session, caller.org_id, _hash(answer.state))
-    if attempt is None:
-        return _refuse(work, caller, _unknown_attempt())
-    row = await queries.tenant_for_change(work.session, caller.org_id)
-    refused = _wrong_attempt(attempt, caller, answer) or _said_no(answer) or _wrong_tenant(answer, row)
-    if refused is not None:
-        tenant.refuse(row, {"code": refused.code, "detail": refused.detail})
-        return _refuse(work, caller, refused)
-    await _claim(work, caller, row, str(answer.tenant).lower())
-    return Completed(row, None)
-
-
-async def _claim(work: UnitOfWork, caller: Identity, row: TenantRow, tid: str) -> None:
-    claim_id = tenant.claim(row, tid, caller.user_id, await queries.now(work.session))
-    work.jobs.add("prove", {"claim_id": claim_id}, dedupe_key=claim_id, priority="interactive")
-    audit.note(work.session, caller.org_id, caller.user_id, "consent.complete", claimed_tid=tid)
-
-
-def _consent_url(settings: Settings, entra: Entra, state: str) -> str:
-    query = {
-        "client_id": settings.client_id,
-        "scope": " ".join(GRAPH_DEFAULT),
-        "redirect_uri": settings.public_url.rstrip("/") + CALLBACK,
-        "state": state,
-    }
-    return f"{entra.page_authority('organizations')}/v2.0/adminconsent?{urlencode(query)}"
+def _reword(who: Traveller, refused: ProspoError) -> None:
+    """Remembered refusals are read by Org Admins; who holds a link has only that to start again with."""
+    if who.link is not None:
+        refused.detail = refused.detail.replace(AGAIN, LINK_AGAIN)
 
 
 def _hash(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _refuse(work: UnitOfWork, caller: Identity, refused: ProspoError) -> Completed:
-    audit.note(work.session, caller.org_id, caller.user_id, "consent.complete", "refused", code=refused.code)
-    return Completed(None, refused)
-
-
-def _unknown_attempt() -> ProspoError:
-    return Conflict("consent_attempt_unknown", f"This consent was not started here, or was used already. {_AGAIN}")
-
-
-def _wrong_attempt(attempt: queries.Attempt, caller: Identity, answer: ConsentAnswer) -> ProspoError | None:
-    if attempt.user_id != caller.user_id:
-        return Forbidden("consent_other_user", f"Another person of your organisation started this consent. {_AGAIN}")
-    if not secrets.compare_digest(attempt.browser_key_hash, _hash(answer.browser_key)):
-        return Forbidden("consent_other_browser", f"This consent was started in another browser. {_AGAIN}")
-    if not attempt.alive:
-        return Conflict("consent_attempt_expired", f"The consent took too long, so it was not taken. {_AGAIN}")
-    return None
-
-
-def _said_no(answer: ConsentAnswer) -> ProspoError | None:
-    """``error`` decides before ``admin_consent``: Microsoft sends ``admin_consent=True`` beside an error."""
-    if answer.error is not None:
-        return _refused_by_microsoft(answer)
-    if (answer.admin_consent or "").lower() != "true":
-        return Conflict("consent_missing", f"Microsoft did not say that the consent was given. {_AGAIN}")
-    return None
-
-
-def _refused_by_microsoft(answer: ConsentAnswer) -> ProspoError:
-    said = refusal({"error": answer.error, "error_description": answer.error_description or ""})
-    if said.number in _NOT_ADMIN:
-        return Conflict(
-            "consent_needs_admin",
-            "This Microsoft account may not consent for the organisation. A Global Administrator or a Privileged Role "
-            f"Administrator of your Microsoft 365 has to do it. {_AGAIN}",
-        )
-    if isinstance(said, EntraRetry):
-        return Unavailable("microsoft_busy", f"Microsoft could not take the consent right now. {_AGAIN}")
-    if said.number in _DECLINED or said.error in {"access_denied", "permission_denied", "consent_required"}:
-        return Conflict("consent_declined", f"The permissions were declined at Microsoft. {_AGAIN} Then accept them.")
-    return Conflict("consent_refused", f"{said.message} {_AGAIN}")
-
-
-def _wrong_tenant(answer: ConsentAnswer, row: TenantRow) -> ProspoError | None:
-    tid = (answer.tenant or "").lower()
-    if not tid:
-        return BadInput("consent_without_tenant", f"Microsoft did not say which tenant consented. {_AGAIN}")
-    if not _GUID.fullmatch(tid):
-        return BadInput("tenant_not_a_guid", f"What came back is not the id of a Microsoft tenant. {_AGAIN}")
-    if tid == PERSONAL_TENANT:
-        return BadInput(
-            "personal_tenant",
-            f"Personal Microsoft accounts cannot be connected. {_AGAIN} Sign in with a work account there.",
-        )
-    if row.status == "connected" and tid != row.tid:
-        return Conflict(
-            "another_tenant_connected",
-            f"Your organisation is connected to {row.display_name} ({row.tid}), and consent came from another tenant. "
-            "Nothing was changed. To move to the other tenant, disconnect first, then connect it.",
-        )
-    return None
+def _place(state_hash: str) -> str:
+    return f"consent_attempt|{state_hash}"

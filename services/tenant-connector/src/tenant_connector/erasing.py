@@ -6,6 +6,7 @@ from shared.events import TenantState
 HOLDINGS = Holdings(
     tables=(
         Holding("consent_attempt", person=OF_PERSON, exported={"ends": "expires_at"}),
+        Holding("consent_link", person=OF_PERSON, exported={"link for an administrator ends": "expires_at"}),
         Holding(
             "tenant",
             Delete(OF_ORGANISATION.where, (TenantState, "org_id")),

@@ -4,8 +4,11 @@ from fastapi import FastAPI
 
 from shared.bus import Bus
 from shared.entra import Entra
+from shared.id_tokens import IdTokens
 from shared.service import Service, run
-from tenant_connector.api import router
+from tenant_connector import api, links_api
+from tenant_connector.administrators import Administrators
+from tenant_connector.consent import Consents
 from tenant_connector.erasing import HOLDINGS
 from tenant_connector.handlers import on
 from tenant_connector.jobs import jobs
@@ -18,8 +21,11 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service = Service("tenant-connector", "tenant_connector", settings, bus=bus)
     service.hold(HOLDINGS)
     entra = Entra(settings)
-    service.provide(entra=entra, app_tokens=AppTokens(entra))
-    service.include(router)
+    id_tokens = IdTokens(settings, entra)
+    consents = Consents(settings, service.db, service.envelope, entra, Administrators(settings, entra, id_tokens))
+    service.provide(entra=entra, app_tokens=AppTokens(entra), consents=consents, id_tokens=id_tokens)
+    service.include(api.router)
+    service.include(links_api.router)
     service.consume(on)
     service.work(jobs)
     return service

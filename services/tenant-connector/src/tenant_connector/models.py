@@ -39,6 +39,74 @@ class ConsentAnswer(BaseModel):
     error_subcode: str | None = None
 
 
+class SignInAnswer(BaseModel):
+    """What Microsoft put on the URL of the second callback, and the browser's key; what it may add is ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    browser_key: str = ""
+    state: str = ""
+    code: str | None = None
+    error: str | None = None
+    error_description: str | None = None
+
+
+class LinkConsentAnswer(ConsentAnswer):
+    """The same on a trip that began with a link."""
+
+    token: str = ""
+
+
+class LinkSignInAnswer(SignInAnswer):
+    """The same on a trip that began with a link."""
+
+    token: str = ""
+
+
+class LinkToken(StrictModel):
+    """The part of a link's address that opens it."""
+
+    token: Annotated[str, Field(max_length=1000)]
+
+
+class NewConsentLink(StrictModel):
+    """Nothing to say: who and for whom is in the token."""
+
+
+class ConsentLinkMade(BaseModel):
+    """``url`` is told only now; whoever has it may consent for this organisation until ``expires_at``, once."""
+
+    url: str
+    expires_at: datetime
+
+
+class ConsentLinkShown(BaseModel):
+    """A link that may still be used, and who made it."""
+
+    made_by: str
+    expires_at: datetime
+
+
+class Invitation(BaseModel):
+    """What a link says to whoever opens it."""
+
+    organisation: str
+    invited_by: str
+    expires_at: datetime
+
+
+class SignInStarted(BaseModel):
+    """Send the browser on to ``sign_in_url``; it keeps its key."""
+
+    sign_in_url: str
+
+
+class Claimed(BaseModel):
+    """The administrator has done everything; the proof runs on."""
+
+    status: str
+
+
 class FeaturesChange(StrictModel):
     """What is left out stays as it is."""
 
@@ -92,3 +160,9 @@ class Tenant(BaseModel):
         """As shown before anything happened, when there is no row."""
         shown = row or TenantRow(org_id=org_id, status="not_connected", features=Features().model_dump())
         return cls.model_validate(shown.model_dump())
+
+
+class ConsentTaken(Tenant):
+    """The tenant, still as it was, and where the browser goes now: to the administrator's own sign-in."""
+
+    sign_in_url: str

@@ -5,10 +5,10 @@ from datetime import UTC, datetime
 from shared.db import UnitOfWork
 from shared.entra import EntraError, EntraTellAdmin
 from shared.events import UserConnected, UserConnectionExpired, UserDisconnected, UserReconnected, UserState
+from shared.id_tokens import Account
 from shared.outbox import Outbox
 from shared.problems import Conflict
 from user_auth import queries
-from user_auth.id_tokens import Account
 from user_auth.tables import ConnectionRow
 
 WHERE = "under Settings → Integrations → Microsoft Outlook"

@@ -4,11 +4,11 @@ from fastapi import FastAPI
 
 from shared.bus import Bus
 from shared.entra import Entra
+from shared.id_tokens import IdTokens
 from shared.service import Service, run
 from user_auth.api import router
 from user_auth.erasing import HOLDINGS
 from user_auth.handlers import on
-from user_auth.id_tokens import IdTokens
 from user_auth.jobs import jobs
 from user_auth.microsoft import Microsoft
 from user_auth.refreshing import AccessTokens

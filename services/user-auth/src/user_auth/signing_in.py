@@ -22,11 +22,11 @@ from shared.entra import (
     EntraTenantGone,
     refusal,
 )
+from shared.id_tokens import Account, IdTokens
 from shared.identity import Identity
 from shared.problems import Conflict, ProspoError, Unavailable
 from shared.secrets import Envelope
 from user_auth import connections, queries
-from user_auth.id_tokens import Account, IdTokens
 from user_auth.jobs import look_after
 from user_auth.microsoft import Grant, Microsoft
 from user_auth.refreshing import AccessTokens, seal

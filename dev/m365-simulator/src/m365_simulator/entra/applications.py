@@ -2,7 +2,7 @@
 
 import datetime
 import hashlib
-from typing import Any
+from typing import Any, Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -33,6 +33,9 @@ class Application:
         self.tenant: str | None = row.get("tenant")
         self.delegated: list[str] = row.get("delegated", DELEGATED)
         self.roles: list[str] = row.get("roles", ROLES)
+        self.group_membership_claims: str = row.get(
+            "group_membership_claims", "DirectoryRole" if self.is_configured else "None"
+        )
         self.single_use_assertions: bool = row.get("single_use_assertions", False)
         self.secrets: list[Row] = row.get("secrets", [])
         self.certificates: list[Row] = row.get("certificates", [])
@@ -110,9 +113,13 @@ def application_change(
     tenant: str | None = None,
     delegated: list[str] | None = None,
     roles: list[str] | None = None,
+    group_membership_claims: Literal["None", "SecurityGroup", "DirectoryRole", "All"] | None = None,
     single_use_assertions: bool | None = None,
 ) -> Row:
-    """Change a registration; without `app` the one of the settings. single_use_assertions refuses a repeated jti."""
+    """Change a registration; without `app` the one of the settings. single_use_assertions refuses a repeated jti.
+
+    group_membership_claims is the manifest's: with DirectoryRole or All, id_tokens name the person's roles in `wids`.
+    """
     given: dict[str, Any] = {
         "name": name,
         "redirect_uris": redirect_uris,
@@ -120,6 +127,7 @@ def application_change(
         "tenant": tenant,
         "delegated": delegated,
         "roles": roles,
+        "group_membership_claims": group_membership_claims,
         "single_use_assertions": single_use_assertions,
     }
     row = _row(simulator, app) | {key: value for key, value in given.items() if value is not None}

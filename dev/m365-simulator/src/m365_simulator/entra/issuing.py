@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from m365_simulator.clock import real_now
 from m365_simulator.core import Simulator
-from m365_simulator.directory import FABRIKAM, home_of
+from m365_simulator.directory import FABRIKAM, directory_roles, home_of
 from m365_simulator.faults import fault
 from m365_simulator.signing import access_token, encode_part, pairwise_subject
 from m365_simulator.store import Row
@@ -64,6 +64,8 @@ def id_token(simulator: Simulator, app: Application, user: Row, asked: list[str]
         claims |= {"oid": user["id"], "name": user["name"], "preferred_username": home["address"]}
     if "email" in asked:
         claims["email"] = home["address"]
+    if app.group_membership_claims in ("DirectoryRole", "All"):
+        claims["wids"] = directory_roles(user)
     if user.get("guest"):
         claims["idp"] = f"https://sts.windows.net/{home['tenant']}/"
     if nonce:

@@ -104,9 +104,13 @@ def user_change(
     mailbox: bool | None = None,
     licences: list[str] | None = None,
     name: str | None = None,
+    directory_roles: list[str] | None = None,
     password: Literal["reset_by_admin", "changed_by_user"] | None = None,
 ) -> Row:
-    """Change a person; a password reset by an administrator ends refresh tokens, one changed by the person does not."""
+    """Change a person; a password reset by an administrator ends refresh tokens, one changed by the person does not.
+
+    ``directory_roles`` are template ids for the claim `wids`, in place of the one that ``admin`` stands for.
+    """
     row = person_row(simulator, user)
     given: dict[str, Any] = {
         "enabled": enabled,
@@ -114,6 +118,7 @@ def user_change(
         "mailbox": mailbox,
         "licences": licences,
         "name": name,
+        "directory_roles": directory_roles,
     }
     row = row | {key: value for key, value in given.items() if value is not None}
     simulator.store.put("users", row["id"], row)

@@ -119,7 +119,7 @@ def _begin(visit: Visit) -> Response:
     chosen = [row for row in accounts if hint in ("", row["address"], row["id"])]
     if fields.get("prompt") == "none":
         return _silently(visit, accounts, chosen)
-    if hint and chosen and not fields.get("prompt"):
+    if len(chosen) == 1 and not fields.get("prompt"):
         try:
             return _go_on(visit, chosen[0], visit.person(chosen[0]), None)
         except TokenError as error:

@@ -10,7 +10,7 @@ import jwt
 
 from shared.entra import PERSONAL_TENANT, Entra
 from shared.problems import Conflict, Unavailable
-from user_auth.settings import Settings
+from shared.settings import ServiceSettings
 
 _LEEWAY_S = 60
 _KEYS_MIN_AGE_S = 30.0
@@ -20,18 +20,23 @@ _REQUIRED = ["exp", "iat", "iss", "aud", "tid", "oid", "ver"]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A Microsoft work account. ``(tid, oid)`` is its identity; name and e-mail are for people to read."""
+    """A Microsoft work account. ``(tid, oid)`` is its identity; name and e-mail are for people to read.
+
+    ``directory_roles`` are template ids of its roles in that tenant (claim ``wids``); None when the token says nothing
+    of them, as the application's manifest does not ask for it (``groupMembershipClaims``).
+    """
 
     tid: str
     oid: str
     name: str
     email: str
+    directory_roles: frozenset[str] | None = None
 
 
 class IdTokens:
     """Verifies id_tokens against the signing keys of the tenant's authority."""
 
-    def __init__(self, settings: Settings, entra: Entra) -> None:
+    def __init__(self, settings: ServiceSettings, entra: Entra) -> None:
         self._settings = settings
         self._entra = entra
         self._keys: dict[str, _Keys] = {}
@@ -57,7 +62,7 @@ class IdTokens:
         if claims["iss"] != f"{self._entra.authority(tid)}/v2.0" or claims["ver"] != "2.0" or not claims["oid"]:
             raise _not_proven()
         email = str(claims.get("preferred_username") or claims.get("email") or "")
-        return Account(tid, str(claims["oid"]), str(claims.get("name") or email), email)
+        return Account(tid, str(claims["oid"]), str(claims.get("name") or email), email, _roles(claims))
 
     async def _key(self, id_token: str, tid: str) -> Any:
         kid = str(jwt.get_unverified_header(id_token).get("kid"))
@@ -105,6 +110,11 @@ def _check_tenant(claims: dict[str, Any], tid: str) -> None:
             "wrong_tenant",
             "This account is of another organisation than the one connected to Prospo. Sign in with your work account.",
         )
+
+
+def _roles(claims: dict[str, Any]) -> frozenset[str] | None:
+    said = claims.get("wids")
+    return frozenset(str(role).lower() for role in said) if isinstance(said, list) else None
 
 
 def _not_proven() -> Conflict:

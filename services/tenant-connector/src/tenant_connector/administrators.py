@@ -1,0 +1,120 @@
+"""The administrator's own sign-in: who consented is somebody of that tenant, and one of its administrators.
+
+The tenant in the consent's redirect is a query parameter that anybody can write. An id_token that Microsoft signed for
+this trip cannot be written, so nobody claims the tenant of others. Nothing of the sign-in is kept but who it was.
+"""
+
+import asyncio
+from typing import Any
+
+import structlog
+
+from shared.entra import Entra, EntraError, EntraMisconfigured, EntraReconnect, EntraRetry, refusal
+from shared.id_tokens import Account, IdTokens
+from shared.problems import Conflict, ProspoError, Unavailable
+from tenant_connector.answers import AGAIN, sign_in_error
+from tenant_connector.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+CALLBACK = "/connectors/microsoft365/sign-in/callback"
+_OWN_WORDS = {
+    "wrong_tenant": Conflict(
+        "consent_other_tenant",
+        "The account that signed in is of another Microsoft 365 than the one the consent was reported for, so nothing "
+        f"was connected. {AGAIN} Use one administrator's account all the way.",
+    ),
+    "personal_account": Conflict(
+        "personal_account", f"This is a personal Microsoft account. {AGAIN} Sign in with a work account there."
+    ),
+    "sign_in_not_proven": Conflict("sign_in_not_proven", f"Microsoft's answer could not be verified. {AGAIN}"),
+}
+
+
+class Administrators:
+    """Sends an administrator to the sign-in of their tenant, and says who came back."""
+
+    def __init__(self, settings: Settings, entra: Entra, id_tokens: IdTokens) -> None:
+        self._settings = settings
+        self._entra = entra
+        self._id_tokens = id_tokens
+
+    async def begin(self, tid: str, state: str) -> tuple[str, dict[str, Any]]:
+        """The address to open, and MSAL's flow to keep secret. Raises ``Unavailable``, or ``Conflict``: no tenant."""
+        try:
+            return await asyncio.to_thread(self._begin, tid, state)
+        except EntraError as error:
+            raise _refused(error) from error
+
+    async def signed_in(self, tid: str, flow: dict[str, Any], answer: dict[str, str]) -> Account:
+        """The administrator of the tenant ``tid``. Raises ``Conflict`` with the reason, or ``Unavailable``."""
+        try:
+            id_token = await asyncio.to_thread(self._redeem, tid, flow, answer)
+        except EntraError as error:
+            raise _refused(error) from error
+        try:
+            account = await self._id_tokens.verify(id_token, tid)
+        except Conflict as refused:
+            raise _in_own_words(refused) from refused
+        self._check_administrator(account)
+        return account
+
+    def _begin(self, tid: str, state: str) -> tuple[str, dict[str, Any]]:
+        # No prompt: the session of the consent page answers by itself. Why form_post is asked of MSAL and not of
+        # Microsoft: it warns about the others process-wide, and a POST would come without our SameSite=Lax cookie.
+        with self._entra.application(tid, exclude_scopes=["offline_access"]) as application:
+            flow = application.initiate_auth_code_flow(
+                [],
+                redirect_uri=self._settings.public_url.rstrip("/") + CALLBACK,
+                state=state,
+                response_mode="form_post",
+            )
+        address = str(flow.pop("auth_uri")).replace("response_mode=form_post", "response_mode=query")
+        return address, flow
+
+    def _redeem(self, tid: str, flow: dict[str, Any], answer: dict[str, str]) -> str:
+        """The id_token alone: the access token goes no further than this."""
+        try:
+            said = self._entra.ask(tid, lambda app: app.acquire_token_by_auth_code_flow(dict(flow), answer)) or {}
+        except RuntimeError:  # MSAL's word for a wrong nonce; its message holds the nonce, so it is dropped
+            message = "Microsoft's answer belongs to another sign-in."
+            raise EntraReconnect(message, error="nonce_mismatch") from None
+        if "error" in said:
+            raise refusal(said)
+        return str(said.get("id_token") or "")
+
+    def _check_administrator(self, account: Account) -> None:
+        if account.directory_roles is None:
+            log.error(
+                "Microsoft names no directory roles: the registration's groupMembershipClaims is not DirectoryRole"
+            )
+            raise Conflict(
+                "registration_without_roles",
+                "Prospo's registration at Microsoft does not ask for directory roles, so no administrator can be told "
+                "from other people. Tell the operator to set groupMembershipClaims to DirectoryRole in its manifest.",
+            )
+        if not account.directory_roles & self._settings.administrator_roles:
+            raise Conflict(
+                "not_an_administrator",
+                "The account that signed in is no administrator of that Microsoft 365, so it may not connect it. A "
+                "Global Administrator or a Privileged Role Administrator has to do it; a role that is only eligible "
+                f"has to be activated first. {AGAIN}",
+            )
+
+
+def _refused(error: EntraError) -> ProspoError:
+    if isinstance(error, EntraRetry):
+        return Unavailable("microsoft_busy", f"{error.message} Try again in a moment.")
+    if not isinstance(error, EntraMisconfigured):
+        return sign_in_error(error)
+    if not error.number:  # Entra's discovery does not know the tenant, so it was never Microsoft who named it
+        return Conflict(
+            "tenant_unknown", f"Microsoft does not know the tenant that came back from the consent. {AGAIN}"
+        )
+    log.error("Microsoft refuses our registration", aadsts=error.number, trace=error.trace_id)
+    return Conflict("prospo_misconfigured", error.message, aadsts=error.number, microsoft_trace_id=error.trace_id)
+
+
+def _in_own_words(refused: Conflict) -> Conflict:
+    own = _OWN_WORDS.get(refused.code)
+    return Conflict(own.code, own.detail) if own else refused

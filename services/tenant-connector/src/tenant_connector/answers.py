@@ -1,0 +1,82 @@
+"""What Microsoft's redirects say: the refusal with its remedy, or what is claimed. Nothing here is believed yet."""
+
+import re
+
+from shared.entra import PERSONAL_TENANT, EntraError, EntraReconnect, EntraRetry, EntraTenantGone, refusal
+from shared.problems import BadInput, Conflict, ProspoError
+from tenant_connector.models import ConsentAnswer, SignInAnswer
+
+AGAIN = "Start again with Connect under Admin, Connectors, Microsoft 365."
+LINK_AGAIN = "Open the link that you were sent once more and start again."
+
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_DECLINED = {65004}
+_NOT_ADMIN = {90094, 90095, 65001}
+_BUSY = f"Microsoft is busy right now. {AGAIN}"
+
+
+def consent_refused(answer: ConsentAnswer) -> ProspoError | None:
+    """``error`` decides before ``admin_consent``: Microsoft sends ``admin_consent=True`` beside an error."""
+    if answer.error is not None:
+        return _consent_error(answer)
+    if (answer.admin_consent or "").lower() != "true":
+        return Conflict("consent_missing", f"Microsoft did not say that the consent was given. {AGAIN}")
+    return _not_a_tenant((answer.tenant or "").lower())
+
+
+def _consent_error(answer: ConsentAnswer) -> ProspoError:
+    said = refusal({"error": answer.error, "error_description": answer.error_description or ""})
+    if said.number in _NOT_ADMIN:
+        return Conflict(
+            "consent_needs_admin",
+            "This Microsoft account may not consent for the organisation. A Global Administrator or a Privileged Role "
+            "Administrator of your Microsoft 365 has to do it. If that is somebody else, an Org Admin sends them a "
+            f"link under Admin, Connectors, Microsoft 365; they need no Prospo account. {AGAIN}",
+        )
+    if isinstance(said, EntraRetry):
+        return Conflict("microsoft_busy", _BUSY)
+    if said.number in _DECLINED or said.error in {"access_denied", "permission_denied", "consent_required"}:
+        return Conflict("consent_declined", f"The permissions were declined at Microsoft. {AGAIN} Then accept them.")
+    return Conflict("consent_refused", f"{said.message} {AGAIN}")
+
+
+def _not_a_tenant(tid: str) -> ProspoError | None:
+    if not tid:
+        return BadInput("consent_without_tenant", f"Microsoft did not say which tenant consented. {AGAIN}")
+    if not _GUID.fullmatch(tid):
+        return BadInput("tenant_not_a_guid", f"What came back is not the id of a Microsoft tenant. {AGAIN}")
+    if tid == PERSONAL_TENANT:
+        return BadInput(
+            "personal_tenant",
+            f"Personal Microsoft accounts cannot be connected. {AGAIN} Sign in with a work account there.",
+        )
+    return None
+
+
+def sign_in_refused(answer: SignInAnswer) -> ProspoError | None:
+    """Loading the page again would bring the same words, so even a busy Microsoft ends the trip."""
+    if answer.error is not None:
+        said = refusal({"error": answer.error, "error_description": answer.error_description or ""})
+        return Conflict("microsoft_busy", _BUSY) if isinstance(said, EntraRetry) else sign_in_error(said)
+    if not answer.code:
+        return Conflict("sign_in_missing", f"Microsoft did not say who signed in. {AGAIN}")
+    return None
+
+
+def sign_in_error(said: EntraError) -> ProspoError:
+    """Entra's refusal of the administrator's sign-in, of the redirect or of the token endpoint."""
+    about = {"aadsts": said.number, "microsoft_trace_id": said.trace_id} if said.number else {}
+    if said.number in _DECLINED or said.error == "access_denied":
+        return Conflict(
+            "sign_in_declined", f"The sign-in after the consent was cancelled at Microsoft. {AGAIN}", **about
+        )
+    if isinstance(said, EntraTenantGone) or said.number == 65001 or said.error == "consent_required":
+        return Conflict(
+            "consent_not_in_force",
+            "Your Microsoft 365 does not know Prospo, though consent was reported. If it was given just now, wait a "
+            f"minute. {AGAIN}",
+            **about,
+        )
+    if isinstance(said, EntraReconnect):
+        return Conflict("sign_in_refused", f"{said.message} {AGAIN}", **about)
+    return Conflict("sign_in_refused", said.message, **about)

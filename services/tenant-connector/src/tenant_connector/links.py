@@ -1,0 +1,88 @@
+"""A link for an administrator of Microsoft 365 who has no Prospo account: it lets them consent, and nothing else.
+
+The token is ``base64url(organisation).secret``: the organisation is needed to see the row at all, behind row-level
+security, and the secret is compared with the hash that is kept.
+"""
+
+import base64
+import binascii
+import hashlib
+import secrets
+
+from shared.db import Database, UnitOfWork
+from shared.identity import Identity
+from shared.problems import NotFound
+from tenant_connector import audit, queries
+from tenant_connector.consent import Traveller
+from tenant_connector.models import ConsentLinkMade
+from tenant_connector.settings import Settings
+
+PAGE = "/connectors/microsoft365/grant/"
+_SECRET_BYTES = 32
+_LONGEST = 1000
+
+
+async def make(work: UnitOfWork, caller: Identity, settings: Settings) -> ConsentLinkMade:
+    """A new link in place of an older one. Only here is it told; its hash is kept."""
+    token = f"{_encoded(caller.org_id)}.{secrets.token_urlsafe(_SECRET_BYTES)}"
+    expires_at = await queries.put_link(
+        work.session,
+        caller.org_id,
+        token_hash=_hash(token),
+        user_id=caller.user_id,
+        user_name=caller.name or caller.user_id,
+        org_name=caller.org_name or caller.org_id,
+        life_s=settings.consent_link_life_s,
+    )
+    audit.note(work.session, caller.org_id, caller.user_id, "consent_link.make")
+    return ConsentLinkMade(url=settings.public_url.rstrip("/") + PAGE + token, expires_at=expires_at)
+
+
+async def revoke(work: UnitOfWork, caller: Identity) -> None:
+    """Also what is under way with it. Without a link nothing changes."""
+    if await queries.drop_link(work.session, caller.org_id):
+        audit.note(work.session, caller.org_id, caller.user_id, "consent_link.revoke")
+
+
+async def opened(db: Database, token: str) -> queries.Link:
+    """The link of a token. Raises ``NotFound``, the same for one that never was and one that is no more."""
+    org_id = _organisation(token)
+    if org_id is not None:
+        async with db.unit_of_work(org_id) as work:
+            found = await queries.link(work.session, org_id)
+        if found is not None and secrets.compare_digest(found.token_hash, _hash(token)):
+            return found
+    raise unknown()
+
+
+async def holder(db: Database, token: str) -> Traveller:
+    """Whoever holds the link, as a traveller. Raises ``NotFound``."""
+    found = await opened(db, token)
+    return Traveller(_organisation(token) or "", found.user_id, found.token_hash)
+
+
+def unknown() -> NotFound:
+    return NotFound(
+        "consent_link_unknown",
+        "This link does not hold: it was used, withdrawn or replaced, has expired, or is not complete. Ask the person "
+        "who sent it for a new one.",
+    )
+
+
+def _encoded(org_id: str) -> str:
+    return base64.urlsafe_b64encode(org_id.encode()).decode().rstrip("=")
+
+
+def _organisation(token: str) -> str | None:
+    encoded, dot, secret = token.partition(".")
+    if not (encoded and dot and secret) or len(token) > _LONGEST or not token.isascii():
+        return None
+    try:
+        org_id = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
+    except (binascii.Error, ValueError):
+        return None
+    return org_id if org_id and "\x00" not in org_id else None
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

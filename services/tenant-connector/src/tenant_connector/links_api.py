@@ -1,0 +1,87 @@
+"""HTTP in: consent links. Org Admins make and revoke them; whoever holds one needs no account, the token is all.
+
+A token stands in bodies only: addresses end up in logs.
+"""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Response
+
+from shared.db import Database
+from shared.problems import NotFound
+from shared.web import AdminCaller, Work, provided
+from tenant_connector import links, queries
+from tenant_connector.consent import Consents
+from tenant_connector.models import (
+    Claimed,
+    ConsentLinkMade,
+    ConsentLinkShown,
+    ConsentStarted,
+    Invitation,
+    LinkConsentAnswer,
+    LinkSignInAnswer,
+    LinkToken,
+    NewConsentLink,
+    SignInStarted,
+)
+from tenant_connector.settings import Settings
+
+
+def _not_kept(response: Response) -> None:
+    response.headers["Cache-Control"] = "no-store"
+
+
+router = APIRouter(prefix="/v1/tenant/consent/link", tags=["consent link"], dependencies=[Depends(_not_kept)])
+Db = Annotated[Database, Depends(provided("db"))]
+Consents_ = Annotated[Consents, Depends(provided("consents"))]
+Knobs = Annotated[Settings, Depends(provided("settings"))]
+NO_ACCOUNT: dict[str, Any] = {"security": []}
+
+
+@router.post("", status_code=201)
+async def make_consent_link(
+    caller: AdminCaller, work: Work, knobs: Knobs, _wanted: NewConsentLink | None = None
+) -> ConsentLinkMade:
+    """A link to send to an administrator of Microsoft 365. The newest replaces an older one."""
+    return await links.make(work, caller, knobs)
+
+
+@router.get("")
+async def consent_link(caller: AdminCaller, work: Work) -> ConsentLinkShown:
+    """Until when the link holds; its address is told only when it is made."""
+    found = await queries.link(work.session, caller.org_id)
+    if found is None:
+        raise NotFound("no_consent_link", "There is no link that may be used. Make one when you need it.")
+    return ConsentLinkShown(made_by=found.user_name, expires_at=found.expires_at)
+
+
+@router.delete("", status_code=204)
+async def revoke_consent_link(caller: AdminCaller, work: Work) -> None:
+    """The link holds no more, nor what is under way with it. Revoking again changes nothing."""
+    await links.revoke(work, caller)
+
+
+@router.post("/open", openapi_extra=NO_ACCOUNT)
+async def open_consent_link(wanted: LinkToken, db: Db) -> Invitation:
+    """Who asks. One and the same 404 for a token that is unknown, expired, revoked or used."""
+    found = await links.opened(db, wanted.token)
+    return Invitation(organisation=found.org_name, invited_by=found.user_name, expires_at=found.expires_at)
+
+
+@router.post("/start", status_code=201, openapi_extra=NO_ACCOUNT)
+async def start_by_link(wanted: LinkToken, db: Db, consents: Consents_) -> ConsentStarted:
+    """Where to send the browser, as for an Org Admin."""
+    return await consents.start(await links.holder(db, wanted.token))
+
+
+@router.post("/complete", status_code=202, openapi_extra=NO_ACCOUNT)
+async def complete_by_link(answer: LinkConsentAnswer, db: Db, consents: Consents_) -> SignInStarted:
+    """Take what Microsoft's consent page sent back."""
+    sign_in_url, _ = await consents.complete(await links.holder(db, answer.token), answer)
+    return SignInStarted(sign_in_url=sign_in_url)
+
+
+@router.post("/sign-in", status_code=202, openapi_extra=NO_ACCOUNT)
+async def sign_in_by_link(answer: LinkSignInAnswer, db: Db, consents: Consents_) -> Claimed:
+    """Take what the administrator's sign-in sent back; with this the link is used."""
+    return Claimed(status=(await consents.sign_in(await links.holder(db, answer.token), answer)).status)

@@ -1,0 +1,207 @@
+"""A link for an administrator of Microsoft 365 who has no Prospo account: what it lets them do, and when no more."""
+
+import asyncio
+import base64
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from m365_simulator.directory import CONTOSO
+
+ADMIN, FOREIGN_ADMIN = "admin@contoso.example", "admin@fabrikam.example"
+LINK = "/v1/tenant/consent/link"
+Json = dict[str, Any]
+
+
+async def make(house: Any, org: str = "acme") -> str:
+    """The token of a new link."""
+    answer = await house.call("POST", LINK, org=org, json={})
+    assert (answer.status_code, answer.headers["cache-control"]) == (201, "no-store")
+    url: str = answer.json()["url"]
+    assert url.startswith("http://localhost:8365/connectors/microsoft365/grant/")
+    return url.rsplit("/", 1)[1]
+
+
+async def consented(house: Any, token: str, account: str = ADMIN, *, accept: bool = True) -> Json:
+    """Through Microsoft's consent page: the body for ``complete``, without the token."""
+    started = (await house.by_link("start", token)).json()
+    back = await house.microsoft.approve_admin_consent(started["consent_url"], account, accept=accept)
+    return dict(parse_qsl(urlsplit(back).query)) | {"browser_key": started["browser_key"]}
+
+
+async def signed_in(house: Any, token: str, account: str = ADMIN) -> Json:
+    """Through both pages: the body for ``sign-in``, without the token."""
+    body = await consented(house, token, account)
+    answer = await house.by_link("complete", token, **body)
+    assert answer.status_code == 202, answer.text
+    assert set(answer.json()) == {"sign_in_url"}
+    back: Json = await house.back_from(answer.json()["sign_in_url"], body["browser_key"], account)
+    return back
+
+
+async def check_unknown(house: Any, token: str) -> None:
+    """Every leg answers one and the same."""
+    answers = [await house.by_link(leg, token, state="s") for leg in ("complete", "sign-in")]
+    answers += [await house.by_link(leg, token) for leg in ("open", "start")]
+    said = [{**answer.json(), "request_id": ""} for answer in answers]
+    assert [answer.status_code for answer in answers] == [404] * 4
+    assert said[0]["code"] == "consent_link_unknown"
+    assert all(one == said[0] for one in said)
+
+
+async def test_an_administrator_without_a_prospo_account_connects_the_organisation(house: Any) -> None:
+    token = await make(house)
+    invitation = (await house.by_link("open", token)).json()
+    assert (invitation["organisation"], invitation["invited_by"]) == ("acme", "ada")
+    answer = await house.by_link("sign-in", token, **await signed_in(house, token))
+    assert (answer.status_code, answer.json()) == (202, {"status": "proving"})
+    await house.service.runner.drain()
+    tenant = await house.tenant()
+    assert (tenant["status"], tenant["tid"], tenant["connected_by"]) == ("connected", CONTOSO, "ada")
+    rows = await house.sql("SELECT actor, action, details->>'user_id' AS sent_by FROM audit ORDER BY occurred_at")
+    assert [tuple(row.values()) for row in rows] == [
+        ("ada", "consent_link.make", None),
+        ("service:consent-link", "consent.start", "ada"),
+        ("service:consent-link", "consent.complete", "ada"),
+        ("service:consent-link", "consent.sign_in", "ada"),
+        ("ada", "tenant.connect", None),
+    ]
+
+
+async def test_the_invitation_names_people_and_organisation_as_the_gateway_does(house: Any) -> None:
+    bearer = house.keys.token("acme", "ada", ("org_admin",), name="Ada Lovelace", org_name="Acme Ltd")
+    made = await house.http.post(LINK, json={}, headers={"Authorization": f"Bearer {bearer}"})
+    invitation = (await house.by_link("open", made.json()["url"].rsplit("/", 1)[1])).json()
+    assert (invitation["organisation"], invitation["invited_by"]) == ("Acme Ltd", "Ada Lovelace")
+
+
+async def test_a_link_holds_for_seven_days_and_shows_until_when(house: Any) -> None:
+    assert (await house.call("GET", LINK)).status_code == 404
+    made = (await house.call("POST", LINK, json={})).json()
+    left = datetime.fromisoformat(made["expires_at"]) - datetime.now(UTC)
+    assert timedelta(days=6, hours=23) < left <= timedelta(days=7)
+    assert (await house.call("GET", LINK)).json() == {"made_by": "ada", "expires_at": made["expires_at"]}
+    assert (await house.call("GET", LINK, org="globex")).status_code == 404
+    await house.sql("UPDATE consent_link SET expires_at = clock_timestamp() - interval '1 second'")
+    await check_unknown(house, made["url"].rsplit("/", 1)[1])
+    assert (await house.call("GET", LINK)).status_code == 404
+
+
+async def test_a_link_is_used_up_by_the_claim_and_not_before(house: Any) -> None:
+    token = await make(house)
+    declined = await house.by_link("complete", token, **await consented(house, token, accept=False))
+    assert (declined.status_code, declined.json()["code"]) == (409, "consent_declined")
+    first, second = await signed_in(house, token), await signed_in(house, token)
+    answers = await asyncio.gather(*(house.by_link("sign-in", token, **body) for body in (first, second)))
+    assert 202 in (codes := [answer.status_code for answer in answers])
+    assert codes.count(202) == 1
+    await check_unknown(house, token)
+    assert (await house.call("GET", LINK)).status_code == 404
+    assert len(await house.sql("SELECT * FROM job")) == 1
+
+
+async def test_only_the_newest_link_holds(house: Any) -> None:
+    older = await make(house)
+    under_way = await signed_in(house, older)
+    newer = await make(house)
+    await check_unknown(house, older)
+    assert (await house.by_link("sign-in", newer, **under_way)).json()["code"] == "consent_attempt_unknown"
+    assert (await house.by_link("open", newer)).status_code == 200
+
+
+async def test_a_revoked_link_ends_what_is_under_way(house: Any) -> None:
+    token = await make(house)
+    under_way = await signed_in(house, token)
+    for _ in range(2):
+        assert (await house.call("DELETE", LINK)).status_code == 204
+    await check_unknown(house, token)
+    assert (await house.by_link("sign-in", token, **under_way)).status_code == 404
+    assert await house.sql("SELECT * FROM consent_attempt") == []
+    assert (await house.trail()).count(("consent_link.revoke", "done", None)) == 1
+
+
+async def test_a_link_that_is_revoked_or_runs_out_while_microsoft_answers_claims_nothing(
+    house: Any, monkeypatch: Any
+) -> None:
+    administrators = house.service.provided["consents"]._administrators
+    real = administrators.signed_in
+    expire = "UPDATE consent_link SET expires_at = clock_timestamp() - interval '1 second'"
+    for end in (lambda: house.call("DELETE", LINK), lambda: house.sql(expire)):
+        token = await make(house)
+        body = await signed_in(house, token)
+
+        async def meanwhile(*asked: Any, end: Any = end) -> Any:
+            account = await real(*asked)
+            await end()
+            return account
+
+        monkeypatch.setattr(administrators, "signed_in", meanwhile)
+        refused = await house.by_link("sign-in", token, **body)
+        assert (refused.status_code, refused.json()["code"]) == (409, "consent_ended")
+        assert await house.sql("SELECT * FROM job") == []
+
+
+async def test_disconnecting_takes_the_link_back(house: Any) -> None:
+    await house.connect()
+    token = await make(house)
+    await house.call("DELETE", "/v1/tenant")
+    await check_unknown(house, token)
+
+
+async def test_a_token_that_is_not_whole_is_unknown(house: Any) -> None:
+    token = await make(house)
+    organisation, secret = token.split(".")
+    globex = base64.urlsafe_b64encode(b"globex").decode().rstrip("=")
+    nul = base64.urlsafe_b64encode(b"ac\x00me").decode().rstrip("=")
+    broken = base64.urlsafe_b64encode(b"\xff\xfe").decode().rstrip("=")
+    wrong = [f"{organisation}.{secret[:-1]}", f"{organisation}.", organisation, f".{secret}", secret, "", ".", "é.é"]
+    wrong += [f"{globex}.{secret}", f"{nul}.{secret}", f"{broken}.{secret}", f"{token}x", token + "=" * 900]
+    for one in wrong:
+        await check_unknown(house, one)
+    assert (await house.by_link("open", token)).status_code == 200
+
+
+async def test_a_link_opens_nothing_but_the_trip(house: Any) -> None:
+    token = await make(house)
+    for headers in ({"Authorization": f"Bearer {token}"}, {}):
+        for method, path in (("GET", "/v1/tenant"), ("GET", LINK), ("DELETE", LINK), ("POST", "/v1/tenant/consent")):
+            assert (await house.http.request(method, path, headers=headers)).status_code == 401
+    assert set((await house.by_link("open", token)).json()) == {"organisation", "invited_by", "expires_at"}
+
+
+async def test_a_trip_by_link_and_a_persons_own_do_not_mix(house: Any) -> None:
+    token = await make(house)
+    own, linked = await house.consent(), await consented(house, token)
+    assert (await house.by_link("complete", token, **own)).json()["code"] == "consent_other_user"
+    assert (await house.complete(linked)).json()["code"] == "consent_other_user"
+    other = await make(house, "globex")
+    linked = await consented(house, token)
+    assert (await house.by_link("complete", other, **linked)).json()["code"] == "consent_attempt_unknown"
+
+
+async def test_a_trip_by_link_is_bound_to_the_browser_that_set_out(house: Any) -> None:
+    token = await make(house)
+    for leg, body in (("complete", await consented(house, token)), ("sign-in", await signed_in(house, token))):
+        refused = await house.by_link(leg, token, **(body | {"browser_key": "another"}))
+        assert (refused.status_code, refused.json()["code"]) == (403, "consent_other_browser")
+    assert (await house.by_link("open", token)).status_code == 200
+
+
+async def test_whoever_holds_a_link_is_told_to_open_it_again_and_the_org_admin_to_connect_again(house: Any) -> None:
+    token = await make(house)
+    body = await consented(house, token, "anna@contoso.example")
+    refused = await house.by_link("complete", token, **body)
+    assert refused.json()["code"] == "consent_needs_admin"
+    assert "Open the link that you were sent" in refused.json()["detail"]
+    remembered = (await house.tenant())["problem"]
+    assert remembered["code"] == "consent_needs_admin"
+    assert "Start again with Connect" in remembered["detail"]
+    assert "sends them a link under Admin, Connectors, Microsoft 365" in remembered["detail"]
+
+
+async def test_a_link_of_one_organisation_never_moves_it_to_another_tenant(house: Any) -> None:
+    before = await house.connect()
+    token = await make(house)
+    refused = await house.by_link("complete", token, **await consented(house, token, FOREIGN_ADMIN))
+    assert (refused.status_code, refused.json()["code"]) == (409, "another_tenant_connected")
+    assert await house.tenant() == before
