@@ -15,7 +15,7 @@ from m365_simulator import Simulator, create_simulator
 from m365_simulator.client import SimulatorClient
 from m365_simulator.testing import loopback_settings, running
 from shared.bus import MemoryBus
-from shared.events import StorageLocationSelected
+from shared.events import Event, StorageLocationSelected
 from shared.identity import ServiceTokens
 from shared.migrate import migrate
 from shared.service import Service
@@ -109,6 +109,14 @@ class House:
         await self.service.relay.drain()
         await self.service.lanes.drain()
 
+    async def hear(self, *events: Event) -> None:
+        """As if another service had said so."""
+        async with self.service.db.unit_of_work("acme") as work:
+            for event in events:
+                work.outbox.add(event)
+        await self.service.relay.drain()
+        await self.service.lanes.drain()
+
     async def published(self, topic: str) -> list[Json]:
         await self.service.relay.drain()
         return [json.loads(record.value) for record in self.bus.records(topic)]
@@ -155,6 +163,7 @@ async def house(
         client_id=known.client_id,
         client_secret=known.client_secret,
         proof_retry_s=0.02,
+        readiness_first_check_s=3600,
     )
     await migrate("tenant_connector", settings)
     service = create_service(settings, bus=memory_bus)

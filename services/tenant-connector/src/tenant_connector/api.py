@@ -8,7 +8,7 @@ from shared.db import Database
 from shared.entra import Entra
 from shared.problems import PreconditionFailed, PreconditionMissing
 from shared.web import AdminCaller, Caller, ServiceCaller, Work, provided
-from tenant_connector import access, audit, consent, queries, tenant
+from tenant_connector import access, audit, consent, queries, readiness, tenant
 from tenant_connector.models import (
     AppToken,
     AppTokenWanted,
@@ -71,7 +71,7 @@ async def switch_features(
     if not _matches(if_match, row):
         raise PreconditionFailed("tenant_changed", "The tenant changed meanwhile. Read it again, then change it.")
     wanted = change.model_dump(exclude_none=True)
-    changed = tenant.switch(row, wanted, caller.user_id, work.outbox)
+    changed = tenant.switch(row, wanted, caller.user_id, work.outbox, await readiness.red(work.session, caller.org_id))
     if changed:
         audit.note(work.session, caller.org_id, caller.user_id, "features.change", changed=changed)
     return _shown(row, caller.org_id, response)
@@ -84,17 +84,18 @@ async def disconnect(caller: AdminCaller, work: Work, tokens: Tokens, response: 
     row = await queries.tenant_for_change(work.session, caller.org_id)
     if tenant.disconnect(row, "An Org Admin disconnected Microsoft 365.", work.outbox):
         audit.note(work.session, caller.org_id, caller.user_id, "tenant.disconnect", tid=row.tid)
+        await readiness.clear(work.session, work.outbox, caller.org_id)
     work.after_commit(lambda: tokens.forget(caller.org_id))
     return _shown(row, caller.org_id, response)
 
 
 @router.post("/internal/app-token", tags=["internal"])
 async def app_token(
-    wanted: AppTokenWanted, _caller: ServiceCaller, db: Db, tokens: Tokens, response: Response
+    wanted: AppTokenWanted, _caller: ServiceCaller, db: Db, tokens: Tokens, entra: Entra_, response: Response
 ) -> AppToken:
     """The application's token in the organisation's tenant, for Graph."""
     response.headers["Cache-Control"] = "no-store"
-    token = await access.app_token(db, tokens, wanted.org_id, wanted.refused)
+    token = await access.app_token(db, tokens, entra, wanted.org_id, wanted.refused)
     return AppToken(access_token=token.value, expires_at=token.expires_at, tid=token.tid)
 
 

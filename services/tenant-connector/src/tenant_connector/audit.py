@@ -7,7 +7,15 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from shared.outbox import uuid7
 from tenant_connector.tables import AuditRow
 
-Action = Literal["consent.start", "consent.complete", "tenant.connect", "tenant.disconnect", "features.change"]
+Action = Literal[
+    "consent.start",
+    "consent.complete",
+    "tenant.connect",
+    "tenant.disconnect",
+    "features.change",
+    "readiness.check",
+    "readiness.change",
+]
 Outcome = Literal["done", "refused", "failed"]
 SERVICE = "service:tenant-connector"
 
