@@ -142,5 +142,5 @@ def _tell(book: Book, found: Found, previous: str, until: datetime | None) -> No
             until=until,
         )
     )
-    change = {"capability": found.capability, "verdict": found.verdict, "previous": previous}
+    change: dict[str, Any] = {"capability": found.capability, "verdict": found.verdict, "previous": previous}
     audit.note(book.session, org_id, audit.SERVICE, "readiness.change", **change)

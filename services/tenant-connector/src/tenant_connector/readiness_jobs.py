@@ -148,8 +148,8 @@ async def _look(
         rest = [one for one in alone if one.capability not in needs_token]
         return [asked.verdict, *rest, *unanswered(needs_token, _NOT_ASKED + asked.verdict.reason)], None
     answers: list[graph.Answered] = []
-    about = {"priority": "backfill", "answers": answers}
-    async with graph.as_application(settings, connection.org_id, asked.token, **about) as caller:
+    background = graph.as_application(settings, connection.org_id, asked.token, priority="backfill", answers=answers)
+    async with background as caller:
         prober = probes.Prober(caller, answers, settings)
         consent = await prober.look("consent", _describes(connection), known)
         transcripts = await prober.look("transcript_access", probes.transcript_access, known)
