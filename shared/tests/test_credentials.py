@@ -93,6 +93,22 @@ def test_the_operator_is_warned_thirty_days_before(
     assert any("expires soon" in line["event"] for line in logs) is warned
 
 
+def test_the_warning_comes_once_a_day_however_often_the_credentials_are_read(
+    settings: ServiceSettings, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "a.pem").write_bytes(certificate(20))
+    with capture_logs() as logs:
+        for _ in range(3):
+            credentials(settings)
+    assert [(line["log_level"], line["days"]) for line in logs] == [("warning", 19)]
+    a_day_on = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
+    monkeypatch.setattr("shared.credentials.datetime", type("Later", (datetime.datetime,), {"now": lambda _: a_day_on}))
+    with capture_logs() as logs:
+        for _ in range(3):
+            credentials(settings)
+    assert [line["days"] for line in logs] == [18]
+
+
 @pytest.mark.parametrize(
     ("name", "content"), [("a.pem", "no PEM"), ("a.secret", ""), ("a.secret", "s\nexpires soon"), (None, "")]
 )

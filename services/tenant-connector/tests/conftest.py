@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +12,14 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
+import uvicorn
 
 from m365_simulator import Simulator, create_simulator
 from m365_simulator.client import SimulatorClient
-from m365_simulator.testing import loopback_settings, running
+from m365_simulator.directory import CONTOSO, ROLES, find_user
+from m365_simulator.testing import Address, loopback_settings, running
 from shared.bus import MemoryBus
-from shared.events import StorageLocationSelected
+from shared.events import Event, StorageLocationSelected, TranscriptImported, UserState
 from shared.identity import ServiceTokens
 from shared.migrate import migrate
 from shared.service import Service
@@ -131,6 +135,71 @@ class House:
         await self.service.relay.drain()
         await self.service.lanes.drain()
 
+    async def hear(self, *events: Event) -> None:
+        """As if another service had said so."""
+        async with self.service.db.unit_of_work("acme") as work:
+            for event in events:
+                work.outbox.add(event)
+        await self.service.relay.drain()
+        await self.service.lanes.drain()
+
+    async def know(self, *names: str, version: int = 1, connected: bool = True) -> None:
+        """These people of Contoso connect their accounts, or disconnect them."""
+        for name in names:
+            oid = (find_user(self.simulator.store, f"{name}@contoso.example") or {"id": f"oid of {name}"})["id"]
+            about: Json = {"tid": CONTOSO, "oid": oid, "name": name, "email": f"{name}@contoso.example"}
+            status = "connected" if connected else "disconnected"
+            about |= {"status": status, "changed_at": "2026-01-01T00:00:00Z", "aggregate_version": version}
+            await self.hear(UserState(org_id="acme", user_id=name, connected=connected, **about))
+
+    async def transcript(self, *speakers: str, lines: int = 3) -> None:
+        about: Json = {"meeting_id": "m", "transcript_id": "t", "first_lines": [], "line_count": lines}
+        await self.hear(TranscriptImported(org_id="acme", speakers=list(speakers), **about))
+
+    async def do_now(self, kind: str) -> None:
+        """The waiting job of this kind is due."""
+        await self.sql("UPDATE job SET run_at = clock_timestamp() WHERE kind = $1 AND state = 'waiting'", kind)
+        await self.service.runner.drain()
+
+    async def next_in_s(self, kind: str) -> float | None:
+        """When the job of this kind is due; None when there is none."""
+        left = "extract(epoch FROM run_at - clock_timestamp()) AS s"
+        rows = await self.sql(f"SELECT {left} FROM job WHERE kind = $1", kind)
+        return float(rows[0]["s"]) if rows else None
+
+    async def read_board(self, **more: Any) -> Json:
+        answer = await self.call("GET", "/v1/tenant/readiness", **more)
+        assert answer.status_code == 200, answer.text
+        found: Json = answer.json()
+        return found
+
+    async def ask_check(self, **more: Any) -> httpx.Response:
+        return await self.call("POST", "/v1/tenant/readiness/check", **more)
+
+    async def checked(self) -> dict[str, Json]:
+        """The board after a check that somebody asked for, by capability."""
+        answer = await self.ask_check()
+        assert answer.status_code == 202, answer.text
+        await self.service.runner.drain()
+        return {row["capability"]: row for row in (await self.read_board())["capabilities"]}
+
+    def take_away(self, *roles: str) -> None:
+        """An administrator of Contoso takes these application permissions away; all others are there."""
+        store = self.simulator.store
+        for key in store.keys("consents"):
+            row = store.get("consents", key) or {}
+            if row.get("tenant") == CONTOSO:
+                store.put("consents", key, row | {"roles": [name for name in ROLES if name not in roles]})
+
+    def asked(self, word: str) -> list[Json]:
+        """Calls at Microsoft with this in their path."""
+        return [row for row in self.simulator.calls.rows if word in row["path"]]
+
+    async def told(self) -> list[tuple[str, str | None, str]]:
+        """Capability, verdict before and after, of each change that was published."""
+        events = await self.published("tenant.readiness_changed")
+        return [(event["capability"], event["previous"], event["verdict"]) for event in events]
+
     async def published(self, topic: str) -> list[Json]:
         await self.service.relay.drain()
         return [json.loads(record.value) for record in self.bus.records(topic)]
@@ -177,6 +246,7 @@ async def house(
         client_id=known.client_id,
         client_secret=known.client_secret,
         proof_retry_s=0.02,
+        readiness_first_check_s=3600,
     )
     await migrate("tenant_connector", settings)
     service = create_service(settings, bus=memory_bus)
@@ -193,3 +263,37 @@ async def house(
             settings.migration_database_url,
         )
     await service.stop()
+
+
+@asynccontextmanager
+async def serving(app: Any) -> AsyncIterator[str]:
+    """The app on a loopback port of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        config = uvicorn.Config(app, lifespan="off", log_level="critical", ws="none", timeout_graceful_shutdown=1)
+        server = uvicorn.Server(config)
+        running = asyncio.create_task(server.serve([listening]))
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            await running
+
+
+@pytest.fixture
+async def webhook() -> AsyncIterator[Address]:
+    """Where Microsoft shakes hands; ``place`` is its URL."""
+    address = Address()
+    async with serving(address) as url:
+        address.place = url  # type: ignore[attr-defined]
+        yield address
+
+
+@pytest.fixture
+async def board(house: House, webhook: Any) -> House:
+    """Contoso is connected, and Anna and Ben are. Nobody has to wait: for the next check, or for Microsoft to know."""
+    settings: Any = house.service.settings
+    settings.readiness_check_pause_s = settings.readiness_propagation_s = 0
+    settings.notification_base_url = webhook.place
+    await house.connect()
+    await house.know("anna", "ben")
+    return house

@@ -333,7 +333,7 @@ async def test_disconnecting_wins_over_a_proof_that_is_waiting_for_graph(house: 
     await proving
     assert (await house.tenant())["status"] == "disconnected"
     assert await house.published("tenant.connected") == []
-    assert await house.sql("SELECT last_error FROM job") == []
+    assert await house.sql("SELECT last_error FROM job WHERE kind = 'prove'") == []
 
 
 async def test_a_newer_consent_wins_over_a_proof_that_is_waiting_for_graph(house: Any) -> None:
@@ -371,7 +371,7 @@ async def test_a_proof_done_twice_connects_once(house: Any) -> None:
     await house.service.runner.drain()
     assert (await house.tenant())["version"] == version
     assert len(await house.published("tenant.connected")) == len(await house.published("tenant.state")) == 1
-    assert await house.sql("SELECT last_error FROM job") == []
+    assert await house.sql("SELECT last_error FROM job WHERE kind = 'prove'") == []
 
 
 async def test_a_proof_whose_worker_was_killed_half_way_is_done_by_the_next(house: Any) -> None:

@@ -22,6 +22,11 @@ ROWS = (
         VALUES ('{org}', '{mark}', '{user}', 'h', now())""",
     """INSERT INTO consent_link (org_id, token_hash, user_id, user_name, org_name, expires_at)
         VALUES ('{org}', '{mark}', '{user}', 'n', 'o', now()) ON CONFLICT DO NOTHING""",
+    """INSERT INTO readiness (org_id, capability, verdict, reason, evidence, details, since)
+        VALUES ('{org}', 'licences', 'action_needed', 'Somebody', '[]', '{{}}', now()) ON CONFLICT DO NOTHING""",
+    "INSERT INTO readiness_check (org_id) VALUES ('{org}') ON CONFLICT DO NOTHING",
+    """INSERT INTO readiness_person (org_id, user_id, lacks, checked_at)
+        VALUES ('{org}', '{user}', '["{mark}"]', now())""",
     """INSERT INTO audit (org_id, id, actor, action, outcome, details)
         VALUES ('{org}', gen_random_uuid(), '{user}', 'features.change', 'done', '{{"about": "{mark}"}}')""",
 )
@@ -44,6 +49,8 @@ async def test_every_table_is_declared(service: Service) -> None:
 async def test_a_person_is_erased_and_nobody_else(service: Service) -> None:
     erased = await erasure.check_a_person_is_erased(service, ROWS)
     assert (erased["consent_attempt"], erased["consent_link"]) == (1, 1)
+    assert erased["readiness_person"] == 1
+    assert "readiness" not in erased
 
 
 async def test_a_pseudonym_says_who_connected_an_organisation_that_stays(service: Service) -> None:
@@ -59,6 +66,7 @@ async def test_a_pseudonym_says_who_connected_an_organisation_that_stays(service
 async def test_an_organisation_is_erased_and_no_other(service: Service, memory_bus: MemoryBus) -> None:
     report = await erasure.check_an_organisation_is_erased(service, ROWS)
     assert (report.erased["tenant"], report.pseudonymised["audit"]) == (1, 2)
+    assert [report.erased[f"readiness{which}"] for which in ("", "_check", "_person")] == [1, 1, 2]
     await service.relay.drain()
     assert [(record.key, record.value) for record in memory_bus.records("tenant.state")] == [("acme", b"")]
 

@@ -26,6 +26,8 @@ from shared.settings import ServiceSettings
 log = structlog.get_logger(__name__)
 
 WARN_DAYS = 30
+_warned: dict[str, tuple[datetime, int]] = {}
+"""By name, which credential was warned of and with how many days left: credentials are read at every use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +60,15 @@ def _told(credential: Credential) -> bool:
         return True
     metrics.client_credential_left.set(left_s, {"credential": credential.name})
     if left_s < WARN_DAYS * 86_400:
-        days = int(left_s / 86_400)
-        log.warning("a credential of the application expires soon", credential=credential.name, days=days)
+        _warn_once_a_day(credential, int(left_s // 86_400))
     return left_s > 0
+
+
+def _warn_once_a_day(credential: Credential, days: int) -> None:
+    assert credential.expires_at is not None  # noqa: S101 - asked by the caller
+    if _warned.get(credential.name) != (credential.expires_at, days):
+        _warned[credential.name] = (credential.expires_at, days)
+        log.warning("a credential of the application expires soon", credential=credential.name, days=days)
 
 
 def _of_folder(folder: Path) -> list[Credential]:

@@ -9,6 +9,7 @@ EntraError
 ├── EntraTellAdmin      an administrator of the customer's tenant must act
 ├── EntraTenantGone     the tenant does not know our application (any more)
 └── EntraMisconfigured  our own registration, secret or settings are wrong: tell the operator
+    └── EntraTenantUnknown  … unless the tenant is known to have been there: then it is gone
 """
 
 import contextlib
@@ -34,6 +35,7 @@ PERSONAL_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
 
 # Meaning of the numbers: Entra's published error reference; the OAuth ``error`` decides where a number is not listed.
 _TENANT_GONE = {700016, 7000112}
+_TENANT_UNKNOWN = {90002}
 _ADMIN = {
     65001: "Your organisation has not allowed Prospo to do this yet. Ask an Org Admin to connect Microsoft 365 again.",
     90094: "Only an administrator of your Microsoft 365 can allow this. Ask one to connect Microsoft 365 in Prospo.",
@@ -109,6 +111,10 @@ class EntraMisconfigured(EntraError):
     """Our registration, secret or settings are wrong."""
 
 
+class EntraTenantUnknown(EntraMisconfigured):
+    """Microsoft knows no such tenant: discovery refuses it, or the sign-in does (AADSTS90002)."""
+
+
 def refusal(said: dict[str, Any]) -> EntraError:
     """The error of a token answer or a redirect (``error``, ``error_description``, ``error_codes``, ``suberror``)."""
     error, suberror = str(said.get("error") or ""), str(said.get("suberror") or said.get("classification") or "")
@@ -122,7 +128,7 @@ def _number(said: dict[str, Any]) -> int:
     """Of several numbers the one we know: Microsoft puts a general one before the reason."""
     codes = said.get("error_codes") or _NUMBER.findall(str(said.get("error_description") or ""))
     numbers = [int(code) for code in codes if str(code).isdigit()] if isinstance(codes, list) else []
-    known = {*_TENANT_GONE, *_ADMIN, *_RECONNECT, *_TRANSIENT}
+    known = {*_TENANT_GONE, *_TENANT_UNKNOWN, *_ADMIN, *_RECONNECT, *_TRANSIENT}
     return next((number for number in numbers if number in known), numbers[0] if numbers else 0)
 
 
@@ -135,6 +141,8 @@ def granted_scopes(said: dict[str, Any]) -> frozenset[str]:
 def _meaning(number: int, error: str, suberror: str) -> tuple[type[EntraError], str]:
     if number in _TENANT_GONE:
         return EntraTenantGone, "Your Microsoft 365 does not know Prospo (any more). Connect the organisation again."
+    if number in _TENANT_UNKNOWN:
+        return EntraTenantUnknown, f"Microsoft does not know this tenant (AADSTS{number})."
     if number in _TRANSIENT or error in {"temporarily_unavailable", "server_error"}:
         return EntraRetry, "Microsoft's sign-in is busy right now. It is tried again."
     if number in _ADMIN or suberror == "consent_required" or error == "consent_required":
@@ -223,4 +231,4 @@ class Entra:
                 raise EntraRetry(f"Microsoft's sign-in cannot be reached ({type(error).__name__}).") from error
             except ValueError as error:
                 # MSAL's word for a discovery document that is missing or refused, as for a tenant that does not exist.
-                raise EntraMisconfigured(f"Microsoft's sign-in refused the tenant {tid}.") from error
+                raise EntraTenantUnknown(f"Microsoft's sign-in refused the tenant {tid}.") from error

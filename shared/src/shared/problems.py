@@ -123,7 +123,7 @@ def request_id_of(request: Request) -> str:
 
 
 def problem_response(request: Request, status: int, code: str, detail: str, **extra: Any) -> JSONResponse:
-    """One problem document; ``extra`` members are added at the top level."""
+    """One problem document; ``extra`` members are added at the top level, ``retry_after_s`` as the header too."""
     body = {
         "type": TYPE_BASE + code,
         "title": HTTPStatus(status).phrase,
@@ -133,7 +133,9 @@ def problem_response(request: Request, status: int, code: str, detail: str, **ex
         "request_id": request_id_of(request),
         **extra,
     }
-    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
+    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
+    if "retry_after_s" in extra:
+        headers["Retry-After"] = str(extra["retry_after_s"])
     return JSONResponse(body, status, headers, media_type=PROBLEM_TYPE)
 
 

@@ -26,7 +26,9 @@ ONE_AT_A_TIME = {
 """Properties that Graph gives of a single person only."""
 SINCE = "2021-08-02T10:30:06Z"
 EXCHANGE = "efb87545-963c-4e0d-99df-69c6916d9eb0"
-
+PLANS = {"exchange": EXCHANGE, "TeamspaceAPI": "57ff2da0-773e-42df-b2af-ffb7a2317929"}
+WITHIN = {"EXCHANGESTANDARD": ("exchange",), "TEAMS_ESSENTIALS": ("TeamspaceAPI",)}
+"""Licences of one service; any other has both. How Teams names its service is unproven."""
 
 USUAL = {"id", "displayName", "userPrincipalName", "mail"}
 """What of a person is shown when nothing is selected; Graph shows names and telephones besides."""
@@ -34,7 +36,6 @@ USUAL = {"id", "displayName", "userPrincipalName", "mail"}
 
 def organisation_shown(tenant: Row) -> Row:
     domain = {"name": tenant["domain"], "isDefault": True, "isInitial": True, "type": "Managed", "capabilities": ""}
-    plan = {"assignedDateTime": SINCE, "capabilityStatus": "Enabled", "service": "exchange", "servicePlanId": EXCHANGE}
     return {
         "id": tenant["id"],
         "deletedDateTime": None,
@@ -45,7 +46,7 @@ def organisation_shown(tenant: Row) -> Row:
         "preferredLanguage": "en",
         "businessPhones": [],
         "technicalNotificationMails": [],
-        "assignedPlans": [plan],
+        "assignedPlans": [_plan("exchange")],
         "provisionedPlans": [],
         "verifiedDomains": [domain],
     }
@@ -60,8 +61,18 @@ def person_shown(user: Row) -> Row:
         "accountEnabled": user.get("enabled", True),
         "userType": "Guest" if user.get("guest") else "Member",
         "assignedLicenses": [{"skuId": _sku(name), "disabledPlans": []} for name in user.get("licences", [])],
+        "assignedPlans": [_plan(name) for name in sorted(_services(user))],
         "signInSessionsValidFromDateTime": user.get("sessions_valid_from", SINCE),
     }
+
+
+def _plan(service: str) -> Row:
+    enabled = {"assignedDateTime": SINCE, "capabilityStatus": "Enabled"}
+    return enabled | {"service": service, "servicePlanId": PLANS[service]}
+
+
+def _services(user: Row) -> set[str]:
+    return {service for licence in user.get("licences", []) for service in WITHIN.get(licence, tuple(PLANS))}
 
 
 def _sku(name: str) -> str:

@@ -5,9 +5,10 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Response
 
 from shared.db import Database
+from shared.entra import Entra
 from shared.problems import PreconditionFailed, PreconditionMissing
 from shared.web import AdminCaller, Caller, ServiceCaller, Work, provided
-from tenant_connector import access, audit, queries, tenant
+from tenant_connector import access, audit, queries, readiness, tenant
 from tenant_connector.consent import Consents, Traveller
 from tenant_connector.models import (
     AppToken,
@@ -25,6 +26,7 @@ from tenant_connector.tokens import AppTokens
 
 router = APIRouter()
 Db = Annotated[Database, Depends(provided("db"))]
+Entra_ = Annotated[Entra, Depends(provided("entra"))]
 Consents_ = Annotated[Consents, Depends(provided("consents"))]
 Tokens = Annotated[AppTokens, Depends(provided("app_tokens"))]
 IfMatch = Annotated[str | None, Header(alias="If-Match", max_length=255)]
@@ -74,7 +76,7 @@ async def switch_features(
     if not _matches(if_match, row):
         raise PreconditionFailed("tenant_changed", "The tenant changed meanwhile. Read it again, then change it.")
     wanted = change.model_dump(exclude_none=True)
-    changed = tenant.switch(row, wanted, caller.user_id, work.outbox)
+    changed = tenant.switch(row, wanted, caller.user_id, work.outbox, await readiness.red(work.session, caller.org_id))
     if changed:
         audit.note(work.session, caller.org_id, caller.user_id, "features.change", changed=changed)
     return _shown(row, caller.org_id, response)
@@ -88,17 +90,18 @@ async def disconnect(caller: AdminCaller, work: Work, tokens: Tokens, response: 
     row = await queries.tenant_for_change(work.session, caller.org_id)
     if tenant.disconnect(row, "An Org Admin disconnected Microsoft 365.", work.outbox):
         audit.note(work.session, caller.org_id, caller.user_id, "tenant.disconnect", tid=row.tid)
+        await readiness.clear(work.session, work.outbox, caller.org_id)
     work.after_commit(lambda: tokens.forget(caller.org_id))
     return _shown(row, caller.org_id, response)
 
 
 @router.post("/internal/app-token", tags=["internal"])
 async def app_token(
-    wanted: AppTokenWanted, _caller: ServiceCaller, db: Db, tokens: Tokens, response: Response
+    wanted: AppTokenWanted, _caller: ServiceCaller, db: Db, tokens: Tokens, entra: Entra_, response: Response
 ) -> AppToken:
     """The application's token in the organisation's tenant, for Graph."""
     response.headers["Cache-Control"] = "no-store"
-    token = await access.app_token(db, tokens, wanted.org_id, wanted.refused)
+    token = await access.app_token(db, tokens, entra, wanted.org_id, wanted.refused)
     return AppToken(access_token=token.value, expires_at=token.expires_at, tid=token.tid)
 
 

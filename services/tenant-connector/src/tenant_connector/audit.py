@@ -16,6 +16,8 @@ Action = Literal[
     "tenant.connect",
     "tenant.disconnect",
     "features.change",
+    "readiness.check",
+    "readiness.change",
 ]
 Outcome = Literal["done", "refused", "failed"]
 SERVICE = "service:tenant-connector"

@@ -1,12 +1,28 @@
 """Microsoft's words for a tenant. Nobody else sees Graph's JSON."""
 
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
 
 from shared.graph import Graph, GraphCaller
+from shared.graph.batch import SIZE, BatchAnswer, BatchRequest
+from shared.graph.errors import GraphConflict, GraphNotFound, GraphRetry
+from shared.graph.paths import template
+from shared.graph.words import request_id_of
+from shared.jobs.queue import Priority
 from shared.settings import ServiceSettings
 from shared.tokens import AccessToken
+
+CANARY = {"resource": "users", "changeType": "deleted"}
+"""Watched for a moment: something harmless that no other part of the platform watches."""
+CANARY_LIFE = timedelta(minutes=50)
+"""Graph raises what is shorter than 45 minutes, and wants an address for lifecycle events beyond 60."""
+_LONG_AGO = "startDateTime=2020-01-01T00:00:00Z,endDateTime=2020-01-01T00:00:01Z"
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +31,26 @@ class Organisation:
 
     tid: str
     display_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """One answer of Graph, for evidence; the path is without ids."""
+
+    method: str
+    path: str
+    status: int
+    request_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person's account: whether it is enabled, a guest's, and the services of the plans that are."""
+
+    enabled: bool
+    guest: bool
+    services: frozenset[str]
 
 
 class OneToken:
@@ -34,11 +70,26 @@ class OneToken:
 
 
 @asynccontextmanager
-async def as_application(settings: ServiceSettings, org_id: str, token: AccessToken) -> AsyncIterator[GraphCaller]:
-    """Graph with this one token."""
+async def as_application(
+    settings: ServiceSettings,
+    org_id: str,
+    token: AccessToken,
+    *,
+    priority: Priority = "fresh",
+    answers: list[Answered] | None = None,
+) -> AsyncIterator[GraphCaller]:
+    """Graph with this one token; ``answers`` takes down what it said."""
     graph = Graph(settings, OneToken(token))
+
+    async def take_down(answer: httpx.Response) -> None:
+        if answers is not None:
+            path = template(answer.request.url.path.removeprefix(httpx.URL(graph.base_url).path))
+            said = (answer.status_code, request_id_of(answer.headers), datetime.now(UTC))
+            answers.append(Answered(answer.request.method, path, *said))
+
+    graph.http.event_hooks["response"].append(take_down)
     try:
-        yield graph.as_app(org_id)
+        yield graph.as_app(org_id, priority)
     finally:
         await graph.aclose()
 
@@ -50,3 +101,67 @@ async def organisation(caller: GraphCaller) -> Organisation | None:
     if not items:
         return None
     return Organisation(str(items[0]["id"]).lower(), str(items[0].get("displayName") or items[0]["id"]))
+
+
+async def touch_transcripts(caller: GraphCaller, oid: str) -> None:
+    """Ask for the transcripts of one second long ago: permitted or refused, nobody's meeting is read."""
+    path = f"/users/{oid}/onlineMeetings/getAllTranscripts(meetingOrganizerUserId='{oid}',{_LONG_AGO})"
+    await caller.get(path, {"$top": "1"})
+
+
+async def accounts(caller: GraphCaller, oids: Sequence[str]) -> dict[str, Account | None]:
+    """By object id; None for one that is not there, and nothing for one that brought no answer."""
+    answers = await _of_each(caller, oids, "?$select=id,accountEnabled,userType,assignedPlans")
+    known = {oid: _account(answer.body) for oid, answer in answers.items() if answer.error is None}
+    gone = {oid: None for oid, answer in answers.items() if isinstance(answer.error, GraphNotFound)}
+    return known | gone
+
+
+async def mailboxes(caller: GraphCaller, oids: Sequence[str]) -> dict[str, bool]:
+    """Whether each lacks a mailbox in the cloud; nothing for one that brought no answer. Any other refusal is none."""
+    answers = await _of_each(caller, oids, "/calendar?$select=id")
+    known = {oid: answer for oid, answer in answers.items() if not isinstance(answer.error, GraphRetry)}
+    return {oid: _without_mailbox(answer) for oid, answer in known.items()}
+
+
+async def canary(caller: GraphCaller, url: str) -> None:
+    """Subscribe for a moment, so that Graph shakes hands with ``url``; the subscription is taken away at once."""
+    until = (datetime.now(UTC) + CANARY_LIFE).isoformat(timespec="seconds").replace("+00:00", "Z")
+    secret = secrets.token_urlsafe(32)  # kept nowhere: what comes meanwhile is nobody's, and ignored
+    body = CANARY | {"notificationUrl": url, "expirationDateTime": until, "clientState": secret}
+    try:
+        made = await caller.post("/subscriptions", body)
+    except GraphConflict:
+        await _remove_canaries(caller, url)
+        made = await caller.post("/subscriptions", body)
+    await caller.delete(f"/subscriptions/{made['id']}")
+
+
+async def _remove_canaries(caller: GraphCaller, url: str) -> None:
+    """What a check left behind that died before it took it away."""
+    async for one in caller.pages("/subscriptions"):
+        if all(one.get(name) == value for name, value in (CANARY | {"notificationUrl": url}).items()):
+            await caller.delete(f"/subscriptions/{one['id']}")
+
+
+async def _of_each(caller: GraphCaller, oids: Sequence[str], rest: str) -> dict[str, BatchAnswer]:
+    answers: dict[str, BatchAnswer] = {}
+    for at in range(0, len(oids), SIZE):
+        some = oids[at : at + SIZE]
+        said = await caller.batch([BatchRequest("GET", f"/users/{oid}{rest}") for oid in some])
+        answers |= dict(zip(some, said, strict=True))
+    return answers
+
+
+def _account(body: Any) -> Account:
+    """A plan counts while it is enabled, or in the grace before it is lost (``Warning``)."""
+    said = body if isinstance(body, dict) else {}
+    plans: Iterable[dict[str, Any]] = [one for one in said.get("assignedPlans") or [] if isinstance(one, dict)]
+    live = [one for one in plans if one.get("capabilityStatus") in {"Enabled", "Warning"}]
+    services = frozenset(str(one.get("service", "")).lower() for one in live)
+    return Account(said.get("accountEnabled") is not False, said.get("userType") == "Guest", services)
+
+
+def _without_mailbox(answer: BatchAnswer) -> bool:
+    codes = {"mailboxnotenabledforrestapi", "mailboxnotsupportedforrestapi"}
+    return answer.error is not None and answer.error.code.lower() in codes

@@ -2,9 +2,12 @@
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared.events import StorageLocationSelected
+from shared.copies import keep_user_copy
+from shared.db import UnitOfWork
+from shared.events import StorageLocationSelected, TranscriptImported, UserState
 from shared.handlers import Handlers
-from tenant_connector import queries, tenant
+from tenant_connector import queries, readiness_queries, tenant, watching
+from tenant_connector.settings import Settings
 
 on = Handlers()
 
@@ -14,3 +17,24 @@ async def remember_location(event: StorageLocationSelected, *, session: AsyncSes
     """From now on SharePoint storage may be switched on."""
     row = await queries.tenant_for_change(session, event.org_id)
     tenant.keep_location(row, event.location, event.aggregate_version)
+
+
+@on(UserState)
+async def know_person(event: UserState, *, session: AsyncSession, work: UnitOfWork, settings: Settings) -> None:
+    """Licences and mailboxes are those of connected people; with the first of them more can be asked of Microsoft."""
+    before = await readiness_queries.connected_people(session, event.org_id)
+    await keep_user_copy(event, session=session)
+    if before == 0 and event.connected:
+        watching.check_soon(work, settings.readiness_first_check_s)
+
+
+@on(TranscriptImported)
+async def notice_names(event: TranscriptImported, *, session: AsyncSession, work: UnitOfWork) -> None:
+    """A transcript that arrived shows whether Microsoft names speakers; one without a line shows nothing."""
+    if event.line_count == 0:
+        return
+    check = await readiness_queries.check_for_change(session, event.org_id)
+    seen, before = bool(event.speakers), check.names_seen
+    check.names_seen, check.names_at = seen, await readiness_queries.now(session)
+    if seen != before:
+        watching.check_soon(work)

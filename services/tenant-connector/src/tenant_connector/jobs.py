@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from shared.entra import Entra
 from shared.jobs import Jobs, Retry
 from shared.jobs.runner import Job, JobWork
-from tenant_connector import audit, proof, queries, tenant
+from tenant_connector import audit, proof, queries, tenant, watching
 from tenant_connector.settings import Settings
 from tenant_connector.tables import TenantRow
 
@@ -51,7 +51,7 @@ async def prove(job: Job, *, entra: Entra, settings: Settings) -> None:
     except proof.Disproven as reason:
         await _fail(job, reason.problem)
     else:
-        await _connect(job, display_name)
+        await _connect(job, display_name, settings)
 
 
 async def _claim(job: Job) -> Claim | None:
@@ -63,13 +63,14 @@ async def _claim(job: Job) -> Claim | None:
         return Claim(row.claimed_tid, waited.total_seconds())
 
 
-async def _connect(job: Job, display_name: str) -> None:
+async def _connect(job: Job, display_name: str, settings: Settings) -> None:
     try:
         async with job.unit_of_work() as work:
             row = await _locked(job, work)
             if row is not None:
                 tenant.connect(row, display_name, work.outbox)
                 audit.note(work.session, job.org_id, row.connected_by or audit.SERVICE, "tenant.connect", tid=row.tid)
+                await watching.begin(work, settings)
                 await work.session.flush()
     except IntegrityError as error:
         if "tenant_connected_once" not in str(error.orig):

@@ -6,12 +6,12 @@ from shared.bus import Bus
 from shared.entra import Entra
 from shared.id_tokens import IdTokens
 from shared.service import Service, run
-from tenant_connector import api, links_api
+from tenant_connector import api, board_api, links_api
 from tenant_connector.administrators import Administrators
 from tenant_connector.consent import Consents
 from tenant_connector.erasing import HOLDINGS
 from tenant_connector.handlers import on
-from tenant_connector.jobs import jobs
+from tenant_connector.readiness_jobs import jobs
 from tenant_connector.settings import Settings
 from tenant_connector.tokens import AppTokens
 
@@ -26,6 +26,7 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service.provide(entra=entra, app_tokens=AppTokens(entra), consents=consents, id_tokens=id_tokens)
     service.include(api.router)
     service.include(links_api.router)
+    service.include(board_api.router)
     service.consume(on)
     service.work(jobs)
     return service

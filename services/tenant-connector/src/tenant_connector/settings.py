@@ -1,5 +1,9 @@
 """Every knob of the tenant-connector."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from shared.settings import ServiceSettings
 
 
@@ -27,3 +31,27 @@ class Settings(ServiceSettings):
         {"Organization.Read.All", "OnlineMeetingRecording.Read.All", "OnlineMeetingTranscript.Read.All"}
     )
     """Application permissions the platform cannot do without; the proof looks for them in the token."""
+    look_after_every_s: float = 86_400
+    """How often each connected tenant is asked whether it still knows the application; spread by a tenth."""
+    gone_confirm_s: float = 3_600
+    """A tenant that Microsoft's sign-in does not know is disconnected when it says so again after this."""
+    readiness_first_check_s: float = 5
+    """From the connecting of a tenant, or of its first person, to the first check of the readiness board."""
+    readiness_propagation_s: float = 3_000
+    """How long what an administrator changed may take until all of Microsoft knows it; about 50 min were observed."""
+    readiness_waiting_every_s: float = 240
+    """How often the board is checked while something waits for Microsoft."""
+    readiness_retry_s: float = 900
+    """When a check that brought no answer is made again."""
+    readiness_check_pause_s: float = 30
+    """People may ask for a check of the board once in so long."""
+    readiness_people: Annotated[int, Field(ge=1, le=200)] = 20
+    """At most so many people's licences and mailboxes are looked at in one check; the longest unseen come first."""
+    readiness_probe_timeout_s: float = 60
+    """A probe of the board that lasts longer brought no answer."""
+    readiness_notified_service: str = "recording-ingest"
+    """Whose public address for notifications is tried; the one whose loss delays recordings."""
+    teams_plans: frozenset[str] = frozenset({"teamspaceapi"})
+    """Services of a person's assigned plans that stand for Teams, in lower case. Unproven, hence a setting."""
+    exchange_plans: frozenset[str] = frozenset({"exchange"})
+    """Services of a person's assigned plans that stand for a mailbox, in lower case."""

@@ -7,6 +7,7 @@ from shared.events import Features, TenantConnected, TenantDisconnected, TenantF
 from shared.outbox import Outbox, uuid7
 from shared.problems import Conflict
 from tenant_connector.tables import TenantRow
+from tenant_connector.verdicts import Obstacle, obstacle
 
 Problem = dict[str, str]
 
@@ -85,8 +86,26 @@ def lose(row: TenantRow, problem: Problem, outbox: Outbox) -> None:
     _tell_disconnected(row, problem["detail"], outbox)
 
 
-def switch(row: TenantRow, wanted: Mapping[str, bool], user_id: str, outbox: Outbox) -> dict[str, bool]:
-    """Set the features. Returns what really changed; nothing changes when a switch is refused."""
+def doubt(row: TenantRow, problem: Problem) -> None:
+    """Microsoft says something that ends the connection when it says it again; until then it is only shown."""
+    row.problem = problem
+    row.version += 1
+
+
+def trust(row: TenantRow, problem: Problem) -> None:
+    """It did not say it again."""
+    if row.problem is not None and row.problem.get("code") == problem["code"]:
+        row.problem = None
+        row.version += 1
+
+
+def switch(
+    row: TenantRow, wanted: Mapping[str, bool], user_id: str, outbox: Outbox, red: Mapping[str, Obstacle]
+) -> dict[str, bool]:
+    """Set the features. Returns what really changed; nothing changes when a switch is refused.
+
+    ``red``: what needs somebody's action at present; what depends on it is not switched on, and off is always possible.
+    """
     if row.status != "connected":
         raise not_connected()
     changed = {name: on for name, on in wanted.items() if row.features[name] != on}
@@ -96,6 +115,7 @@ def switch(row: TenantRow, wanted: Mapping[str, bool], user_id: str, outbox: Out
             "SharePoint storage needs a place first. Choose one under Admin, Connectors, Microsoft 365, Choose Storage "
             "Location, then switch it on.",
         )
+    _refuse_unready([name for name, on in changed.items() if on], red)
     if changed:
         row.features = row.features | changed
         row.version += 1
@@ -107,6 +127,21 @@ def switch(row: TenantRow, wanted: Mapping[str, bool], user_id: str, outbox: Out
         )
         _tell_state(row, outbox)
     return changed
+
+
+def _refuse_unready(features: list[str], red: Mapping[str, Obstacle]) -> None:
+    for feature in features:
+        found = obstacle(feature, red)
+        if found is not None:
+            remedy = found.remedy or {}
+            raise Conflict(
+                "feature_not_ready",
+                f"This cannot be switched on yet. {found.reason} {remedy.get('text', '')}".rstrip(),
+                feature=feature,
+                capability=found.capability,
+                reason=found.reason,
+                remedy=found.remedy,
+            )
 
 
 def keep_location(row: TenantRow, location: str, version: int) -> None:

@@ -47,12 +47,23 @@ class TenantFeaturesChanged(TenantEvent):
 
 
 class TenantReadinessChanged(TenantEvent):
-    """A capability's verdict changed."""
+    """A capability's verdict changed.
+
+    Emitted once per change, never when a check found the same again. ``verdict`` and ``previous`` are one of ready,
+    waiting, action_needed, not_needed, unknown; ``aggregate_version`` counts the changes of the organisation's board.
+    """
 
     topic: ClassVar[str] = "tenant.readiness_changed"
     capability: str
     verdict: str
     reason: str | None = None
+    previous: str | None = None
+    remedy: str | None = None
+    """What mends it, to follow or to copy."""
+    who: str | None = None
+    """Who must act: org_admin, microsoft_admin, teams_admin, operator or nobody."""
+    until: datetime | None = None
+    """How long Microsoft may still need, when the verdict is waiting."""
 
 
 class TenantState(TenantEvent):

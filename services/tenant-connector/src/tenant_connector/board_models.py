@@ -1,0 +1,126 @@
+"""The readiness board as the API shows it."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Self
+
+from pydantic import BaseModel
+
+from shared.web import StrictModel
+from tenant_connector import verdicts
+from tenant_connector.readiness_tables import ReadinessCheckRow, ReadinessRow
+from tenant_connector.verdicts import Obstacle
+
+
+class NewCheck(StrictModel):
+    """Nothing to say: everything is checked."""
+
+
+class RemedyShown(BaseModel):
+    """``who`` must act: org_admin, microsoft_admin, teams_admin, operator or nobody; ``command`` is one to paste."""
+
+    who: str
+    text: str
+    command: str | None
+
+
+class EvidenceShown(BaseModel):
+    """What Microsoft was asked and said; ``request_id`` is what its support asks for."""
+
+    method: str
+    path: str
+    status: int
+    code: str | None
+    request_id: str | None
+    at: datetime
+
+
+class PersonShown(BaseModel):
+    """Somebody who lacks something: account (enabled), membership, teams, exchange, mailbox."""
+
+    user_id: str
+    lacks: list[str]
+
+
+class CapabilityShown(BaseModel):
+    """One row of the board. ``failure``: why the newest look brought no answer, so that the verdict is an older one."""
+
+    capability: str
+    verdict: str
+    reason: str
+    remedy: RemedyShown | None
+    affects: list[str]
+    evidence: list[EvidenceShown]
+    details: dict[str, Any]
+    people: list[PersonShown]
+    checked_at: datetime | None
+    since: datetime | None
+    until: datetime | None
+    failed_at: datetime | None
+    failure: str | None
+
+    @classmethod
+    def of(cls, row: ReadinessRow, people: list[PersonShown]) -> Self:
+        shown = row.model_dump(exclude={"org_id", "remedy", "since"})
+        remedy = RemedyShown.model_validate(row.remedy) if row.remedy else None
+        affects = verdicts.AFFECTS[row.capability]
+        since = row.since if row.checked_at else None
+        return cls.model_validate(
+            shown | {"remedy": remedy, "affects": affects, "people": people, "since": since}, from_attributes=True
+        )
+
+
+class FeatureShown(BaseModel):
+    """Whether a switch can go on. ``warnings``: it can, but not all of it will work."""
+
+    feature: str
+    can_be_switched_on: bool
+    blocked_by: str | None
+    warnings: list[str]
+
+    @classmethod
+    def of(cls, feature: str, red: Mapping[str, Obstacle]) -> Self:
+        found = verdicts.obstacle(feature, red)
+        return cls(
+            feature=feature,
+            can_be_switched_on=found is None,
+            blocked_by=found.capability if found else None,
+            warnings=[one.reason for one in verdicts.warnings(feature, red)],
+        )
+
+
+class Board(BaseModel):
+    """What the organisation's Microsoft 365 lets Prospo do, capability by capability."""
+
+    connected: bool
+    checking: bool
+    asked_at: datetime | None
+    checked_at: datetime | None
+    capabilities: list[CapabilityShown]
+    features: list[FeatureShown]
+
+    @classmethod
+    def of(
+        cls,
+        connected: bool,
+        check: ReadinessCheckRow | None,
+        rows: Iterable[ReadinessRow],
+        people: list[tuple[str, list[str]]],
+        red: Mapping[str, Obstacle],
+    ) -> Self:
+        known = check or ReadinessCheckRow(org_id="")
+        return cls(
+            connected=connected,
+            checking=known.asked_at is not None and (known.done_at is None or known.done_at < known.asked_at),
+            asked_at=known.asked_at,
+            checked_at=known.done_at,
+            capabilities=[CapabilityShown.of(row, _named(row.capability, people)) for row in rows],
+            features=[FeatureShown.of(feature, red) for feature in verdicts.NEEDS],
+        )
+
+
+def _named(capability: str, people: list[tuple[str, list[str]]]) -> list[PersonShown]:
+    """Who lacks what the capability is about."""
+    mine = {"licences": {"account", "membership", "teams", "exchange"}, "mailbox": {"mailbox"}}.get(capability, set())
+    wanting = [(user_id, [one for one in lacks if one in mine]) for user_id, lacks in people]
+    return [PersonShown(user_id=user_id, lacks=lacks) for user_id, lacks in wanting if lacks]

@@ -1,0 +1,146 @@
+"""Keeping the board: verdicts replaced by newer ones, and each change of one told once."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from shared.events import TenantReadinessChanged
+from shared.outbox import Outbox
+from tenant_connector import audit, readiness_queries
+from tenant_connector.readiness_tables import ReadinessCheckRow, ReadinessRow
+from tenant_connector.verdicts import AFFECTS, Found, Obstacle, Outcome, Unanswered
+
+_NOT_CONNECTED = "Your organisation is not connected to Microsoft 365, so nothing is known."
+_NEVER_LOOKED = "This was not looked at yet."
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """One transaction's hold on an organisation's board: nobody else writes it meanwhile."""
+
+    session: AsyncSession
+    outbox: Outbox
+    check: ReadinessCheckRow
+    rows: dict[str, ReadinessRow]
+    now: datetime
+
+
+async def open_book(session: AsyncSession, outbox: Outbox, org_id: str) -> Book:
+    check = await readiness_queries.check_for_change(session, org_id)
+    rows = {row.capability: row for row in await readiness_queries.board(session, org_id)}
+    return Book(session, outbox, check, rows, await readiness_queries.now(session))
+
+
+def keep(book: Book, outcomes: list[Outcome]) -> None:
+    """What a check brought. An outcome without an answer leaves the verdict and says so."""
+    for outcome in outcomes:
+        row = book.rows.get(outcome.capability) or _blank(book, outcome.capability)
+        if isinstance(outcome, Unanswered):
+            row.failed_at, row.failure = book.now, outcome.reason
+            _end_of_patience(book, row)
+            continue
+        row.failed_at = row.failure = None
+        _write(book, row, outcome, _until(book, outcome))
+    book.check.done_at = book.now
+
+
+async def clear(session: AsyncSession, outbox: Outbox, org_id: str) -> None:
+    """The tenant is gone: what was known of it is not known any more."""
+    book = await open_book(session, outbox, org_id)
+    for row in book.rows.values():
+        row.failed_at = row.failure = None
+        _write(book, row, Found(row.capability, "unknown", _NOT_CONNECTED), None)
+        row.checked_at = None
+    await readiness_queries.forget_people(session, org_id)
+    check = book.check
+    check.done_at = check.patience_until = check.doubted_at = check.names_at = check.names_seen = None
+
+
+async def red(session: AsyncSession, org_id: str) -> dict[str, Obstacle]:
+    """The capabilities that need somebody's action."""
+    rows = await readiness_queries.board(session, org_id)
+    return reds(rows)
+
+
+def reds(rows: list[ReadinessRow]) -> dict[str, Obstacle]:
+    return {
+        row.capability: Obstacle(row.capability, row.reason, row.remedy)
+        for row in rows
+        if row.verdict == "action_needed"
+    }
+
+
+def shown(rows: list[ReadinessRow], org_id: str, now: datetime) -> list[ReadinessRow]:
+    """Every capability in its order; what was never looked at is unknown."""
+    known = {row.capability: row for row in rows}
+    return [known.get(name) or _new(org_id, name, now) for name in AFFECTS]
+
+
+def _new(org_id: str, capability: str, now: datetime) -> ReadinessRow:
+    said: dict[str, Any] = {"reason": _NEVER_LOOKED, "evidence": [], "details": {}, "since": now}
+    return ReadinessRow(org_id=org_id, capability=capability, verdict="unknown", **said)
+
+
+def _blank(book: Book, capability: str) -> ReadinessRow:
+    row = _new(book.check.org_id, capability, book.now)
+    book.session.add(row)
+    book.rows[capability] = row
+    return row
+
+
+def _until(book: Book, found: Found) -> datetime | None:
+    """How long the refusal is not final; None when it is, or is none."""
+    patience = book.check.patience_until
+    if found.verdict != "action_needed" or not found.propagates or patience is None or patience <= book.now:
+        return None
+    return patience
+
+
+def _end_of_patience(book: Book, row: ReadinessRow) -> None:
+    """Waiting ends with its time, also when Microsoft cannot be asked then."""
+    if row.verdict == "waiting" and row.until is not None and row.until <= book.now:
+        reason = "Microsoft still refused when it was last asked, and could not be asked again since."
+        _write(book, row, Found(row.capability, "unknown", reason), None)
+
+
+def _write(book: Book, row: ReadinessRow, found: Found, until: datetime | None) -> None:
+    if until is not None:
+        found = replace(found, verdict="waiting", reason=_waiting(found.reason, until))
+    previous = row.verdict
+    row.verdict, row.reason, row.until = found.verdict, found.reason, until
+    row.remedy = found.remedy.row() if found.remedy else None
+    row.evidence = [one.row() for one in found.evidence]
+    row.details = dict(found.details)
+    row.checked_at = book.now
+    if previous != found.verdict:
+        row.since = book.now
+        _tell(book, found, previous, until)
+
+
+def _waiting(reason: str, until: datetime) -> str:
+    return (
+        f"Waiting for Microsoft: what was just changed there can take up to about 50 minutes to count. It is looked at "
+        f"again by itself until {until:%H:%M} UTC. So far: {reason}"
+    )
+
+
+def _tell(book: Book, found: Found, previous: str, until: datetime | None) -> None:
+    book.check.version += 1
+    org_id = book.check.org_id
+    book.outbox.add(
+        TenantReadinessChanged(
+            org_id=org_id,
+            aggregate_version=book.check.version,
+            capability=found.capability,
+            verdict=found.verdict,
+            reason=found.reason,
+            previous=previous,
+            remedy=found.remedy.whole if found.remedy else None,
+            who=found.remedy.who if found.remedy else None,
+            until=until,
+        )
+    )
+    change: dict[str, Any] = {"capability": found.capability, "verdict": found.verdict, "previous": previous}
+    audit.note(book.session, org_id, audit.SERVICE, "readiness.change", **change)

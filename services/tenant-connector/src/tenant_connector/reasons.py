@@ -1,0 +1,193 @@
+"""The board's sentences: what was found, why it matters, who mends it and how."""
+
+from datetime import datetime
+
+from shared.graph.errors import GraphError
+from tenant_connector.readiness_queries import Tally
+from tenant_connector.verdicts import Evidence, Found, Remedy
+
+TRANSCRIPTS = "OnlineMeetingTranscript.Read.All"
+USERS = "User.Read.All"
+CALENDARS = "Calendars.Read"
+SITES = "Sites.Selected"
+
+TRANSCRIPTS_ON = "Microsoft lets Prospo read transcripts of Teams meetings."
+REACHED = "Microsoft reaches Prospo's public address for notifications."
+NOBODY_CONNECTED = (
+    "Nobody has connected a Microsoft account yet, and the question can only be asked for somebody's meetings."
+)
+NO_POLICY_NEEDED = "Prospo acts on meetings as the people who organise them, so no application access policy is needed."
+EXPIRY_UNKNOWN = (
+    "Nobody told Prospo when its credential at Microsoft expires. The operator can write it beside the secret, or use "
+    "a certificate."
+)
+_CONNECT = "Admin → Connectors → Microsoft 365 → Connect"
+_SWITCH = "Set-CsTeamsMeetingConfiguration -Identity Global"
+_CENTRE = "Teams admin centre → Meetings → Meeting settings → Transcript API access"
+_DELEGATED = {
+    "verdict": "not_checked",
+    "reason": "Microsoft shows what people's accounts were granted (GET /oauth2PermissionGrants) only to applications "
+    "with a permission to change it, which Prospo does not ask for. Each person's sign-in says what was granted.",
+}
+
+
+def consent_ready(evidence: tuple[Evidence, ...]) -> Found:
+    return Found("consent", "ready", "Microsoft gives Prospo a new token and describes your tenant.", evidence=evidence)
+
+
+def consent_refused(said: str, evidence: tuple[Evidence, ...]) -> Found:
+    text = (
+        f"Connect again under {_CONNECT}, signing in as a Global Administrator or a Privileged Role Administrator. If "
+        "it stays, look in the Entra admin centre → Conditional Access whether a policy blocks the application."
+    )
+    remedy = Remedy("microsoft_admin", text)
+    return Found("consent", "action_needed", f"Microsoft refuses Prospo: {said}", remedy, evidence, propagates=True)
+
+
+def misconfigured(said: str) -> Found:
+    remedy = Remedy(
+        "operator", "Check Prospo's client id and credentials at Microsoft: docs/how-to/rotate-credentials.md."
+    )
+    return Found("consent", "action_needed", said, remedy)
+
+
+def tenant_doubted() -> Found:
+    text = "Check in the Entra admin centre that your tenant is still there. If it was deleted, nothing has to be done."
+    reason = (
+        "Microsoft's sign-in does not know your tenant any more. If it says so again in an hour, it is disconnected."
+    )
+    return Found("consent", "action_needed", reason, Remedy("microsoft_admin", text))
+
+
+def permissions(granted: frozenset[str], required: frozenset[str]) -> Found:
+    missing = sorted(required - granted)
+    application = {"required": sorted(required), "granted": sorted(granted), "missing": missing}
+    details = {"application": application, "delegated": _DELEGATED}
+    if not missing:
+        return Found("permissions", "ready", "Microsoft grants every permission that is needed.", details=details)
+    names = ", ".join(missing)
+    text = (
+        "Entra admin centre → Enterprise applications → Prospo → Permissions → Grant admin consent, or connect again "
+        f"under {_CONNECT}. If a permission is not offered there, tell the operator that the registration lacks it."
+    )
+    reason = f"These permissions are missing: {names}."
+    return Found("permissions", "action_needed", reason, Remedy("microsoft_admin", text), (), details, propagates=True)
+
+
+def transcripts_off(evidence: tuple[Evidence, ...]) -> Found:
+    text = f"{_CENTRE} → Microsoft Graph access: on. Or in Teams PowerShell (module MicrosoftTeams):"
+    remedy = Remedy("teams_admin", text, f"{_SWITCH} -EnableGraphTranscriptAccess $true")
+    reason = (
+        "Access to transcripts through Microsoft Graph is switched off in your tenant, whatever was consented. "
+        "Recordings still arrive; transcripts do not."
+    )
+    return Found("transcript_access", "action_needed", reason, remedy, evidence, propagates=True)
+
+
+def speaker_names(at: datetime | None, seen: bool | None) -> Found:
+    """Told by the transcripts that came; reading somebody's transcript only to find out would not be right."""
+    if at is None or seen is None:
+        reason = "No transcript has arrived yet; the first one shows whether speakers are named."
+        return Found("speaker_attribution", "unknown", reason)
+    if seen:
+        return Found("speaker_attribution", "ready", f"The transcript of {at:%Y-%m-%d %H:%M} UTC names its speakers.")
+    text = f"{_CENTRE} → attributed transcripts: on. Or in Teams PowerShell (module MicrosoftTeams):"
+    command = f"{_SWITCH} -EnableGraphTranscriptAccess $true -EnableAttributedTranscripts $true"
+    reason = f"The transcript of {at:%Y-%m-%d %H:%M} UTC came without names. The next one shows whether that is mended."
+    remedy = Remedy("teams_admin", text, command)
+    return Found("speaker_attribution", "action_needed", reason, remedy, propagates=True)
+
+
+def licences(asked: bool, tally: Tally, evidence: tuple[Evidence, ...]) -> Found:
+    if not asked:
+        return Found("licences", "unknown", cannot_ask(USERS))
+    if not tally.people:
+        return Found("licences", "unknown", "Nobody has connected a Microsoft account yet.")
+    if not tally.unlicensed:
+        reason = f"Everybody who was looked at ({tally.people}) has an account with Teams and Exchange."
+        return Found("licences", "ready", reason, evidence=evidence)
+    text = (
+        "Microsoft 365 admin centre → Users → Active users → Licences and apps: assign a plan with Teams and Exchange "
+        "Online."
+    )
+    reason = f"{_some(tally.unlicensed, tally.people)} a licence or an enabled account; they are named below."
+    return Found("licences", "action_needed", reason, Remedy("microsoft_admin", text), evidence, propagates=True)
+
+
+def mailboxes(asked: bool, tally: Tally, evidence: tuple[Evidence, ...]) -> Found:
+    if not asked:
+        return Found("mailbox", "unknown", f"{cannot_ask(CALENDARS)} A person's first meeting shows it.")
+    if not tally.people:
+        return Found("mailbox", "unknown", "Nobody has connected a Microsoft account yet.")
+    if not tally.without_mailbox:
+        return Found(
+            "mailbox", "ready", f"Everybody who was looked at ({tally.people}) has a mailbox.", evidence=evidence
+        )
+    text = (
+        "Assign a plan with Exchange Online, or move the mailbox to it: Microsoft Graph serves no mailbox on the "
+        "organisation's own servers. To see where it is, in Exchange Online PowerShell:"
+    )
+    remedy = Remedy("microsoft_admin", text, "Get-Recipient -Identity <address> | Format-List RecipientTypeDetails")
+    reason = f"{_some(tally.without_mailbox, tally.people)} a mailbox in Exchange Online; they are named below."
+    return Found("mailbox", "action_needed", reason, remedy, evidence, propagates=True)
+
+
+def not_reached(url: str, error: GraphError, evidence: tuple[Evidence, ...]) -> Found:
+    text = (
+        f"Make {url} reachable from the internet over https with a public certificate, answering within 10 seconds "
+        "(PROSPO_NOTIFICATION_BASE_URL). This must print hello:"
+    )
+    reason = (
+        f"Microsoft cannot reach Prospo's address for notifications. It says: {error.message} Recordings and "
+        "transcripts still arrive, later."
+    )
+    remedy = Remedy("operator", text, f"curl -sS -X POST '{url}?validationToken=hello'")
+    return Found("notifications", "action_needed", reason, remedy, evidence)
+
+
+def expiry(at: datetime, days: int, *, soon: bool) -> Found:
+    if not soon:
+        return Found("credential_expiry", "ready", f"Prospo's credential at Microsoft lasts until {at:%Y-%m-%d}.")
+    when = (
+        f"expires in {days} days, on {at:%Y-%m-%d}"
+        if at.timestamp() > datetime.now(at.tzinfo).timestamp()
+        else "is over"
+    )
+    text = "Add a new credential at Microsoft Entra and mount it beside the old one: docs/how-to/rotate-credentials.md."
+    return Found(
+        "credential_expiry", "action_needed", f"Prospo's last credential at Microsoft {when}.", Remedy("operator", text)
+    )
+
+
+def no_credential(said: str) -> Found:
+    del said  # it names folders of the operator's, which the log has
+    text = "See the log, and docs/how-to/rotate-credentials.md."
+    return Found("credential_expiry", "action_needed", "Prospo's credentials cannot be read.", Remedy("operator", text))
+
+
+def storage(location: str | None, on: bool, roles: frozenset[str]) -> Found:
+    """Storage alone can try to write; it did before it said that the place was chosen."""
+    if location is not None and SITES not in roles:
+        text = f"Connect again under {_CONNECT}, accept all permissions, then choose the storage location again."
+        reason = f"A storage location is chosen, but the permission {SITES} is missing."
+        return Found("storage_write", "action_needed", reason, Remedy("microsoft_admin", text), propagates=True)
+    if not on:
+        return Found("storage_write", "not_needed", "SharePoint storage is switched off.")
+    if location is None:
+        text = "Admin → Connectors → Microsoft 365 → Choose Storage Location."
+        reason = "SharePoint storage is switched on without a place."
+        return Found("storage_write", "action_needed", reason, Remedy("org_admin", text))
+    reason = "Writing worked when the place was chosen; whether it still does, only the next file shows."
+    return Found("storage_write", "unknown", reason, details={"location": location})
+
+
+def refused(error: GraphError) -> str:
+    return f"Microsoft refused the question, which says nothing about the answer: {error.message}"
+
+
+def cannot_ask(role: str) -> str:
+    return f"This can only be asked with the application permission {role}, which is not granted."
+
+
+def _some(few: int, people: int) -> str:
+    return f"{few} of {people} people who were looked at {'lacks' if few == 1 else 'lack'}"
