@@ -113,6 +113,8 @@ class Service:
     async def start(self, api: bool = True, worker: bool = True) -> None:
         """Open what is needed and start the loops. Raises ``ConfigurationError`` saying what is missing."""
         self.service_tokens.check()
+        if not self.settings.microsoft.artefacts:
+            log.warning("Graph of this cloud has no recordings or transcripts of meetings", cloud=self.settings.cloud)
         await self.db.open()
         loops = [self.relay.run()] if api or worker else []
         if self.settings.metrics_port is not None or self.settings.otlp_endpoint:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from shared.db import UnitOfWork
-from shared.entra import GRAPH_DEFAULT, PERSONAL_TENANT, Entra, EntraRetry, refusal
+from shared.entra import PERSONAL_TENANT, Entra, EntraRetry, refusal
 from shared.identity import Identity
 from shared.problems import BadInput, Conflict, Forbidden, ProspoError, Unavailable
 from tenant_connector import audit, queries, tenant
@@ -69,7 +69,7 @@ async def _claim(work: UnitOfWork, caller: Identity, row: TenantRow, tid: str) -
 def _consent_url(settings: Settings, entra: Entra, state: str) -> str:
     query = {
         "client_id": settings.client_id,
-        "scope": " ".join(GRAPH_DEFAULT),
+        "scope": " ".join(entra.graph_default),
         "redirect_uri": settings.public_url.rstrip("/") + CALLBACK,
         "state": state,
     }

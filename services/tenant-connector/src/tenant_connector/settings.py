@@ -1,5 +1,6 @@
 """Every knob of the tenant-connector."""
 
+from shared.clouds import ARTEFACT_PERMISSIONS
 from shared.settings import ServiceSettings
 
 
@@ -16,3 +17,8 @@ class Settings(ServiceSettings):
         {"Organization.Read.All", "OnlineMeetingRecording.Read.All", "OnlineMeetingTranscript.Read.All"}
     )
     """Application permissions the platform cannot do without; the proof looks for them in the token."""
+
+    @property
+    def required_roles_there(self) -> frozenset[str]:
+        """Without those that the cloud does not have."""
+        return self.required_roles if self.microsoft.artefacts else self.required_roles - ARTEFACT_PERMISSIONS
