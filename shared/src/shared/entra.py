@@ -78,14 +78,20 @@ class _Http(requests.Session):
     def request(self, method: str | bytes, url: str | bytes, *args: Any, **more: Any) -> requests.Response:
         more |= {"timeout": TIMEOUT_S, "allow_redirects": False}
         answer = super().request(method, url, *args, **more)
-        said = _read(answer)
-        if answer.status_code >= 500 or answer.status_code in _TROUBLED:
-            raise _busy(answer, said)
-        if said is None or 300 <= answer.status_code < 400:
-            raise EntraRetry(_NOT_MICROSOFT.format(status=answer.status_code))
-        if answer.status_code >= 400 and str(url).endswith(_DISCOVERY):
-            raise _no_discovery(said)
-        return answer
+        refused = _unusable(str(url), answer)
+        if refused is None:
+            return answer
+        del answer  # an error that is kept would keep the connection open
+        raise refused
+
+
+def _unusable(url: str, answer: requests.Response) -> EntraError | None:
+    status, said = answer.status_code, _read(answer)
+    if status >= 500 or status in _TROUBLED:
+        return _busy(answer, said)
+    if said is None or 300 <= status < 400:
+        return EntraRetry(_NOT_MICROSOFT.format(status=status))
+    return _no_discovery(said) if status >= 400 and url.endswith(_DISCOVERY) else None
 
 
 def _read(answer: requests.Response) -> dict[str, Any] | None:
@@ -204,7 +210,7 @@ class Entra:
                 instance_discovery=False,  # the authority is the operator's setting, not a caller's input
                 client_capabilities=["cp1"],
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             # MSAL's words for a discovery document without what it must hold, and for an address that is none.
             raise EntraMisconfigured(f"Microsoft's sign-in refused the tenant {tid}. Tell the operator.") from error
         self._check_host(str(made.authority.token_endpoint))
