@@ -24,6 +24,7 @@ ENGINES = [
     "shared.secrets",
     "shared.graph.subscriptions",
     "shared.copies",
+    "shared.limits",
 ]
 _LOCK = 0x70726F73706F  # one migration at a time per database
 

@@ -13,6 +13,7 @@ ProspoError
 └── Unavailable         503         try again
 """
 
+import math
 import uuid
 from http import HTTPStatus
 from typing import Any
@@ -35,7 +36,10 @@ class ConfigurationError(Exception):
 
 
 class ProspoError(Exception):
-    """A refusal with a stable ``code`` for programs and a ``detail`` sentence with the remedy for people."""
+    """A refusal with a stable ``code`` for programs and a ``detail`` sentence with the remedy for people.
+
+    ``extra`` members are added to the document; ``retry_after_s`` is the ``Retry-After`` header too.
+    """
 
     status = 500
 
@@ -133,7 +137,9 @@ def problem_response(request: Request, status: int, code: str, detail: str, **ex
         "request_id": request_id_of(request),
         **extra,
     }
-    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else None
+    headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
+    if "retry_after_s" in extra:
+        headers["Retry-After"] = str(math.ceil(extra["retry_after_s"]))
     return JSONResponse(body, status, headers, media_type=PROBLEM_TYPE)
 
 

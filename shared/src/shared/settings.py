@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from shared.clouds import CLOUDS, Cloud, CloudName
 from shared.problems import ConfigurationError
 
+PerHour = Annotated[int, Field(ge=1, le=1_000_000)]
+
 
 class ServiceSettings(BaseSettings):
     """Environment variables with the prefix ``PROSPO_``; all can be given as keyword arguments instead."""
@@ -84,6 +86,10 @@ class ServiceSettings(BaseSettings):
     """Lowest level that is logged."""
     request_body_limit_bytes: int = 256 * 1024
     """A larger body is refused with 413; uploads have a limit of their own."""
+    audit_reads_per_hour: PerHour = 600
+    """How often a person may read the audit trail."""
+    refusals_noted_per_hour: PerHour = 60
+    """How many refused calls of one person the audit trail notes; further ones are in the log only."""
 
     @model_validator(mode="after")
     def _addresses_of_the_cloud(self) -> Self:

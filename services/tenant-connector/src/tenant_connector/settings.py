@@ -1,7 +1,7 @@
 """Every knob of the tenant-connector."""
 
 from shared.clouds import ARTEFACT_PERMISSIONS
-from shared.settings import ServiceSettings
+from shared.settings import PerHour, ServiceSettings
 
 
 class Settings(ServiceSettings):
@@ -9,6 +9,8 @@ class Settings(ServiceSettings):
 
     consent_attempt_life_s: int = 600
     """How long an Org Admin has for Microsoft's consent pages."""
+    consents_per_hour: PerHour = 60
+    """How often an organisation may set out for Microsoft's consent pages."""
     proof_patience_s: float = 600
     """How long a consent may take to be in force at Microsoft before the connection is said to have failed."""
     proof_retry_s: float = 1
