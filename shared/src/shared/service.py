@@ -71,7 +71,14 @@ class Service:
         self._starting: list[Callable[[], Awaitable[None]]] = []
 
     def _make_app(self, unlimited: tuple[str, ...]) -> FastAPI:
-        app = FastAPI(title=self.name, version="1", generate_unique_id_function=lambda route: route.name)
+        app = FastAPI(
+            title=self.name,
+            version="1",
+            generate_unique_id_function=lambda route: route.name,
+            docs_url=None,  # the descriptions are files in contracts/; a running service serves its API only
+            redoc_url=None,
+            openapi_url=None,
+        )
         app.state.service = self
         install_problem_handlers(app)
         describe_problems(app)
