@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import httpx
-import pytest
 from sqlalchemy import text
 
 from dev.embedded.gateway import Gateway, PersonaTokens
