@@ -144,8 +144,8 @@ def router(path: str) -> APIRouter:
         values = {"org_id": caller.org_id, "actor": actor, "action": action, "cursor": cursor, "limit": limit + 1}
         rows = (await work.session.execute(_PAGE, values)).all()
         if cursor is None:
-            about = {"user_id": actor, "of_action": action}
-            await note(work.session, caller.org_id, caller.user_id, "audit.read", **about)
+            who = caller.user_id
+            await note(work.session, caller.org_id, who, "audit.read", user_id=actor, of_action=action)
         shown = [AuditLine.model_validate(dict(row._mapping)) for row in rows[:limit]]  # noqa: SLF001 - its public name
         return Page[AuditLine](items=shown, next_cursor=str(shown[-1].id) if len(rows) > limit else None)
 

@@ -75,7 +75,7 @@ class _Http(requests.Session):
     MSAL would log a body that is no JSON, follow a redirect with the credential, and keep no number of a 5xx.
     """
 
-    def request(self, method: str | bytes, url: str | bytes, *args: Any, **more: Any) -> requests.Response:
+    def request(self, method: str, url: str | bytes, *args: Any, **more: Any) -> requests.Response:
         more |= {"timeout": TIMEOUT_S, "allow_redirects": False}
         answer = super().request(method, url, *args, **more)
         refused = _unusable(str(url), answer)
@@ -105,9 +105,9 @@ def _read(answer: requests.Response) -> dict[str, Any] | None:
 def _busy(answer: requests.Response, said: dict[str, Any] | None) -> EntraRetry:
     """Whatever the body says: with such a status it says nothing about the account or the registration."""
     known = refusal(said or {})
-    about = {"number": known.number, "error": known.error, "trace_id": known.trace_id}
     message = f"Microsoft's sign-in is busy right now (HTTP {answer.status_code}). It is tried again."
-    return EntraRetry(message, after_s=said_wait_s(answer.headers) or 0.0, **about)
+    after_s = said_wait_s(answer.headers) or 0.0
+    return EntraRetry(message, number=known.number, error=known.error, trace_id=known.trace_id, after_s=after_s)
 
 
 def _no_discovery(said: dict[str, Any]) -> EntraError:
