@@ -6,12 +6,13 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+from opentelemetry import trace
 from pydantic import ValidationError
 from sqlalchemy import text
 
 from shared import audit
 from shared.erasure import AUDIT, Holdings
-from shared.migrate import protect
+from shared.migrate import migrate, protect
 from shared.outbox import uuid7
 from shared.retention import prune_audit
 from shared.service import Service
@@ -38,7 +39,8 @@ async def service(make_service: MakeService, database: TestDatabase) -> Service:
     role = database.url.split("//")[1].split(":")[0]
     owner = await connect(database.owner_url)
     grant = f"GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON audit TO {role}"
-    for statement in (TABLE, *op.statements, grant, audit.AFTER_MIGRATIONS, audit.AFTER_MIGRATIONS):
+    prune = f"GRANT EXECUTE ON FUNCTION audit_prune TO {role}"
+    for statement in (TABLE, *op.statements, grant, audit.AFTER_MIGRATIONS, audit.AFTER_MIGRATIONS, prune):
         await owner.execute(statement)
     await owner.close()
     return service
@@ -88,7 +90,12 @@ async def test_an_org_admin_reads_the_trail_in_pages_newest_first(
         if cursor is None:
             break
     assert seen == [["five", "four"], ["three", "two"], ["one"]]
-    assert (await read(http, platform_keys)).json() == (await read(http, platform_keys, at="/v1/notes/audit")).json()
+    here, there = [
+        [line for line in (await read(http, platform_keys, at=at)).json()["items"] if line["action"] != "audit.read"]
+        for at in ("/v1/audit", "/v1/notes/audit")
+    ]
+    assert here == there
+    assert len(here) == 5
 
 
 async def test_the_trail_is_filtered_by_who_and_by_what(
@@ -133,6 +140,8 @@ REFUSED = [
     (ERASING, ALLOWED.replace("SET", "SET action = 'x',")),
     (ERASING, ALLOWED.replace("SET", "SET occurred_at = now(),")),
     (ERASING, ALLOWED.replace("SET", "SET org_id = 'globex',")),
+    (ERASING, ALLOWED.replace("SET", "SET request_id = 'another',")),
+    (ERASING, ALLOWED.replace("SET", "SET trace_id = 'another',")),
     (ERASING, ALLOWED.replace(PSEUDONYM, "ben", 1)),
     (ERASING, "UPDATE audit SET details = '{}'"),
     (ERASING, ALLOWED.replace('"}', '", "more": 1}')),
@@ -193,3 +202,137 @@ async def test_a_running_worker_prunes_the_trail(service: Service) -> None:
 def test_a_trail_cannot_be_kept_for_less_than_thirty_days(make_settings: MakeSettings) -> None:
     with pytest.raises(ValidationError, match="audit_keep_days"):
         make_settings(ServiceSettings, "notes", audit_keep_days=29)
+
+
+async def lines(http: httpx.AsyncClient, keys: PlatformKeys, action: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await read(http, keys, action=action)).json()["items"]
+    return found
+
+
+async def test_a_line_names_the_request_it_was_written_in(http: httpx.AsyncClient, platform_keys: PlatformKeys) -> None:
+    answers = [await read(http, platform_keys) for _ in range(2)]
+    noted = await lines(http, platform_keys, "audit.read")
+    sent = [answer.headers["x-request-id"] for answer in answers]
+    assert [line["request_id"] for line in noted] == sent[::-1]
+    assert sent[0] != sent[1]
+
+
+async def test_a_line_names_the_trace_it_was_written_in(
+    service: Service, http: httpx.AsyncClient, platform_keys: PlatformKeys
+) -> None:
+    context = trace.SpanContext(0xABC, 1, is_remote=False, trace_flags=trace.TraceFlags(1))
+    with trace.use_span(trace.NonRecordingSpan(context)):
+        await add(service, "anna", "traced")
+    await add(service, "anna", "untraced")
+    (traced,), (untraced,) = [await lines(http, platform_keys, action) for action in ("traced", "untraced")]
+    assert traced["trace_id"] == f"{0xABC:032x}"
+    assert (untraced["trace_id"], untraced["request_id"]) == (None, None)
+
+
+async def test_a_writer_cannot_claim_another_request(service: Service) -> None:
+    async with service.db.unit_of_work("acme") as work:
+        await work.session.execute(
+            text(
+                """INSERT INTO audit (org_id, id, actor, action, outcome, details, request_id, trace_id)
+                   VALUES ('acme', gen_random_uuid(), 'a', 'b', 'done', '{}', 'forged', 'forged')"""
+            )
+        )
+    async with service.db.unit_of_work("acme") as work:
+        (row,) = (await work.session.execute(text("SELECT request_id, trace_id FROM audit"))).all()
+    assert tuple(row) == (None, None)
+
+
+async def test_reading_the_trail_is_noted_once_for_all_its_pages(
+    service: Service, http: httpx.AsyncClient, platform_keys: PlatformKeys
+) -> None:
+    for actor in ("one", "two", "three"):
+        await add(service, actor)
+    first = (await read(http, platform_keys, limit=2)).json()
+    await read(http, platform_keys, limit=2, cursor=first["next_cursor"])
+    await read(http, platform_keys, actor="anna")
+    noted = await lines(http, platform_keys, "audit.read")
+    assert [(line["actor"], line["outcome"], line["target"]) for line in noted] == [
+        ("boss", "done", "anna"),
+        ("boss", "done", "acme"),
+    ]
+
+
+async def test_a_refused_call_of_an_admin_route_is_noted_so_often_and_no_more(
+    service: Service, http: httpx.AsyncClient, platform_keys: PlatformKeys
+) -> None:
+    service.settings.refusals_noted_per_hour = 3
+    mine = {"Authorization": f"Bearer {platform_keys.token('acme', 'anna')}"}
+    refused = [await http.delete("/v1/notes", headers=mine) for _ in range(5)]
+    assert {answer.status_code for answer in refused} == {403}
+    noted = await lines(http, platform_keys, "authorisation")
+    assert [(line["actor"], line["outcome"], line["target"]) for line in noted] == [
+        ("anna", "refused", "DELETE /v1/notes")
+    ] * 3
+    assert noted[-1]["request_id"] == refused[0].headers["x-request-id"]
+    assert noted[-1]["details"]["needs"] == "org_admin"
+
+
+SECRET_KEYS = [
+    "access_token",
+    "Client_Secret",
+    "state",
+    "browser_key",
+    "code_verifier",
+    "nonce",
+    "cookie",
+    "upload_url",
+]
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln"
+
+
+@pytest.mark.parametrize(
+    "details",
+    [*({key: "hidden"} for key in SECRET_KEYS), {"note": f"Bearer {TOKEN}"}, {"deep": {"refresh_token": "hidden"}}],
+    ids=str,
+)
+async def test_no_secret_gets_into_a_line_whoever_writes_it(service: Service, details: dict[str, Any]) -> None:
+    async with service.db.unit_of_work("acme") as work:
+        await audit.note(work.session, "acme", "anna", "some", **details, code="consent_declined", tid="t")
+        (row,) = (await work.session.execute(text("SELECT details FROM audit"))).scalars()
+    assert row == dict.fromkeys(details, "[redacted]") | {"code": "consent_declined", "tid": "t"}
+
+
+async def test_reading_the_trail_has_a_limit(
+    service: Service, http: httpx.AsyncClient, platform_keys: PlatformKeys
+) -> None:
+    service.settings.audit_reads_per_hour = 2
+    assert [(await read(http, platform_keys)).status_code for _ in range(3)] == [200, 200, 429]
+
+
+@pytest.fixture
+async def migrated(make_settings: MakeSettings) -> None:
+    """The tables of a service that keeps a trail, with the grants that it gets."""
+    await migrate("tenant_connector", make_settings(ServiceSettings, "tenant-connector"))
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE audit SET outcome = 'done'", "DELETE FROM audit", "TRUNCATE audit", "DROP TABLE audit"]
+)
+async def test_the_services_role_may_only_add_and_read(migrated: None, database: TestDatabase, statement: str) -> None:
+    connection = await connect(database.url)
+    await connection.execute("SET app.scope = 'system'")
+    await connection.execute("SET app.audit_erasing = 'on'")
+    await connection.execute("SET app.audit_keep_days = '30'")
+    await connection.execute(
+        "INSERT INTO audit VALUES ('acme', gen_random_uuid(), now() - interval '800 days', 'a', 'b', 'done', '{}')"
+    )
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await connection.execute(statement)
+    assert await connection.fetchval("SELECT count(*) FROM audit") == 1
+    await connection.close()
+
+
+async def test_pruning_takes_nothing_younger_than_thirty_days(migrated: None, database: TestDatabase) -> None:
+    connection = await connect(database.url)
+    await connection.execute("SET app.scope = 'system'")
+    for days in (0, 29, 31):
+        values = f"'acme', gen_random_uuid(), now() - interval '{days} days', '{days}', 'b', 'done', '{{}}'"
+        await connection.execute(f"INSERT INTO audit VALUES ({values})")
+    assert await connection.fetchval("SELECT audit_prune(1, 100)") == 1
+    assert [row["actor"] for row in await connection.fetch("SELECT actor FROM audit ORDER BY actor")] == ["0", "29"]
+    await connection.close()

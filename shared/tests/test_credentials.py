@@ -19,7 +19,7 @@ from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO
 from m365_simulator.testing import loopback_settings, running
 from shared.credentials import credentials
-from shared.entra import GRAPH_DEFAULT, Entra, EntraMisconfigured
+from shared.entra import Entra, EntraMisconfigured
 from shared.problems import ConfigurationError
 from shared.settings import ServiceSettings
 from shared.testing.fixtures import MakeSettings
@@ -127,7 +127,7 @@ def test_none_or_an_unreadable_one_is_said_and_never_shown(
 async def microsoft(tmp_path: Path) -> AsyncIterator[SimulatorSettings]:
     simulator = create_simulator(loopback_settings(tmp_path / "simulator"))
     query = {"client_id": simulator.settings.client_id, "redirect_uri": simulator.settings.redirect_uris[0]}
-    query["scope"] = GRAPH_DEFAULT[0]
+    query["scope"] = "https://graph.microsoft.com/.default"
     url = f"{simulator.settings.http_base_url}/organizations/v2.0/adminconsent?{urlencode(query)}"
     async with running(simulator), SimulatorClient(simulator.settings.http_base_url) as client:
         await client.approve_admin_consent(url, "admin@contoso.example")
@@ -143,7 +143,7 @@ async def test_the_next_credential_serves_when_entra_refuses_the_first(
     entra = Entra(settings.model_copy(update=at | {"ca_bundle": microsoft.state_dir / "ca.pem"}))
 
     def ask() -> dict[str, Any]:
-        return entra.ask(CONTOSO, lambda application: application.acquire_token_for_client(GRAPH_DEFAULT)) or {}
+        return entra.ask(CONTOSO, lambda application: application.acquire_token_for_client(entra.graph_default)) or {}
 
     with capture_logs() as first:
         assert "access_token" in await asyncio.to_thread(ask)

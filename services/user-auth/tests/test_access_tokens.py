@@ -182,6 +182,7 @@ async def test_a_busy_microsoft_does_not_end_a_connection_and_the_old_token_serv
     ("status", "body"),
     [
         (503, {}),
+        (503, {"error": "invalid_grant", "error_codes": [50173]}),
         (400, {"error": "temporarily_unavailable", "error_codes": [90033]}),
         (401, {"error": "invalid_client", "error_codes": [7000222]}),
     ],

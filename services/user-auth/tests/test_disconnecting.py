@@ -107,6 +107,6 @@ async def test_a_tenant_changed_meanwhile_refuses_the_sign_in(house: Any) -> Non
 @pytest.mark.parametrize("change", ["UPDATE audit SET outcome = 'x'", "DELETE FROM audit"])
 async def test_the_audit_trail_is_append_only(house: Any, change: str) -> None:
     await house.connect()
-    with pytest.raises(DBAPIError, match="append-only"):
+    with pytest.raises(DBAPIError, match="permission denied"):
         async with house.service.db.system_work() as work:
             await work.session.execute(text(change))

@@ -1,9 +1,12 @@
 """The audit trail of the services that keep one: reading it, forgetting who it names, and how long it is kept.
 
 It is append-only for everybody, the tables' owner too: the database refuses every change but two. Lines older than
-``audit_keep_days`` may be deleted, and an erasure may put a pseudonym in the place of a person.
+``audit_keep_days`` may be deleted, and an erasure may put a pseudonym in the place of a person. The service's role may
+not do more by its grants either. Every line knows the request and the trace it was written in, and what is named like a
+secret, or looks like a token, never gets into it: the database sees to both, whoever adds the line.
 """
 
+import json
 import uuid
 from datetime import datetime
 from typing import Annotated, Any
@@ -13,12 +16,20 @@ from pydantic import BaseModel
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from shared.limits import limited
 from shared.outbox import uuid7
 from shared.web import AdminCaller, Page, Work
 
 LEAST_KEEP_DAYS = 30
 """Whatever is configured, nothing younger is ever deleted: the trigger knows this number too."""
 
+NEVER_KEPT = (
+    "token|secret|password|passphrase|authorization|cookie|verifier|client_state|browser_key|nonce|upload_url"
+    "|^state$|^assertion$|private_key"
+)
+"""As the log's list; a key of ``details`` that matches keeps no value."""
+
+_SAME = "ROW({0}.org_id, {0}.id, {0}.occurred_at, {0}.action, {0}.outcome, {0}.request_id, {0}.trace_id)"
 _GUARD = f"""CREATE OR REPLACE FUNCTION audit_guard() RETURNS trigger LANGUAGE plpgsql AS $guard$
 DECLARE keep_days integer := nullif(current_setting('app.audit_keep_days', true), '');
 BEGIN
@@ -27,56 +38,97 @@ BEGIN
         RETURN OLD;
     END IF;
     IF TG_OP = 'UPDATE' AND current_setting('app.audit_erasing', true) = 'on'
-        AND (NEW.org_id, NEW.id, NEW.occurred_at, NEW.action, NEW.outcome)
-            = (OLD.org_id, OLD.id, OLD.occurred_at, OLD.action, OLD.outcome)
+        AND {_SAME.format("NEW")} IS NOT DISTINCT FROM {_SAME.format("OLD")}
         AND (NEW.actor = OLD.actor OR NEW.actor ~ '^erased:[0-9a-f]{{12}}$')
         AND NEW.details ->> 'erased' ~ '^erased:[0-9a-f]{{12}}$' AND NEW.details - 'erased' = '{{}}'::jsonb THEN
         RETURN NEW;
     END IF;
     RAISE EXCEPTION 'The audit trail is append-only: it is only ever added to.';
 END $guard$"""
+_CLEAN = f"""CREATE OR REPLACE FUNCTION audit_clean() RETURNS trigger LANGUAGE plpgsql AS $clean$
+BEGIN
+    NEW.request_id := nullif(current_setting('app.request_id', true), '');
+    NEW.trace_id := nullif(current_setting('app.trace_id', true), '');
+    NEW.details := coalesce((SELECT jsonb_object_agg(key, CASE
+        WHEN key ~* '{NEVER_KEPT}' OR value::text ~ 'eyJ[A-Za-z0-9_-]{{8,}}[.]'
+            OR value::text ~* '"[^"]*({NEVER_KEPT})[^"]*" *:' THEN '"[redacted]"'::jsonb
+        ELSE value END) FROM jsonb_each(NEW.details)), '{{}}'::jsonb);
+    RETURN NEW;
+END $clean$"""
+_PRUNE = f"""CREATE OR REPLACE FUNCTION audit_prune(days integer, step integer) RETURNS integer LANGUAGE plpgsql
+SECURITY DEFINER SET search_path = public, pg_temp AS $prune$
+DECLARE deleted integer;
+BEGIN
+    PERFORM set_config('app.audit_keep_days', greatest(days, {LEAST_KEEP_DAYS})::text, true);
+    DELETE FROM audit WHERE (org_id, id) IN (SELECT org_id, id FROM audit
+        WHERE occurred_at < clock_timestamp() - make_interval(days => greatest(days, {LEAST_KEEP_DAYS})) LIMIT step);
+    GET DIAGNOSTICS deleted = ROW_COUNT;
+    RETURN deleted;
+END $prune$"""
 AFTER_MIGRATIONS = f"""DO $do$ BEGIN
     IF to_regclass('audit') IS NOT NULL THEN
+        ALTER TABLE audit ADD COLUMN IF NOT EXISTS request_id text, ADD COLUMN IF NOT EXISTS trace_id text;
         {_GUARD};
+        {_CLEAN};
+        {_PRUNE};
         CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE ON audit
             FOR EACH ROW EXECUTE FUNCTION audit_guard();
         CREATE OR REPLACE TRIGGER never_emptied BEFORE TRUNCATE ON audit
             FOR EACH STATEMENT EXECUTE FUNCTION audit_guard();
+        CREATE OR REPLACE TRIGGER clean BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION audit_clean();
+        REVOKE ALL ON FUNCTION audit_prune FROM PUBLIC;
     END IF;
 END $do$"""
 """Run after a service's own migrations, each time: the guard is one for all services."""
+GRANTS = """DO $do$ BEGIN
+    IF to_regclass('audit') IS NOT NULL THEN
+        REVOKE ALL ON audit FROM "{role}";
+        GRANT SELECT, INSERT, UPDATE (actor, details) ON audit TO "{role}";
+        GRANT EXECUTE ON FUNCTION audit_prune TO "{role}";
+    END IF;
+END $do$"""
+"""Run after what is granted on all tables: the service's role adds and reads; an erasure rewrites two columns."""
 
 _PAGE = text(
-    """SELECT id, occurred_at, actor, action, outcome, details FROM audit
+    """SELECT id, occurred_at, actor, action, outcome, details, request_id, trace_id,
+              coalesce(details ->> 'target', details ->> 'user_id', details ->> 'oid', details ->> 'tid',
+                       details ->> 'claimed_tid', org_id) AS target FROM audit
        WHERE org_id = :org_id AND (CAST(:actor AS text) IS NULL OR actor = :actor)
          AND (CAST(:action AS text) IS NULL OR action = :action) AND (CAST(:cursor AS uuid) IS NULL OR id < :cursor)
        ORDER BY id DESC LIMIT :limit"""
 )
 _ADD = text(
     """INSERT INTO audit (org_id, id, actor, action, outcome, details)
-       VALUES (:org_id, CAST(:id AS uuid), :actor, :action, 'done',
-               jsonb_build_object('rows', CAST(:rows AS integer)))"""
+       VALUES (:org_id, CAST(:id AS uuid), :actor, :action, :outcome, CAST(:details AS jsonb))"""
 )
+READS = limited("audit", per_hour="audit_reads_per_hour")
 Words = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]+$")]
 
 
 class AuditLine(BaseModel):
-    """Who did what, when, and how it went. An erased person is a pseudonym, and the details of it are gone."""
+    """Who did what to whom or what, when, and how it went.
+
+    ``target`` is a person, a Microsoft account, a tenant, a route or the organisation. An erased person is a pseudonym,
+    and the details of it are gone.
+    """
 
     id: uuid.UUID
     occurred_at: datetime
     actor: str
     action: str
     outcome: str
+    target: str
     details: dict[str, Any]
+    request_id: str | None
+    trace_id: str | None
 
 
 def router(path: str) -> APIRouter:
     """The trail for Org Admins, at ``path`` where the gateway leads and at ``/v1/audit`` of the service itself."""
     routes = APIRouter()
 
-    @routes.get("/v1/audit", include_in_schema=False)
-    @routes.get(path, tags=["audit"])
+    @routes.get("/v1/audit", include_in_schema=False, dependencies=[READS])
+    @routes.get(path, tags=["audit"], dependencies=[READS])
     async def audit(
         caller: AdminCaller,
         work: Work,
@@ -85,16 +137,29 @@ def router(path: str) -> APIRouter:
         cursor: uuid.UUID | None = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 50,
     ) -> Page[AuditLine]:
-        """What was done in the organisation, newest first; of one person or one kind when asked."""
+        """What was done in the organisation, newest first; of one person or one kind when asked.
+
+        Reading it is done in the organisation too: the first page is noted, those after it belong to it.
+        """
         values = {"org_id": caller.org_id, "actor": actor, "action": action, "cursor": cursor, "limit": limit + 1}
         rows = (await work.session.execute(_PAGE, values)).all()
+        if cursor is None:
+            who = caller.user_id
+            await note(work.session, caller.org_id, who, "audit.read", user_id=actor, of_action=action)
         shown = [AuditLine.model_validate(dict(row._mapping)) for row in rows[:limit]]  # noqa: SLF001 - its public name
         return Page[AuditLine](items=shown, next_cursor=str(shown[-1].id) if len(rows) > limit else None)
 
     return routes
 
 
+async def note(
+    session: AsyncSession, org_id: str, actor: str, action: str, outcome: str = "done", **details: Any
+) -> None:
+    """One line, in the transaction of what it tells about; it takes that transaction's request and trace."""
+    values = {"org_id": org_id, "id": uuid7(), "actor": actor, "action": action, "outcome": outcome}
+    await session.execute(_ADD, values | {"details": json.dumps(details)})
+
+
 async def note_command(session: AsyncSession, org_id: str, service: str, action: str, rows: int) -> None:
     """The fact that an operator erased or exported so many rows, without saying of whom."""
-    values = {"org_id": org_id, "id": uuid7(), "actor": f"service:{service}", "action": action, "rows": rows}
-    await session.execute(_ADD, values)
+    await note(session, org_id, f"service:{service}", action, rows=rows)

@@ -7,12 +7,14 @@ Row-level security stands behind every query: the transaction says whose rows it
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import sqlalchemy.ext.asyncio
 import sqlalchemy.orm
 import sqlmodel
 import sqlmodel.ext.asyncio.session
+from opentelemetry import trace
 from sqlalchemy import Row, TextClause, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
@@ -23,8 +25,14 @@ from shared.jobs import queue
 from shared.outbox import EventMeta, Outbox
 from shared.problems import ConfigurationError
 
-_ORGANISATION = text("SELECT set_config('app.org_id', :org_id, true)")
+_ORGANISATION = text(
+    """SELECT set_config('app.org_id', :org_id, true), set_config('app.request_id', :request_id, true),
+              set_config('app.trace_id', :trace_id, true)"""
+)
 _SYSTEM = text("SELECT set_config('app.scope', 'system', true)")
+
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+"""The request that is being answered; the audit trail's rows take it, and the trace's id, from their transaction."""
 
 # SQLSTATEs that say nothing about the statement: connection, authorisation of the role, missing database, deadlock or
 # serialisation, resources, shutdown, system, read-only standby, lock timeout. A cancelled statement (57014) is not one.
@@ -120,7 +128,9 @@ class Database:
     @asynccontextmanager
     async def unit_of_work(self, org_id: str, *, cause: EventMeta | None = None) -> AsyncIterator[UnitOfWork]:
         """One transaction that sees the rows of ``org_id`` only; commits on a clean exit, else rolls back."""
-        async with self.transaction(_ORGANISATION, {"org_id": org_id}) as transaction:
+        span = trace.get_current_span().get_span_context()
+        ids = {"request_id": REQUEST_ID.get(), "trace_id": format(span.trace_id, "032x") if span.is_valid else ""}
+        async with self.transaction(_ORGANISATION, {"org_id": org_id, **ids}) as transaction:
             yield transaction.work(org_id, cause)
 
     @asynccontextmanager

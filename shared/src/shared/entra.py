@@ -1,157 +1,122 @@
-"""Microsoft Entra through MSAL: one confidential client per call, and its refusals by what the caller does next.
+"""Microsoft Entra through MSAL: one confidential client per call, asked where the settings say and nowhere else.
 
 MSAL blocks, so call it in a thread (``asyncio.to_thread``). It keeps 400 answers of the token endpoint for a minute per
 instance; every call here has an instance of its own, so a retry really asks again. MSAL verifies no id_token.
 
-EntraError
-├── EntraRetry          Microsoft is busy or not reachable: try again
-├── EntraReconnect      the user must sign in again
-├── EntraTellAdmin      an administrator of the customer's tenant must act
-├── EntraTenantGone     the tenant does not know our application (any more)
-└── EntraMisconfigured  our own registration, secret or settings are wrong: tell the operator
-    └── EntraTenantUnknown  … unless the tenant is known to have been there: then it is gone
+The credential of the application and people's refresh tokens go to the authority's own hosts only: a redirect is not
+followed, and a discovery document that names the hosts of another cloud, or of nobody, is refused.
 """
 
 import contextlib
-import functools
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_plus, urlsplit
 
 import msal
 import requests
 import structlog
 
+from shared.aadsts import (
+    NUMBERS,
+    EntraError,
+    EntraMisconfigured,
+    EntraOtherCloud,
+    EntraReconnect,
+    EntraRetry,
+    EntraTellAdmin,
+    EntraTenantGone,
+    EntraTenantUnknown,
+    refusal,
+)
+from shared.clouds import ARTEFACT_PERMISSIONS, cloud_of_host
 from shared.credentials import Credential, credentials
+from shared.graph.refusals import said_wait_s
 from shared.problems import ConfigurationError
 from shared.settings import ServiceSettings
 
+__all__ = [
+    "PERSONAL_TENANT",
+    "Entra",
+    "EntraError",
+    "EntraMisconfigured",
+    "EntraOtherCloud",
+    "EntraReconnect",
+    "EntraRetry",
+    "EntraTellAdmin",
+    "EntraTenantGone",
+    "EntraTenantUnknown",
+    "granted_scopes",
+    "refusal",
+    "short_names",
+]
 log = structlog.get_logger(__name__)
 
 TIMEOUT_S = 15
-GRAPH_DEFAULT = ["https://graph.microsoft.com/.default"]
 PERSONAL_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
-
-# Meaning of the numbers: Entra's published error reference; the OAuth ``error`` decides where a number is not listed.
-_TENANT_GONE = {700016, 7000112}
-_TENANT_UNKNOWN = {90002}
-_ADMIN = {
-    65001: "Your organisation has not allowed Prospo to do this yet. Ask an Org Admin to connect Microsoft 365 again.",
-    90094: "Only an administrator of your Microsoft 365 can allow this. Ask one to connect Microsoft 365 in Prospo.",
-    90095: "Your organisation wants to approve Prospo first. Ask your Microsoft 365 administrator.",
-    50105: "Your administrator has not assigned Prospo to you in Microsoft Entra. Ask to be assigned.",
-    53000: "Your organisation's access rules do not accept this device. Ask your Microsoft 365 administrator.",
-    53001: "Your organisation's access rules do not accept this device. Ask your Microsoft 365 administrator.",
-    53003: "Your organisation's access rules block this sign-in. Ask your Microsoft 365 administrator.",
-    530032: "Your organisation's security policy blocks this sign-in. Ask your Microsoft 365 administrator.",
-}
-_RECONNECT = {
-    50173: "Microsoft ended this connection because the password or the sessions were reset.",
-    700082: "Microsoft ended this connection because it was not used for 90 days.",
-    70043: "Your organisation asks for a new sign-in from time to time, and it is time.",
-    50132: "Microsoft ended this connection because the password expired or was changed.",
-    50133: "Microsoft ended this connection because the password expired or was changed.",
-    50076: "Microsoft wants a second factor for this sign-in.",
-    50079: "Microsoft wants you to set up a second factor.",
-    50074: "Microsoft wants a second factor for this sign-in.",
-    50078: "The second factor of this sign-in is too old.",
-    50057: "This Microsoft account is disabled.",
-    50034: "This Microsoft account does not exist any more.",
-    54005: "This sign-in was used already.",
-    70008: "This sign-in took too long.",
-    700081: "Microsoft ended this connection because it reached the longest life your organisation allows.",
-}
-_TRANSIENT = {90033, 90090, 50196}
-_NUMBER = re.compile(r"AADSTS(\d+)")
-
-
-class EntraError(Exception):
-    """A refusal; ``message`` is for people, ``number`` is Microsoft's AADSTS number or 0, ``trace_id`` for support.
-
-    ``claims`` (JSON, or empty) is what the next sign-in has to ask for.
-    """
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        number: int = 0,
-        error: str = "",
-        suberror: str = "",
-        trace_id: str = "",
-        claims: str = "",
-    ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.number = number
-        self.error = error
-        self.suberror = suberror
-        self.trace_id = trace_id
-        self.claims = claims
-
-
-class EntraRetry(EntraError):
-    """Microsoft is busy or not reachable."""
-
-
-class EntraReconnect(EntraError):
-    """The user must sign in again."""
-
-
-class EntraTellAdmin(EntraError):
-    """An administrator of the customer's tenant must act."""
-
-
-class EntraTenantGone(EntraError):
-    """The tenant does not know the application, or has disabled it."""
-
-
-class EntraMisconfigured(EntraError):
-    """Our registration, secret or settings are wrong."""
-
-
-class EntraTenantUnknown(EntraMisconfigured):
-    """Microsoft knows no such tenant: discovery refuses it, or the sign-in does (AADSTS90002)."""
-
-
-def refusal(said: dict[str, Any]) -> EntraError:
-    """The error of a token answer or a redirect (``error``, ``error_description``, ``error_codes``, ``suberror``)."""
-    error, suberror = str(said.get("error") or ""), str(said.get("suberror") or said.get("classification") or "")
-    number = _number(said)
-    kind, message = _meaning(number, error, suberror)
-    about = {name: str(said.get(name) or "") for name in ("trace_id", "claims")}
-    return kind(message, number=number, error=error, suberror=suberror, **about)
-
-
-def _number(said: dict[str, Any]) -> int:
-    """Of several numbers the one we know: Microsoft puts a general one before the reason."""
-    codes = said.get("error_codes") or _NUMBER.findall(str(said.get("error_description") or ""))
-    numbers = [int(code) for code in codes if str(code).isdigit()] if isinstance(codes, list) else []
-    known = {*_TENANT_GONE, *_TENANT_UNKNOWN, *_ADMIN, *_RECONNECT, *_TRANSIENT}
-    return next((number for number in numbers if number in known), numbers[0] if numbers else 0)
+_DISCOVERY = "/.well-known/openid-configuration"
+_NOT_MICROSOFT = "Something that is not Microsoft's sign-in answered in its place (HTTP {status}). It is tried again."
+_TROUBLED = {408, 429}
 
 
 def granted_scopes(said: dict[str, Any]) -> frozenset[str]:
     """The permissions a token answer names, in lower case and without their resource; some answers percent-encode."""
     words = unquote_plus(str(said.get("scope") or "")).split()
-    return frozenset(word.rsplit("/", 1)[-1].casefold() for word in words)
+    return frozenset(name.casefold() for name in short_names(words))
 
 
-def _meaning(number: int, error: str, suberror: str) -> tuple[type[EntraError], str]:
-    if number in _TENANT_GONE:
-        return EntraTenantGone, "Your Microsoft 365 does not know Prospo (any more). Connect the organisation again."
-    if number in _TENANT_UNKNOWN:
-        return EntraTenantUnknown, f"Microsoft does not know this tenant (AADSTS{number})."
-    if number in _TRANSIENT or error in {"temporarily_unavailable", "server_error"}:
-        return EntraRetry, "Microsoft's sign-in is busy right now. It is tried again."
-    if number in _ADMIN or suberror == "consent_required" or error == "consent_required":
-        return EntraTellAdmin, _ADMIN.get(number, _ADMIN[65001])
-    if error == "access_denied":
-        return EntraReconnect, "The permissions were not accepted. Start again and accept them."
-    if number in _RECONNECT or error in {"invalid_grant", "interaction_required", "login_required"}:
-        return EntraReconnect, _RECONNECT.get(number, "Microsoft asks you to sign in again.")
-    return EntraMisconfigured, f"Prospo's registration at Microsoft is not right (AADSTS{number}). Tell the operator."
+def short_names(scopes: Iterable[str]) -> list[str]:
+    """``User.Read`` of ``https://graph.microsoft.us/User.Read``."""
+    return [scope.rsplit("/", 1)[-1] for scope in scopes]
+
+
+class _Http(requests.Session):
+    """What MSAL asks with. Only answers that Microsoft's sign-in gives get through to it; the others are said here.
+
+    MSAL would log a body that is no JSON, follow a redirect with the credential, and keep no number of a 5xx.
+    """
+
+    def request(self, method: str, url: str | bytes, *args: Any, **more: Any) -> requests.Response:
+        more |= {"timeout": TIMEOUT_S, "allow_redirects": False}
+        answer = super().request(method, url, *args, **more)
+        refused = _unusable(str(url), answer)
+        if refused is None:
+            return answer
+        del answer  # an error that is kept would keep the connection open
+        raise refused
+
+
+def _unusable(url: str, answer: requests.Response) -> EntraError | None:
+    status, said = answer.status_code, _read(answer)
+    if status >= 500 or status in _TROUBLED:
+        return _busy(answer, said)
+    if said is None or 300 <= status < 400:
+        return EntraRetry(_NOT_MICROSOFT.format(status=status))
+    return _no_discovery(said) if status >= 400 and url.endswith(_DISCOVERY) else None
+
+
+def _read(answer: requests.Response) -> dict[str, Any] | None:
+    try:
+        said = answer.json()
+    except (ValueError, RecursionError):
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def _busy(answer: requests.Response, said: dict[str, Any] | None) -> EntraRetry:
+    """Whatever the body says: with such a status it says nothing about the account or the registration."""
+    known = refusal(said or {})
+    message = f"Microsoft's sign-in is busy right now (HTTP {answer.status_code}). It is tried again."
+    after_s = said_wait_s(answer.headers) or 0.0
+    return EntraRetry(message, number=known.number, error=known.error, trace_id=known.trace_id, after_s=after_s)
+
+
+def _no_discovery(said: dict[str, Any]) -> EntraError:
+    """Discovery refuses tenants only: it proves no application."""
+    known = refusal(said)
+    if isinstance(known, EntraOtherCloud):
+        return known
+    message = NUMBERS[90002][1]
+    return EntraTenantUnknown(message, number=known.number, error=known.error, trace_id=known.trace_id)
 
 
 class Entra:
@@ -169,6 +134,24 @@ class Entra:
         """Where a browser opens Microsoft's pages."""
         return f"{(self._settings.entra_page_authority or self._settings.entra_authority).rstrip('/')}/{tid}"
 
+    def issuer(self, tid: str) -> str:
+        """``iss`` of the tenant's id_tokens."""
+        return self._settings.token_issuers(tid)[1]
+
+    @property
+    def graph_default(self) -> list[str]:
+        """The scope that asks for all that is registered, of the cloud's Graph."""
+        return [f"{self._settings.microsoft.graph}/.default"]
+
+    def scopes(self, permissions: Iterable[str]) -> list[str]:
+        """Delegated permissions as this cloud wants them named, without those it does not have.
+
+        Short names are valid everywhere; outside the global cloud the resource is named all the same.
+        """
+        cloud = self._settings.microsoft
+        there = [name for name in permissions if cloud.artefacts or name not in ARTEFACT_PERMISSIONS]
+        return there if self._settings.cloud == "global" else [f"{cloud.graph}/{name}" for name in there]
+
     def ask(
         self,
         tid: str,
@@ -182,7 +165,7 @@ class Entra:
         said: dict[str, Any] | None = None
         for credential in self._in_turn():
             with self.application(tid, cache, credential) as application:
-                said = call(application)
+                said = _asked(call, application)
             if said is None or said.get("error") != "invalid_client":
                 self._used = credential.name
                 return said
@@ -208,27 +191,52 @@ class Entra:
         """A client of one tenant. Blocking, also to make: it reads Entra's discovery document.
 
         MSAL asks for openid, profile and offline_access with every sign-in, but for ``exclude_scopes``.
-        Raises ``EntraRetry`` when Microsoft cannot be reached.
+        Raises ``EntraRetry`` when Microsoft cannot be reached, ``EntraTenantUnknown`` or ``EntraOtherCloud``.
         """
         proof = (credential or self._in_turn()[0]).proof
-        with requests.Session() as session:
+        with _Http() as session:
             session.trust_env = False  # a REQUESTS_CA_BUNDLE of the environment would win over our own
             session.verify = str(self._settings.ca_bundle) if self._settings.ca_bundle else True
-            session.request = functools.partial(session.request, timeout=TIMEOUT_S)  # type: ignore[method-assign]
             try:
-                yield msal.ConfidentialClientApplication(
-                    self._settings.client_id,
-                    client_credential=proof,
-                    authority=self.authority(tid),
-                    token_cache=cache,
-                    http_client=session,
-                    instance_discovery=False,  # the authority is the operator's setting, not a caller's input
-                    client_capabilities=["cp1"],
-                    exclude_scopes=exclude_scopes,
-                )
+                yield self._made(tid, cache, proof, session, exclude_scopes)
             except (requests.RequestException, msal.exceptions.MsalServiceError) as error:
-                # The second is MSAL's word for an answer of 500 and above.
                 raise EntraRetry(f"Microsoft's sign-in cannot be reached ({type(error).__name__}).") from error
-            except ValueError as error:
-                # MSAL's word for a discovery document that is missing or refused, as for a tenant that does not exist.
-                raise EntraTenantUnknown(f"Microsoft's sign-in refused the tenant {tid}.") from error
+
+    def _made(
+        self, tid: str, cache: msal.TokenCache | None, proof: Any, session: _Http, exclude_scopes: list[str] | None
+    ) -> msal.ConfidentialClientApplication:
+        try:
+            made = msal.ConfidentialClientApplication(
+                self._settings.client_id,
+                client_credential=proof,
+                authority=self.authority(tid),
+                token_cache=cache,
+                http_client=session,
+                instance_discovery=False,  # the authority is the operator's setting, not a caller's input
+                client_capabilities=["cp1"],
+                exclude_scopes=exclude_scopes,
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            # MSAL's words for a discovery document without what it must hold, and for an address that is none.
+            raise EntraMisconfigured(f"Microsoft's sign-in refused the tenant {tid}. Tell the operator.") from error
+        self._check_host(str(made.authority.token_endpoint))
+        return made
+
+    def _check_host(self, endpoint: str) -> None:
+        """Our credential goes nowhere but to the authority that is set, or another host of its cloud."""
+        host = str(urlsplit(endpoint).hostname)
+        if host in {urlsplit(self._settings.entra_authority).hostname, *self._settings.microsoft.sign_in_hosts}:
+            return
+        if cloud_of_host(host) is not None:
+            raise EntraOtherCloud(NUMBERS[90038][1])
+        raise EntraMisconfigured("Microsoft's sign-in names a host that is not its own. Tell the operator.")
+
+
+def _asked(
+    call: Callable[[msal.ConfidentialClientApplication], dict[str, Any] | None],
+    application: msal.ConfidentialClientApplication,
+) -> dict[str, Any] | None:
+    try:
+        return call(application)
+    except ValueError as error:  # MSAL's word for an answer that does not fit what was asked; it may quote secrets
+        raise EntraReconnect("Microsoft's answer belongs to another sign-in.", error=type(error).__name__) from None

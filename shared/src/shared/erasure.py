@@ -119,6 +119,7 @@ def engine_holdings(holdings: Holdings) -> tuple[list[Holding], list[Holding]]:
         Holding("graph_subscription", person=OF_PERSON, exported={"subscribed to": "resource", "until": "expires_at"}),
         Holding("user_copy", person=OF_PERSON, exported=_USER_COPY),
         Holding("tenant_copy"),
+        Holding("rate_limit", person=OF_PERSON, exported={"limited": "name"}),
         Holding("job_turn"),
         Holding("inbox", None, keeps="Ids of handled events; they name nobody and go after two weeks."),
         Holding("alembic_version", None),

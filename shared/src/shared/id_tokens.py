@@ -59,7 +59,7 @@ class IdTokens:
         except jwt.PyJWTError as error:
             raise _not_proven() from error
         _check_tenant(claims, tid)
-        if claims["iss"] != f"{self._entra.authority(tid)}/v2.0" or claims["ver"] != "2.0" or not claims["oid"]:
+        if claims["iss"] != self._entra.issuer(tid) or claims["ver"] != "2.0" or not claims["oid"]:
             raise _not_proven()
         email = str(claims.get("preferred_username") or claims.get("email") or "")
         return Account(tid, str(claims["oid"]), str(claims.get("name") or email), email, _roles(claims))

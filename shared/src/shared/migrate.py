@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from shared.audit import AFTER_MIGRATIONS
+from shared import audit
 from shared.settings import ServiceSettings
 
 ENGINES = [
@@ -24,6 +24,7 @@ ENGINES = [
     "shared.secrets",
     "shared.graph.subscriptions",
     "shared.copies",
+    "shared.limits",
 ]
 _LOCK = 0x70726F73706F  # one migration at a time per database
 
@@ -62,7 +63,7 @@ async def migrate(package: str, settings: ServiceSettings) -> None:
             for statement in engine_ddl():
                 await connection.execute(text(statement))
             await connection.run_sync(_upgrade, package)
-            await connection.execute(text(AFTER_MIGRATIONS))
+            await connection.execute(text(audit.AFTER_MIGRATIONS))
             await _grant(connection, make_url(settings.database_url).username)
     finally:
         await engine.dispose()
@@ -89,6 +90,7 @@ async def _grant(connection: Any, role: str | None) -> None:
             text(f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO "{role}"')
         )
         await connection.execute(text(f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO "{role}"'))
+        await connection.execute(text(audit.GRANTS.format(role=role)))
 
 
 def migrate_now(package: str, settings: ServiceSettings) -> None:

@@ -13,6 +13,7 @@ ProspoError
 └── Unavailable         503         try again
 """
 
+import math
 import uuid
 from http import HTTPStatus
 from typing import Any
@@ -35,7 +36,10 @@ class ConfigurationError(Exception):
 
 
 class ProspoError(Exception):
-    """A refusal with a stable ``code`` for programs and a ``detail`` sentence with the remedy for people."""
+    """A refusal with a stable ``code`` for programs and a ``detail`` sentence with the remedy for people.
+
+    ``extra`` members are added to the document; ``retry_after_s`` is the ``Retry-After`` header too.
+    """
 
     status = 500
 
@@ -123,7 +127,7 @@ def request_id_of(request: Request) -> str:
 
 
 def problem_response(request: Request, status: int, code: str, detail: str, **extra: Any) -> JSONResponse:
-    """One problem document; ``extra`` members are added at the top level, ``retry_after_s`` as the header too."""
+    """One problem document; ``extra`` members are added at the top level."""
     body = {
         "type": TYPE_BASE + code,
         "title": HTTPStatus(status).phrase,
@@ -135,7 +139,7 @@ def problem_response(request: Request, status: int, code: str, detail: str, **ex
     }
     headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
     if "retry_after_s" in extra:
-        headers["Retry-After"] = str(extra["retry_after_s"])
+        headers["Retry-After"] = str(math.ceil(extra["retry_after_s"]))
     return JSONResponse(body, status, headers, media_type=PROBLEM_TYPE)
 
 

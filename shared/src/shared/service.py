@@ -15,13 +15,13 @@ from pydantic import ValidationError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from shared import audit, commands
+from shared import audit, commands, limits
 from shared.bus import Bus, open_bus
 from shared.commands import operate
 from shared.db import Database
 from shared.erasure import Holdings
 from shared.handlers import Handlers
-from shared.identity import ServiceTokens, UserTokens
+from shared.identity import Identity, ServiceTokens, UserTokens
 from shared.jobs.registry import Jobs
 from shared.jobs.runner import JobRunner
 from shared.lanes import LaneRunner
@@ -71,7 +71,14 @@ class Service:
         self._starting: list[Callable[[], Awaitable[None]]] = []
 
     def _make_app(self, unlimited: tuple[str, ...]) -> FastAPI:
-        app = FastAPI(title=self.name, version="1", generate_unique_id_function=lambda route: route.name)
+        app = FastAPI(
+            title=self.name,
+            version="1",
+            generate_unique_id_function=lambda route: route.name,
+            docs_url=None,  # the descriptions are files in contracts/; a running service serves its API only
+            redoc_url=None,
+            openapi_url=None,
+        )
         app.state.service = self
         install_problem_handlers(app)
         describe_problems(app)
@@ -95,6 +102,22 @@ class Service:
         if holdings.audit_path is not None:
             self.include(audit.router(holdings.audit_path))
 
+    async def note_refused(self, caller: Identity, method: str, route: str) -> None:
+        """A call that only an Org Admin may make: in the log, and in the audit trail where there is one.
+
+        In a transaction of its own, for the request's is rolled back; a person who keeps trying is noted so often only.
+        """
+        log.warning("refused: only an Org Admin may", org_id=caller.org_id, user_id=caller.user_id, route=route)
+        if self.holdings.audit_path is None:
+            return
+        figure = self.settings.refusals_noted_per_hour
+        if await limits.take(self.db, caller.org_id, caller.user_id, "refusal_noted", figure) == 0:
+            async with self.db.unit_of_work(caller.org_id) as work:
+                await audit.note(
+                    work.session, caller.org_id, caller.user_id, "authorisation", "refused",
+                    needs="org_admin", target=f"{method} {route}",
+                )  # fmt: skip
+
     def provide(self, **objects: Any) -> None:
         """Objects for handlers, jobs and routes by name; those with ``aclose`` are closed at the stop."""
         self.provided |= objects
@@ -113,6 +136,8 @@ class Service:
     async def start(self, api: bool = True, worker: bool = True) -> None:
         """Open what is needed and start the loops. Raises ``ConfigurationError`` saying what is missing."""
         self.service_tokens.check()
+        if not self.settings.microsoft.artefacts:
+            log.warning("Graph of this cloud has no recordings or transcripts of meetings", cloud=self.settings.cloud)
         await self.db.open()
         loops = [self.relay.run()] if api or worker else []
         if self.settings.metrics_port is not None or self.settings.otlp_endpoint:

@@ -2,12 +2,15 @@
 
 import ssl
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.clouds import CLOUDS, Cloud, CloudName
 from shared.problems import ConfigurationError
+
+PerHour = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class ServiceSettings(BaseSettings):
@@ -50,12 +53,16 @@ class ServiceSettings(BaseSettings):
     notification_base_url: str | None = None
     """Where Microsoft reaches us; ``public_url`` when unset."""
 
-    graph_base_url: str = "https://graph.microsoft.com/v1.0"
-    """Microsoft Graph; another one in a national cloud."""
+    cloud: CloudName = "global"
+    """Which of Microsoft's clouds: ``global``, ``us_gov_l4`` (GCC High), ``us_gov_l5`` (DoD) or ``china``."""
+    graph_base_url: str = ""
+    """Microsoft Graph with its version; the cloud's when empty."""
     graph_hosts: list[str] = []
     """Further hosts (``host`` or ``host:port``) that links in Graph's answers may point to."""
-    entra_authority: str = "https://login.microsoftonline.com"
-    """Microsoft Entra; another one in a national cloud."""
+    entra_authority: str = ""
+    """Microsoft Entra; the cloud's when empty."""
+    notification_publisher: str = "0bf30f3b-4a52-48df-9a82-234910c4a086"
+    """Application id of Graph's publisher of change notifications; published for global, unproven in other clouds."""
     entra_page_authority: str | None = None
     """Only when the pages a browser opens are elsewhere than what MSAL calls."""
     ca_bundle: Path | None = None
@@ -79,6 +86,27 @@ class ServiceSettings(BaseSettings):
     """Lowest level that is logged."""
     request_body_limit_bytes: int = 256 * 1024
     """A larger body is refused with 413; uploads have a limit of their own."""
+    audit_reads_per_hour: PerHour = 600
+    """How often a person may read the audit trail."""
+    refusals_noted_per_hour: PerHour = 60
+    """How many refused calls of one person the audit trail notes; further ones are in the log only."""
+
+    @model_validator(mode="after")
+    def _addresses_of_the_cloud(self) -> Self:
+        self.graph_base_url = self.graph_base_url or f"{self.microsoft.graph}/v1.0"
+        self.entra_authority = self.entra_authority or self.microsoft.login
+        return self
+
+    @property
+    def microsoft(self) -> Cloud:
+        """The cloud that is set, whatever explicit addresses say."""
+        return CLOUDS[self.cloud]
+
+    def token_issuers(self, tid: str) -> tuple[str, str]:
+        """``iss`` of a tenant's v1 and of its v2 tokens; with an explicit authority the v2 one follows that."""
+        authority, cloud = self.entra_authority.rstrip("/"), self.microsoft
+        v2 = cloud.issuer if authority == cloud.login else authority
+        return f"{cloud.v1_issuer}/{tid}/", f"{v2}/{tid}/v2.0"
 
     def trusted(self) -> ssl.SSLContext | bool:
         """What httpx verifies servers with: the CA bundle when one is set, else the public certificates.

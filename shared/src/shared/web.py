@@ -8,7 +8,7 @@ from fastapi import Depends, Request
 from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import Headers, MutableHeaders
 
-from shared.db import UnitOfWork
+from shared.db import REQUEST_ID, UnitOfWork
 from shared.identity import Identity
 from shared.problems import Forbidden, NotSignedIn, TooLarge, problem_response
 
@@ -49,8 +49,9 @@ async def _caller(request: Request) -> Identity:
 Caller = Annotated[Identity, Depends(_caller)]
 
 
-async def _admin(caller: Caller) -> Identity:
+async def _admin(request: Request, caller: Caller) -> Identity:
     if ORG_ADMIN not in caller.roles:
+        await request.app.state.service.note_refused(caller, request.method, request.scope["route"].path)
         raise Forbidden("org_admin_required", "Only an Org Admin may do this. Ask one of your organisation.")
     return caller
 
@@ -98,16 +99,20 @@ class Edge:
             return
         request_id = _known_id(Headers(scope=scope).get("x-request-id"))
         scope["prospo.request_id"] = request_id
+        answered = REQUEST_ID.set(request_id)
 
         async def with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 MutableHeaders(scope=message)["X-Request-Id"] = request_id
             await send(message)
 
-        if scope["path"].startswith(self._unlimited):
-            await self._app(scope, receive, with_id)
-        else:
-            await self._limited(scope, receive, with_id)
+        try:
+            if scope["path"].startswith(self._unlimited):
+                await self._app(scope, receive, with_id)
+            else:
+                await self._limited(scope, receive, with_id)
+        finally:
+            REQUEST_ID.reset(answered)
 
     async def _limited(self, scope: Message, receive: Receive, send: Send) -> None:
         declared = Headers(scope=scope).get("content-length", "0")

@@ -134,7 +134,7 @@ async def _finish(request: Request, trip: RoundTrip) -> Response:
 def _to_microsoft(request: Request, url: str) -> Response:
     """On to Microsoft's pages and nowhere else, whatever a service answered."""
     settings = request.app.state.console.settings
-    pages = {urlsplit(page)[:2] for page in (settings.entra_page_authority, settings.simulator_url) if page}
+    pages = {urlsplit(page)[:2] for page in (settings.pages_at, settings.simulator_url) if page}
     if urlsplit(url)[:2] not in pages or not url.isprintable() or "\\" in url:
         detail = "The way on does not lead to Microsoft's pages, so it was not taken. Tell the operator."
         problem = {"detail": detail, "code": "not_microsofts_page", "request_id": request_id_of(request)}

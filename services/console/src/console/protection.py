@@ -13,7 +13,7 @@ _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 def content_policy(settings: Settings) -> str:
     """Nothing inline, nothing from elsewhere; forms lead to us and, by redirect, to Microsoft's pages."""
-    elsewhere = {_origin(url) for url in (settings.entra_page_authority, settings.simulator_url) if url}
+    elsewhere = {_origin(url) for url in (settings.pages_at, settings.simulator_url) if url}
     return (
         "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; "
         f"media-src 'self'; form-action 'self' {' '.join(sorted(elsewhere))}; base-uri 'none'; frame-ancestors 'none'"

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from shared.clouds import CLOUDS, CloudName
+
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PROSPO_")
@@ -12,8 +14,10 @@ class Settings(BaseSettings):
     """Where services answer inside the cluster; ``{service}`` is replaced by the service's name."""
     public_url: str = "http://localhost:8365"
     """The address people open; the Origin that forms must come from. With https, cookies are Secure and ``__Host-``."""
-    entra_page_authority: str = "https://login.microsoftonline.com"
-    """Where Microsoft's sign-in and consent pages are; our forms may lead there and nowhere else."""
+    cloud: CloudName = "global"
+    """Which of Microsoft's clouds, as for every service."""
+    entra_page_authority: str | None = None
+    """Where Microsoft's sign-in and consent pages are, when it is not the cloud's."""
     simulator_url: str | None = None
     """Only in the embedded run: the simulated Microsoft, and with it the switch between people."""
     live_interval_s: int = 3
@@ -25,3 +29,8 @@ class Settings(BaseSettings):
     http_host: str = "0.0.0.0"  # noqa: S104 - in a container the pod's address is the boundary
     http_port: int = 8080
     ca_bundle: Path | None = None
+
+    @property
+    def pages_at(self) -> str:
+        """Where Microsoft's pages are; our forms may lead there and nowhere else."""
+        return self.entra_page_authority or CLOUDS[self.cloud].login

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from shared.entra import Entra, EntraError, EntraMisconfigured, EntraReconnect, EntraRetry, refusal
+from shared.entra import Entra, EntraError, EntraMisconfigured, EntraReconnect, EntraRetry, EntraTenantUnknown, refusal
 from shared.id_tokens import Account, IdTokens
 from shared.problems import Conflict, ProspoError, Unavailable
 from tenant_connector.answers import AGAIN, sign_in_error
@@ -107,7 +107,7 @@ def _refused(error: EntraError) -> ProspoError:
         return Unavailable("microsoft_busy", f"{error.message} Try again in a moment.")
     if not isinstance(error, EntraMisconfigured):
         return sign_in_error(error)
-    if not error.number:  # Entra's discovery does not know the tenant, so it was never Microsoft who named it
+    if isinstance(error, EntraTenantUnknown):  # so it was never Microsoft who named it
         return Conflict(
             "tenant_unknown", f"Microsoft does not know the tenant that came back from the consent. {AGAIN}"
         )

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Header, Response
 
 from shared.db import Database
 from shared.entra import Entra
+from shared.limits import limited
 from shared.problems import PreconditionFailed, PreconditionMissing
 from shared.web import AdminCaller, Caller, ServiceCaller, Work, provided
 from tenant_connector import access, audit, queries, readiness, tenant
@@ -29,6 +30,7 @@ Db = Annotated[Database, Depends(provided("db"))]
 Entra_ = Annotated[Entra, Depends(provided("entra"))]
 Consents_ = Annotated[Consents, Depends(provided("consents"))]
 Tokens = Annotated[AppTokens, Depends(provided("app_tokens"))]
+CONSENTS = limited("consent", per_hour="consents_per_hour", of="organisation")
 IfMatch = Annotated[str | None, Header(alias="If-Match", max_length=255)]
 
 
@@ -38,7 +40,7 @@ async def connection(caller: Caller, work: Work, response: Response) -> Tenant:
     return _shown(await queries.tenant(work.session, caller.org_id), caller.org_id, response)
 
 
-@router.post("/v1/tenant/consent", status_code=201, tags=["tenant"])
+@router.post("/v1/tenant/consent", status_code=201, tags=["tenant"], dependencies=[CONSENTS])
 async def start_consent(
     caller: AdminCaller, consents: Consents_, response: Response, _wanted: NewConsent | None = None
 ) -> ConsentStarted:

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from shared.db import Database, UnitOfWork
-from shared.entra import GRAPH_DEFAULT, Entra
+from shared.entra import Entra
 from shared.id_tokens import Account
 from shared.identity import Identity
 from shared.problems import Conflict, Forbidden, ProspoError, Unavailable
@@ -181,7 +181,7 @@ class Consents:
     def _consent_url(self, state: str) -> str:
         query = {
             "client_id": self._settings.client_id,
-            "scope": " ".join(GRAPH_DEFAULT),
+            "scope": " ".join(self._entra.graph_default),
             "redirect_uri": self._settings.public_url.rstrip("/") + CALLBACK,
             "state": state,
         }

@@ -167,7 +167,7 @@ def of_people(seen: PeopleSeen, tally: Tally) -> list[Outcome]:
 def without_asking(known: Known, settings: Settings) -> list[Outcome]:
     """What follows from the token, from what others told us, and from our own settings; blocks."""
     return [
-        reasons.permissions(known.roles, settings.required_roles),
+        reasons.permissions(known.roles, settings.required_roles_there),
         reasons.speaker_names(known.names_at, known.names_seen),
         Found("application_access_policy", "not_needed", reasons.NO_POLICY_NEEDED),
         reasons.storage(known.location, known.storage_on, known.roles),

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from shared.entra import Entra, EntraError, EntraMisconfigured, EntraRetry, EntraTenantGone
+from shared.entra import Entra, EntraError, EntraMisconfigured, EntraRetry, EntraTenantGone, EntraTenantUnknown
 from shared.graph.errors import GraphError, GraphGiveUp, GraphRetry
 from shared.tokens import AccessToken
 from tenant_connector import graph
@@ -31,7 +31,7 @@ class Disproven(NotProven):
 async def prove(settings: Settings, entra: Entra, org_id: str, tid: str) -> str:
     """The tenant's display name, when everything holds. Raises ``NotYet`` or ``Disproven``."""
     token = await _token(entra, tid)
-    missing = settings.required_roles - roles_of(token)
+    missing = settings.required_roles_there - roles_of(token)
     if missing:
         raise NotYet(
             "permissions_missing",
@@ -57,11 +57,11 @@ async def _token(entra: Entra, tid: str) -> AccessToken:
             "Administrator or a Privileged Role Administrator.",
         ) from error
     except EntraRetry as error:
-        raise NotYet("microsoft_unavailable", _unavailable()) from error
+        raise NotYet("microsoft_unavailable", _unavailable(), after_s=error.after_s) from error
+    except EntraTenantUnknown as error:  # so it was never Microsoft who named it
+        raise Disproven("tenant_unknown", _unknown()) from error
     except EntraMisconfigured as error:
-        # Number 0: Entra's discovery does not know the tenant, so it was never Microsoft who named it.
-        code = "prospo_misconfigured" if error.number else "tenant_unknown"
-        raise Disproven(code, error.message if error.number else _unknown()) from error
+        raise Disproven("prospo_misconfigured", error.message) from error
     except EntraError as error:
         raise Disproven("microsoft_refused", error.message) from error
 

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.settings import ServiceSettings
+from shared.clouds import ARTEFACT_PERMISSIONS
+from shared.settings import PerHour, ServiceSettings
 
 
 class Settings(ServiceSettings):
@@ -23,6 +24,8 @@ class Settings(ServiceSettings):
         }
     )
     """Directory roles (template ids) of which the person who signs in after the consent must have one."""
+    consents_per_hour: PerHour = 60
+    """How often an organisation may set out for Microsoft's consent pages."""
     proof_patience_s: float = 600
     """How long a consent may take to be in force at Microsoft before the connection is said to have failed."""
     proof_retry_s: float = 1
@@ -55,3 +58,8 @@ class Settings(ServiceSettings):
     """Services of a person's assigned plans that stand for Teams, in lower case. Unproven, hence a setting."""
     exchange_plans: frozenset[str] = frozenset({"exchange"})
     """Services of a person's assigned plans that stand for a mailbox, in lower case."""
+
+    @property
+    def required_roles_there(self) -> frozenset[str]:
+        """Without those that the cloud does not have."""
+        return self.required_roles if self.microsoft.artefacts else self.required_roles - ARTEFACT_PERMISSIONS

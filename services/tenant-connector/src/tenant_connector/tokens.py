@@ -8,7 +8,7 @@ from typing import Any
 
 import jwt
 
-from shared.entra import GRAPH_DEFAULT, Entra, refusal
+from shared.entra import Entra, refusal
 from shared.tokens import AccessToken, token_digest
 
 EARLY = timedelta(minutes=5)
@@ -27,7 +27,7 @@ class Connection:
 
 def acquire(entra: Entra, tid: str) -> AccessToken:
     """A new app-only token for Graph; blocks. Raises ``EntraError`` by what to do next."""
-    said: dict[str, Any] = entra.ask(tid, lambda microsoft: microsoft.acquire_token_for_client(GRAPH_DEFAULT)) or {}
+    said: dict[str, Any] = entra.ask(tid, lambda msal: msal.acquire_token_for_client(entra.graph_default)) or {}
     if "access_token" not in said:
         raise refusal(said)
     expires_at = datetime.now(UTC) + timedelta(seconds=int(said["expires_in"]))

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
+from shared.limits import limited
 from shared.web import Caller, ServiceCaller, Work, provided
 from user_auth import connections, queries
 from user_auth.models import Connection, NewSignIn, SignInAnswer, SignInDone, SignInStarted, Token, TokenRequest
@@ -14,6 +15,7 @@ router = APIRouter()
 
 SignIns_ = Annotated[SignIns, Depends(provided("sign_ins"))]
 AccessTokens_ = Annotated[AccessTokens, Depends(provided("access_tokens"))]
+SIGN_INS = limited("sign_in", per_hour="sign_ins_per_hour")
 
 
 @router.get("/v1/connection", tags=["connection"])
@@ -21,7 +23,7 @@ async def connection(caller: Caller, work: Work) -> Connection:
     return Connection.of(await queries.connection(work.session, caller.org_id, caller.user_id))
 
 
-@router.post("/v1/connection/sign-in", status_code=201, tags=["connection"])
+@router.post("/v1/connection/sign-in", status_code=201, tags=["connection"], dependencies=[SIGN_INS])
 async def sign_in(wanted: NewSignIn, caller: Caller, sign_ins: SignIns_) -> SignInStarted:
     """409 ``tenant_not_connected`` before the organisation's tenant is connected."""
     address, browser_key = await sign_ins.start(caller, wanted.return_to)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msal
 
 from shared import metrics
-from shared.entra import Entra, EntraError, EntraReconnect, granted_scopes, refusal
+from shared.entra import Entra, EntraError, EntraReconnect, granted_scopes, refusal, short_names
 from user_auth.settings import Settings
 
 T = TypeVar("T")
@@ -80,7 +80,7 @@ class Microsoft:
             # MSAL warns through the process-wide warnings registry unless asked for form_post. Our callback is a GET
             # of the console, whose SameSite=Lax cookie would not come with Microsoft's POST: so query in its place.
             flow = application.initiate_auth_code_flow(
-                _SCOPES,
+                self._entra.scopes(_SCOPES),
                 redirect_uri=self._redirect_uri,
                 state=state,
                 prompt="select_account",
@@ -96,7 +96,7 @@ class Microsoft:
         except RuntimeError:  # MSAL's word for a wrong nonce; its message holds the nonce, so it is dropped
             message = "Microsoft's answer belongs to another sign-in."
             raise EntraReconnect(message, error="nonce_mismatch") from None
-        return _grant(said or {}, cache, asked_at)
+        return _grant(said or {}, cache, asked_at, self._entra.scopes(PERMISSIONS))
 
     def _refresh(self, tid: str, kept: str, claims: str | None) -> Grant:
         cache, asked_at = msal.SerializableTokenCache(), datetime.now(UTC)
@@ -105,17 +105,19 @@ class Microsoft:
         def renew(application: msal.ConfidentialClientApplication) -> dict[str, Any] | None:
             account = next(iter(application.get_accounts()), None)
             said: dict[str, Any] | None = application.acquire_token_silent_with_error(
-                _SCOPES, account, force_refresh=True, claims_challenge=claims
+                self._entra.scopes(_SCOPES), account, force_refresh=True, claims_challenge=claims
             )
             return said
 
         said = self._entra.ask(tid, renew, cache)
         if said is None:
             raise EntraReconnect("Microsoft's permission for this connection is gone.", error="nothing_kept")
-        return _grant(said, cache, asked_at)
+        return _grant(said, cache, asked_at, self._entra.scopes(PERMISSIONS))
 
 
-def _grant(said: dict[str, Any], cache: msal.SerializableTokenCache, asked_at: datetime) -> Grant:
+def _grant(
+    said: dict[str, Any], cache: msal.SerializableTokenCache, asked_at: datetime, asked: Iterable[str] = PERMISSIONS
+) -> Grant:
     if "access_token" not in said:
         raise refusal(said)
     given = granted_scopes(said)
@@ -124,7 +126,7 @@ def _grant(said: dict[str, Any], cache: msal.SerializableTokenCache, asked_at: d
         expires_at=asked_at + timedelta(seconds=int(said["expires_in"])),
         cache=cache.serialize(),
         id_token=str(said.get("id_token", "")),
-        missing=tuple(scope for scope in PERMISSIONS if scope.casefold() not in given),
+        missing=tuple(scope for scope in short_names(asked) if scope.casefold() not in given),
     )
 
 

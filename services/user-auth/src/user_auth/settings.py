@@ -1,6 +1,6 @@
 """Every knob of user-auth."""
 
-from shared.settings import ServiceSettings
+from shared.settings import PerHour, ServiceSettings
 
 
 class Settings(ServiceSettings):
@@ -8,6 +8,8 @@ class Settings(ServiceSettings):
 
     sign_in_life_s: int = 600
     """How long a sign-in may take from its start to Microsoft's answer."""
+    sign_ins_per_hour: PerHour = 60
+    """How often a person may set out for Microsoft's sign-in."""
     token_margin_s: int = 300
     """An access token with less time left than this is refreshed before it is given out."""
     token_recheck_s: float = 30

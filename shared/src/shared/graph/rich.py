@@ -32,7 +32,6 @@ from cryptography.x509.oid import NameOID
 from shared.problems import ConfigurationError, Unavailable
 from shared.settings import ServiceSettings
 
-PUBLISHER = "0bf30f3b-4a52-48df-9a82-234910c4a086"
 MAX_TOKENS = 100
 KEY_BITS = 3072
 CERTIFICATE_DAYS = 730
@@ -198,11 +197,10 @@ class ValidationTokens:
         except (jwt.InvalidTokenError, TypeError, AttributeError, ValueError) as error:
             raise NotGenuine(f"A token is not good ({type(error).__name__}).") from None
         tid = str(claims["tid"]).lower()
-        if claims.get("ver") == "2.0":
-            issuer, publisher = f"{self._settings.entra_authority.rstrip('/')}/{tid}/v2.0", claims.get("azp")
-        else:
-            issuer, publisher = f"https://sts.windows.net/{tid}/", claims.get("appid")
-        if claims["iss"] != issuer or publisher != PUBLISHER:
+        v1_issuer, v2_issuer = self._settings.token_issuers(tid)
+        is_v2 = claims.get("ver") == "2.0"
+        issuer, publisher = (v2_issuer, claims.get("azp")) if is_v2 else (v1_issuer, claims.get("appid"))
+        if claims["iss"] != issuer or publisher != self._settings.notification_publisher:
             raise NotGenuine("A token is not from Graph's publisher of change notifications.")
         return tid
 

@@ -36,6 +36,8 @@ ENGINE_ROWS = (
         VALUES ('{org}', 1, false, 't', '{{}}') ON CONFLICT DO NOTHING""",
     """INSERT INTO user_copy (org_id, user_id, version, connected, name)
         VALUES ('{org}', '{user}', 1, false, '{mark}')""",
+    """INSERT INTO rate_limit (org_id, user_id, name, full_at)
+        VALUES ('{org}', '{user}', '{mark}', clock_timestamp())""",
 )
 PEOPLE = (("acme", "anna"), ("acme", "ben"), ("globex", "anna"))
 _USER_COLUMNS = ("user_id", "owner_id", "actor", "connected_by", "claimed_by", "changed_by")
@@ -114,7 +116,7 @@ async def check_a_person_is_erased(service: Service, rows: Sequence[str]) -> Cou
     mark = MARK.format(org="acme", user="anna")
     before = await contents(service.db)
     touched = {table for table, found in before.items() if any(mark in row for row in found)}
-    assert touched >= {"job", "outbox", "outbox_sent", "parked_record", "graph_subscription", "user_copy"}
+    assert touched >= {"job", "outbox", "outbox_sent", "parked_record", "graph_subscription", "user_copy", "rate_limit"}
     document = json.dumps(await exported(service, "acme", "anna"))
     assert mark in document
     assert "acme/ben" not in document

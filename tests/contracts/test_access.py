@@ -1,0 +1,257 @@
+"""Who may call what: one table of every route, and every route attacked by those who may not."""
+
+import re
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import httpx
+from sqlalchemy import text
+
+from dev.embedded.gateway import Gateway, PersonaTokens
+
+from . import attacks
+from .conftest import Hosted, Operation, check_problem
+
+Who = Literal["everybody", "person", "admin", "service", "bearer of the address", "bearer of the token", "microsoft"]
+EVERY_SERVICE: dict[str, Who] = {"GET /health/live": "everybody", "GET /health/ready": "everybody"}
+WEBHOOK: dict[str, Who] = {"POST /webhooks/graph": "microsoft"}
+ROUTES: dict[str, dict[str, Who]] = {
+    "tenant-connector": {
+        "GET /v1/tenant": "person",
+        "DELETE /v1/tenant": "admin",
+        "POST /v1/tenant/consent": "admin",
+        "POST /v1/tenant/consent/complete": "admin",
+        "POST /v1/tenant/consent/sign-in": "admin",
+        "GET /v1/tenant/consent/link": "admin",
+        "POST /v1/tenant/consent/link": "admin",
+        "DELETE /v1/tenant/consent/link": "admin",
+        "POST /v1/tenant/consent/link/open": "bearer of the token",
+        "POST /v1/tenant/consent/link/start": "bearer of the token",
+        "POST /v1/tenant/consent/link/complete": "bearer of the token",
+        "POST /v1/tenant/consent/link/sign-in": "bearer of the token",
+        "GET /v1/tenant/readiness": "person",
+        "POST /v1/tenant/readiness/check": "admin",
+        "PATCH /v1/tenant/features": "admin",
+        "GET /v1/tenant/audit": "admin",
+        "GET /v1/audit": "admin",
+        "POST /internal/app-token": "service",
+    },
+    "user-auth": {
+        "GET /v1/connection": "person",
+        "DELETE /v1/connection": "person",
+        "POST /v1/connection/sign-in": "person",
+        "POST /v1/connection/complete": "person",
+        "GET /v1/connection/audit": "admin",
+        "GET /v1/audit": "admin",
+        "POST /internal/tokens": "service",
+    },
+    "storage": {
+        "GET /v1/files/{file_id}": "person",
+        "GET /v1/files/{file_id}/content": "person",
+        "GET /v1/uploads/{token}": "bearer of the address",
+        "PUT /v1/uploads/{token}": "bearer of the address",
+        "DELETE /v1/uploads/{token}": "bearer of the address",
+        "POST /internal/upload-sessions": "service",
+    },
+    "meetings": {
+        "GET /v1/meetings": "person",
+        "POST /v1/meetings": "person",
+        "GET /v1/meetings/{meeting_id}": "person",
+        "PATCH /v1/meetings/{meeting_id}": "person",
+        "DELETE /v1/meetings/{meeting_id}": "person",
+    },
+    "recording-ingest": {
+        "GET /v1/ledger/{meeting_id}": "person",
+        "GET /v1/transcripts/{transcript_id}": "person",
+        **WEBHOOK,
+    },
+    "contacts": {},
+    "mail": {},
+}
+"""Every route of every service. One that is in no row, or is gone, fails the first test below."""
+
+PEOPLE = [("acme", "anna"), ("acme", "ben"), ("globex", "anna")]
+OWNER = ("acme", "anna")
+ROWS: dict[str, list[str]] = {
+    "meetings": [
+        """INSERT INTO meeting (org_id, id, user_id, organizer_name, organizer_oid, subject, body, starts_at, ends_at,
+               attendees, status, version, auto_recording)
+           VALUES (:org, :id, :user, 'private', 'o', 'private', '', now(), now() + interval '1 hour', '[]', 'scheduled',
+               1, false)"""
+    ],
+    "storage": [
+        """INSERT INTO stored_file (org_id, id, dedupe_key, path, content_type, size_bytes, owner_id, token_hash,
+               completed_at)
+           VALUES (:org, :id, :id, 'private', 'video/mp4', 0, :user, :id, now())"""
+    ],
+    "recording-ingest": [
+        """INSERT INTO ledger_meeting (org_id, meeting_id, user_id, subject, auto_recording, status, meeting_version,
+               revision, version, absences)
+           VALUES (:org, :id, :user, 'private', true, 'ended', 1, 1, 1, '{}')""",
+        """INSERT INTO artefact (org_id, id, meeting_id, kind, graph_id, created_at, status)
+           VALUES (:org, :id, :id, 'transcript', :id, now(), 'imported')""",
+        """INSERT INTO transcript (org_id, id, meeting_id, user_id, speakers, lines)
+           VALUES (:org, :id, :id, :user, '[]', '[]')""",
+    ],
+}
+"""A thing of one person, with ``:id`` wherever a route names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    method: str
+    template: str
+    who: Who
+
+    def operation(self, id_: str) -> Operation:
+        path = re.sub(r"\{\w+\}", id_, self.template)
+        return Operation(self.method, path, self.method in {"POST", "PATCH", "PUT"}, "{" in self.template)
+
+
+def routes_of(hosted: Hosted, *who: Who) -> Iterator[Route]:
+    for name, known in ROUTES[hosted.service.name].items():
+        method, _, template = name.partition(" ")
+        if known in who:
+            yield Route(method, template, known)
+
+
+def there(hosted: Hosted) -> set[str]:
+    """Every method and path the app answers, in its OpenAPI document or not."""
+    found = set()
+    for route in flattened(hosted.service.app.routes):
+        for method in getattr(route, "methods", None) or {"*"}:
+            found.add(f"{method} {route.path}")
+    return {name for name in found if not name.startswith("HEAD ")}
+
+
+def flattened(routes: Any) -> Iterator[Any]:
+    """FastAPI keeps an included router as a route of its own."""
+    for route in routes:
+        inner = getattr(route, "original_router", None) or getattr(route, "router", None)
+        if inner is not None:
+            yield from flattened(inner.routes)
+        else:
+            yield route
+
+
+async def test_every_route_is_in_the_table(hosted: Hosted) -> None:
+    assert there(hosted) == set(ROUTES[hosted.service.name]) | set(EVERY_SERVICE)
+
+
+async def test_a_persons_route_takes_no_token_that_is_not_good(hosted: Hosted) -> None:
+    for route in routes_of(hosted, "person", "admin"):
+        for kind, token in attacks.of_a_person(hosted.keys).items():
+            answer = await hosted.call(route.operation(str(uuid.uuid4())), token or None, json={})
+            assert answer.status_code == 401, f"{route}: {kind}: {answer.status_code} {answer.text}"
+            assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_an_internal_route_takes_no_token_but_a_services_for_it(hosted: Hosted) -> None:
+    for route in routes_of(hosted, "service"):
+        for kind, token in attacks.of_services(hosted.keys, hosted.service.name).items():
+            answer = await hosted.call(route.operation(""), token or None, json={})
+            assert answer.status_code == 401, f"{route}: {kind}: {answer.status_code} {answer.text}"
+        welcome = hosted.keys_of("recording-ingest").issue(hosted.service.name)
+        assert (await hosted.call(route.operation(""), welcome, json={})).status_code == 422
+
+
+async def test_an_admins_route_refuses_everybody_else(hosted: Hosted) -> None:
+    for route in routes_of(hosted, "admin"):
+        operation = route.operation("")
+        for roles in ((), ("user",), ("admin",), ("Org_Admin",), ("org_admin ",)):
+            token = hosted.keys.token("acme", "anna", roles)
+            problem = check_problem(await hosted.call(operation, token, json={}), 403, operation)
+            assert problem["code"] == "org_admin_required"
+
+
+async def test_a_person_and_an_admin_get_past_the_door_that_is_theirs(hosted: Hosted) -> None:
+    """So the table does not say admin, or person, of what is for somebody else."""
+    for route in routes_of(hosted, "person", "admin"):
+        roles = ("org_admin",) if route.who == "admin" else ("user",)
+        token = hosted.keys.token("acme", "anna", roles)
+        answer = await hosted.call(route.operation(str(uuid.uuid4())), token, json={})
+        assert answer.status_code not in (401, 403), f"{route}: {answer.status_code} {answer.text}"
+
+
+async def fill(hosted: Hosted) -> dict[tuple[str, str], str]:
+    """Person → the id of what is theirs."""
+    ids = {person: str(uuid.uuid4()) for person in PEOPLE}
+    async with hosted.service.db.system_work() as work:
+        for (org, user), id_ in ids.items():
+            for statement in ROWS.get(hosted.service.name, []):
+                await work.session.execute(text(statement), {"org": org, "user": user, "id": id_})
+    return ids
+
+
+async def test_what_belongs_to_another_organisation_or_person_is_not_there(hosted: Hosted) -> None:
+    """The same user id in another organisation, and another person of the same one, with the owner's real id."""
+    mine = (await fill(hosted))[OWNER]
+    for route in (found for found in routes_of(hosted, "person", "admin") if "{" in found.template):
+        operation = route.operation(mine)
+        for org, user in PEOPLE:
+            token = hosted.keys.token(org, user, ("user",))
+            if (org, user) != OWNER:
+                problem = check_problem(await hosted.call(operation, token, json={}), 404, operation)
+                assert "private" not in str(problem)
+        for org in ("globex", "initech"):
+            token = hosted.keys.token(org, "boss", ("org_admin", "user"))
+            check_problem(await hosted.call(operation, token, json={}), 404, operation)
+        if route.method == "GET":
+            answer = await hosted.call(operation, hosted.keys.token(*OWNER))
+            assert answer.status_code != 404, f"{route}: the id is not real"
+
+
+async def test_lists_hold_the_callers_own_things_only(hosted: Hosted) -> None:
+    ids = await fill(hosted)
+    for route in (found for found in routes_of(hosted, "person") if found.method == "GET"):
+        if "{" in route.template or hosted.service.name not in ROWS:
+            continue
+        for person, id_ in ids.items():
+            shown = (await hosted.call(route.operation(""), hosted.keys.token(*person))).text
+            assert [other for other in ids.values() if other in shown] == [id_]
+
+
+async def test_an_address_that_nobody_was_given_opens_nothing(hosted: Hosted) -> None:
+    for route in routes_of(hosted, "bearer of the address"):
+        for guess in (str(uuid.uuid4()), "x" * 43):
+            headers = {"Content-Range": "bytes 0-0/1"}
+            answer = await hosted.call(route.operation(guess), hosted.admin(), content=b"x", headers=headers)
+            assert answer.status_code == 404, f"{route}: {answer.status_code} {answer.text}"
+
+
+async def test_the_gateway_leads_to_no_internal_route(hosted: Hosted) -> None:
+    tokens = PersonaTokens("http://127.0.0.1:9")
+    gateway = Gateway({hosted.service.name: hosted.service.app}, tokens)
+    transport = httpx.ASGITransport(gateway)  # type: ignore[arg-type]
+    token = hosted.keys_of("recording-ingest").issue(hosted.service.name)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        for route in routes_of(hosted, "service"):
+            for prefix in ("", f"/{hosted.service.name}", "/v1/..", "/v1/tenant/../..", "/%2e", "//"):
+                path = prefix + route.template
+                answer = await http.request(route.method, path, headers={"Authorization": f"Bearer {token}"}, json={})
+                assert answer.status_code in (401, 404, 405), f"{path}: {answer.status_code} {answer.text}"
+    await tokens.aclose()
+
+
+LIMITED = {
+    "tenant-connector": [
+        ("POST", "/v1/tenant/consent", "consents_per_hour", {}),
+        ("GET", "/v1/tenant/audit", "audit_reads_per_hour", None),
+    ],
+    "user-auth": [
+        ("POST", "/v1/connection/sign-in", "sign_ins_per_hour", {"return_to": "/meetings"}),
+        ("GET", "/v1/connection/audit", "audit_reads_per_hour", None),
+    ],
+}
+
+
+async def test_what_costs_much_is_limited(hosted: Hosted) -> None:
+    for method, path, setting, body in LIMITED.get(hosted.service.name, []):
+        setattr(hosted.service.settings, setting, 2)
+        operation = Operation(method, path, has_body=body is not None, has_id=False)
+        answers = [await hosted.call(operation, hosted.admin(), json=body) for _ in range(3)]
+        assert 429 not in [answer.status_code for answer in answers[:2]]
+        problem = check_problem(answers[2], 429, operation)
+        assert int(answers[2].headers["retry-after"]) == problem["retry_after_s"] > 0
