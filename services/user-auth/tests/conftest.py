@@ -217,11 +217,6 @@ class House:
         self.microsoft.door.edit = lambda said: said.update(expires_in=left_s)
 
 
-def scopes_of(authorize_url: str) -> set[str]:
-    """The permissions it asks for, without the basics of a sign-in."""
-    return set(query_of(authorize_url)["scope"].split()) - {"User.Read", "openid", "profile", "offline_access"}
-
-
 def query_of(url: str) -> Json:
     return dict(parse_qsl(urlsplit(url).query))
 
