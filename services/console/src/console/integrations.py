@@ -19,10 +19,18 @@ router = APIRouter(prefix=PAGE)
 async def integrations(request: Request) -> Response:
     connection, tenant_ready = await connection_of(request)
     wanting = [feature for feature in connection.get("features", []) if feature["on"] and not feature["ready"]]
-    asked_with_features = {scope for feature in wanting for scope in feature["missing"]}
-    lacking = {permission["scope"] for permission in connection["permissions"] if not permission["granted"]}
-    values = {"wanting": wanting, "words": FEATURES, "allow": ALLOW, "lacking": lacking - asked_with_features}
-    return render(request, "integrations/page.html", connection=connection, tenant_ready=tenant_ready, **values)
+    with_features = {scope for feature in wanting for scope in feature["missing"]}
+    lacking = [one for one in connection["permissions"] if not one["granted"] and one["scope"] not in with_features]
+    return render(
+        request,
+        "integrations/page.html",
+        connection=connection,
+        tenant_ready=tenant_ready,
+        wanting=wanting,
+        lacking=lacking,
+        words=FEATURES,
+        allow=ALLOW,
+    )
 
 
 @router.post("/microsoft/check")
