@@ -20,13 +20,14 @@ from shared.entra import Entra, EntraMisconfigured, EntraOtherCloud, EntraTellAd
 from shared.graph.errors import GraphGiveUp
 from shared.graph.links import Links
 from shared.graph.rich import NotGenuine, ValidationTokens
+from shared.id_tokens import IdTokens
 from shared.problems import Conflict
 from shared.settings import ServiceSettings
 from tenant_connector import consent
 from tenant_connector.settings import Settings as ConnectorSettings
 from tenant_connector.tokens import acquire
-from user_auth.id_tokens import IdTokens
 from user_auth.microsoft import Microsoft
+from user_auth.permissions import PERMISSIONS, SIGN_IN
 from user_auth.settings import Settings
 
 from .said_by_entra import TID, document, query_of, scripted, settings_of
@@ -84,7 +85,7 @@ def test_a_cloud_that_is_none_is_refused_by_its_name_alone() -> None:
 @each_cloud
 def test_the_organisation_consents_at_its_clouds_page_to_its_clouds_graph(cloud: str) -> None:
     settings = settings_in(cloud, ConnectorSettings)
-    url = consent._consent_url(settings, Entra(settings), "s")
+    url = consent.consent_url(settings, Entra(settings), "s")
     assert urlsplit(url).hostname == LOGIN[cloud]
     assert query_of(url)["scope"] == f"https://{GRAPH[cloud]}/.default"
 
@@ -106,7 +107,7 @@ async def test_people_are_asked_for_the_permissions_that_the_cloud_has(
     scripted(monkeypatch, (200, document(f"https://{LOGIN[cloud]}")))
     settings = settings_in(cloud)
     microsoft = Microsoft(settings, Entra(settings))
-    address, _ = await microsoft.begin(TID, "s")
+    address, _ = await microsoft.begin(TID, "s", [*PERMISSIONS, SIGN_IN], None)
     await microsoft.aclose()
     assert urlsplit(address).hostname == LOGIN[cloud]
     asked = set(query_of(address)["scope"].split()) - {"openid", "profile", "offline_access"}
@@ -127,7 +128,7 @@ async def test_nothing_is_missed_that_the_cloud_does_not_have(cloud: str, monkey
     scripted(monkeypatch, (200, document(f"https://{LOGIN[cloud]}")), token=(200, token))
     settings = settings_in(cloud)
     microsoft = Microsoft(settings, Entra(settings))
-    grant = await microsoft.refresh(TID, cache_with_a_refresh_token(LOGIN[cloud]), None)
+    grant = await microsoft.refresh(TID, cache_with_a_refresh_token(LOGIN[cloud]), None, None)
     await microsoft.aclose()
     assert set(grant.missing) == (set() if cloud == "china" else ARTEFACT_PERMISSIONS)
 

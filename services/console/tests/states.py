@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from services.console.tests.accounts import CONNECTED_ACCOUNTS, connection
+
 ID = "018f0000-0000-7000-8000-000000000001"
 Json = dict[str, Any]
 FEATURES = {"outlook_email": True, "auto_recording": False, "contacts_import": True, "sharepoint_storage": False}
@@ -17,25 +19,6 @@ def tenant(status: str, **more: Any) -> Json:
         "features": FEATURES,
         "problem": None,
         "connected_at": "2026-03-03T09:05:00Z" if status == "connected" else None,
-        **more,
-    }
-
-
-def connection(status: str, **more: Any) -> Json:
-    known = status in {"connected", "expired"}
-    uses = {
-        "Contacts.Read": "read contacts for import",
-        "Calendars.ReadWrite": "read and write the calendar for invitations",
-        "OnlineMeetings.ReadWrite": "create and manage Teams meetings with join links",
-        "OnlineMeetingRecording.Read.All": "read recordings to import them",
-        "OnlineMeetingTranscript.Read.All": "read transcripts to import them by themselves",
-    }
-    return {
-        "status": status,
-        "account": {"name": "Anna Andersson", "email": "anna@contoso.example"} if known else None,
-        "problem": None,
-        "permissions": [{"scope": scope, "use": use} for scope, use in uses.items()],
-        "connected_at": "2026-03-03T09:15:00Z" if known else None,
         **more,
     }
 
@@ -271,6 +254,21 @@ STATES = {
         "not_connected", "connected", "Connect Microsoft Account", "work or school account", "OnlineMeetingRecording"
     ),
     "outlook-connected": outlook("connected", "connected", "anna@contoso.example", "Disconnect…"),
+    **{name: outlook("connected", "connected", *says, **more) for name, (says, more) in CONNECTED_ACCOUNTS.items()},
+    "outlook-check-refused": State(
+        "/integrations/microsoft/check",
+        {"POST /v1/connection/check": problem("reconnect_required", "Reconnect your account.")},
+        ("Your account was not checked", "Reconnect your account.", "req-7"),
+        status=409,
+        post={},
+    ),
+    "outlook-feature-off": State(
+        "/integrations/microsoft/connect",
+        {"POST /v1/connection/sign-in": problem("feature_off", "Outlook email is switched off.")},
+        ("Nothing was changed", "Outlook email is switched off.", 'href="/integrations"', "req-7"),
+        status=409,
+        post={"return_to": "/integrations", "feature": "outlook_email"},
+    ),
     "outlook-expired": outlook(
         "expired",
         "connected",

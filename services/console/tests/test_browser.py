@@ -13,6 +13,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from services.console.tests.accounts import connection
 from services.console.tests.harness import Site
 from services.console.tests.states import (
     CONNECTED,
@@ -21,7 +22,6 @@ from services.console.tests.states import (
     STATES,
     TRANSCRIPT,
     State,
-    connection,
     meeting,
     tenant,
 )

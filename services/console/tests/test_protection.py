@@ -24,7 +24,12 @@ GRANT = f"/connectors/microsoft365/grant/{TOKEN}"
 BY_LINK = {"prospo_consent": "k-1", "prospo_consent_link": TOKEN, "prospo_consent_return": GRANT}
 FORMS = ["connectors/microsoft365/connect", "connectors/microsoft365/features", "connectors/microsoft365/disconnect"]
 FORMS += ["connectors/microsoft365/link", "connectors/microsoft365/link/revoke", GRANT.removeprefix("/")]
-FORMS += ["integrations/microsoft/connect", "integrations/microsoft/disconnect", "meetings"]
+FORMS += [
+    "integrations/microsoft/connect",
+    "integrations/microsoft/disconnect",
+    "integrations/microsoft/check",
+    "meetings",
+]
 OpenSite = Callable[..., Site]
 
 
@@ -197,3 +202,43 @@ def test_a_body_beyond_the_limit_is_refused(open_site: OpenSite) -> None:
     site = open_site(body_limit_bytes=1000)
     with site.client() as browser:
         assert browser.post("/meetings", data={"subject": "x" * 2000}).status_code == 413
+
+
+def test_after_microsoft_was_away_for_a_used_up_sign_in_the_person_goes_back_and_no_reload_is_promised(
+    site: Site,
+) -> None:
+    away = {"detail": "Microsoft is busy.", "code": "microsoft_busy", "return_to": "/meetings/new"}
+    site.apis.answers = {"POST /v1/connection/complete": (503, away)}
+    with site.client(Cookie="prospo_sign_in=k-1; prospo_sign_in_return=/meetings/new") as browser:
+        answer = browser.get("/integrations/microsoft/callback?state=s&code=c")
+    assert "Reload" not in answer.text
+    assert 'href="/meetings/new"' in answer.text
+    assert "Max-Age=0" in cookies_of(answer)["prospo_sign_in"]
+
+
+def test_an_answer_that_cannot_be_read_is_said_so_without_the_names_of_its_fields(site: Site) -> None:
+    fields = {"errors": [{"field": "state", "message": "Field required"}], "request_id": "req-5"}
+    refusal = {"detail": "Mend these fields and send it again: state.", "code": "invalid_request"} | fields
+    site.apis.answers = {"POST /v1/connection/complete": (422, refusal)}
+    with site.client(Cookie="prospo_sign_in=k-1") as browser:
+        answer = browser.get("/integrations/microsoft/callback")
+    assert answer.status_code == 422
+    assert "Start again" in answer.text
+    assert "req-5" in answer.text
+    assert "Mend these fields" not in answer.text
+    assert "Field required" not in answer.text
+
+
+def test_the_feature_that_was_asked_for_goes_to_the_service(site: Site) -> None:
+    site.apis.answers = STARTS
+    with site.client() as browser:
+        browser.post("/integrations/microsoft/connect", data={"return_to": "/meetings", "feature": "outlook_email"})
+    (sent,) = site.apis.sent("POST")
+    assert sent.body == {"return_to": "/meetings", "features": ["outlook_email"]}
+
+
+def test_checking_again_asks_the_service_and_comes_back(site: Site) -> None:
+    site.apis.answers = {"POST /v1/connection/check": {}}
+    with site.client() as browser:
+        assert browser.post("/integrations/microsoft/check").headers["location"] == "/integrations"
+    assert [call.path for call in site.apis.sent("POST")] == ["/v1/connection/check"]

@@ -1,5 +1,6 @@
 """The service on a real database, and the simulator of Microsoft over https with a door a test can stand in."""
 
+import asyncio
 import json
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -26,6 +27,7 @@ from user_auth.main import create_service
 from user_auth.settings import Settings
 
 Json = dict[str, Any]
+ANNA = {"org_id": "acme", "user_id": "anna"}
 
 
 class Door:
@@ -41,9 +43,12 @@ class Door:
         self.edit: Callable[[Json], Any] | None = None
         self.before_answer: Callable[[], Awaitable[None]] | None = None
         self.refuse_with: tuple[int, Json] | None = None
+        self.graph_waits: asyncio.Event | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.key_fetches += scope.get("path", "").endswith("/discovery/v2.0/keys")
+        if self.graph_waits is not None and scope.get("path", "").startswith("/v1.0/me"):
+            await self.graph_waits.wait()
         if scope["type"] == "http" and scope["path"].endswith("/oauth2/v2.0/token"):
             await self._token(scope, receive, send)
         else:
@@ -147,13 +152,22 @@ class House:
         headers = {"Authorization": f"Bearer {self.keys.token(org, user)}"}
         return await self.http.request(method, path, headers=headers, **more)
 
-    async def start(self, return_to: str = "/meetings/new", **who: str) -> Any:
-        return await self.call("POST", "/v1/connection/sign-in", json={"return_to": return_to}, **who)
+    async def call_json(self, path: str, body: Json, **who: str) -> Any:
+        """As JSON with every character escaped, so that a lone surrogate arrives as well."""
+        headers = {"Authorization": f"Bearer {self.keys.token(**(ANNA | who))}", "Content-Type": "application/json"}
+        return await self.http.post(path, content=json.dumps(body), headers=headers)
 
-    async def at_microsoft(self, account: str, *, accept: bool = True, **who: str) -> Json:
-        """Set out and sign in; what the browser brings back."""
-        started = (await self.start(**who)).json()
-        back = await self.microsoft.client.sign_in(started["authorize_url"], account, accept=accept)
+    async def start(self, return_to: str = "/meetings/new", features: tuple[str, ...] = (), **who: str) -> Any:
+        body = {"return_to": return_to} | ({"features": list(features)} if features else {})
+        return await self.call("POST", "/v1/connection/sign-in", json=body, **who)
+
+    async def at_microsoft(self, account: str, *, accept: bool = True, **start: Any) -> Json:
+        """Set out and sign in; what the browser brings back. An account that is not the hint is chosen there."""
+        started = (await self.start(**start)).json()
+        url = httpx.URL(started["authorize_url"])
+        if url.params.get("login_hint") not in {None, account}:
+            url = url.copy_remove_param("login_hint").copy_set_param("prompt", "select_account")
+        back = await self.microsoft.client.sign_in(str(url), account, accept=accept)
         answer = query_of(back) | {"browser_key": started["browser_key"]}
         self.secrets |= {answer["state"], answer["browser_key"]}
         return answer
@@ -161,8 +175,9 @@ class House:
     async def complete(self, answer: Json, **who: str) -> Any:
         return await self.call("POST", "/v1/connection/complete", json=answer, **who)
 
-    async def connect(self, account: str = "anna@contoso.example", **who: str) -> Any:
-        return await self.complete(await self.at_microsoft(account, **who), **who)
+    async def connect(self, account: str = "anna@contoso.example", **start: Any) -> Any:
+        who = {name: value for name, value in start.items() if name in {"user", "org"}}
+        return await self.complete(await self.at_microsoft(account, **start), **who)
 
     async def disconnect(self, **who: str) -> Any:
         return await self.call("DELETE", "/v1/connection", **who)
@@ -194,6 +209,14 @@ class House:
     async def rows(self, table: str) -> list[Json]:
         async with self.service.db.system_work() as work:
             return [dict(row) for row in (await work.session.execute(text(f"SELECT * FROM {table}"))).mappings()]
+
+    async def nothing_is_stored(self, **who: str) -> None:
+        """Of a first sign-in that was refused; the trail says so and nobody was told."""
+        assert await self.rows("connection") == []
+        assert await self.rows("sign_in_attempt") == []
+        assert await self.published("user.state") == []
+        assert [line["outcome"] for line in await self.rows("audit")] == ["refused"]
+        assert (await self.connection(**who))["status"] == "not_connected"
 
     def short_tokens(self, left_s: int) -> None:
         """Microsoft's access tokens live ``left_s`` seconds from now on."""

@@ -89,6 +89,39 @@ async def test_another_tenant_ends_the_connections_to_the_former_one(house: Any)
     assert (await house.connection())["status"] == "disconnected"
 
 
+async def test_an_answer_that_comes_after_a_disconnect_connects_nothing(house: Any) -> None:
+    await house.connect()
+    answer = await house.at_microsoft("anna@contoso.example")
+    await house.disconnect()
+    assert await house.rows("sign_in_attempt") == []
+    late = await house.complete(answer)
+    assert (late.status_code, late.json()["code"]) == (409, "sign_in_unknown")
+    assert (await house.connection())["status"] == "disconnected"
+    assert len(await house.published("user.connected")) == 1
+
+
+async def test_a_disconnect_while_microsoft_answers_wins(house: Any) -> None:
+    await house.connect()
+    answer = await house.at_microsoft("anna@contoso.example")
+
+    async def disconnect() -> None:
+        house.microsoft.door.before_answer = None
+        await house.disconnect()
+
+    house.microsoft.door.before_answer = disconnect
+    late = await house.complete(answer)
+    assert (late.status_code, late.json()["code"]) == (409, "disconnected_meanwhile")
+    (row,) = await house.rows("connection")
+    assert (row["status"], row["sealed_cache"]) == ("disconnected", None)
+    assert (await house.connect()).status_code == 200
+
+
+async def test_the_sign_ins_of_others_go_on_when_one_disconnects(house: Any) -> None:
+    answer = await house.at_microsoft("ben@contoso.example", user="ben")
+    await house.disconnect()
+    assert (await house.complete(answer, user="ben")).status_code == 200
+
+
 async def test_a_sign_in_under_way_does_not_outlive_its_tenant(house: Any) -> None:
     answer = await house.at_microsoft("anna@contoso.example")
     await house.hear(state(2, connected=False))

@@ -123,7 +123,7 @@ async def test_declined_permissions_are_explained_and_leave_nothing(house: Any) 
     problem = refused.json()
     assert (refused.status_code, problem["code"]) == (409, "permissions_declined")
     assert problem["return_to"] == "/meetings/new"
-    await nothing_is_stored(house)
+    await house.nothing_is_stored()
 
 
 async def test_a_partly_given_consent_names_what_is_missing(house: Any) -> None:
@@ -131,7 +131,7 @@ async def test_a_partly_given_consent_names_what_is_missing(house: Any) -> None:
     refused = await house.connect()
     assert (refused.status_code, refused.json()["code"]) == (409, "permissions_missing")
     assert refused.json()["missing"] == ["Contacts.Read"]
-    await nothing_is_stored(house)
+    await house.nothing_is_stored()
 
 
 async def test_a_code_of_another_tenant_is_refused(house: Any) -> None:
@@ -142,7 +142,7 @@ async def test_a_code_of_another_tenant_is_refused(house: Any) -> None:
     answer = dict(httpx.URL(back).params) | {"browser_key": started["browser_key"]}
     refused = await house.complete(answer)
     assert (refused.status_code, refused.json()["code"]) == (409, "sign_in_refused")
-    await nothing_is_stored(house)
+    await house.nothing_is_stored()
 
 
 def claims_of(house: Any, said: Any) -> dict[str, Any]:
@@ -172,7 +172,7 @@ async def test_an_id_token_that_does_not_prove_the_account_is_refused(
     house.microsoft.door.edit = forge
     refused = await house.connect()
     assert (refused.status_code, refused.json()["code"]) == (409, code)
-    await nothing_is_stored(house)
+    await house.nothing_is_stored()
 
 
 @pytest.mark.parametrize("attack", ["other_key", "no_signature", "known_secret", "unknown_kid"])
@@ -193,7 +193,7 @@ async def test_an_id_token_microsoft_did_not_sign_is_refused(house: Any, attack:
     house.microsoft.door.edit = forge
     refused = await house.connect()
     assert (refused.status_code, refused.json()["code"]) == (409, "sign_in_not_proven")
-    await nothing_is_stored(house)
+    await house.nothing_is_stored()
 
 
 async def test_unknown_keys_do_not_make_us_ask_microsoft_again_and_again(house: Any) -> None:
@@ -246,11 +246,3 @@ async def test_a_silent_microsoft_is_said_so(house: Any) -> None:
     house.microsoft.door.refuse_with = (503, {})
     refused = await house.complete(answer)
     assert (refused.status_code, refused.json()["code"]) == (503, "microsoft_busy")
-
-
-async def nothing_is_stored(house: Any) -> None:
-    assert await house.rows("connection") == []
-    assert await house.rows("sign_in_attempt") == []
-    assert await house.published("user.state") == []
-    assert [line["outcome"] for line in await house.rows("audit")] == ["refused"]
-    assert (await house.connection())["status"] == "not_connected"

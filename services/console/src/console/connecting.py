@@ -15,7 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from console.backend import Refused, backend_of
-from console.problems import refused_page
+from console.problems import WAYS_ON, refused_page
 from console.wording import own_link
 from shared.problems import request_id_of
 
@@ -98,10 +98,17 @@ async def finish_administrators_sign_in(request: Request) -> Response:
 
 @router.post("/integrations/microsoft/connect")
 async def start_sign_in(request: Request) -> Response:
-    back = _own_path(str((await request.form()).get("return_to") or ""), SIGN_IN.home)
-    started = (
-        await backend_of(request).call(request, "POST", "/v1/connection/sign-in", json={"return_to": back})
-    ).json()
+    form = await request.form()
+    back = _own_path(str(form.get("return_to") or ""), SIGN_IN.home)
+    wanted: dict[str, Any] = {"return_to": back}
+    if features := [str(name) for name in form.getlist("feature")]:
+        wanted["features"] = features
+    try:
+        answer = await backend_of(request).call(request, "POST", "/v1/connection/sign-in", json=wanted)
+    except Refused as refused:
+        way_on = WAYS_ON.get(refused.code, (back, "Go back")) if refused.reached else None
+        return refused_page(request, refused, "Nothing was changed", way_on=way_on)
+    started = answer.json()
     return _set_out(request, SIGN_IN, started["authorize_url"], started["browser_key"], back)
 
 
@@ -121,9 +128,11 @@ async def _finish(request: Request, trip: RoundTrip) -> Response:
     try:
         done = await backend_of(request).call(request, "POST", trip.by_link if link else trip.complete, json=answers)
     except Refused as refused:
-        way_on = (back, "Go back") if refused.reached else None
-        response = refused_page(request, refused, trip.failed, way_on=way_on, reload=not refused.reached)
-        return _forget(request, trip, response) if refused.reached else response
+        # A service that names the way back has used up the attempt, though Microsoft was away: no reload helps.
+        over = refused.reached or "return_to" in refused.problem
+        way_on = (back, "Go back") if over else None
+        response = refused_page(request, _readable(refused), trip.failed, way_on=way_on, reload=not over)
+        return _forget(request, trip, response) if over else response
     said = done.json()
     if "sign_in_url" in said:
         return _to_microsoft(request, str(said["sign_in_url"]))
@@ -140,6 +149,15 @@ def _to_microsoft(request: Request, url: str) -> Response:
         problem = {"detail": detail, "code": "not_microsofts_page", "request_id": request_id_of(request)}
         return refused_page(request, Refused(HTTPStatus.BAD_GATEWAY, problem), way_on=("/", "Go to the start"))
     return RedirectResponse(url, 303)
+
+
+def _readable(refused: Refused) -> Refused:
+    """The fields of a way back are Microsoft's, so naming them helps nobody who reads the page."""
+    if refused.code != "invalid_request":
+        return refused
+    detail = "What came back from Microsoft is not complete or cannot be read. Start again."
+    kept = {name: value for name, value in refused.problem.items() if name != "errors"}
+    return Refused(refused.status, kept | {"detail": detail})
 
 
 def _own_path(target: str, otherwise: str) -> str:

@@ -9,6 +9,7 @@ from fastapi.responses import RedirectResponse, Response
 from console.backend import Json, Refused, backend_of
 from console.problems import refused_page
 from console.rendering import render
+from console.wording import ALLOW, FEATURES
 
 PAGE = "/integrations"
 router = APIRouter(prefix=PAGE)
@@ -17,7 +18,28 @@ router = APIRouter(prefix=PAGE)
 @router.get("")
 async def integrations(request: Request) -> Response:
     connection, tenant_ready = await connection_of(request)
-    return render(request, "integrations/page.html", connection=connection, tenant_ready=tenant_ready)
+    wanting = [feature for feature in connection.get("features", []) if feature["on"] and not feature["ready"]]
+    with_features = {scope for feature in wanting for scope in feature["missing"]}
+    lacking = [one for one in connection["permissions"] if not one["granted"] and one["scope"] not in with_features]
+    return render(
+        request,
+        "integrations/page.html",
+        connection=connection,
+        tenant_ready=tenant_ready,
+        wanting=wanting,
+        lacking=lacking,
+        words=FEATURES,
+        allow=ALLOW,
+    )
+
+
+@router.post("/microsoft/check")
+async def check(request: Request) -> Response:
+    try:
+        await backend_of(request).call(request, "POST", "/v1/connection/check")
+    except Refused as refused:
+        return refused_page(request, refused, "Your account was not checked", way_on=(PAGE, "Back"))
+    return RedirectResponse(PAGE, 303)
 
 
 @router.get("/microsoft/disconnect")

@@ -15,6 +15,12 @@ FEATURES = {
     ),
 }
 
+ALLOW = {
+    "outlook_email": "Allow mail",
+    "contacts_import": "Allow contacts",
+    "auto_recording": "Allow recordings and transcripts",
+}
+
 # status: (words, tone, icon); the words carry the meaning, tone and icon repeat it.
 STATUSES = {
     "not_connected": ("Not connected", "neutral", "dash"),

@@ -84,7 +84,7 @@ class Consents:
                 life_s=self._settings.consent_attempt_life_s,
             )
             who.note(work, "consent.start")
-        return ConsentStarted(consent_url=self._consent_url(state), browser_key=browser_key)
+        return ConsentStarted(consent_url=consent_url(self._settings, self._entra, state), browser_key=browser_key)
 
     async def complete(self, who: Traveller, answer: ConsentAnswer) -> tuple[str, TenantRow | None]:
         """The first leg: where the administrator signs in now, and the tenant's row, which is as it was."""
@@ -178,14 +178,15 @@ class Consents:
             who.note(work, leg.action, claimed_tid=account.tid, oid=account.oid)
         return row
 
-    def _consent_url(self, state: str) -> str:
-        query = {
-            "client_id": self._settings.client_id,
-            "scope": " ".join(self._entra.graph_default),
-            "redirect_uri": self._settings.public_url.rstrip("/") + CALLBACK,
-            "state": state,
-        }
-        return f"{self._entra.page_authority('organizations')}/v2.0/adminconsent?{urlencode(query)}"
+
+def consent_url(settings: Settings, entra: Entra, state: str) -> str:
+    query = {
+        "client_id": settings.client_id,
+        "scope": " ".join(entra.graph_default),
+        "redirect_uri": settings.public_url.rstrip("/") + CALLBACK,
+        "state": state,
+    }
+    return f"{entra.page_authority('organizations')}/v2.0/adminconsent?{urlencode(query)}"
 
 
 def _check(attempt: queries.Attempt, leg: _Leg, said: ProspoError | None) -> None:

@@ -4,47 +4,65 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
 
+from shared.db import UnitOfWork
+from shared.identity import Identity
 from shared.limits import limited
 from shared.web import Caller, ServiceCaller, Work, provided
 from user_auth import connections, queries
+from user_auth.checking import AccountChecks
 from user_auth.models import Connection, NewSignIn, SignInAnswer, SignInDone, SignInStarted, Token, TokenRequest
 from user_auth.refreshing import AccessTokens
 from user_auth.signing_in import SignIns
+from user_auth.tables import ConnectionRow
 
 router = APIRouter()
 
 SignIns_ = Annotated[SignIns, Depends(provided("sign_ins"))]
 AccessTokens_ = Annotated[AccessTokens, Depends(provided("access_tokens"))]
 SIGN_INS = limited("sign_in", per_hour="sign_ins_per_hour")
+Checks = Annotated[AccountChecks, Depends(provided("checks"))]
 
 
 @router.get("/v1/connection", tags=["connection"])
 async def connection(caller: Caller, work: Work) -> Connection:
-    return Connection.of(await queries.connection(work.session, caller.org_id, caller.user_id))
+    return await _shown(caller, work, await queries.connection(work.session, caller.org_id, caller.user_id))
 
 
 @router.post("/v1/connection/sign-in", status_code=201, tags=["connection"], dependencies=[SIGN_INS])
 async def sign_in(wanted: NewSignIn, caller: Caller, sign_ins: SignIns_) -> SignInStarted:
-    """409 ``tenant_not_connected`` before the organisation's tenant is connected."""
-    address, browser_key = await sign_ins.start(caller, wanted.return_to)
+    """409 ``tenant_not_connected`` before the organisation's tenant is connected, ``feature_off`` for one that is off.
+
+    Asks for the five permissions, and with ``features`` for what these need besides.
+    """
+    address, browser_key = await sign_ins.start(caller, wanted.return_to, wanted.features)
     return SignInStarted(authorize_url=address, browser_key=browser_key)
 
 
 @router.post("/v1/connection/complete", tags=["connection"])
 async def complete(answer: SignInAnswer, caller: Caller, sign_ins: SignIns_) -> SignInDone:
     """Every refusal of a known sign-in carries its ``return_to``, so the person gets back to where they were."""
-    return_to, row = await sign_ins.complete(caller, answer.browser_key, answer.given())
-    return SignInDone(return_to=return_to, connection=Connection.of(row))
+    done = await sign_ins.complete(caller, answer.browser_key, answer.given())
+    return SignInDone(return_to=done.return_to, connection=Connection.of(done.row, done.tenant.features))
+
+
+@router.post("/v1/connection/check", tags=["connection"])
+async def check(caller: Caller, checks: Checks) -> Connection:
+    """Ask Microsoft again what the account can do, and renew the notices. 409 when no account is connected."""
+    return Connection.of(*await checks.again(caller.org_id, caller.user_id))
 
 
 @router.delete("/v1/connection", tags=["connection"])
 async def disconnect(caller: Caller, work: Work, access_tokens: AccessTokens_) -> Connection:
-    """Destroy the tokens; what was imported is kept. Disconnecting again changes nothing."""
+    """Destroy the tokens; what was imported is kept. Disconnecting again changes nothing.
+
+    A sign-in that is under way leads nowhere any more.
+    """
+    await queries.cancel_attempts(work.session, caller.org_id, caller.user_id)
     row = await queries.connection(work.session, caller.org_id, caller.user_id, lock=True)
     if row is not None and connections.disconnect(row, work.outbox, reason="The person disconnected the account."):
         await queries.note(work.session, caller.org_id, caller.user_id, "connection.disconnected", "done")
         work.after_commit(lambda: access_tokens.forget(caller.org_id, caller.user_id))
-    return Connection.of(row)
+    return await _shown(caller, work, row)
 
 
 @router.post("/internal/tokens", tags=["internal"])
@@ -55,3 +73,7 @@ async def access_token(
     token = await access_tokens.token(wanted.org_id, wanted.user_id, wanted.claims, wanted.refused)
     response.headers["Cache-Control"] = "no-store"
     return Token(access_token=token.value, expires_at=token.expires_at, oid=token.oid, tid=token.tid)
+
+
+async def _shown(caller: Identity, work: UnitOfWork, row: ConnectionRow | None) -> Connection:
+    return Connection.of(row, await queries.features(work.session, caller.org_id))

@@ -9,6 +9,7 @@ from shared.id_tokens import Account
 from shared.outbox import Outbox
 from shared.problems import Conflict
 from user_auth import queries
+from user_auth.microsoft import Grant
 from user_auth.tables import ConnectionRow
 
 WHERE = "under Settings → Integrations → Microsoft Outlook"
@@ -25,12 +26,21 @@ def check_account(row: ConnectionRow, account: Account) -> None:
     )
 
 
-def connect(row: ConnectionRow, account: Account, sealed_cache: bytes, expires_at: datetime, outbox: Outbox) -> str:
+def connect(
+    row: ConnectionRow,
+    account: Account,
+    grant: Grant,
+    outbox: Outbox,
+    *,
+    sealed_cache: bytes,
+    notices: list[dict[str, str]],
+) -> str:
     """The person signed in. Returns what this was: ``connected``, ``reconnected`` or ``renewed``."""
     was, broken_since = row.status, row.broken_since
     row.status = "connected"
     row.tid, row.oid, row.name, row.email = account.tid, account.oid, account.name, account.email
-    row.sealed_cache, row.token_expires_at = sealed_cache, expires_at
+    row.sealed_cache, row.token_expires_at = sealed_cache, grant.expires_at
+    row.granted_scopes, row.notices = list(grant.scopes), notices
     row.broken_since = row.problem = None
     row.version += 1
     about = {"org_id": row.org_id, "user_id": row.user_id, "aggregate_version": row.version}
@@ -61,7 +71,7 @@ def disconnect(row: ConnectionRow, outbox: Outbox, *, reason: str, problem: dict
     """End it and destroy the tokens. False when there is nothing to end."""
     if row.status == "disconnected":
         return False
-    row.problem, row.broken_since = problem, None
+    row.problem, row.broken_since, row.granted_scopes = problem, None, None
     _end(row, "disconnected")
     about = {"org_id": row.org_id, "user_id": row.user_id, "aggregate_version": row.version}
     outbox.add(UserDisconnected(**about, reason=reason))
@@ -95,7 +105,7 @@ def tenant_not_connected() -> Conflict:
 
 
 def _end(row: ConnectionRow, status: str) -> None:
-    row.status = status
+    row.status, row.notices = status, []
     row.sealed_cache = row.token_expires_at = None
     row.version += 1
 

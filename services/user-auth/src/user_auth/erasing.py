@@ -22,6 +22,8 @@ HOLDINGS = Holdings(
                 "connected": "connected_at",
                 "broken since": "broken_since",
                 "problem": "problem",
+                "permissions": "granted_scopes",
+                "notices": "notices",
             },
         ),
         AUDIT,

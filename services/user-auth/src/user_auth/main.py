@@ -7,6 +7,7 @@ from shared.entra import Entra
 from shared.id_tokens import IdTokens
 from shared.service import Service, run
 from user_auth.api import router
+from user_auth.checking import AccountChecks
 from user_auth.erasing import HOLDINGS
 from user_auth.handlers import on
 from user_auth.jobs import jobs
@@ -24,9 +25,11 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     microsoft = Microsoft(settings, entra)
     id_tokens = IdTokens(settings, entra)
     access_tokens = AccessTokens(settings, service.db, service.envelope, microsoft)
-    sign_ins = SignIns(settings, service.db, service.envelope, microsoft, id_tokens, access_tokens)
+    checks = AccountChecks(settings, service.db, access_tokens)
+    sign_ins = SignIns(settings, service.db, service.envelope, microsoft, id_tokens, access_tokens, checks)
+    service.provide(checks=checks, sign_ins=sign_ins)
     # Closed in this order: the refreshes under way still need MSAL's threads.
-    service.provide(sign_ins=sign_ins, access_tokens=access_tokens, microsoft=microsoft, id_tokens=id_tokens)
+    service.provide(access_tokens=access_tokens, microsoft=microsoft, id_tokens=id_tokens)
     service.include(router)
     service.consume(on)
     service.work(jobs)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -11,21 +11,12 @@ from typing import Any, TypeVar
 import msal
 
 from shared import metrics
-from shared.entra import Entra, EntraError, EntraReconnect, granted_scopes, refusal, short_names
+from shared.entra import Entra, EntraError, EntraReconnect, EntraTellAdmin, granted_scopes, refusal, short_names
+from user_auth import permissions
 from user_auth.settings import Settings
 
 T = TypeVar("T")
 
-PERMISSIONS = {
-    "Contacts.Read": "import your Outlook contacts",
-    "Calendars.ReadWrite": "put meetings into your calendar and send invitations",
-    "OnlineMeetings.ReadWrite": "create Teams meetings and their join links",
-    "OnlineMeetingRecording.Read.All": "import recordings of your meetings",
-    "OnlineMeetingTranscript.Read.All": "import transcripts of your meetings",
-}
-"""The Graph permissions a person is asked for, with what each is used for."""
-
-_SCOPES = [*PERMISSIONS, "User.Read"]  # MSAL adds openid, profile and offline_access
 _ACCESS_TOKEN = msal.TokenCache.CredentialType.ACCESS_TOKEN
 
 logging.getLogger("msal").setLevel(logging.INFO)  # its debug lines hold codes and verifiers
@@ -39,8 +30,10 @@ class Grant:
     expires_at: datetime
     cache: str = field(repr=False)
     id_token: str = field(default="", repr=False)
+    scopes: tuple[str, ...] = ()
+    """What of our permissions it was given for."""
     missing: tuple[str, ...] = ()
-    """Permissions that were asked for and not given."""
+    """Permissions that everybody is asked for, and that were not given."""
 
 
 class Microsoft:
@@ -54,18 +47,24 @@ class Microsoft:
     async def aclose(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def begin(self, tid: str, state: str) -> tuple[str, dict[str, Any]]:
-        """The address to open in the browser, and MSAL's flow to keep secret until the answer."""
-        return await self._in_thread(lambda: self._begin(tid, state))
+    async def begin(
+        self, tid: str, state: str, scopes: Collection[str], login_hint: str | None
+    ) -> tuple[str, dict[str, Any]]:
+        """The address to open in the browser, and MSAL's flow to keep secret until the answer.
+
+        With ``login_hint`` it is the account of a connection that stands or stood; without, the person chooses one.
+        """
+        return await self._in_thread(lambda: self._begin(tid, state, scopes, login_hint))
 
     async def redeem(self, tid: str, flow: dict[str, Any], answer: dict[str, str]) -> Grant:
         """The tokens of one sign-in; the id_token is not verified yet. Raises ``EntraError``."""
         return await self._in_thread(lambda: self._redeem(tid, flow, answer))
 
-    async def refresh(self, tid: str, cache: str, claims: str | None) -> Grant:
-        """A new access token by the refresh token in ``cache``. Raises ``EntraError``."""
+    async def refresh(self, tid: str, cache: str, claims: str | None, granted: list[str] | None) -> Grant:
+        """A new access token by the refresh token in ``cache``, for what was ``granted``. Raises ``EntraError``."""
+        scopes = permissions.in_force(granted)
         try:
-            grant = await self._in_thread(lambda: self._refresh(tid, cache, claims))
+            grant = await self._in_thread(lambda: self._refresh(tid, cache, claims, scopes))
         except EntraError as refused:
             metrics.token_refreshes.add(1, {"outcome": type(refused).__name__})
             raise
@@ -75,15 +74,18 @@ class Microsoft:
     async def _in_thread(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
-    def _begin(self, tid: str, state: str) -> tuple[str, dict[str, Any]]:
+    def _begin(
+        self, tid: str, state: str, scopes: Collection[str], login_hint: str | None
+    ) -> tuple[str, dict[str, Any]]:
         with self._entra.application(tid) as application:
             # MSAL warns through the process-wide warnings registry unless asked for form_post. Our callback is a GET
             # of the console, whose SameSite=Lax cookie would not come with Microsoft's POST: so query in its place.
             flow = application.initiate_auth_code_flow(
-                self._entra.scopes(_SCOPES),
+                self._entra.scopes(scopes),  # MSAL adds openid, profile and offline_access
                 redirect_uri=self._redirect_uri,
                 state=state,
-                prompt="select_account",
+                prompt=None if login_hint else "select_account",
+                login_hint=login_hint,
                 response_mode="form_post",
             )
         address = str(flow.pop("auth_uri")).replace("response_mode=form_post", "response_mode=query")
@@ -96,38 +98,65 @@ class Microsoft:
         except RuntimeError:  # MSAL's word for a wrong nonce; its message holds the nonce, so it is dropped
             message = "Microsoft's answer belongs to another sign-in."
             raise EntraReconnect(message, error="nonce_mismatch") from None
-        return _grant(said or {}, cache, asked_at, self._entra.scopes(PERMISSIONS))
+        return _grant(said or {}, cache, asked_at, flow["scope"])
 
-    def _refresh(self, tid: str, kept: str, claims: str | None) -> Grant:
+    def _refresh(self, tid: str, kept: str, claims: str | None, scopes: Collection[str]) -> Grant:
+        """Asking for a single permission that is no longer given is refused whole: then for whatever is left."""
+        try:
+            return self._renew(tid, kept, claims, self._entra.scopes(scopes))
+        except EntraTellAdmin as refused:
+            if not is_consent_missing(refused):
+                raise
+            left = self._renew(tid, kept, claims, self._entra.graph_default)
+            if set(left.scopes) <= {permissions.SIGN_IN}:
+                raise
+            return left
+
+    def _renew(self, tid: str, kept: str, claims: str | None, scopes: Collection[str]) -> Grant:
         cache, asked_at = msal.SerializableTokenCache(), datetime.now(UTC)
         cache.deserialize(kept)
 
         def renew(application: msal.ConfidentialClientApplication) -> dict[str, Any] | None:
             account = next(iter(application.get_accounts()), None)
             said: dict[str, Any] | None = application.acquire_token_silent_with_error(
-                self._entra.scopes(_SCOPES), account, force_refresh=True, claims_challenge=claims
+                list(scopes), account, force_refresh=True, claims_challenge=claims
             )
             return said
 
         said = self._entra.ask(tid, renew, cache)
         if said is None:
             raise EntraReconnect("Microsoft's permission for this connection is gone.", error="nothing_kept")
-        return _grant(said, cache, asked_at, self._entra.scopes(PERMISSIONS))
+        return _grant(said, cache, asked_at, scopes)
+
+
+def is_consent_missing(refused: EntraError) -> bool:
+    """Whether it is about a permission that nobody gave, or that was taken back."""
+    return refused.number == 65001 or "consent_required" in (refused.error, refused.suberror)
 
 
 def _grant(
-    said: dict[str, Any], cache: msal.SerializableTokenCache, asked_at: datetime, asked: Iterable[str] = PERMISSIONS
+    said: dict[str, Any], cache: msal.SerializableTokenCache, asked_at: datetime, asked: Collection[str] = ()
 ) -> Grant:
+    """An answer that names no scope gives what was ``asked`` (RFC 6749 section 5.1)."""
     if "access_token" not in said:
         raise refusal(said)
-    given = granted_scopes(said)
+    given = permissions.known(granted_scopes(said) or short_names(asked))
+    _keep_only(cache, str(said["access_token"]))
     return Grant(
         access_token=str(said["access_token"]),
         expires_at=asked_at + timedelta(seconds=int(said["expires_in"])),
         cache=cache.serialize(),
         id_token=str(said.get("id_token", "")),
-        missing=tuple(scope for scope in short_names(asked) if scope.casefold() not in given),
+        scopes=given,
+        missing=tuple(scope for scope in permissions.missing(given) if scope in permissions.known(short_names(asked))),
     )
+
+
+def _keep_only(cache: msal.SerializableTokenCache, access_token: str) -> None:
+    """MSAL keeps a token per set of scopes; an older one that ends later would be taken for the newest."""
+    for entry in list(cache.search(_ACCESS_TOKEN)):
+        if entry["secret"] != access_token:
+            cache.remove_at(entry)
 
 
 def kept_token(cache: str) -> str | None:

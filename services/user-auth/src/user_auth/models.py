@@ -2,13 +2,16 @@
 
 import json
 import re
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from shared.events import Features
 from shared.web import StrictModel
-from user_auth.microsoft import PERMISSIONS
+from user_auth import permissions
+from user_auth.permissions import FEATURES, PERMISSIONS, USES
 from user_auth.tables import ConnectionRow
 
 # Browsers read a backslash as a slash and skip control characters, so both could lead to another site.
@@ -36,10 +39,14 @@ Secret = Annotated[str, Field(min_length=1, max_length=512)]
 Answered = Annotated[str, Field(max_length=4096)]
 
 
+FeatureName = Literal["outlook_email", "contacts_import", "auto_recording"]
+
+
 class NewSignIn(StrictModel):
-    """``return_to`` is a path on our own site."""
+    """``return_to`` is a path on our own site; ``features`` are those to allow more for than the five permissions."""
 
     return_to: Annotated[str, Field(max_length=2048), AfterValidator(_own_path)]
+    features: Annotated[list[FeatureName], Field(max_length=8, default_factory=list)]
 
 
 class SignInStarted(BaseModel):
@@ -85,39 +92,79 @@ class Problem(BaseModel):
 
 
 class Permission(BaseModel):
-    """A Microsoft Graph permission, and what it is used for."""
+    """A Microsoft Graph permission, what it is used for, and whether Microsoft gives it to the connection now."""
 
     scope: str
     use: str
+    granted: bool
+
+
+class Notice(BaseModel):
+    """Something that keeps a feature from working with this account, and who does what about it."""
+
+    code: Literal["no_teams_licence", "not_checked", "guest_account", "no_mailbox"]
+    detail: str
+    remedy: str
+
+
+class Feature(BaseModel):
+    """What a feature needs of this connection. ``on`` is the Org Admin's switch; ``ready`` if nothing is missing."""
+
+    name: FeatureName
+    on: bool
+    ready: bool
+    missing: list[str]
+    permissions: list[Permission]
 
 
 class Connection(BaseModel):
-    """The caller's own connection."""
+    """The caller's own connection.
+
+    ``permissions`` are the five that everybody is asked for, and what else was given.
+    """
 
     status: Literal["not_connected", "connected", "expired", "disconnected"]
     account: Account | None
     problem: Problem | None
+    notices: list[Notice]
     permissions: list[Permission]
+    features: list[Feature]
     connected_at: datetime | None
     broken_since: datetime | None
     version: int
 
     @classmethod
-    def of(cls, row: ConnectionRow | None) -> Self:
-        permissions = [{"scope": scope, "use": use} for scope, use in PERMISSIONS.items()]
+    def of(cls, row: ConnectionRow | None, switches: Features) -> Self:
         shown = row if row is not None and row.version else None
+        connected = shown is not None and shown.status == "connected"
+        granted = permissions.in_force(shown.granted_scopes) if shown is not None and connected else ()
         account = shown if shown is not None and shown.status != "disconnected" else None
         return cls.model_validate(
             {
                 "status": shown.status if shown else "not_connected",
                 "account": {"name": account.name, "email": account.email} if account else None,
                 "problem": shown.problem if shown else None,
-                "permissions": permissions,
+                "notices": shown.notices if shown else [],
+                "permissions": _permissions([*PERMISSIONS, *(s for s in USES if s in granted)], granted),
+                "features": _features(switches, granted),
                 "connected_at": shown.connected_at if shown else None,
                 "broken_since": shown.broken_since if shown else None,
                 "version": shown.version if shown else 0,
             }
         )
+
+
+def _permissions(scopes: Iterable[str], granted: Collection[str]) -> list[dict[str, Any]]:
+    return [{"scope": scope, "use": USES[scope], "granted": scope in granted} for scope in dict.fromkeys(scopes)]
+
+
+def _features(switches: Features, granted: Collection[str]) -> list[dict[str, Any]]:
+    shown = []
+    for name, feature in FEATURES.items():
+        missing = permissions.missing(granted, feature.scopes)
+        known = {"name": name, "on": getattr(switches, name), "ready": not missing, "missing": missing}
+        shown.append(known | {"permissions": _permissions(feature.scopes, granted)})
+    return shown
 
 
 class SignInDone(BaseModel):

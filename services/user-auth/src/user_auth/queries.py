@@ -8,12 +8,14 @@ from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from shared.copies import tenant_of
+from shared.events import Features
 from shared.outbox import uuid7
 from user_auth.tables import ConnectionRow
 
 _OPEN_ATTEMPTS = 5
 
-_TENANT = text("SELECT version, connected, tid FROM tenant_copy WHERE org_id = :org_id FOR SHARE")
+_TENANT = text("SELECT version, connected, tid, features FROM tenant_copy WHERE org_id = :org_id FOR SHARE")
 _FIRST = text(
     """INSERT INTO connection (org_id, user_id, status, version) VALUES (:org_id, :user_id, 'disconnected', 0)
        ON CONFLICT DO NOTHING"""
@@ -35,6 +37,7 @@ _TAKE_ATTEMPT = text(
            AND browser_key_hash = :browser_key_hash AND expires_at > clock_timestamp()
        RETURNING tid, sealed_flow, return_to"""
 )
+_CANCEL_ATTEMPTS = text("DELETE FROM sign_in_attempt WHERE org_id = :org_id AND user_id = :user_id")
 _AUDIT = text(
     """INSERT INTO audit (org_id, id, actor, action, outcome, details)
        VALUES (:org_id, :id, :actor, :action, :outcome, CAST(:details AS jsonb))"""
@@ -52,6 +55,7 @@ class Tenant:
     version: int
     connected: bool
     tid: str | None
+    features: Features
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,15 @@ async def connections_outside(session: AsyncSession, org_id: str, tid: str | Non
 async def tenant(session: AsyncSession, org_id: str) -> Tenant | None:
     """The organisation's tenant. News of it wait until this transaction ends, so they see what it did."""
     row = (await session.execute(_TENANT, {"org_id": org_id})).first()
-    return Tenant(row.version, row.connected, row.tid) if row else None
+    if row is None:
+        return None
+    return Tenant(row.version, row.connected, row.tid, Features.model_validate(row.features))
+
+
+async def features(session: AsyncSession, org_id: str) -> Features:
+    """The Org Admin's switches as last told; the defaults before that."""
+    copy = await tenant_of(session, org_id)
+    return copy.features if copy is not None else Features()
 
 
 async def add_attempt(session: AsyncSession, **values: Any) -> None:
@@ -117,6 +129,11 @@ async def take_attempt(
     values = {"org_id": org_id, "user_id": user_id, "state_hash": state_hash, "browser_key_hash": browser_key_hash}
     row = (await session.execute(_TAKE_ATTEMPT, values)).first()
     return Attempt(row.tid, bytes(row.sealed_flow), row.return_to) if row else None
+
+
+async def cancel_attempts(session: AsyncSession, org_id: str, user_id: str) -> None:
+    """A person's sign-ins under way lead nowhere any more."""
+    await session.execute(_CANCEL_ATTEMPTS, {"org_id": org_id, "user_id": user_id})
 
 
 async def note(session: AsyncSession, org_id: str, actor: str, action: str, outcome: str, **details: Any) -> None:

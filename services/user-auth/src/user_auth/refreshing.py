@@ -37,7 +37,7 @@ _STILL_VALID = timedelta(seconds=30)
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _RENEW_REFUSED_AFTER = timedelta(minutes=5)
 """A token that Graph refuses so soon after such a renewal is refused for a reason that no other token changes."""
-_IDLE_S = 45  # longer than MSAL's two calls of 15 s may take
+_IDLE_S = 75  # longer than MSAL's four calls of 15 s may take
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class AccessTokens:
             if self._serves(row, token, wanted):
                 return token  # another pod was first
             try:
-                grant = await self._microsoft.refresh(token.tid, cache, wanted.claims)
+                grant = await self._microsoft.refresh(token.tid, cache, wanted.claims, row.granted_scopes)
                 if wanted.refused is not None:
                     row.renewed_for_refusal_at = datetime.now(UTC)
             except (EntraReconnect, EntraTellAdmin) as refused:
@@ -182,7 +182,7 @@ class AccessTokens:
 
     async def _save(self, session: AsyncSession, row: ConnectionRow, grant: Grant) -> UserToken:
         row.sealed_cache = await seal(self._envelope, session, row, grant)
-        row.token_expires_at = grant.expires_at
+        row.token_expires_at, row.granted_scopes = grant.expires_at, list(grant.scopes)
         return UserToken(grant.access_token, grant.expires_at, str(row.tid), str(row.oid), row.version)
 
     async def _expire(self, work: UnitOfWork, row: ConnectionRow, refused: EntraError) -> Conflict:

@@ -7,6 +7,7 @@ Nothing is stored of the answer before the id_token is verified and all permissi
 import hashlib
 import json
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,9 +27,10 @@ from shared.id_tokens import Account, IdTokens
 from shared.identity import Identity
 from shared.problems import Conflict, ProspoError, Unavailable
 from shared.secrets import Envelope
-from user_auth import connections, queries
+from user_auth import connections, permissions, queries
+from user_auth.checking import AccountChecks, Notice
 from user_auth.jobs import look_after
-from user_auth.microsoft import Grant, Microsoft
+from user_auth.microsoft import Grant, Microsoft, is_consent_missing
 from user_auth.refreshing import AccessTokens, seal
 from user_auth.settings import Settings
 from user_auth.tables import ConnectionRow
@@ -37,6 +39,19 @@ log = structlog.get_logger(__name__)
 
 _SECRET_BYTES = 32
 _ONE_PERSON_PER_ACCOUNT = "connection_account"  # the unique index
+_CONSENT_MISSING = "consent_missing"
+_DECLINED = 65004
+_ACCEPT = "The permissions were not accepted. Start again and accept them."
+_NOT_ALLOWED = "Your organisation's Microsoft 365 does not let you allow Prospo these permissions yourself."
+_CONNECT_AGAIN = (
+    "An Org Admin opens Admin → Connectors → Microsoft 365, chooses Connect and accepts the permissions for everybody; "
+    "then connect your account again."
+)
+_ADMIN_CONSENTS = {
+    65001: _CONNECT_AGAIN,
+    90094: _CONNECT_AGAIN,
+    90095: f"A Microsoft 365 administrator approves your request in Microsoft Entra. Or: {_CONNECT_AGAIN}",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,26 @@ class _Attempt:
     tid: str
     flow: dict[str, Any] = field(repr=False)
     return_to: str
+    version: int = 0
+    """The connection's when the answer came; it is another one when the person disconnected since."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Where the person wanted to go, the connection, and the organisation's tenant."""
+
+    return_to: str
+    row: ConnectionRow
+    tenant: queries.Tenant
+
+
+@dataclass(frozen=True, slots=True)
+class _Proven:
+    """What an answer proved of itself, before anything of it is stored."""
+
+    grant: Grant
+    account: Account
+    notices: list[Notice]
 
 
 class SignIns:
@@ -57,6 +92,7 @@ class SignIns:
         microsoft: Microsoft,
         id_tokens: IdTokens,
         access_tokens: AccessTokens,
+        checks: AccountChecks,
     ) -> None:
         self._settings = settings
         self._db = db
@@ -64,31 +100,46 @@ class SignIns:
         self._microsoft = microsoft
         self._id_tokens = id_tokens
         self._access_tokens = access_tokens
+        self._checks = checks
 
-    async def start(self, caller: Identity, return_to: str) -> tuple[str, str]:
-        """The address to open at Microsoft, and the key this browser must bring back. Raises ``Conflict``."""
+    async def start(self, caller: Identity, return_to: str, features: Collection[str] = ()) -> tuple[str, str]:
+        """The address to open at Microsoft, and the key this browser must bring back. Raises ``Conflict``.
+
+        ``features`` are those whose further permissions the person wants to give.
+        """
         async with self._db.unit_of_work(caller.org_id) as work:
-            tid = await _connected_tid(work, caller.org_id)
+            tenant, tid = await _connected_tenant(work, caller.org_id)
+            row = await queries.connection(work.session, caller.org_id, caller.user_id)
+        granted = row.granted_scopes if row is not None else None
+        scopes = permissions.to_ask(features, granted or (), tenant.features)
+        # Only who has no connection chooses an account; with one, any other account would be refused in the end.
+        hint = row.email or None if row is not None and row.status != "disconnected" else None
         state, browser_key = secrets.token_urlsafe(_SECRET_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
         try:
-            address, flow = await self._microsoft.begin(tid, state)
+            address, flow = await self._microsoft.begin(tid, state, scopes, hint)
         except EntraError as error:
             raise _refused(error) from error
         async with self._db.unit_of_work(caller.org_id) as work:
             await self._keep_attempt(work, caller, state, browser_key, _Attempt(tid, flow, return_to))
         return address, browser_key
 
-    async def complete(self, caller: Identity, browser_key: str, answer: dict[str, str]) -> tuple[str, ConnectionRow]:
-        """Where the person wanted to go, and the connection. Raises ``Conflict`` or ``Unavailable`` with the reason."""
+    async def complete(self, caller: Identity, browser_key: str, answer: dict[str, str]) -> SignedIn:
+        """Raises ``Conflict`` or ``Unavailable`` with the reason; Microsoft's tokens are then dropped, never stored."""
         attempt = await self._take_attempt(caller, browser_key, answer["state"])
         try:
-            grant, account = await self._prove(attempt, answer)
-            return attempt.return_to, await self._connect(caller, attempt, grant, account)
+            return await self._connect(caller, attempt, await self._prove(caller, attempt, answer))
         except ProspoError as error:
-            async with self._db.unit_of_work(caller.org_id) as work:
-                await queries.note(work.session, caller.org_id, caller.user_id, "sign_in", "refused", code=error.code)
+            await self._refuse(caller, error)
             error.extra["return_to"] = attempt.return_to
             raise
+
+    async def _refuse(self, caller: Identity, error: ProspoError) -> None:
+        async with self._db.unit_of_work(caller.org_id) as work:
+            await queries.note(work.session, caller.org_id, caller.user_id, "sign_in", "refused", code=error.code)
+            if error.code == _CONSENT_MISSING:
+                row = await queries.connection(work.session, caller.org_id, caller.user_id, lock=True)
+                if row is not None and row.status == "expired":
+                    row.granted_scopes = None  # what features had been given may be what is refused: reconnect without
 
     async def _keep_attempt(
         self, work: UnitOfWork, caller: Identity, state: str, browser_key: str, attempt: _Attempt
@@ -119,15 +170,16 @@ class SignIns:
                 browser_key_hash=_hash(browser_key),
             )
             if taken is not None:
+                row = await queries.connection(work.session, caller.org_id, caller.user_id)
                 plain = await self._envelope.open(work.session, caller.org_id, _place(state_hash), taken.sealed_flow)
-                return _Attempt(taken.tid, json.loads(plain), taken.return_to)
+                return _Attempt(taken.tid, json.loads(plain), taken.return_to, row.version if row else 0)
         raise Conflict(
             "sign_in_unknown",
             "This sign-in was used already, took more than ten minutes or began in another browser. Start it again.",
         )
 
-    async def _prove(self, attempt: _Attempt, answer: dict[str, str]) -> tuple[Grant, Account]:
-        """Redeem the code and verify who signed in and what was allowed."""
+    async def _prove(self, caller: Identity, attempt: _Attempt, answer: dict[str, str]) -> _Proven:
+        """Redeem the code; verify who signed in, what was allowed, and that the account can be worked with."""
         try:
             if "error" in answer:
                 raise refusal(answer)
@@ -141,19 +193,26 @@ class SignIns:
                 f"These permissions were not given: {', '.join(grant.missing)}. Start again and accept all of them.",
                 missing=list(grant.missing),
             )
-        return grant, account
+        notices = await self._checks.at_sign_in(caller.org_id, caller.user_id, grant.access_token)
+        return _Proven(grant, account, notices)
 
-    async def _connect(self, caller: Identity, attempt: _Attempt, grant: Grant, account: Account) -> ConnectionRow:
+    async def _connect(self, caller: Identity, attempt: _Attempt, proven: _Proven) -> SignedIn:
+        grant, account = proven.grant, proven.account
         try:
             async with self._db.unit_of_work(caller.org_id) as work:
-                if await _connected_tid(work, caller.org_id) != attempt.tid:
+                tenant, tid = await _connected_tenant(work, caller.org_id)
+                if tid != attempt.tid:
                     raise Conflict("tenant_changed", "Your organisation's Microsoft 365 was changed. Start again.")
                 row = await queries.connection_to_change(work.session, caller.org_id, caller.user_id)
+                if row.status == "disconnected" and row.version != attempt.version:
+                    raise _disconnected_meanwhile()
                 connections.check_account(row, account)
                 if await queries.connected_elsewhere(work.session, row, account.tid, account.oid):
                     raise _account_in_use()
                 sealed = await seal(self._envelope, work.session, row, grant)
-                action = connections.connect(row, account, sealed, grant.expires_at, work.outbox)
+                action = connections.connect(
+                    row, account, grant, work.outbox, sealed_cache=sealed, notices=proven.notices
+                )
                 about = {"tid": account.tid, "oid": account.oid}
                 await queries.note(work.session, row.org_id, row.user_id, f"connection.{action}", "done", **about)
                 look_after(work, row.user_id, self._settings)
@@ -162,14 +221,14 @@ class SignIns:
             if _ONE_PERSON_PER_ACCOUNT not in str(error.orig):
                 raise
             raise _account_in_use() from error  # two people with one account at the same moment
-        return row
+        return SignedIn(attempt.return_to, row, tenant)
 
 
-async def _connected_tid(work: UnitOfWork, org_id: str) -> str:
+async def _connected_tenant(work: UnitOfWork, org_id: str) -> tuple[queries.Tenant, str]:
     tenant = await queries.tenant(work.session, org_id)
     if tenant is None or not tenant.connected or not tenant.tid:
         raise connections.tenant_not_connected()
-    return tenant.tid
+    return tenant, tenant.tid
 
 
 def _refused(error: EntraError) -> ProspoError:
@@ -182,11 +241,19 @@ def _refused(error: EntraError) -> ProspoError:
     if isinstance(error, EntraMisconfigured):
         log.error("Microsoft refuses the registration", aadsts=error.number, trace=error.trace_id)
         return Unavailable("registration_refused", error.message, **about)
+    if error.number == _DECLINED or (isinstance(error, EntraReconnect) and error.error == "access_denied"):
+        return Conflict("permissions_declined", _ACCEPT, **about)
+    if is_consent_missing(error) or error.number in _ADMIN_CONSENTS:
+        remedy = _ADMIN_CONSENTS.get(error.number, _CONNECT_AGAIN)
+        return Conflict(_CONSENT_MISSING, f"{_NOT_ALLOWED} {remedy}", remedy=remedy, **about)
     if not isinstance(error, EntraReconnect):
         return Conflict("admin_must_act", error.message, **about)
-    if error.error == "access_denied":
-        return Conflict("permissions_declined", error.message, **about)
     return Conflict("sign_in_refused", f"{error.message} Start the sign-in again.", **about)
+
+
+def _disconnected_meanwhile() -> Conflict:
+    detail = "You disconnected the account while this sign-in was under way, so it was not connected. Start again."
+    return Conflict("disconnected_meanwhile", detail)
 
 
 def _account_in_use() -> Conflict:

@@ -38,3 +38,7 @@ class ConnectionRow(Table, table=True):
     connected_at: datetime | None = Field(default=None, sa_column=_moment())
     broken_since: datetime | None = Field(default=None, sa_column=_moment())
     problem: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    granted_scopes: list[str] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    """What Microsoft gave of our permissions, as of the last token; None when that was before this was kept."""
+    notices: list[dict[str, str]] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False))
+    """What a check of the account found in the way of a feature."""

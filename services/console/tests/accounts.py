@@ -1,0 +1,60 @@
+"""What the API answers of a person's connection."""
+
+from typing import Any
+
+Json = dict[str, Any]
+MAIL = {"Mail.Send": "send mail as you", "Mail.ReadWrite": "show your conversations"}
+
+
+def mail(**more: Any) -> Json:
+    """What Outlook email needs and has not been given."""
+    asked = [{"scope": scope, "use": use, "granted": False} for scope, use in MAIL.items()]
+    return {"name": "outlook_email", "on": True, "ready": False, "missing": list(MAIL), "permissions": asked, **more}
+
+
+def connection(status: str, lacking: str = "", **more: Any) -> Json:
+    known, given = status in {"connected", "expired"}, status == "connected"
+    uses = {
+        "Contacts.Read": "read contacts for import",
+        "Calendars.ReadWrite": "read and write the calendar for invitations",
+        "OnlineMeetings.ReadWrite": "create and manage Teams meetings with join links",
+        "OnlineMeetingRecording.Read.All": "read recordings to import them",
+        "OnlineMeetingTranscript.Read.All": "read transcripts to import them by themselves",
+    }
+    return {
+        "status": status,
+        "account": {"name": "Anna Andersson", "email": "anna@contoso.example"} if known else None,
+        "problem": None,
+        "notices": [],
+        "permissions": [
+            {"scope": scope, "use": use, "granted": given and scope != lacking} for scope, use in uses.items()
+        ],
+        "features": [],
+        "connected_at": "2026-03-03T09:15:00Z" if known else None,
+        **more,
+    }
+
+
+LICENCE = {"code": "no_teams_licence", "detail": "This account may not hold Teams meetings.", "remedy": "Ask for one."}
+CONNECTED_ACCOUNTS: dict[str, tuple[tuple[str, ...], Json]] = {
+    "outlook-mail-to-allow": (
+        (">Allow mail</button>", 'name="feature" value="outlook_email"', "send mail as you", "<td>Yes</td>"),
+        {"silent": ("Allow again", "<td>No</td>"), "features": [mail()]},
+    ),
+    "outlook-mail-allowed-or-off": (
+        ("Disconnect…",),
+        {
+            "silent": ("Allow mail", "Allow contacts", "What you can allow"),
+            "features": [mail(ready=True, missing=[]), mail(name="contacts_import", on=False)],
+        },
+    ),
+    "outlook-permission-taken-back": (
+        (">Allow again</button>", "<td>No</td>", "goes on working"),
+        {"lacking": "Calendars.ReadWrite"},
+    ),
+    "outlook-notice": (
+        ("may not hold Teams meetings", "Ask for one.", ">Check again</button>"),
+        {"notices": [LICENCE]},
+    ),
+}
+"""Connected accounts that need a word more: what is then read, and what the API answers besides."""

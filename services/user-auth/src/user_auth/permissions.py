@@ -1,0 +1,81 @@
+"""What people permit at Microsoft, what each permission is for, and which feature needs which."""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from shared.events import Features
+from shared.problems import Conflict
+
+PERMISSIONS = {
+    "Contacts.Read": "import your Outlook contacts",
+    "Calendars.ReadWrite": "put meetings into your calendar and send invitations",
+    "OnlineMeetings.ReadWrite": "create Teams meetings and their join links",
+    "OnlineMeetingRecording.Read.All": "import recordings of your meetings",
+    "OnlineMeetingTranscript.Read.All": "import transcripts of your meetings",
+}
+"""Everybody who connects an account is asked for these."""
+MORE = {
+    "Mail.Send": "send mail as you, when you ask for it",
+    "Mail.ReadWrite": "show your conversations with a contact and keep drafts",
+}
+"""Asked for with the feature that needs them, once the person wants it."""
+USES = PERMISSIONS | MORE
+SIGN_IN = "User.Read"
+_KNOWN = {scope.casefold(): scope for scope in (*USES, SIGN_IN)}
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """An Org Admin's switch that acts with people's own permissions."""
+
+    title: str
+    scopes: tuple[str, ...]
+
+
+FEATURES = {
+    "outlook_email": Feature("Outlook email", ("Mail.Send", "Mail.ReadWrite")),
+    "contacts_import": Feature("Contacts import", ("Contacts.Read",)),
+    "auto_recording": Feature(
+        "Auto-recording", ("OnlineMeetingRecording.Read.All", "OnlineMeetingTranscript.Read.All")
+    ),
+}
+"""SharePoint storage is not here: the application writes there, with an access to one site of its own."""
+
+
+def known(given: Iterable[str]) -> tuple[str, ...]:
+    """Of Microsoft's scopes, in whatever case, those that we ask for, in our order and spelling."""
+    lower = {scope.casefold() for scope in given}
+    return tuple(scope for name, scope in _KNOWN.items() if name in lower)
+
+
+def in_force(granted: list[str] | None) -> Collection[str]:
+    """What a connection may do. One made before grants were recorded was made with all five, or not at all."""
+    return granted or (*PERMISSIONS, SIGN_IN)
+
+
+def missing(granted: Collection[str], scopes: Iterable[str] = PERMISSIONS) -> list[str]:
+    return [scope for scope in scopes if scope not in granted]
+
+
+def to_ask(wanted: Collection[str], granted: Collection[str], switches: Features) -> tuple[str, ...]:
+    """The scopes of a sign-in: the five, those of the features ``wanted``, and what was given to a feature that is on.
+
+    Without the last, signing in again would take away what the person had allowed before. Raises ``Conflict`` for a
+    feature that is off.
+    """
+    for name in wanted:
+        if not getattr(switches, name):
+            raise _off(FEATURES[name])
+    scopes = [*PERMISSIONS, SIGN_IN]
+    for name, feature in FEATURES.items():
+        given = [scope for scope in feature.scopes if scope in granted] if getattr(switches, name) else []
+        scopes += feature.scopes if name in wanted else given
+    return tuple(dict.fromkeys(scopes))
+
+
+def _off(feature: Feature) -> Conflict:
+    return Conflict(
+        "feature_off",
+        f"{feature.title} is switched off for your organisation, so nothing is asked for it. An Org Admin switches it "
+        "on under Admin → Connectors → Microsoft 365.",
+    )

@@ -1,0 +1,281 @@
+"""Five permissions, more for a feature that wants them, and what becomes of a connection when some are taken back."""
+
+import json
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import jwt
+import pytest
+from sqlalchemy import text
+
+from m365_simulator.directory import CONTOSO, FABRIKAM
+from shared.events import Features, TenantState
+
+ANNA = "anna@contoso.example"
+FIVE = {
+    "Contacts.Read",
+    "Calendars.ReadWrite",
+    "OnlineMeetings.ReadWrite",
+    "OnlineMeetingRecording.Read.All",
+    "OnlineMeetingTranscript.Read.All",
+}
+MAIL = {"Mail.Send", "Mail.ReadWrite"}
+BASICS = {"User.Read", "openid", "profile", "offline_access"}
+SHORT_S = 200  # less than the margin: due for a refresh at the first question
+
+
+async def asked(house: Any, *features: str) -> tuple[set[str], dict[str, list[str]]]:
+    """The permissions on the address that is opened at Microsoft, and all of its parameters."""
+    started = await house.start(features=features)
+    query = parse_qs(urlsplit(started.json()["authorize_url"]).query)
+    scopes = set(query["scope"][0].split())
+    assert scopes >= BASICS
+    return scopes - BASICS, query
+
+
+def granted(connection: Any) -> set[str]:
+    return {permission["scope"] for permission in connection["permissions"] if permission["granted"]}
+
+
+def feature(connection: Any, name: str) -> Any:
+    (found,) = [one for one in connection["features"] if one["name"] == name]
+    return found
+
+
+def takes_back(house: Any, *scopes: str) -> None:
+    """The organisation no longer consents to these."""
+    store = house.microsoft.simulator.store
+    row = store.get("consents", CONTOSO)
+    store.put("consents", CONTOSO, row | {"delegated": [name for name in row["delegated"] if name not in scopes]})
+
+
+async def people_may_consent(house: Any) -> None:
+    takes_back(house, *MAIL)
+    await house.microsoft.client.do("policy_set", tenant=CONTOSO, user_consent="allowed")
+
+
+async def switched(house: Any, version: int, **features: bool) -> None:
+    about = {"org_id": "acme", "aggregate_version": version, "connected": True, "tid": CONTOSO}
+    more = {"features": Features(**features), "changed_at": "2026-01-01T00:00:00Z"}
+    await house.hear(TenantState.model_validate(about | more))
+
+
+async def test_exactly_five_permissions_are_asked_for_whatever_features_are_on(house: Any) -> None:
+    await switched(house, 2, outlook_email=True, auto_recording=True, contacts_import=True, sharepoint_storage=True)
+    scopes, _ = await asked(house)
+    assert scopes == FIVE
+
+
+async def test_a_feature_adds_its_own_permissions_and_no_others(house: Any) -> None:
+    assert (await asked(house, "outlook_email"))[0] == FIVE | MAIL
+    assert (await asked(house, "contacts_import"))[0] == FIVE
+
+
+async def test_nothing_is_asked_for_a_feature_that_is_off(house: Any) -> None:
+    await switched(house, 2, outlook_email=False)
+    refused = await house.start(features=("outlook_email",))
+    assert (refused.status_code, refused.json()["code"]) == (409, "feature_off")
+    assert "Outlook email" in refused.json()["detail"]
+    assert await house.rows("sign_in_attempt") == []
+    assert feature(await house.connection(), "outlook_email")["on"] is False
+
+
+@pytest.mark.parametrize("name", ["sharepoint_storage", "Mail.ReadWrite", "", "outlook_email "])
+async def test_a_feature_that_is_none_is_refused(house: Any, name: str) -> None:
+    refused = await house.start(features=(name,))
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
+
+
+async def test_a_connection_shows_what_was_given_and_what_a_feature_lacks(house: Any) -> None:
+    before = await house.connection()
+    assert granted(before) == set()
+    shown = (await house.connect()).json()["connection"]
+    assert granted(shown) == {permission["scope"] for permission in shown["permissions"]} == FIVE
+    mail = feature(shown, "outlook_email")
+    assert (mail["on"], mail["ready"], set(mail["missing"])) == (True, False, MAIL)
+    assert all(permission["use"] for permission in mail["permissions"])
+    assert feature(shown, "contacts_import")["ready"] is True
+    assert shown == await house.connection()
+
+
+async def test_allowing_mail_adds_it_to_the_connection_that_stands(house: Any) -> None:
+    await people_may_consent(house)
+    house.short_tokens(SHORT_S)
+    first = (await house.connect()).json()["connection"]
+    shown = (await house.connect(features=("outlook_email",))).json()["connection"]
+    assert granted(shown) == FIVE | MAIL
+    assert feature(shown, "outlook_email")["ready"] is True
+    assert shown["connected_at"] == first["connected_at"]
+    assert len(await house.published("user.connected")) == 1
+    given = (await house.token()).json()["access_token"]
+    assert house.microsoft.door.refreshes == 1
+    assert set(jwt.decode(given, options={"verify_signature": False})["scp"].split()) >= FIVE | MAIL
+
+
+async def test_turning_mail_down_leaves_the_connection_as_it_was(house: Any) -> None:
+    await people_may_consent(house)
+    before = (await house.connect()).json()["connection"]
+    refused = await house.complete(await house.at_microsoft(ANNA, accept=False, features=("outlook_email",)))
+    assert (refused.status_code, refused.json()["code"]) == (409, "permissions_declined")
+    assert await house.connection() == before
+    assert (await house.token()).status_code == 200
+
+
+async def test_a_feature_that_microsoft_gives_only_half_is_not_ready_and_the_rest_works(house: Any) -> None:
+    await house.microsoft.client.do("policy_set", tenant=CONTOSO, withheld=["Mail.ReadWrite"])
+    done = await house.connect(features=("outlook_email",))
+    assert done.status_code == 200
+    assert feature(done.json()["connection"], "outlook_email")["missing"] == ["Mail.ReadWrite"]
+
+
+async def test_an_answer_that_names_more_than_was_asked_for_is_believed(house: Any) -> None:
+    await house.microsoft.client.do("policy_set", tenant=CONTOSO, scopes_told="all")
+    assert granted((await house.connect()).json()["connection"]) == FIVE | MAIL
+
+
+async def test_a_refresh_asks_for_what_was_given_and_for_nothing_else(house: Any) -> None:
+    house.short_tokens(SHORT_S)
+    await house.connect()
+    takes_back(house, *MAIL)  # never given to this connection, so it does not matter
+    assert (await house.token()).status_code == 200
+    assert house.microsoft.door.refreshes == 1, "nothing was refused on the way"
+
+
+async def test_a_permission_taken_back_does_not_end_a_connection_that_works_for_the_rest(house: Any) -> None:
+    house.short_tokens(SHORT_S)
+    await house.connect(features=("outlook_email",))
+    takes_back(house, "Contacts.Read", "Mail.Send")
+    assert (await house.token()).status_code == 200
+    assert house.microsoft.door.refreshes == 2, "the whole, and then what is left"
+    shown = await house.connection()
+    assert (shown["status"], granted(shown)) == ("connected", (FIVE | MAIL) - {"Contacts.Read", "Mail.Send"})
+    assert feature(shown, "contacts_import")["missing"] == ["Contacts.Read"]
+    assert feature(shown, "outlook_email")["missing"] == ["Mail.Send"]
+    assert await house.published("user.connection_expired") == []
+    assert (await house.token()).status_code == 200
+    assert house.microsoft.door.refreshes == 3, "from then on only what is left is asked for"
+
+
+async def test_a_consent_withdrawn_whole_ends_the_connection_and_names_the_administrator(house: Any) -> None:
+    house.short_tokens(10)
+    await house.connect()
+    await house.microsoft.client.do("consent_revoke", tenant=CONTOSO)
+    assert (await house.token()).status_code == 409
+    shown = await house.connection()
+    assert (shown["status"], shown["problem"]["code"], granted(shown)) == ("expired", "admin_must_act", set())
+    assert len(await house.published("user.connection_expired")) == 1
+
+
+async def test_nothing_left_but_the_sign_in_itself_is_a_consent_withdrawn(house: Any) -> None:
+    house.short_tokens(10)
+    await house.connect()
+    takes_back(house, *FIVE)
+    house.microsoft.door.edit = lambda said: said.update(scope="User.Read openid profile")
+    assert (await house.token()).status_code == 409
+    assert (await house.connection())["status"] == "expired"
+
+
+async def test_a_refresh_that_brings_more_is_shown(house: Any) -> None:
+    house.short_tokens(SHORT_S)
+    await house.connect()
+    await house.microsoft.client.do("policy_set", tenant=CONTOSO, scopes_told="all")
+    await house.token()
+    assert granted(await house.connection()) == FIVE | MAIL
+
+
+async def test_an_answer_without_scopes_gives_what_was_asked_for(house: Any) -> None:
+    house.microsoft.door.edit = lambda said: (said.pop("scope"), said.update(expires_in=SHORT_S))
+    assert granted((await house.connect()).json()["connection"]) == FIVE
+    assert (await house.token()).status_code == 200
+    assert granted(await house.connection()) == FIVE
+
+
+async def test_every_pod_gives_the_newest_token_though_an_older_one_ends_later(house: Any, client_of: Any) -> None:
+    await house.connect()
+    await house.microsoft.client.do("policy_set", tenant=CONTOSO, scopes_told="all")
+    house.short_tokens(1000)
+    challenge = json.dumps({"access_token": {"nbf": {"essential": True, "value": "1"}}})
+    new = (await house.token(claims=challenge)).json()["access_token"]
+    other = await client_of(await house.make())
+    given = (await house.ask(other, {"org_id": "acme", "user_id": "anna"})).json()["access_token"]
+    assert given == new
+    assert house.microsoft.door.refreshes == 1
+
+
+async def test_a_connection_made_before_grants_were_kept_goes_on(house: Any) -> None:
+    house.short_tokens(SHORT_S)
+    await house.connect()
+    async with house.service.db.system_work() as work:
+        await work.session.execute(text("UPDATE connection SET granted_scopes = NULL"))
+    assert granted(await house.connection()) == FIVE
+    assert (await house.token()).status_code == 200
+    (row,) = await house.rows("connection")
+    assert set(row["granted_scopes"]) == FIVE | {"User.Read"}
+
+
+async def test_who_has_no_connection_chooses_an_account_and_who_has_one_does_not(house: Any) -> None:
+    _, first = await asked(house)
+    assert (first["prompt"], first.get("login_hint")) == (["select_account"], None)
+    house.short_tokens(10)
+    await house.connect()
+    for features in ((), ("outlook_email",)):
+        _, again = await asked(house, *features)
+        assert (again.get("prompt"), again["login_hint"]) == (None, [ANNA])
+    await house.microsoft.client.fault("token_invalid_grant")
+    await house.token()
+    _, reconnect = await asked(house)
+    assert (reconnect.get("prompt"), reconnect["login_hint"]) == (None, [ANNA])
+    await house.disconnect()
+    _, anew = await asked(house)
+    assert (anew["prompt"], anew.get("login_hint")) == (["select_account"], None)
+
+
+async def expire_with_mail(house: Any) -> None:
+    house.short_tokens(10)
+    await house.connect(features=("outlook_email",))
+    await house.microsoft.client.fault("token_invalid_grant")
+    await house.token()
+
+
+async def test_a_reconnect_asks_again_for_what_had_been_allowed_while_its_feature_is_on(house: Any) -> None:
+    await expire_with_mail(house)
+    assert (await asked(house))[0] == FIVE | MAIL
+    await switched(house, 2, outlook_email=False)
+    assert (await asked(house))[0] == FIVE
+
+
+async def test_a_reconnect_works_without_mail_once_the_organisation_refused_it(house: Any) -> None:
+    await expire_with_mail(house)
+    takes_back(house, *MAIL)
+    refused = await house.connect()
+    assert (refused.status_code, refused.json()["code"]) == (409, "consent_missing")
+    assert (await house.connection())["status"] == "expired"
+    done = await house.connect()
+    assert done.status_code == 200
+    assert granted(done.json()["connection"]) == FIVE
+
+
+async def test_allowing_mail_that_the_organisation_refuses_leaves_what_was_given(house: Any) -> None:
+    await house.connect()
+    takes_back(house, *MAIL)
+    refused = await house.connect(features=("outlook_email",))
+    assert refused.json()["code"] == "consent_missing"
+    assert granted(await house.connection()) == FIVE
+
+
+async def test_a_disconnect_forgets_what_was_given(house: Any) -> None:
+    await house.connect(features=("outlook_email",))
+    assert granted((await house.disconnect()).json()) == set()
+    (row,) = await house.rows("connection")
+    assert (row["granted_scopes"], row["notices"], row["sealed_cache"]) == (None, [], None)
+    assert (await asked(house))[0] == FIVE
+
+
+async def test_another_organisations_switches_do_not_count(house: Any) -> None:
+    about = {"org_id": "globex", "aggregate_version": 1, "connected": True, "tid": FABRIKAM}
+    more = {"features": Features(outlook_email=False), "changed_at": "2026-01-01T00:00:00Z"}
+    async with house.service.db.unit_of_work("globex") as work:
+        work.outbox.add(TenantState.model_validate(about | more))
+    await house.service.relay.drain()
+    await house.service.lanes.drain()
+    assert (await asked(house, "outlook_email"))[0] == FIVE | MAIL
