@@ -124,3 +124,32 @@ def test_a_person_does_the_whole_main_job_in_a_browser(platform: RunningPlatform
     let_it_happen(page)
     read_transcript(page)
     assert errors == []
+
+
+def test_an_administrator_without_a_prospo_account_connects_by_a_link(
+    platform: RunningPlatform, browser: Browser, page: Page
+) -> None:
+    """In a browser of their own, which the gateway knows nobody in."""
+    described = platform.start()
+    page.goto(described["url"])
+    become(page, "Acme · Org Admin")
+    page.goto(described["url"] + "/connectors/microsoft365")
+    page.get_by_role("button", name="Make a link").click()
+    address = page.locator("code.address").inner_text()
+    picture(page, "link-made")
+    elsewhere = browser.new_context()
+    elsewhere.set_default_timeout(PATIENCE_MS)
+    theirs = elsewhere.new_page()
+    theirs.goto(address)
+    expect(theirs.get_by_role("main")).to_contain_text("Acme Admin of Acme asks you")
+    picture(theirs, "link-invitation")
+    theirs.get_by_role("button", name="Continue to Microsoft").click()
+    through_microsoft(theirs, "Adele Admin", "link-microsoft")
+    expect(theirs.get_by_role("heading", level=1)).to_contain_text("that is done")
+    picture(theirs, "link-done")
+    assert theirs.goto(described["url"] + "/v1/tenant").status == 401  # type: ignore[union-attr]
+    theirs.goto(address)
+    expect(theirs.get_by_role("heading", level=1)).to_contain_text("This link cannot be used")
+    elsewhere.close()
+    page.goto(described["url"] + "/connectors/microsoft365")
+    expect(page.get_by_role("switch", name="Auto-recording")).to_be_visible(timeout=PATIENCE_MS)

@@ -109,6 +109,8 @@ async def test_microsofts_no_is_a_no_though_admin_consent_true_stands_beside_it(
         ({"error": "consent_required", "error_description": "AADSTS65004: no"}, 409, "consent_declined"),
         ({"error": "permission_denied", "error_description": "The admin canceled"}, 409, "consent_declined"),
         ({"error": "invalid_client", "error_description": "AADSTS650052: x"}, 409, "consent_refused"),
+        ({"error": "access_denied", "error_description": "AADSTS53003: x"}, 409, "consent_refused"),
+        ({"error": "access_denied"}, 409, "consent_declined"),
         ({"error": ""}, 409, "consent_refused"),
         ({"browser_key": "another"}, 403, "consent_other_browser"),
         ({"browser_key": ""}, 403, "consent_other_browser"),

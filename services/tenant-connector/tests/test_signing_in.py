@@ -172,7 +172,7 @@ async def test_a_personal_account_claims_nothing(house: Any, monkeypatch: pytest
         ({"error": "consent_required", "error_description": "AADSTS65004: declined"}, 409, "sign_in_declined"),
         ({"error": "invalid_grant", "error_description": "AADSTS65001: not yet"}, 409, "consent_not_in_force"),
         ({"error": "unauthorized_client", "error_description": "AADSTS700016: who"}, 409, "consent_not_in_force"),
-        ({"error": "access_denied", "error_description": "AADSTS53003: blocked"}, 409, "sign_in_declined"),
+        ({"error": "access_denied", "error_description": "AADSTS53003: blocked"}, 409, "sign_in_refused"),
         ({"error": "interaction_required", "error_description": "AADSTS53003: x"}, 409, "sign_in_refused"),
         ({"error": "temporarily_unavailable"}, 409, "microsoft_busy"),
     ],

@@ -2,7 +2,15 @@
 
 import re
 
-from shared.entra import PERSONAL_TENANT, EntraError, EntraReconnect, EntraRetry, EntraTenantGone, refusal
+from shared.entra import (
+    PERSONAL_TENANT,
+    EntraError,
+    EntraReconnect,
+    EntraRetry,
+    EntraTellAdmin,
+    EntraTenantGone,
+    refusal,
+)
 from shared.problems import BadInput, Conflict, ProspoError
 from tenant_connector.models import ConsentAnswer, SignInAnswer
 
@@ -35,9 +43,17 @@ def _consent_error(answer: ConsentAnswer) -> ProspoError:
         )
     if isinstance(said, EntraRetry):
         return Conflict("microsoft_busy", _BUSY)
-    if said.number in _DECLINED or said.error in {"access_denied", "permission_denied", "consent_required"}:
+    if _declined(said):
         return Conflict("consent_declined", f"The permissions were declined at Microsoft. {AGAIN} Then accept them.")
     return Conflict("consent_refused", f"{said.message} {AGAIN}")
+
+
+def _declined(said: EntraError) -> bool:
+    """Microsoft says ``access_denied`` too when a rule of the organisation stands in the way; then a number tells."""
+    if said.number in _DECLINED:
+        return True
+    by_rule = isinstance(said, EntraTellAdmin) and said.number != 0
+    return said.error in {"access_denied", "permission_denied", "consent_required"} and not by_rule
 
 
 def _not_a_tenant(tid: str) -> ProspoError | None:
@@ -66,7 +82,7 @@ def sign_in_refused(answer: SignInAnswer) -> ProspoError | None:
 def sign_in_error(said: EntraError) -> ProspoError:
     """Entra's refusal of the administrator's sign-in, of the redirect or of the token endpoint."""
     about = {"aadsts": said.number, "microsoft_trace_id": said.trace_id} if said.number else {}
-    if said.number in _DECLINED or said.error == "access_denied":
+    if said.number in _DECLINED or (said.error == "access_denied" and _declined(said)):
         return Conflict(
             "sign_in_declined", f"The sign-in after the consent was cancelled at Microsoft. {AGAIN}", **about
         )
