@@ -188,6 +188,7 @@ async def test_an_outage_leaves_the_verdict_says_so_and_is_asked_again_later(boa
     before = await board.checked()
     told = await board.told()
     board.service.settings.graph_base_url = "http://localhost:9/v1.0"
+    board.service.settings.readiness_probe_timeout_s = 0.3
     rows = await board.checked()
     assert verdicts(rows) == verdicts(before)
     for name in ("consent", "transcript_access", "licences", "mailbox", "notifications"):

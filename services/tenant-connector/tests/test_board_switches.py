@@ -138,6 +138,7 @@ async def test_waiting_ends_with_its_time_also_when_microsoft_cannot_be_asked(bo
     board.service.settings.readiness_propagation_s = 3_000
     assert (await board.checked())["transcript_access"]["verdict"] == "waiting"
     board.service.settings.graph_base_url = "http://localhost:9/v1.0"
+    board.service.settings.readiness_probe_timeout_s = 0.3
     await board.do_now(CHECK)
     assert capability(await board.read_board(), "transcript_access")["verdict"] == "waiting"
     await board.sql("UPDATE readiness SET until = clock_timestamp()  WHERE until IS NOT NULL")
