@@ -9,7 +9,7 @@ from shared.jobs import Jobs, Retry
 from shared.jobs.runner import Job
 from shared.problems import Conflict, Unavailable
 from user_auth import queries
-from user_auth.refreshing import AccessTokens
+from user_auth.refreshing import AccessTokens, Wanted
 from user_auth.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -31,7 +31,7 @@ async def keep_alive(job: Job, *, access_tokens: AccessTokens, settings: Setting
         return
     if datetime.now(UTC) - row.token_expires_at > timedelta(days=settings.keep_alive_idle_days):
         try:
-            await access_tokens.token(job.org_id, user_id)
+            await access_tokens.token(Wanted(job.org_id, user_id))
         except Conflict:
             return
         except Unavailable:

@@ -53,12 +53,16 @@ class UserToken:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked for: a person's token, with the answer to a challenge, in place of a refused one (its digest)."""
+    """What is asked for: a person's token, with the answer to a challenge, in place of a refused one (its digest).
+
+    ``known_version`` is the version of the connection that the caller has heard of.
+    """
 
     org_id: str
     user_id: str
     claims: str | None = None
     refused: str | None = None
+    known_version: int = 0
 
     @property
     def person(self) -> Person:
@@ -66,6 +70,10 @@ class Wanted:
 
     def is_refused(self, token: UserToken) -> bool:
         return self.refused is not None and token_digest(token.value) == self.refused
+
+    def may_have(self, kept: UserToken) -> bool:
+        """Whether a token from memory will do."""
+        return self.claims is None and kept.version >= self.known_version and not self.is_refused(kept)
 
 
 class AccessTokens:
@@ -89,9 +97,7 @@ class AccessTokens:
         """Let the refreshes under way save what Microsoft gave them."""
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
 
-    async def token(
-        self, org_id: str, user_id: str, claims: str | None = None, refused: str | None = None
-    ) -> UserToken:
+    async def token(self, wanted: Wanted) -> UserToken:
         """A token with time left; ``claims`` (JSON of a CAE challenge) forces a new one.
 
         It is another one than ``refused`` (a digest), unless Graph refused one a short while before as well: it then
@@ -99,9 +105,8 @@ class AccessTokens:
 
         Raises ``Conflict`` when somebody must act, ``Unavailable`` when it is worth trying again.
         """
-        wanted = Wanted(org_id, user_id, claims, refused)
         kept = self._kept.get(wanted.person)
-        if claims is None and kept is not None and self._is_fresh(*kept) and not wanted.is_refused(kept[0]):
+        if kept is not None and self._is_fresh(*kept) and wanted.may_have(kept[0]):
             return kept[0]
         try:
             async with asyncio.timeout(self._settings.token_answer_within_s):
