@@ -126,6 +126,12 @@ def _number(said: dict[str, Any]) -> int:
     return next((number for number in numbers if number in known), numbers[0] if numbers else 0)
 
 
+def is_listed(refused: EntraError) -> bool:
+    """Whether it is published what this refusal means; ``invalid_grant`` alone is also said of passing troubles."""
+    said = {refused.error, refused.suberror} & {"interaction_required", "login_required", "consent_required"}
+    return bool(said) or refused.number in {*_TENANT_GONE, *_ADMIN, *_RECONNECT, *_TRANSIENT}
+
+
 def granted_scopes(said: dict[str, Any]) -> frozenset[str]:
     """The permissions a token answer names, in lower case and without their resource; some answers percent-encode."""
     words = unquote_plus(str(said.get("scope") or "")).split()

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Response
 from shared.web import Caller, ServiceCaller, Work, provided
 from user_auth import connections, queries
 from user_auth.models import Connection, NewSignIn, SignInAnswer, SignInDone, SignInStarted, Token, TokenRequest
-from user_auth.refreshing import AccessTokens, Wanted
+from user_auth.refreshing import AccessTokens
 from user_auth.signing_in import SignIns
 
 router = APIRouter()
@@ -50,6 +50,6 @@ async def access_token(
     wanted: TokenRequest, _service: ServiceCaller, access_tokens: AccessTokens_, response: Response
 ) -> Token:
     """409 ``reconnect_required`` or ``tenant_not_connected`` when somebody must act, 503 when Microsoft is busy."""
-    token = await access_tokens.token(Wanted(**wanted.model_dump()))
+    token = await access_tokens.token(**wanted.model_dump())
     response.headers["Cache-Control"] = "no-store"
     return Token(access_token=token.value, expires_at=token.expires_at, oid=token.oid, tid=token.tid)

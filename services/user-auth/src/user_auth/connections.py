@@ -31,7 +31,7 @@ def connect(row: ConnectionRow, account: Account, sealed_cache: bytes, expires_a
     row.status = "connected"
     row.tid, row.oid, row.name, row.email = account.tid, account.oid, account.name, account.email
     row.sealed_cache, row.token_expires_at = sealed_cache, expires_at
-    row.broken_since = row.problem = None
+    row.broken_since = row.problem = row.doubted_since = None
     row.version += 1
     about = {"org_id": row.org_id, "user_id": row.user_id, "aggregate_version": row.version}
     about |= {"tid": account.tid, "oid": account.oid}

@@ -9,7 +9,7 @@ from shared.jobs import Jobs, Retry
 from shared.jobs.runner import Job
 from shared.problems import Conflict, Unavailable
 from user_auth import queries
-from user_auth.refreshing import AccessTokens, Wanted
+from user_auth.refreshing import AccessTokens
 from user_auth.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -22,16 +22,18 @@ jobs = Jobs()
 async def keep_alive(job: Job, *, access_tokens: AccessTokens, settings: Settings) -> None:
     """Look after one connection each day, until it ends: one that nobody uses would end after 90 days without a word.
 
-    A refusal for good is told as always, on the day it came to be. Microsoft's outages count for nothing.
+    A refusal for good is told as always, on the day it came to be; what was in doubt is asked again. Microsoft's
+    outages count for nothing.
     """
     user_id = str(job.payload["user_id"])
     async with job.unit_of_work() as work:
         row = await queries.connection(work.session, job.org_id, user_id)
     if row is None or row.status != "connected" or row.token_expires_at is None:
         return
-    if datetime.now(UTC) - row.token_expires_at > timedelta(days=settings.keep_alive_idle_days):
+    idle = datetime.now(UTC) - row.token_expires_at > timedelta(days=settings.keep_alive_idle_days)
+    if idle or row.doubted_since is not None:
         try:
-            await access_tokens.token(Wanted(job.org_id, user_id))
+            await access_tokens.token(job.org_id, user_id)
         except Conflict:
             return
         except Unavailable:

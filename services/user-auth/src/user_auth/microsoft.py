@@ -26,6 +26,8 @@ PERMISSIONS = {
 """The Graph permissions a person is asked for, with what each is used for."""
 
 _SCOPES = [*PERMISSIONS, "User.Read"]  # MSAL adds openid, profile and offline_access
+NOTHING_KEPT = "nothing_kept"
+"""Our own ``error`` where there is nothing to ask Microsoft with."""
 _ACCESS_TOKEN = msal.TokenCache.CredentialType.ACCESS_TOKEN
 
 logging.getLogger("msal").setLevel(logging.INFO)  # its debug lines hold codes and verifiers
@@ -111,7 +113,7 @@ class Microsoft:
 
         said = self._entra.ask(tid, renew, cache)
         if said is None:
-            raise EntraReconnect("Microsoft's permission for this connection is gone.", error="nothing_kept")
+            raise EntraReconnect("Microsoft's permission for this connection is gone.", error=NOTHING_KEPT)
         return _grant(said, cache, asked_at)
 
 
