@@ -8,8 +8,12 @@ from typing import Any
 import jwt
 import pytest
 
+from shared.bus import MemoryBus
+from shared.copies import Versions
 from shared.graph.errors import GraphGiveUp, GraphReconnect, GraphRetry, GraphTellAdmin
 from shared.identity import ServiceTokens
+from shared.service import Service
+from shared.settings import ServiceSettings
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.scripted import Reply, ScriptedServer, client_settings, scripted_server
 from shared.tokens import KEPT_AT_MOST, AccessToken, TokenClient, token_digest
@@ -256,3 +260,62 @@ async def test_a_token_newer_than_the_refused_one_is_kept(server: ScriptedServer
     tokens.forget("acme", None, "old")
     assert (await tokens.app_token("acme")).value == "new"
     assert len(server.seen) == 2
+
+
+class Heard:
+    """What a service has heard of a connection, as ``shared.copies`` tells it."""
+
+    def __init__(self) -> None:
+        self.versions = Versions(1, 1)
+
+    async def __call__(self, _org_id: str, _user_id: str | None) -> Versions:
+        return self.versions
+
+
+@pytest.mark.parametrize("changed", [Versions(2, 1), Versions(1, 2), Versions(1, None)])
+@pytest.mark.parametrize("user_id", ["anna", None])
+async def test_a_kept_token_ends_with_the_versions_it_was_asked_for_in(
+    server: ScriptedServer, tokens: TokenClient, user_id: str | None, changed: Versions
+) -> None:
+    heard = Heard()
+    tokens.heed(heard)
+    server.script.extend([token("old"), token("new")])
+
+    async def ask() -> str:
+        return (await (tokens.user_token("acme", user_id) if user_id else tokens.app_token("acme"))).value
+
+    assert [await ask(), await ask()] == ["old", "old"]
+    heard.versions = changed
+    assert [await ask(), await ask()] == ["new", "new"]
+    assert server.seen[-1].json().get("known_version") == (changed.person if user_id else None)
+
+
+async def test_who_asks_after_an_end_does_not_get_what_was_asked_for_before(
+    server: ScriptedServer, tokens: TokenClient
+) -> None:
+    heard, stale = Heard(), token("stale")
+    tokens.heed(heard)
+    stale.hold = asyncio.Event()
+    server.script.extend([stale, token("new"), token("new")])
+    first = asyncio.create_task(tokens.user_token("acme", "anna"))
+    await server.until_in_flight(1)
+    heard.versions = Versions(1, 2)
+    assert (await tokens.user_token("acme", "anna")).value == "new"
+    stale.hold.set()
+    assert (await first).value == "stale"
+    assert (await tokens.user_token("acme", "anna")).value == "new"
+    assert len(server.seen) == 3, "what came late was kept in its own version only"
+
+
+async def test_a_service_that_hears_of_no_connection_needs_no_copies(
+    server: ScriptedServer, make_settings: Any
+) -> None:
+    server.otherwise = token()
+    settings = make_settings(ServiceSettings, "meetings", internal_url=server.url + "/{service}")
+    service = Service("meetings", "meetings", settings, bus=MemoryBus())
+    service.provide(tokens=TokenClient(settings, service.service_tokens))
+    await service.start(api=False, worker=False)
+    for _ in range(2):
+        assert (await service.provided["tokens"].user_token("acme", "anna")).value == "secret"
+    assert len(server.seen) == 1
+    await service.stop()

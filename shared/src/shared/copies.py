@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from shared.db import Database
 from shared.events import Features, TenantState, UserState
 
 DDL = [
@@ -31,6 +32,22 @@ _KEEP_USER = text(
            tid = excluded.tid, oid = excluded.oid, name = excluded.name, email = excluded.email
        WHERE user_copy.version < excluded.version"""
 )
+
+_VERSIONS = text(
+    """SELECT (SELECT version FROM tenant_copy WHERE org_id = :org_id) AS tenant,
+              (SELECT version FROM user_copy WHERE org_id = :org_id AND user_id = :user_id) AS person"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """In which versions a tenant and a person's connection were last told; None before the first event."""
+
+    tenant: int | None
+    person: int | None
+
+
+UNKNOWN = Versions(None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,3 +111,9 @@ async def user_of(session: AsyncSession, org_id: str, user_id: str) -> UserCopy 
         )
     ).first()
     return UserCopy(row.connected, row.tid, row.oid, row.name, row.email) if row else None
+
+
+async def versions_of(db: Database, org_id: str, user_id: str | None) -> Versions:
+    """What the service has last heard of both: two look-ups by primary key in one round trip."""
+    ((tenant, person),) = await db.at_once(_VERSIONS, {"org_id": org_id, "user_id": user_id})
+    return Versions(tenant, person)

@@ -46,6 +46,7 @@ __all__ = [
     "EntraTenantGone",
     "EntraTenantUnknown",
     "granted_scopes",
+    "is_listed",
     "refusal",
     "short_names",
 ]
@@ -56,6 +57,12 @@ PERSONAL_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
 _DISCOVERY = "/.well-known/openid-configuration"
 _NOT_MICROSOFT = "Something that is not Microsoft's sign-in answered in its place (HTTP {status}). It is tried again."
 _TROUBLED = {408, 429}
+
+
+def is_listed(refused: EntraError) -> bool:
+    """Whether it is published what this refusal means; ``invalid_grant`` alone is also said of passing troubles."""
+    said = {refused.error, refused.suberror} & {"interaction_required", "login_required", "consent_required"}
+    return bool(said) or refused.number in NUMBERS
 
 
 def granted_scopes(said: dict[str, Any]) -> frozenset[str]:

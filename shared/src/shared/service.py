@@ -5,6 +5,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from typing import Any
 
 import structlog
@@ -18,8 +19,10 @@ from sqlalchemy.exc import DBAPIError
 from shared import audit, commands, limits
 from shared.bus import Bus, open_bus
 from shared.commands import operate
+from shared.copies import versions_of
 from shared.db import Database
 from shared.erasure import Holdings
+from shared.events import TenantState, UserState
 from shared.handlers import Handlers
 from shared.identity import Identity, ServiceTokens, UserTokens
 from shared.jobs.registry import Jobs
@@ -31,6 +34,7 @@ from shared.retention import keep_audit
 from shared.secrets import Envelope, KeyRing
 from shared.settings import ServiceSettings
 from shared.telemetry import set_up_logs, set_up_metrics, set_up_traces
+from shared.tokens import TokenClient
 from shared.watch import watch
 from shared.web import Edge
 
@@ -139,6 +143,7 @@ class Service:
         if not self.settings.microsoft.artefacts:
             log.warning("Graph of this cloud has no recordings or transcripts of meetings", cloud=self.settings.cloud)
         await self.db.open()
+        self._heed_ends()
         loops = [self.relay.run()] if api or worker else []
         if self.settings.metrics_port is not None or self.settings.otlp_endpoint:
             loops.append(watch(self.db))
@@ -149,6 +154,13 @@ class Service:
         for call in self._starting:
             await call()
         self._tasks = [asyncio.create_task(loop, name=self.name) for loop in loops]
+
+    def _heed_ends(self) -> None:
+        """Kept tokens end with their connection, in the services that hear of connections."""
+        if {TenantState.topic, UserState.topic} <= set(self._handlers.topics):
+            for thing in self.provided.values():
+                if isinstance(thing, TokenClient):
+                    thing.heed(partial(versions_of, self.db))
 
     async def stop(self) -> None:
         for task in self._tasks:

@@ -1,14 +1,20 @@
-"""Access tokens for Graph, from the services that hold the grants; kept in memory until shortly before expiry."""
+"""Access tokens for Graph, from the services that hold the grants; kept in memory until shortly before expiry.
+
+A kept token is given out only while the connection it belongs to is in the version that it was asked for in, as this
+service's own database knows it. So an end that any pod has heard of is the end for all of them, without a broadcast.
+"""
 
 import asyncio
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import httpx
 
+from shared.copies import UNKNOWN, Versions
 from shared.graph.errors import GraphError, GraphGiveUp, GraphReconnect, GraphRetry, GraphTellAdmin
 from shared.graph.refusals import wait_s
 from shared.identity import ServiceTokens
@@ -18,8 +24,16 @@ T = TypeVar("T")
 KEPT_AT_MOST = 10_000
 _EARLY = timedelta(minutes=5)
 _Owner = tuple[str, str | None]
-_Flight = tuple[_Owner, str | None, str | None]
-"""For whom, answering which challenge, in place of which refused token."""
+VersionsOf = Callable[[str, str | None], Awaitable[Versions]]
+
+
+class _Flight(NamedTuple):
+    """For whom, answering which challenge, in place of which refused token, in which versions of the connection."""
+
+    owner: _Owner
+    claims: str | None
+    refused: str | None
+    versions: Versions
 
 
 def token_digest(value: str) -> str:
@@ -37,6 +51,15 @@ class AccessToken:
     tid: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    token: AccessToken
+    versions: Versions
+
+    def serves(self, versions: Versions) -> bool:
+        return self.versions == versions and self.token.expires_at - _EARLY > datetime.now(UTC)
+
+
 class TokenClient:
     """Asks user-auth for people's tokens and tenant-connector for the application's.
 
@@ -47,9 +70,14 @@ class TokenClient:
         self._settings = settings
         self._service_tokens = service_tokens
         self._http = httpx.AsyncClient(timeout=10, trust_env=False, verify=settings.trusted())
-        self._kept: dict[_Owner, AccessToken] = {}
+        self._versions_of: VersionsOf = _unknown
+        self._kept: dict[_Owner, _Kept] = {}
         self._flights: dict[_Flight, asyncio.Task[AccessToken]] = {}
         self._refused: dict[_Owner, str] = {}
+
+    def heed(self, versions_of: VersionsOf) -> None:
+        """From now on a kept token is given out only in the versions it was asked for in."""
+        self._versions_of = versions_of
 
     async def aclose(self) -> None:
         flights = list(self._flights.values())
@@ -79,21 +107,23 @@ class TokenClient:
         """
         owner = org_id, user_id
         kept = self._kept.get(owner)
-        if refused is not None and kept is not None and kept.value != refused:
+        if refused is not None and kept is not None and kept.token.value != refused:
             return
         self._kept.pop(owner, None)
-        self._flights.pop((owner, None, self._refused.get(owner)), None)
+        for flight in [known for known in self._flights if known[:3] == (owner, None, self._refused.get(owner))]:
+            del self._flights[flight]
         if refused is not None:
             _bounded(self._refused, owner, token_digest(refused))
 
     async def _token(self, owner: _Owner, claims: str | None) -> AccessToken:
+        versions = await self._versions_of(*owner)  # before the question: what ends during it is not missed
         kept = self._kept.get(owner)
-        if kept is not None and kept.expires_at - _EARLY > datetime.now(UTC):
-            return kept
-        key = owner, claims, self._refused.get(owner)
+        if claims is None and kept is not None and kept.serves(versions):
+            return kept.token
+        key = _Flight(owner, claims, self._refused.get(owner), versions)
         flight = self._flights.get(key)
         if flight is None:
-            flight = asyncio.create_task(self._ask(*key), name="access token")
+            flight = asyncio.create_task(self._ask(key), name="access token")
             self._flights[key] = flight
             flight.add_done_callback(partial(self._landed, key))
         return await asyncio.shield(flight)
@@ -104,23 +134,25 @@ class TokenClient:
             return  # forgotten meanwhile
         del self._flights[key]
         if not failed:
-            self._keep(key[0], flight.result())
+            self._keep(key.owner, flight.result(), key.versions)
 
-    def _keep(self, owner: _Owner, token: AccessToken) -> None:
+    def _keep(self, owner: _Owner, token: AccessToken, versions: Versions = UNKNOWN) -> None:
         if token_digest(token.value) == self._refused.get(owner):
             return
         self._refused.pop(owner, None)
-        _bounded(self._kept, owner, token)
+        _bounded(self._kept, owner, _Kept(token, versions))
 
-    async def _ask(self, owner: _Owner, claims: str | None, refused: str | None) -> AccessToken:
-        org_id, user_id = owner
-        body = {"org_id": org_id} | ({} if refused is None else {"refused": refused})
+    async def _ask(self, wanted: _Flight) -> AccessToken:
+        org_id, user_id = wanted.owner
+        body: dict[str, Any] = {"org_id": org_id} | ({} if wanted.refused is None else {"refused": wanted.refused})
         if user_id is None:
             return await self._call("tenant-connector", "/internal/app-token", body)
-        challenge = {} if claims is None else {"claims": claims}
-        return await self._call("user-auth", "/internal/tokens", body | {"user_id": user_id} | challenge)
+        # A pod of user-auth that has not heard of this version yet then looks it up before it answers from memory.
+        more = {"user_id": user_id, "claims": wanted.claims, "known_version": wanted.versions.person}
+        body |= {name: value for name, value in more.items() if value is not None}
+        return await self._call("user-auth", "/internal/tokens", body)
 
-    async def _call(self, service: str, path: str, body: dict[str, str]) -> AccessToken:
+    async def _call(self, service: str, path: str, body: dict[str, Any]) -> AccessToken:
         url = self._settings.internal_url.format(service=service) + path
         headers = {"Authorization": f"Bearer {self._service_tokens.issue(service)}"}
         try:
@@ -133,6 +165,10 @@ class TokenClient:
         if token is None:
             raise GraphRetry(f"The answer of {service} cannot be read. It is tried again.", answer.status_code)
         return token
+
+
+async def _unknown(_org_id: str, _user_id: str | None) -> Versions:
+    return UNKNOWN
 
 
 def _bounded(kept: dict[_Owner, T], owner: _Owner, value: T) -> None:

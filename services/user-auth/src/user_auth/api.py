@@ -70,7 +70,7 @@ async def access_token(
     wanted: TokenRequest, _service: ServiceCaller, access_tokens: AccessTokens_, response: Response
 ) -> Token:
     """409 ``reconnect_required`` or ``tenant_not_connected`` when somebody must act, 503 when Microsoft is busy."""
-    token = await access_tokens.token(wanted.org_id, wanted.user_id, wanted.claims, wanted.refused)
+    token = await access_tokens.token(**wanted.model_dump())
     response.headers["Cache-Control"] = "no-store"
     return Token(access_token=token.value, expires_at=token.expires_at, oid=token.oid, tid=token.tid)
 

@@ -23,8 +23,8 @@ jobs = Jobs()
 async def keep_alive(job: Job, *, access_tokens: AccessTokens, checks: AccountChecks, settings: Settings) -> None:
     """Look after one connection each day, until it ends: one that nobody uses would end after 90 days without a word.
 
-    A refusal for good is told as always, on the day it came to be. Microsoft's outages count for nothing. What a check
-    found in the way is looked at again.
+    A refusal for good is told as always, on the day it came to be; what was in doubt is asked again. Microsoft's
+    outages count for nothing. What a check found in the way is looked at again.
     """
     user_id = str(job.payload["user_id"])
     async with job.unit_of_work() as work:
@@ -32,9 +32,12 @@ async def keep_alive(job: Job, *, access_tokens: AccessTokens, checks: AccountCh
     if row is None or row.status != "connected" or row.token_expires_at is None:
         return
     idle = datetime.now(UTC) - row.token_expires_at > timedelta(days=settings.keep_alive_idle_days)
-    if idle or row.notices:
+    if idle or row.notices or row.doubted_since is not None:
         try:
-            await (checks.again if row.notices else access_tokens.token)(job.org_id, user_id)
+            if row.notices:
+                await checks.again(job.org_id, user_id)
+            else:
+                await access_tokens.token(job.org_id, user_id)
         except Conflict:
             return
         except Unavailable:

@@ -17,6 +17,8 @@ from user_auth.settings import Settings
 
 T = TypeVar("T")
 
+NOTHING_KEPT = "nothing_kept"
+"""Our own ``error`` where there is nothing to ask Microsoft with."""
 _ACCESS_TOKEN = msal.TokenCache.CredentialType.ACCESS_TOKEN
 
 logging.getLogger("msal").setLevel(logging.INFO)  # its debug lines hold codes and verifiers
@@ -125,7 +127,7 @@ class Microsoft:
 
         said = self._entra.ask(tid, renew, cache)
         if said is None:
-            raise EntraReconnect("Microsoft's permission for this connection is gone.", error="nothing_kept")
+            raise EntraReconnect("Microsoft's permission for this connection is gone.", error=NOTHING_KEPT)
         return _grant(said, cache, asked_at, scopes)
 
 

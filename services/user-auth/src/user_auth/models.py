@@ -175,13 +175,15 @@ class SignInDone(BaseModel):
 class TokenRequest(StrictModel):
     """``claims`` is the JSON of Graph's claims challenge; it forces a new token.
 
-    ``refused`` is the SHA-256 (hex) of a token that Graph refused: another one is given.
+    ``refused`` is the SHA-256 (hex) of a token that Graph refused: another one is given. A token of a version of the
+    connection before ``known_version`` is not given from memory.
     """
 
     org_id: Name
     user_id: Name
     claims: Annotated[str, Field(max_length=8192), AfterValidator(_claims_challenge)] | None = None
     refused: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    known_version: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
 
 class Token(BaseModel):

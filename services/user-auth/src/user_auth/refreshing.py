@@ -20,12 +20,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.db import Database, UnitOfWork
-from shared.entra import EntraError, EntraMisconfigured, EntraReconnect, EntraTellAdmin, EntraTenantGone
+from shared.entra import EntraError, EntraMisconfigured, EntraReconnect, EntraTellAdmin, EntraTenantGone, is_listed
 from shared.problems import Conflict, Unavailable
 from shared.secrets import Envelope
 from shared.tokens import token_digest
 from user_auth import connections, queries
-from user_auth.microsoft import Grant, Microsoft, kept_token
+from user_auth.microsoft import NOTHING_KEPT, Grant, Microsoft, kept_token
 from user_auth.settings import Settings
 from user_auth.tables import ConnectionRow
 
@@ -37,6 +37,8 @@ _STILL_VALID = timedelta(seconds=30)
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _RENEW_REFUSED_AFTER = timedelta(minutes=5)
 """A token that Graph refuses so soon after such a renewal is refused for a reason that no other token changes."""
+_DOUBTED_FOR = timedelta(days=1)
+"""Counted by the day, not by the try: however often it is asked, what is over by tomorrow ends nothing."""
 _IDLE_S = 75  # longer than MSAL's four calls of 15 s may take
 
 
@@ -53,12 +55,16 @@ class UserToken:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked for: a person's token, with the answer to a challenge, in place of a refused one (its digest)."""
+    """What is asked for: a person's token, with the answer to a challenge, in place of a refused one (its digest).
+
+    ``known_version`` is the version of the connection that the caller has heard of.
+    """
 
     org_id: str
     user_id: str
     claims: str | None = None
     refused: str | None = None
+    known_version: int = 0
 
     @property
     def person(self) -> Person:
@@ -66,6 +72,10 @@ class Wanted:
 
     def is_refused(self, token: UserToken) -> bool:
         return self.refused is not None and token_digest(token.value) == self.refused
+
+    def may_have(self, kept: UserToken) -> bool:
+        """Whether a token from memory will do."""
+        return self.claims is None and kept.version >= self.known_version and not self.is_refused(kept)
 
 
 class AccessTokens:
@@ -90,7 +100,13 @@ class AccessTokens:
         await asyncio.gather(*self._under_way.values(), return_exceptions=True)
 
     async def token(
-        self, org_id: str, user_id: str, claims: str | None = None, refused: str | None = None
+        self,
+        org_id: str,
+        user_id: str,
+        claims: str | None = None,
+        refused: str | None = None,
+        *,
+        known_version: int = 0,
     ) -> UserToken:
         """A token with time left; ``claims`` (JSON of a CAE challenge) forces a new one.
 
@@ -99,9 +115,9 @@ class AccessTokens:
 
         Raises ``Conflict`` when somebody must act, ``Unavailable`` when it is worth trying again.
         """
-        wanted = Wanted(org_id, user_id, claims, refused)
+        wanted = Wanted(org_id, user_id, claims, refused, known_version)
         kept = self._kept.get(wanted.person)
-        if claims is None and kept is not None and self._is_fresh(*kept) and not wanted.is_refused(kept[0]):
+        if kept is not None and self._is_fresh(*kept) and wanted.may_have(kept[0]):
             return kept[0]
         try:
             async with asyncio.timeout(self._settings.token_answer_within_s):
@@ -149,6 +165,9 @@ class AccessTokens:
         try:
             async with self._room(wanted.org_id):
                 outcome = await self._refresh_locked(wanted)
+            if isinstance(outcome, UserToken):
+                return outcome
+            raise outcome  # what it does to the connection is committed
         except EntraTenantGone:
             raise connections.tenant_not_connected() from None
         except (EntraError, DBAPIError, TimeoutError) as error:
@@ -159,12 +178,9 @@ class AccessTokens:
             if wanted.claims is None and still_good:
                 return known
             raise _busy() from error
-        if isinstance(outcome, Conflict):
-            raise outcome
-        return outcome
 
-    async def _refresh_locked(self, wanted: Wanted) -> UserToken | Conflict:
-        """Refresh under the row lock. A refusal for good is returned, not raised: its effect must be committed."""
+    async def _refresh_locked(self, wanted: Wanted) -> UserToken | Conflict | EntraError:
+        """Refresh under the row lock. A refusal of the grant is returned, not raised: its effect must be committed."""
         async with self._db.unit_of_work(wanted.org_id) as work:
             wait_s = self._settings.token_answer_within_s
             await queries.limit_waiting(work.session, lock_wait_s=wait_s, idle_s=_IDLE_S)
@@ -177,12 +193,12 @@ class AccessTokens:
                 if wanted.refused is not None:
                     row.renewed_for_refusal_at = datetime.now(UTC)
             except (EntraReconnect, EntraTellAdmin) as refused:
-                return await self._expire(work, row, refused)
+                return await self._expire(work, row, refused) if _is_meant(row, refused) else refused
             return await self._save(work.session, row, grant)
 
     async def _save(self, session: AsyncSession, row: ConnectionRow, grant: Grant) -> UserToken:
         row.sealed_cache = await seal(self._envelope, session, row, grant)
-        row.token_expires_at, row.granted_scopes = grant.expires_at, list(grant.scopes)
+        row.token_expires_at, row.granted_scopes, row.doubted_since = grant.expires_at, list(grant.scopes), None
         return UserToken(grant.access_token, grant.expires_at, str(row.tid), str(row.oid), row.version)
 
     async def _expire(self, work: UnitOfWork, row: ConnectionRow, refused: EntraError) -> Conflict:
@@ -238,6 +254,15 @@ def place(user_id: str) -> str:
 
 async def seal(envelope: Envelope, session: AsyncSession, row: ConnectionRow, grant: Grant) -> bytes:
     return await envelope.seal(session, row.org_id, place(row.user_id), grant.cache.encode())
+
+
+def _is_meant(row: ConnectionRow, refused: EntraError) -> bool:
+    """Whether a refusal ends the connection. One that is not published is noted, and meant when a day proves it."""
+    if is_listed(refused) or refused.error == NOTHING_KEPT:
+        return True
+    now = datetime.now(UTC)
+    row.doubted_since = row.doubted_since or now
+    return now - row.doubted_since >= _DOUBTED_FOR
 
 
 def _renewed_lately(row: ConnectionRow) -> bool:

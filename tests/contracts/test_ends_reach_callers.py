@@ -1,0 +1,270 @@
+"""What ends at the holders of tokens is over in every pod of the services that keep some, though one pod alone hears.
+
+The holders are real, each with a database and Microsoft behind it; two pods of meetings share theirs, and user-auth
+answers from another pod than the one where a person disconnects.
+"""
+
+import asyncio
+import shutil
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+import httpx
+import pytest
+from sqlalchemy import event, text
+
+from dev.embedded.gateway import InternalDispatcher
+from dev.embedded.hosting import Listeners
+from m365_simulator import SimulatorSettings, create_simulator
+from m365_simulator.client import SimulatorClient
+from m365_simulator.directory import CONTOSO
+from m365_simulator.testing import free_port, loopback_settings, running
+from shared.bus import MemoryBus
+from shared.events import Features, TenantState
+from shared.graph.errors import GraphReconnect, GraphTellAdmin
+from shared.migrate import migrate
+from shared.service import Service
+from shared.testing.fixtures import PlatformKeys, connect
+
+Json = dict[str, Any]
+NewDatabase = Callable[[], Awaitable[str]]
+
+
+@pytest.fixture
+async def new_database(postgres_url: Any) -> AsyncIterator[NewDatabase]:
+    """A database of its own, with its role; two services never share one."""
+    admin = await connect(postgres_url.render_as_string(hide_password=False))
+    names: list[str] = []
+
+    async def make() -> str:
+        names.append(f"t_{uuid.uuid4().hex[:12]}")
+        await admin.execute(f"CREATE ROLE {names[-1]} LOGIN PASSWORD '{names[-1]}'")
+        await admin.execute(f"CREATE DATABASE {names[-1]} OWNER {names[-1]}")
+        url = postgres_url.set(username=names[-1], password=names[-1], database=names[-1])
+        return str(url.render_as_string(hide_password=False))
+
+    yield make
+    for name in names:
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await admin.execute(f"DROP ROLE {name}")
+    await admin.close()
+
+
+class Door:
+    """In front of the simulated Microsoft: which tokens were shown to Graph."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.shown: list[str] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/v1.0/"):
+            self.shown.append(dict(scope["headers"])[b"authorization"].decode())
+        await self.app(scope, receive, send)
+
+
+@dataclass
+class House:
+    """``user_auth`` and ``pods`` are two each: the first hears and acts, the second is only asked."""
+
+    bus: MemoryBus
+    keys: PlatformKeys
+    microsoft: SimulatorClient
+    door: Door
+    tenant_connector: Service
+    user_auth: list[Service]
+    pods: list[Service]
+
+    async def call(self, service: Service, method: str, path: str, role: str = "user", **more: Any) -> Json:
+        headers = {"Authorization": f"Bearer {self.keys.token(roles=(role,))}"}
+        transport = httpx.ASGITransport(service.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service", headers=headers) as http:
+            answer = await http.request(method, path, **more)
+        assert answer.is_success, answer.text
+        said: Json = answer.json()
+        return said
+
+    async def tell(self) -> None:
+        """The events go round; of two pods the first takes them all."""
+        for service in (self.tenant_connector, self.user_auth[0]):
+            await service.relay.drain()
+            await self.user_auth[0].lanes.drain()
+            await self.pods[0].lanes.drain()
+
+    async def connect_tenant(self, version: int) -> None:
+        """As if the proof had succeeded just now."""
+        state = TenantState(
+            org_id="acme",
+            aggregate_version=version,
+            connected=True,
+            tid=CONTOSO,
+            features=Features(),
+            changed_at=datetime.now(UTC),
+        )
+        values = {"tid": CONTOSO, "version": version, "features": Features().model_dump_json()}
+        async with self.tenant_connector.db.unit_of_work("acme") as work:
+            await work.session.execute(_CONNECTED, values)
+            work.outbox.add(state)
+        await self.tell()
+
+    async def connect_person(self) -> None:
+        first, *_ = self.user_auth
+        started = await self.call(first, "POST", "/v1/connection/sign-in", json={"return_to": "/meetings"})
+        back = await self.microsoft.sign_in(started["authorize_url"], "anna@contoso.example")
+        answer = dict(parse_qsl(urlsplit(back).query)) | {"browser_key": started["browser_key"]}
+        await self.call(first, "POST", "/v1/connection/complete", json=answer)
+        await self.tell()
+
+    async def all_ask_graph(self, whose: str) -> list[Any]:
+        """Every pod at once, for Anna or for the application: answers and errors."""
+        callers = [pod.provided["graph"] for pod in self.pods]
+        if whose == "anna":
+            asked = [graph.as_user("acme", "anna").get("/me/events") for graph in callers]
+        else:
+            asked = [graph.as_app("acme").get("/users") for graph in callers]
+        return list(await asyncio.gather(*asked, return_exceptions=True))
+
+
+_CONNECTED = text(
+    """INSERT INTO tenant (org_id, status, tid, display_name, features, version, connected_at, connected_by)
+       VALUES ('acme', 'connected', :tid, 'Contoso', CAST(:features AS jsonb), :version, clock_timestamp(), 'ada')
+       ON CONFLICT (org_id) DO UPDATE SET status = 'connected', tid = excluded.tid, version = excluded.version,
+           connected_at = excluded.connected_at, connected_by = 'ada'"""
+)
+
+
+@pytest.fixture(scope="module")
+def new_simulator(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state of a new simulator with its keys, which take seconds to make; copied for every test."""
+    state = tmp_path_factory.mktemp("simulator") / "state"
+    create_simulator(SimulatorSettings(state_dir=state)).store.close()
+    return state
+
+
+@pytest.fixture
+async def house(
+    tmp_path: Path,
+    new_simulator: Path,
+    make_settings: Any,
+    platform_keys: PlatformKeys,
+    new_database: NewDatabase,
+    memory_bus: MemoryBus,
+) -> AsyncIterator[House]:
+    simulator = create_simulator(loopback_settings(shutil.copytree(new_simulator, tmp_path / "simulator")))
+    door = Door(simulator.app)
+    simulator.app = door  # type: ignore[assignment]
+    known, port = simulator.settings, free_port()
+    about = {
+        "graph_base_url": f"{known.http_base_url}/v1.0",
+        "graph_hosts": [f"localhost:{known.http_port}"],
+        "entra_authority": known.https_base_url,
+        "entra_page_authority": known.http_base_url,
+        "ca_bundle": known.state_dir / "ca.pem",
+        "client_id": known.client_id,
+        "client_secret": known.client_secret,
+        "internal_url": f"http://127.0.0.1:{port}/{{service}}",
+    }
+
+    async def start(name: str, pods: int) -> list[Service]:
+        package, url = name.replace("-", "_"), await new_database()
+        kind = import_module(f"{package}.settings").Settings
+        settings = make_settings(kind, name, database_url=url, migration_database_url=url, **about)
+        await migrate(package, settings)
+        made = [import_module(f"{package}.main").create_service(settings, bus=memory_bus) for _ in range(pods)]
+        for service in made:
+            platform_keys.know_issuer(service.user_tokens)
+            await service.start(api=False, worker=False)
+        return made
+
+    async with running(simulator), SimulatorClient(known.http_base_url) as microsoft:
+        await microsoft.approve_admin_consent(consent_url(known), "admin@contoso.example")
+        (tenant_connector,), user_auth, pods = [
+            await start(name, count) for name, count in (("tenant-connector", 1), ("user-auth", 2), ("meetings", 2))
+        ]
+        listeners = Listeners()
+        apps = {"tenant-connector": tenant_connector.app, "user-auth": user_auth[1].app}
+        await listeners.open(InternalDispatcher(apps), port)
+        yield House(memory_bus, platform_keys, microsoft, door, tenant_connector, user_auth, pods)
+        for service in (tenant_connector, *user_auth, *pods):
+            await service.stop()
+        await listeners.close()
+
+
+def consent_url(known: Any) -> str:
+    query = {
+        "client_id": known.client_id,
+        "redirect_uri": "http://localhost:8365/connectors/microsoft365/callback",
+        "state": "s",
+        "scope": "https://graph.microsoft.com/.default",
+    }
+    return f"{known.http_base_url}/organizations/v2.0/adminconsent?{urlencode(query)}"
+
+
+async def test_after_a_person_disconnects_no_pod_shows_graph_the_old_token_and_a_reconnect_gives_a_new_one(
+    house: House,
+) -> None:
+    await house.connect_tenant(1)
+    await house.connect_person()
+    answers = await house.all_ask_graph("anna") + await house.all_ask_graph("anna")
+    assert [answer.get("value") for answer in answers] == [[]] * 4
+    (old,) = set(house.door.shown)
+    await house.call(house.user_auth[0], "DELETE", "/v1/connection")
+    await house.tell()
+    house.door.shown.clear()
+    assert [type(error) for error in await house.all_ask_graph("anna")] == [GraphReconnect] * 2
+    assert house.door.shown == []
+    await house.connect_person()
+    assert [answer.get("value") for answer in await house.all_ask_graph("anna")] == [[]] * 2
+    (new,) = set(house.door.shown)
+    assert new != old
+
+
+async def test_a_person_who_signs_in_again_is_served_with_the_new_token_by_every_pod(house: House) -> None:
+    await house.connect_tenant(1)
+    await house.connect_person()
+    await house.all_ask_graph("anna")
+    (old,) = set(house.door.shown)
+    await house.connect_person()
+    house.door.shown.clear()
+    await house.all_ask_graph("anna")
+    assert len(set(house.door.shown)) == 1
+    assert old not in house.door.shown
+
+
+@pytest.mark.parametrize("whose", ["the application", "anna"])
+async def test_after_the_tenants_end_no_pod_shows_graph_an_old_token(house: House, whose: str) -> None:
+    await house.connect_tenant(1)
+    await house.connect_person()
+    assert not any(isinstance(answer, Exception) for answer in await house.all_ask_graph(whose))
+    (old,) = set(house.door.shown)
+    await house.call(house.tenant_connector, "DELETE", "/v1/tenant", role="org_admin")
+    await house.tell()
+    house.door.shown.clear()
+    assert [type(error) for error in await house.all_ask_graph(whose)] == [GraphTellAdmin] * 2
+    assert house.door.shown == []
+    await house.connect_tenant(3)
+    if whose == "anna":
+        await house.connect_person()
+    assert not any(isinstance(answer, Exception) for answer in await house.all_ask_graph(whose))
+    assert len(set(house.door.shown)) == 1
+    assert old not in house.door.shown
+
+
+async def test_a_look_at_the_copies_is_one_statement_and_no_call(house: House) -> None:
+    await house.connect_tenant(1)
+    await house.connect_person()
+    _, pod = house.pods
+    first = await pod.provided["tokens"].user_token("acme", "anna")
+    seen: list[str] = []
+    event.listen(pod.db.engine.sync_engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
+    asked: list[Any] = []
+    pod.provided["tokens"]._http.event_hooks["request"].append(asked.append)
+    assert await pod.provided["tokens"].user_token("acme", "anna") is first
+    assert (len(seen), asked) == (1, [])
+    assert seen[0].startswith("SELECT")
