@@ -3,6 +3,7 @@
 from typing import Any
 
 from meetings.tables import MeetingRow
+from shared.copies import TenantCopy, UserCopy
 from shared.events import (
     ArtefactDetected,
     RecordingImported,
@@ -32,7 +33,7 @@ def keep_recording(meeting: MeetingRow, event: RecordingImported) -> None:
 
 def miss_recording(meeting: MeetingRow, event: RecordingUnavailable) -> None:
     if not _imported(meeting.recording):
-        _recording(meeting, event.aggregate_version, {"status": "unavailable", "reason": event.reason})
+        _recording(meeting, event.aggregate_version, _unavailable(event))
 
 
 def keep_transcript(meeting: MeetingRow, event: TranscriptImported) -> None:
@@ -47,7 +48,22 @@ def keep_transcript(meeting: MeetingRow, event: TranscriptImported) -> None:
 
 def miss_transcript(meeting: MeetingRow, event: TranscriptUnavailable) -> None:
     if not _imported(meeting.transcript):
-        _transcript(meeting, event.aggregate_version, {"status": "unavailable", "reason": event.reason})
+        _transcript(meeting, event.aggregate_version, _unavailable(event))
+
+
+def still_told(artefact: dict[str, Any] | None, tenant: TenantCopy | None, user: UserCopy | None) -> bool:
+    """Whether what the record says holds now: what a switch or a connection kept away is on its way once it is back."""
+    mended = {
+        "auto_recording_switched_off": tenant is not None and tenant.features.auto_recording,
+        "tenant_not_connected": tenant is not None and tenant.connected,
+        "connection_broken": user is not None and user.connected,
+    }
+    unavailable = artefact is not None and artefact["status"] == "unavailable"
+    return not (unavailable and artefact is not None and mended.get(artefact.get("code", ""), False))
+
+
+def _unavailable(event: RecordingUnavailable | TranscriptUnavailable) -> dict[str, Any]:
+    return {"status": "unavailable", "code": event.code, "reason": event.reason}
 
 
 def _imported(artefact: dict[str, Any] | None) -> bool:

@@ -3,7 +3,14 @@
 from shared.events.base import Event
 from shared.events.contacts import ContactsImported
 from shared.events.mail import MailReceived, MailSent
-from shared.events.meetings import Attendee, MeetingCancelled, MeetingEnded, MeetingRescheduled, MeetingScheduled
+from shared.events.meetings import (
+    Attendee,
+    MeetingCancelled,
+    MeetingEnded,
+    MeetingRecordingChanged,
+    MeetingRescheduled,
+    MeetingScheduled,
+)
 from shared.events.recordings import (
     ArtefactDetected,
     RecordingImported,
@@ -32,6 +39,7 @@ ALL: dict[str, type[Event]] = {
         MailSent,
         MeetingCancelled,
         MeetingEnded,
+        MeetingRecordingChanged,
         MeetingRescheduled,
         MeetingScheduled,
         RecordingImported,
@@ -65,6 +73,7 @@ __all__ = [
     "MailSent",
     "MeetingCancelled",
     "MeetingEnded",
+    "MeetingRecordingChanged",
     "MeetingRescheduled",
     "MeetingScheduled",
     "RecordingImported",
