@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 
 from meetings import queries, recording
 from shared.copies import keep_tenant_copy
-from shared.events import Features, RecordingUnavailable, TenantState, UserState
+from shared.events import ArtefactAwaited, Features, RecordingUnavailable, TenantState, UserState
 
 OID = "0b1f2a66-0000-4000-8000-000000000001"
 JOBS = "SELECT payload ->> 'meeting_id' AS meeting_id, priority, state FROM job WHERE kind = 'set_recording'"
@@ -324,11 +324,16 @@ async def test_a_cancellation_that_a_lost_connection_kept_back_is_told_after_the
     assert house.microsoft.cancelled == ["event-1"]
 
 
-async def test_what_the_switch_kept_away_is_no_longer_said_once_it_is_on(house: Any) -> None:
+async def test_what_was_kept_away_is_no_longer_said_once_it_is_awaited_again(house: Any) -> None:
     await house.connect(auto_recording=False)
     (meeting_id,) = await booked(house)
     told = {"code": "auto_recording_switched_off", "reason": "Switched off."}
     await house.hear(RecordingUnavailable(org_id="acme", meeting_id=meeting_id, aggregate_version=2, **told))
     assert (await house.record(meeting_id))["recording"]["reason"] == "Switched off."
-    await house.hear(tenant(2, on=True))
+    about = {"org_id": "acme", "meeting_id": meeting_id, "kind": "recording"}
+    await house.hear(ArtefactAwaited(**about, detected=False, aggregate_version=1))  # older than what is said
+    assert (await house.record(meeting_id))["recording"]["reason"] == "Switched off."
+    await house.hear(ArtefactAwaited(**about, detected=False, aggregate_version=3))
     assert (await house.record(meeting_id))["recording"] is None
+    await house.hear(ArtefactAwaited(**about, detected=True, aggregate_version=4))
+    assert (await house.record(meeting_id))["recording"]["status"] == "importing"

@@ -3,8 +3,8 @@
 from typing import Any
 
 from meetings.tables import MeetingRow
-from shared.copies import TenantCopy, UserCopy
 from shared.events import (
+    ArtefactAwaited,
     ArtefactDetected,
     RecordingImported,
     RecordingUnavailable,
@@ -19,6 +19,15 @@ def expect(meeting: MeetingRow, event: ArtefactDetected) -> None:
         _recording(meeting, event.aggregate_version, {"status": "importing"})
     if event.kind == "transcript" and meeting.transcript is None:
         _transcript(meeting, event.aggregate_version, {"status": "importing"})
+
+
+def expect_again(meeting: MeetingRow, event: ArtefactAwaited) -> None:
+    """That it would not arrive is taken back."""
+    shown = {"status": "importing"} if event.detected else None
+    if event.kind == "recording" and not _imported(meeting.recording):
+        _recording(meeting, event.aggregate_version, shown)
+    if event.kind == "transcript" and not _imported(meeting.transcript):
+        _transcript(meeting, event.aggregate_version, shown)
 
 
 def keep_recording(meeting: MeetingRow, event: RecordingImported) -> None:
@@ -51,17 +60,6 @@ def miss_transcript(meeting: MeetingRow, event: TranscriptUnavailable) -> None:
         _transcript(meeting, event.aggregate_version, _unavailable(event))
 
 
-def still_told(artefact: dict[str, Any] | None, tenant: TenantCopy | None, user: UserCopy | None) -> bool:
-    """Whether what the record says holds now: what a switch or a connection kept away is on its way once it is back."""
-    mended = {
-        "auto_recording_switched_off": tenant is not None and tenant.features.auto_recording,
-        "tenant_not_connected": tenant is not None and tenant.connected,
-        "connection_broken": user is not None and user.connected,
-    }
-    unavailable = artefact is not None and artefact["status"] == "unavailable"
-    return not (unavailable and artefact is not None and mended.get(artefact.get("code", ""), False))
-
-
 def _unavailable(event: RecordingUnavailable | TranscriptUnavailable) -> dict[str, Any]:
     return {"status": "unavailable", "code": event.code, "reason": event.reason}
 
@@ -70,13 +68,13 @@ def _imported(artefact: dict[str, Any] | None) -> bool:
     return artefact is not None and artefact["status"] == "imported"
 
 
-def _recording(meeting: MeetingRow, version: int, shown: dict[str, Any]) -> None:
+def _recording(meeting: MeetingRow, version: int, shown: dict[str, Any] | None) -> None:
     if version >= meeting.recording_version:
         meeting.recording, meeting.recording_version = shown, version
         meeting.version += 1
 
 
-def _transcript(meeting: MeetingRow, version: int, shown: dict[str, Any]) -> None:
+def _transcript(meeting: MeetingRow, version: int, shown: dict[str, Any] | None) -> None:
     if version >= meeting.transcript_version:
         meeting.transcript, meeting.transcript_version = shown, version
         meeting.version += 1

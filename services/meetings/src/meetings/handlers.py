@@ -6,6 +6,7 @@ from meetings import artefacts, queries, recording, scheduling
 from shared.copies import keep_tenant_copy, keep_user_copy, user_of
 from shared.db import UnitOfWork
 from shared.events import (
+    ArtefactAwaited,
     ArtefactDetected,
     RecordingImported,
     RecordingUnavailable,
@@ -50,6 +51,13 @@ async def end_meeting(event: ArtefactDetected, *, session: AsyncSession, outbox:
     if meeting is not None:
         artefacts.expect(meeting, event)
         scheduling.ended(meeting, event.ended_at or event.created_at, "artefact", "high", outbox)
+
+
+@on(ArtefactAwaited)
+async def expect_artefact_again(event: ArtefactAwaited, *, session: AsyncSession) -> None:
+    meeting = await queries.meeting(session, event.org_id, event.meeting_id, lock=True)
+    if meeting is not None:
+        artefacts.expect_again(meeting, event)
 
 
 @on(RecordingImported)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
-from meetings import artefacts, refusals
+from meetings import refusals
 from meetings.tables import MeetingRow
 from shared.copies import TenantCopy, UserCopy
 from shared.web import StrictModel
@@ -126,11 +126,8 @@ class Meeting(BaseModel):
 
     @classmethod
     def as_connected(cls, row: MeetingRow, tenant: TenantCopy | None, user: UserCopy | None) -> Self:
-        """The record as the connection and the switch of now make it; nothing is written when these change."""
+        """The record as the connection of now makes it; nothing is written when that changes."""
         shown = cls.of(row)
-        for kind in ("recording", "transcript"):
-            if not artefacts.still_told(getattr(row, kind), tenant, user):
-                setattr(shown, kind, None)
         lost = refusals.lost(tenant, user)
         if lost is not None and row.status == "scheduled" and row.problem is None:
             shown.problem = ProblemShown(code=lost.code, detail=_UNCHANGEABLE[lost.code])

@@ -12,6 +12,7 @@ from shared.events.meetings import (
     MeetingScheduled,
 )
 from shared.events.recordings import (
+    ArtefactAwaited,
     ArtefactDetected,
     RecordingImported,
     RecordingUnavailable,
@@ -32,6 +33,7 @@ from shared.events.user import UserConnected, UserConnectionExpired, UserDisconn
 ALL: dict[str, type[Event]] = {
     event.topic: event
     for event in (
+        ArtefactAwaited,
         ArtefactDetected,
         ContactsImported,
         FileStored,
@@ -63,6 +65,7 @@ ALL: dict[str, type[Event]] = {
 
 __all__ = [
     "ALL",
+    "ArtefactAwaited",
     "ArtefactDetected",
     "Attendee",
     "ContactsImported",
