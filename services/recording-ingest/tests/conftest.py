@@ -180,19 +180,20 @@ class House:
 
     async def connect(self, *, connected: bool = True, version: int = 1, org: str = "acme", user: str = "anna") -> None:
         about = {"org_id": org, "aggregate_version": version, "tid": "t1", "changed_at": datetime.now(UTC)}
-        oid = self.user_auth.tokens[org, user]["oid"]
-        who = {"user_id": user, "oid": oid, "name": "Anna", "email": "anna@contoso.example"}
-        status = "connected" if connected else "disconnected"
-        await self.hear(
-            TenantState(**about, connected=True, features=Features(auto_recording=True)),
-            UserState(**about, **who, status=status, connected=connected),
-        )
+        state = self.person(version, connected=connected, org=org, user=user)
+        await self.hear(TenantState(**about, connected=True, features=Features(auto_recording=True)), state)
         await self.settle()
 
     async def tenant(self, version: int, *, on: bool = True, connected: bool = True) -> None:
         """What tenant-connector says of the organisation, as later news than ``connect``'s."""
         about = {"org_id": "acme", "aggregate_version": version, "tid": "t1", "changed_at": datetime.now(UTC)}
         await self.hear(TenantState(**about, connected=connected, features=Features(auto_recording=on)))
+
+    def person(self, version: int, *, connected: bool, org: str = "acme", user: str = "anna") -> UserState:
+        about = {"org_id": org, "aggregate_version": version, "tid": "t1", "changed_at": datetime.now(UTC)}
+        who = {"user_id": user, "oid": self.user_auth.tokens[org, user]["oid"], "name": "Anna"}
+        status = "connected" if connected else "disconnected"
+        return UserState(**about, **who, email="anna@contoso.example", status=status, connected=connected)
 
     async def settle(self) -> None:
         """Everything due is done and published."""
