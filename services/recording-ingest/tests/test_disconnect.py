@@ -118,10 +118,8 @@ async def test_nothing_is_asked_of_microsoft_after_the_end_but_what_is_under_way
     """A transfer is running, a transcript and a notification wait, and we hold tokens that would still be good."""
     await house.microsoft.recording_size(SIZE)
     meeting = await booked(house)
-    house.graph_wire.instead = lambda _method, path: (
-        Response(status_code=503, headers={"Retry-After": "60"}) if path.endswith("/content") and "/transcripts/" in path
-        else None
-    )  # fmt: skip
+    busy = Response(status_code=503, headers={"Retry-After": "60"})
+    house.graph_wire.instead = lambda _method, path: busy if "/transcripts/" in path and "/content" in path else None
     await house.happen(meeting)
     before: list[int] = []
 
