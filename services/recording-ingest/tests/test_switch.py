@@ -91,11 +91,15 @@ async def transcripts(house: Any) -> int:
     return len(await house.sql("SELECT * FROM transcript"))
 
 
-async def test_a_transcript_that_is_being_read_is_not_kept(house: Any) -> None:
+@pytest.mark.parametrize(("request_", "contents"), [(2, 0), (3, 1)])
+async def test_a_transcript_that_is_being_read_is_not_kept(house: Any, request_: int, contents: int) -> None:
+    """The first request is the notification's; then it is looked at, then read."""
     meeting = await booked(house)
     await house.happen(meeting)
-    during(house.graph_wire, "/transcripts/", 2, lambda: house.tenant(2, on=False))
+    during(house.graph_wire, "/transcripts/", request_, lambda: house.tenant(2, on=False))
     await house.settle()
+    read = [path for _, path, _ in house.graph_wire.requests if "/transcripts/" in path and path.endswith("/content")]
+    assert len(read) == contents
     assert await transcripts(house) == 0
     assert (await statuses(house))["transcript"] == "paused"
     house.graph_wire.instead = None
@@ -124,6 +128,21 @@ async def test_queued_imports_wait_for_the_switch(house: Any) -> None:
     await house.tenant(3)
     await house.settle()
     assert await counts(house) == [2, 1, 1]
+
+
+async def test_missed_notifications_are_not_looked_for_while_off(house: Any) -> None:
+    await house.microsoft.recording_size(SIZE)
+    await house.happen(await booked(house))
+    during(house.our_wire, "/storage/", 2, lambda: house.tenant(2, on=False), "PUT")
+    await house.settle()
+    (before,) = await house.sql("SELECT revision FROM ledger_meeting")
+    row = house.simulator.store.all("subscriptions")[0]
+    item = {"subscriptionId": row["id"], "clientState": row["clientState"], "lifecycleEvent": "missed"}
+    assert (await house.http.post("/webhooks/graph", json={"value": [item]})).status_code == 202
+    await do_all(house)
+    assert await house.sql("SELECT * FROM graph_notification") == []
+    assert await house.published("artefact.awaited") == []
+    assert (await house.sql("SELECT revision FROM ledger_meeting")) == [before]
 
 
 @pytest.mark.parametrize("by_hand", [False, True])

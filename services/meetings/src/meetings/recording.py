@@ -43,8 +43,9 @@ async def queue_changes(work: JobWork, user_id: str | None, checkpoint: dict[str
         return False
     if not after:
         await _take_up_again(work, user_id)
-    selected = {"wanted": switch.on, "user_id": user_id, "after": after, "limit": BATCH}
-    found = await queries.unlike_switch(work.session, work.org_id, **selected)
+    found = await queries.unlike_switch(
+        work.session, work.org_id, wanted=switch.on, user_id=user_id, after=after, limit=BATCH
+    )
     for meeting_id, soon in found:
         queue(work.jobs, meeting_id, soon=soon)
     await work.save_checkpoint({"after": found[-1][0], "version": switch.version} if found else {})

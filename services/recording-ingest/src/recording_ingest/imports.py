@@ -21,8 +21,8 @@ async def begin(job: Job) -> tuple[LedgerMeeting, ArtefactRow]:
     """The artefact this job imports, and its meeting. Raises ``GiveUp`` when there is no such artefact."""
     async with job.unit_of_work() as work:
         meeting, row = await locked(work, job.payload["artefact_id"])
-        if row.status != "imported" and halts.of(await _organizer(work, meeting)) is None:
-            row.status, row.code, row.reason = "importing", None, None
+        if row.status != "imported":
+            row.status = "importing"
         return meeting, row
 
 

@@ -137,7 +137,6 @@ async def transfer(job: Job, *, graph: Graph, storage: StorageClient, settings: 
         path = teams.content_path(online_id, "recording", row.graph_id)
         save = partial(imports.save, job, meeting)
         stored = await transfers.move(save, job.checkpoint.get("size"), caller, path, storage, _wanted(meeting, row))
-        await imports.may_go_on(job, meeting)
     async with job.unit_of_work() as work:
         meeting, row = await imports.locked(work, row.id)
         if row.status != "imported":
