@@ -30,7 +30,7 @@ class Microsoft:
     """A small Microsoft behind HTTP, with user-auth's token endpoint.
 
     What it holds is public so that tests can look; ``reconnect`` makes user-auth refuse a token, ``meanwhile`` is
-    awaited once an option was set and before that is answered.
+    awaited once an option was set and before that is answered, ``looked_up`` before a look-up is.
     """
 
     def __init__(self) -> None:
@@ -44,6 +44,7 @@ class Microsoft:
         self.reconnect = False
         self.tokens = 0
         self.asked: list[tuple[str, str]] = []
+        self.looked_up: Callable[[], Awaitable[None]] | None = None
         self.meanwhile: Callable[[bool], Awaitable[JSONResponse | None]] | None = None
         self._ids = itertools.count(1)
         self.app = FastAPI()
@@ -78,6 +79,8 @@ class Microsoft:
         return JSONResponse(self.events[event_id], 201)
 
     async def find(self, request: Request) -> dict[str, Any]:
+        if self.looked_up:
+            await self.looked_up()
         if self.hidden_lookups:
             self.hidden_lookups -= 1
             return {"value": []}
