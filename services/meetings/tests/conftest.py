@@ -14,6 +14,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+from sqlalchemy import text
 
 from meetings.main import create_service
 from meetings.settings import Settings
@@ -28,7 +29,8 @@ OID = "0b1f2a66-0000-4000-8000-000000000001"
 class Microsoft:
     """A small Microsoft behind HTTP, with user-auth's token endpoint.
 
-    What it holds is public so that tests can look; ``reconnect`` makes user-auth refuse a token.
+    What it holds is public so that tests can look; ``reconnect`` makes user-auth refuse a token, ``meanwhile`` is
+    awaited once an option was set and before that is answered, ``looked_up`` before a look-up is.
     """
 
     def __init__(self) -> None:
@@ -40,8 +42,13 @@ class Microsoft:
         self.hidden_lookups = 0
         self.refuse_recording = False
         self.reconnect = False
+        self.tokens = 0
+        self.asked: list[tuple[str, str]] = []
+        self.looked_up: Callable[[], Awaitable[None]] | None = None
+        self.meanwhile: Callable[[bool], Awaitable[JSONResponse | None]] | None = None
         self._ids = itertools.count(1)
         self.app = FastAPI()
+        self.app.middleware("http")(self.note)
         self.app.post("/user-auth/internal/tokens")(self.token)
         self.app.post("/v1.0/me/events")(self.create)
         self.app.patch("/v1.0/me/events/{event_id}")(self.change)
@@ -49,7 +56,13 @@ class Microsoft:
         self.app.get("/v1.0/me/onlineMeetings")(self.find)
         self.app.patch("/v1.0/me/onlineMeetings/{online_id}")(self.options)
 
+    async def note(self, request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
+        if request.url.path.startswith("/v1.0/"):
+            self.asked.append((request.method, request.url.path))
+        return await go_on(request)
+
     async def token(self) -> JSONResponse:
+        self.tokens += 1
         if self.reconnect:
             detail = "Connect the Microsoft account again."
             return JSONResponse({"code": "reconnect_required", "detail": detail, "status": 409}, 409)
@@ -66,6 +79,8 @@ class Microsoft:
         return JSONResponse(self.events[event_id], 201)
 
     async def find(self, request: Request) -> dict[str, Any]:
+        if self.looked_up:
+            await self.looked_up()
         if self.hidden_lookups:
             self.hidden_lookups -= 1
             return {"value": []}
@@ -76,8 +91,9 @@ class Microsoft:
         if self.refuse_recording:
             return JSONResponse({"error": {"code": "BadRequest", "message": "Recording is not allowed."}}, 400)
         found = next(item for item in self.online.values() if item["id"] == online_id)
-        found |= await request.json()
-        return JSONResponse(found)
+        found |= (wanted := await request.json())
+        instead = await self.meanwhile(wanted["recordAutomatically"]) if self.meanwhile else None
+        return instead or JSONResponse(found)
 
     async def change(self, event_id: str, request: Request) -> dict[str, Any]:
         self.events[event_id] |= await request.json()
@@ -141,6 +157,20 @@ class House:
         about = {"org_id": "acme", "aggregate_version": version, "connected": True, "tid": "t1", "changed_at": now}
         who = {"user_id": "anna", "status": "connected", "oid": OID, "name": "Anna", "email": "anna@acme.example"}
         await self.hear(TenantState(**about, features=features), UserState(**about, **who))
+
+    async def work(self) -> None:
+        """Everything that waits is done now."""
+        await self.sql("UPDATE job SET run_at = clock_timestamp() WHERE state = 'waiting' AND kind <> 'booked_end'")
+        await self.service.runner.drain()
+
+    async def sql(self, statement: str, **values: Any) -> list[Any]:
+        async with self.service.db.system_work() as work:
+            result = await work.session.execute(text(statement), values)
+            return list(result.all()) if result.returns_rows else []  # type: ignore[attr-defined]
+
+    async def record(self, meeting_id: str) -> dict[str, Any]:
+        shown: dict[str, Any] = (await self.call("GET", f"/v1/meetings/{meeting_id}")).json()
+        return shown
 
     async def published(self, topic: str) -> list[dict[str, Any]]:
         await self.service.relay.drain()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from meetings.graph import book, online_meeting_id, turn_recording_on
+from meetings.graph import book, online_meeting_id, turn_recording
 from meetings.tables import MeetingRow
 from shared.graph import Graph, GraphCaller
 from shared.testing.samples import Sample, samples
@@ -67,7 +67,7 @@ async def test_an_online_meeting_is_read(server: ScriptedServer, anna: GraphCall
     body = sample.response["body"]
     server.otherwise = Reply(json=body)
     assert await online_meeting_id(anna, "https://teams.example/l/meetup-join/1") == one(body).get("id")
-    assert await turn_recording_on(anna, "MSo1") is bool(one(body).get("recordAutomatically", True))
+    assert await turn_recording(anna, "MSo1", on=True) is bool(one(body).get("recordAutomatically", True))
 
 
 @pytest.mark.parametrize("body", [{"value": []}, {"value": None}, {}])

@@ -84,6 +84,26 @@ class UserAuth:
         return JSONResponse(found)
 
 
+class TenantConnector:
+    """Stands where tenant-connector answers: the application's own token, or that there is no consent."""
+
+    def __init__(self, settings: SimulatorSettings, tid: str) -> None:
+        self.settings = settings
+        self.tid = tid
+        self.refused = False
+
+    async def token(self, _request: Request) -> JSONResponse:
+        if self.refused:
+            return JSONResponse({"code": "consent_required", "detail": "Nobody consented."}, 409)
+        form = {"client_id": self.settings.client_id, "client_secret": self.settings.client_secret}
+        form |= {"grant_type": "client_credentials", "scope": "https://graph.microsoft.com/.default"}
+        url = f"{self.settings.http_base_url}/{self.tid}/oauth2/v2.0/token"
+        async with httpx.AsyncClient() as http:
+            answer = (await http.post(url, data=form)).raise_for_status().json()
+        made = {"access_token": answer["access_token"], "oid": None, "tid": self.tid}
+        return JSONResponse(made | {"expires_at": "2099-01-01T00:00:00Z"})
+
+
 class Wire:
     """ASGI middleware in front of everything hosted: counts what is sent, and breaks what a test asks it to."""
 
@@ -138,6 +158,7 @@ class House:
     microsoft: SimulatorClient
     simulator: Simulator
     user_auth: UserAuth
+    tenant_connector: TenantConnector
     graph_wire: Wire
     our_wire: Wire
     token: Callable[..., str]
@@ -159,14 +180,20 @@ class House:
 
     async def connect(self, *, connected: bool = True, version: int = 1, org: str = "acme", user: str = "anna") -> None:
         about = {"org_id": org, "aggregate_version": version, "tid": "t1", "changed_at": datetime.now(UTC)}
-        oid = self.user_auth.tokens[org, user]["oid"]
-        who = {"user_id": user, "oid": oid, "name": "Anna", "email": "anna@contoso.example"}
-        status = "connected" if connected else "disconnected"
-        await self.hear(
-            TenantState(**about, connected=True, features=Features(auto_recording=True)),
-            UserState(**about, **who, status=status, connected=connected),
-        )
+        state = self.person(version, connected=connected, org=org, user=user)
+        await self.hear(TenantState(**about, connected=True, features=Features(auto_recording=True)), state)
         await self.settle()
+
+    async def tenant(self, version: int, *, on: bool = True, connected: bool = True) -> None:
+        """What tenant-connector says of the organisation, as later news than ``connect``'s."""
+        about = {"org_id": "acme", "aggregate_version": version, "tid": "t1", "changed_at": datetime.now(UTC)}
+        await self.hear(TenantState(**about, connected=connected, features=Features(auto_recording=on)))
+
+    def person(self, version: int, *, connected: bool, org: str = "acme", user: str = "anna") -> UserState:
+        about = {"org_id": org, "aggregate_version": version, "tid": "t1", "changed_at": datetime.now(UTC)}
+        who = {"user_id": user, "oid": self.user_auth.tokens[org, user]["oid"], "name": "Anna"}
+        status = "connected" if connected else "disconnected"
+        return UserState(**about, **who, email="anna@contoso.example", status=status, connected=connected)
 
     async def settle(self) -> None:
         """Everything due is done and published."""
@@ -334,7 +361,12 @@ async def house(
     simulator, graph_wire = microsoft
     user_auth = UserAuth()
     tokens_route = Route("/internal/tokens", user_auth.token, methods=["POST"])
-    apps: dict[str, Any] = {"user-auth": Starlette(routes=[tokens_route])}
+    tenant_connector = TenantConnector(simulator.settings, signed_in[1]["acme", "anna"]["tid"])
+    app_route = Route("/internal/app-token", tenant_connector.token, methods=["POST"])
+    apps: dict[str, Any] = {
+        "user-auth": Starlette(routes=[tokens_route]),
+        "tenant-connector": Starlette(routes=[app_route]),
+    }
     our_wire = Wire(Dispatcher(apps))
     graph_url = simulator.settings.http_base_url
     async with serving(our_wire) as url, SimulatorClient(graph_url) as client:
@@ -362,7 +394,7 @@ async def house(
             await one.start(api=False, worker=False)
         yield House(
             service, storage, await client_of(service), await client_of(storage), client, simulator, user_auth,
-            graph_wire, our_wire, platform_keys.token, memory_bus, remake,
+            tenant_connector, graph_wire, our_wire, platform_keys.token, memory_bus, remake,
         )  # fmt: skip
         for one in (service, storage, *others):
             await one.stop()

@@ -34,6 +34,8 @@ STATUSES = {
     "ended": ("Ended", "neutral", "check"),
     "cancelled": ("Cancelled", "neutral", "cross"),
     "expected": ("Expected", "neutral", "clock"),
+    "not_expected": ("Not expected", "neutral", "dash"),
+    "paused": ("Paused", "warn", "clock"),
     "detected": ("Found at Microsoft", "busy", "clock"),
     "importing": ("Being imported", "busy", "clock"),
     "imported": ("Arrived", "good", "check"),

@@ -9,7 +9,7 @@ from meetings.models import Meeting, MeetingChange, NewMeeting
 from meetings.settings import Settings
 from meetings.tables import MeetingRow
 from meetings.waiting import Outcomes
-from shared.copies import UserCopy, tenant_of, user_of
+from shared.copies import TenantCopy, UserCopy, tenant_of, user_of
 from shared.db import Database, UnitOfWork
 from shared.identity import Identity
 from shared.outbox import uuid7
@@ -60,13 +60,15 @@ async def schedule(
 async def meetings(caller: Caller, work: Work, cursor: str | None = None, limit: Limit = 50) -> Page[Meeting]:
     """The caller's own meetings, newest first."""
     rows = await queries.meetings_of(work.session, caller.org_id, caller.user_id, before=cursor, limit=limit + 1)
-    shown = [Meeting.of(row) for row in rows[:limit]]
+    tenant, user = await _copies(work, caller)
+    shown = [Meeting.as_connected(row, tenant, user) for row in rows[:limit]]
     return Page[Meeting](items=shown, next_cursor=shown[-1].id if len(rows) > limit else None)
 
 
 @router.get("/{meeting_id}")
 async def meeting(meeting_id: str, caller: Caller, work: Work) -> Meeting:
-    return Meeting.of(await _own(work, caller, meeting_id))
+    tenant, user = await _copies(work, caller)
+    return Meeting.as_connected(await _own(work, caller, meeting_id), tenant, user)
 
 
 @router.patch("/{meeting_id}")
@@ -132,9 +134,11 @@ def _add(work: UnitOfWork, caller: Identity, user: UserCopy, wanted: NewMeeting,
 
 
 async def _connection(work: UnitOfWork, caller: Identity) -> UserCopy:
-    tenant = await tenant_of(work.session, caller.org_id)
-    user = await user_of(work.session, caller.org_id, caller.user_id)
-    return scheduling.require_connections(tenant, user)
+    return scheduling.require_connections(*await _copies(work, caller))
+
+
+async def _copies(work: UnitOfWork, caller: Identity) -> tuple[TenantCopy | None, UserCopy | None]:
+    return await tenant_of(work.session, caller.org_id), await user_of(work.session, caller.org_id, caller.user_id)
 
 
 async def _own(work: UnitOfWork, caller: Identity, meeting_id: str, *, lock: bool = False) -> MeetingRow:

@@ -4,6 +4,7 @@ from typing import Any
 
 from meetings.tables import MeetingRow
 from shared.events import (
+    ArtefactAwaited,
     ArtefactDetected,
     RecordingImported,
     RecordingUnavailable,
@@ -20,6 +21,15 @@ def expect(meeting: MeetingRow, event: ArtefactDetected) -> None:
         _transcript(meeting, event.aggregate_version, {"status": "importing"})
 
 
+def expect_again(meeting: MeetingRow, event: ArtefactAwaited) -> None:
+    """That it would not arrive is taken back."""
+    shown = {"status": "importing"} if event.detected else None
+    if event.kind == "recording" and not _imported(meeting.recording):
+        _recording(meeting, event.aggregate_version, shown)
+    if event.kind == "transcript" and not _imported(meeting.transcript):
+        _transcript(meeting, event.aggregate_version, shown)
+
+
 def keep_recording(meeting: MeetingRow, event: RecordingImported) -> None:
     shown = {
         "status": "imported",
@@ -32,7 +42,7 @@ def keep_recording(meeting: MeetingRow, event: RecordingImported) -> None:
 
 def miss_recording(meeting: MeetingRow, event: RecordingUnavailable) -> None:
     if not _imported(meeting.recording):
-        _recording(meeting, event.aggregate_version, {"status": "unavailable", "reason": event.reason})
+        _recording(meeting, event.aggregate_version, _unavailable(event))
 
 
 def keep_transcript(meeting: MeetingRow, event: TranscriptImported) -> None:
@@ -47,20 +57,24 @@ def keep_transcript(meeting: MeetingRow, event: TranscriptImported) -> None:
 
 def miss_transcript(meeting: MeetingRow, event: TranscriptUnavailable) -> None:
     if not _imported(meeting.transcript):
-        _transcript(meeting, event.aggregate_version, {"status": "unavailable", "reason": event.reason})
+        _transcript(meeting, event.aggregate_version, _unavailable(event))
+
+
+def _unavailable(event: RecordingUnavailable | TranscriptUnavailable) -> dict[str, Any]:
+    return {"status": "unavailable", "code": event.code, "reason": event.reason}
 
 
 def _imported(artefact: dict[str, Any] | None) -> bool:
     return artefact is not None and artefact["status"] == "imported"
 
 
-def _recording(meeting: MeetingRow, version: int, shown: dict[str, Any]) -> None:
+def _recording(meeting: MeetingRow, version: int, shown: dict[str, Any] | None) -> None:
     if version >= meeting.recording_version:
         meeting.recording, meeting.recording_version = shown, version
         meeting.version += 1
 
 
-def _transcript(meeting: MeetingRow, version: int, shown: dict[str, Any]) -> None:
+def _transcript(meeting: MeetingRow, version: int, shown: dict[str, Any] | None) -> None:
     if version >= meeting.transcript_version:
         meeting.transcript, meeting.transcript_version = shown, version
         meeting.version += 1

@@ -42,11 +42,14 @@ async def online_meeting_id(caller: GraphCaller, join_url: str) -> str | None:
     return str(entity["id"]) if entity.get("id") else None
 
 
-async def turn_recording_on(caller: GraphCaller, online_id: str) -> bool:
-    """Ask for automatic recording and transcription; whether Microsoft accepted the recording."""
-    options = {"recordAutomatically": True, "allowRecording": True, "allowTranscription": True}
+async def turn_recording(caller: GraphCaller, online_id: str, *, on: bool) -> bool:
+    """Ask for automatic recording, or for none; what Microsoft says it is now.
+
+    Off leaves it allowed to record by hand. A meeting in progress goes on as it began.
+    """
+    options = {"recordAutomatically": on} | ({"allowRecording": True, "allowTranscription": True} if on else {})
     answer = await caller.patch(f"/me/onlineMeetings/{quote(online_id, safe='')}", options)
-    return bool(_entity(answer).get("recordAutomatically", True))
+    return bool(_entity(answer).get("recordAutomatically", on))
 
 
 async def move(caller: GraphCaller, meeting: MeetingRow) -> None:

@@ -2,9 +2,11 @@
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from meetings import artefacts, queries, scheduling
-from shared.copies import keep_tenant_copy, keep_user_copy
+from meetings import artefacts, queries, recording, scheduling
+from shared.copies import keep_tenant_copy, keep_user_copy, user_of
+from shared.db import UnitOfWork
 from shared.events import (
+    ArtefactAwaited,
     ArtefactDetected,
     RecordingImported,
     RecordingUnavailable,
@@ -15,10 +17,31 @@ from shared.events import (
 )
 from shared.handlers import Handlers
 from shared.outbox import Outbox
+from shared.tokens import TokenClient
 
 on = Handlers()
-on(TenantState)(keep_tenant_copy)
-on(UserState)(keep_user_copy)
+
+
+@on(TenantState)
+async def bring_meetings_to_the_switch(event: TenantState, *, work: UnitOfWork) -> None:
+    """A moved switch acts on all that is booked; a tenant that came back has done what waited for it."""
+    before = await queries.switch(work.session, event.org_id)
+    await keep_tenant_copy(event, session=work.session)
+    after = await queries.switch(work.session, event.org_id)
+    if after.position != before.position:
+        recording.follow(work.jobs)
+
+
+@on(UserState)
+async def take_up_what_waited(event: UserState, *, work: UnitOfWork, tokens: TokenClient) -> None:
+    """A connection that works again has done what waited for it; of one that ended no token is kept."""
+    before = await user_of(work.session, event.org_id, event.user_id)
+    await keep_user_copy(event, session=work.session)
+    after = await user_of(work.session, event.org_id, event.user_id)
+    if after is not None and after.connected and not (before and before.connected):
+        recording.follow(work.jobs, event.user_id)
+    elif after is not None and not after.connected:
+        work.after_commit(lambda: tokens.forget(event.org_id, event.user_id))
 
 
 @on(ArtefactDetected)
@@ -28,6 +51,13 @@ async def end_meeting(event: ArtefactDetected, *, session: AsyncSession, outbox:
     if meeting is not None:
         artefacts.expect(meeting, event)
         scheduling.ended(meeting, event.ended_at or event.created_at, "artefact", "high", outbox)
+
+
+@on(ArtefactAwaited)
+async def expect_artefact_again(event: ArtefactAwaited, *, session: AsyncSession) -> None:
+    meeting = await queries.meeting(session, event.org_id, event.meeting_id, lock=True)
+    if meeting is not None:
+        artefacts.expect_again(meeting, event)
 
 
 @on(RecordingImported)

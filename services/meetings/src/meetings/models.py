@@ -5,9 +5,22 @@ from typing import Annotated, Any, Self
 
 from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
 
+from meetings import refusals
 from meetings.tables import MeetingRow
+from shared.copies import TenantCopy, UserCopy
 from shared.web import StrictModel
 
+_WHY_NOT = {
+    "switched_off": "An Org Admin has auto-recording switched off. The meeting does not record by itself, and what is "
+    "recorded by hand is not brought to Prospo while it is off.",
+    "refused": "Microsoft did not accept automatic recording for this meeting; start it by hand.",
+}
+_UNCHANGEABLE = {
+    "connection_required": "Your Microsoft account is not connected. The meeting stays in your calendar as it is, and "
+    "cannot be changed from Prospo until you connect again under Settings > Integrations > Microsoft Outlook.",
+    "tenant_not_connected": "Your organisation is not connected to Microsoft 365. The meeting stays in your calendar "
+    "as it is, and cannot be changed from Prospo until an Org Admin connects it and you connect your account again.",
+}
 Subject = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
 Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=320)]
 
@@ -61,6 +74,7 @@ class Recording(BaseModel):
     duration_s: float | None = None
     content_url: str | None = None
     location: str | None = None
+    code: str | None = None
     reason: str | None = None
 
 
@@ -69,6 +83,7 @@ class Transcript(BaseModel):
     speakers: list[str] = []
     first_lines: list[str] = []
     content_url: str | None = None
+    code: str | None = None
     reason: str | None = None
 
 
@@ -89,6 +104,8 @@ class Meeting(BaseModel):
     attendees: list[AttendeeShown]
     join_url: str | None
     auto_recording: bool
+    auto_recording_reason: str | None
+    """Why it does not record by itself, for people."""
     ended: Ended | None
     recording: Recording | None
     transcript: Transcript | None
@@ -104,4 +121,14 @@ class Meeting(BaseModel):
         ended = {"at": row.ended_at, "source": row.ended_source, "confidence": row.ended_confidence}
         shown |= {"start": row.starts_at, "end": row.ends_at, "ended": ended if row.ended_at else None}
         shown["organizer"] = {"user_id": row.user_id, "name": row.organizer_name}
+        shown["auto_recording_reason"] = _WHY_NOT.get(row.auto_recording_reason or "")
         return cls.model_validate(shown)
+
+    @classmethod
+    def as_connected(cls, row: MeetingRow, tenant: TenantCopy | None, user: UserCopy | None) -> Self:
+        """The record as the connection of now makes it; nothing is written when that changes."""
+        shown = cls.of(row)
+        lost = refusals.lost(tenant, user)
+        if lost is not None and row.status == "scheduled" and row.problem is None:
+            shown.problem = ProblemShown(code=lost.code, detail=_UNCHANGEABLE[lost.code])
+        return shown

@@ -1,5 +1,8 @@
 """All SQL of the meetings service."""
 
+from dataclasses import dataclass
+from typing import Any
+
 from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -13,6 +16,55 @@ _CLAIM_KEY = text(
 _KEY = text(
     "SELECT request_hash, meeting_id FROM request_key WHERE org_id = :org_id AND user_id = :user_id AND key = :key"
 )
+
+_SWITCH = (
+    "SELECT version, connected, coalesce((features ->> 'auto_recording')::boolean, false) FROM tenant_copy "
+    "WHERE org_id = :org_id"
+)
+_READ_SWITCH, _HOLD_SWITCH = text(_SWITCH), text(_SWITCH + " FOR SHARE")
+_UNLIKE_SWITCH = text(
+    """SELECT id, starts_at < clock_timestamp() + interval '1 day' AS soon FROM meeting
+       WHERE org_id = :org_id AND status = 'scheduled' AND auto_recording <> :wanted AND id > :after
+           AND (CAST(:user_id AS text) IS NULL OR user_id = :user_id) ORDER BY id LIMIT :limit"""
+)
+_INTERRUPTED = text(
+    """SELECT id, status, version FROM meeting
+       WHERE org_id = :org_id AND status IN ('scheduled', 'cancelled') AND event_id IS NOT NULL
+           AND problem ->> 'code' IN ('connection_required', 'tenant_not_connected')
+           AND (CAST(:user_id AS text) IS NULL OR user_id = :user_id)"""
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """The organisation's switch for automatic recording, as old as the last event."""
+
+    version: int = 0
+    connected: bool = False
+    on: bool = False
+
+    @property
+    def position(self) -> tuple[bool, bool]:
+        return self.connected, self.on
+
+
+async def switch(session: AsyncSession, org_id: str, *, hold: bool = False) -> Switch:
+    """With ``hold`` its next change waits for this transaction, and then sees what this one wrote."""
+    row = (await session.execute(_HOLD_SWITCH if hold else _READ_SWITCH, {"org_id": org_id})).first()
+    return Switch(*row) if row else Switch()
+
+
+async def unlike_switch(
+    session: AsyncSession, org_id: str, *, wanted: bool, user_id: str | None, after: str, limit: int
+) -> list[Any]:
+    """Booked meetings that do not do what the switch says: id, and whether they begin within a day."""
+    values = {"org_id": org_id, "wanted": wanted, "user_id": user_id, "after": after, "limit": limit}
+    return list(await session.execute(_UNLIKE_SWITCH, values))
+
+
+async def interrupted(session: AsyncSession, org_id: str, user_id: str | None) -> list[Any]:
+    """Changes and cancellations that a lost connection kept from Microsoft: id, status, version."""
+    return list(await session.execute(_INTERRUPTED, {"org_id": org_id, "user_id": user_id}))
 
 
 async def meeting(session: AsyncSession, org_id: str, meeting_id: str, *, lock: bool = False) -> MeetingRow | None:

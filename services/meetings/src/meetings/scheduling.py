@@ -7,7 +7,14 @@ from typing import Any, Literal
 
 from meetings.tables import MeetingRow
 from shared.copies import TenantCopy, UserCopy
-from shared.events import Attendee, MeetingCancelled, MeetingEnded, MeetingRescheduled, MeetingScheduled
+from shared.events import (
+    Attendee,
+    MeetingCancelled,
+    MeetingEnded,
+    MeetingRecordingChanged,
+    MeetingRescheduled,
+    MeetingScheduled,
+)
 from shared.jobs.queue import JobQueue
 from shared.outbox import Outbox
 from shared.problems import BadInput, Conflict
@@ -90,6 +97,34 @@ def rescheduled(meeting: MeetingRow, outbox: Outbox) -> None:
 
 def cancelled(meeting: MeetingRow, outbox: Outbox) -> None:
     outbox.add(MeetingCancelled(org_id=meeting.org_id, aggregate_version=meeting.version, meeting_id=meeting.id))
+
+
+def recording_set(meeting: MeetingRow, *, accepted: bool, problem: dict[str, str] | None, outbox: Outbox) -> None:
+    """Microsoft has it: the meeting records by itself or does not."""
+    before = meeting.auto_recording, meeting.auto_recording_reason
+    note_recording(meeting, accepted=accepted, problem=problem)
+    meeting.version += 1
+    if before != (meeting.auto_recording, meeting.auto_recording_reason):
+        outbox.add(
+            MeetingRecordingChanged(
+                org_id=meeting.org_id,
+                aggregate_version=meeting.version,
+                meeting_id=meeting.id,
+                user_id=meeting.user_id,
+                auto_recording=accepted,
+                reason=meeting.auto_recording_reason,
+            )
+        )
+
+
+def note_recording(meeting: MeetingRow, *, accepted: bool, problem: dict[str, str] | None) -> None:
+    meeting.auto_recording, meeting.auto_recording_reason = accepted, _reason(problem, accepted=accepted)
+
+
+def _reason(problem: dict[str, str] | None, *, accepted: bool) -> Literal["switched_off", "refused"] | None:
+    if accepted:
+        return None
+    return "refused" if problem else "switched_off"
 
 
 def ended(meeting: MeetingRow, at: datetime, source: Source, confidence: Confidence, outbox: Outbox) -> bool:

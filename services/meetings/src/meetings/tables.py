@@ -38,6 +38,8 @@ class MeetingRow(Table, table=True):
     event_id: str | None = None
     online_meeting_id: str | None = None
     auto_recording: bool = False
+    auto_recording_reason: str | None = None
+    """Why it is false: ``switched_off`` by an Org Admin, ``refused`` by Microsoft."""
     ended_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     ended_source: str | None = None
     ended_confidence: str | None = None

@@ -32,7 +32,15 @@ TENANT_NOT_CONNECTED = Absence(
     "Your organisation is not connected to Microsoft 365. An Org Admin has to connect it under Admin > Connectors > "
     "Microsoft 365; what was missed is then fetched.",
 )
+SWITCHED_OFF = Absence(
+    "auto_recording_switched_off",
+    "Auto-recording was switched off by an Org Admin under Admin > Connectors > Microsoft 365, so nothing of this "
+    "meeting is imported. When it is switched on again soon, what Microsoft still has is fetched.",
+    at_once=True,
+)
 MENDED_BY_CONNECTING = (CONNECTION_BROKEN.code, TENANT_NOT_CONNECTED.code)
+PAUSING = (*MENDED_BY_CONNECTING, SWITCHED_OFF.code)
+"""What keeps imports back for a while; they go on when it is over."""
 MEETING_GONE = Absence(
     "meeting_gone", "Microsoft no longer has this online meeting. If it was deleted in Outlook, schedule a new one."
 )

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from recording_ingest import queries
+from recording_ingest import halts, queries
 from recording_ingest.models import Ledger, TranscriptShown
 from recording_ingest.settings import Settings
 from shared.problems import NotFound
@@ -29,4 +29,5 @@ async def ledger(meeting_id: str, caller: Caller, work: Work, settings: Settings
     if meeting is None or meeting.user_id != caller.user_id:
         raise NotFound("meeting_not_found", "There is no such meeting of yours. Open it from your list of meetings.")
     rows = await queries.artefacts(work.session, caller.org_id, meeting_id)
-    return Ledger.of(meeting, rows, settings)
+    halt = halts.of(await queries.person(work.session, caller.org_id, caller.user_id))
+    return Ledger.of(meeting, rows, halt, settings)

@@ -1,55 +1,95 @@
 """Everything the recording-ingest service reacts to."""
 
-from recording_ingest import ledger, queries, watching
+from recording_ingest import halts, ledger, queries, watching
+from recording_ingest.queries import Person
 from recording_ingest.settings import Settings
+from recording_ingest.tables import LedgerMeeting
 from shared.copies import keep_tenant_copy, keep_user_copy
 from shared.db import UnitOfWork
 from shared.events import (
     MeetingCancelled,
     MeetingEnded,
+    MeetingRecordingChanged,
     MeetingRescheduled,
     MeetingScheduled,
     TenantState,
     UserState,
 )
+from shared.graph.subscriptions import Subscriptions
 from shared.handlers import Handlers
+from shared.tokens import TokenClient
 
 on = Handlers()
 
 
 @on(UserState)
-async def follow_user(event: UserState, *, work: UnitOfWork, settings: Settings) -> None:
-    """Subscriptions follow the connection; a connection that works again fetches what was missed."""
+async def follow_user(event: UserState, *, work: UnitOfWork, subscriptions: Subscriptions, tokens: TokenClient) -> None:
+    """Subscriptions and imports follow the connection; one that works again fetches what was missed."""
     before = await queries.person(work.session, event.org_id, event.user_id)
     await keep_user_copy(event, session=work.session)
     after = await queries.person(work.session, event.org_id, event.user_id)
     if after is not None and after != before:
-        watching.queue(work.jobs, after)
-        if after.connected and not (before and before.connected):
-            await ledger.catch_up(work, event.org_id, event.user_id, settings)
+        await _follow(work, event.org_id, before, after, subscriptions, tokens)
 
 
 @on(TenantState)
-async def follow_tenant(event: TenantState, *, work: UnitOfWork, settings: Settings) -> None:
-    """The tenant's end or return is everybody's; its other changes are nobody's here."""
-    before = {person.user_id: person.connected for person in await queries.people(work.session, event.org_id)}
+async def follow_tenant(
+    event: TenantState, *, work: UnitOfWork, subscriptions: Subscriptions, tokens: TokenClient
+) -> None:
+    """The tenant's end or return is everybody's, and so is the switch for automatic recording."""
+    before = {person.user_id: person for person in await queries.people(work.session, event.org_id)}
     await keep_tenant_copy(event, session=work.session)
     for person in await queries.people(work.session, event.org_id):
-        if person.connected != before[person.user_id]:
-            watching.queue(work.jobs, person)
-            if person.connected:
-                await ledger.catch_up(work, event.org_id, person.user_id, settings)
+        await _follow(work, event.org_id, before[person.user_id], person, subscriptions, tokens)
+    if not event.connected:
+        work.after_commit(lambda: tokens.forget(event.org_id, None))
+
+
+async def _follow(
+    work: UnitOfWork,
+    org_id: str,
+    before: Person | None,
+    after: Person,
+    subscriptions: Subscriptions,
+    tokens: TokenClient,
+) -> None:
+    """No notification is believed and no token kept from the moment on in which a connection is known to have ended."""
+    if before is None or halts.of(before) != halts.of(after):
+        work.jobs.add("follow_person", {"user_id": after.user_id}, dedupe_key=after.user_id)
+    if before is None or _of_account(before) != _of_account(after):
+        watching.queue(work.jobs, after)
+    if not after.connected and (before is None or before.connected):
+        await watching.forget(work, subscriptions, org_id, after)
+        work.after_commit(lambda: tokens.forget(org_id, after.user_id))
+
+
+def _of_account(person: Person) -> tuple[object, ...]:
+    return person.connected, person.oid, person.user_version
 
 
 @on(MeetingScheduled)
 async def expect_artefacts(event: MeetingScheduled, *, work: UnitOfWork, settings: Settings) -> None:
     meeting = await queries.noted_meeting(work.session, event.org_id, event.meeting_id)
     meeting.user_id, meeting.organizer_oid = event.user_id, event.organizer_oid
-    meeting.online_meeting_id, meeting.auto_recording = event.online_meeting_id, event.auto_recording
+    meeting.online_meeting_id = event.online_meeting_id
+    _note_recording(meeting, event.aggregate_version, on=event.auto_recording)
     if event.aggregate_version > meeting.meeting_version or meeting.ends_at is None:
         meeting.subject, meeting.starts_at, meeting.ends_at = event.subject, event.start, event.end
     meeting.meeting_version = max(meeting.meeting_version, event.aggregate_version)
     await ledger.plan(work, meeting, settings)
+
+
+@on(MeetingRecordingChanged)
+async def expect_a_recording_or_none(event: MeetingRecordingChanged, *, work: UnitOfWork) -> None:
+    """Whether one is missed later; what is imported depends on the switch and not on this."""
+    meeting = await queries.noted_meeting(work.session, event.org_id, event.meeting_id)
+    _note_recording(meeting, event.aggregate_version, on=event.auto_recording)
+    meeting.meeting_version = max(meeting.meeting_version, event.aggregate_version)
+
+
+def _note_recording(meeting: LedgerMeeting, version: int, *, on: bool) -> None:
+    if version > meeting.recording_version:
+        meeting.auto_recording, meeting.recording_version = on, version
 
 
 @on(MeetingRescheduled)

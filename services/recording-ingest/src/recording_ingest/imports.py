@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
-from recording_ingest import absences, ledger, queries
+from recording_ingest import absences, halts, ledger, queries
 from recording_ingest.absences import Absence
+from recording_ingest.halts import Halted
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting
 from recording_ingest.uploads import StorageRefused
@@ -24,6 +26,25 @@ async def begin(job: Job) -> tuple[LedgerMeeting, ArtefactRow]:
         return meeting, row
 
 
+async def save(job: Job, meeting: LedgerMeeting, checkpoint: dict[str, Any]) -> None:
+    """Keep where the import stands. Raises ``Halted`` when it has to stop there."""
+    async with job.unit_of_work() as work:
+        await work.save_checkpoint(checkpoint)
+        absence = halts.of(await _organizer(work, meeting))
+    if absence is not None:
+        raise Halted(absence)
+
+
+async def may_go_on(job: Job, meeting: LedgerMeeting) -> None:
+    """Raises ``Halted``."""
+    async with job.unit_of_work() as work:
+        await halts.check(work.session, work.org_id, meeting.user_id)
+
+
+async def _organizer(work: JobWork, meeting: LedgerMeeting) -> queries.Person | None:
+    return await queries.person(work.session, work.org_id, meeting.user_id or "")
+
+
 async def locked(work: JobWork, artefact_id: str) -> tuple[LedgerMeeting, ArtefactRow]:
     """The artefact as it is under its meeting's lock, which is always taken first."""
     row = await queries.artefact(work.session, work.org_id, artefact_id)
@@ -36,10 +57,17 @@ async def locked(work: JobWork, artefact_id: str) -> tuple[LedgerMeeting, Artefa
 
 
 @asynccontextmanager
-async def explained(job: Job, row: ArtefactRow, settings: Settings) -> AsyncIterator[None]:
-    """Write into the ledger why the import does not go on; it is tried until the artefact's own deadline."""
+async def explained(job: Job, meeting: LedgerMeeting, row: ArtefactRow, settings: Settings) -> AsyncIterator[None]:
+    """Write into the ledger why the import does not go on; it is tried until the artefact's own deadline.
+
+    One that is held back keeps its job and its checkpoint; whoever takes it up again makes the job due.
+    """
     try:
+        await may_go_on(job, meeting)
         yield
+    except Halted as halted:
+        wait_s = settings.artefact_deadline_s if await _pause(job, row.id) else 0
+        raise Retry(after_s=wait_s, reason=halted.absence.code, counts=False) from halted
     except GraphRetry:
         raise
     except GraphError as error:
@@ -54,11 +82,21 @@ async def explained(job: Job, row: ArtefactRow, settings: Settings) -> AsyncIter
         raise
 
 
+async def _pause(job: Job, artefact_id: str) -> bool:
+    """False when what held the import back is over again by now."""
+    async with job.unit_of_work() as work:
+        meeting, row = await locked(work, artefact_id)
+        absence = halts.of(await _organizer(work, meeting))
+        if absence is not None and row.status != "imported":
+            await ledger.pause(work, meeting, row, absence)
+    return absence is not None
+
+
 async def _explain(job: Job, artefact_id: str, absence: Absence, settings: Settings, *, for_good: bool) -> None:
     """Raises ``GiveUp`` when there is no more hope."""
     async with job.unit_of_work() as work:
         meeting, row = await locked(work, artefact_id)
-        waited = await queries.now(work.session) - row.detected_at
+        waited = await queries.now(work.session) - row.tried_since
         for_good = for_good or waited.total_seconds() > settings.artefact_deadline_s
         if for_good:
             await ledger.fail_import(work, meeting, row, absence)

@@ -1,8 +1,9 @@
 """What the recording-ingest service does in its own time."""
 
 from datetime import timedelta
+from functools import partial
 
-from recording_ingest import absences, imports, ledger, queries, reconciling, transcripts, transfers, watching
+from recording_ingest import absences, halts, imports, ledger, queries, reconciling, transcripts, transfers, watching
 from recording_ingest import graph as teams
 from recording_ingest.absences import Absence
 from recording_ingest.graph import Artefact, Named
@@ -27,7 +28,11 @@ async def watch_user(job: Job, *, graph: Graph, subscriptions: Subscriptions, se
     caller = graph.as_user(job.org_id, job.payload["user_id"], job.priority)
     done = None
     while (person := await _person(job)) is not None and person != done:
-        await watching.bring_about(subscriptions, caller, person)
+        if person.connected:
+            await watching.bring_about(subscriptions, caller, person, partial(_is_now, job, person))
+        else:  # heard of already, but one may have been in the making
+            async with job.unit_of_work() as work:
+                await watching.forget(work, subscriptions, job.org_id, person)
         done = person  # when it changed meanwhile, the newer state is brought about too
     if person is None:
         return
@@ -36,6 +41,26 @@ async def watch_user(job: Job, *, graph: Graph, subscriptions: Subscriptions, se
             watching.queue(work.jobs, person)
     elif person.connected:
         raise Retry(after_s=settings.subscription_check_interval_s, reason="looked after again later", counts=False)
+
+
+@jobs.kind("end_subscriptions")
+async def end_subscriptions(job: Job, *, graph: Graph) -> None:
+    """Those of a person whose connection ended, while the tenant's lasts."""
+    for subscription_id in job.payload["ids"]:
+        person = await _person(job)
+        if person is not None and person.tenant_connected:
+            await watching.end(graph.as_app(job.org_id, job.priority), subscription_id)
+
+
+@jobs.kind("follow_person")
+async def follow_person(job: Job, *, settings: Settings) -> None:
+    """Imports of a person's meetings go on or are held back, as connection and switch say by now."""
+    async with job.unit_of_work() as work:
+        absence = halts.of(await queries.person(work.session, job.org_id, job.payload["user_id"]))
+        if absence is None:
+            await ledger.catch_up(work, job.org_id, job.payload["user_id"], settings)
+        else:
+            await ledger.hold_back(work, job.org_id, job.payload["user_id"], absence, settings)
 
 
 @jobs.kind(LIFECYCLE)
@@ -50,7 +75,7 @@ async def subscription_lifecycle(job: Job, *, graph: Graph, subscriptions: Subsc
     if person and person.connected:
         missed = await subscriptions.heed(graph.as_user(job.org_id, person.user_id, job.priority), notification)
     async with job.unit_of_work() as work:
-        if missed:
+        if missed and halts.of(await queries.person(work.session, job.org_id, notification.user_id)) is None:
             await ledger.catch_up(work, job.org_id, notification.user_id, settings)
         await discard(work.session, notification.id)
 
@@ -63,7 +88,8 @@ async def process_notification(job: Job, *, graph: Graph, settings: Settings) ->
         if notification is None:
             return
         named = teams.named_in(notification.body)
-        if named is None:
+        person = await queries.person(work.session, job.org_id, notification.user_id)
+        if named is None or halts.of(person) is not None:  # what is missed is looked for when we may again
             await discard(work.session, notification.id)
             return
         if not await _meetings(work, notification, named):  # not read and not stored: it may be none of our business
@@ -90,7 +116,7 @@ async def reconcile(job: Job, *, graph: Graph, settings: Settings) -> None:
             return
         person = await queries.person(work.session, job.org_id, meeting.user_id)
     caller = graph.as_user(job.org_id, meeting.user_id, job.priority)
-    looked = await reconciling.look(caller, meeting, connected=person is not None and person.connected)
+    looked = await reconciling.look(caller, meeting, halts.of(person))
     async with job.unit_of_work() as work:
         now = await queries.meeting(work.session, job.org_id, meeting.meeting_id, lock=True)
         wait_s = await reconciling.compare(work, now, looked, settings) if now else None
@@ -104,12 +130,13 @@ async def transfer(job: Job, *, graph: Graph, storage: StorageClient, settings: 
     meeting, row = await imports.begin(job)
     if row.status == "imported":
         return
-    async with imports.explained(job, row, settings):
+    async with imports.explained(job, meeting, row, settings):
         caller = graph.as_user(job.org_id, meeting.user_id or "", job.priority)
         online_id = meeting.online_meeting_id or ""
         await teams.artefact(caller, online_id, "recording", row.graph_id)  # renews a refused token, unlike a download
         path = teams.content_path(online_id, "recording", row.graph_id)
-        stored = await transfers.move(job, caller, path, storage, _wanted(meeting, row))
+        save = partial(imports.save, job, meeting)
+        stored = await transfers.move(save, job.checkpoint.get("size"), caller, path, storage, _wanted(meeting, row))
     async with job.unit_of_work() as work:
         meeting, row = await imports.locked(work, row.id)
         if row.status != "imported":
@@ -122,15 +149,17 @@ async def import_transcript(job: Job, *, graph: Graph, settings: Settings) -> No
     meeting, row = await imports.begin(job)
     if row.status == "imported":
         return
-    async with imports.explained(job, row, settings):
+    async with imports.explained(job, meeting, row, settings):
         caller = graph.as_user(job.org_id, meeting.user_id or "", job.priority)
         online_id = meeting.online_meeting_id or ""
         await teams.artefact(caller, online_id, "transcript", row.graph_id)
+        await imports.may_go_on(job, meeting)
         text = await teams.transcript(caller, online_id, row.graph_id, settings.transcript_limit_bytes)
+        await imports.may_go_on(job, meeting)
     said = transcripts.parse(text)
     async with job.unit_of_work() as work:
         meeting, row = await imports.locked(work, row.id)
-        if not said.lines and await queries.now(work.session) < row.detected_at + timedelta(seconds=EMPTY_TRANSCRIPT_S):
+        if not said.lines and await queries.now(work.session) < row.tried_since + timedelta(seconds=EMPTY_TRANSCRIPT_S):
             raise Retry(after_s=30, reason="the transcript has no words yet", counts=False)
         if row.status != "imported":
             work.session.add(_transcript_row(meeting, row, said))
@@ -140,6 +169,10 @@ async def import_transcript(job: Job, *, graph: Graph, settings: Settings) -> No
 async def _person(job: Job) -> queries.Person | None:
     async with job.unit_of_work() as work:
         return await queries.person(work.session, job.org_id, job.payload["user_id"])
+
+
+async def _is_now(job: Job, person: queries.Person) -> bool:
+    return await _person(job) == person
 
 
 async def _meetings(work: JobWork, notification: Notification, named: Named) -> list[LedgerMeeting]:

@@ -13,6 +13,7 @@ from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting
 from recording_ingest.transcripts import Transcript
 from shared.events import (
+    ArtefactAwaited,
     ArtefactDetected,
     RecordingImported,
     RecordingUnavailable,
@@ -26,6 +27,7 @@ IMPORT_JOBS: dict[str, str] = {"recording": "transfer", "transcript": "import_tr
 LOCATION = "Prospo storage"
 CONTENT_TYPE = "video/mp4"
 OPEN = {"detected", "importing"}
+UNFINISHED = {*OPEN, "paused"}
 _SPEAKERS_TOLD = 100
 
 
@@ -86,14 +88,42 @@ async def plan(work: Working, meeting: LedgerMeeting, settings: Settings, *, at_
 
 
 async def catch_up(work: Working, org_id: str, user_id: str, settings: Settings) -> None:
-    """The connection works again: look for what it kept from us, and import what waits."""
+    """Nothing keeps us from it any more: look for what we have missed, and import what waits."""
     ended_after = await queries.now(work.session) - timedelta(seconds=settings.artefact_deadline_s)
     for meeting in await queries.meetings_to_catch_up(work.session, org_id, user_id, ended_after):
         await plan(work, meeting, settings, at_once=True)
-        for row in await queries.artefacts(work.session, org_id, meeting.meeting_id):
-            if row.status in OPEN or row.code in absences.MENDED_BY_CONNECTING:
+        rows = await queries.artefacts(work.session, org_id, meeting.meeting_id)
+        for row in rows:
+            if row.status in UNFINISHED or row.code in absences.PAUSING:
+                if row.status not in OPEN:
+                    row.resumed_at = await queries.now(work.session)
                 row.status, row.code, row.reason = "detected", None, None
                 queue_import(work.jobs, row.kind, row.id)
+        _await_again(work, meeting, {row.kind for row in rows if row.status in OPEN})
+
+
+def _await_again(work: Working, meeting: LedgerMeeting, detected: set[str]) -> None:
+    """Take back that it would not arrive, where only what is over now kept it away."""
+    for kind in [kind for kind, told in meeting.absences.items() if told["code"] in absences.PAUSING]:
+        meeting.absences = {other: told for other, told in meeting.absences.items() if other != kind}
+        meeting.version += 1
+        about = {"org_id": meeting.org_id, "meeting_id": meeting.meeting_id, "aggregate_version": meeting.version}
+        work.outbox.add(ArtefactAwaited.model_validate(about | {"kind": kind, "detected": kind in detected}))
+
+
+async def hold_back(work: Working, org_id: str, user_id: str, absence: Absence, settings: Settings) -> None:
+    """Nothing of this person's meetings is imported for now; what is under way sees it at its next chunk."""
+    ended_after = await queries.now(work.session) - timedelta(seconds=settings.artefact_deadline_s)
+    for meeting in await queries.meetings_to_pause(work.session, org_id, user_id, ended_after):
+        for row in await queries.artefacts(work.session, org_id, meeting.meeting_id):
+            if row.status in UNFINISHED:
+                await pause(work, meeting, row, absence)
+        await plan(work, meeting, settings, at_once=True)
+
+
+async def pause(work: Working, meeting: LedgerMeeting, row: ArtefactRow, absence: Absence) -> None:
+    """The import stays where it stands until it is taken up again."""
+    await _stop(work, meeting, row, absence, "paused")
 
 
 def queue_import(jobs: JobQueue, kind: str, artefact_id: str) -> None:
@@ -140,12 +170,13 @@ def conclude(
         return
     ended = now >= by - timedelta(seconds=settings.artefact_deadline_s)
     for kind, known in looked.items():
+        waited_for = meeting.auto_recording and known is not absences.SWITCHED_OFF
         if any(row.kind == kind for row in artefacts):
             continue
         if now >= by:
             recorded = meeting.auto_recording or bool(artefacts)
             declare_absent(work, meeting, kind, known or absences.missing(kind, recorded=recorded))
-        elif known is not None and known.at_once and (meeting.auto_recording or ended or artefacts):
+        elif known is not None and known.at_once and (waited_for or ended or artefacts):
             declare_absent(work, meeting, kind, known)
 
 
@@ -169,8 +200,13 @@ def declare_absent(work: Working, meeting: LedgerMeeting, kind: str, absence: Ab
 
 
 async def fail_import(work: Working, meeting: LedgerMeeting, row: ArtefactRow, absence: Absence) -> None:
-    """This artefact will not arrive; said of the meeting when no other of its kind has."""
-    row.status, row.code, row.reason = "unavailable", absence.code, absence.reason
+    """This artefact will not arrive."""
+    await _stop(work, meeting, row, absence, "unavailable")
+
+
+async def _stop(work: Working, meeting: LedgerMeeting, row: ArtefactRow, absence: Absence, status: str) -> None:
+    """Said of the meeting when no other of its kind has arrived."""
+    row.status, row.code, row.reason = status, absence.code, absence.reason
     siblings = await queries.artefacts(work.session, meeting.org_id, meeting.meeting_id)
     if not any(other.kind == row.kind and other.status == "imported" for other in siblings):
         declare_absent(work, meeting, row.kind, absence)

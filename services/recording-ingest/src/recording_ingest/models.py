@@ -7,6 +7,7 @@ from typing import Self
 from pydantic import BaseModel
 
 from recording_ingest import ledger
+from recording_ingest.absences import SWITCHED_OFF, Absence
 from recording_ingest.graph import KINDS
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting, TranscriptRow
@@ -36,7 +37,10 @@ class TranscriptShown(BaseModel):
 
 
 class ArtefactShown(BaseModel):
-    """``status``: expected, detected, importing, imported or unavailable; a pair has the same ``pair_id``."""
+    """``status``: expected, not_expected, detected, importing, paused, imported or unavailable.
+
+    A pair has the same ``pair_id``.
+    """
 
     kind: str
     status: str
@@ -60,10 +64,12 @@ class ArtefactShown(BaseModel):
         return shown
 
     @classmethod
-    def unseen(cls, kind: str, meeting: LedgerMeeting, expected_by: datetime | None) -> Self:
+    def unseen(cls, kind: str, meeting: LedgerMeeting, expected_by: datetime | None, halt: Absence | None) -> Self:
         told = meeting.absences.get(kind)
         if told:
             return cls(kind=kind, status="unavailable", expected_by=expected_by, **told)
+        if halt is SWITCHED_OFF:
+            return cls(kind=kind, status="not_expected", code=halt.code, reason=halt.reason)
         reason = None if meeting.auto_recording else _BY_HAND
         return cls(kind=kind, status="expected", expected_by=expected_by, reason=reason)
 
@@ -78,13 +84,13 @@ class Ledger(BaseModel):
     artefacts: list[ArtefactShown]
 
     @classmethod
-    def of(cls, meeting: LedgerMeeting, rows: Sequence[ArtefactRow], settings: Settings) -> Self:
+    def of(cls, meeting: LedgerMeeting, rows: Sequence[ArtefactRow], halt: Absence | None, settings: Settings) -> Self:
         by = ledger.expected_by(meeting, settings)
         shown: list[ArtefactShown] = []
         for kind in KINDS:
             seen = [ArtefactShown.of(row, meeting) for row in rows if row.kind == kind]
             if seen or meeting.status != "cancelled":
-                shown += seen or [ArtefactShown.unseen(kind, meeting, by)]
+                shown += seen or [ArtefactShown.unseen(kind, meeting, by, halt)]
         return cls(
             meeting_id=meeting.meeting_id,
             subject=meeting.subject,

@@ -27,13 +27,22 @@ _ADD_ARTEFACT = text(
        ON CONFLICT (org_id, kind, graph_id) DO NOTHING RETURNING id"""
 )
 _CATCH_UP = text(
-    """SELECT meeting_id FROM ledger_meeting WHERE org_id = :org_id AND user_id = :user_id
+    """SELECT meeting_id FROM ledger_meeting m WHERE org_id = :org_id AND user_id = :user_id
            AND (ends_at > :ended_after OR absences->'recording'->>'code' = ANY(:codes)
-                OR absences->'transcript'->>'code' = ANY(:codes))"""
+                OR absences->'transcript'->>'code' = ANY(:codes)
+                OR EXISTS (SELECT FROM artefact a WHERE (a.org_id, a.meeting_id) = (m.org_id, m.meeting_id)
+                           AND a.status = 'paused'))"""
+)
+_TO_PAUSE = text(
+    """SELECT meeting_id FROM ledger_meeting m WHERE org_id = :org_id AND user_id = :user_id
+           AND (ends_at BETWEEN :ended_after AND clock_timestamp() OR (ended_at IS NOT NULL AND ends_at > :ended_after)
+                OR EXISTS (SELECT FROM artefact a WHERE (a.org_id, a.meeting_id) = (m.org_id, m.meeting_id)
+                           AND a.status IN ('detected', 'importing', 'paused')))"""
 )
 _PEOPLE = text(
     """SELECT u.user_id, u.oid, u.version AS user_version, coalesce(t.version, 0) AS tenant_version,
-              u.connected AND coalesce(t.connected, true) AS connected
+              u.connected AND coalesce(t.connected, true) AS connected, coalesce(t.connected, true),
+              coalesce((t.features ->> 'auto_recording')::boolean, false) AS switched_on
        FROM user_copy u LEFT JOIN tenant_copy t USING (org_id)
        WHERE u.org_id = :org_id AND (CAST(:user_id AS text) IS NULL OR u.user_id = :user_id) ORDER BY u.user_id"""
 )
@@ -48,6 +57,8 @@ class Person:
     user_version: int
     tenant_version: int
     connected: bool
+    tenant_connected: bool
+    switched_on: bool
 
     @property
     def state(self) -> str:
@@ -98,9 +109,20 @@ async def meetings_online(
 async def meetings_to_catch_up(
     session: AsyncSession, org_id: str, user_id: str, ended_after: datetime
 ) -> Sequence[LedgerMeeting]:
-    """The organizer's meetings that a broken connection may have kept from us, locked."""
+    """The organizer's meetings that a broken connection or the switch may have kept from us, locked."""
     values = {"org_id": org_id, "user_id": user_id, "ended_after": ended_after, "codes": list(MENDED_BY_CONNECTING)}
-    ids = (await session.execute(_CATCH_UP, values)).scalars().all()
+    return await _locked(session, org_id, (await session.execute(_CATCH_UP, values)).scalars().all())
+
+
+async def meetings_to_pause(
+    session: AsyncSession, org_id: str, user_id: str, ended_after: datetime
+) -> Sequence[LedgerMeeting]:
+    """The organizer's meetings of which something is being imported or still waited for, locked."""
+    values = {"org_id": org_id, "user_id": user_id, "ended_after": ended_after}
+    return await _locked(session, org_id, (await session.execute(_TO_PAUSE, values)).scalars().all())
+
+
+async def _locked(session: AsyncSession, org_id: str, ids: Sequence[str]) -> Sequence[LedgerMeeting]:
     query = select(LedgerMeeting).where(LedgerMeeting.org_id == org_id, col(LedgerMeeting.meeting_id).in_(ids))
     return (await session.exec(_locking(query.order_by(col(LedgerMeeting.meeting_id))))).all()
 

@@ -16,10 +16,10 @@ from shared.graph.errors import GraphError, GraphRetry
 Looked = dict[Kind, list[Artefact] | Absence]
 
 
-async def look(caller: GraphCaller, meeting: LedgerMeeting, *, connected: bool) -> Looked:
+async def look(caller: GraphCaller, meeting: LedgerMeeting, halt: Absence | None) -> Looked:
     """What Microsoft lists, or why it lists nothing. An outage raises: it says nothing about the meeting."""
-    if not connected:
-        return dict.fromkeys(KINDS, absences.CONNECTION_BROKEN)
+    if halt is not None:
+        return dict.fromkeys(KINDS, halt)
     return {kind: await _listed(caller, meeting.online_meeting_id or "", kind) for kind in KINDS}
 
 
@@ -62,5 +62,5 @@ async def _give_up_stuck_imports(
     """An import explains its own failures; one whose job is gone would otherwise stay silent for ever."""
     longest = timedelta(seconds=2 * settings.artefact_deadline_s)
     for row in rows:
-        if row.status in ledger.OPEN and now > row.detected_at + longest:
+        if row.status in ledger.OPEN and now > row.tried_since + longest:
             await ledger.fail_import(work, meeting, row, absences.IMPORT_FAILED)

@@ -35,6 +35,8 @@ class LedgerMeeting(Table, table=True):
     status: str = "scheduled"
     meeting_version: int = 0
     """The newest version of the meeting that was told to us."""
+    recording_version: int = 0
+    """The version of the meeting that ``auto_recording`` is from."""
     revision: int = 0
     """Counts the reconciliations begun; the job of an older one ends."""
     version: int = 0
@@ -60,11 +62,17 @@ class ArtefactRow(Table, table=True):
     detected_at: datetime = Field(
         default=None, sa_column=Column(DateTime(timezone=True), server_default=FetchedValue(), nullable=False)
     )
+    resumed_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    """When an import that had paused went on; its time to succeed counts from then."""
     status: str = "detected"
     file_id: str | None = None
     size_bytes: int | None = None
     code: str | None = None
     reason: str | None = None
+
+    @property
+    def tried_since(self) -> datetime:
+        return self.resumed_at or self.detected_at
 
 
 class TranscriptRow(Table, table=True):

@@ -6,7 +6,7 @@ says how much it has, whether the file is whole, and gives a new address.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import dataclass
 
@@ -16,8 +16,9 @@ from shared.graph import Download, GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphReconnect, GraphRetry, GraphTellAdmin
 from shared.graph.upload import Supply
 from shared.jobs import Retry
-from shared.jobs.runner import Job
 
+Save = Callable[[dict[str, int]], Awaitable[None]]
+"""Keeps a checkpoint. What it raises ends the transfer there."""
 STUCK = 3
 """Rounds without a byte of progress before the job is left for later."""
 _WAIT_AT_MOST_S = 5.0
@@ -30,19 +31,24 @@ class Stored:
     size_bytes: int
 
 
-async def move(job: Job, caller: GraphCaller, path: str, storage: StorageClient, wanted: Wanted) -> Stored:
-    """Store what ``path`` at Graph holds, from wherever an earlier try got to. Checkpoint: size and bytes done."""
+async def move(
+    save: Save, size: int | None, caller: GraphCaller, path: str, storage: StorageClient, wanted: Wanted
+) -> Stored:
+    """Store what ``path`` at Graph holds, from wherever an earlier try got to. Checkpoint: size and bytes done.
+
+    ``size`` is that of the checkpoint, when there is one.
+    """
     async with AsyncExitStack() as opened:
-        begun, size = None, job.checkpoint.get("size")
+        begun = None
         if size is None:  # the answer that tells it is read on, not asked for twice
             begun = await opened.enter_async_context(caller.download(path))
             size = begun.total or await _size(caller, path)
         session = await storage.open(wanted, size)
-        await job.checkpoint_now({"size": size, "done": session.received})
+        await save({"size": size, "done": session.received})
         stuck = 0
         while not session.completed:
             try:
-                await _send_rest(job, caller, path, storage, session, size, begun)
+                await _send_rest(save, caller, path, storage, session, size, begun)
             except (StorageRetry, SessionGone) as trouble:
                 if stuck >= STUCK:
                     raise StorageRetry(f"storage does not take the file; later again. {trouble}") from trouble
@@ -56,7 +62,7 @@ async def move(job: Job, caller: GraphCaller, path: str, storage: StorageClient,
 
 
 async def _send_rest(
-    job: Job,
+    save: Save,
     caller: GraphCaller,
     path: str,
     storage: StorageClient,
@@ -77,11 +83,11 @@ async def _send_rest(
                 follows = position + count
                 position = await storage.put(session, position, count, size, supply.take(count))
                 metrics.ingested_bytes.add(count)
-                await job.checkpoint_now({"size": size, "done": position})
+                await save({"size": size, "done": position})
                 if position != follows:
                     return
     except _Changed as change:
-        await job.checkpoint_now({})
+        await save({})
         raise Retry(after_s=1, reason=str(change), counts=False) from change
 
 

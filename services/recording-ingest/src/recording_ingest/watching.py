@@ -1,13 +1,23 @@
-"""A person's subscriptions: made while the connection works, removed when it ends."""
+"""A person's subscriptions: made while the connection works, forgotten at once when it ends.
+
+The end of a connection destroys its tokens, so nobody can remove its subscriptions in the person's name. What came of
+them is dropped from then on, as their secrets are forgotten; they are not renewed and die within three days. Where the
+application itself may, it removes them before.
+"""
+
+import contextlib
+from collections.abc import Awaitable, Callable
 
 import structlog
 
 from recording_ingest import graph as teams
 from recording_ingest.queries import Person
+from shared.db import UnitOfWork
 from shared.graph import GraphCaller
-from shared.graph.errors import GraphGiveUp, GraphReconnect, GraphTellAdmin
+from shared.graph.errors import GraphGiveUp, GraphNotFound, GraphReconnect, GraphTellAdmin
 from shared.graph.subscriptions import Subscriptions
 from shared.jobs.queue import JobQueue
+from shared.jobs.runner import JobWork
 
 log = structlog.get_logger(__name__)
 
@@ -18,14 +28,34 @@ def queue(jobs: JobQueue, person: Person) -> None:
     jobs.add("watch_user", payload, dedupe_key=f"{person.user_id}:{person.state}")
 
 
-async def bring_about(subscriptions: Subscriptions, caller: GraphCaller, person: Person) -> None:
-    """Both subscriptions while connected, none otherwise."""
-    wanted = teams.subscribed_resources(person.oid) if person.connected and person.oid else []
+async def forget(work: UnitOfWork | JobWork, subscriptions: Subscriptions, org_id: str, person: Person) -> None:
+    """In the transaction that hears of the end; the application tries to remove them when it may still ask."""
+    ids = await subscriptions.forget(work.session, org_id, person.user_id)
+    if ids and person.tenant_connected:
+        payload = {"user_id": person.user_id, "ids": ids}
+        work.jobs.add("end_subscriptions", payload, dedupe_key=f"{person.user_id}:{ids[0]}")
+
+
+async def end(caller: GraphCaller, subscription_id: str) -> None:
+    """As the application, which Microsoft may not allow; it then dies by itself."""
+    try:
+        with contextlib.suppress(GraphNotFound):
+            await caller.delete(f"/subscriptions/{subscription_id}")
+    except (GraphReconnect, GraphTellAdmin, GraphGiveUp) as error:
+        log.info("a subscription is left to expire", org_id=caller.org_id, code=error.code, status=error.status)
+
+
+async def bring_about(
+    subscriptions: Subscriptions, caller: GraphCaller, person: Person, holds: Callable[[], Awaitable[bool]]
+) -> None:
+    """Both subscriptions of a connected person and no other, as long as ``holds`` that nothing changed."""
+    wanted = teams.subscribed_resources(person.oid) if person.oid else []
     for resource in await subscriptions.resources_of(caller.org_id, person.user_id):
-        if resource not in wanted:
+        if resource not in wanted and await holds():
             await subscriptions.remove(caller, resource)
     for resource in wanted:
-        await _ensure(subscriptions, caller, resource)
+        if await holds():
+            await _ensure(subscriptions, caller, resource)
 
 
 async def _ensure(subscriptions: Subscriptions, caller: GraphCaller, resource: str) -> None:

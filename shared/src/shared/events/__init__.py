@@ -3,8 +3,16 @@
 from shared.events.base import Event
 from shared.events.contacts import ContactsImported
 from shared.events.mail import MailReceived, MailSent
-from shared.events.meetings import Attendee, MeetingCancelled, MeetingEnded, MeetingRescheduled, MeetingScheduled
+from shared.events.meetings import (
+    Attendee,
+    MeetingCancelled,
+    MeetingEnded,
+    MeetingRecordingChanged,
+    MeetingRescheduled,
+    MeetingScheduled,
+)
 from shared.events.recordings import (
+    ArtefactAwaited,
     ArtefactDetected,
     RecordingImported,
     RecordingUnavailable,
@@ -25,6 +33,7 @@ from shared.events.user import UserConnected, UserConnectionExpired, UserDisconn
 ALL: dict[str, type[Event]] = {
     event.topic: event
     for event in (
+        ArtefactAwaited,
         ArtefactDetected,
         ContactsImported,
         FileStored,
@@ -32,6 +41,7 @@ ALL: dict[str, type[Event]] = {
         MailSent,
         MeetingCancelled,
         MeetingEnded,
+        MeetingRecordingChanged,
         MeetingRescheduled,
         MeetingScheduled,
         RecordingImported,
@@ -55,6 +65,7 @@ ALL: dict[str, type[Event]] = {
 
 __all__ = [
     "ALL",
+    "ArtefactAwaited",
     "ArtefactDetected",
     "Attendee",
     "ContactsImported",
@@ -65,6 +76,7 @@ __all__ = [
     "MailSent",
     "MeetingCancelled",
     "MeetingEnded",
+    "MeetingRecordingChanged",
     "MeetingRescheduled",
     "MeetingScheduled",
     "RecordingImported",

@@ -53,6 +53,18 @@ class MeetingCancelled(MeetingEvent):
     topic: ClassVar[str] = "meeting.cancelled"
 
 
+class MeetingRecordingChanged(MeetingEvent):
+    """Microsoft took that a booked meeting records by itself from now on, or no longer; emitted after the switch.
+
+    ``reason`` says why it does not: ``switched_off`` or ``refused`` (by Microsoft).
+    """
+
+    topic: ClassVar[str] = "meeting.recording_changed"
+    user_id: str
+    auto_recording: bool
+    reason: Literal["switched_off", "refused"] | None = None
+
+
 class MeetingEnded(MeetingEvent):
     """The meeting is over, as far as ``source`` can tell; a better source emits it again with higher confidence.
 

@@ -25,6 +25,17 @@ class ArtefactDetected(ArtefactEvent):
     ended_at: datetime | None = None
 
 
+class ArtefactAwaited(ArtefactEvent):
+    """What the Org Admin's switch or a lost connection kept away is waited for again.
+
+    Takes back that it would not arrive; ``detected`` says that Microsoft has it and that its transfer goes on.
+    """
+
+    topic: ClassVar[str] = "artefact.awaited"
+    kind: Literal["recording", "transcript"]
+    detected: bool
+
+
 class RecordingImported(ArtefactEvent):
     """The recording is stored, whole and size-checked."""
 

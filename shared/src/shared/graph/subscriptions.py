@@ -19,6 +19,7 @@ from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.db import Database
 from shared.graph.client import GraphCaller
@@ -66,6 +67,7 @@ _KEEP = text(
         certificate_id = :certificate_id WHERE {_HERE} AND claim = :claim RETURNING resource"""
 )
 _DELETE = text(f"DELETE FROM graph_subscription WHERE {_HERE} AND claim = :claim")
+_FORGET = text("DELETE FROM graph_subscription WHERE org_id = :org_id AND user_id = :user_id RETURNING subscription_id")
 _RESOURCES = text("SELECT resource FROM graph_subscription WHERE org_id = :org_id AND user_id = :user_id")
 
 
@@ -133,6 +135,14 @@ class Subscriptions:
                     await caller.delete(f"/subscriptions/{held.subscription_id}")
             async with self._db.unit_of_work(caller.org_id) as work:
                 await work.session.execute(_DELETE, held.place)
+
+    async def forget(self, session: AsyncSession, org_id: str, user_id: str) -> list[str]:
+        """For a connection that ended with its tokens: Graph is not asked, and notifications are not ours any more.
+
+        Returns the ids of what Graph may still have. One in the making is taken back by its maker.
+        """
+        rows = await session.execute(_FORGET, {"org_id": org_id, "user_id": user_id})
+        return sorted(found for found in rows.scalars() if found)
 
     async def remove_all(self, caller: GraphCaller) -> None:
         """For a person, or an organisation's application, whose connection ends: nothing is subscribed to any more."""

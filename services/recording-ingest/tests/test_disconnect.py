@@ -1,0 +1,214 @@
+"""The end of a connection stops everything at once, and its return repairs what was missed, each exactly once."""
+
+from typing import Any
+
+import pytest
+from starlette.responses import Response
+
+KIB = 320 * 1024
+SIZE = 12 * KIB + 1
+TOPICS = ("artefact.detected", "recording.imported", "transcript.imported")
+ROWS = "SELECT subscription_id FROM graph_subscription"
+
+
+async def counts(house: Any) -> list[int]:
+    return [len(await house.published(topic)) for topic in TOPICS]
+
+
+async def do_all(house: Any) -> None:
+    """What is due, and what would be due later."""
+    for _ in range(2):
+        await house.settle()
+        await house.hurry()
+    await house.settle()
+
+
+async def booked(house: Any, **more: Any) -> dict[str, Any]:
+    await house.connect()
+    meeting: dict[str, Any] = await house.book(**more)
+    await house.hear(house.scheduled(meeting))
+    return meeting
+
+
+async def end(house: Any, version: int, whose: str = "person") -> None:
+    """The event only; what it makes is done later."""
+    if whose == "tenant":
+        await house.tenant(version, connected=False)
+    else:
+        await house.hear(house.person(version, connected=False))
+
+
+def during(wire: Any, path: str, number: int, meanwhile: Any, method: str = "GET") -> None:
+    """``meanwhile`` happens while the ``number``-th such request is on its way, which is then answered as ever."""
+    seen = 0
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await meanwhile()
+        await wire.app(scope, receive, send)
+
+    def instead(used: str, asked: str) -> Any:
+        nonlocal seen
+        hit = used == method and path in asked
+        seen += hit
+        return app if hit and seen == number else None
+
+    wire.instead = instead
+
+
+async def subscriptions(house: Any) -> list[Any]:
+    found: list[Any] = (await house.microsoft.state())["subscriptions"]
+    return found
+
+
+async def test_what_is_notified_after_the_end_is_answered_and_dropped(house: Any) -> None:
+    meeting = await booked(house)
+    await end(house, 2)
+    assert await house.sql(ROWS) == []  # with the event, not with a job after it
+    await house.happen(meeting)
+    assert await house.sql("SELECT * FROM graph_notification") == []
+    assert (await house.microsoft.state())["deliveries"] == []
+    state = house.simulator.store.all("subscriptions")[0]
+    item = {
+        "subscriptionId": state["id"],
+        "clientState": state["clientState"],
+        "resource": "x",
+        "changeType": "created",
+    }
+    assert (await house.http.post("/webhooks/graph", json={"value": [item]})).status_code == 202
+    assert await house.sql("SELECT * FROM graph_notification") == []
+
+
+async def test_what_was_notified_before_the_end_is_dropped_unread(house: Any) -> None:
+    meeting = await booked(house)
+    await house.happen(meeting)
+    await end(house, 2)
+    calls = len(house.graph_wire.requests)
+    await house.service.runner.drain()
+    read = [path for _, path, _ in house.graph_wire.requests[calls:] if "onlineMeetings" in path]
+    assert (read, await house.sql("SELECT * FROM graph_notification")) == ([], [])
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+async def test_the_application_removes_the_subscriptions_of_a_person_where_it_may(house: Any, allowed: bool) -> None:
+    await house.connect()
+    house.tenant_connector.refused = not allowed
+    await end(house, 2)
+    calls = len(await house.microsoft.calls())
+    await do_all(house)
+    ours = (await house.microsoft.calls())[calls:]
+    assert len(await subscriptions(house)) == (0 if allowed else 2)
+    assert all(call["app_only"] for call in ours)
+    assert await house.sql("SELECT * FROM job WHERE kind IN ('end_subscriptions', 'watch_user')") == []
+
+
+async def test_a_subscription_in_the_making_is_taken_back(house: Any) -> None:
+    during(house.graph_wire, "/v1.0/subscriptions", 1, lambda: end(house, 2), "POST")
+    await house.connect()
+    await do_all(house)
+    assert await house.sql(ROWS) == []
+    made = [
+        path for method, path, _ in house.graph_wire.requests if method == "POST" and path.endswith("/subscriptions")
+    ]
+    assert len(made) == 1  # the second is not begun
+    assert await subscriptions(house) == []
+
+
+@pytest.mark.parametrize("whose", ["person", "tenant"])
+async def test_nothing_is_asked_of_microsoft_after_the_end_but_what_is_under_way(house: Any, whose: str) -> None:
+    """A transfer is running, a transcript and a notification wait, and we hold tokens that would still be good."""
+    await house.microsoft.recording_size(SIZE)
+    meeting = await booked(house)
+    busy = Response(status_code=503, headers={"Retry-After": "60"})
+    house.graph_wire.instead = lambda _method, path: busy if "/transcripts/" in path and "/content" in path else None
+    await house.happen(meeting)
+    before: list[int] = []
+
+    async def ending() -> None:
+        await end(house, 2, whose)
+        before.append(len(await house.microsoft.calls()))
+
+    during(house.our_wire, "/storage/", 2, ending, "PUT")
+    await house.settle()
+    house.graph_wire.instead = None
+    await do_all(house)
+    after = (await house.microsoft.calls())[before[0] :]
+    assert [call for call in after if not (whose == "person" and call["app_only"])] == []
+    assert len(house.our_wire.accepted) == 2
+    code = {"person": "connection_broken", "tenant": "tenant_not_connected"}[whose]
+    shown = await house.ledger()
+    assert {kind: (one["status"], one["code"]) for kind, one in shown.items()} == {
+        "recording": ("paused", code),
+        "transcript": ("paused", code),
+    }
+    assert [event["code"] for event in await house.published("recording.unavailable")] == [code]
+    await house.connect(version=3)
+    await do_all(house)
+    assert (await counts(house), len(house.our_wire.accepted)) == ([2, 1, 1], 5)
+    assert len(await subscriptions(house)) == 2
+
+
+@pytest.mark.parametrize("whose", ["person", "tenant"])
+@pytest.mark.parametrize("switched", [False, True])
+async def test_a_meeting_that_took_place_meanwhile_is_fetched_once_after_the_reconnect(
+    house: Any, whose: str, switched: bool
+) -> None:
+    meeting = await booked(house)
+    await end(house, 2, whose)
+    await do_all(house)
+    if switched:
+        await house.tenant(3, on=False, connected=whose == "person")
+        await do_all(house)
+    await house.happen(meeting)
+    await do_all(house)
+    if switched:
+        await house.tenant(4, connected=whose == "person")
+        await do_all(house)
+    assert await counts(house) == [0, 0, 0]
+    await house.connect(version=5)
+    await do_all(house)
+    assert await counts(house) == [2, 1, 1]
+    await house.connect(version=6)
+    await do_all(house)
+    assert await counts(house) == [2, 1, 1]
+    assert len(await subscriptions(house)) == 2
+    assert len(await house.sql(ROWS)) == 2
+
+
+async def test_a_reconnect_while_the_switch_is_off_fetches_nothing_until_it_is_on(house: Any) -> None:
+    meeting = await booked(house)
+    await end(house, 2)
+    await house.happen(meeting)
+    await house.tenant(2, on=False)
+    await do_all(house)
+    await house.hear(house.person(3, connected=True))
+    await do_all(house)
+    assert await counts(house) == [0, 0, 0]
+    await house.tenant(3)
+    await do_all(house)
+    assert await counts(house) == [2, 1, 1]
+
+
+async def test_the_token_of_a_connection_that_ended_is_not_kept(house: Any) -> None:
+    await booked(house)
+    kept = house.service.provided["tokens"]
+    assert (await kept.user_token("acme", "anna")).value
+    house.user_auth.broken = True
+    assert (await kept.user_token("acme", "anna")).value  # from memory
+    await end(house, 2)
+    with pytest.raises(Exception, match="Connect the account again"):
+        await kept.user_token("acme", "anna")
+
+
+async def test_imported_and_booked_meetings_are_untouched_by_end_and_return(house: Any) -> None:
+    meeting = await booked(house)
+    await house.happen(meeting)
+    await house.settle()
+    before = await house.ledger()
+    assert await counts(house) == [2, 1, 1]
+    await end(house, 2)
+    await do_all(house)
+    assert await house.ledger() == before
+    await house.connect(version=3)
+    await do_all(house)
+    assert await house.ledger() == before
+    assert (await counts(house), await house.published("recording.unavailable")) == ([2, 1, 1], [])

@@ -1,0 +1,136 @@
+"""The Org Admin's switch on the whole platform: booked, switched off, held, switched on again, and a disconnect."""
+
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+
+import pytest
+
+from dev.demo import Demo
+
+from .conftest import RunningPlatform
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+Json = dict[str, Any]
+OFF = "auto_recording_switched_off"
+
+
+@pytest.fixture
+async def acme(platform: RunningPlatform) -> AsyncIterator[Demo]:
+    """The platform with tenant and Anna connected and the switch on."""
+    demo = Demo(platform.state, platform.start())
+    await demo.connect_tenant()
+    await demo.record_automatically()
+    await demo.connect_user()
+    yield demo
+    await demo.http.aclose()
+    await demo.microsoft.aclose()
+
+
+async def until(demo: Demo, look: Callable[[], Awaitable[bool]], what: str) -> None:
+    async def true() -> Json | None:
+        return {"yes": True} if await look() else None
+
+    await demo.until(true, what)
+
+
+async def switch(demo: Demo, *, on: bool) -> None:
+    etag = (await demo.call("acme-admin", "GET", "/v1/tenant")).headers["etag"]
+    body, headers = {"auto_recording": on}, {"If-Match": etag}
+    await demo.call("acme-admin", "PATCH", "/v1/tenant/features", json=body, headers=headers)
+
+
+async def book(demo: Demo) -> Json:
+    start: datetime = (await demo.latest_now() + timedelta(minutes=30)).replace(second=0, microsecond=0)
+    body = {"subject": "Review", "start": start.isoformat(), "end": (start + timedelta(minutes=30)).isoformat()}
+    request = {"key": str(uuid.uuid4()), "body": body | {"attendees": []}}
+    booked: Json = await demo.until(lambda: demo.post_meeting(request), "meetings knows Anna's connection")
+    made: Json = await demo.until(lambda: demo.meeting_if(booked["id"], "join_url"), "the join link is there")
+    return made
+
+
+async def record(demo: Demo, meeting: Json) -> Json:
+    found: Json = (await demo.call("acme-anna", "GET", f"/v1/meetings/{meeting['id']}")).json()
+    return found
+
+
+async def ledger(demo: Demo, meeting: Json) -> dict[str, Json]:
+    found = (await demo.call("acme-anna", "GET", f"/v1/ledger/{meeting['id']}")).json()
+    return {item["kind"]: item for item in found["artefacts"]}
+
+
+async def records_by_itself(demo: Demo, meeting: Json) -> bool:
+    rows = (await demo.microsoft.state())["meetings"]
+    return bool(next(row for row in rows if row["join_url"] == meeting["join_url"])["recordAutomatically"])
+
+
+async def imported(demo: Demo, meeting: Json) -> bool:
+    shown = await record(demo, meeting)
+    return all((shown[kind] or {}).get("status") == "imported" for kind in ("recording", "transcript"))
+
+
+async def not_recording(demo: Demo, meeting: Json) -> bool:
+    """At Microsoft and in the record."""
+    return not await records_by_itself(demo, meeting) and not (await record(demo, meeting))["auto_recording"]
+
+
+async def cannot_be_changed(demo: Demo, meeting: Json) -> bool:
+    told = (await record(demo, meeting))["problem"] or {}
+    return told.get("code") in {"tenant_not_connected", "connection_required"}
+
+
+async def hold_while_off(demo: Demo) -> None:
+    first = await book(demo)
+    assert first["auto_recording"] is True
+    assert await records_by_itself(demo, first)
+    await switch(demo, on=False)
+    await until(demo, lambda: not_recording(demo, first), "Microsoft and the record have it")
+    assert "switched off" in (await record(demo, first))["auto_recording_reason"]
+    assert {item["status"] for item in (await ledger(demo, first)).values()} == {"not_expected"}
+    await demo.microsoft.let_meeting_happen(first["join_url"])
+    assert (await demo.microsoft.state())["artefacts"] == []
+    assert (await ledger(demo, first))["recording"]["code"] == OFF
+
+
+async def hold_when_on_again(demo: Demo) -> None:
+    await switch(demo, on=True)
+    second = await book(demo)
+    await demo.microsoft.let_meeting_happen(second["join_url"])
+    await until(demo, lambda: imported(demo, second), "recording and transcript of the next meeting arrive")
+
+
+async def record_by_hand_while_off(demo: Demo) -> Json:
+    """Left at Microsoft until the switch is on again. Returns another meeting, which is still to come."""
+    third, later = await book(demo), await book(demo)
+    await switch(demo, on=False)
+    for meeting in (third, later):
+        await until(demo, partial(not_recording, demo, meeting), "Microsoft and the record have it")
+    calls = len(await demo.microsoft.calls())
+    await demo.microsoft.let_meeting_happen(third["join_url"], record=True)
+    await demo.microsoft.settle()
+    assert len((await demo.microsoft.state())["artefacts"]) == 4
+    assert (await ledger(demo, third))["recording"]["code"] == OFF
+    assert [call["path"] for call in (await demo.microsoft.calls())[calls:]] == []
+    await switch(demo, on=True)
+    await until(demo, lambda: imported(demo, third), "what was recorded by hand is fetched")
+    await until(demo, lambda: records_by_itself(demo, later), "the booked meeting records again")
+    return later
+
+
+async def leave_microsoft_alone(demo: Demo, later: Json) -> None:
+    await demo.call("acme-admin", "DELETE", "/v1/tenant")
+    await until(demo, lambda: cannot_be_changed(demo, later), "the record says that it cannot be changed")
+    calls = len(await demo.microsoft.calls())
+    await demo.microsoft.let_meeting_happen(later["join_url"])
+    await demo.microsoft.settle()
+    assert [call["path"] for call in (await demo.microsoft.calls())[calls:]] == []
+
+
+async def test_the_switch_acts_at_once_on_all_that_is_booked_or_recorded_and_a_disconnect_ends_it(acme: Demo) -> None:
+    """One platform for all of it: to start one takes longer than the rest."""
+    await hold_while_off(acme)
+    await hold_when_on_again(acme)
+    later = await record_by_hand_while_off(acme)
+    await leave_microsoft_alone(acme, later)
