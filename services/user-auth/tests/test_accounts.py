@@ -147,6 +147,11 @@ async def test_a_consent_that_only_an_administrator_can_give_names_who_and_where
     await house.nothing_is_stored()
 
 
+async def test_a_consent_that_the_person_turned_down_is_not_the_administrators_affair(house: Any) -> None:
+    await house.microsoft.client.fault("authorize_error", number=65004, error="consent_required")
+    assert (await house.connect()).json()["code"] == "permissions_declined"
+
+
 async def test_where_microsoft_manages_consent_a_person_is_sent_to_the_administrator(house: Any) -> None:
     await house.microsoft.client.do("consent_revoke", tenant=CONTOSO)
     refused = await house.connect()

@@ -255,12 +255,14 @@ async def test_a_reconnect_works_without_mail_once_the_organisation_refused_it(h
     assert granted(done.json()["connection"]) == FIVE
 
 
-async def test_allowing_mail_that_the_organisation_refuses_leaves_what_was_given(house: Any) -> None:
-    await house.connect()
+async def test_a_refused_sign_in_takes_nothing_from_a_connection_that_stands(house: Any) -> None:
+    await house.connect(features=("outlook_email",))
+    before = await house.connection()
     takes_back(house, *MAIL)
     refused = await house.connect(features=("outlook_email",))
     assert refused.json()["code"] == "consent_missing"
-    assert granted(await house.connection()) == FIVE
+    assert await house.connection() == before
+    assert granted(before) == FIVE | MAIL
 
 
 async def test_a_disconnect_forgets_what_was_given(house: Any) -> None:
