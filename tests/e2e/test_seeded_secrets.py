@@ -118,7 +118,7 @@ async def fail_in_many_ways(demo: Demo) -> list[str]:
     for path in ("/integrations/microsoft/callback", "/connectors/microsoft365/callback"):
         answer = await demo.http.get(
             path,
-            params={name: good[name] for name in ("code", "state")},
+            params=brought,
             headers={"cookie": "prospo_persona=acme-anna"},
         )
         pages.append(answer.text)

@@ -115,5 +115,5 @@ async def user_of(session: AsyncSession, org_id: str, user_id: str) -> UserCopy 
 
 async def versions_of(db: Database, org_id: str, user_id: str | None) -> Versions:
     """What the service has last heard of both: two look-ups by primary key in one round trip."""
-    ((tenant, person),) = await db.at_once(_VERSIONS, {"org_id": org_id, "user_id": user_id})
-    return Versions(tenant, person)
+    (row,) = await db.at_once(_VERSIONS, {"org_id": org_id, "user_id": user_id})
+    return Versions(row.tenant, row.person)
