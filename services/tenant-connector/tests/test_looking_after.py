@@ -53,7 +53,7 @@ async def test_tenants_connected_before_there_was_a_board_are_looked_after_too(h
     for table in ("readiness", "readiness_check", "readiness_person"):
         await house.sql(f"DROP TABLE {table}")
     await house.sql("DELETE FROM job")
-    await house.sql("UPDATE alembic_version SET version_num = '0001'")
+    await house.sql("UPDATE alembic_version SET version_num = '0002'")
     await migrate("tenant_connector", house.service.settings)
     assert 0 < await house.next_in_s(LOOK) <= DAY_S
     assert len(await house.sql("SELECT FROM job")) == 1

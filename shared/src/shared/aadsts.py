@@ -169,6 +169,7 @@ NUMBERS: dict[int, Meaning] = {
 }
 """AADSTS number → who acts next, and the sentence."""
 
+_OAUTH_ERROR = re.compile(r"[a-z_]{1,64}")
 _NUMBER = re.compile(r"AADSTS(\d{4,9})")
 _TRACE = re.compile(r"Trace ID: ([0-9a-fA-F-]{36})")
 
@@ -200,5 +201,7 @@ def _meaning(number: int, error: str, suberror: str) -> Meaning:
     known = NUMBERS.get(number) or _SUBERRORS.get(suberror) or _ERRORS.get(error)
     if known is not None:
         return known
-    what = f"AADSTS{number}" if number else error or "Microsoft gave no reason"
+    # A redirect's words can be anybody's: only what looks like an OAuth error is repeated to people.
+    said = error if _OAUTH_ERROR.fullmatch(error) else "Microsoft gave no reason"
+    what = f"AADSTS{number}" if number else said
     return EntraMisconfigured, f"Prospo's registration at Microsoft is not right ({what}). Tell the operator."
