@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -45,7 +46,7 @@ def _settings() -> Iterator[tuple[Path, ServiceTokens]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         private, public = make_service_keys(folder / "keys", ["user-auth", "meetings"])
-        values = {
+        values: dict[str, Any] = {
             "database_url": "postgresql+asyncpg://nobody@127.0.0.1:9/none",
             "kafka_bootstrap_servers": "memory:",
             "key_ring_dir": str(make_key_ring(folder / "ring")),
