@@ -1,4 +1,4 @@
-"""``python -m dev.bench [B1 … S2] [--rounds 5] [--uvloop]``: print one table. Exits 0 unless a benchmark broke."""
+"""``python -m dev.bench [B1 … T1] [--rounds 5] [--uvloop]``: print one table. Exits 0 unless a benchmark broke."""
 
 import argparse
 import asyncio
@@ -10,13 +10,13 @@ from importlib.metadata import version
 import structlog
 import uvloop
 
-from dev.bench import consume, drain, hop, simulator, tax
+from dev.bench import consume, drain, hop, simulator, tax, tokens
 from dev.bench.measuring import Outcome, table
 from dev.bench.stage import Stage, raise_stage
 
 BENCHMARKS = {"B1": hop.measure, "B2": drain.measure, "B3": tax.measure, "B4": consume.measure}
-OF_SIMULATOR = {"S1": simulator.starts, "S2": simulator.serves}
-EVERY = {**BENCHMARKS, **OF_SIMULATOR}
+WITHOUT_ENGINES = {"S1": simulator.starts, "S2": simulator.serves, "T1": tokens.answers}
+EVERY = {**BENCHMARKS, **WITHOUT_ENGINES}
 PACKAGES = ("aiokafka", "asyncpg", "sqlalchemy", "uvloop")
 
 
@@ -28,7 +28,7 @@ async def run(names: list[str], rounds: int) -> list[Outcome]:
         print(_conditions(stage), flush=True)
         for name in names:
             measure = BENCHMARKS.get(name)
-            outcomes.append(await (measure(stage, rounds) if measure and stage else OF_SIMULATOR[name](rounds)))
+            outcomes.append(await (measure(stage, rounds) if measure and stage else WITHOUT_ENGINES[name](rounds)))
             print(f"{name}: load average {os.getloadavg()[0]:.1f}", flush=True)
     return outcomes
 
