@@ -42,6 +42,7 @@ ROUTES: dict[str, dict[str, Who]] = {
         "GET /v1/connection": "person",
         "DELETE /v1/connection": "person",
         "POST /v1/connection/sign-in": "person",
+        "POST /v1/connection/check": "person",
         "POST /v1/connection/complete": "person",
         "GET /v1/connection/audit": "admin",
         "GET /v1/audit": "admin",

@@ -241,6 +241,7 @@ async def test_a_person_who_signs_in_again_is_served_with_the_new_token_by_every
 async def test_after_the_tenants_end_no_pod_shows_graph_an_old_token(house: House, whose: str) -> None:
     await house.connect_tenant(1)
     await house.connect_person()
+    house.door.shown.clear()  # the sign-in looked at the account
     assert not any(isinstance(answer, Exception) for answer in await house.all_ask_graph(whose))
     (old,) = set(house.door.shown)
     await house.call(house.tenant_connector, "DELETE", "/v1/tenant", role="org_admin")
@@ -251,6 +252,7 @@ async def test_after_the_tenants_end_no_pod_shows_graph_an_old_token(house: Hous
     await house.connect_tenant(3)
     if whose == "anna":
         await house.connect_person()
+        house.door.shown.clear()
     assert not any(isinstance(answer, Exception) for answer in await house.all_ask_graph(whose))
     assert len(set(house.door.shown)) == 1
     assert old not in house.door.shown

@@ -20,6 +20,7 @@ router = APIRouter()
 SignIns_ = Annotated[SignIns, Depends(provided("sign_ins"))]
 AccessTokens_ = Annotated[AccessTokens, Depends(provided("access_tokens"))]
 SIGN_INS = limited("sign_in", per_hour="sign_ins_per_hour")
+CHECKS = limited("check", per_hour="checks_per_hour")
 Checks = Annotated[AccountChecks, Depends(provided("checks"))]
 
 
@@ -45,7 +46,7 @@ async def complete(answer: SignInAnswer, caller: Caller, sign_ins: SignIns_) -> 
     return SignInDone(return_to=done.return_to, connection=Connection.of(done.row, done.tenant.features))
 
 
-@router.post("/v1/connection/check", tags=["connection"])
+@router.post("/v1/connection/check", tags=["connection"], dependencies=[CHECKS])
 async def check(caller: Caller, checks: Checks) -> Connection:
     """Ask Microsoft again what the account can do, and renew the notices. 409 when no account is connected."""
     return Connection.of(*await checks.again(caller.org_id, caller.user_id))

@@ -10,6 +10,8 @@ class Settings(ServiceSettings):
     """How long a sign-in may take from its start to Microsoft's answer."""
     sign_ins_per_hour: PerHour = 60
     """How often a person may set out for Microsoft's sign-in."""
+    checks_per_hour: PerHour = 60
+    """How often a person may have their account looked at again."""
     account_check_within_s: float = 4
     """How long Graph may take at a sign-in to say what the account can do; after that it is connected unchecked."""
     token_margin_s: int = 300
