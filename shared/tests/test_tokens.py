@@ -9,14 +9,14 @@ import jwt
 import pytest
 
 from shared.bus import MemoryBus
-from shared.copies import Versions
+from shared.copies import UNKNOWN, Versions
 from shared.graph.errors import GraphGiveUp, GraphReconnect, GraphRetry, GraphTellAdmin
 from shared.identity import ServiceTokens
 from shared.service import Service
 from shared.settings import ServiceSettings
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.scripted import Reply, ScriptedServer, client_settings, scripted_server
-from shared.tokens import KEPT_AT_MOST, AccessToken, TokenClient, token_digest
+from shared.tokens import KEPT_AT_MOST, AccessToken, TokenClient, _Flight, token_digest
 
 
 @pytest.fixture
@@ -91,6 +91,18 @@ async def test_a_claims_challenge_forces_a_new_token_which_is_then_kept(
     assert server.seen[1].json()["claims"] == '{"a":1}'
     assert (await tokens.user_token("acme", "anna")).value == "new"
     assert len(server.seen) == 2
+
+
+async def test_who_is_challenged_late_gets_what_answered_the_same_challenge(
+    server: ScriptedServer, tokens: TokenClient
+) -> None:
+    server.script.extend([token("old"), token("new"), token("newest")])
+    await tokens.user_token("acme", "anna")
+    for _ in range(2):
+        tokens.forget("acme", "anna", "old")
+        assert (await tokens.user_token("acme", "anna", claims='{"a":1}')).value == "new"
+    assert (await tokens.user_token("acme", "anna", claims='{"b":1}')).value == "newest"
+    assert [asked.json().get("claims") for asked in server.seen] == [None, '{"a":1}', '{"b":1}']
 
 
 async def test_a_forgotten_token_is_asked_for_again(server: ScriptedServer, tokens: TokenClient) -> None:
@@ -229,7 +241,7 @@ async def test_a_service_that_is_away_is_tried_again(keys: PlatformKeys) -> None
 async def test_memory_does_not_grow_with_the_number_of_people(server: ScriptedServer, tokens: TokenClient) -> None:
     kept = AccessToken("secret", datetime.now(UTC) + timedelta(hours=1), None, "t1")
     for number in range(KEPT_AT_MOST + 5):
-        tokens._keep(("acme", str(number)), kept)
+        tokens._keep(_Flight(("acme", str(number)), None, None, UNKNOWN), kept)
     assert len(tokens._kept) == KEPT_AT_MOST
 
 

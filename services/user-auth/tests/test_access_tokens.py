@@ -122,6 +122,26 @@ async def test_a_claims_challenge_forces_a_new_token_with_the_claims(house: Any)
     assert house.microsoft.door.refreshes == 1
 
 
+async def test_two_pods_with_the_same_challenge_make_one_refresh(house: Any) -> None:
+    await house.connect()
+    first = (await house.token()).json()
+    again = {"claims": CHALLENGE, "refused": token_digest(first["access_token"])}
+    renewed = (await house.token(**again)).json()
+    assert (await house.token(**again)).json() == renewed
+    assert house.microsoft.door.refreshes == 1
+    other = json.dumps({"access_token": {"nbf": {"essential": True, "value": "2"}}})
+    assert (await house.token(**again | {"claims": other})).json() != renewed
+    assert (await house.token(**again)).status_code == 200
+    assert house.microsoft.door.refreshes == 3
+
+
+async def test_a_token_that_answered_a_challenge_and_is_refused_itself_is_renewed(house: Any) -> None:
+    await house.connect()
+    renewed = (await house.token(claims=CHALLENGE)).json()
+    newest = (await house.token(claims=CHALLENGE, refused=token_digest(renewed["access_token"]))).json()
+    assert newest["access_token"] != renewed["access_token"]
+
+
 @pytest.mark.parametrize("claims", ["%%%", "[]", "x"])
 async def test_a_challenge_that_is_none_is_refused(house: Any, claims: str) -> None:
     await house.connect()

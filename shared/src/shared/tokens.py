@@ -55,8 +55,12 @@ class AccessToken:
 class _Kept:
     token: AccessToken
     versions: Versions
+    claims: str | None
+    """The challenge that it answered."""
 
-    def serves(self, versions: Versions) -> bool:
+    def serves(self, versions: Versions, claims: str | None) -> bool:
+        if claims not in {None, self.claims}:
+            return False
         return self.versions == versions and self.token.expires_at - _EARLY > datetime.now(UTC)
 
 
@@ -91,8 +95,6 @@ class TokenClient:
 
         ``GraphRetry`` when the service does not answer or Microsoft is busy.
         """
-        if claims is not None:
-            self.forget(org_id, user_id)
         return await self._token((org_id, user_id), claims)
 
     async def app_token(self, org_id: str) -> AccessToken:
@@ -118,7 +120,7 @@ class TokenClient:
     async def _token(self, owner: _Owner, claims: str | None) -> AccessToken:
         versions = await self._versions_of(*owner)  # before the question: what ends during it is not missed
         kept = self._kept.get(owner)
-        if claims is None and kept is not None and kept.serves(versions):
+        if kept is not None and kept.serves(versions, claims):
             return kept.token
         key = _Flight(owner, claims, self._refused.get(owner), versions)
         flight = self._flights.get(key)
@@ -134,13 +136,13 @@ class TokenClient:
             return  # forgotten meanwhile
         del self._flights[key]
         if not failed:
-            self._keep(key.owner, flight.result(), key.versions)
+            self._keep(key, flight.result())
 
-    def _keep(self, owner: _Owner, token: AccessToken, versions: Versions = UNKNOWN) -> None:
-        if token_digest(token.value) == self._refused.get(owner):
+    def _keep(self, asked: _Flight, token: AccessToken) -> None:
+        if token_digest(token.value) == self._refused.get(asked.owner):
             return
-        self._refused.pop(owner, None)
-        _bounded(self._kept, owner, _Kept(token, versions))
+        self._refused.pop(asked.owner, None)
+        _bounded(self._kept, asked.owner, _Kept(token, asked.versions, asked.claims))
 
     async def _ask(self, wanted: _Flight) -> AccessToken:
         org_id, user_id = wanted.owner

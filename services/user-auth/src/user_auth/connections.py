@@ -41,7 +41,7 @@ def connect(
     row.tid, row.oid, row.name, row.email = account.tid, account.oid, account.name, account.email
     row.sealed_cache, row.token_expires_at = sealed_cache, grant.expires_at
     row.granted_scopes, row.notices = list(grant.scopes), notices
-    row.broken_since = row.problem = row.doubted_since = None
+    row.broken_since = row.problem = row.doubted_since = row.answered_challenge = None
     row.version += 1
     about = {"org_id": row.org_id, "user_id": row.user_id, "aggregate_version": row.version}
     about |= {"tid": account.tid, "oid": account.oid}

@@ -8,6 +8,7 @@ token, which Microsoft still accepts.
 
 import asyncio
 import contextlib
+import hashlib
 import time
 import weakref
 from collections import OrderedDict
@@ -73,6 +74,10 @@ class Wanted:
     def is_refused(self, token: UserToken) -> bool:
         return self.refused is not None and token_digest(token.value) == self.refused
 
+    @property
+    def challenge(self) -> str | None:
+        return None if self.claims is None else hashlib.sha256(self.claims.encode()).hexdigest()
+
     def may_have(self, kept: UserToken) -> bool:
         """Whether a token from memory will do."""
         return self.claims is None and kept.version >= self.known_version and not self.is_refused(kept)
@@ -110,6 +115,7 @@ class AccessTokens:
     ) -> UserToken:
         """A token with time left; ``claims`` (JSON of a CAE challenge) forces a new one.
 
+        Who names the ``refused`` token beside the claims is given the one that answered the same challenge already.
         It is another one than ``refused`` (a digest), unless Graph refused one a short while before as well: it then
         has a reason that no token changes, and Microsoft is not asked again and again.
 
@@ -156,8 +162,11 @@ class AccessTokens:
         return token
 
     def _serves(self, row: ConnectionRow, token: UserToken, wanted: Wanted) -> bool:
-        if wanted.claims is not None or not self._lasts(token):
+        if not self._lasts(token):
             return False
+        if wanted.challenge is not None:
+            answered = row.answered_challenge == wanted.challenge and wanted.refused is not None
+            return answered and not wanted.is_refused(token)
         return not wanted.is_refused(token) or _renewed_lately(row)
 
     async def _refresh(self, wanted: Wanted, known: UserToken) -> UserToken:
@@ -194,6 +203,7 @@ class AccessTokens:
                     row.renewed_for_refusal_at = datetime.now(UTC)
             except (EntraReconnect, EntraTellAdmin) as refused:
                 return await self._expire(work, row, refused) if _is_meant(row, refused) else refused
+            row.answered_challenge = wanted.challenge
             return await self._save(work.session, row, grant)
 
     async def _save(self, session: AsyncSession, row: ConnectionRow, grant: Grant) -> UserToken:

@@ -35,6 +35,8 @@ class ConnectionRow(Table, table=True):
     token_expires_at: datetime | None = Field(default=None, sa_column=_moment())
     renewed_for_refusal_at: datetime | None = Field(default=None, sa_column=_moment())
     """When a token was last renewed because Graph had refused the one before."""
+    answered_challenge: str | None = None
+    """SHA-256 of the claims challenge that the stored token answers; None when it answers none."""
     doubted_since: datetime | None = Field(default=None, sa_column=_moment())
     """Since when Microsoft refuses a refresh in words that it has not published."""
     connected_at: datetime | None = Field(default=None, sa_column=_moment())
