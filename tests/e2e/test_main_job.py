@@ -62,7 +62,7 @@ async def check_one_of_each(described: dict[str, Any]) -> None:
     """One meeting here and at Microsoft, one recording, one transcript, each event once in effect."""
     async with SimulatorClient(described["simulator_url"]) as microsoft:
         state = await microsoft.state()
-    assert len(state["events"]) == 1
+    assert len(state["events"]) == 1, state["events"]
     assert Counter(row["kind"] for row in state["artefacts"]) == {"recordings": 1, "transcripts": 1}
     assert Counter(row["resource"] for row in state["subscriptions"]).most_common(1)[0][1] == 1
     (meeting,) = (await as_persona(described, "acme-anna", "/v1/meetings"))["items"]

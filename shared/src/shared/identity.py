@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import jwt
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
 from shared.problems import ConfigurationError, NotSignedIn, Unavailable
 from shared.settings import ServiceSettings
@@ -103,6 +103,7 @@ class ServiceTokens:
     def __init__(self, settings: ServiceSettings, name: str) -> None:
         self._settings = settings
         self._name = name
+        self._public: dict[str, tuple[int, Any]] = {}
 
     @cached_property
     def _private_key(self) -> Any:
@@ -142,10 +143,16 @@ class ServiceTokens:
             raise NotSignedIn("invalid_token", "The service token lives too long.")
         return caller
 
-    def _public_key(self, caller: str) -> bytes:
+    def _public_key(self, caller: str) -> Any:
+        """Read again when its file was changed: the folder may be a mounted secret."""
         if not caller.replace("-", "").isalnum():
             raise NotSignedIn("invalid_token", "The service token names no service.")
+        path = self._settings.service_public_keys_dir / f"{caller}.pem"
         try:
-            return (self._settings.service_public_keys_dir / f"{caller}.pem").read_bytes()
-        except OSError as error:
+            changed = path.stat().st_mtime_ns
+            known = self._public.get(caller)
+            if known is None or known[0] != changed:
+                known = self._public[caller] = changed, load_pem_public_key(path.read_bytes())
+        except (OSError, ValueError) as error:
             raise NotSignedIn("invalid_token", "The service token is of an unknown service.") from error
+        return known[1]

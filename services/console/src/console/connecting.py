@@ -9,7 +9,7 @@ only.
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
@@ -24,6 +24,7 @@ router = APIRouter()
 GRANT = "/connectors/microsoft365/grant"
 _LINK_COOKIE = "prospo_consent_link"
 _COOKIE_LIFE_S = 900
+_ASCII = "".join(map(chr, range(128)))
 _ANSWERS = {"state", "error", "error_description", "error_subcode"}
 
 
@@ -163,7 +164,7 @@ def _readable(refused: Refused) -> Refused:
 def _own_path(target: str, otherwise: str) -> str:
     """A path on this site, whatever was asked for: ``//host`` and ``/\\host`` would leave it."""
     plain = target.isprintable() and "\\" not in target
-    return target if plain and own_link(target) else otherwise
+    return quote(target, safe=_ASCII) if plain and own_link(target) else otherwise  # a cookie takes no other letters
 
 
 def _other_browser(request: Request) -> Refused:
