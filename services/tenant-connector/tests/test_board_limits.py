@@ -18,12 +18,20 @@ async def test_no_query_reads_another_organisations_board(board: Any) -> None:
         assert counts == rows, org
 
 
-async def test_what_waits_for_microsoft_forbids_nothing(board: Any) -> None:
+async def test_what_waits_for_microsoft_after_the_consent_forbids_nothing(board: Any) -> None:
+    await board.sql("UPDATE readiness_check SET patience_until = clock_timestamp() + interval '50 min'")
+    board.take_away("OnlineMeetingRecording.Read.All")
+    assert (await board.checked())["permissions"]["verdict"] == "waiting"
+    assert (await board.switch({"auto_recording": True})).status_code == 200
+
+
+async def test_asking_for_a_check_is_no_way_past_what_is_red(board: Any) -> None:
     board.take_away("OnlineMeetingRecording.Read.All")
     await board.checked()
     board.service.settings.readiness_propagation_s = 3_000
-    assert (await board.checked())["permissions"]["verdict"] == "waiting"
-    assert (await board.switch({"auto_recording": True})).status_code == 200
+    for _ in range(2):
+        assert (await board.checked())["permissions"]["verdict"] == "waiting"
+        assert (await board.switch({"auto_recording": True})).json()["code"] == "feature_not_ready"
 
 
 async def test_a_probe_that_lasts_too_long_brought_no_answer(board: Any) -> None:

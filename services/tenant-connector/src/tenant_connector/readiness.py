@@ -13,6 +13,7 @@ from tenant_connector.readiness_tables import ReadinessCheckRow, ReadinessRow
 from tenant_connector.verdicts import AFFECTS, Found, Obstacle, Outcome, Unanswered
 
 _NOT_CONNECTED = "Your organisation is not connected to Microsoft 365, so nothing is known."
+_WAS_RED = "was_action_needed"
 _NEVER_LOOKED = "This was not looked at yet."
 
 
@@ -59,7 +60,7 @@ async def clear(session: AsyncSession, outbox: Outbox, org_id: str) -> None:
 
 
 async def red(session: AsyncSession, org_id: str) -> dict[str, Obstacle]:
-    """The capabilities that need somebody's action."""
+    """The capabilities that need somebody's action, as far as is proven."""
     rows = await readiness_queries.board(session, org_id)
     return reds(rows)
 
@@ -68,8 +69,13 @@ def reds(rows: list[ReadinessRow]) -> dict[str, Obstacle]:
     return {
         row.capability: Obstacle(row.capability, row.reason, row.remedy)
         for row in rows
-        if row.verdict == "action_needed"
+        if row.verdict == "action_needed" or _is_red_still(row)
     }
+
+
+def _is_red_still(row: ReadinessRow) -> bool:
+    """Asking for a check of what is red makes it wait, and must not be a way past it."""
+    return row.verdict == "waiting" and bool(row.details.get(_WAS_RED))
 
 
 def shown(rows: list[ReadinessRow], org_id: str, now: datetime) -> list[ReadinessRow]:
@@ -108,11 +114,11 @@ def _end_of_patience(book: Book, row: ReadinessRow) -> None:
 def _write(book: Book, row: ReadinessRow, found: Found, until: datetime | None) -> None:
     if until is not None:
         found = replace(found, verdict="waiting", reason=_waiting(found.reason, until))
-    previous = row.verdict
+    previous, was_red = row.verdict, row.verdict == "action_needed" or _is_red_still(row)
     row.verdict, row.reason, row.until = found.verdict, found.reason, until
     row.remedy = found.remedy.row() if found.remedy else None
     row.evidence = [one.row() for one in found.evidence]
-    row.details = dict(found.details)
+    row.details = dict(found.details) | ({_WAS_RED: True} if until is not None and was_red else {})
     row.checked_at = book.now
     if previous != found.verdict:
         row.since = book.now
