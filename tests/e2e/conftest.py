@@ -22,7 +22,7 @@ READY_S = 60
 
 def four_free_ports() -> int:
     """The first of four neighbouring loopback ports that are free now."""
-    for first in range(20000 + os.getpid() % 8000 * 4, 60000, 4):
+    for first in range(20000 + os.getpid() % 3000 * 4, 60000, 4):
         try:
             for port in range(first, first + 4):
                 socket.create_server(("127.0.0.1", port)).close()

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import secrets
 import socket
 import ssl
@@ -16,11 +17,13 @@ from .core import Simulator
 from .serving import serve
 from .settings import SimulatorSettings
 
+_ports = itertools.count(secrets.randbelow(10_000))
+
 
 def free_port() -> int:
-    """Below the ports that outgoing connections are given: one of these could take it before it is listened on."""
+    """Another one each time, below the ports that outgoing connections are given: one of these could take it first."""
     while True:
-        port = 10_000 + secrets.randbelow(10_000)
+        port = 10_000 + next(_ports) % 10_000
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
 

@@ -6,6 +6,7 @@ engine has no bridge; nothing is then mapped.
 """
 
 import gc
+import itertools
 import os
 import secrets
 import socket
@@ -132,10 +133,13 @@ def _place(container: "DockerContainer", port: int) -> tuple[str, str]:
     return "127.0.0.1", "127.0.0.1"
 
 
+_ports = itertools.count(secrets.randbelow(10_000))
+
+
 def free_port() -> int:
-    """Below the ports that outgoing connections are given: one of these could take it before it is listened on."""
+    """Another one each time, below the ports that outgoing connections are given: one of these could take it first."""
     while True:
-        port = 10_000 + secrets.randbelow(10_000)
+        port = 10_000 + next(_ports) % 10_000
         with suppress(OSError), socket.create_server(("127.0.0.1", port)):
             return port
 
