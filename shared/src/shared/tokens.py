@@ -52,6 +52,27 @@ class AccessToken:
 
 
 @dataclass(frozen=True, slots=True)
+class _Bearer:
+    value: str = field(repr=False)
+
+
+class OneToken:
+    """In place of ``TokenClient`` while a token is under proof: gives that one, whoever asks, for there is no other."""
+
+    def __init__(self, value: str) -> None:
+        self._token = _Bearer(value)
+
+    async def user_token(self, org_id: str, user_id: str, *, claims: str | None = None) -> _Bearer:
+        return self._token
+
+    async def app_token(self, org_id: str) -> _Bearer:
+        return self._token
+
+    def forget(self, org_id: str, user_id: str | None, refused: str | None = None) -> None:
+        """A refused one stays refused."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Kept:
     token: AccessToken
     versions: Versions

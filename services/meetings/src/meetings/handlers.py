@@ -17,7 +17,6 @@ from shared.events import (
 )
 from shared.handlers import Handlers
 from shared.outbox import Outbox
-from shared.tokens import TokenClient
 
 on = Handlers()
 
@@ -33,15 +32,13 @@ async def bring_meetings_to_the_switch(event: TenantState, *, work: UnitOfWork) 
 
 
 @on(UserState)
-async def take_up_what_waited(event: UserState, *, work: UnitOfWork, tokens: TokenClient) -> None:
-    """A connection that works again has done what waited for it; of one that ended no token is kept."""
+async def take_up_what_waited(event: UserState, *, work: UnitOfWork) -> None:
+    """A connection that works again has done what waited for it."""
     before = await user_of(work.session, event.org_id, event.user_id)
     await keep_user_copy(event, session=work.session)
     after = await user_of(work.session, event.org_id, event.user_id)
     if after is not None and after.connected and not (before and before.connected):
         recording.follow(work.jobs, event.user_id)
-    elif after is not None and not after.connected:
-        work.after_commit(lambda: tokens.forget(event.org_id, event.user_id))
 
 
 @on(ArtefactDetected)

@@ -17,50 +17,39 @@ from shared.events import (
 )
 from shared.graph.subscriptions import Subscriptions
 from shared.handlers import Handlers
-from shared.tokens import TokenClient
 
 on = Handlers()
 
 
 @on(UserState)
-async def follow_user(event: UserState, *, work: UnitOfWork, subscriptions: Subscriptions, tokens: TokenClient) -> None:
+async def follow_user(event: UserState, *, work: UnitOfWork, subscriptions: Subscriptions) -> None:
     """Subscriptions and imports follow the connection; one that works again fetches what was missed."""
     before = await queries.person(work.session, event.org_id, event.user_id)
     await keep_user_copy(event, session=work.session)
     after = await queries.person(work.session, event.org_id, event.user_id)
     if after is not None and after != before:
-        await _follow(work, event.org_id, before, after, subscriptions, tokens)
+        await _follow(work, event.org_id, before, after, subscriptions)
 
 
 @on(TenantState)
-async def follow_tenant(
-    event: TenantState, *, work: UnitOfWork, subscriptions: Subscriptions, tokens: TokenClient
-) -> None:
+async def follow_tenant(event: TenantState, *, work: UnitOfWork, subscriptions: Subscriptions) -> None:
     """The tenant's end or return is everybody's, and so is the switch for automatic recording."""
     before = {person.user_id: person for person in await queries.people(work.session, event.org_id)}
     await keep_tenant_copy(event, session=work.session)
     for person in await queries.people(work.session, event.org_id):
-        await _follow(work, event.org_id, before[person.user_id], person, subscriptions, tokens)
-    if not event.connected:
-        work.after_commit(lambda: tokens.forget(event.org_id, None))
+        await _follow(work, event.org_id, before[person.user_id], person, subscriptions)
 
 
 async def _follow(
-    work: UnitOfWork,
-    org_id: str,
-    before: Person | None,
-    after: Person,
-    subscriptions: Subscriptions,
-    tokens: TokenClient,
+    work: UnitOfWork, org_id: str, before: Person | None, after: Person, subscriptions: Subscriptions
 ) -> None:
-    """No notification is believed and no token kept from the moment on in which a connection is known to have ended."""
+    """No notification is believed from the moment on in which a connection is known to have ended."""
     if before is None or halts.of(before) != halts.of(after):
         work.jobs.add("follow_person", {"user_id": after.user_id}, dedupe_key=after.user_id)
     if before is None or _of_account(before) != _of_account(after):
         watching.queue(work.jobs, after)
     if not after.connected and (before is None or before.connected):
         await watching.forget(work, subscriptions, org_id, after)
-        work.after_commit(lambda: tokens.forget(org_id, after.user_id))
 
 
 def _of_account(person: Person) -> tuple[object, ...]:

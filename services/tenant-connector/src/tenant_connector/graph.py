@@ -16,7 +16,7 @@ from shared.graph.paths import template
 from shared.graph.words import request_id_of
 from shared.jobs.queue import Priority
 from shared.settings import ServiceSettings
-from shared.tokens import AccessToken
+from shared.tokens import AccessToken, OneToken
 
 CANARY = {"resource": "users", "changeType": "deleted"}
 """Watched for a moment: something harmless that no other part of the platform watches."""
@@ -53,22 +53,6 @@ class Account:
     services: frozenset[str]
 
 
-class OneToken:
-    """Gives the token under proof, whoever asks: the organisation has no other yet."""
-
-    def __init__(self, token: AccessToken) -> None:
-        self._token = token
-
-    async def user_token(self, org_id: str, user_id: str, *, claims: str | None = None) -> AccessToken:
-        raise NotImplementedError("The connector never acts as a person.")
-
-    async def app_token(self, org_id: str) -> AccessToken:
-        return self._token
-
-    def forget(self, org_id: str, user_id: str | None, refused: str | None = None) -> None:
-        """There is no other to give."""
-
-
 @asynccontextmanager
 async def as_application(
     settings: ServiceSettings,
@@ -79,7 +63,7 @@ async def as_application(
     answers: list[Answered] | None = None,
 ) -> AsyncIterator[GraphCaller]:
     """Graph with this one token; ``answers`` takes down what it said."""
-    graph = Graph(settings, OneToken(token))
+    graph = Graph(settings, OneToken(token.value))
 
     async def take_down(answer: httpx.Response) -> None:
         if answers is not None:

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphError
 from shared.settings import ServiceSettings
+from shared.tokens import OneToken
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -25,27 +26,6 @@ class AccountFacts:
     guest: bool | None
     mailbox: bool | None
     teams: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Bearer:
-    value: str
-
-
-class OneToken:
-    """Gives the person's token under proof, whoever asks: nothing of it is stored yet."""
-
-    def __init__(self, access_token: str) -> None:
-        self._token = _Bearer(access_token)
-
-    async def user_token(self, org_id: str, user_id: str, *, claims: str | None = None) -> Any:
-        return self._token
-
-    async def app_token(self, org_id: str) -> Any:
-        raise NotImplementedError("A sign-in is always a person's.")
-
-    def forget(self, org_id: str, user_id: str | None, refused: str | None = None) -> None:
-        """There is no other to give."""
 
 
 async def account_facts(
