@@ -1,9 +1,6 @@
 """A small service that uses every engine, so that shared is tested as services use it; and Graph to subscribe at."""
 
-import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +8,6 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import APIRouter
 from sqlalchemy import text
 
@@ -31,6 +27,7 @@ from shared.migrate import create_engine_tables, protect
 from shared.service import Service
 from shared.settings import ServiceSettings
 from shared.testing.fixtures import MakeSettings, PlatformKeys, TestDatabase, connect
+from shared.testing.serving import serving
 from shared.web import AdminCaller, Caller, ServiceCaller, StrictModel, Work
 
 
@@ -124,18 +121,6 @@ async def http(
 
 
 RESOURCE = "communications/onlineMeetings/getAllRecordings"
-
-
-@asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_level="critical", ws="none"))
-        running = asyncio.create_task(server.serve([listening]))
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await running
 
 
 class Token:

@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import json
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +10,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from sqlalchemy import text
@@ -22,6 +20,7 @@ from shared.bus import MemoryBus
 from shared.events import Event, Features, TenantState, UserState
 from shared.migrate import migrate
 from shared.service import Service
+from shared.testing.serving import serving
 
 OID = "0b1f2a66-0000-4000-8000-000000000001"
 
@@ -107,12 +106,8 @@ class Microsoft:
 @pytest.fixture
 async def microsoft() -> AsyncIterator[tuple[Microsoft, str]]:
     made = Microsoft()
-    listening = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(made.app, lifespan="off", log_config=None, ws="none"))
-    serving = asyncio.create_task(server.serve([listening]))
-    yield made, f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server.should_exit = True
-    await serving
+    async with serving(made.app) as url:
+        yield made, url
 
 
 @dataclass

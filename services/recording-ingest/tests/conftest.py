@@ -5,10 +5,8 @@ import base64
 import hashlib
 import json
 import shutil
-import socket
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +15,6 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
-import uvicorn
 from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -33,26 +30,13 @@ from shared.events import Event, Features, MeetingScheduled, TenantState, UserSt
 from shared.migrate import migrate
 from shared.service import Service
 from shared.testing.fixtures import TestDatabase, connect
+from shared.testing.serving import serving
 from storage.main import create_service as create_storage
 from storage.settings import Settings as StorageSettings
 
 REDIRECT = "http://localhost:8365/integrations/microsoft/callback"
 VERIFIER = "v" * 50
 SCOPES = "OnlineMeetings.ReadWrite Calendars.ReadWrite OnlineMeetingRecording.Read.All OnlineMeetingTranscript.Read.All"
-
-
-@asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
-    """The app on a loopback port of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        config = uvicorn.Config(app, lifespan="off", log_level="critical", ws="none", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
-        running = asyncio.create_task(server.serve([listening]))
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await running
 
 
 @pytest.fixture

@@ -8,14 +8,9 @@ from starlette.responses import Response
 
 from shared.events import MeetingRecordingChanged, UserState
 
-KIB = 320 * 1024
-SIZE = 12 * KIB + 1  # four ranges of storage's 3 * KIB here, and one byte
+from .steps import KIB, SIZE, booked, counts, do_all, during
+
 LONG_AGO = datetime.now(UTC) - timedelta(days=3)
-TOPICS = ("artefact.detected", "recording.imported", "transcript.imported")
-
-
-async def counts(house: Any) -> list[int]:
-    return [len(await house.published(topic)) for topic in TOPICS]
 
 
 async def statuses(house: Any) -> dict[str, str]:
@@ -25,38 +20,6 @@ async def statuses(house: Any) -> dict[str, str]:
 async def asked(house: Any) -> int:
     """How often Microsoft was asked for anything but the state of a subscription."""
     return len([call for call in await house.microsoft.calls() if "/subscriptions" not in call["path"]])
-
-
-async def do_all(house: Any) -> None:
-    """What is due, and what would be due later."""
-    for _ in range(2):
-        await house.settle()
-        await house.hurry()
-    await house.settle()
-
-
-async def booked(house: Any, **more: Any) -> dict[str, Any]:
-    await house.connect()
-    meeting: dict[str, Any] = await house.book(**more)
-    await house.hear(house.scheduled(meeting))
-    return meeting
-
-
-def during(wire: Any, path: str, number: int, meanwhile: Any, method: str = "GET") -> None:
-    """``meanwhile`` happens while the ``number``-th such request is on its way, which is then answered as ever."""
-    seen = 0
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await meanwhile()
-        await wire.app(scope, receive, send)
-
-    def instead(used: str, asked: str) -> Any:
-        nonlocal seen
-        hit = used == method and path in asked
-        seen += hit
-        return app if hit and seen == number else None
-
-    wire.instead = instead
 
 
 async def test_a_transfer_under_way_stops_at_the_next_range_and_goes_on_from_there(house: Any) -> None:

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
-import uvicorn
 
 from m365_simulator import Simulator, create_simulator
 from m365_simulator.client import SimulatorClient
@@ -24,6 +21,7 @@ from shared.identity import ServiceTokens
 from shared.migrate import migrate
 from shared.service import Service
 from shared.testing.fixtures import PlatformKeys, connect
+from shared.testing.serving import serving
 from tenant_connector.main import create_service
 from tenant_connector.settings import Settings
 
@@ -263,20 +261,6 @@ async def house(
             settings.migration_database_url,
         )
     await service.stop()
-
-
-@asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
-    """The app on a loopback port of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        config = uvicorn.Config(app, lifespan="off", log_level="critical", ws="none", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
-        running = asyncio.create_task(server.serve([listening]))
-        try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await running
 
 
 @pytest.fixture

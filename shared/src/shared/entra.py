@@ -180,6 +180,48 @@ class Entra:
             log.error("Entra refuses a credential of the application", credential=credential.name, aadsts=number)
         return said
 
+    def begin_sign_in(
+        self,
+        tid: str,
+        scopes: Iterable[str],
+        *,
+        redirect_uri: str,
+        state: str,
+        prompt: str | None = None,
+        login_hint: str | None = None,
+        exclude_scopes: list[str] | None = None,
+    ) -> tuple[str, dict[str, Any]]:
+        """The address for the browser, and MSAL's flow to keep secret until the answer; blocks.
+
+        Code flow with PKCE and a nonce. Raises ``EntraError``.
+        """
+        with self.application(tid, exclude_scopes=exclude_scopes) as application:
+            # MSAL warns through the process-wide warnings registry unless asked for form_post. Our callbacks are GETs
+            # of the console, whose SameSite=Lax cookie would not come with Microsoft's POST: so query in its place.
+            flow = application.initiate_auth_code_flow(
+                list(scopes),
+                redirect_uri=redirect_uri,
+                state=state,
+                prompt=prompt,
+                login_hint=login_hint,
+                response_mode="form_post",
+            )
+        address = str(flow.pop("auth_uri")).replace("response_mode=form_post", "response_mode=query")
+        return address, flow
+
+    def end_sign_in(
+        self, tid: str, flow: dict[str, Any], answer: dict[str, str], cache: msal.TokenCache | None = None
+    ) -> dict[str, Any]:
+        """What Entra gives for the answer of a sign-in; its id_token is not verified yet. Raises ``EntraError``."""
+        try:
+            said = self.ask(tid, lambda app: app.acquire_token_by_auth_code_flow(dict(flow), answer), cache) or {}
+        except RuntimeError:  # MSAL's word for a wrong nonce; its message holds the nonce, so it is dropped
+            message = "Microsoft's answer belongs to another sign-in."
+            raise EntraReconnect(message, error="nonce_mismatch") from None
+        if "error" in said:
+            raise refusal(said)
+        return said
+
     def _in_turn(self) -> list[Credential]:
         """The one that served last before the others."""
         try:

@@ -5,6 +5,7 @@ does not open. Blob: one version byte, 16 bytes of data key id, 12 bytes of nonc
 """
 
 import base64
+import hashlib
 import os
 import secrets
 import uuid
@@ -42,6 +43,11 @@ _FOREIGN = text(
        ORDER BY id LIMIT :batch FOR UPDATE"""
 )
 _REWRAP = text("UPDATE data_key SET ring_key_id = :ring_key_id, wrapped = :wrapped WHERE id = :id")
+
+
+def digest(secret: str) -> str:
+    """SHA-256 in hex: how a random secret is kept to be recognised, or is named without being shown."""
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 class Unreadable(Exception):

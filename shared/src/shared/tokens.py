@@ -5,7 +5,6 @@ service's own database knows it. So an end that any pod has heard of is the end 
 """
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +17,7 @@ from shared.copies import UNKNOWN, Versions
 from shared.graph.errors import GraphError, GraphGiveUp, GraphReconnect, GraphRetry, GraphTellAdmin
 from shared.graph.refusals import wait_s
 from shared.identity import ServiceTokens
+from shared.secrets import digest
 from shared.settings import ServiceSettings
 
 T = TypeVar("T")
@@ -38,7 +38,7 @@ class _Flight(NamedTuple):
 
 def token_digest(value: str) -> str:
     """How services name a token to each other without showing it: SHA-256 in hex."""
-    return hashlib.sha256(value.encode()).hexdigest()
+    return digest(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ from pydantic import Field
 
 from shared.db import Database
 from shared.problems import BadInput, NotFound
+from shared.secrets import digest
 from shared.web import Caller, ServiceCaller, StrictModel, Work, provided
 from storage import queries
 from storage.objects import Objects
 from storage.settings import Settings
-from storage.uploads import CHUNK_MULTIPLE, complete, parse_range, receive, session_of, tidy_later, token_hash
+from storage.uploads import CHUNK_MULTIPLE, complete, parse_range, receive, session_of, tidy_later
 
 router = APIRouter()
 Db = Annotated[Database, Depends(provided("db"))]
@@ -36,7 +37,7 @@ class UploadWanted(StrictModel):
 async def open_session(wanted: UploadWanted, _caller: ServiceCaller, db: Db, knobs: Knobs) -> dict[str, Any]:
     """The same intent (``dedupe_key``) is the same file; asking again gives a new address and keeps what arrived."""
     token = secrets.token_urlsafe(32)
-    values = wanted.model_dump() | {"id": str(uuid.uuid4()), "token_hash": token_hash(token)}
+    values = wanted.model_dump() | {"id": str(uuid.uuid4()), "token_hash": digest(token)}
     async with db.unit_of_work(wanted.org_id) as work:
         row = (await work.session.execute(queries.OPEN, values)).one()
         if row.size_bytes != wanted.size_bytes:  # rolled back, so that a running upload keeps its address
@@ -77,7 +78,7 @@ async def where_it_stands(token: str, db: Db, files: Files) -> dict[str, Any]:
 async def abandon(token: str, db: Db) -> Response:
     row = await session_of(db, token)
     async with db.unit_of_work(row.org_id) as work:
-        await work.session.execute(queries.ABANDON, {"token_hash": token_hash(token)})
+        await work.session.execute(queries.ABANDON, {"token_hash": digest(token)})
         tidy_later(work.jobs, row)
     return Response(status_code=204)
 

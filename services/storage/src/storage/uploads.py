@@ -1,6 +1,5 @@
 """Upload sessions: ranges in order, each durable before it is acknowledged; a whole file is announced once."""
 
-import hashlib
 import re
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,6 +8,7 @@ from shared.db import Database
 from shared.events import FileStored
 from shared.jobs.queue import JobQueue
 from shared.problems import BadInput, Conflict, NotFound, TooLarge, Unavailable
+from shared.secrets import digest
 from storage import queries
 from storage.objects import Objects
 
@@ -16,14 +16,10 @@ CHUNK_MULTIPLE = 320 * 1024
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
-def token_hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
-
-
 async def session_of(db: Database, token: str) -> Any:
     """The upload's row; the token alone is the credential. Raises ``NotFound``."""
     async with db.system_work() as work:
-        row = (await work.session.execute(queries.BY_TOKEN, {"token_hash": token_hash(token)})).first()
+        row = (await work.session.execute(queries.BY_TOKEN, {"token_hash": digest(token)})).first()
     if row is None:
         raise NotFound("upload_not_found", "This upload session does not exist any more. Ask for a new one.")
     return row
@@ -76,7 +72,7 @@ async def _add_part(
     """The part counts when the row names it; one that came too late, or to an old address, is nobody's."""
     start, end = span
     part = await objects.put_part(row.org_id, row.id, start, exactly(body, end - start))
-    values = {"token_hash": token_hash(token), "start": start, "end": end, "part": part}
+    values = {"token_hash": digest(token), "start": start, "end": end, "part": part}
     async with db.system_work() as work:
         advanced = (await work.session.execute(queries.ADVANCE, values)).first()
     if advanced is None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from shared.entra import Entra, EntraError, EntraMisconfigured, EntraReconnect, EntraRetry, EntraTenantUnknown, refusal
+from shared.entra import Entra, EntraError, EntraMisconfigured, EntraRetry, EntraTenantUnknown
 from shared.id_tokens import Account, IdTokens
 from shared.problems import Conflict, ProspoError, Unavailable
 from tenant_connector.answers import AGAIN, sign_in_error
@@ -60,28 +60,14 @@ class Administrators:
         return account
 
     def _begin(self, tid: str, state: str) -> tuple[str, dict[str, Any]]:
-        # No prompt: the session of the consent page answers by itself. Why form_post is asked of MSAL and not of
-        # Microsoft: it warns about the others process-wide, and a POST would come without our SameSite=Lax cookie.
-        with self._entra.application(tid, exclude_scopes=["offline_access"]) as application:
-            flow = application.initiate_auth_code_flow(
-                [],
-                redirect_uri=self._settings.public_url.rstrip("/") + CALLBACK,
-                state=state,
-                response_mode="form_post",
-            )
-        address = str(flow.pop("auth_uri")).replace("response_mode=form_post", "response_mode=query")
-        return address, flow
+        """No prompt: the session of the consent page answers by itself."""
+        redirect_uri = self._settings.public_url.rstrip("/") + CALLBACK
+        without = ["offline_access"]
+        return self._entra.begin_sign_in(tid, [], redirect_uri=redirect_uri, state=state, exclude_scopes=without)
 
     def _redeem(self, tid: str, flow: dict[str, Any], answer: dict[str, str]) -> str:
         """The id_token alone: the access token goes no further than this."""
-        try:
-            said = self._entra.ask(tid, lambda app: app.acquire_token_by_auth_code_flow(dict(flow), answer)) or {}
-        except RuntimeError:  # MSAL's word for a wrong nonce; its message holds the nonce, so it is dropped
-            message = "Microsoft's answer belongs to another sign-in."
-            raise EntraReconnect(message, error="nonce_mismatch") from None
-        if "error" in said:
-            raise refusal(said)
-        return str(said.get("id_token") or "")
+        return str(self._entra.end_sign_in(tid, flow, answer).get("id_token") or "")
 
     def _check_administrator(self, account: Account) -> None:
         if account.directory_roles is None:

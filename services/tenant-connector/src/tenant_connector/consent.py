@@ -4,7 +4,6 @@ Both legs are one attempt: of one person (or one link), in one browser, for ten 
 it; a refusal ends the attempt and is remembered before it is told. What Microsoft could not answer is given back.
 """
 
-import hashlib
 import json
 import secrets
 from collections.abc import AsyncIterator
@@ -18,7 +17,7 @@ from shared.entra import Entra
 from shared.id_tokens import Account
 from shared.identity import Identity
 from shared.problems import Conflict, Forbidden, ProspoError, Unavailable
-from shared.secrets import Envelope
+from shared.secrets import Envelope, digest
 from tenant_connector import audit, queries, tenant
 from tenant_connector.administrators import Administrators
 from tenant_connector.answers import AGAIN, LINK_AGAIN, consent_refused, sign_in_refused
@@ -77,10 +76,10 @@ class Consents:
             await queries.add_attempt(
                 work.session,
                 who.org_id,
-                state_hash=_hash(state),
+                state_hash=digest(state),
                 user_id=who.user_id,
                 link_hash=who.link,
-                browser_key_hash=_hash(browser_key),
+                browser_key_hash=digest(browser_key),
                 life_s=self._settings.consent_attempt_life_s,
             )
             who.note(work, "consent.start")
@@ -88,7 +87,7 @@ class Consents:
 
     async def complete(self, who: Traveller, answer: ConsentAnswer) -> tuple[str, TenantRow | None]:
         """The first leg: where the administrator signs in now, and the tenant's row, which is as it was."""
-        leg = _Leg(who, "consent.complete", _hash(answer.state), answer.browser_key)
+        leg = _Leg(who, "consent.complete", digest(answer.state), answer.browser_key)
         attempt = await self._take(leg, claimed=False)
         async with self._refusals(leg):
             _check(attempt, leg, consent_refused(answer))
@@ -100,7 +99,7 @@ class Consents:
 
     async def sign_in(self, who: Traveller, answer: SignInAnswer) -> TenantRow:
         """The second leg: claim the tenant when one of its administrators signed in, and let the proof begin."""
-        leg = _Leg(who, "consent.sign_in", _hash(answer.state), answer.browser_key)
+        leg = _Leg(who, "consent.sign_in", digest(answer.state), answer.browser_key)
         attempt = await self._take(leg, claimed=True)
         async with self._refusals(leg):
             _check(attempt, leg, sign_in_refused(answer))
@@ -146,7 +145,7 @@ class Consents:
         """The attempt's second leg: another state, with a verifier and a nonce that are sealed until the way back."""
         org_id, state = leg.who.org_id, secrets.token_urlsafe(32)
         address, flow = await self._administrators.begin(tid, state)
-        next_hash = _hash(state)
+        next_hash = digest(state)
         async with self._db.unit_of_work(org_id) as work:
             sealed = await self._envelope.seal(work.session, org_id, _place(next_hash), json.dumps(flow).encode())
             sent_on = await queries.send_on_attempt(
@@ -193,7 +192,7 @@ def _check(attempt: queries.Attempt, leg: _Leg, said: ProspoError | None) -> Non
     """Whose attempt it is, before what Microsoft said. Raises the refusal."""
     if attempt.user_id != leg.who.user_id or attempt.link_hash != leg.who.link:
         raise Forbidden("consent_other_user", f"Another person started this consent. {AGAIN}")
-    if not secrets.compare_digest(attempt.browser_key_hash, _hash(leg.browser_key)):
+    if not secrets.compare_digest(attempt.browser_key_hash, digest(leg.browser_key)):
         raise Forbidden("consent_other_browser", f"This consent was started in another browser. {AGAIN}")
     if not attempt.alive:
         raise Conflict("consent_attempt_expired", f"The consent took too long, so it was not taken. {AGAIN}")
@@ -221,10 +220,6 @@ def _reword(who: Traveller, refused: ProspoError) -> None:
     """Remembered refusals are read by Org Admins; who holds a link has only that to start again with."""
     if who.link is not None:
         refused.detail = refused.detail.replace(AGAIN, LINK_AGAIN)
-
-
-def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def _place(state_hash: str) -> str:

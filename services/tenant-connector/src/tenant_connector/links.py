@@ -6,12 +6,12 @@ security, and the secret is compared with the hash that is kept.
 
 import base64
 import binascii
-import hashlib
 import secrets
 
 from shared.db import Database, UnitOfWork
 from shared.identity import Identity
 from shared.problems import NotFound
+from shared.secrets import digest
 from tenant_connector import audit, queries
 from tenant_connector.consent import Traveller
 from tenant_connector.models import ConsentLinkMade
@@ -28,7 +28,7 @@ async def make(work: UnitOfWork, caller: Identity, settings: Settings) -> Consen
     expires_at = await queries.put_link(
         work.session,
         caller.org_id,
-        token_hash=_hash(token),
+        token_hash=digest(token),
         user_id=caller.user_id,
         user_name=caller.name or caller.user_id,
         org_name=caller.org_name or caller.org_id,
@@ -50,7 +50,7 @@ async def opened(db: Database, token: str) -> queries.Link:
     if org_id is not None:
         async with db.unit_of_work(org_id) as work:
             found = await queries.link(work.session, org_id)
-        if found is not None and secrets.compare_digest(found.token_hash, _hash(token)):
+        if found is not None and secrets.compare_digest(found.token_hash, digest(token)):
             return found
     raise unknown()
 
@@ -82,7 +82,3 @@ def _organisation(token: str) -> str | None:
     except (binascii.Error, ValueError):
         return None
     return org_id if org_id and "\x00" not in org_id else None
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()

@@ -79,28 +79,18 @@ class Microsoft:
     def _begin(
         self, tid: str, state: str, scopes: Collection[str], login_hint: str | None
     ) -> tuple[str, dict[str, Any]]:
-        with self._entra.application(tid) as application:
-            # MSAL warns through the process-wide warnings registry unless asked for form_post. Our callback is a GET
-            # of the console, whose SameSite=Lax cookie would not come with Microsoft's POST: so query in its place.
-            flow = application.initiate_auth_code_flow(
-                self._entra.scopes(scopes),  # MSAL adds openid, profile and offline_access
-                redirect_uri=self._redirect_uri,
-                state=state,
-                prompt=None if login_hint else "select_account",
-                login_hint=login_hint,
-                response_mode="form_post",
-            )
-        address = str(flow.pop("auth_uri")).replace("response_mode=form_post", "response_mode=query")
-        return address, flow
+        return self._entra.begin_sign_in(
+            tid,
+            self._entra.scopes(scopes),
+            redirect_uri=self._redirect_uri,
+            state=state,
+            prompt=None if login_hint else "select_account",
+            login_hint=login_hint,
+        )
 
     def _redeem(self, tid: str, flow: dict[str, Any], answer: dict[str, str]) -> Grant:
         cache, asked_at = msal.SerializableTokenCache(), datetime.now(UTC)
-        try:
-            said = self._entra.ask(tid, lambda app: app.acquire_token_by_auth_code_flow(dict(flow), answer), cache)
-        except RuntimeError:  # MSAL's word for a wrong nonce; its message holds the nonce, so it is dropped
-            message = "Microsoft's answer belongs to another sign-in."
-            raise EntraReconnect(message, error="nonce_mismatch") from None
-        return _grant(said or {}, cache, asked_at, flow["scope"])
+        return _grant(self._entra.end_sign_in(tid, flow, answer, cache), cache, asked_at, flow["scope"])
 
     def _refresh(self, tid: str, kept: str, claims: str | None, scopes: Collection[str]) -> Grant:
         """Asking for a single permission that is no longer given is refused whole: then for whatever is left."""

@@ -8,7 +8,6 @@ token, which Microsoft still accepts.
 
 import asyncio
 import contextlib
-import hashlib
 import time
 import weakref
 from collections import OrderedDict
@@ -23,7 +22,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from shared.db import Database, UnitOfWork
 from shared.entra import EntraError, EntraMisconfigured, EntraReconnect, EntraTellAdmin, EntraTenantGone, is_listed
 from shared.problems import Conflict, Unavailable
-from shared.secrets import Envelope
+from shared.secrets import Envelope, digest
 from shared.tokens import token_digest
 from user_auth import connections, queries
 from user_auth.microsoft import NOTHING_KEPT, Grant, Microsoft, kept_token
@@ -76,7 +75,7 @@ class Wanted:
 
     @property
     def challenge(self) -> str | None:
-        return None if self.claims is None else hashlib.sha256(self.claims.encode()).hexdigest()
+        return None if self.claims is None else digest(self.claims)
 
     def may_have(self, kept: UserToken) -> bool:
         """Whether a token from memory will do."""

@@ -4,7 +4,6 @@ An attempt is consumed, committed, before anything else is done with Microsoft's
 Nothing is stored of the answer before the id_token is verified and all permissions are given.
 """
 
-import hashlib
 import json
 import secrets
 from collections.abc import Collection
@@ -26,7 +25,7 @@ from shared.entra import (
 from shared.id_tokens import Account, IdTokens
 from shared.identity import Identity
 from shared.problems import Conflict, ProspoError, Unavailable
-from shared.secrets import Envelope
+from shared.secrets import Envelope, digest
 from user_auth import connections, permissions, queries
 from user_auth.checking import AccountChecks, Notice
 from user_auth.jobs import look_after
@@ -144,14 +143,14 @@ class SignIns:
     async def _keep_attempt(
         self, work: UnitOfWork, caller: Identity, state: str, browser_key: str, attempt: _Attempt
     ) -> None:
-        state_hash = _hash(state)
+        state_hash = digest(state)
         plain = json.dumps(attempt.flow).encode()
         await queries.add_attempt(
             work.session,
             org_id=caller.org_id,
             user_id=caller.user_id,
             state_hash=state_hash,
-            browser_key_hash=_hash(browser_key),
+            browser_key_hash=digest(browser_key),
             tid=attempt.tid,
             sealed_flow=await self._envelope.seal(work.session, caller.org_id, _place(state_hash), plain),
             return_to=attempt.return_to,
@@ -160,14 +159,14 @@ class SignIns:
 
     async def _take_attempt(self, caller: Identity, browser_key: str, state: str) -> _Attempt:
         """The attempt this answer belongs to: once, in time, of this person, from the browser that set out."""
-        state_hash = _hash(state)
+        state_hash = digest(state)
         async with self._db.unit_of_work(caller.org_id) as work:
             taken = await queries.take_attempt(
                 work.session,
                 caller.org_id,
                 caller.user_id,
                 state_hash=state_hash,
-                browser_key_hash=_hash(browser_key),
+                browser_key_hash=digest(browser_key),
             )
             if taken is not None:
                 row = await queries.connection(work.session, caller.org_id, caller.user_id)
@@ -262,10 +261,6 @@ def _account_in_use() -> Conflict:
         "Another person of your organisation has connected this Microsoft account. Sign in with your own, or ask them "
         "to disconnect it first.",
     )
-
-
-def _hash(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def _place(state_hash: str) -> str:
