@@ -114,6 +114,9 @@ async def fail_in_many_ways(demo: Demo) -> list[str]:
     pages = [await ask("acme-anna", "POST", "/v1/connection/complete", json=body) for body in bad]
     wrong = {"state": "x" * 32, "browser_key": good["browser_key"], "tenant": "t", "admin_consent": "True"}
     pages.append(await ask("acme-admin", "POST", "/v1/tenant/consent/complete", json=wrong))
+    for fault in ("token_error", "authorize_error"):  # Entra itself refuses: the code, then the sign-in
+        await demo.microsoft.fault(fault, number=50076, error="interaction_required", times=1)
+        pages.append(await ask("acme-anna", "POST", "/v1/connection/complete", json=await sign_in(demo)))
     brought = {name: good[name] for name in ("code", "state")}
     for path in ("/integrations/microsoft/callback", "/connectors/microsoft365/callback"):
         answer = await demo.http.get(
@@ -137,7 +140,7 @@ async def all_records(bootstrap: str) -> str:
     await consumer.start()
     read, quiet = "", 0
     try:
-        consumer.subscribe(sorted(ALL))
+        consumer.subscribe(sorted(ALL.keys() | await consumer.topics()))  # dead letters have topics of their own
         while quiet < 3 or not read:
             batches = await consumer.getmany(timeout_ms=500)
             quiet = 0 if batches else quiet + 1
