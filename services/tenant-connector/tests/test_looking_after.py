@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from m365_simulator.directory import CONTOSO
+from shared.entra import EntraTenantGone
 from shared.migrate import migrate
 from tenant_connector import access
 
@@ -93,6 +94,20 @@ async def test_the_next_call_notices_it_once_and_nobody_asks_again(house: Any) -
         await house.do_now(kind)
     assert len(house.simulator.calls.rows) == before + 1
     assert len(await house.published("tenant.disconnected")) == 1
+
+
+async def test_a_caller_that_read_the_connection_before_it_was_lost_asks_nobody_again(house: Any) -> None:
+    await house.connect()
+    tokens = house.service.provided["app_tokens"]
+    read = await access.connection_of(house.service.db, "acme")
+    await house.microsoft.do("consent_revoke", tenant=CONTOSO)
+    assert (await house.app_token()).status_code == 409
+    asked = len(house.simulator.calls.rows)
+    with pytest.raises(EntraTenantGone):
+        await tokens.token(read)
+    assert len(house.simulator.calls.rows) == asked
+    await house.connect()
+    assert (await house.app_token()).status_code == 200
 
 
 async def test_a_look_a_check_and_calls_at_one_time_disconnect_once(house: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import jwt
 
-from shared.entra import Entra, refusal
+from shared.entra import Entra, EntraTenantGone, refusal
 from shared.tokens import AccessToken, token_digest
 
 EARLY = timedelta(minutes=5)
@@ -57,11 +57,15 @@ class _Kept:
 
 
 class AppTokens:
-    """Kept tokens by organisation. Callers that come together share one request to Entra and its outcome."""
+    """Kept tokens by organisation. Callers that come together share one request to Entra and its outcome.
+
+    That Entra knows us no more is kept too, so a caller who read the connection before it was ended asks nobody.
+    """
 
     def __init__(self, entra: Entra) -> None:
         self._entra = entra
         self._kept: dict[str, _Kept] = {}
+        self._ended: dict[str, tuple[Connection, str]] = {}
         self._asking: dict[Connection, asyncio.Task[AccessToken]] = {}
 
     async def token(self, connection: Connection, refused: str | None = None) -> AccessToken:
@@ -69,6 +73,9 @@ class AppTokens:
         kept = self._kept.get(connection.org_id)
         if kept is not None and kept.serves(connection, refused):
             return kept.token
+        ended, message = self._ended.get(connection.org_id, (None, ""))
+        if ended == connection:
+            raise EntraTenantGone(message)
         asking = self._asking.get(connection)
         if asking is None:
             asking = asyncio.create_task(self._ask(connection), name=f"app token {connection.org_id}")
@@ -80,6 +87,10 @@ class AppTokens:
         self._kept.pop(org_id, None)
 
     async def _ask(self, connection: Connection) -> AccessToken:
-        token = await asyncio.to_thread(acquire, self._entra, connection.tid)
+        try:
+            token = await asyncio.to_thread(acquire, self._entra, connection.tid)
+        except EntraTenantGone as gone:
+            self._ended[connection.org_id] = (connection, gone.message)
+            raise
         self._kept[connection.org_id] = _Kept(connection, token, time.monotonic())
         return token
