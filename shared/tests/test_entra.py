@@ -234,6 +234,11 @@ def test_an_unknown_number_is_told_by_its_error(answer: dict[str, Any], kind: Ki
     assert error.message.endswith(".")
 
 
+@pytest.mark.parametrize("words", ["\x00", "<b>access</b>", "Call +1 555 0100", "a" * 65, "été"])
+def test_words_that_are_no_oauth_error_are_not_repeated_to_people(words: str) -> None:
+    assert words not in refusal({"error": words}).message
+
+
 @pytest.mark.parametrize(
     ("suberror", "kind"),
     [

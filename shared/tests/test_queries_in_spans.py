@@ -1,17 +1,17 @@
 """What a request's address held does not leave with its span."""
 
 import httpx
+import pytest
 from fastapi import FastAPI
-from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from shared.telemetry import WithoutQueries
+from shared import telemetry
 
 
-async def test_the_code_and_state_of_a_callback_are_not_in_its_span() -> None:
-    provider, exporter = TracerProvider(), InMemorySpanExporter()
-    provider.add_span_processor(WithoutQueries())
+async def test_the_code_and_state_of_a_callback_are_not_in_its_span(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(telemetry.trace, "set_tracer_provider", lambda _: None)
+    provider, exporter = telemetry.set_up_traces("console", None), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     app = FastAPI(telemetry={"tracer_provider": provider})
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://console") as http:

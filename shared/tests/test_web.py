@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+import os
 import time
 from typing import Any
 
@@ -144,6 +145,20 @@ async def test_an_internal_route_takes_a_service_and_refuses_a_person(
     person = await http.get("/internal/who", headers=bearer(platform_keys.token()))
     assert welcome.json() == {"caller": "meetings"}
     assert [misdirected.status_code, person.status_code] == [401, 401]
+
+
+async def test_a_services_key_that_was_changed_counts_at_once(
+    http: httpx.AsyncClient, platform_keys: PlatformKeys, make_settings: MakeSettings
+) -> None:
+    settings = make_settings(ServiceSettings, "meetings")
+    before = ServiceTokens(settings, "meetings")
+    assert (await http.get("/internal/who", headers=bearer(before.issue("notes")))).status_code == 200
+    platform_keys.add_service("meetings")
+    public = settings.service_public_keys_dir / "meetings.pem"
+    os.utime(public, ns=(0, public.stat().st_mtime_ns + 1_000_000_000))
+    after = ServiceTokens(settings, "meetings")
+    assert (await http.get("/internal/who", headers=bearer(before.issue("notes")))).status_code == 401
+    assert (await http.get("/internal/who", headers=bearer(after.issue("notes")))).status_code == 200
 
 
 async def test_health_answers(http: httpx.AsyncClient) -> None:

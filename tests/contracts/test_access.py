@@ -243,6 +243,7 @@ LIMITED = {
     ],
     "user-auth": [
         ("POST", "/v1/connection/sign-in", "sign_ins_per_hour", {"return_to": "/meetings"}),
+        ("POST", "/v1/connection/check", "checks_per_hour", None),
         ("GET", "/v1/connection/audit", "audit_reads_per_hour", None),
     ],
 }
