@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from services.console.tests.harness import Site
-from services.console.tests.states import ID, RECORDING, TRANSCRIPT, meeting, tenant
+from services.console.tests.states import ID, RECORDING, TRANSCRIPT, meeting
+from services.console.tests.tenants import tenant
 
 PAGE = f"/meetings/{ID}"
 API = f"/v1/meetings/{ID}"

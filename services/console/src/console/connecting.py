@@ -48,7 +48,7 @@ CONSENT = RoundTrip(
     home="/connectors/microsoft365",
     complete="/v1/tenant/consent/complete",
     answers=frozenset(_ANSWERS | {"tenant", "admin_consent", "scope"}),
-    failed="Your organisation was not connected",
+    failed="The consent was not completed",
     by_link="/v1/tenant/consent/link/complete",
 )
 ADMINISTRATOR = RoundTrip(

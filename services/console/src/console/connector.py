@@ -14,7 +14,6 @@ from console.wording import FEATURES
 
 PAGE = "/connectors/microsoft365"
 LINK = "/v1/tenant/consent/link"
-OPEN_TO_LINKS = {"not_connected", "failed", "disconnected"}
 router = APIRouter(prefix=PAGE)
 _NEWS = {
     "connected": "Your organisation is connected to Microsoft 365.",
@@ -96,7 +95,7 @@ async def invitation(request: Request, token: str) -> Response:
 async def _page(request: Request, status: int = 200, **values: Any) -> Response:
     live, tenant = await _live(request, **values)
     person = person_of(request)
-    if person and person.admin and tenant["status"] in OPEN_TO_LINKS:
+    if person and person.admin and tenant["status"] != "proving":
         values["link"] = await backend_of(request).look(request, LINK) or {}
     return render(request, "connector/page.html", status, tenant=tenant, live=live, features=FEATURES, **values)
 
