@@ -33,8 +33,8 @@ class Refused(Exception):
 
     @property
     def reached(self) -> bool:
-        """Whether the service itself decided; otherwise trying again is all there is."""
-        return self.status < httpx.codes.INTERNAL_SERVER_ERROR
+        """Whether the service itself decided; otherwise it is away or was asked too often, and trying again is all."""
+        return self.status < httpx.codes.INTERNAL_SERVER_ERROR and self.status != httpx.codes.TOO_MANY_REQUESTS
 
 
 class Backend:

@@ -72,7 +72,11 @@ SIGN_IN = RoundTrip(
 
 @router.post("/connectors/microsoft365/connect")
 async def start_consent(request: Request) -> Response:
-    started = (await backend_of(request).call(request, "POST", "/v1/tenant/consent", json={})).json()
+    try:
+        answer = await backend_of(request).call(request, "POST", "/v1/tenant/consent", json={})
+    except Refused as refused:
+        return refused_page(request, refused, CONSENT.failed, way_on=(CONSENT.home, "Back"))
+    started = answer.json()
     return _set_out(request, CONSENT, started["consent_url"], started["browser_key"], CONSENT.home)
 
 
@@ -107,7 +111,7 @@ async def start_sign_in(request: Request) -> Response:
     try:
         answer = await backend_of(request).call(request, "POST", "/v1/connection/sign-in", json=wanted)
     except Refused as refused:
-        way_on = WAYS_ON.get(refused.code, (back, "Go back")) if refused.reached else None
+        way_on = WAYS_ON.get(refused.code, (back, "Go back"))
         return refused_page(request, refused, "Nothing was changed", way_on=way_on)
     started = answer.json()
     return _set_out(request, SIGN_IN, started["authorize_url"], started["browser_key"], back)
@@ -129,10 +133,9 @@ async def _finish(request: Request, trip: RoundTrip) -> Response:
     try:
         done = await backend_of(request).call(request, "POST", trip.by_link if link else trip.complete, json=answers)
     except Refused as refused:
-        # A service that names the way back has used up the attempt, though Microsoft was away: no reload helps.
-        over = refused.reached or "return_to" in refused.problem
-        way_on = (back, "Go back") if over else None
-        response = refused_page(request, _readable(refused), trip.failed, way_on=way_on, reload=not over)
+        over = _is_over(refused)
+        ways = {"way_on": (back, "Go back"), "besides": WAYS_ON.get(refused.code)} if over else {"way_on": None}
+        response = refused_page(request, _readable(refused), trip.failed, **ways, reload=not over)
         return _forget(request, trip, response) if over else response
     said = done.json()
     if "sign_in_url" in said:
@@ -142,6 +145,15 @@ async def _finish(request: Request, trip: RoundTrip) -> Response:
 
 
 def _to_microsoft(request: Request, url: str) -> Response:
+def _is_over(refused: Refused) -> bool:
+    """Whether the attempt is used up: a service that names the way back says so, though Microsoft was away.
+
+    Who has to sign in to Prospo or to wait first still has it, and opens the same address again.
+    """
+    decided = refused.reached and refused.status != HTTPStatus.UNAUTHORIZED
+    return decided or "return_to" in refused.problem
+
+
     """On to Microsoft's pages and nowhere else, whatever a service answered."""
     settings = request.app.state.console.settings
     pages = {urlsplit(page)[:2] for page in (settings.pages_at, settings.simulator_url) if page}

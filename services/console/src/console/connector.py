@@ -44,9 +44,9 @@ async def switch_feature(
             request, "PATCH", "/v1/tenant/features", json={feature: on}, headers={"If-Match": etag}
         )
     except Refused as refused:
-        if refused.status not in {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}:
-            raise
-        return await _page(request, refused.status, refused=refused, feature=feature)
+        if refused.status in {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}:
+            return await _page(request, refused.status, refused=refused, feature=feature)
+        return refused_page(request, refused, "The switch was not changed", way_on=(PAGE, "Back"))
     return RedirectResponse(f"{PAGE}?switched={feature}#feature-{feature}", 303)
 
 
@@ -67,13 +67,19 @@ async def disconnect(request: Request) -> Response:
 @router.post("/link")
 async def make_link(request: Request) -> Response:
     """Shown by the answer itself: the address is told once, and an address bar is no place for it."""
-    made = (await backend_of(request).call(request, "POST", LINK, json={})).json()
-    return render(request, "connector/link.html", link=made)
+    try:
+        made = await backend_of(request).call(request, "POST", LINK, json={})
+    except Refused as refused:
+        return refused_page(request, refused, "No link was made", way_on=(PAGE, "Back"))
+    return render(request, "connector/link.html", link=made.json())
 
 
 @router.post("/link/revoke")
 async def revoke_link(request: Request) -> Response:
-    await backend_of(request).call(request, "DELETE", LINK)
+    try:
+        await backend_of(request).call(request, "DELETE", LINK)
+    except Refused as refused:
+        return refused_page(request, refused, "The link was not revoked", way_on=(PAGE, "Back"))
     return RedirectResponse(f"{PAGE}#link", 303)
 
 
