@@ -8,7 +8,7 @@ import pytest
 
 from services.console.tests.harness import Site
 from services.console.tests.states import CARD, CONNECTED, FORM, ID, SWITCH, meeting, problem
-from services.console.tests.test_protection import BACK, GRANT, cookies_of
+from services.console.tests.test_protection import BACK, GRANT, OpenSite, cookies_of
 
 OUTLOOK = "/integrations/microsoft"
 FORMS: list[tuple[str, dict[str, str], str]] = [
@@ -83,3 +83,15 @@ def test_who_signed_in_with_another_account_may_go_back_or_disconnect(site: Site
     with site.client(Cookie="prospo_sign_in=k-1; prospo_sign_in_return=/meetings/new") as browser:
         answer = browser.get(f"{OUTLOOK}/callback?state=s&code=c")
     assert ways_on(answer) == ["/meetings/new", f"{OUTLOOK}/disconnect"]
+
+
+@pytest.mark.parametrize("path", [CARD, OUTLOOK])
+def test_a_service_that_waits_for_microsofts_sign_in_is_waited_for(open_site: OpenSite, path: str) -> None:
+    site = open_site(call_timeout_s=0.2)
+    site.apis.takes_s = 0.5
+    apis = [f"POST {api}" for _, _, api in BACK] + ["DELETE /v1/tenant", "DELETE /v1/connection"]
+    site.apis.answers = {api: {} for api in apis} | CONNECTED
+    with site.client(Cookie="prospo_consent=k-1; prospo_sign_in=k-1") as browser:
+        assert browser.get(f"{path}/callback?state=s").status_code == 303
+        assert browser.post(f"{path}/disconnect").status_code == 303
+        assert browser.get("/meetings").status_code == 503

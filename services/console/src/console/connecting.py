@@ -131,7 +131,8 @@ async def _finish(request: Request, trip: RoundTrip) -> Response:
     answers = {name: value for name, value in request.query_params.items() if name in trip.answers}
     answers |= {"browser_key": key} | ({"token": link} if link else {})
     try:
-        done = await backend_of(request).call(request, "POST", trip.by_link if link else trip.complete, json=answers)
+        path = trip.by_link if link else trip.complete
+        done = await backend_of(request).call(request, "POST", path, json=answers, patient=True)
     except Refused as refused:
         over = _is_over(refused)
         ways = {"way_on": (back, "Go back"), "besides": WAYS_ON.get(refused.code)} if over else {"way_on": None}
@@ -144,7 +145,6 @@ async def _finish(request: Request, trip: RoundTrip) -> Response:
     return _forget(request, trip, RedirectResponse(target, 303))
 
 
-def _to_microsoft(request: Request, url: str) -> Response:
 def _is_over(refused: Refused) -> bool:
     """Whether the attempt is used up: a service that names the way back says so, though Microsoft was away.
 
@@ -154,6 +154,7 @@ def _is_over(refused: Refused) -> bool:
     return decided or "return_to" in refused.problem
 
 
+def _to_microsoft(request: Request, url: str) -> Response:
     """On to Microsoft's pages and nowhere else, whatever a service answered."""
     settings = request.app.state.console.settings
     pages = {urlsplit(page)[:2] for page in (settings.pages_at, settings.simulator_url) if page}

@@ -58,7 +58,7 @@ async def ask_to_disconnect(request: Request) -> Response:
 @router.post("/disconnect")
 async def disconnect(request: Request) -> Response:
     try:
-        await backend_of(request).call(request, "DELETE", "/v1/tenant")
+        await backend_of(request).call(request, "DELETE", "/v1/tenant", patient=True)
     except Refused as refused:
         return refused_page(request, refused, "The organisation is still connected", way_on=(PAGE, "Back"))
     return RedirectResponse(PAGE, 303)
