@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.console.tests.accounts import CONNECTED_ACCOUNTS, connection
+from services.console.tests.accounts import CONNECTED_ACCOUNTS, ENDED_ACCOUNTS, connection
 from services.console.tests.tenants import TENANTS, tenant
 
 ID = "018f0000-0000-7000-8000-000000000001"
@@ -255,9 +255,16 @@ STATES = {
         ">Reconnect</button>",
         "Nothing was lost",
         "password changed",
+        'href="/integrations/microsoft/disconnect">Disconnect…</a>',
         problem={"code": "x", "detail": "Microsoft ended the connection because the password changed."},
     ),
-    "outlook-disconnected": outlook("disconnected", "connected", "You disconnected", "Connect Microsoft Account"),
+    **{name: outlook("disconnected", *about, **more) for name, (about, more) in ENDED_ACCOUNTS.items()},
+    "outlook-disconnect-expired": State(
+        "/integrations/microsoft/disconnect",
+        {"/v1/connection": connection("expired")},
+        ('href="/integrations">Back</a>',),
+        silent=("Keep connected",),
+    ),
     "outlook-disconnect": State("/integrations/microsoft/disconnect", CONNECTED, ("What is kept", "Anna Andersson")),
     "form": form("connected", "connected", "Schedule and invite", "Europe/Berlin"),
     "form-tenant-first": form("not_connected", "not_connected", "must connect it first", silent=("Connect Now",)),
