@@ -48,6 +48,8 @@ TRANSCRIPT = {
     "content_url": f"/v1/transcripts/{ID}",
     "reason": None,
 }
+HELD_BACK = {"status": "unavailable", "code": "auto_recording_switched_off"}
+HELD_BACK |= {"reason": "Auto-recording was switched off."}
 LINES = [
     {"speaker": "Anna Andersson", "start_ms": 1500, "end_ms": 4250, "text": "Hello everyone, shall we begin?"},
     {"speaker": "Ben Berg", "start_ms": 3_605_000, "end_ms": 3_609_000, "text": "Yes. The offer goes out on Friday."},
@@ -306,13 +308,21 @@ STATES = {
                     meeting("scheduling"),
                     meeting("scheduled"),
                     meeting("ended", recording=RECORDING, transcript={"status": "unavailable", "reason": "Off."}),
+                    meeting("ended", recording=HELD_BACK),
                     meeting("cancelled"),
                     meeting("failed"),
                 ],
                 "next_cursor": "b&c",
             }
         },
-        ("Being scheduled", "Will not arrive", "cursor=b%26c", "Newest meetings", "4 March 2026, 10:00–10:30 (UTC)"),
+        (
+            "Being scheduled",
+            "Will not arrive",
+            "Paused",
+            "cursor=b%26c",
+            "Newest meetings",
+            "4 March 2026, 10:00–10:30 (UTC)",
+        ),
     ),
     "meetings-no-older": State("/meetings?cursor=a", {"/v1/meetings": {"items": []}}, ("There are no older meetings",)),
     "meeting-scheduling": record(
@@ -344,6 +354,12 @@ STATES = {
         "The organiser deleted it",
         "A Teams administrator must allow",
         silent=("hx-get",),
+    ),
+    "meeting-paused": record(
+        meeting("ended", recording=HELD_BACK, transcript=HELD_BACK),
+        "Paused",
+        "Auto-recording was switched off.",
+        silent=("Will not arrive", "hx-get"),
     ),
     "meeting-cancelled": record(meeting("cancelled"), "Microsoft tells the attendees", silent=("hx-get",)),
     "meeting-failed": record(
