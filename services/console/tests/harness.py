@@ -35,6 +35,7 @@ class Apis:
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {}
         self.calls: list[Call] = []
+        self.takes_s = 0.0
 
     def sent(self, method: str) -> list[Call]:
         return [call for call in self.calls if call.method == method]
@@ -44,6 +45,7 @@ class Apis:
         body = await request.json() if await request.body() else None
         path = request.url.path
         self.calls.append(Call(request.method, path, dict(request.headers), body))
+        await asyncio.sleep(self.takes_s)
         found = self.answers.get(f"{request.method} {path}", self.answers.get(path, (404, {"detail": "Not told."})))
         status, answer = found if isinstance(found, tuple) else (200, found)
         await JSONResponse(answer, status, {"ETag": '"7"', "X-Request-Id": "req-1"})(scope, receive, send)

@@ -3,24 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from services.console.tests.accounts import CONNECTED_ACCOUNTS, connection
+from services.console.tests.accounts import CONNECTED_ACCOUNTS, ENDED_ACCOUNTS, connection
+from services.console.tests.tenants import TENANTS, tenant
 
 ID = "018f0000-0000-7000-8000-000000000001"
 Json = dict[str, Any]
-FEATURES = {"outlook_email": True, "auto_recording": False, "contacts_import": True, "sharepoint_storage": False}
-
-
-def tenant(status: str, **more: Any) -> Json:
-    known = status in {"connected", "proving"}
-    return {
-        "status": status,
-        "tid": "c0a70500-0000-4000-8000-000000000001" if known else None,
-        "display_name": "Contoso" if status == "connected" else None,
-        "features": FEATURES,
-        "problem": None,
-        "connected_at": "2026-03-03T09:05:00Z" if status == "connected" else None,
-        **more,
-    }
 
 
 def meeting(status: str, **more: Any) -> Json:
@@ -61,6 +48,8 @@ TRANSCRIPT = {
     "content_url": f"/v1/transcripts/{ID}",
     "reason": None,
 }
+HELD_BACK = {"status": "unavailable", "code": "auto_recording_switched_off"}
+HELD_BACK |= {"reason": "Auto-recording was switched off."}
 LINES = [
     {"speaker": "Anna Andersson", "start_ms": 1500, "end_ms": 4250, "text": "Hello everyone, shall we begin?"},
     {"speaker": "Ben Berg", "start_ms": 3_605_000, "end_ms": 3_609_000, "text": "Yes. The offer goes out on Friday."},
@@ -96,6 +85,7 @@ CONNECTED = {"/v1/tenant": tenant("connected"), "/v1/connection": connection("co
 CARD, RECORD = "/connectors/microsoft365", f"/meetings/{ID}"
 FORM = {"subject": "Offer <b>", "start": "2026-03-04T10:00", "minutes": "30", "time_zone": "Europe/Berlin"}
 FORM |= {"attendees": "ben@contoso.example", "key": ID}
+REMEDY = {"remedy": {"who": "teams_admin", "text": "In PowerShell:", "command": "Set-It -Now $true"}}
 SWITCH = {"feature": "sharepoint_storage", "on": "true", "etag": '"6"'}
 
 
@@ -107,6 +97,11 @@ def start(person: str, tenant_: Any, connection_: Any, items: list[Json] | None,
 
 def card(tenant_: Json, *says: str, person: str = "acme-admin", **more: Any) -> State:
     return State(CARD, {"/v1/tenant": tenant_}, says, person, **more)
+
+
+def refused_switch(answer: tuple[int, Json], *says: str) -> State:
+    answers = {"/v1/tenant": tenant("connected"), "PATCH /v1/tenant/features": answer}
+    return State(f"{CARD}/features", answers, says, "acme-admin", answer[0], SWITCH)
 
 
 def outlook(
@@ -154,9 +149,8 @@ STATES = {
         ("made by Ada &lt;b&gt;", "10 March 2026, 09:05 (UTC)", "Make a new link</button>", "Revoke the link"),
         "acme-admin",
     ),
-    "card-no-link": card(tenant("failed"), "Make a link</button>", silent=("Revoke the link",)),
+    **{name: card(shown, *says, silent=silent) for name, (shown, says, silent) in TENANTS.items()},
     "card-link-looked-at": card(tenant("failed"), person="acme-anna", silent=("Make a link",)),
-    "card-link-connected": card(tenant("connected"), silent=("Make a link",)),
     "link": State(
         f"{CARD}/link",
         {
@@ -196,22 +190,14 @@ STATES = {
         404,
     ),
     "granted": State(f"{CARD}/grant/done", {}, ("Nothing more is needed from you",), None),
-    "card-proving": card(tenant("proving"), "Checking with Microsoft", "Check again"),
-    "card-connected": card(tenant("connected"), "Contoso", "c0a70500", 'role="switch"', "3 March 2026, 09:05 (UTC)"),
     "card-switched": State(
         f"{CARD}?switched=outlook_email", {"/v1/tenant": tenant("connected")}, ("is now on",), "acme-admin"
     ),
-    "card-failed": card(
-        tenant("failed", problem={"code": "x", "detail": "Contoso has withdrawn the consent. Connect again."}),
-        "withdrawn the consent",
-        "Try again</button>",
-    ),
-    "card-disconnected": card(tenant("disconnected"), "Connect again", "are kept"),
     "card-looked-at": card(
         tenant("connected"),
         "takes an <strong>Org Admin</strong>",
         person="acme-anna",
-        silent=('role="switch"', "Disconnect…"),
+        silent=('role="switch"', "Disconnect…", "Consent again", "Make a link"),
     ),
     "card-not-connected-looked-at": card(
         tenant("not_connected"),
@@ -219,27 +205,23 @@ STATES = {
         person="acme-anna",
         silent=('<form method="post" action="/conn',),
     ),
-    "card-stale": State(
-        f"{CARD}/features",
-        {"/v1/tenant": tenant("connected"), "PATCH /v1/tenant/features": problem("stale", "Read it again.", 412)},
-        ("Somebody changed these settings", "req-7", 'value="&#34;7&#34;"'),
-        "acme-admin",
-        412,
-        SWITCH,
+    "card-stale": refused_switch(
+        problem("stale", "Read it again.", 412), "Somebody changed these settings", "req-7", 'value="&#34;7&#34;"'
     ),
-    "card-refused": State(
-        f"{CARD}/features",
-        {
-            "/v1/tenant": tenant("connected"),
-            "PATCH /v1/tenant/features": problem("selection_required", "Choose a storage location first."),
-        },
-        ("SharePoint storage was not changed", "Choose a storage location first.", "req-7"),
-        "acme-admin",
-        409,
-        SWITCH,
+    "card-refused": refused_switch(
+        problem("selection_required", "Choose a storage location first."),
+        "SharePoint storage was not changed",
+        "Choose a storage location first.",
+        "req-7",
+    ),
+    "card-not-ready": refused_switch(
+        problem("feature_not_ready", "Not yet.", **REMEDY), "Not yet.", "<code>Set-It -Now $true</code>"
     ),
     "card-disconnect": State(
-        f"{CARD}/disconnect", {"/v1/tenant": tenant("connected")}, ("What is kept",), "acme-admin"
+        f"{CARD}/disconnect",
+        {"/v1/tenant": tenant("connected")},
+        ("What is kept", "each person has to connect", "What stays at Microsoft", "under Enterprise applications"),
+        "acme-admin",
     ),
     "card-disconnect-looked-at": State(
         f"{CARD}/disconnect", {"/v1/tenant": tenant("connected")}, ("Only an",), silent=("What happens",)
@@ -275,9 +257,16 @@ STATES = {
         ">Reconnect</button>",
         "Nothing was lost",
         "password changed",
+        'href="/integrations/microsoft/disconnect">Disconnect…</a>',
         problem={"code": "x", "detail": "Microsoft ended the connection because the password changed."},
     ),
-    "outlook-disconnected": outlook("disconnected", "connected", "You disconnected", "Connect Microsoft Account"),
+    **{name: outlook("disconnected", *about, **more) for name, (about, more) in ENDED_ACCOUNTS.items()},
+    "outlook-disconnect-expired": State(
+        "/integrations/microsoft/disconnect",
+        {"/v1/connection": connection("expired")},
+        ('href="/integrations">Back</a>',),
+        silent=("Keep connected",),
+    ),
     "outlook-disconnect": State("/integrations/microsoft/disconnect", CONNECTED, ("What is kept", "Anna Andersson")),
     "form": form("connected", "connected", "Schedule and invite", "Europe/Berlin"),
     "form-tenant-first": form("not_connected", "not_connected", "must connect it first", silent=("Connect Now",)),
@@ -319,13 +308,21 @@ STATES = {
                     meeting("scheduling"),
                     meeting("scheduled"),
                     meeting("ended", recording=RECORDING, transcript={"status": "unavailable", "reason": "Off."}),
+                    meeting("ended", recording=HELD_BACK),
                     meeting("cancelled"),
                     meeting("failed"),
                 ],
                 "next_cursor": "b&c",
             }
         },
-        ("Being scheduled", "Will not arrive", "cursor=b%26c", "Newest meetings", "4 March 2026, 10:00–10:30 (UTC)"),
+        (
+            "Being scheduled",
+            "Will not arrive",
+            "Paused",
+            "cursor=b%26c",
+            "Newest meetings",
+            "4 March 2026, 10:00–10:30 (UTC)",
+        ),
     ),
     "meetings-no-older": State("/meetings?cursor=a", {"/v1/meetings": {"items": []}}, ("There are no older meetings",)),
     "meeting-scheduling": record(
@@ -357,6 +354,12 @@ STATES = {
         "The organiser deleted it",
         "A Teams administrator must allow",
         silent=("hx-get",),
+    ),
+    "meeting-paused": record(
+        meeting("ended", recording=HELD_BACK, transcript=HELD_BACK),
+        "Paused",
+        "Auto-recording was switched off.",
+        silent=("Will not arrive", "hx-get"),
     ),
     "meeting-cancelled": record(meeting("cancelled"), "Microsoft tells the attendees", silent=("hx-get",)),
     "meeting-failed": record(

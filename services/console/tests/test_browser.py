@@ -23,8 +23,8 @@ from services.console.tests.states import (
     TRANSCRIPT,
     State,
     meeting,
-    tenant,
 )
+from services.console.tests.tenants import tenant
 
 pytestmark = pytest.mark.browser
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]

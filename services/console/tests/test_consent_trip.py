@@ -60,7 +60,7 @@ def test_whoever_has_a_link_goes_the_same_way_without_an_account(site: Site) -> 
         page = browser.get(GRANT)
         assert "Ada of Acme &lt;Ltd&gt; asks you" in " ".join(page.text.split())
         assert f'action="{GRANT}"' in page.text
-        assert (page.headers["Cache-Control"], page.headers["Referrer-Policy"]) == ("no-store", "same-origin")
+        assert (page.headers["Cache-Control"], page.headers["Referrer-Policy"]) == ("no-store", "strict-origin")
         started = browser.post(GRANT)
         assert started.headers["location"] == CONSENT["consent_url"]
         assert all("HttpOnly" in line and "SameSite=lax" in line for line in cookies_of(started).values())

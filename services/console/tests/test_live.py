@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from services.console.tests.harness import Site
-from services.console.tests.states import ID, RECORDING, TRANSCRIPT, meeting, tenant
+from services.console.tests.states import HELD_BACK, ID, RECORDING, TRANSCRIPT, meeting
+from services.console.tests.tenants import tenant
 
 PAGE = f"/meetings/{ID}"
 API = f"/v1/meetings/{ID}"
@@ -47,6 +48,15 @@ def test_when_all_is_there_the_page_stops_asking(site: Site) -> None:
         answer = browser.get(url)
     assert answer.status_code == 286
     assert "hx-get" not in answer.text
+
+
+def test_what_is_held_back_is_announced_otherwise_than_what_never_arrives(site: Site) -> None:
+    site.apis.answers = {API: meeting("ended", transcript=TRANSCRIPT)}
+    with site.client(**HTMX) as browser:
+        url = live_url(browser.get(PAGE).text)
+        for artefact, said in ((HELD_BACK, "is held back for now"), (HELD_BACK | {"code": "x"}, "will not arrive")):
+            site.apis.answers = {API: meeting("ended", transcript=TRANSCRIPT, recording=artefact)}
+            assert said in browser.get(url).text
 
 
 @pytest.mark.parametrize(("status", "shown", "said"), [(503, 200, "keeps looking"), (401, 286, "Reload the page")])

@@ -33,8 +33,8 @@ class Refused(Exception):
 
     @property
     def reached(self) -> bool:
-        """Whether the service itself decided; otherwise trying again is all there is."""
-        return self.status < httpx.codes.INTERNAL_SERVER_ERROR
+        """Whether the service itself decided; otherwise it is away or was asked too often, and trying again is all."""
+        return self.status < httpx.codes.INTERNAL_SERVER_ERROR and self.status != httpx.codes.TOO_MANY_REQUESTS
 
 
 class Backend:
@@ -43,19 +43,25 @@ class Backend:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         verify = ssl.create_default_context(cafile=settings.ca_bundle) if settings.ca_bundle else True
-        self._http = httpx.AsyncClient(timeout=settings.call_timeout_s, trust_env=False, verify=verify)
+        self._http = httpx.AsyncClient(trust_env=False, verify=verify)
 
-    async def call(self, request: Request, method: str, path: str, **more: Any) -> httpx.Response:
-        """The answer, or ``Refused`` with the problem document; 503 when the service cannot be reached."""
+    async def call(
+        self, request: Request, method: str, path: str, *, patient: bool = False, **more: Any
+    ) -> httpx.Response:
+        """The answer, or ``Refused`` with the problem document; 503 when the service cannot be reached.
+
+        ``patient`` where the service itself waits for Microsoft's sign-in, and does what is asked though we gave up.
+        """
         service = next(name for prefix, name in SERVICES.items() if path.startswith(prefix))
         headers = {
             **more.pop("headers", {}),
             "Authorization": request.headers.get("authorization", ""),
             "X-Request-Id": request_id_of(request),
         }
+        timeout_s = self._settings.sign_in_timeout_s if patient else self._settings.call_timeout_s
         url = self._settings.internal_url.format(service=service) + path
         try:
-            answer = await self._http.request(method, url, headers=headers, **more)
+            answer = await self._http.request(method, url, headers=headers, timeout=timeout_s, **more)
         except httpx.HTTPError as error:
             raise Refused(503, _unreachable(request, service)) from error
         if answer.is_error:

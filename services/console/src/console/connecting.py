@@ -48,7 +48,7 @@ CONSENT = RoundTrip(
     home="/connectors/microsoft365",
     complete="/v1/tenant/consent/complete",
     answers=frozenset(_ANSWERS | {"tenant", "admin_consent", "scope"}),
-    failed="Your organisation was not connected",
+    failed="The consent was not completed",
     by_link="/v1/tenant/consent/link/complete",
 )
 ADMINISTRATOR = RoundTrip(
@@ -72,7 +72,11 @@ SIGN_IN = RoundTrip(
 
 @router.post("/connectors/microsoft365/connect")
 async def start_consent(request: Request) -> Response:
-    started = (await backend_of(request).call(request, "POST", "/v1/tenant/consent", json={})).json()
+    try:
+        answer = await backend_of(request).call(request, "POST", "/v1/tenant/consent", json={})
+    except Refused as refused:
+        return refused_page(request, refused, CONSENT.failed, way_on=(CONSENT.home, "Back"))
+    started = answer.json()
     return _set_out(request, CONSENT, started["consent_url"], started["browser_key"], CONSENT.home)
 
 
@@ -107,7 +111,7 @@ async def start_sign_in(request: Request) -> Response:
     try:
         answer = await backend_of(request).call(request, "POST", "/v1/connection/sign-in", json=wanted)
     except Refused as refused:
-        way_on = WAYS_ON.get(refused.code, (back, "Go back")) if refused.reached else None
+        way_on = WAYS_ON.get(refused.code, (back, "Go back"))
         return refused_page(request, refused, "Nothing was changed", way_on=way_on)
     started = answer.json()
     return _set_out(request, SIGN_IN, started["authorize_url"], started["browser_key"], back)
@@ -127,18 +131,27 @@ async def _finish(request: Request, trip: RoundTrip) -> Response:
     answers = {name: value for name, value in request.query_params.items() if name in trip.answers}
     answers |= {"browser_key": key} | ({"token": link} if link else {})
     try:
-        done = await backend_of(request).call(request, "POST", trip.by_link if link else trip.complete, json=answers)
+        path = trip.by_link if link else trip.complete
+        done = await backend_of(request).call(request, "POST", path, json=answers, patient=True)
     except Refused as refused:
-        # A service that names the way back has used up the attempt, though Microsoft was away: no reload helps.
-        over = refused.reached or "return_to" in refused.problem
-        way_on = (back, "Go back") if over else None
-        response = refused_page(request, _readable(refused), trip.failed, way_on=way_on, reload=not over)
+        over = _is_over(refused)
+        ways = {"way_on": (back, "Go back"), "besides": WAYS_ON.get(refused.code)} if over else {"way_on": None}
+        response = refused_page(request, _readable(refused), trip.failed, **ways, reload=not over)
         return _forget(request, trip, response) if over else response
     said = done.json()
     if "sign_in_url" in said:
         return _to_microsoft(request, str(said["sign_in_url"]))
     target = f"{GRANT}/done" if link else _own_path(str(said.get("return_to") or ""), back)
     return _forget(request, trip, RedirectResponse(target, 303))
+
+
+def _is_over(refused: Refused) -> bool:
+    """Whether the attempt is used up: a service that names the way back says so, though Microsoft was away.
+
+    Who has to sign in to Prospo or to wait first still has it, and opens the same address again.
+    """
+    decided = refused.reached and refused.status != HTTPStatus.UNAUTHORIZED
+    return decided or "return_to" in refused.problem
 
 
 def _to_microsoft(request: Request, url: str) -> Response:

@@ -14,7 +14,6 @@ from console.wording import FEATURES
 
 PAGE = "/connectors/microsoft365"
 LINK = "/v1/tenant/consent/link"
-OPEN_TO_LINKS = {"not_connected", "failed", "disconnected"}
 router = APIRouter(prefix=PAGE)
 _NEWS = {
     "connected": "Your organisation is connected to Microsoft 365.",
@@ -45,9 +44,9 @@ async def switch_feature(
             request, "PATCH", "/v1/tenant/features", json={feature: on}, headers={"If-Match": etag}
         )
     except Refused as refused:
-        if refused.status not in {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}:
-            raise
-        return await _page(request, refused.status, refused=refused, feature=feature)
+        if refused.status in {HTTPStatus.PRECONDITION_FAILED, HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}:
+            return await _page(request, refused.status, refused=refused, feature=feature)
+        return refused_page(request, refused, "The switch was not changed", way_on=(PAGE, "Back"))
     return RedirectResponse(f"{PAGE}?switched={feature}#feature-{feature}", 303)
 
 
@@ -59,7 +58,7 @@ async def ask_to_disconnect(request: Request) -> Response:
 @router.post("/disconnect")
 async def disconnect(request: Request) -> Response:
     try:
-        await backend_of(request).call(request, "DELETE", "/v1/tenant")
+        await backend_of(request).call(request, "DELETE", "/v1/tenant", patient=True)
     except Refused as refused:
         return refused_page(request, refused, "The organisation is still connected", way_on=(PAGE, "Back"))
     return RedirectResponse(PAGE, 303)
@@ -68,13 +67,19 @@ async def disconnect(request: Request) -> Response:
 @router.post("/link")
 async def make_link(request: Request) -> Response:
     """Shown by the answer itself: the address is told once, and an address bar is no place for it."""
-    made = (await backend_of(request).call(request, "POST", LINK, json={})).json()
-    return render(request, "connector/link.html", link=made)
+    try:
+        made = await backend_of(request).call(request, "POST", LINK, json={})
+    except Refused as refused:
+        return refused_page(request, refused, "No link was made", way_on=(PAGE, "Back"))
+    return render(request, "connector/link.html", link=made.json())
 
 
 @router.post("/link/revoke")
 async def revoke_link(request: Request) -> Response:
-    await backend_of(request).call(request, "DELETE", LINK)
+    try:
+        await backend_of(request).call(request, "DELETE", LINK)
+    except Refused as refused:
+        return refused_page(request, refused, "The link was not revoked", way_on=(PAGE, "Back"))
     return RedirectResponse(f"{PAGE}#link", 303)
 
 
@@ -96,7 +101,7 @@ async def invitation(request: Request, token: str) -> Response:
 async def _page(request: Request, status: int = 200, **values: Any) -> Response:
     live, tenant = await _live(request, **values)
     person = person_of(request)
-    if person and person.admin and tenant["status"] in OPEN_TO_LINKS:
+    if person and person.admin and tenant["status"] != "proving":
         values["link"] = await backend_of(request).look(request, LINK) or {}
     return render(request, "connector/page.html", status, tenant=tenant, live=live, features=FEATURES, **values)
 

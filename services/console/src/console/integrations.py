@@ -51,7 +51,7 @@ async def ask_to_disconnect(request: Request) -> Response:
 @router.post("/microsoft/disconnect")
 async def disconnect(request: Request) -> Response:
     try:
-        await backend_of(request).call(request, "DELETE", "/v1/connection")
+        await backend_of(request).call(request, "DELETE", "/v1/connection", patient=True)
     except Refused as refused:
         return refused_page(request, refused, "Your account is still connected", way_on=(PAGE, "Back"))
     return RedirectResponse(PAGE, 303)

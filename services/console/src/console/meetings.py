@@ -11,9 +11,10 @@ from console.backend import Json, Refused, backend_of
 from console.problems import refused_page
 from console.rendering import Live, answer_live, answer_no_news, render
 from console.times import moment_of
+from console.wording import standing
 
 router = APIRouter()
-_SETTLED = {"imported", "unavailable"}
+_SETTLED = {"imported", "unavailable", "paused"}
 _FAR_OFF_INTERVAL_S = 30
 _PAGE_SIZE = 20
 
@@ -82,7 +83,7 @@ async def _expected_by(request: Request, record: Json) -> dict[str, Any]:
 
 
 def _status_of(record: Json, kind: str) -> str | None:
-    return (record.get(kind) or {}).get("status")
+    return standing(record[kind]) if record.get(kind) else None
 
 
 def _settled(record: Json) -> bool:
@@ -111,6 +112,7 @@ def _news(record: Json, part: str) -> str | None:
     known = {
         "importing": f"The {part} is being imported.",
         "imported": f"The {part} has arrived.",
+        "paused": f"The {part} is held back for now; the page says why.",
         "unavailable": f"The {part} will not arrive; the page says why.",
     }
     return known.get(_status_of(record, part) or "")

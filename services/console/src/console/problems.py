@@ -19,6 +19,7 @@ WAYS_ON = {
     "connection_required": ("/integrations", "Connect your Microsoft account"),
     "reconnect_required": ("/integrations", "Reconnect your Microsoft account"),
     "tenant_not_connected": ("/connectors/microsoft365", "See the Microsoft 365 connector"),
+    "another_account": ("/integrations/microsoft/disconnect", "Disconnect…"),
     "org_admin_required": ("/", "Back to the start"),
     "meeting_not_found": ("/meetings", "Your meetings"),
 }

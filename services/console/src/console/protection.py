@@ -6,6 +6,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from console.connecting import GRANT
 from console.settings import Settings
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -51,8 +52,7 @@ class Protection:
     def _protect(self, headers: MutableHeaders, path: str) -> None:
         for name, value in self._headers.items():
             headers[name] = value
-        # A way back from Microsoft has a code in its address.
-        headers["Referrer-Policy"] = "no-referrer" if path.endswith("/callback") else "same-origin"
+        headers["Referrer-Policy"] = _referrer_policy(path)
         cached = path.startswith("/static/")
         headers["Cache-Control"] = "public, max-age=300" if cached else "no-store"
 
@@ -61,6 +61,16 @@ class Protection:
         if site is not None and site != "same-origin":
             return False
         return origin == self._own_origin if origin is not None else site == "same-origin"
+
+
+def _referrer_policy(path: str) -> str:
+    """Nothing is told of an address with a secret: a way back from Microsoft has a code in it, an invitation its link.
+
+    no-referrer would take the ``Origin`` from the form of an invitation as well.
+    """
+    if path.endswith("/callback"):
+        return "no-referrer"
+    return "strict-origin" if path.startswith(f"{GRANT}/") else "same-origin"
 
 
 def _origin(url: str) -> str:

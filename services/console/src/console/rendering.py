@@ -23,6 +23,7 @@ templates = Jinja2Templates(HERE / "templates")
 templates.env.trim_blocks = templates.env.lstrip_blocks = True
 templates.env.filters |= {
     "status": wording.status,
+    "standing": wording.standing,
     "size": wording.size,
     "clock": wording.clock,
     "web_link": wording.web_link,

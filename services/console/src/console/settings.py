@@ -24,6 +24,9 @@ class Settings(BaseSettings):
     """How often an open page looks for news while something is on its way."""
     call_timeout_s: float = 20
     """How long a service may take; scheduling itself waits up to 10 s for the join link."""
+    sign_in_timeout_s: float = 55
+    """The same where a service waits for Microsoft's sign-in: the ways back and disconnecting. Services give up after
+    44 s (15 for its addresses, 15 for the token, 10 for its keys, 4 for the account), most gateways after 60."""
     body_limit_bytes: int = 64 * 1024
     log_level: str = "info"
     http_host: str = "0.0.0.0"  # noqa: S104 - in a container the pod's address is the boundary

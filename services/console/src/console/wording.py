@@ -1,5 +1,6 @@
 """Our words for what the APIs answer: features, statuses, sizes, sources."""
 
+from collections.abc import Mapping
 from typing import Any
 
 FEATURES = {
@@ -48,6 +49,10 @@ STATUSES = {
     "waiting": ("Waiting for an Org Admin", "neutral", "clock"),
 }
 
+PAUSES = {"connection_broken", "tenant_not_connected", "auto_recording_switched_off"}
+PAUSES |= {"another_account", "permission_missing"}
+"""Why a recording or transcript is held back only for now: when it is over, what Microsoft has is fetched."""
+
 ENDED_BY = {
     "call_event": "Microsoft reported the end of the call",
     "artefact": "its recording or transcript shows when it ended",
@@ -60,6 +65,12 @@ _UNITS = ["bytes", "KB", "MB", "GB", "TB"]
 def status(name: Any) -> tuple[str, str, str]:
     """Words, tone and icon; a status we do not know yet is shown by its own name."""
     return STATUSES.get(str(name), (str(name).replace("_", " ").capitalize(), "neutral", "dash"))
+
+
+def standing(artefact: Mapping[str, Any]) -> str:
+    """The status of a recording or transcript, where being held back is told from never arriving."""
+    held_back = artefact["status"] == "unavailable" and artefact.get("code") in PAUSES
+    return "paused" if held_back else str(artefact["status"])
 
 
 def size(count: float) -> str:

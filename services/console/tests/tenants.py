@@ -1,0 +1,55 @@
+"""What the API answers of the organisation's tenant."""
+
+from typing import Any
+
+Json = dict[str, Any]
+FEATURES = {"outlook_email": True, "auto_recording": False, "contacts_import": True, "sharepoint_storage": False}
+
+
+def tenant(status: str, **more: Any) -> Json:
+    known = status in {"connected", "proving"}
+    return {
+        "status": status,
+        "tid": "c0a70500-0000-4000-8000-000000000001" if known else None,
+        "display_name": "Contoso" if status == "connected" else None,
+        "features": FEATURES,
+        "problem": None,
+        "connected_at": "2026-03-03T09:05:00Z" if status == "connected" else None,
+        **more,
+    }
+
+
+WITHDRAWN = {"code": "x", "detail": "Contoso has withdrawn the consent. Connect again."}
+MISSING = {"code": "permissions_missing", "detail": "Some are missing. Connect again.", "support_code": "req-5"}
+SET_OUT, QUIETLY = "<button>{}</button>", '<button class="secondary">{}</button>'
+TENANTS: dict[str, tuple[Json, tuple[str, ...], tuple[str, ...]]] = {
+    "card-no-link": (tenant("failed"), ("Make a link</button>",), ("Revoke the link",)),
+    "card-connected": (
+        tenant("connected"),
+        ("Contoso", "c0a70500", 'role="switch"', "3 March 2026, 09:05 (UTC)", QUIETLY.format("Consent again")),
+        (),
+    ),
+    "card-link-connected": (tenant("connected"), ("Make a link</button>", "They consent again with it"), ()),
+    "card-consent-asked-for": (
+        tenant("connected", problem=MISSING),
+        (SET_OUT.format("Consent again"), "Some are missing.", "Support code <code>req-5</code>"),
+        (),
+    ),
+    "card-proving": (
+        tenant("proving"),
+        ("Checking with Microsoft", "Check again"),
+        ("Start again", "Make a link", 'role="alert"'),
+    ),
+    "card-proving-so-far": (
+        tenant("proving", problem=MISSING),
+        ("Checking with Microsoft", "Some are missing.", QUIETLY.format("Start again")),
+        (),
+    ),
+    "card-failed": (
+        tenant("failed", problem=WITHDRAWN),
+        ("withdrawn the consent", SET_OUT.format("Try again")),
+        ("Support code",),
+    ),
+    "card-disconnected": (tenant("disconnected"), (SET_OUT.format("Connect again"), "are kept"), ()),
+}
+"""The tenant as an Org Admin finds it: what the API answers, what is then read, and what is not."""
