@@ -29,7 +29,8 @@ class Microsoft:
     """A small Microsoft behind HTTP, with user-auth's token endpoint.
 
     What it holds is public so that tests can look; ``reconnect`` makes user-auth refuse a token, ``meanwhile`` is
-    awaited once an option was set and before that is answered, ``looked_up`` before a look-up is.
+    awaited once an option was set and before that is answered, ``booked`` once an event was made, ``looked_up`` before
+    a look-up is.
     """
 
     def __init__(self) -> None:
@@ -43,6 +44,7 @@ class Microsoft:
         self.reconnect = False
         self.tokens = 0
         self.asked: list[tuple[str, str]] = []
+        self.booked: Callable[[], Awaitable[None]] | None = None
         self.looked_up: Callable[[], Awaitable[None]] | None = None
         self.meanwhile: Callable[[bool], Awaitable[JSONResponse | None]] | None = None
         self._ids = itertools.count(1)
@@ -75,6 +77,8 @@ class Microsoft:
         link = f"https://teams.example/l/meetup-join/{event_id}?o'k=1"
         self.events.setdefault(event_id, wanted | {"id": event_id, "onlineMeeting": {"joinUrl": link}})
         self.online.setdefault(link, {"id": f"online-{event_id}", "joinWebUrl": link, "recordAutomatically": False})
+        if self.booked:
+            await self.booked()
         return JSONResponse(self.events[event_id], 201)
 
     async def find(self, request: Request) -> dict[str, Any]:

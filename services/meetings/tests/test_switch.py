@@ -13,30 +13,12 @@ from starlette.responses import JSONResponse
 from meetings import queries, recording
 from meetings.jobs import jobs
 from shared.copies import keep_tenant_copy
-from shared.events import ArtefactAwaited, Features, RecordingUnavailable, TenantState, UserState
+from shared.events import ArtefactAwaited, RecordingUnavailable
 from shared.jobs.runner import JobRunner
 
-OID = "0b1f2a66-0000-4000-8000-000000000001"
+from .steps import at_microsoft, booked, person, tenant
+
 JOBS = "SELECT payload ->> 'meeting_id' AS meeting_id, priority, state FROM job WHERE kind = 'set_recording'"
-
-
-def tenant(version: int, *, on: bool, connected: bool = True) -> TenantState:
-    about = {"org_id": "acme", "aggregate_version": version, "connected": connected, "tid": "t1"}
-    return TenantState(**about, changed_at=datetime.now(UTC), features=Features(auto_recording=on))
-
-
-def person(version: int, *, connected: bool) -> UserState:
-    about = {"org_id": "acme", "user_id": "anna", "aggregate_version": version, "connected": connected, "tid": "t1"}
-    status = "connected" if connected else "disconnected"
-    return UserState(**about, changed_at=datetime.now(UTC), status=status, oid=OID, name="Anna", email="a@acme.example")
-
-
-async def booked(house: Any, count: int = 1, **more: Any) -> list[str]:
-    return [(await house.schedule(f"k{number}", **more)).json()["id"] for number in range(count)]
-
-
-def at_microsoft(house: Any) -> list[bool]:
-    return [item["recordAutomatically"] for item in house.microsoft.online.values()]
 
 
 def patches(house: Any) -> int:
