@@ -28,7 +28,7 @@ async def schedule(job: Job, *, graph: Graph, outcomes: Outcomes, settings: Sett
     if meeting.status == "cancelled" and not job.checkpoint:
         return
     async with refusals.recorded(job, meeting, outcomes, status="failed"):
-        caller = graph.as_user(job.org_id, meeting.user_id, job.priority)
+        caller = await refusals.as_organizer(job, graph, meeting)
         found = await _book(job, caller, meeting)
         if meeting.status != "cancelled":
             found = await _prepare(job, caller, meeting, found, on=switch.on)
@@ -36,6 +36,7 @@ async def schedule(job: Job, *, graph: Graph, outcomes: Outcomes, settings: Sett
                 outcomes.tell(meeting.id)
                 return
         await teams.cancel(caller, found["event_id"])
+        await refusals.write(job, meeting.id, None)
 
 
 @jobs.kind("reschedule", attempts=ATTEMPTS)
@@ -45,7 +46,7 @@ async def reschedule(job: Job, *, graph: Graph, outcomes: Outcomes, settings: Se
     if meeting.status == "cancelled":
         return
     async with refusals.recorded(job, meeting, outcomes):
-        await teams.move(graph.as_user(job.org_id, meeting.user_id, job.priority), meeting)
+        await teams.move(await refusals.as_organizer(job, graph, meeting), meeting)
         async with job.unit_of_work() as work:
             now = await refusals.locked(work, meeting.id)
             if _told(now) != _told(meeting):
@@ -60,8 +61,9 @@ async def cancel(job: Job, *, graph: Graph, outcomes: Outcomes) -> None:
     """Let Microsoft tell the attendees, then tell the platform."""
     meeting, _ = await _start(job)
     async with refusals.recorded(job, meeting, outcomes):
+        caller = await refusals.as_organizer(job, graph, meeting)
         if meeting.event_id:
-            await teams.cancel(graph.as_user(job.org_id, meeting.user_id, job.priority), meeting.event_id)
+            await teams.cancel(caller, meeting.event_id)
         async with job.unit_of_work() as work:
             now = await refusals.locked(work, meeting.id)
             now.problem = None
@@ -83,8 +85,7 @@ async def set_recording(job: Job, *, graph: Graph) -> None:
     meeting, switch = await _start(job)
     if meeting.status == "scheduled" and (job.checkpoint or meeting.auto_recording != switch.on):
         async with recording.explained(job, meeting, on=switch.on):
-            await refusals.require_connection(job, meeting)
-            caller = graph.as_user(job.org_id, meeting.user_id, job.priority)
+            caller = await refusals.as_organizer(job, graph, meeting)
             async with _asking(job):
                 found = await recording.ask(caller, meeting.online_meeting_id or "", on=switch.on)
             async with job.unit_of_work() as work:
@@ -112,7 +113,7 @@ async def _start(job: Job) -> tuple[MeetingRow, queries.Switch]:
 
 @asynccontextmanager
 async def _asking(job: Job) -> AsyncIterator[None]:
-    """Of what a try that dies asked for, the record knows nothing; the checkpoint says so unless surely nothing was done."""
+    """Of what a try that dies asked for, the record knows nothing: the checkpoint does, unless surely none was done."""
     before = job.checkpoint
     await job.checkpoint_now(before | {"asked": True})
     try:

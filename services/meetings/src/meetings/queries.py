@@ -28,10 +28,9 @@ _UNLIKE_SWITCH = text(
            AND (CAST(:user_id AS text) IS NULL OR user_id = :user_id) ORDER BY id LIMIT :limit"""
 )
 _INTERRUPTED = text(
-    """SELECT id, status, version FROM meeting
-       WHERE org_id = :org_id AND status IN ('scheduled', 'cancelled') AND event_id IS NOT NULL
-           AND problem ->> 'code' IN ('connection_required', 'tenant_not_connected')
-           AND (CAST(:user_id AS text) IS NULL OR user_id = :user_id)"""
+    """SELECT id, event_id IS NOT NULL, status = 'cancelled', version FROM meeting
+       WHERE org_id = :org_id AND status IN ('scheduling', 'scheduled', 'cancelled')
+           AND problem ->> 'code' = ANY(:codes) AND (CAST(:user_id AS text) IS NULL OR user_id = :user_id)"""
 )
 
 
@@ -62,9 +61,10 @@ async def unlike_switch(
     return list(await session.execute(_UNLIKE_SWITCH, values))
 
 
-async def interrupted(session: AsyncSession, org_id: str, user_id: str | None) -> list[Any]:
-    """Changes and cancellations that a lost connection kept from Microsoft: id, status, version."""
-    return list(await session.execute(_INTERRUPTED, {"org_id": org_id, "user_id": user_id}))
+async def interrupted(session: AsyncSession, org_id: str, user_id: str | None, codes: list[str]) -> list[Any]:
+    """Meetings of which something was kept from Microsoft, as their problem says: id, booked, cancelled, version."""
+    values = {"org_id": org_id, "user_id": user_id, "codes": codes}
+    return list(await session.execute(_INTERRUPTED, values))
 
 
 async def meeting(session: AsyncSession, org_id: str, meeting_id: str, *, lock: bool = False) -> MeetingRow | None:

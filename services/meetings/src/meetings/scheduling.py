@@ -51,6 +51,16 @@ def require_connections(tenant: TenantCopy | None, user: UserCopy | None) -> Use
     return user
 
 
+def require_organizer(meeting: MeetingRow, user: UserCopy) -> None:
+    """Raises ``Conflict`` when another Microsoft account made the meeting."""
+    if user.oid != meeting.organizer_oid:
+        raise Conflict(
+            "another_account",
+            "This meeting was made with another Microsoft account than the one that is connected now. Disconnect this "
+            "one and connect the former again under Integrations, then try again.",
+        )
+
+
 def require_scheduled(meeting: MeetingRow) -> None:
     if meeting.status != "scheduled":
         raise Conflict(
