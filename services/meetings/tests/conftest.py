@@ -29,8 +29,8 @@ class Microsoft:
     """A small Microsoft behind HTTP, with user-auth's token endpoint.
 
     What it holds is public so that tests can look; ``reconnect`` makes user-auth refuse a token, ``oid`` is whose it
-    gives, ``forbidden`` makes Graph refuse everything. Awaited are: ``booked`` once an event was made and before that is
-    answered, ``meanwhile`` so once an option was set, ``looked_up`` before a look-up is.
+    gives, ``forbidden`` makes Graph refuse everything. Awaited are ``booked`` once an event was made and before that
+    is answered, ``meanwhile`` likewise once an option was set, ``looked_up`` before a look-up is.
     """
 
     def __init__(self) -> None:

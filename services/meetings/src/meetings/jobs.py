@@ -83,13 +83,16 @@ async def follow_switch(job: Job) -> None:
 async def set_recording(job: Job, *, graph: Graph) -> None:
     """Bring one booked meeting at Microsoft to the switch; what the switch says last stays."""
     meeting, switch = await _start(job)
-    if meeting.status == "scheduled" and (job.checkpoint or meeting.auto_recording != switch.on):
-        async with recording.explained(job, meeting, on=switch.on):
+    if meeting.status != "scheduled":
+        return
+    found: dict[str, Any] = {"auto_recording": switch.on}
+    async with recording.explained(job, meeting, on=switch.on):
+        if job.checkpoint or meeting.auto_recording != switch.on:
             caller = await refusals.as_organizer(job, graph, meeting)
             async with _asking(job):
                 found = await recording.ask(caller, meeting.online_meeting_id or "", on=switch.on)
-            async with job.unit_of_work() as work:
-                await recording.keep(work, meeting.id, found, on=switch.on)
+        async with job.unit_of_work() as work:
+            await recording.keep(work, meeting.id, found, on=switch.on)
 
 
 @jobs.kind("booked_end")

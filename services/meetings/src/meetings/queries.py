@@ -24,7 +24,8 @@ _SWITCH = (
 _READ_SWITCH, _HOLD_SWITCH = text(_SWITCH), text(_SWITCH + " FOR SHARE")
 _UNLIKE_SWITCH = text(
     """SELECT id, starts_at < clock_timestamp() + interval '1 day' AS soon FROM meeting
-       WHERE org_id = :org_id AND status = 'scheduled' AND auto_recording <> :wanted AND id > :after
+       WHERE org_id = :org_id AND status = 'scheduled' AND id > :after
+           AND (auto_recording <> :wanted OR problem IS NOT NULL OR (auto_recording_reason = 'refused' AND NOT :wanted))
            AND (CAST(:user_id AS text) IS NULL OR user_id = :user_id) ORDER BY id LIMIT :limit"""
 )
 _INTERRUPTED = text(
@@ -56,7 +57,7 @@ async def switch(session: AsyncSession, org_id: str, *, hold: bool = False) -> S
 async def unlike_switch(
     session: AsyncSession, org_id: str, *, wanted: bool, user_id: str | None, after: str, limit: int
 ) -> list[Any]:
-    """Booked meetings that do not do what the switch says: id, and whether they begin within a day."""
+    """Booked meetings that do not do what the switch says, or may not: id, and whether they begin within a day."""
     values = {"org_id": org_id, "wanted": wanted, "user_id": user_id, "after": after, "limit": limit}
     return list(await session.execute(_UNLIKE_SWITCH, values))
 

@@ -96,9 +96,9 @@ async def keep(work: JobWork, meeting_id: str, found: dict[str, Any], *, on: boo
     switch = await queries.switch(work.session, work.org_id, hold=True)
     if switch.on != on:
         raise Retry(after_s=0, reason="the switch moved meanwhile", counts=False)
+    _set_problem(meeting, found.get("problem"))
     taken = {"accepted": found["auto_recording"], "problem": found.get("problem")}
     scheduling.recording_set(meeting, **taken, outbox=work.outbox)
-    _set_problem(meeting, found.get("problem"))
 
 
 @asynccontextmanager
@@ -112,7 +112,6 @@ async def explained(job: Job, meeting: MeetingRow, *, on: bool) -> AsyncIterator
         async with job.unit_of_work() as work:
             now = await refusals.locked(work, meeting.id)
             _set_problem(now, _problem(error, on=on))
-            now.version += 1
         if refusals.code_of(error) not in refusals.REMEDIES:
             raise GiveUp(str(error)) from error
         refusals.wait_with_checkpoint(job)
@@ -120,8 +119,9 @@ async def explained(job: Job, meeting: MeetingRow, *, on: bool) -> AsyncIterator
 
 def _set_problem(meeting: MeetingRow, problem: Problem | None) -> None:
     """Another problem is not hidden by ours."""
-    if meeting.problem is None or meeting.problem["code"] in _OWN:
+    if meeting.problem != problem and (meeting.problem is None or meeting.problem["code"] in _OWN):
         meeting.problem = problem
+        meeting.version += 1
 
 
 def _problem(error: GraphError, *, on: bool) -> Problem:

@@ -113,8 +113,8 @@ def recording_set(meeting: MeetingRow, *, accepted: bool, problem: dict[str, str
     """Microsoft has it: the meeting records by itself or does not."""
     before = meeting.auto_recording, meeting.auto_recording_reason
     note_recording(meeting, accepted=accepted, problem=problem)
-    meeting.version += 1
     if before != (meeting.auto_recording, meeting.auto_recording_reason):
+        meeting.version += 1
         outbox.add(
             MeetingRecordingChanged(
                 org_id=meeting.org_id,
