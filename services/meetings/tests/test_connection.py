@@ -162,3 +162,26 @@ async def test_what_a_withdrawn_permission_kept_back_is_done_once_it_is_allowed_
     await house.service.runner.drain()
     assert house.microsoft.cancelled == ["event-1"]
     assert (await house.record(meeting_id))["problem"] is None
+
+
+async def test_a_meeting_moved_while_the_connection_is_missing_ends_when_it_was_moved_to(house: Any) -> None:
+    await house.connect()
+    (meeting_id,) = await booked(house)
+    past = {"start": "2020-03-01T10:00:00Z", "end": "2020-03-01T10:30:00Z"}
+    await house.call("PATCH", f"/v1/meetings/{meeting_id}", json=past)
+    await house.hear(person(2, connected=False))
+    await house.service.runner.drain()
+    shown = await house.record(meeting_id)
+    assert (shown["status"], shown["ended"]["at"]) == ("ended", past["end"])
+
+
+async def test_a_change_that_waited_until_the_meeting_was_over_is_not_sent_any_more(house: Any) -> None:
+    await house.connect()
+    (meeting_id,) = await booked(house)
+    await house.call("PATCH", f"/v1/meetings/{meeting_id}", json={"subject": "Moved"})
+    await house.hear(person(2, connected=False))
+    await house.service.runner.drain()
+    await house.sql("UPDATE meeting SET starts_at = '2020-01-01', ends_at = '2020-01-02'")
+    await house.hear(person(3, connected=True))
+    await house.service.runner.drain()
+    assert house.microsoft.events["event-1"]["subject"] == "Review"

@@ -72,12 +72,15 @@ async def meeting(meeting_id: str, caller: Caller, work: Work) -> Meeting:
 
 
 @router.patch("/{meeting_id}")
-async def reschedule(meeting_id: str, change: MeetingChange, caller: Caller, work: Work) -> Meeting:
+async def reschedule(
+    meeting_id: str, change: MeetingChange, caller: Caller, work: Work, settings: Settings_
+) -> Meeting:
     """Subject, times or attendees; the join link stays."""
     row = await _own(work, caller, meeting_id, lock=True)
     scheduling.require_scheduled(row)
     await _organizer(work, caller, row)
     _apply(row, change)
+    scheduling.watch_booked_end(row, work.jobs, settings.booked_end_grace_s)
     payload = {"meeting_id": row.id}
     work.jobs.add("reschedule", payload, dedupe_key=f"{row.id}:{row.version}", priority="interactive")
     return Meeting.of(row)

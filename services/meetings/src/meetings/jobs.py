@@ -40,7 +40,7 @@ async def schedule(job: Job, *, graph: Graph, outcomes: Outcomes, settings: Sett
 
 
 @jobs.kind("reschedule", attempts=ATTEMPTS)
-async def reschedule(job: Job, *, graph: Graph, outcomes: Outcomes, settings: Settings) -> None:
+async def reschedule(job: Job, *, graph: Graph, outcomes: Outcomes) -> None:
     """Bring Microsoft's event to the record; when the record changed meanwhile, do it again."""
     meeting, _ = await _start(job)
     if meeting.status == "cancelled":
@@ -53,7 +53,6 @@ async def reschedule(job: Job, *, graph: Graph, outcomes: Outcomes, settings: Se
                 raise Retry(after_s=0, reason="the meeting changed meanwhile", counts=False)
             now.problem = None
             scheduling.rescheduled(now, work.outbox)
-            scheduling.watch_booked_end(now, work.jobs, settings.booked_end_grace_s)
 
 
 @jobs.kind("cancel", attempts=ATTEMPTS)

@@ -30,7 +30,8 @@ _UNLIKE_SWITCH = text(
 )
 _INTERRUPTED = text(
     """SELECT id, event_id IS NOT NULL, status = 'cancelled', version FROM meeting
-       WHERE org_id = :org_id AND status IN ('scheduling', 'scheduled', 'cancelled')
+       WHERE org_id = :org_id
+           AND (status IN ('scheduling', 'cancelled') OR (status = 'scheduled' AND ends_at > clock_timestamp()))
            AND problem ->> 'code' = ANY(:codes) AND (CAST(:user_id AS text) IS NULL OR user_id = :user_id)"""
 )
 
@@ -63,7 +64,10 @@ async def unlike_switch(
 
 
 async def interrupted(session: AsyncSession, org_id: str, user_id: str | None, codes: list[str]) -> list[Any]:
-    """Meetings of which something was kept from Microsoft, as their problem says: id, booked, cancelled, version."""
+    """Meetings of which something was kept from Microsoft, as their problem says: id, booked, cancelled, version.
+
+    A change of what is over by now would only write to people about the past.
+    """
     values = {"org_id": org_id, "user_id": user_id, "codes": codes}
     return list(await session.execute(_INTERRUPTED, values))
 
