@@ -148,6 +148,14 @@ async def test_with_another_account_a_meeting_of_the_former_cannot_be_changed_an
     assert (shown["status"], shown["problem"]["code"]) == ("scheduled", "another_account")
 
 
+async def test_a_meeting_of_which_microsoft_surely_has_nothing_fails_and_is_scheduled_again_by_hand(house: Any) -> None:
+    await house.connect()
+    house.microsoft.forbidden = True
+    shown = (await house.schedule()).json()
+    assert (shown["status"], shown["problem"]["code"]) == ("failed", "permission_missing")
+    assert "; then schedule the meeting again." in shown["problem"]["detail"]
+
+
 async def test_what_a_withdrawn_permission_kept_back_is_done_once_it_is_allowed_again(house: Any) -> None:
     await house.connect()
     (meeting_id,) = await booked(house)
