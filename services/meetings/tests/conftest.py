@@ -28,8 +28,9 @@ OID = "0b1f2a66-0000-4000-8000-000000000001"
 class Microsoft:
     """A small Microsoft behind HTTP, with user-auth's token endpoint.
 
-    What it holds is public so that tests can look; ``reconnect`` makes user-auth refuse a token, ``meanwhile`` is
-    awaited once an option was set and before that is answered, ``looked_up`` before a look-up is.
+    What it holds is public so that tests can look; ``reconnect`` makes user-auth refuse a token, ``oid`` is whose it
+    gives, ``forbidden`` makes Graph refuse everything. Awaited are ``booked`` once an event was made and before that
+    is answered, ``meanwhile`` likewise once an option was set, ``looked_up`` before a look-up is.
     """
 
     def __init__(self) -> None:
@@ -40,9 +41,11 @@ class Microsoft:
         self.cancelled: list[str] = []
         self.hidden_lookups = 0
         self.refuse_recording = False
-        self.reconnect = False
+        self.reconnect = self.forbidden = False
+        self.oid = OID
         self.tokens = 0
         self.asked: list[tuple[str, str]] = []
+        self.booked: Callable[[], Awaitable[None]] | None = None
         self.looked_up: Callable[[], Awaitable[None]] | None = None
         self.meanwhile: Callable[[bool], Awaitable[JSONResponse | None]] | None = None
         self._ids = itertools.count(1)
@@ -58,6 +61,8 @@ class Microsoft:
     async def note(self, request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
         if request.url.path.startswith("/v1.0/"):
             self.asked.append((request.method, request.url.path))
+            if self.forbidden:
+                return JSONResponse({"error": {"code": "ErrorAccessDenied", "message": "Access is denied."}}, 403)
         return await go_on(request)
 
     async def token(self) -> JSONResponse:
@@ -65,7 +70,7 @@ class Microsoft:
         if self.reconnect:
             detail = "Connect the Microsoft account again."
             return JSONResponse({"code": "reconnect_required", "detail": detail, "status": 409}, 409)
-        made = {"access_token": "t", "expires_at": "2099-01-01T00:00:00Z", "oid": OID, "tid": "t1"}
+        made = {"access_token": "t", "expires_at": "2099-01-01T00:00:00Z", "oid": self.oid, "tid": "t1"}
         return JSONResponse(made)
 
     async def create(self, request: Request) -> JSONResponse:
@@ -75,6 +80,8 @@ class Microsoft:
         link = f"https://teams.example/l/meetup-join/{event_id}?o'k=1"
         self.events.setdefault(event_id, wanted | {"id": event_id, "onlineMeeting": {"joinUrl": link}})
         self.online.setdefault(link, {"id": f"online-{event_id}", "joinWebUrl": link, "recordAutomatically": False})
+        if self.booked:
+            await self.booked()
         return JSONResponse(self.events[event_id], 201)
 
     async def find(self, request: Request) -> dict[str, Any]:

@@ -13,30 +13,12 @@ from starlette.responses import JSONResponse
 from meetings import queries, recording
 from meetings.jobs import jobs
 from shared.copies import keep_tenant_copy
-from shared.events import ArtefactAwaited, Features, RecordingUnavailable, TenantState, UserState
+from shared.events import ArtefactAwaited, RecordingUnavailable
 from shared.jobs.runner import JobRunner
 
-OID = "0b1f2a66-0000-4000-8000-000000000001"
+from .steps import at_microsoft, booked, person, tenant
+
 JOBS = "SELECT payload ->> 'meeting_id' AS meeting_id, priority, state FROM job WHERE kind = 'set_recording'"
-
-
-def tenant(version: int, *, on: bool, connected: bool = True) -> TenantState:
-    about = {"org_id": "acme", "aggregate_version": version, "connected": connected, "tid": "t1"}
-    return TenantState(**about, changed_at=datetime.now(UTC), features=Features(auto_recording=on))
-
-
-def person(version: int, *, connected: bool) -> UserState:
-    about = {"org_id": "acme", "user_id": "anna", "aggregate_version": version, "connected": connected, "tid": "t1"}
-    status = "connected" if connected else "disconnected"
-    return UserState(**about, changed_at=datetime.now(UTC), status=status, oid=OID, name="Anna", email="a@acme.example")
-
-
-async def booked(house: Any, count: int = 1, **more: Any) -> list[str]:
-    return [(await house.schedule(f"k{number}", **more)).json()["id"] for number in range(count)]
-
-
-def at_microsoft(house: Any) -> list[bool]:
-    return [item["recordAutomatically"] for item in house.microsoft.online.values()]
 
 
 def patches(house: Any) -> int:
@@ -152,10 +134,8 @@ async def test_a_change_of_the_switch_waits_for_a_meeting_that_is_written_by_it(
             await impatiently_off(house)
 
 
-async def test_what_a_try_that_died_may_have_asked_for_is_not_taken_for_done(house: Any) -> None:
-    """Microsoft did it, the answer was lost, and the switch went back: the record alone would look right."""
-    await house.connect()
-    await booked(house)
+async def lose_an_answer(house: Any) -> None:
+    """Microsoft switches off what it is asked to, but the answer is lost."""
 
     async def lost(wanted: bool) -> JSONResponse:
         house.microsoft.meanwhile = None
@@ -165,6 +145,13 @@ async def test_what_a_try_that_died_may_have_asked_for_is_not_taken_for_done(hou
     await house.hear(tenant(2, on=False))
     await house.service.runner.drain()
     assert at_microsoft(house) == [False]
+
+
+async def test_what_a_try_that_died_may_have_asked_for_is_not_taken_for_done(house: Any) -> None:
+    """Microsoft did it, the answer was lost, and the switch went back: the record alone would look right."""
+    await house.connect()
+    await booked(house)
+    await lose_an_answer(house)
     await house.hear(tenant(3, on=True))
     await house.work()
     assert at_microsoft(house) == [True]
@@ -186,6 +173,58 @@ async def test_a_schedule_that_died_after_asking_ends_as_the_switch_says(house: 
     await scheduling
     await house.work()
     assert at_microsoft(house) == [False]
+
+
+@pytest.mark.parametrize("moved", [True, False])
+async def test_what_microsoft_may_have_been_asked_for_outlasts_a_lost_connection(house: Any, moved: bool) -> None:
+    """Also where the record speaks of another problem by then."""
+    await house.connect()
+    (meeting_id,) = await booked(house)
+    await lose_an_answer(house)
+    if moved:
+        await house.call("PATCH", f"/v1/meetings/{meeting_id}", json={"subject": "Moved"})
+    await house.hear(person(2, connected=False))
+    await house.work()
+    await house.hear(tenant(3, on=True))
+    await house.service.runner.drain()
+    await house.hear(person(3, connected=True))
+    await house.service.runner.drain()
+    assert at_microsoft(house) == [True]
+    assert (await house.record(meeting_id))["problem"] is None
+    assert await house.sql(JOBS) == []
+
+
+@pytest.mark.parametrize("connected", [True, False])
+async def test_that_the_recording_was_not_changed_is_taken_back_when_the_switch_goes_back(
+    house: Any, connected: bool
+) -> None:
+    await house.connect()
+    (meeting_id,) = await booked(house)
+    house.microsoft.refuse_recording = True
+    await house.hear(person(2, connected=connected), tenant(2, on=False))
+    await house.work()
+    assert (await house.record(meeting_id))["problem"]["code"] == "recording_not_changed"
+    asked = len(house.microsoft.asked)
+    await house.hear(tenant(3, on=True))
+    await house.service.runner.drain()
+    await house.hear(person(3, connected=True))
+    assert (await house.record(meeting_id))["problem"] is None
+    assert len(house.microsoft.asked) == asked
+
+
+async def test_a_refused_recording_is_switched_off_once_the_switch_is(house: Any) -> None:
+    """What is started by hand is not imported then, so nobody is told to start it."""
+    await house.connect()
+    house.microsoft.refuse_recording = True
+    (meeting_id,) = await booked(house)
+    await house.hear(tenant(2, on=False))
+    await house.service.runner.drain()
+    shown = await house.record(meeting_id)
+    assert "switched off" in shown["auto_recording_reason"]
+    assert shown["problem"] is None
+    (told,) = await house.published("meeting.recording_changed")
+    assert (told["auto_recording"], told["reason"]) == (False, "switched_off")
+    assert told["aggregate_version"] == shown["version"]
 
 
 @pytest.mark.parametrize("known", [True, False])

@@ -72,12 +72,15 @@ async def meeting(meeting_id: str, caller: Caller, work: Work) -> Meeting:
 
 
 @router.patch("/{meeting_id}")
-async def reschedule(meeting_id: str, change: MeetingChange, caller: Caller, work: Work) -> Meeting:
+async def reschedule(
+    meeting_id: str, change: MeetingChange, caller: Caller, work: Work, settings: Settings_
+) -> Meeting:
     """Subject, times or attendees; the join link stays."""
     row = await _own(work, caller, meeting_id, lock=True)
     scheduling.require_scheduled(row)
-    await _connection(work, caller)
+    await _organizer(work, caller, row)
     _apply(row, change)
+    scheduling.watch_booked_end(row, work.jobs, settings.booked_end_grace_s)
     payload = {"meeting_id": row.id}
     work.jobs.add("reschedule", payload, dedupe_key=f"{row.id}:{row.version}", priority="interactive")
     return Meeting.of(row)
@@ -91,9 +94,12 @@ async def cancel(meeting_id: str, caller: Caller, work: Work) -> Meeting:
         return Meeting.of(row)
     if row.status not in {"scheduling", "scheduled"}:
         raise Conflict("meeting_not_scheduled", f"The meeting is {row.status}; there is nothing left to cancel.")
-    if row.status == "scheduled":
-        await _connection(work, caller)
-        work.jobs.add("cancel", {"meeting_id": row.id}, dedupe_key=row.id, priority="interactive")
+    booked = row.status == "scheduled"
+    if booked:
+        await _organizer(work, caller, row)
+    # Who schedules it undoes what was begun, at once if that waits.
+    kind = "cancel" if booked else "schedule"
+    work.jobs.add(kind, {"meeting_id": row.id}, dedupe_key=row.id, priority="interactive")
     row.status = "cancelled"
     row.version += 1
     return Meeting.of(row)
@@ -135,6 +141,10 @@ def _add(work: UnitOfWork, caller: Identity, user: UserCopy, wanted: NewMeeting,
 
 async def _connection(work: UnitOfWork, caller: Identity) -> UserCopy:
     return scheduling.require_connections(*await _copies(work, caller))
+
+
+async def _organizer(work: UnitOfWork, caller: Identity, row: MeetingRow) -> None:
+    scheduling.require_organizer(row, await _connection(work, caller))
 
 
 async def _copies(work: UnitOfWork, caller: Identity) -> tuple[TenantCopy | None, UserCopy | None]:

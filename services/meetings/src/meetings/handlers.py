@@ -3,7 +3,7 @@
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from meetings import artefacts, queries, recording, scheduling
-from shared.copies import keep_tenant_copy, keep_user_copy, user_of
+from shared.copies import keep_tenant_copy, keep_user_copy
 from shared.db import UnitOfWork
 from shared.events import (
     ArtefactAwaited,
@@ -33,11 +33,9 @@ async def bring_meetings_to_the_switch(event: TenantState, *, work: UnitOfWork) 
 
 @on(UserState)
 async def take_up_what_waited(event: UserState, *, work: UnitOfWork) -> None:
-    """A connection that works again has done what waited for it."""
-    before = await user_of(work.session, event.org_id, event.user_id)
+    """A connection that works again, or may do more than before, has done what waited for it."""
     await keep_user_copy(event, session=work.session)
-    after = await user_of(work.session, event.org_id, event.user_id)
-    if after is not None and after.connected and not (before and before.connected):
+    if event.connected:
         recording.follow(work.jobs, event.user_id)
 
 

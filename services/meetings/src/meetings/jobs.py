@@ -1,5 +1,7 @@
 """What the meetings service does in its own time."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +12,7 @@ from meetings.settings import Settings
 from meetings.tables import MeetingRow
 from meetings.waiting import Outcomes
 from shared.graph import Graph, GraphCaller
-from shared.graph.errors import GraphGiveUp
+from shared.graph.errors import GraphError, GraphGiveUp
 from shared.jobs import GiveUp, Jobs, Retry
 from shared.jobs.runner import Job
 
@@ -23,32 +25,34 @@ jobs = Jobs()
 async def schedule(job: Job, *, graph: Graph, outcomes: Outcomes, settings: Settings) -> None:
     """Event, online meeting, recording option, record: each step may be done again and gives the same."""
     meeting, switch = await _start(job)
-    if meeting.status == "cancelled" and job.attempt == 1:
+    if meeting.status == "cancelled" and not job.checkpoint:
         return
     async with refusals.recorded(job, meeting, outcomes, status="failed"):
-        caller = graph.as_user(job.org_id, meeting.user_id, job.priority)
-        found = await _prepare(job, caller, meeting, on=switch.on)
-        if await _save_scheduled(job, meeting.id, found, settings):
-            outcomes.tell(meeting.id)
-        else:
-            await teams.cancel(caller, found["event_id"])
+        caller = await refusals.as_organizer(job, graph, meeting)
+        found = await _book(job, caller, meeting)
+        if meeting.status != "cancelled":
+            found = await _prepare(job, caller, meeting, found, on=switch.on)
+            if await _save_scheduled(job, meeting.id, found, settings):
+                outcomes.tell(meeting.id)
+                return
+        await teams.cancel(caller, found["event_id"])
+        await refusals.write(job, meeting.id, None)
 
 
 @jobs.kind("reschedule", attempts=ATTEMPTS)
-async def reschedule(job: Job, *, graph: Graph, outcomes: Outcomes, settings: Settings) -> None:
+async def reschedule(job: Job, *, graph: Graph, outcomes: Outcomes) -> None:
     """Bring Microsoft's event to the record; when the record changed meanwhile, do it again."""
     meeting, _ = await _start(job)
     if meeting.status == "cancelled":
         return
     async with refusals.recorded(job, meeting, outcomes):
-        await teams.move(graph.as_user(job.org_id, meeting.user_id, job.priority), meeting)
+        await teams.move(await refusals.as_organizer(job, graph, meeting), meeting)
         async with job.unit_of_work() as work:
             now = await refusals.locked(work, meeting.id)
             if _told(now) != _told(meeting):
                 raise Retry(after_s=0, reason="the meeting changed meanwhile", counts=False)
             now.problem = None
             scheduling.rescheduled(now, work.outbox)
-            scheduling.watch_booked_end(now, work.jobs, settings.booked_end_grace_s)
 
 
 @jobs.kind("cancel", attempts=ATTEMPTS)
@@ -56,8 +60,9 @@ async def cancel(job: Job, *, graph: Graph, outcomes: Outcomes) -> None:
     """Let Microsoft tell the attendees, then tell the platform."""
     meeting, _ = await _start(job)
     async with refusals.recorded(job, meeting, outcomes):
+        caller = await refusals.as_organizer(job, graph, meeting)
         if meeting.event_id:
-            await teams.cancel(graph.as_user(job.org_id, meeting.user_id, job.priority), meeting.event_id)
+            await teams.cancel(caller, meeting.event_id)
         async with job.unit_of_work() as work:
             now = await refusals.locked(work, meeting.id)
             now.problem = None
@@ -77,14 +82,16 @@ async def follow_switch(job: Job) -> None:
 async def set_recording(job: Job, *, graph: Graph) -> None:
     """Bring one booked meeting at Microsoft to the switch; what the switch says last stays."""
     meeting, switch = await _start(job)
-    if meeting.status == "scheduled" and (job.checkpoint or meeting.auto_recording != switch.on):
-        async with recording.explained(job, meeting, on=switch.on):
-            await refusals.require_connection(job, meeting)
-            await job.checkpoint_now({"asked": True})  # of what a try that dies asked for, the record knows nothing
-            caller = graph.as_user(job.org_id, meeting.user_id, job.priority)
-            found = await recording.ask(caller, meeting.online_meeting_id or "", on=switch.on)
-            async with job.unit_of_work() as work:
-                await recording.keep(work, meeting.id, found, on=switch.on)
+    if meeting.status != "scheduled":
+        return
+    found: dict[str, Any] = {"auto_recording": switch.on}
+    async with recording.explained(job, meeting, on=switch.on):
+        if job.checkpoint or meeting.auto_recording != switch.on:
+            caller = await refusals.as_organizer(job, graph, meeting)
+            async with _asking(job):
+                found = await recording.ask(caller, meeting.online_meeting_id or "", on=switch.on)
+        async with job.unit_of_work() as work:
+            await recording.keep(work, meeting.id, found, on=switch.on)
 
 
 @jobs.kind("booked_end")
@@ -106,13 +113,34 @@ async def _start(job: Job) -> tuple[MeetingRow, queries.Switch]:
     return meeting, switch
 
 
-async def _prepare(job: Job, caller: GraphCaller, meeting: MeetingRow, *, on: bool) -> dict[str, Any]:
-    """What Microsoft made of the meeting; kept in the checkpoint after each step."""
-    found = dict(job.checkpoint)
-    if "event_id" not in found:
+@asynccontextmanager
+async def _asking(job: Job) -> AsyncIterator[None]:
+    """Of what a try that dies asked for, the record knows nothing: the checkpoint does, unless surely none was done."""
+    before = job.checkpoint
+    await job.checkpoint_now(before | {"asked": True})
+    try:
+        yield
+    except GraphError as error:
+        if not getattr(error, "maybe_done", False):
+            await job.checkpoint_now(before)
+        raise
+
+
+async def _book(job: Job, caller: GraphCaller, meeting: MeetingRow) -> dict[str, Any]:
+    """What Microsoft made of the meeting so far: at least the event, which is never made twice."""
+    if "event_id" in job.checkpoint:
+        return dict(job.checkpoint)
+    async with _asking(job):
         booked = await teams.book(caller, meeting)
-        found |= {"event_id": booked.event_id, "join_url": _require_link(booked)}
-        await _keep(job, meeting, found)
+    found = {"event_id": booked.event_id, "join_url": _require_link(booked)}
+    await _keep(job, meeting, found)
+    return found
+
+
+async def _prepare(
+    job: Job, caller: GraphCaller, meeting: MeetingRow, found: dict[str, Any], *, on: bool
+) -> dict[str, Any]:
+    """What makes the event a meeting that records as wanted; kept in the checkpoint after each step."""
     if "online_meeting_id" not in found:
         found["online_meeting_id"] = await _resolve(caller, found["join_url"])
         await _keep(job, meeting, found)
@@ -134,9 +162,9 @@ async def _recording(
     """The option as the switch says. An earlier try may have asked for the other before it died."""
     if not on and "asked" not in found:
         return {"auto_recording": False}
-    found["asked"] = True
-    await _keep(job, meeting, found)
-    return await recording.ask(caller, found["online_meeting_id"], on=on)
+    async with _asking(job):
+        await refusals.require_connection(job, meeting)
+        return await recording.ask(caller, found["online_meeting_id"], on=on)
 
 
 def _require_link(booked: teams.Booked) -> str:
@@ -160,9 +188,9 @@ async def _save_scheduled(job: Job, meeting_id: str, found: dict[str, Any], sett
     """Whether the meeting is scheduled now; False when it was cancelled meanwhile."""
     async with job.unit_of_work() as work:
         meeting = await refusals.locked(work, meeting_id)
-        meeting.event_id, meeting.join_url = found["event_id"], found["join_url"]
-        meeting.online_meeting_id = found["online_meeting_id"]
         if meeting.status == "scheduling":
+            meeting.event_id, meeting.join_url = found["event_id"], found["join_url"]
+            meeting.online_meeting_id = found["online_meeting_id"]
             meeting.problem = found.get("problem")
             scheduling.note_recording(meeting, accepted=found["auto_recording"], problem=meeting.problem)
             await recording.follow_later_switch(work, meeting)

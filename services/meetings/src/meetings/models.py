@@ -20,6 +20,9 @@ _UNCHANGEABLE = {
     "cannot be changed from Prospo until you connect again under Settings > Integrations > Microsoft Outlook.",
     "tenant_not_connected": "Your organisation is not connected to Microsoft 365. The meeting stays in your calendar "
     "as it is, and cannot be changed from Prospo until an Org Admin connects it and you connect your account again.",
+    "another_account": "This meeting was made with another Microsoft account than the one that is connected now. It "
+    "stays in that one's calendar as it is, and cannot be changed from Prospo until you disconnect this account and "
+    "connect the former again under Settings > Integrations > Microsoft Outlook.",
 }
 Subject = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
 Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=320)]
@@ -128,7 +131,7 @@ class Meeting(BaseModel):
     def as_connected(cls, row: MeetingRow, tenant: TenantCopy | None, user: UserCopy | None) -> Self:
         """The record as the connection of now makes it; nothing is written when that changes."""
         shown = cls.of(row)
-        lost = refusals.lost(tenant, user)
+        lost = refusals.lost(tenant, user, row)
         if lost is not None and row.status == "scheduled" and row.problem is None:
             shown.problem = ProblemShown(code=lost.code, detail=_UNCHANGEABLE[lost.code])
         return shown

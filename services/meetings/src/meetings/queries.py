@@ -24,14 +24,15 @@ _SWITCH = (
 _READ_SWITCH, _HOLD_SWITCH = text(_SWITCH), text(_SWITCH + " FOR SHARE")
 _UNLIKE_SWITCH = text(
     """SELECT id, starts_at < clock_timestamp() + interval '1 day' AS soon FROM meeting
-       WHERE org_id = :org_id AND status = 'scheduled' AND auto_recording <> :wanted AND id > :after
+       WHERE org_id = :org_id AND status = 'scheduled' AND id > :after
+           AND (auto_recording <> :wanted OR problem IS NOT NULL OR (auto_recording_reason = 'refused' AND NOT :wanted))
            AND (CAST(:user_id AS text) IS NULL OR user_id = :user_id) ORDER BY id LIMIT :limit"""
 )
 _INTERRUPTED = text(
-    """SELECT id, status, version FROM meeting
-       WHERE org_id = :org_id AND status IN ('scheduled', 'cancelled') AND event_id IS NOT NULL
-           AND problem ->> 'code' IN ('connection_required', 'tenant_not_connected')
-           AND (CAST(:user_id AS text) IS NULL OR user_id = :user_id)"""
+    """SELECT id, event_id IS NOT NULL, status = 'cancelled', version FROM meeting
+       WHERE org_id = :org_id
+           AND (status IN ('scheduling', 'cancelled') OR (status = 'scheduled' AND ends_at > clock_timestamp()))
+           AND problem ->> 'code' = ANY(:codes) AND (CAST(:user_id AS text) IS NULL OR user_id = :user_id)"""
 )
 
 
@@ -57,14 +58,18 @@ async def switch(session: AsyncSession, org_id: str, *, hold: bool = False) -> S
 async def unlike_switch(
     session: AsyncSession, org_id: str, *, wanted: bool, user_id: str | None, after: str, limit: int
 ) -> list[Any]:
-    """Booked meetings that do not do what the switch says: id, and whether they begin within a day."""
+    """Booked meetings that do not do what the switch says, or may not: id, and whether they begin within a day."""
     values = {"org_id": org_id, "wanted": wanted, "user_id": user_id, "after": after, "limit": limit}
     return list(await session.execute(_UNLIKE_SWITCH, values))
 
 
-async def interrupted(session: AsyncSession, org_id: str, user_id: str | None) -> list[Any]:
-    """Changes and cancellations that a lost connection kept from Microsoft: id, status, version."""
-    return list(await session.execute(_INTERRUPTED, {"org_id": org_id, "user_id": user_id}))
+async def interrupted(session: AsyncSession, org_id: str, user_id: str | None, codes: list[str]) -> list[Any]:
+    """Meetings of which something was kept from Microsoft, as their problem says: id, booked, cancelled, version.
+
+    A change of what is over by now would only write to people about the past.
+    """
+    values = {"org_id": org_id, "user_id": user_id, "codes": codes}
+    return list(await session.execute(_INTERRUPTED, values))
 
 
 async def meeting(session: AsyncSession, org_id: str, meeting_id: str, *, lock: bool = False) -> MeetingRow | None:

@@ -13,7 +13,7 @@ from meetings import queries, refusals, scheduling
 from meetings.refusals import Problem
 from meetings.tables import MeetingRow
 from shared.graph import GraphCaller
-from shared.graph.errors import GraphError, GraphGiveUp, GraphReconnect, GraphRetry, GraphTellAdmin
+from shared.graph.errors import GraphError, GraphGiveUp, GraphRetry, GraphTellAdmin
 from shared.jobs import GiveUp, Retry
 from shared.jobs.queue import JobQueue, Priority
 from shared.jobs.runner import Job, JobWork
@@ -22,8 +22,6 @@ BATCH = 200
 REFUSED = "auto_recording_refused"
 NOT_CHANGED = "recording_not_changed"
 _OWN = {REFUSED, NOT_CHANGED}
-_RECONNECT = "Connect your Microsoft account again under Settings > Integrations > Microsoft Outlook"
-_CONNECT_TENANT = "An Org Admin has to connect your organisation under Admin > Connectors > Microsoft 365"
 
 
 def follow(jobs: JobQueue, user_id: str | None = None) -> None:
@@ -54,8 +52,10 @@ async def queue_changes(work: JobWork, user_id: str | None, checkpoint: dict[str
 
 async def _take_up_again(work: JobWork, user_id: str | None) -> None:
     """What a lost connection kept from Microsoft is told to it now."""
-    for meeting_id, status, version in await queries.interrupted(work.session, work.org_id, user_id):
-        kind, key = ("cancel", meeting_id) if status == "cancelled" else ("reschedule", f"{meeting_id}:{version}")
+    codes = sorted(refusals.REMEDIES)
+    for meeting_id, booked, cancelled, version in await queries.interrupted(work.session, work.org_id, user_id, codes):
+        kind = "schedule" if not booked else "cancel" if cancelled else "reschedule"
+        key = f"{meeting_id}:{version}" if kind == "reschedule" else meeting_id
         work.jobs.add(kind, {"meeting_id": meeting_id}, dedupe_key=key)
 
 
@@ -96,9 +96,9 @@ async def keep(work: JobWork, meeting_id: str, found: dict[str, Any], *, on: boo
     switch = await queries.switch(work.session, work.org_id, hold=True)
     if switch.on != on:
         raise Retry(after_s=0, reason="the switch moved meanwhile", counts=False)
+    _set_problem(meeting, found.get("problem"))
     taken = {"accepted": found["auto_recording"], "problem": found.get("problem")}
     scheduling.recording_set(meeting, **taken, outbox=work.outbox)
-    _set_problem(meeting, found.get("problem"))
 
 
 @asynccontextmanager
@@ -112,24 +112,23 @@ async def explained(job: Job, meeting: MeetingRow, *, on: bool) -> AsyncIterator
         async with job.unit_of_work() as work:
             now = await refusals.locked(work, meeting.id)
             _set_problem(now, _problem(error, on=on))
-            now.version += 1
-        if refusals.of(error)["code"] not in refusals.MENDED_BY_CONNECTING:
+        if refusals.code_of(error) not in refusals.REMEDIES:
             raise GiveUp(str(error)) from error
+        refusals.wait_with_checkpoint(job)
 
 
 def _set_problem(meeting: MeetingRow, problem: Problem | None) -> None:
     """Another problem is not hidden by ours."""
-    if meeting.problem is None or meeting.problem["code"] in _OWN:
+    if meeting.problem != problem and (meeting.problem is None or meeting.problem["code"] in _OWN):
         meeting.problem = problem
+        meeting.version += 1
 
 
 def _problem(error: GraphError, *, on: bool) -> Problem:
     state = "does not record by itself yet" if on else "still records by itself at Microsoft; nothing is imported"
     detail = f"Auto-recording was switched {'on' if on else 'off'}, but this meeting {state}."
-    if error.code == refusals.TENANT_NOT_CONNECTED:
-        remedy = f"{_CONNECT_TENANT}; it is then changed by itself."
-    elif isinstance(error, GraphReconnect):
-        remedy = f"{_RECONNECT}; it is then changed by itself."
+    if refusals.code_of(error) in refusals.REMEDIES:
+        remedy = refusals.explain(error, "it is then changed by itself")
     elif isinstance(error, GraphTellAdmin):
         remedy = f"Your Microsoft 365 administrator has to allow it. Microsoft says: {error}"
     else:

@@ -51,6 +51,16 @@ def require_connections(tenant: TenantCopy | None, user: UserCopy | None) -> Use
     return user
 
 
+def require_organizer(meeting: MeetingRow, user: UserCopy) -> None:
+    """Raises ``Conflict`` when another Microsoft account made the meeting."""
+    if user.oid != meeting.organizer_oid:
+        raise Conflict(
+            "another_account",
+            "This meeting was made with another Microsoft account than the one that is connected now. Disconnect this "
+            "one and connect the former again under Integrations, then try again.",
+        )
+
+
 def require_scheduled(meeting: MeetingRow) -> None:
     if meeting.status != "scheduled":
         raise Conflict(
@@ -103,8 +113,8 @@ def recording_set(meeting: MeetingRow, *, accepted: bool, problem: dict[str, str
     """Microsoft has it: the meeting records by itself or does not."""
     before = meeting.auto_recording, meeting.auto_recording_reason
     note_recording(meeting, accepted=accepted, problem=problem)
-    meeting.version += 1
     if before != (meeting.auto_recording, meeting.auto_recording_reason):
+        meeting.version += 1
         outbox.add(
             MeetingRecordingChanged(
                 org_id=meeting.org_id,

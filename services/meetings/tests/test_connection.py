@@ -1,0 +1,195 @@
+"""What a connection that ends makes of meetings that are being scheduled, changed or cancelled, and what mends it."""
+
+from typing import Any
+
+import pytest
+from fastapi import HTTPException
+
+from .steps import OID, booked, person
+
+OTHER = "0b1f2a66-0000-4000-8000-00000000000f"
+FAILED = "SELECT kind FROM job WHERE state = 'failed'"
+
+
+def disconnect_when_looked_up(house: Any, *, cancel: bool = False) -> None:
+    async def gone() -> None:
+        house.microsoft.looked_up = None
+        if cancel:
+            (row,) = await house.sql("SELECT id FROM meeting")
+            assert (await house.call("DELETE", f"/v1/meetings/{row.id}")).status_code == 200
+        await house.hear(person(2, connected=False))
+
+    house.microsoft.looked_up = gone
+
+
+@pytest.mark.parametrize("step", ["booked", "looked_up"])
+async def test_a_meeting_cancelled_while_microsoft_is_busy_with_it_is_cancelled_there(house: Any, step: str) -> None:
+    """The event exists, whether its answer was lost or came; a busy answer is no try that counts."""
+    await house.connect()
+
+    async def cancelled_and_busy() -> None:
+        (row,) = await house.sql("SELECT id FROM meeting")
+        assert (await house.call("DELETE", f"/v1/meetings/{row.id}")).status_code == 200
+        raise HTTPException(503, headers={"Retry-After": "90"})
+
+    setattr(house.microsoft, step, cancelled_and_busy)
+    assert (await house.schedule()).json()["status"] == "cancelled"
+    setattr(house.microsoft, step, None)
+    await house.work()
+    assert house.microsoft.cancelled == ["event-1"]
+    assert await house.sql("SELECT 1 FROM job") == []
+
+
+async def test_a_meeting_booked_as_the_connection_ends_is_finished_after_the_reconnect(house: Any) -> None:
+    await house.connect()
+    disconnect_when_looked_up(house)
+    answer = await house.schedule()
+    shown = answer.json()
+    assert (answer.status_code, shown["status"], shown["problem"]["code"]) == (202, "scheduling", "connection_required")
+    assert shown["problem"]["detail"].endswith("; it is then finished by itself.")
+    await house.hear(person(3, connected=True))
+    await house.service.runner.drain()
+    shown = await house.record(shown["id"])
+    assert (shown["status"], shown["problem"], shown["auto_recording"]) == ("scheduled", None, True)
+    assert (house.microsoft.posts, len(await house.published("meeting.scheduled"))) == (1, 1)
+
+
+async def test_a_meeting_cancelled_as_the_connection_ends_is_cancelled_at_microsoft_after_the_reconnect(
+    house: Any,
+) -> None:
+    await house.connect()
+    disconnect_when_looked_up(house, cancel=True)
+    meeting_id = (await house.schedule()).json()["id"]
+    assert house.microsoft.cancelled == []
+    await house.hear(person(3, connected=True))
+    await house.service.runner.drain()
+    assert (house.microsoft.cancelled, await house.published("meeting.scheduled")) == (["event-1"], [])
+    assert (await house.record(meeting_id))["problem"] is None
+    assert await house.sql("SELECT 1 FROM job") == []
+
+
+async def test_what_waits_half_scheduled_is_undone_at_once_when_it_is_cancelled(house: Any) -> None:
+    """Whatever kept it back may be over without anybody having told us."""
+    await house.connect()
+
+    async def withdrawn() -> None:
+        house.microsoft.forbidden = True
+
+    house.microsoft.booked = withdrawn
+    shown = (await house.schedule()).json()
+    assert (shown["status"], shown["problem"]["code"]) == ("scheduling", "permission_missing")
+    house.microsoft.forbidden = False
+    assert (await house.call("DELETE", f"/v1/meetings/{shown['id']}")).json()["status"] == "cancelled"
+    await house.service.runner.drain()
+    assert house.microsoft.cancelled == ["event-1"]
+
+
+async def test_half_a_meeting_does_not_wait_beyond_its_end(house: Any) -> None:
+    await house.connect()
+    disconnect_when_looked_up(house)
+    meeting_id = (await house.schedule()).json()["id"]
+    await house.sql("UPDATE meeting SET starts_at = '2020-01-01', ends_at = '2020-01-02'")
+    await house.work()
+    shown = await house.record(meeting_id)
+    assert (shown["status"], shown["problem"]["code"]) == ("failed", "connection_required")
+    assert [job.kind for job in await house.sql(FAILED)] == ["schedule"]
+
+
+@pytest.mark.parametrize(("method", "told"), [("PATCH", "change is then made"), ("DELETE", "then cancelled")])
+async def test_what_waits_says_that_it_is_done_by_itself_and_leaves_no_failed_job(
+    house: Any, method: str, told: str
+) -> None:
+    await house.connect()
+    (meeting_id,) = await booked(house)
+    await house.call(method, f"/v1/meetings/{meeting_id}", json={"subject": "Moved"})
+    await house.hear(person(2, connected=False))
+    await house.service.runner.drain()
+    detail = (await house.record(meeting_id))["problem"]["detail"]
+    assert f"{told} by itself" in detail
+    assert "schedule the meeting" not in detail
+    assert await house.sql(FAILED) == []
+    await house.hear(person(3, connected=True))
+    await house.service.runner.drain()
+    assert await house.service.runner.redrive() == 0
+    assert len(await house.published("meeting.rescheduled" if method == "PATCH" else "meeting.cancelled")) == 1
+
+
+@pytest.mark.parametrize("heard", [True, False])
+async def test_another_account_does_nothing_to_a_meeting_of_the_former(house: Any, heard: bool) -> None:
+    """Microsoft would say that the event is not there, as of one that is cancelled already."""
+    await house.connect()
+    (meeting_id,) = await booked(house)
+    house.microsoft.oid = OTHER
+    asked = len(house.microsoft.asked)
+    await house.call("DELETE", f"/v1/meetings/{meeting_id}")
+    if heard:
+        await house.hear(person(2, connected=False), person(3, connected=True, oid=OTHER))
+    else:
+        house.service.provided["tokens"].forget("acme", "anna")
+    await house.service.runner.drain()
+    assert (len(house.microsoft.asked), await house.published("meeting.cancelled")) == (asked, [])
+    shown = await house.record(meeting_id)
+    assert shown["problem"]["code"] == "another_account"
+    assert shown["problem"]["detail"].endswith("the meeting is then cancelled by itself.")
+    house.microsoft.oid = OID
+    await house.hear(person(4, connected=False, oid=OTHER), person(5, connected=True))
+    await house.service.runner.drain()
+    assert (house.microsoft.cancelled, len(await house.published("meeting.cancelled"))) == (["event-1"], 1)
+
+
+async def test_with_another_account_a_meeting_of_the_former_cannot_be_changed_and_says_so(house: Any) -> None:
+    await house.connect()
+    (meeting_id,) = await booked(house)
+    await house.hear(person(2, connected=False), person(3, connected=True, oid=OTHER))
+    for method in ("PATCH", "DELETE"):
+        refused = await house.call(method, f"/v1/meetings/{meeting_id}", json={"subject": "Moved"})
+        assert (refused.status_code, refused.json()["code"]) == (409, "another_account")
+    shown = await house.record(meeting_id)
+    assert (shown["status"], shown["problem"]["code"]) == ("scheduled", "another_account")
+
+
+async def test_a_meeting_of_which_microsoft_surely_has_nothing_fails_and_is_scheduled_again_by_hand(house: Any) -> None:
+    await house.connect()
+    house.microsoft.forbidden = True
+    shown = (await house.schedule()).json()
+    assert (shown["status"], shown["problem"]["code"]) == ("failed", "permission_missing")
+    assert "; then schedule the meeting again." in shown["problem"]["detail"]
+
+
+async def test_what_a_withdrawn_permission_kept_back_is_done_once_it_is_allowed_again(house: Any) -> None:
+    await house.connect()
+    (meeting_id,) = await booked(house)
+    house.microsoft.forbidden = True
+    await house.call("DELETE", f"/v1/meetings/{meeting_id}")
+    await house.service.runner.drain()
+    shown = await house.record(meeting_id)
+    assert shown["problem"]["code"] == "permission_missing"
+    assert "Allow it again under Settings > Integrations > Microsoft Outlook" in shown["problem"]["detail"]
+    house.microsoft.forbidden = False
+    await house.hear(person(2, connected=True))
+    await house.service.runner.drain()
+    assert house.microsoft.cancelled == ["event-1"]
+    assert (await house.record(meeting_id))["problem"] is None
+
+
+async def test_a_meeting_moved_while_the_connection_is_missing_ends_when_it_was_moved_to(house: Any) -> None:
+    await house.connect()
+    (meeting_id,) = await booked(house)
+    past = {"start": "2020-03-01T10:00:00Z", "end": "2020-03-01T10:30:00Z"}
+    await house.call("PATCH", f"/v1/meetings/{meeting_id}", json=past)
+    await house.hear(person(2, connected=False))
+    await house.service.runner.drain()
+    shown = await house.record(meeting_id)
+    assert (shown["status"], shown["ended"]["at"]) == ("ended", past["end"])
+
+
+async def test_a_change_that_waited_until_the_meeting_was_over_is_not_sent_any_more(house: Any) -> None:
+    await house.connect()
+    (meeting_id,) = await booked(house)
+    await house.call("PATCH", f"/v1/meetings/{meeting_id}", json={"subject": "Moved"})
+    await house.hear(person(2, connected=False))
+    await house.service.runner.drain()
+    await house.sql("UPDATE meeting SET starts_at = '2020-01-01', ends_at = '2020-01-02'")
+    await house.hear(person(3, connected=True))
+    await house.service.runner.drain()
+    assert house.microsoft.events["event-1"]["subject"] == "Review"
