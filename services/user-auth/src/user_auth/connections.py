@@ -8,7 +8,7 @@ from shared.events import UserConnected, UserConnectionExpired, UserDisconnected
 from shared.id_tokens import Account
 from shared.outbox import Outbox
 from shared.problems import Conflict
-from user_auth import queries
+from user_auth import challenges, queries
 from user_auth.microsoft import Grant
 from user_auth.tables import ConnectionRow
 
@@ -41,7 +41,8 @@ def connect(
     row.tid, row.oid, row.name, row.email = account.tid, account.oid, account.name, account.email
     row.sealed_cache, row.token_expires_at = sealed_cache, grant.expires_at
     row.granted_scopes, row.notices = list(grant.scopes), notices
-    row.broken_since = row.problem = row.doubted_since = row.answered_challenge = None
+    row.broken_since = row.problem = row.doubted_since = None
+    row.answered_challenge = row.unanswered_challenge = None
     row.version += 1
     about = {"org_id": row.org_id, "user_id": row.user_id, "aggregate_version": row.version}
     about |= {"tid": account.tid, "oid": account.oid}
@@ -54,13 +55,16 @@ def connect(
     return {"disconnected": "connected", "expired": "reconnected"}.get(was, "renewed")
 
 
-def expire(row: ConnectionRow, refused: EntraError, outbox: Outbox) -> None:
-    """Microsoft refuses the refresh token for good: what is left of it is destroyed."""
+def expire(row: ConnectionRow, refused: EntraError, outbox: Outbox, *, claims: str | None) -> None:
+    """Microsoft refuses the refresh token for good: what is left of it is destroyed.
+
+    ``claims`` is Graph's challenge that was to be answered. It and Entra's own are left to the next sign-in.
+    """
     if isinstance(refused, EntraTellAdmin):
         row.problem = {"code": "admin_must_act", "detail": f"{refused.message} Then reconnect your account {WHERE}."}
     else:
         row.problem = {"code": "reconnect_required", "detail": f"{refused.message} Reconnect your account {WHERE}."}
-    row.broken_since = datetime.now(UTC)
+    row.broken_since, row.unanswered_challenge = datetime.now(UTC), challenges.as_one(claims, refused.claims)
     _end(row, "expired")
     about = {"org_id": row.org_id, "user_id": row.user_id, "aggregate_version": row.version}
     outbox.add(UserConnectionExpired(**about, reason=refused.message))
@@ -71,7 +75,7 @@ def disconnect(row: ConnectionRow, outbox: Outbox, *, reason: str, problem: dict
     """End it and destroy the tokens. False when there is nothing to end."""
     if row.status == "disconnected":
         return False
-    row.problem, row.broken_since, row.granted_scopes = problem, None, None
+    row.problem, row.broken_since, row.granted_scopes, row.unanswered_challenge = problem, None, None, None
     _end(row, "disconnected")
     about = {"org_id": row.org_id, "user_id": row.user_id, "aggregate_version": row.version}
     outbox.add(UserDisconnected(**about, reason=reason))

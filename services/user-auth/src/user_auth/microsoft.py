@@ -50,13 +50,14 @@ class Microsoft:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def begin(
-        self, tid: str, state: str, scopes: Collection[str], login_hint: str | None
+        self, tid: str, state: str, scopes: Collection[str], login_hint: str | None, claims: str | None
     ) -> tuple[str, dict[str, Any]]:
         """The address to open in the browser, and MSAL's flow to keep secret until the answer.
 
         With ``login_hint`` it is the account of a connection that stands or stood; without, the person chooses one.
+        ``claims`` is the challenge that this sign-in is to answer.
         """
-        return await self._in_thread(lambda: self._begin(tid, state, scopes, login_hint))
+        return await self._in_thread(lambda: self._begin(tid, state, scopes, login_hint, claims))
 
     async def redeem(self, tid: str, flow: dict[str, Any], answer: dict[str, str]) -> Grant:
         """The tokens of one sign-in; the id_token is not verified yet. Raises ``EntraError``."""
@@ -77,7 +78,7 @@ class Microsoft:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     def _begin(
-        self, tid: str, state: str, scopes: Collection[str], login_hint: str | None
+        self, tid: str, state: str, scopes: Collection[str], login_hint: str | None, claims: str | None
     ) -> tuple[str, dict[str, Any]]:
         return self._entra.begin_sign_in(
             tid,
@@ -86,6 +87,7 @@ class Microsoft:
             state=state,
             prompt=None if login_hint else "select_account",
             login_hint=login_hint,
+            claims_challenge=claims,
         )
 
     def _redeem(self, tid: str, flow: dict[str, Any], answer: dict[str, str]) -> Grant:

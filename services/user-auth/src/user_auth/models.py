@@ -6,18 +6,16 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from shared.events import Features
 from shared.web import StrictModel
-from user_auth import permissions
+from user_auth import challenges, permissions
 from user_auth.permissions import FEATURES, PERMISSIONS, USES
 from user_auth.tables import ConnectionRow
 
 # Browsers read a backslash as a slash and skip control characters, so both could lead to another site.
 _OWN_PATH = re.compile(r"/(?!/)[^\\\x00-\x20\x7f-\x9f]*")
-
-_CHALLENGE = TypeAdapter(dict[str, dict[str, Any]])
 
 
 def _own_path(value: str) -> str:
@@ -29,7 +27,7 @@ def _own_path(value: str) -> str:
 def _claims_challenge(value: str) -> str:
     """The JSON of a claims challenge; ``shared.graph`` has taken it out of Graph's base64."""
     try:
-        return json.dumps(_CHALLENGE.validate_json(value))
+        return json.dumps(challenges.read(value))
     except ValueError:
         raise ValueError("must be the JSON of a claims challenge") from None
 

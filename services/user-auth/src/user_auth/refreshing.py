@@ -201,7 +201,7 @@ class AccessTokens:
                 if wanted.refused is not None:
                     row.renewed_for_refusal_at = datetime.now(UTC)
             except (EntraReconnect, EntraTellAdmin) as refused:
-                return await self._expire(work, row, refused) if _is_meant(row, refused) else refused
+                return await self._expire(work, row, refused, wanted) if _is_meant(row, refused) else refused
             row.answered_challenge = wanted.challenge
             return await self._save(work.session, row, grant)
 
@@ -210,8 +210,8 @@ class AccessTokens:
         row.token_expires_at, row.granted_scopes, row.doubted_since = grant.expires_at, list(grant.scopes), None
         return UserToken(grant.access_token, grant.expires_at, str(row.tid), str(row.oid), row.version)
 
-    async def _expire(self, work: UnitOfWork, row: ConnectionRow, refused: EntraError) -> Conflict:
-        connections.expire(row, refused, work.outbox)
+    async def _expire(self, work: UnitOfWork, row: ConnectionRow, refused: EntraError, wanted: Wanted) -> Conflict:
+        connections.expire(row, refused, work.outbox, claims=wanted.claims)
         details = {"user_id": row.user_id, "aadsts": refused.number, "microsoft_trace_id": refused.trace_id}
         await queries.note(work.session, row.org_id, "microsoft", "connection.expired", "done", **details)
         work.after_commit(lambda: self.forget(row.org_id, row.user_id))

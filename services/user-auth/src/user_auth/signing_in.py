@@ -110,12 +110,13 @@ class SignIns:
             tenant, tid = await _connected_tenant(work, caller.org_id)
             row = await queries.connection(work.session, caller.org_id, caller.user_id)
         granted = row.granted_scopes if row is not None else None
+        challenge = row.unanswered_challenge if row is not None else None
         scopes = permissions.to_ask(features, granted or (), tenant.features)
         # Only who has no connection chooses an account; with one, any other account would be refused in the end.
         hint = row.email or None if row is not None and row.status != "disconnected" else None
         state, browser_key = secrets.token_urlsafe(_SECRET_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
         try:
-            address, flow = await self._microsoft.begin(tid, state, scopes, hint)
+            address, flow = await self._microsoft.begin(tid, state, scopes, hint, challenge)
         except EntraError as error:
             raise _refused(error) from error
         async with self._db.unit_of_work(caller.org_id) as work:
