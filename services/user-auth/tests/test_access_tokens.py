@@ -216,6 +216,19 @@ async def test_without_a_valid_token_a_busy_microsoft_is_said_so(house: Any, sta
     assert await house.published("user.connection_expired") == []
 
 
+@pytest.mark.parametrize("life", [None, "soon", {}])
+async def test_an_answer_that_cannot_be_read_is_a_passing_trouble(house: Any, life: Any) -> None:
+    house.short_tokens(10)
+    await house.connect()
+    house.microsoft.door.edit = lambda said: said.update(expires_in=life)
+    refused = await house.token()
+    assert (refused.status_code, refused.json()["code"]) == (503, "microsoft_busy")
+    house.microsoft.door.edit = lambda said: said.pop("expires_in")
+    assert (await house.token()).status_code == 200
+    (row,) = await house.rows("connection")
+    assert (row["status"], row["doubted_since"]) == ("connected", None)
+
+
 async def test_a_tenant_that_does_not_know_us_is_not_the_persons_problem(house: Any) -> None:
     house.short_tokens(10)
     await house.connect()

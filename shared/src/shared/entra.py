@@ -221,6 +221,8 @@ class Entra:
         except RuntimeError:  # MSAL's word for a wrong nonce; its message holds the nonce, so it is dropped
             message = "Microsoft's answer belongs to another sign-in."
             raise EntraReconnect(message, error="nonce_mismatch") from None
+        except TypeError:  # and for a member of another type
+            raise EntraRetry("Microsoft's answer cannot be read.") from None
         if "error" in said:
             raise refusal(said)
         return said

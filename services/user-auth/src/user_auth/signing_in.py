@@ -190,7 +190,8 @@ class SignIns:
         if grant.missing:
             raise Conflict(
                 "permissions_missing",
-                f"These permissions were not given: {', '.join(grant.missing)}. Start again and accept all of them.",
+                f"These permissions were not given: {', '.join(grant.missing)}. Start again and accept all of them. If "
+                f"Microsoft does not ask for them: {_CONNECT_AGAIN}",
                 missing=list(grant.missing),
             )
         notices = await self._checks.at_sign_in(caller.org_id, caller.user_id, grant.access_token)
