@@ -35,7 +35,8 @@ async def locked(house: Any) -> AsyncIterator[None]:
 
 
 async def until_asked(house: Any, refreshes: int) -> None:
-    async with asyncio.timeout(20):
+    """In less time than those who wait for a lock wait."""
+    async with asyncio.timeout(6):
         while house.microsoft.door.refreshes < refreshes:  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
@@ -105,10 +106,12 @@ async def small_pod(house: Any, client_of: Any) -> tuple[Any, Any]:
     return pod, await client_of(pod)
 
 
-async def served(house: Any, client: Any, org: str) -> int:
+async def pages_are_served(house: Any, client: Any, org: str) -> None:
+    """Again and again, while the crowd settles down, and each sooner than those who wait for a lock give up."""
     headers = {"Authorization": f"Bearer {house.keys.token(org, 'anna')}"}
-    async with asyncio.timeout(10):
-        return int((await client.get("/v1/connection", headers=headers)).status_code)
+    for _ in range(30):
+        async with asyncio.timeout(5):
+            assert (await client.get("/v1/connection", headers=headers)).status_code == 200
 
 
 async def organisation(house: Any, org: str) -> None:
@@ -123,12 +126,12 @@ async def test_one_organisations_crowd_leaves_room_for_another_and_for_the_pages
     for org in ("acme", "globex"):
         await organisation(house, org)
     assert (await house.connect("ben@contoso.example", user="ben")).status_code == 200
-    house.service.settings.token_answer_within_s = 2
     async with crowded(house, pod, client, ["acme"], each=9, taken=2):
-        assert await served(house, client, "acme") == 200
+        await pages_are_served(house, client, "acme")
         refreshes = house.microsoft.door.refreshes
         elsewhere = asyncio.create_task(house.ask(client, {"org_id": "globex", "user_id": "anna"}))
         await until_asked(house, refreshes + 1)
+        house.service.settings.token_answer_within_s = 1
         waits = asyncio.create_task(house.ask(client, {"org_id": "acme", "user_id": "ben"}))
         headers = {"Authorization": f"Bearer {house.keys.token('acme', 'ben')}"}
         assert (await client.delete("/v1/connection", headers=headers)).json()["status"] == "disconnected"
@@ -143,7 +146,7 @@ async def test_crowds_of_many_organisations_leave_half_of_the_pool_to_the_pages(
     for org in orgs:
         await organisation(house, org)
     async with crowded(house, pod, client, orgs, each=4, taken=3):
-        assert await served(house, client, "initech") == 200
+        await pages_are_served(house, client, "initech")
 
 
 async def test_a_tenant_that_does_not_know_us_is_asked_once_for_all_its_people(house: Any) -> None:
