@@ -113,7 +113,7 @@ class SignIns:
         challenge = row.unanswered_challenge if row is not None else None
         scopes = permissions.to_ask(features, granted or (), tenant.features)
         # Only who has no connection chooses an account; with one, any other account would be refused in the end.
-        hint = row.email or None if row is not None and row.status != "disconnected" else None
+        hint = row.email or None if row is not None and connections.keeps_account(row, tid) else None
         state, browser_key = secrets.token_urlsafe(_SECRET_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
         try:
             address, flow = await self._microsoft.begin(tid, state, scopes, hint, challenge)
