@@ -71,7 +71,11 @@ async def disconnect(caller: Caller, work: Work, access_tokens: AccessTokens_) -
 async def access_token(
     wanted: TokenRequest, _service: ServiceCaller, access_tokens: AccessTokens_, response: Response
 ) -> Token:
-    """409 ``reconnect_required`` or ``tenant_not_connected`` when somebody must act, 503 when Microsoft is busy."""
+    """409 ``reconnect_required`` or ``tenant_not_connected`` when somebody must act.
+
+    503 when it is worth trying again: ``microsoft_busy``, ``prospo_misconfigured``, ``tenant_gone`` or
+    ``connection_unreadable``, with ``Retry-After`` where the time is known.
+    """
     token = await access_tokens.token(**wanted.model_dump())
     response.headers["Cache-Control"] = "no-store"
     return Token(access_token=token.value, expires_at=token.expires_at, oid=token.oid, tid=token.tid)
