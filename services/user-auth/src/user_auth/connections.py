@@ -67,7 +67,7 @@ def connect(
     return {"disconnected": "connected", "expired": "reconnected"}.get(was, "renewed")
 
 
-def expire(row: ConnectionRow, refused: EntraError, outbox: Outbox, *, claims: str | None) -> None:
+def expire(row: ConnectionRow, refused: EntraError, outbox: Outbox, *, claims: str | None = None) -> None:
     """Microsoft refuses the refresh token for good: what is left of it is destroyed.
 
     ``claims`` is Graph's challenge that was to be answered. It and Entra's own are left to the next sign-in.

@@ -62,7 +62,7 @@ class Microsoft:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def begin(
-        self, tid: str, state: str, scopes: Collection[str], login_hint: str | None, claims: str | None
+        self, tid: str, state: str, scopes: Collection[str], login_hint: str | None, claims: str | None = None
     ) -> tuple[str, dict[str, Any]]:
         """The address to open in the browser, and MSAL's flow to keep secret until the answer.
 
