@@ -123,6 +123,30 @@ def test_none_or_an_unreadable_one_is_said_and_never_shown(
         Entra(settings).ask(CONTOSO, lambda application: None)
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("new.pem", ""),
+        ("new.pem", "-----BEGIN PRIVATE KEY-----\nMIIE"),
+        ("new.jwt", "\n"),
+        ("new.secret", ""),
+        ("new.secret", "s3cret-s3cret\nexpires 31.01.2027"),
+        ("new.secret", "s3cret-s3cret\nexpires \nsoon"),
+    ],
+)
+def test_one_that_cannot_be_read_yet_keeps_no_other_from_serving_and_is_told_once(
+    settings: ServiceSettings, folder: Path, name: str, content: str
+) -> None:
+    (folder / "old.secret").write_text("old")
+    (folder / name).write_text(content)
+    with capture_logs() as logs:
+        assert [names(settings) for _ in range(3)] == [["old.secret"]] * 3
+    assert [(line["log_level"], line["credential"]) for line in logs] == [("error", name)]
+    assert "s3cret" not in str(logs)
+    (folder / name).write_text({".pem": certificate(100).decode()}.get((folder / name).suffix, "new"))
+    assert set(names(settings)) == {"old.secret", name}
+
+
 @pytest.fixture
 async def microsoft(tmp_path: Path) -> AsyncIterator[SimulatorSettings]:
     simulator = create_simulator(loopback_settings(tmp_path / "simulator"))

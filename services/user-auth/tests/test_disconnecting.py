@@ -1,7 +1,9 @@
 """The end of connections: by the person, by the organisation."""
 
+import asyncio
 from typing import Any
 
+import httpx
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -64,6 +66,90 @@ async def test_a_tenants_end_destroys_the_tokens_of_all_its_people(house: Any, o
     shown = await house.connection()
     assert shown["status"] == "disconnected"
     assert shown["problem"]["code"] == "tenant_not_connected"
+
+
+async def the_organisation_leaves(house: Any) -> None:
+    await house.connect()
+    await house.hear(gone(2), state(2, connected=False))
+    assert "an Org Admin connects it first" in (await house.connection())["problem"]["detail"]
+
+
+async def test_once_the_organisation_is_back_only_the_person_is_left_to_act(house: Any) -> None:
+    await the_organisation_leaves(house)
+    await house.hear(state(3, connected=True))
+    problem = (await house.connection())["problem"]
+    assert problem["code"] == "reconnect_required"
+    assert "Connect your account again" in problem["detail"]
+    assert "Org Admin" not in problem["detail"]
+    refused = (await house.token()).json()
+    assert (refused["code"], refused["detail"]) == ("reconnect_required", problem["detail"])
+
+
+async def hint(house: Any) -> str:
+    return dict(httpx.URL((await house.start()).json()["authorize_url"]).params).get("login_hint", "")
+
+
+async def test_who_comes_back_with_the_organisation_comes_back_with_the_account_their_meetings_are_in(
+    house: Any,
+) -> None:
+    await the_organisation_leaves(house)
+    await house.hear(state(3, connected=True))
+    assert await hint(house) == "anna@contoso.example"
+    assert (await house.connect("ben@contoso.example")).json()["code"] == "another_account"
+    assert (await house.connect()).json()["connection"]["problem"] is None
+
+
+async def test_another_account_may_be_connected_after_a_disconnect_of_ones_own(house: Any) -> None:
+    await the_organisation_leaves(house)
+    await house.hear(state(3, connected=True))
+    assert (await house.disconnect()).json()["problem"] is None
+    assert await hint(house) == ""
+    assert (await house.connect("ben@contoso.example")).status_code == 200
+    assert len(await house.published("user.disconnected")) == 1
+
+
+async def test_in_another_tenant_the_former_account_is_not_asked_for(house: Any) -> None:
+    await house.connect()
+    await house.microsoft.client.do("consent_give", tenant=FABRIKAM)
+    await house.hear(state(5, connected=True, tid=FABRIKAM))
+    assert await hint(house) == ""
+    assert (await house.connect("carl@fabrikam.example")).status_code == 200
+
+
+async def test_an_account_that_is_gone_is_disconnected_before_its_successor_is_connected(house: Any) -> None:
+    house.microsoft.door.edit = lambda said: said.update(expires_in=10)
+    await house.connect()
+    await house.microsoft.client.fault("token_error", number=50034, match={"grant": "refresh_token"})
+    detail = (await house.token()).json()["detail"]
+    assert "does not exist any more. Disconnect it, then connect your new account under Settings" in detail
+    await house.disconnect()
+    assert (await house.connect("ben@contoso.example")).status_code == 200
+
+
+async def test_a_disconnect_that_a_silent_microsoft_holds_up_says_so_and_changes_nothing(house: Any) -> None:
+    house.short_tokens(10)
+    await house.connect()
+    sign_in = await house.at_microsoft("anna@contoso.example")
+    answered, asked = asyncio.Event(), asyncio.Event()
+
+    async def silent() -> None:
+        asked.set()
+        await answered.wait()
+
+    house.microsoft.door.before_answer = silent
+    asking = asyncio.create_task(house.token())
+    await asked.wait()
+    async with asyncio.timeout(8):
+        refused = await house.disconnect()
+    assert (refused.status_code, refused.json()["code"]) == (503, "try_again")
+    house.microsoft.door.before_answer = None
+    async with asyncio.timeout(8):
+        held_up = await house.complete(sign_in)
+    assert (held_up.status_code, held_up.json()["code"]) == (503, "try_again")
+    answered.set()
+    assert (await asking).status_code == 200
+    assert (await house.connection())["status"] == "connected"
+    assert (await house.disconnect()).json()["status"] == "disconnected"
 
 
 async def test_another_organisation_keeps_its_connections(house: Any) -> None:

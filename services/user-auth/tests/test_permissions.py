@@ -166,13 +166,27 @@ async def test_a_consent_withdrawn_whole_ends_the_connection_and_names_the_admin
     assert len(await house.published("user.connection_expired")) == 1
 
 
-async def test_nothing_left_but_the_sign_in_itself_is_a_consent_withdrawn(house: Any) -> None:
+@pytest.mark.parametrize("refused_first", [True, False])
+@pytest.mark.parametrize("left", ["User.Read openid profile", "openid profile"])
+async def test_nothing_left_but_the_sign_in_itself_is_a_consent_withdrawn(
+    house: Any, left: str, refused_first: bool
+) -> None:
     house.short_tokens(10)
     await house.connect()
-    takes_back(house, *FIVE)
-    house.microsoft.door.edit = lambda said: said.update(scope="User.Read openid profile")
+    if refused_first:
+        takes_back(house, *FIVE)
+    house.microsoft.door.edit = lambda said: said.update(scope=left)
     assert (await house.token()).status_code == 409
-    assert (await house.connection())["status"] == "expired"
+    assert house.microsoft.door.refreshes == 2, "the whole, and then what is left"
+    shown = await house.connection()
+    assert (shown["status"], shown["problem"]["code"], granted(shown)) == ("expired", "admin_must_act", set())
+
+
+async def test_a_connection_that_was_given_nothing_does_not_show_everything_as_given(house: Any) -> None:
+    await house.connect()
+    async with house.service.db.system_work() as work:
+        await work.session.execute(text("UPDATE connection SET granted_scopes = '[]'"))
+    assert granted(await house.connection()) == set()
 
 
 async def test_a_refresh_that_brings_more_is_shown(house: Any) -> None:

@@ -12,7 +12,8 @@ UNLISTED = 999123
 
 @pytest.fixture
 async def expired(house: Any) -> Any:
-    """Anna is connected and every question is one to Microsoft: no token lasts."""
+    """Anna is connected and every question is one to Microsoft: no token lasts, and no refusal is kept."""
+    house.service.settings.refusal_kept_s = 0
     house.short_tokens(EXPIRED_S)
     await house.connect()
     return house
@@ -43,13 +44,17 @@ async def doubted(house: Any) -> bool:
 
 
 BUSY = {(503, "microsoft_busy")}
+MISCONFIGURED = {(503, "prospo_misconfigured")}
 RECONNECT = {(409, "reconnect_required")}
 
 
 async def test_an_unlisted_refusal_ends_nothing_however_often_it_is_heard_on_one_day(expired: Any) -> None:
-    await refuse(expired, UNLISTED, times=12)
-    assert await ask(expired, 12) == BUSY
-    assert expired.microsoft.door.refreshes == 12
+    await refuse(expired, UNLISTED, times=3)
+    assert await ask(expired, 3) == BUSY
+    expired.service.settings.refusal_kept_s = 60
+    assert await ask(expired, 9) == BUSY
+    assert expired.microsoft.door.refreshes == 3, "Microsoft is left alone for a minute"
+    expired.service.settings.refusal_kept_s = 0
     assert (await expired.connection())["status"] == "connected"
     assert await expired.published("user.connection_expired") == []
     assert await ask(expired) == {(200, "")}, "and nothing was lost"
@@ -120,27 +125,27 @@ async def test_a_refusal_whose_meaning_is_published_is_believed_at_once(
     assert (await expired.connection())["status"] == "expired"
 
 
-OURS_OR_PASSING = [
-    (90033, {}),
-    (50196, {}),
+PASSING = [(90033, {}), (50196, {}), (UNLISTED, {"error": "temporarily_unavailable", "status": 503})]
+OURS = [
     (7000215, {}),
     (7000222, {}),
     (700027, {}),
     (70011, {}),
     (500011, {}),
     (UNLISTED, {"error": "invalid_request"}),
-    (UNLISTED, {"error": "temporarily_unavailable", "status": 503}),
     (UNLISTED, {"error": "unauthorized_client"}),
 ]
 
 
-@pytest.mark.parametrize(("number", "more"), OURS_OR_PASSING)
+@pytest.mark.parametrize(
+    ("number", "more", "said"), [*((*one, BUSY) for one in PASSING), *((*one, MISCONFIGURED) for one in OURS)]
+)
 async def test_our_own_mistakes_and_passing_troubles_never_end_a_connection(
-    expired: Any, number: int, more: dict[str, Any]
+    expired: Any, number: int, more: dict[str, Any], said: set[tuple[int, str]]
 ) -> None:
     await refuse(expired, number, times=20, **more)
     for _ in range(3):
-        assert await ask(expired, 2) == BUSY
+        assert await ask(expired, 2) == said
         assert not await doubted(expired), "it is not even counted"
         await a_day_later(expired)
     assert (await expired.connection())["status"] == "connected"

@@ -134,6 +134,24 @@ async def test_a_partly_given_consent_names_what_is_missing(house: Any) -> None:
     await house.nothing_is_stored()
 
 
+async def test_an_account_that_microsoft_would_not_keep_connected_is_not_shown_as_connected(house: Any) -> None:
+    house.microsoft.door.edit = lambda said: said.pop("refresh_token")
+    refused = await house.connect()
+    assert (refused.status_code, refused.json()["code"]) == (409, "permissions_missing")
+    assert refused.json()["missing"] == ["offline_access"]
+    assert "Org Admin" in refused.json()["detail"]
+    await house.nothing_is_stored()
+
+
+async def test_a_life_of_the_token_that_is_not_told_or_not_readable_is_no_fault_of_ours(house: Any) -> None:
+    house.microsoft.door.edit = lambda said: said.update(expires_in=None)
+    refused = await house.connect()
+    assert (refused.status_code, refused.json()["code"]) == (503, "microsoft_busy")
+    house.microsoft.door.edit = lambda said: said.pop("expires_in")
+    assert (await house.connect()).status_code == 200
+    assert (await house.token()).status_code == 200
+
+
 async def test_a_code_of_another_tenant_is_refused(house: Any) -> None:
     await house.microsoft.client.do("consent_give", tenant=FABRIKAM)
     started = (await house.start()).json()

@@ -10,6 +10,7 @@ Certificates come first, the one that lasts longest before the others, then fede
 secret of the settings comes last. To rotate, add the new one at Entra and here, wait until it is used, remove the old.
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 
 import structlog
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from shared import metrics
@@ -28,6 +30,8 @@ log = structlog.get_logger(__name__)
 WARN_DAYS = 30
 _warned: dict[str, tuple[datetime, int]] = {}
 """By name, which credential was warned of and with how many days left: credentials are read at every use."""
+_unreadable: dict[str, str] = {}
+"""By name, why a credential cannot be read, as it was said last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +53,9 @@ def credentials(settings: ServiceSettings) -> list[Credential]:
     if single:
         found.append(Credential("settings", single))
     if not found:
-        raise ConfigurationError("Set PROSPO_CLIENT_CREDENTIALS_DIR or PROSPO_CLIENT_SECRET: there is no credential.")
+        raise ConfigurationError(
+            "Set PROSPO_CLIENT_CREDENTIALS_DIR or PROSPO_CLIENT_SECRET: no credential can be read."
+        )
     return [credential for credential in found if _told(credential)] or found
 
 
@@ -74,17 +80,30 @@ def _warn_once_a_day(credential: Credential, days: int) -> None:
 def _of_folder(folder: Path) -> list[Credential]:
     try:
         files = sorted(path for path in folder.iterdir() if path.is_file())
-        certificates = [_certificate(path) for path in files if path.suffix == ".pem"]
-        federated = [
-            Credential(path.name, {"client_assertion": path.read_text().strip()})
-            for path in files
-            if path.suffix == ".jwt"
-        ]
-        secrets = [_secret(path) for path in files if path.suffix == ".secret"]
-    except (OSError, ValueError, TypeError) as error:
-        raise ConfigurationError(f"A credential in {folder} cannot be read: {error}.") from error
+    except OSError as error:
+        raise ConfigurationError(f"The credentials in {folder} cannot be read: {error}.") from error
+    certificates = _readable(files, ".pem", _certificate)
     certificates.sort(key=lambda one: one.left_s() or 0, reverse=True)
-    return [*certificates, *federated, *secrets]
+    return [*certificates, *_readable(files, ".jwt", _federated), *_readable(files, ".secret", _secret)]
+
+
+def _readable(files: Iterable[Path], suffix: str, read: Callable[[Path], Credential]) -> list[Credential]:
+    """One that cannot be read, such as a file that is just being copied, keeps no other from serving."""
+    found = []
+    for path in files:
+        if path.suffix == suffix:
+            try:
+                found.append(read(path))
+                _unreadable.pop(path.name, None)
+            except (OSError, ValueError, TypeError, IndexError, UnsupportedAlgorithm) as error:
+                _tell_once(path.name, str(error))
+    return found
+
+
+def _tell_once(name: str, reason: str) -> None:
+    if _unreadable.get(name) != reason:
+        _unreadable[name] = reason
+        log.error("a credential of the application cannot be read", credential=name, reason=reason)
 
 
 def _certificate(path: Path) -> Credential:
@@ -93,6 +112,13 @@ def _certificate(path: Path) -> Credential:
     load_pem_private_key(pem, None)
     text = pem.decode()
     return Credential(path.name, {"private_key": text, "public_certificate": text}, certificate.not_valid_after_utc)
+
+
+def _federated(path: Path) -> Credential:
+    token = path.read_text().strip()
+    if not token:
+        raise ValueError("it is empty")
+    return Credential(path.name, {"client_assertion": token})
 
 
 def _secret(path: Path) -> Credential:

@@ -190,10 +190,12 @@ class Entra:
         prompt: str | None = None,
         login_hint: str | None = None,
         exclude_scopes: list[str] | None = None,
+        claims_challenge: str | None = None,
     ) -> tuple[str, dict[str, Any]]:
         """The address for the browser, and MSAL's flow to keep secret until the answer; blocks.
 
-        Code flow with PKCE and a nonce. Raises ``EntraError``.
+        Code flow with PKCE and a nonce. ``claims_challenge`` (JSON) is asked for beside our own capabilities, here and
+        when the code is redeemed. Raises ``EntraError``.
         """
         with self.application(tid, exclude_scopes=exclude_scopes) as application:
             # MSAL warns through the process-wide warnings registry unless asked for form_post. Our callbacks are GETs
@@ -204,6 +206,7 @@ class Entra:
                 state=state,
                 prompt=prompt,
                 login_hint=login_hint,
+                claims_challenge=claims_challenge,
                 response_mode="form_post",
             )
         address = str(flow.pop("auth_uri")).replace("response_mode=form_post", "response_mode=query")
@@ -218,6 +221,8 @@ class Entra:
         except RuntimeError:  # MSAL's word for a wrong nonce; its message holds the nonce, so it is dropped
             message = "Microsoft's answer belongs to another sign-in."
             raise EntraReconnect(message, error="nonce_mismatch") from None
+        except TypeError:  # and for a member of another type
+            raise EntraRetry("Microsoft's answer cannot be read.") from None
         if "error" in said:
             raise refusal(said)
         return said

@@ -43,7 +43,7 @@ async def sign_in(wanted: NewSignIn, caller: Caller, sign_ins: SignIns_) -> Sign
 async def complete(answer: SignInAnswer, caller: Caller, sign_ins: SignIns_) -> SignInDone:
     """Every refusal of a known sign-in carries its ``return_to``, so the person gets back to where they were."""
     done = await sign_ins.complete(caller, answer.browser_key, answer.given())
-    return SignInDone(return_to=done.return_to, connection=Connection.of(done.row, done.tenant.features))
+    return SignInDone(return_to=done.return_to, connection=Connection.of(done.row, done.tenant))
 
 
 @router.post("/v1/connection/check", tags=["connection"], dependencies=[CHECKS])
@@ -56,10 +56,11 @@ async def check(caller: Caller, checks: Checks) -> Connection:
 async def disconnect(caller: Caller, work: Work, access_tokens: AccessTokens_) -> Connection:
     """Destroy the tokens; what was imported is kept. Disconnecting again changes nothing.
 
-    A sign-in that is under way leads nowhere any more.
+    A sign-in that is under way leads nowhere any more. 503 ``try_again``, and nothing is changed, while the connection
+    is being renewed at a silent Microsoft.
     """
     await queries.cancel_attempts(work.session, caller.org_id, caller.user_id)
-    row = await queries.connection(work.session, caller.org_id, caller.user_id, lock=True)
+    row = await queries.connection_in_time(work.session, caller.org_id, caller.user_id)
     if row is not None and connections.disconnect(row, work.outbox, reason="The person disconnected the account."):
         await queries.note(work.session, caller.org_id, caller.user_id, "connection.disconnected", "done")
         work.after_commit(lambda: access_tokens.forget(caller.org_id, caller.user_id))
@@ -70,11 +71,15 @@ async def disconnect(caller: Caller, work: Work, access_tokens: AccessTokens_) -
 async def access_token(
     wanted: TokenRequest, _service: ServiceCaller, access_tokens: AccessTokens_, response: Response
 ) -> Token:
-    """409 ``reconnect_required`` or ``tenant_not_connected`` when somebody must act, 503 when Microsoft is busy."""
+    """409 ``reconnect_required`` or ``tenant_not_connected`` when somebody must act.
+
+    503 when it is worth trying again: ``microsoft_busy``, ``prospo_misconfigured``, ``tenant_gone`` or
+    ``connection_unreadable``, with ``Retry-After`` where the time is known.
+    """
     token = await access_tokens.token(**wanted.model_dump())
     response.headers["Cache-Control"] = "no-store"
     return Token(access_token=token.value, expires_at=token.expires_at, oid=token.oid, tid=token.tid)
 
 
 async def _shown(caller: Identity, work: UnitOfWork, row: ConnectionRow | None) -> Connection:
-    return Connection.of(row, await queries.features(work.session, caller.org_id))
+    return Connection.of(row, await queries.tenant_to_show(work.session, caller.org_id))

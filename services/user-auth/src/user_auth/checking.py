@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
+from shared.copies import TenantCopy
 from shared.db import Database
-from shared.events import Features
 from shared.problems import Conflict
 from user_auth import queries
 from user_auth.graph import AccountFacts, account_facts
@@ -52,7 +52,7 @@ class AccountChecks:
                 raise Conflict(code, f"{detail} {remedy}", remedy=remedy)
         return _notices(codes)
 
-    async def again(self, org_id: str, user_id: str) -> tuple[ConnectionRow | None, Features]:
+    async def again(self, org_id: str, user_id: str) -> tuple[ConnectionRow | None, TenantCopy]:
         """Renew the notices of a connection, and return it. What was not answered stays as it is known.
 
         Raises ``Conflict`` when there is no connection (any more), ``Unavailable`` when Microsoft gives no token.
@@ -60,10 +60,10 @@ class AccountChecks:
         token = await self._access_tokens.token(org_id, user_id)
         facts = await self._ask(org_id, user_id, token.value)
         async with self._db.unit_of_work(org_id) as work:
-            row = await queries.connection(work.session, org_id, user_id, lock=True)
+            row = await queries.connection_in_time(work.session, org_id, user_id)
             if row is not None and (row.status, row.version) == ("connected", token.version):
                 row.notices = _notices(_codes(facts, {notice["code"] for notice in row.notices}))
-            return row, await queries.features(work.session, org_id)
+            return row, await queries.tenant_to_show(work.session, org_id)
 
     async def _ask(self, org_id: str, user_id: str, access_token: str) -> AccountFacts:
         within_s = self._settings.account_check_within_s

@@ -1,6 +1,7 @@
 """What may happen to a connection, and what the others are told of it."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from shared.db import UnitOfWork
 from shared.entra import EntraError, EntraTellAdmin
@@ -8,17 +9,28 @@ from shared.events import UserConnected, UserConnectionExpired, UserDisconnected
 from shared.id_tokens import Account
 from shared.outbox import Outbox
 from shared.problems import Conflict
-from user_auth import queries
+from user_auth import challenges, queries
 from user_auth.microsoft import Grant
 from user_auth.tables import ConnectionRow
 
 WHERE = "under Settings → Integrations → Microsoft Outlook"
-_TENANT_LEFT = "Your organisation's Microsoft 365 was disconnected; an Org Admin connects it first."
+_AGAIN = f"Connect your account again {WHERE}."
+_TENANT_LEFT = "tenant_not_connected"
+_ACCOUNT_GONE = 50034
+_RECONNECT = "Reconnect your account"
+
+
+def keeps_account(row: ConnectionRow, tid: str) -> bool:
+    """Whether the next sign-in in the tenant is to be with the same account: not after the person disconnected it.
+
+    When the organisation left and came back, the person's meetings are still in that account's calendar.
+    """
+    return row.status != "disconnected" or (row.tid == tid and _ended_with_tenant(row))
 
 
 def check_account(row: ConnectionRow, account: Account) -> None:
-    """The same account as before, unless the person disconnected in between. Raises ``Conflict``."""
-    if row.status == "disconnected" or (row.tid, row.oid) == (account.tid, account.oid):
+    """Raises ``Conflict`` for another account than the one that is kept."""
+    if not keeps_account(row, account.tid) or (row.tid, row.oid) == (account.tid, account.oid):
         return
     raise Conflict(
         "another_account",
@@ -41,7 +53,8 @@ def connect(
     row.tid, row.oid, row.name, row.email = account.tid, account.oid, account.name, account.email
     row.sealed_cache, row.token_expires_at = sealed_cache, grant.expires_at
     row.granted_scopes, row.notices = list(grant.scopes), notices
-    row.broken_since = row.problem = row.doubted_since = row.answered_challenge = None
+    row.broken_since = row.problem = row.doubted_since = None
+    row.answered_challenge = row.unanswered_challenge = None
     row.version += 1
     about = {"org_id": row.org_id, "user_id": row.user_id, "aggregate_version": row.version}
     about |= {"tid": account.tid, "oid": account.oid}
@@ -54,13 +67,17 @@ def connect(
     return {"disconnected": "connected", "expired": "reconnected"}.get(was, "renewed")
 
 
-def expire(row: ConnectionRow, refused: EntraError, outbox: Outbox) -> None:
-    """Microsoft refuses the refresh token for good: what is left of it is destroyed."""
+def expire(row: ConnectionRow, refused: EntraError, outbox: Outbox, *, claims: str | None = None) -> None:
+    """Microsoft refuses the refresh token for good: what is left of it is destroyed.
+
+    ``claims`` is Graph's challenge that was to be answered. It and Entra's own are left to the next sign-in.
+    """
     if isinstance(refused, EntraTellAdmin):
         row.problem = {"code": "admin_must_act", "detail": f"{refused.message} Then reconnect your account {WHERE}."}
     else:
-        row.problem = {"code": "reconnect_required", "detail": f"{refused.message} Reconnect your account {WHERE}."}
-    row.broken_since = datetime.now(UTC)
+        what = "Disconnect it, then connect your new account" if refused.number == _ACCOUNT_GONE else _RECONNECT
+        row.problem = {"code": "reconnect_required", "detail": f"{refused.message} {what} {WHERE}."}
+    row.broken_since, row.unanswered_challenge = datetime.now(UTC), challenges.as_one(claims, refused.claims)
     _end(row, "expired")
     about = {"org_id": row.org_id, "user_id": row.user_id, "aggregate_version": row.version}
     outbox.add(UserConnectionExpired(**about, reason=refused.message))
@@ -70,8 +87,9 @@ def expire(row: ConnectionRow, refused: EntraError, outbox: Outbox) -> None:
 def disconnect(row: ConnectionRow, outbox: Outbox, *, reason: str, problem: dict[str, str] | None = None) -> bool:
     """End it and destroy the tokens. False when there is nothing to end."""
     if row.status == "disconnected":
+        row.problem = problem  # whoever disconnects what the organisation had ended may choose another account
         return False
-    row.problem, row.broken_since, row.granted_scopes = problem, None, None
+    row.problem, row.broken_since, row.granted_scopes, row.unanswered_challenge = problem, None, None, None
     _end(row, "disconnected")
     about = {"org_id": row.org_id, "user_id": row.user_id, "aggregate_version": row.version}
     outbox.add(UserDisconnected(**about, reason=reason))
@@ -81,19 +99,29 @@ def disconnect(row: ConnectionRow, outbox: Outbox, *, reason: str, problem: dict
 
 async def end_outside(work: UnitOfWork, org_id: str, tid: str | None, *, reason: str) -> None:
     """Disconnect all of the organisation's people whose account is not of the tenant ``tid`` (None: all)."""
-    problem = {"code": "tenant_not_connected", "detail": f"{_TENANT_LEFT} Connect your account again {WHERE}."}
+    detail = f"Your organisation's Microsoft 365 was disconnected; an Org Admin connects it first. {_AGAIN}"
+    problem = {"code": _TENANT_LEFT, "detail": detail}
     for row in await queries.connections_outside(work.session, org_id, tid):
         disconnect(row, work.outbox, reason=reason, problem=problem)
         about = {"user_id": row.user_id}
         await queries.note(work.session, org_id, "tenant-connector", "connection.disconnected", "done", **about)
 
 
+def problem_of(row: ConnectionRow, *, tenant_connected: bool) -> dict[str, Any] | None:
+    """What is in the way now: once the organisation is back, only the person is left to act."""
+    if not (tenant_connected and _ended_with_tenant(row)):
+        return row.problem
+    detail = f"Your organisation's Microsoft 365 was disconnected or changed, and is connected now. {_AGAIN}"
+    return {"code": "reconnect_required", "detail": detail}
+
+
 def refuse_token(row: ConnectionRow | None, *, tenant_connected: bool) -> Conflict:
     """Why there is no token, for services that ask for one."""
     if not tenant_connected:
         return tenant_not_connected()
-    if row is not None and row.problem:
-        return Conflict("reconnect_required", str(row.problem["detail"]))
+    problem = problem_of(row, tenant_connected=True) if row is not None else None
+    if problem is not None:
+        return Conflict("reconnect_required", str(problem["detail"]))
     return Conflict("reconnect_required", f"There is no Microsoft account connected. Connect one {WHERE}.")
 
 
@@ -102,6 +130,10 @@ def tenant_not_connected() -> Conflict:
         "tenant_not_connected",
         "Your organisation is not connected to Microsoft 365. Ask an Org Admin to connect it under Admin → Connectors.",
     )
+
+
+def _ended_with_tenant(row: ConnectionRow) -> bool:
+    return row.status == "disconnected" and row.problem is not None and row.problem["code"] == _TENANT_LEFT
 
 
 def _end(row: ConnectionRow, status: str) -> None:

@@ -12,6 +12,7 @@ from user_auth import queries
 from user_auth.checking import AccountChecks
 from user_auth.refreshing import AccessTokens
 from user_auth.settings import Settings
+from user_auth.tables import ConnectionRow
 
 log = structlog.get_logger(__name__)
 
@@ -23,13 +24,13 @@ jobs = Jobs()
 async def keep_alive(job: Job, *, access_tokens: AccessTokens, checks: AccountChecks, settings: Settings) -> None:
     """Look after one connection each day, until it ends: one that nobody uses would end after 90 days without a word.
 
-    A refusal for good is told as always, on the day it came to be; what was in doubt is asked again. Microsoft's
-    outages count for nothing. What a check found in the way is looked at again.
+    A refusal for good is told as always, on the day it came to be; what was in doubt is asked again. Outages at
+    Microsoft count for nothing, nor does a tenant that does not know us now. What a check found in the way is looked
+    at again.
     """
     user_id = str(job.payload["user_id"])
-    async with job.unit_of_work() as work:
-        row = await queries.connection(work.session, job.org_id, user_id)
-    if row is None or row.status != "connected" or row.token_expires_at is None:
+    row = await _connected(job, user_id)
+    if row is None or row.token_expires_at is None:
         return
     idle = datetime.now(UTC) - row.token_expires_at > timedelta(days=settings.keep_alive_idle_days)
     if idle or row.notices or row.doubted_since is not None:
@@ -39,10 +40,17 @@ async def keep_alive(job: Job, *, access_tokens: AccessTokens, checks: AccountCh
             else:
                 await access_tokens.token(job.org_id, user_id)
         except Conflict:
-            return
+            if await _connected(job, user_id) is None:
+                return
         except Unavailable:
             log.info("a connection that was not used for a while could not be kept alive yet", org_id=job.org_id)
     raise Retry(after_s=settings.keep_alive_every_s, reason="it is looked after every day", counts=False)
+
+
+async def _connected(job: Job, user_id: str) -> ConnectionRow | None:
+    async with job.unit_of_work() as work:
+        row = await queries.connection(work.session, job.org_id, user_id)
+    return row if row is not None and row.status == "connected" else None
 
 
 def look_after(work: UnitOfWork, user_id: str, settings: Settings) -> None:

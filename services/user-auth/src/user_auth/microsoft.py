@@ -11,7 +11,16 @@ from typing import Any, TypeVar
 import msal
 
 from shared import metrics
-from shared.entra import Entra, EntraError, EntraReconnect, EntraTellAdmin, granted_scopes, refusal, short_names
+from shared.entra import (
+    Entra,
+    EntraError,
+    EntraReconnect,
+    EntraRetry,
+    EntraTellAdmin,
+    granted_scopes,
+    refusal,
+    short_names,
+)
 from user_auth import permissions
 from user_auth.settings import Settings
 
@@ -20,6 +29,9 @@ T = TypeVar("T")
 NOTHING_KEPT = "nothing_kept"
 """Our own ``error`` where there is nothing to ask Microsoft with."""
 _ACCESS_TOKEN = msal.TokenCache.CredentialType.ACCESS_TOKEN
+_REFRESH_TOKEN = msal.TokenCache.CredentialType.REFRESH_TOKEN
+_UNTOLD_LIFE_S = 600
+"""Of a token whose life Microsoft does not tell, which it need not (RFC 6749 section 5.1); MSAL assumes the same."""
 
 logging.getLogger("msal").setLevel(logging.INFO)  # its debug lines hold codes and verifiers
 
@@ -50,13 +62,14 @@ class Microsoft:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def begin(
-        self, tid: str, state: str, scopes: Collection[str], login_hint: str | None
+        self, tid: str, state: str, scopes: Collection[str], login_hint: str | None, claims: str | None = None
     ) -> tuple[str, dict[str, Any]]:
         """The address to open in the browser, and MSAL's flow to keep secret until the answer.
 
         With ``login_hint`` it is the account of a connection that stands or stood; without, the person chooses one.
+        ``claims`` is the challenge that this sign-in is to answer.
         """
-        return await self._in_thread(lambda: self._begin(tid, state, scopes, login_hint))
+        return await self._in_thread(lambda: self._begin(tid, state, scopes, login_hint, claims))
 
     async def redeem(self, tid: str, flow: dict[str, Any], answer: dict[str, str]) -> Grant:
         """The tokens of one sign-in; the id_token is not verified yet. Raises ``EntraError``."""
@@ -77,7 +90,7 @@ class Microsoft:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
     def _begin(
-        self, tid: str, state: str, scopes: Collection[str], login_hint: str | None
+        self, tid: str, state: str, scopes: Collection[str], login_hint: str | None, claims: str | None
     ) -> tuple[str, dict[str, Any]]:
         return self._entra.begin_sign_in(
             tid,
@@ -86,6 +99,7 @@ class Microsoft:
             state=state,
             prompt=None if login_hint else "select_account",
             login_hint=login_hint,
+            claims_challenge=claims,
         )
 
     def _redeem(self, tid: str, flow: dict[str, Any], answer: dict[str, str]) -> Grant:
@@ -94,15 +108,19 @@ class Microsoft:
 
     def _refresh(self, tid: str, kept: str, claims: str | None, scopes: Collection[str]) -> Grant:
         """Asking for a single permission that is no longer given is refused whole: then for whatever is left."""
+        withdrawn: EntraError = refusal({"error": "consent_required"})
         try:
-            return self._renew(tid, kept, claims, self._entra.scopes(scopes))
+            whole = self._renew(tid, kept, claims, self._entra.scopes(scopes))
+            if permissions.are_of_use(whole.scopes):
+                return whole
         except EntraTellAdmin as refused:
             if not is_consent_missing(refused):
                 raise
-            left = self._renew(tid, kept, claims, self._entra.graph_default)
-            if set(left.scopes) <= {permissions.SIGN_IN}:
-                raise
-            return left
+            withdrawn = refused
+        left = self._renew(tid, kept, claims, self._entra.graph_default)
+        if not permissions.are_of_use(left.scopes):
+            raise withdrawn
+        return left
 
     def _renew(self, tid: str, kept: str, claims: str | None, scopes: Collection[str]) -> Grant:
         cache, asked_at = msal.SerializableTokenCache(), datetime.now(UTC)
@@ -110,9 +128,12 @@ class Microsoft:
 
         def renew(application: msal.ConfidentialClientApplication) -> dict[str, Any] | None:
             account = next(iter(application.get_accounts()), None)
-            said: dict[str, Any] | None = application.acquire_token_silent_with_error(
-                list(scopes), account, force_refresh=True, claims_challenge=claims
-            )
+            try:
+                said: dict[str, Any] | None = application.acquire_token_silent_with_error(
+                    list(scopes), account, force_refresh=True, claims_challenge=claims
+                )
+            except (TypeError, ValueError):  # MSAL's words for a member of another type; they may quote secrets
+                raise EntraRetry("Microsoft's answer cannot be read. It is tried again.") from None
             return said
 
         said = self._entra.ask(tid, renew, cache)
@@ -133,14 +154,17 @@ def _grant(
     if "access_token" not in said:
         raise refusal(said)
     given = permissions.known(granted_scopes(said) or short_names(asked))
+    missing = [scope for scope in permissions.missing(given) if scope in permissions.known(short_names(asked))]
+    if not list(cache.search(_REFRESH_TOKEN)):
+        missing.append(permissions.STAY)
     _keep_only(cache, str(said["access_token"]))
     return Grant(
         access_token=str(said["access_token"]),
-        expires_at=asked_at + timedelta(seconds=int(said["expires_in"])),
+        expires_at=asked_at + timedelta(seconds=int(said.get("expires_in", _UNTOLD_LIFE_S))),
         cache=cache.serialize(),
         id_token=str(said.get("id_token", "")),
         scopes=given,
-        missing=tuple(scope for scope in permissions.missing(given) if scope in permissions.known(short_names(asked))),
+        missing=tuple(missing),
     )
 
 

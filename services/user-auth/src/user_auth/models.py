@@ -6,18 +6,17 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from shared.copies import TenantCopy
 from shared.events import Features
 from shared.web import StrictModel
-from user_auth import permissions
+from user_auth import challenges, connections, permissions
 from user_auth.permissions import FEATURES, PERMISSIONS, USES
 from user_auth.tables import ConnectionRow
 
 # Browsers read a backslash as a slash and skip control characters, so both could lead to another site.
 _OWN_PATH = re.compile(r"/(?!/)[^\\\x00-\x20\x7f-\x9f]*")
-
-_CHALLENGE = TypeAdapter(dict[str, dict[str, Any]])
 
 
 def _own_path(value: str) -> str:
@@ -29,7 +28,7 @@ def _own_path(value: str) -> str:
 def _claims_challenge(value: str) -> str:
     """The JSON of a claims challenge; ``shared.graph`` has taken it out of Graph's base64."""
     try:
-        return json.dumps(_CHALLENGE.validate_json(value))
+        return json.dumps(challenges.read(value))
     except ValueError:
         raise ValueError("must be the JSON of a claims challenge") from None
 
@@ -134,7 +133,7 @@ class Connection(BaseModel):
     version: int
 
     @classmethod
-    def of(cls, row: ConnectionRow | None, switches: Features) -> Self:
+    def of(cls, row: ConnectionRow | None, tenant: TenantCopy) -> Self:
         shown = row if row is not None and row.version else None
         connected = shown is not None and shown.status == "connected"
         granted = permissions.in_force(shown.granted_scopes) if shown is not None and connected else ()
@@ -143,10 +142,10 @@ class Connection(BaseModel):
             {
                 "status": shown.status if shown else "not_connected",
                 "account": {"name": account.name, "email": account.email} if account else None,
-                "problem": shown.problem if shown else None,
+                "problem": connections.problem_of(shown, tenant_connected=tenant.connected) if shown else None,
                 "notices": shown.notices if shown else [],
                 "permissions": _permissions([*PERMISSIONS, *(s for s in USES if s in granted)], granted),
-                "features": _features(switches, granted),
+                "features": _features(tenant.features, granted),
                 "connected_at": shown.connected_at if shown else None,
                 "broken_since": shown.broken_since if shown else None,
                 "version": shown.version if shown else 0,

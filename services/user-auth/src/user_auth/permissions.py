@@ -21,6 +21,8 @@ MORE = {
 """Asked for with the feature that needs them, once the person wants it."""
 USES = PERMISSIONS | MORE
 SIGN_IN = "User.Read"
+STAY = "offline_access"
+"""Without it there is no refresh token, and a connection would end within the hour."""
 _KNOWN = {scope.casefold(): scope for scope in (*USES, SIGN_IN)}
 
 
@@ -50,7 +52,12 @@ def known(given: Iterable[str]) -> tuple[str, ...]:
 
 def in_force(granted: list[str] | None) -> Collection[str]:
     """What a connection may do. One made before grants were recorded was made with all five, or not at all."""
-    return granted or (*PERMISSIONS, SIGN_IN)
+    return granted if granted is not None else (*PERMISSIONS, SIGN_IN)
+
+
+def are_of_use(granted: Collection[str]) -> bool:
+    """Whether anything is given beside the sign-in itself."""
+    return not set(granted) <= {SIGN_IN}
 
 
 def missing(granted: Collection[str], scopes: Iterable[str] = PERMISSIONS) -> list[str]:

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared.copies import tenant_of
+from shared.copies import TenantCopy, tenant_of
 from shared.events import Features
 from shared.outbox import uuid7
+from shared.problems import Unavailable
 from user_auth.tables import ConnectionRow
 
 _OPEN_ATTEMPTS = 5
@@ -42,6 +44,9 @@ _AUDIT = text(
     """INSERT INTO audit (org_id, id, actor, action, outcome, details)
        VALUES (:org_id, :id, :actor, :action, :outcome, CAST(:details AS jsonb))"""
 )
+_LOCK_WAIT_S = 3
+_LOCK_NOT_AVAILABLE = "55P03"
+_LIMIT_LOCKS = text("SELECT set_config('lock_timeout', :lock_wait, true)")
 _LIMITS = text(
     """SELECT set_config('lock_timeout', :lock_wait, true),
               set_config('idle_in_transaction_session_timeout', :idle, true)"""
@@ -49,13 +54,10 @@ _LIMITS = text(
 
 
 @dataclass(frozen=True, slots=True)
-class Tenant:
+class Tenant(TenantCopy):
     """The organisation's tenant as last told, with the version it was told in."""
 
     version: int
-    connected: bool
-    tid: str | None
-    features: Features
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +75,24 @@ async def connection(session: AsyncSession, org_id: str, user_id: str, *, lock: 
     return (await session.exec(query.with_for_update() if lock else query)).first()
 
 
+async def connection_in_time(session: AsyncSession, org_id: str, user_id: str) -> ConnectionRow | None:
+    """The locked connection. Raises ``Unavailable`` when a refresh that Microsoft keeps waiting does not let it go."""
+    await session.execute(_LIMIT_LOCKS, {"lock_wait": f"{_LOCK_WAIT_S}s"})
+    try:
+        return await connection(session, org_id, user_id, lock=True)
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+            raise
+        detail = (
+            "Your connection is being renewed, and Microsoft takes long. Nothing was changed: try again in a minute."
+        )
+        raise Unavailable("try_again", detail, retry_after_s=60) from error
+
+
 async def connection_to_change(session: AsyncSession, org_id: str, user_id: str) -> ConnectionRow:
-    """The locked row, made now (disconnected, version 0) when the person never connected."""
+    """The locked row, made now (disconnected, version 0) when the person never connected. Raises ``Unavailable``."""
     await session.execute(_FIRST, {"org_id": org_id, "user_id": user_id})
-    row = await connection(session, org_id, user_id, lock=True)
+    row = await connection_in_time(session, org_id, user_id)
     assert row is not None  # noqa: S101 - it was there or has just been inserted
     return row
 
@@ -106,13 +122,12 @@ async def tenant(session: AsyncSession, org_id: str) -> Tenant | None:
     row = (await session.execute(_TENANT, {"org_id": org_id})).first()
     if row is None:
         return None
-    return Tenant(row.version, row.connected, row.tid, Features.model_validate(row.features))
+    return Tenant(row.connected, row.tid, Features.model_validate(row.features), row.version)
 
 
-async def features(session: AsyncSession, org_id: str) -> Features:
-    """The Org Admin's switches as last told; the defaults before that."""
-    copy = await tenant_of(session, org_id)
-    return copy.features if copy is not None else Features()
+async def tenant_to_show(session: AsyncSession, org_id: str) -> TenantCopy:
+    """As last told, with the Org Admin's switches; before that not connected, with the defaults."""
+    return await tenant_of(session, org_id) or TenantCopy(connected=False, tid=None, features=Features())
 
 
 async def add_attempt(session: AsyncSession, **values: Any) -> None:

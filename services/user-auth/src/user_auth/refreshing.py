@@ -8,6 +8,7 @@ token, which Microsoft still accepts.
 
 import asyncio
 import contextlib
+import math
 import time
 import weakref
 from collections import OrderedDict
@@ -20,12 +21,22 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.db import Database, UnitOfWork
-from shared.entra import EntraError, EntraMisconfigured, EntraReconnect, EntraTellAdmin, EntraTenantGone, is_listed
-from shared.problems import Conflict, Unavailable
-from shared.secrets import Envelope, digest
+from shared.entra import (
+    TIMEOUT_S,
+    EntraError,
+    EntraMisconfigured,
+    EntraReconnect,
+    EntraTellAdmin,
+    EntraTenantGone,
+    EntraTenantUnknown,
+    is_listed,
+)
+from shared.problems import ConfigurationError, Conflict, ProspoError, Unavailable
+from shared.secrets import Envelope, Unreadable, digest
 from shared.tokens import token_digest
 from user_auth import connections, queries
 from user_auth.microsoft import NOTHING_KEPT, Grant, Microsoft, kept_token
+from user_auth.refusals import Owner, Refusals
 from user_auth.settings import Settings
 from user_auth.tables import ConnectionRow
 
@@ -39,7 +50,9 @@ _RENEW_REFUSED_AFTER = timedelta(minutes=5)
 """A token that Graph refuses so soon after such a renewal is refused for a reason that no other token changes."""
 _DOUBTED_FOR = timedelta(days=1)
 """Counted by the day, not by the try: however often it is asked, what is over by tomorrow ends nothing."""
-_IDLE_S = 75  # longer than MSAL's four calls of 15 s may take
+_IDLE_S = 2 * 2 * 2 * TIMEOUT_S + 15
+"""Longer than Microsoft may take: for the whole and for what is left of it, with the former credential of the
+application and the one that replaces it, each time discovery and token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +106,8 @@ class AccessTokens:
         self._margin = timedelta(seconds=settings.token_margin_s)
         self._kept: OrderedDict[Person, tuple[UserToken, float]] = OrderedDict()
         self._under_way: dict[Wanted, asyncio.Task[UserToken]] = {}
+        self._known: dict[Wanted, UserToken] = {}  # what is stored of those under way
+        self._refusals = Refusals(settings)
         self._forgotten = 0
         # A refresh holds a database connection while Microsoft thinks; half of what the pool may open stays free for
         # everything else, and no organisation takes all of the other half.
@@ -128,13 +143,20 @@ class AccessTokens:
             async with asyncio.timeout(self._settings.token_answer_within_s):
                 return await asyncio.shield(self._flight(wanted))
         except TimeoutError:
-            raise _busy() from None
+            known = self._meanwhile(wanted)
+            if known is None:
+                raise _busy() from None
+            return known
 
     def forget(self, org_id: str, user_id: str | None = None) -> None:
         """Give out nothing from memory for this person, or for all of the organisation."""
         self._forgotten += 1
         for person in [known for known in self._kept if known[0] == org_id and user_id in {None, known[1]}]:
             del self._kept[person]
+        for wanted in [one for one in self._known if one.org_id == org_id and user_id in {None, one.user_id}]:
+            del self._known[wanted]
+        if user_id is None:
+            self._refusals.forget(org_id)
 
     def _flight(self, wanted: Wanted) -> asyncio.Task[UserToken]:
         """The one task for what is wanted that all who ask at the same time wait for."""
@@ -146,6 +168,7 @@ class AccessTokens:
 
     def _landed(self, wanted: Wanted, task: asyncio.Task[UserToken]) -> None:
         self._under_way.pop(wanted, None)
+        self._known.pop(wanted, None)
         if not task.cancelled():
             task.exception()  # those who wait are told; nobody may be waiting any more
 
@@ -155,7 +178,8 @@ class AccessTokens:
             row = await self._standing(work.session, wanted.org_id, wanted.user_id)
             token, _ = await self._open(work.session, row)
         if not self._serves(row, token, wanted):
-            token = await self._refresh(wanted, token)
+            self._known[wanted] = token
+            token = await self._refresh(wanted, token.version)
         if forgotten == self._forgotten:
             self._keep(wanted.person, token)
         return token
@@ -168,24 +192,41 @@ class AccessTokens:
             return answered and not wanted.is_refused(token)
         return not wanted.is_refused(token) or _renewed_lately(row)
 
-    async def _refresh(self, wanted: Wanted, known: UserToken) -> UserToken:
+    async def _refresh(self, wanted: Wanted, version: int) -> UserToken:
         """A new token; the known one instead while it is valid at all and Microsoft or the lock keeps us waiting."""
+        owner = *wanted.person, version
+        try:
+            return await self._ask(wanted, owner)
+        except (EntraError, DBAPIError, TimeoutError) as error:
+            known = None if isinstance(error, EntraTenantGone) else self._meanwhile(wanted)
+            if known is None:
+                raise _problem(self._refusals.standing(owner) or error) from error
+            return known
+
+    async def _ask(self, wanted: Wanted, owner: Owner) -> UserToken:
+        """Raises what Microsoft refused a moment ago without asking it again."""
+        if (refused := self._refusals.standing(owner)) is not None:
+            raise refused
         try:
             async with self._room(wanted.org_id):
                 outcome = await self._refresh_locked(wanted)
             if isinstance(outcome, UserToken):
                 return outcome
             raise outcome  # what it does to the connection is committed
-        except EntraTenantGone:
-            raise connections.tenant_not_connected() from None
         except (EntraError, DBAPIError, TimeoutError) as error:
             level = log.error if isinstance(error, EntraMisconfigured) else log.warning
             number = error.number if isinstance(error, EntraError) else 0
             level("a token could not be refreshed", org_id=wanted.org_id, error=type(error).__name__, aadsts=number)
-            still_good = known.expires_at > datetime.now(UTC) + _STILL_VALID and not wanted.is_refused(known)
-            if wanted.claims is None and still_good:
-                return known
-            raise _busy() from error
+            if isinstance(error, EntraError):
+                self._refusals.keep(owner, error)
+            raise
+
+    def _meanwhile(self, wanted: Wanted) -> UserToken | None:
+        """The stored token, due for a refresh but valid, and not what the caller wants another one for."""
+        known = self._known.get(wanted)
+        if known is None or wanted.claims is not None or wanted.is_refused(known):
+            return None
+        return known if known.expires_at > datetime.now(UTC) + _STILL_VALID else None
 
     async def _refresh_locked(self, wanted: Wanted) -> UserToken | Conflict | EntraError:
         """Refresh under the row lock. A refusal of the grant is returned, not raised: its effect must be committed."""
@@ -201,7 +242,7 @@ class AccessTokens:
                 if wanted.refused is not None:
                     row.renewed_for_refusal_at = datetime.now(UTC)
             except (EntraReconnect, EntraTellAdmin) as refused:
-                return await self._expire(work, row, refused) if _is_meant(row, refused) else refused
+                return await self._expire(work, row, refused, wanted) if _is_meant(row, refused) else refused
             row.answered_challenge = wanted.challenge
             return await self._save(work.session, row, grant)
 
@@ -210,8 +251,8 @@ class AccessTokens:
         row.token_expires_at, row.granted_scopes, row.doubted_since = grant.expires_at, list(grant.scopes), None
         return UserToken(grant.access_token, grant.expires_at, str(row.tid), str(row.oid), row.version)
 
-    async def _expire(self, work: UnitOfWork, row: ConnectionRow, refused: EntraError) -> Conflict:
-        connections.expire(row, refused, work.outbox)
+    async def _expire(self, work: UnitOfWork, row: ConnectionRow, refused: EntraError, wanted: Wanted) -> Conflict:
+        connections.expire(row, refused, work.outbox, claims=wanted.claims)
         details = {"user_id": row.user_id, "aadsts": refused.number, "microsoft_trace_id": refused.trace_id}
         await queries.note(work.session, row.org_id, "microsoft", "connection.expired", "done", **details)
         work.after_commit(lambda: self.forget(row.org_id, row.user_id))
@@ -227,9 +268,13 @@ class AccessTokens:
         raise connections.refuse_token(row, tenant_connected=tenant is not None and tenant.connected)
 
     async def _open(self, session: AsyncSession, row: ConnectionRow) -> tuple[UserToken, str]:
-        """The stored token and MSAL's cache it is in."""
+        """The stored token and MSAL's cache it is in. Raises ``Unavailable`` while it cannot be opened."""
         blob, expires_at = row.sealed_cache or b"", row.token_expires_at or _NEVER
-        cache = (await self._envelope.open(session, row.org_id, place(row.user_id), blob)).decode()
+        try:
+            cache = (await self._envelope.open(session, row.org_id, place(row.user_id), blob)).decode()
+        except (Unreadable, ConfigurationError) as error:
+            log.exception("a stored connection cannot be opened", org_id=row.org_id, user_id=row.user_id)
+            raise _unreadable() from error
         value = kept_token(cache)
         if value is None:
             value, expires_at = "", _NEVER
@@ -279,5 +324,25 @@ def _renewed_lately(row: ConnectionRow) -> bool:
     return at is not None and datetime.now(UTC) - at < _RENEW_REFUSED_AFTER
 
 
-def _busy() -> Unavailable:
-    return Unavailable("microsoft_busy", "Microsoft's sign-in is busy or cannot be reached. Try again in a moment.")
+def _problem(error: Exception) -> ProspoError:
+    """Of what stands in the way of a refresh; with the time until it is worth trying again, if that is known."""
+    if isinstance(error, EntraTenantGone):
+        return connections.tenant_not_connected()
+    waits = {"retry_after_s": math.ceil(error.after_s)} if isinstance(error, EntraError) and error.after_s else {}
+    if isinstance(error, EntraMisconfigured):
+        code = "tenant_gone" if isinstance(error, EntraTenantUnknown) else "prospo_misconfigured"
+        return Unavailable(code, error.message, **waits)
+    return _busy(**waits)
+
+
+def _busy(**waits: int) -> Unavailable:
+    detail = "Microsoft's sign-in is busy or cannot be reached. Try again in a moment."
+    return Unavailable("microsoft_busy", detail, **waits)
+
+
+def _unreadable() -> Unavailable:
+    return Unavailable(
+        "connection_unreadable",
+        "What Prospo keeps of your Microsoft connection cannot be opened. Tell the operator. If it stays, disconnect "
+        f"your account and connect it again {connections.WHERE}.",
+    )

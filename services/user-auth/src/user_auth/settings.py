@@ -18,6 +18,8 @@ class Settings(ServiceSettings):
     """An access token with less time left than this is refreshed before it is given out."""
     token_recheck_s: float = 30
     """How long a token is given out from memory before the database is asked whether the connection still stands."""
+    refusal_kept_s: float = 60
+    """How long Microsoft is not asked again after a refusal that ends no connection and names no time itself."""
     keep_alive_every_s: float = 86_400
     """How often each connection is looked after."""
     keep_alive_idle_days: float = 7

@@ -110,12 +110,13 @@ class SignIns:
             tenant, tid = await _connected_tenant(work, caller.org_id)
             row = await queries.connection(work.session, caller.org_id, caller.user_id)
         granted = row.granted_scopes if row is not None else None
+        challenge = row.unanswered_challenge if row is not None else None
         scopes = permissions.to_ask(features, granted or (), tenant.features)
         # Only who has no connection chooses an account; with one, any other account would be refused in the end.
-        hint = row.email or None if row is not None and row.status != "disconnected" else None
+        hint = row.email or None if row is not None and connections.keeps_account(row, tid) else None
         state, browser_key = secrets.token_urlsafe(_SECRET_BYTES), secrets.token_urlsafe(_SECRET_BYTES)
         try:
-            address, flow = await self._microsoft.begin(tid, state, scopes, hint)
+            address, flow = await self._microsoft.begin(tid, state, scopes, hint, challenge)
         except EntraError as error:
             raise _refused(error) from error
         async with self._db.unit_of_work(caller.org_id) as work:
@@ -189,7 +190,8 @@ class SignIns:
         if grant.missing:
             raise Conflict(
                 "permissions_missing",
-                f"These permissions were not given: {', '.join(grant.missing)}. Start again and accept all of them.",
+                f"These permissions were not given: {', '.join(grant.missing)}. Start again and accept all of them. If "
+                f"Microsoft does not ask for them: {_CONNECT_AGAIN}",
                 missing=list(grant.missing),
             )
         notices = await self._checks.at_sign_in(caller.org_id, caller.user_id, grant.access_token)

@@ -37,6 +37,8 @@ class ConnectionRow(Table, table=True):
     """When a token was last renewed because Graph had refused the one before."""
     answered_challenge: str | None = None
     """SHA-256 of the claims challenge that the stored token answers; None when it answers none."""
+    unanswered_challenge: str | None = None
+    """The claims challenge (JSON) that Microsoft wants a new sign-in for; only while the connection is expired."""
     doubted_since: datetime | None = Field(default=None, sa_column=_moment())
     """Since when Microsoft refuses a refresh in words that it has not published."""
     connected_at: datetime | None = Field(default=None, sa_column=_moment())
