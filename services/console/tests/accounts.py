@@ -59,13 +59,17 @@ CONNECTED_ACCOUNTS: dict[str, tuple[tuple[str, ...], Json]] = {
 }
 """Connected accounts that need a word more: what is then read, and what the API answers besides."""
 _LEFT = {"code": "tenant_not_connected", "detail": "Microsoft 365 was disconnected; an Org Admin connects it first."}
-_ORGANISATIONS: Json = {"problem": _LEFT, "silent": ("You disconnected",)}
+_BACK = {"code": "reconnect_required", "detail": "Microsoft 365 is connected now. Connect your account again."}
+_NOT_YOURS: Json = {"silent": ("You disconnected",)}
 ENDED_ACCOUNTS: dict[str, tuple[tuple[str, ...], Json]] = {
     "outlook-disconnected": (("connected", "You disconnected", "Connect Microsoft Account"), {}),
-    "outlook-tenant-left": (("disconnected", _LEFT["detail"], "must connect it first"), _ORGANISATIONS),
+    "outlook-tenant-left": (
+        ("disconnected", _LEFT["detail"], "must connect it first", "Disconnect…"),
+        _NOT_YOURS | {"problem": _LEFT},
+    ),
     "outlook-tenant-came-back": (
-        ("connected", "together with your organisation's", "is kept", "Connect Microsoft Account"),
-        _ORGANISATIONS | {"silent": ("You disconnected", "an Org Admin connects it first")},
+        ("connected", _BACK["detail"], "is kept", "Connect Microsoft Account", "Disconnect…"),
+        _NOT_YOURS | {"problem": _BACK},
     ),
 }
 """Disconnected accounts: how the tenant is now and what is then read, and what the API answers besides."""
