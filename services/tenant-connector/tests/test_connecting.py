@@ -191,6 +191,18 @@ async def test_a_consent_that_is_gone_before_the_proof_is_never_connected(house:
     assert (await house.trail())[-1] == ("tenant.connect", "failed", "consent_not_in_force")
 
 
+@pytest.mark.parametrize("number", [700016, 7000229])
+async def test_a_consent_that_entra_does_not_know_yet_is_waited_for(house: Any, number: int) -> None:
+    await house.claim()
+    consent = house.simulator.store.get("consents", CONTOSO)
+    await house.microsoft.do("policy_set", tenant=CONTOSO, unknown_number=number)
+    await house.microsoft.do("consent_revoke", tenant=CONTOSO)
+    await house.service.runner.drain()
+    assert (await house.tenant())["status"] == "proving"
+    house.simulator.store.put("consents", CONTOSO, consent)
+    assert (await house.until("connected"))["tid"] == CONTOSO
+
+
 async def test_a_consent_that_takes_a_while_to_be_in_force_is_waited_for(house: Any) -> None:
     body = await house.consent()
     store = house.simulator.store

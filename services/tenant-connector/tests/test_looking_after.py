@@ -60,11 +60,13 @@ async def test_tenants_connected_before_there_was_a_board_are_looked_after_too(h
     assert len(await house.sql("SELECT FROM job")) == 1
 
 
-@pytest.mark.parametrize("how", ["withdrawn", "disabled"])
+@pytest.mark.parametrize("how", ["withdrawn", "withdrawn, said as invalid_client", "disabled"])
 async def test_the_look_notices_once_that_the_application_is_not_known_any_more(house: Any, how: str) -> None:
     await house.connect()
     assert (await house.app_token()).status_code == 200
-    if how == "withdrawn":
+    if "invalid_client" in how:
+        await house.microsoft.do("policy_set", tenant=CONTOSO, unknown_number=7000229)
+    if "withdrawn" in how:
         await house.microsoft.do("consent_revoke", tenant=CONTOSO)
     else:
         await house.microsoft.do("application_enable", tenant=CONTOSO, enabled=False)

@@ -76,7 +76,7 @@ def roles_in_force(simulator: Simulator, app: Application, tenant: Row) -> list[
     consent = consent_of(simulator, app, tenant["id"])
     if consent is None or not _yet(simulator, consent.get("known_at")):
         text = f"Application '{app.client_id}' was not found in the directory '{tenant['name']}'."
-        raise TokenError(700016, text)
+        raise TokenError(policy(tenant, "unknown_number"), text)
     check_enabled(simulator, app, tenant["id"])
     return list(consent["roles"]) if _yet(simulator, consent.get("roles_at")) else []
 
