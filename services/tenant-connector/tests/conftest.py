@@ -60,8 +60,10 @@ class House:
 
     async def consent(self, org: str = "acme", account: str | None = None, *, accept: bool = True) -> Json:
         """Through Microsoft's pages: the body the console would send to ``complete``."""
-        started = await self.start(org)
-        back = await self.microsoft.approve_admin_consent(started["consent_url"], account or ADMINS[org], accept=accept)
+        return await self.returned(await self.start(org), account or ADMINS[org], accept=accept)
+
+    async def returned(self, started: Json, account: str, *, accept: bool = True) -> Json:
+        back = await self.microsoft.approve_admin_consent(started["consent_url"], account, accept=accept)
         return dict(parse_qsl(urlsplit(back).query)) | {"browser_key": started["browser_key"]}
 
     async def complete(self, body: Json, org: str = "acme", user: str = "ada") -> httpx.Response:

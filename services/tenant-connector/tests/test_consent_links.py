@@ -4,7 +4,6 @@ import asyncio
 import base64
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from m365_simulator.directory import CONTOSO
 
@@ -24,9 +23,8 @@ async def make(house: Any, org: str = "acme") -> str:
 
 async def consented(house: Any, token: str, account: str = ADMIN, *, accept: bool = True) -> Json:
     """Through Microsoft's consent page: the body for ``complete``, without the token."""
-    started = (await house.by_link("start", token)).json()
-    back = await house.microsoft.approve_admin_consent(started["consent_url"], account, accept=accept)
-    return dict(parse_qsl(urlsplit(back).query)) | {"browser_key": started["browser_key"]}
+    returned: Json = await house.returned((await house.by_link("start", token)).json(), account, accept=accept)
+    return returned
 
 
 async def signed_in(house: Any, token: str, account: str = ADMIN) -> Json:

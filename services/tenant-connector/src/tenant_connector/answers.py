@@ -1,6 +1,7 @@
 """What Microsoft's redirects say: the refusal with its remedy, or what is claimed. Nothing here is believed yet."""
 
 import re
+from typing import Any
 
 from shared.entra import (
     PERSONAL_TENANT,
@@ -20,6 +21,7 @@ LINK_AGAIN = "Open the link that you were sent once more and start again."
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DECLINED = {65004}
 _NOT_ADMIN = {90094, 90095, 65001}
+_REDEEMED = 54005
 _BUSY = f"Microsoft is busy right now. {AGAIN}"
 
 
@@ -93,6 +95,17 @@ def sign_in_error(said: EntraError) -> ProspoError:
             f"minute. {AGAIN}",
             **about,
         )
+    if said.number == _REDEEMED:
+        return spent(**about)
     if isinstance(said, EntraReconnect):
         return Conflict("sign_in_refused", f"{said.message} {AGAIN}", **about)
     return Conflict("sign_in_refused", said.message, **about)
+
+
+def spent(**about: Any) -> Conflict:
+    """An answer was lost between the redeeming of the code and the end of the trip; no reload brings it back."""
+    return Conflict(
+        "sign_in_spent",
+        f"Microsoft's answer to the sign-in can be used only once, and what it brought was lost on the way. {AGAIN}",
+        **about,
+    )

@@ -1,14 +1,15 @@
 """The trip to Microsoft and back: consent, then the administrator's own sign-in, then a claim that is to be proven.
 
 Both legs are one attempt: of one person (or one link), in one browser, for ten minutes. Whoever takes a leg first has
-it; a refusal ends the attempt and is remembered before it is told. What Microsoft could not answer is given back.
+it; a refusal ends the attempt and is remembered before it is told. What broke or Microsoft could not answer is given
+back, and a leg whose answer was lost on the way answers the same browser once more.
 """
 
 import json
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
@@ -26,6 +27,8 @@ from tenant_connector.settings import Settings
 from tenant_connector.tables import TenantRow
 
 CALLBACK = "/connectors/microsoft365/callback"
+LEASE_S = 120.0
+"""For so long a leg is held when its process dies; longer than Microsoft is ever waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class _Leg:
     who: Traveller
     action: audit.Action
     state_hash: str
-    browser_key: str
+    browser_key: str = field(repr=False)
 
 
 class Consents:
@@ -88,60 +91,82 @@ class Consents:
     async def complete(self, who: Traveller, answer: ConsentAnswer) -> tuple[str, TenantRow | None]:
         """The first leg: where the administrator signs in now, and the tenant's row, which is as it was."""
         leg = _Leg(who, "consent.complete", digest(answer.state), answer.browser_key)
-        attempt = await self._take(leg, claimed=False)
-        async with self._refusals(leg):
+        attempt = await self._take(leg, second_leg=False)
+        async with self._holding(leg, attempt):
             _check(attempt, leg, consent_refused(answer))
             tid = str(answer.tenant).lower()
             async with self._db.unit_of_work(who.org_id) as work:
                 row = await queries.tenant(work.session, who.org_id)
                 _check_connected(row, tid)
-            return await self._send_on(leg, tid), row
+            return await self._send_on(leg, attempt, tid), row
 
     async def sign_in(self, who: Traveller, answer: SignInAnswer) -> TenantRow:
         """The second leg: claim the tenant when one of its administrators signed in, and let the proof begin."""
         leg = _Leg(who, "consent.sign_in", digest(answer.state), answer.browser_key)
-        attempt = await self._take(leg, claimed=True)
-        async with self._refusals(leg):
+        attempt = await self._take(leg, second_leg=True)
+        if attempt.finished:
+            return await self._claimed(who)
+        async with self._holding(leg, attempt):
             _check(attempt, leg, sign_in_refused(answer))
             tid = attempt.claimed_tid or ""
             flow = await self._opened_flow(leg, attempt)
             account = await self._administrators.signed_in(
                 tid, flow, {"state": answer.state, "code": answer.code or ""}
             )
-            return await self._claim(leg, account)
+            return await self._claim(leg, attempt, account)
 
-    async def _take(self, leg: _Leg, *, claimed: bool) -> queries.Attempt:
-        async with self._db.unit_of_work(leg.who.org_id) as work:
-            attempt = await queries.take_attempt(work.session, leg.who.org_id, leg.state_hash, claimed=claimed)
+    async def _take(self, leg: _Leg, *, second_leg: bool) -> queries.Attempt:
+        who = leg.who
+        async with self._db.unit_of_work(who.org_id) as work:
+            attempt = await queries.take_attempt(
+                work.session,
+                who.org_id,
+                leg.state_hash,
+                second_leg=second_leg,
+                user_id=who.user_id,
+                link_hash=who.link,
+                browser_key_hash=digest(leg.browser_key),
+                lease_s=LEASE_S,
+            )
             if attempt is not None:
                 return attempt
+            if await queries.is_under_way(work.session, who.org_id, leg.state_hash):
+                raise _under_way()
             refused = Conflict(
                 "consent_attempt_unknown", f"This consent was not started here, or was used already. {AGAIN}"
             )
-            leg.who.note(work, leg.action, "refused", code=refused.code)
-        _reword(leg.who, refused)
+            who.note(work, leg.action, "refused", code=refused.code)
+        _reword(who, refused)
         raise refused
 
     @asynccontextmanager
-    async def _refusals(self, leg: _Leg) -> AsyncIterator[None]:
-        """What is refused ends the attempt and is remembered, committed, before it is told."""
-        org_id = leg.who.org_id
+    async def _holding(self, leg: _Leg, attempt: queries.Attempt) -> AsyncIterator[None]:
+        """What is refused ends the attempt and is remembered, committed, before it is told; the rest is given back."""
         try:
             yield
-        except Unavailable:
-            async with self._db.unit_of_work(org_id) as work:
-                await queries.give_back_attempt(work.session, org_id, leg.state_hash)
-            raise
         except ProspoError as refused:
-            async with self._db.unit_of_work(org_id) as work:
-                if await queries.end_attempt(work.session, org_id, leg.state_hash):
-                    row = await queries.tenant_for_change(work.session, org_id)
-                    tenant.refuse(row, {"code": refused.code, "detail": refused.detail})
-                leg.who.note(work, leg.action, "refused", code=refused.code)
-            _reword(leg.who, refused)
+            if not isinstance(refused, Unavailable):
+                await self._end(leg, attempt, refused)
+                _reword(leg.who, refused)
             raise
+        finally:
+            async with self._db.unit_of_work(leg.who.org_id) as work:
+                held = attempt.state_hash, attempt.taken_until
+                await queries.give_back_attempt(work.session, leg.who.org_id, *held)
 
-    async def _send_on(self, leg: _Leg, tid: str) -> str:
+    async def _end(self, leg: _Leg, attempt: queries.Attempt, refused: ProspoError) -> None:
+        org_id = leg.who.org_id
+        async with self._db.unit_of_work(org_id) as work:
+            if await queries.end_attempt(work.session, org_id, attempt.state_hash):
+                row = await queries.tenant_for_change(work.session, org_id)
+                tenant.refuse(row, {"code": refused.code, "detail": refused.detail})
+            leg.who.note(work, leg.action, "refused", code=refused.code)
+
+    async def _claimed(self, who: Traveller) -> TenantRow:
+        async with self._db.unit_of_work(who.org_id) as work:
+            return await queries.tenant_for_change(work.session, who.org_id)
+
+    async def _send_on(self, leg: _Leg, attempt: queries.Attempt, tid: str) -> str:
         """The attempt's second leg: another state, with a verifier and a nonce that are sealed until the way back."""
         org_id, state = leg.who.org_id, secrets.token_urlsafe(32)
         address, flow = await self._administrators.begin(tid, state)
@@ -149,7 +174,7 @@ class Consents:
         async with self._db.unit_of_work(org_id) as work:
             sealed = await self._envelope.seal(work.session, org_id, _place(next_hash), json.dumps(flow).encode())
             sent_on = await queries.send_on_attempt(
-                work.session, org_id, leg.state_hash, next_hash=next_hash, claimed_tid=tid, sealed_flow=sealed
+                work.session, org_id, attempt.state_hash, next_hash=next_hash, claimed_tid=tid, sealed_flow=sealed
             )
             if not sent_on:
                 raise _dropped()
@@ -163,10 +188,10 @@ class Consents:
             flow: dict[str, Any] = json.loads(await self._envelope.open(work.session, org_id, place, sealed))
         return flow
 
-    async def _claim(self, leg: _Leg, account: Account) -> TenantRow:
+    async def _claim(self, leg: _Leg, attempt: queries.Attempt, account: Account) -> TenantRow:
         who = leg.who
         async with self._db.unit_of_work(who.org_id) as work:
-            if not await queries.end_attempt(work.session, who.org_id, leg.state_hash):
+            if not await queries.finish_attempt(work.session, who.org_id, attempt.state_hash):
                 raise _dropped()
             if who.link is not None and not await queries.use_link(work.session, who.org_id, who.link):
                 raise _dropped()
@@ -207,6 +232,14 @@ def _check_connected(row: TenantRow | None, tid: str) -> None:
             f"Your organisation is connected to {row.display_name} ({row.tid}), and consent came from another tenant. "
             "Nothing was changed. To move to the other tenant, disconnect first, then connect it.",
         )
+
+
+def _under_way() -> ProspoError:
+    return Unavailable(
+        "consent_under_way",
+        "What came back from Microsoft is being taken right now. Load this page again in a moment.",
+        retry_after_s=2,
+    )
 
 
 def _dropped() -> ProspoError:

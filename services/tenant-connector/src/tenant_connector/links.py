@@ -44,20 +44,23 @@ async def revoke(work: UnitOfWork, caller: Identity) -> None:
         audit.note(work.session, caller.org_id, caller.user_id, "consent_link.revoke")
 
 
-async def opened(db: Database, token: str) -> queries.Link:
-    """The link of a token. Raises ``NotFound``, the same for one that never was and one that is no more."""
+async def opened(db: Database, token: str, next_hash: str = "") -> queries.Link:
+    """The link of a token. Raises ``NotFound``, the same for one that never was and one that is no more.
+
+    ``next_hash`` is of the second leg's state: a used link still opens for the trip that used it.
+    """
     org_id = _organisation(token)
     if org_id is not None:
         async with db.unit_of_work(org_id) as work:
-            found = await queries.link(work.session, org_id)
+            found = await queries.link(work.session, org_id, next_hash)
         if found is not None and secrets.compare_digest(found.token_hash, digest(token)):
             return found
     raise unknown()
 
 
-async def holder(db: Database, token: str) -> Traveller:
+async def holder(db: Database, token: str, next_hash: str = "") -> Traveller:
     """Whoever holds the link, as a traveller. Raises ``NotFound``."""
-    found = await opened(db, token)
+    found = await opened(db, token, next_hash)
     return Traveller(_organisation(token) or "", found.user_id, found.token_hash)
 
 

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Response
 
 from shared.db import Database
 from shared.problems import NotFound
+from shared.secrets import digest
 from shared.web import AdminCaller, Work, provided
 from tenant_connector import links, queries
 from tenant_connector.consent import Consents
@@ -84,4 +85,5 @@ async def complete_by_link(answer: LinkConsentAnswer, db: Db, consents: Consents
 @router.post("/sign-in", status_code=202, openapi_extra=NO_ACCOUNT)
 async def sign_in_by_link(answer: LinkSignInAnswer, db: Db, consents: Consents_) -> Claimed:
     """Take what the administrator's sign-in sent back; with this the link is used."""
-    return Claimed(status=(await consents.sign_in(await links.holder(db, answer.token), answer)).status)
+    who = await links.holder(db, answer.token, digest(answer.state))
+    return Claimed(status=(await consents.sign_in(who, answer)).status)
