@@ -26,6 +26,8 @@ class Settings(ServiceSettings):
     """Directory roles (template ids) of which the person who signs in after the consent must have one."""
     consents_per_hour: PerHour = 60
     """How often an organisation may set out for Microsoft's consent pages."""
+    link_calls_per_hour: PerHour = 120
+    """How often one consent link may be used in any way; each trip to Microsoft and back takes four calls."""
     proof_patience_s: float = 600
     """How long a consent may take to be in force at Microsoft before the connection is said to have failed."""
     proof_retry_s: float = 1
