@@ -244,6 +244,12 @@ async def test_a_wrong_secret_of_ours_is_told_at_the_sign_in_too(house: Any) -> 
     refused = await house.sign_in(body)
     assert (refused.status_code, refused.json()["code"]) == (409, "prospo_misconfigured")
     assert "operator" in refused.json()["detail"]
+    said = refused.json()
+    known = {"support_code": said["request_id"], "number": 7000215, "trace_id": said["microsoft_trace_id"]}
+    problem = (await house.tenant())["problem"]
+    assert {name: problem[name] for name in known} == known
+    (line,) = (await house.call("GET", "/v1/tenant/audit", params={"action": "consent.sign_in"})).json()["items"]
+    assert line["details"] == {"code": "prospo_misconfigured"} | known
     await check_nothing_came_of_it(house, "prospo_misconfigured", body)
 
 

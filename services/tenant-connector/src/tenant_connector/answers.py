@@ -36,18 +36,26 @@ def consent_refused(answer: ConsentAnswer) -> ProspoError | None:
 
 def _consent_error(answer: ConsentAnswer) -> ProspoError:
     said = refusal({"error": answer.error, "error_description": answer.error_description or ""})
+    about = _about(said)
     if said.number in _NOT_ADMIN:
         return Conflict(
             "consent_needs_admin",
             "This Microsoft account may not consent for the organisation. A Global Administrator or a Privileged Role "
             "Administrator of your Microsoft 365 has to do it. If that is somebody else, an Org Admin sends them a "
             f"link under Admin, Connectors, Microsoft 365; they need no Prospo account. {AGAIN}",
+            **about,
         )
     if isinstance(said, EntraRetry):
-        return Conflict("microsoft_busy", _BUSY)
+        return Conflict("microsoft_busy", _BUSY, **about)
     if _declined(said):
-        return Conflict("consent_declined", f"The permissions were declined at Microsoft. {AGAIN} Then accept them.")
-    return Conflict("consent_refused", f"{said.message} {AGAIN}")
+        return Conflict(
+            "consent_declined", f"The permissions were declined at Microsoft. {AGAIN} Then accept them.", **about
+        )
+    return Conflict("consent_refused", f"{said.message} {AGAIN}", **about)
+
+
+def _about(said: EntraError) -> dict[str, Any]:
+    return {"aadsts": said.number, "microsoft_trace_id": said.trace_id} if said.number else {}
 
 
 def _declined(said: EntraError) -> bool:
@@ -75,7 +83,9 @@ def sign_in_refused(answer: SignInAnswer) -> ProspoError | None:
     """Loading the page again would bring the same words, so even a busy Microsoft ends the trip."""
     if answer.error is not None:
         said = refusal({"error": answer.error, "error_description": answer.error_description or ""})
-        return Conflict("microsoft_busy", _BUSY) if isinstance(said, EntraRetry) else sign_in_error(said)
+        return (
+            Conflict("microsoft_busy", _BUSY, **_about(said)) if isinstance(said, EntraRetry) else sign_in_error(said)
+        )
     if not answer.code:
         return Conflict("sign_in_missing", f"Microsoft did not say who signed in. {AGAIN}")
     return None
@@ -83,7 +93,7 @@ def sign_in_refused(answer: SignInAnswer) -> ProspoError | None:
 
 def sign_in_error(said: EntraError) -> ProspoError:
     """Entra's refusal of the administrator's sign-in, of the redirect or of the token endpoint."""
-    about = {"aadsts": said.number, "microsoft_trace_id": said.trace_id} if said.number else {}
+    about = _about(said)
     if said.number in _DECLINED or (said.error == "access_denied" and _declined(said)):
         return Conflict(
             "sign_in_declined", f"The sign-in after the consent was cancelled at Microsoft. {AGAIN}", **about

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from shared.db import Database, UnitOfWork
+from shared.db import REQUEST_ID, Database, UnitOfWork
 from shared.entra import Entra
 from shared.id_tokens import Account
 from shared.identity import Identity
@@ -156,11 +156,18 @@ class Consents:
 
     async def _end(self, leg: _Leg, attempt: queries.Attempt, refused: ProspoError) -> None:
         org_id = leg.who.org_id
+        problem = tenant.as_problem(
+            refused.code,
+            refused.detail,
+            support_code=REQUEST_ID.get(),
+            number=refused.extra.get("aadsts", 0),
+            trace_id=refused.extra.get("microsoft_trace_id", ""),
+        )
         async with self._db.unit_of_work(org_id) as work:
             if await queries.end_attempt(work.session, org_id, attempt.state_hash):
                 row = await queries.tenant_for_change(work.session, org_id)
-                tenant.refuse(row, {"code": refused.code, "detail": refused.detail})
-            leg.who.note(work, leg.action, "refused", code=refused.code)
+                tenant.refuse(row, problem)
+            leg.who.note(work, leg.action, "refused", code=refused.code, **tenant.traces(problem))
 
     async def _claimed(self, who: Traveller) -> TenantRow:
         async with self._db.unit_of_work(who.org_id) as work:
@@ -198,7 +205,8 @@ class Consents:
             row = await queries.tenant_for_change(work.session, who.org_id)
             _check_connected(row, account.tid)
             claim_id = tenant.claim(row, account.tid, who.user_id, await queries.now(work.session))
-            work.jobs.add("prove", {"claim_id": claim_id}, dedupe_key=claim_id, priority="interactive")
+            wanted = {"claim_id": claim_id, "request_id": REQUEST_ID.get()}
+            work.jobs.add("prove", wanted, dedupe_key=claim_id, priority="interactive")
             who.note(work, leg.action, claimed_tid=account.tid, oid=account.oid)
         return row
 

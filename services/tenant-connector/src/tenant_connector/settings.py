@@ -29,7 +29,7 @@ class Settings(ServiceSettings):
     link_calls_per_hour: PerHour = 120
     """How often one consent link may be used in any way; each trip to Microsoft and back takes four calls."""
     proof_patience_s: float = 600
-    """How long a consent may take to be in force at Microsoft before the connection is said to have failed."""
+    """From Microsoft's first answer on: how long a consent may take to be in force before the connection has failed."""
     proof_retry_s: float = 1
     """The first pause before Microsoft is asked again; later ones grow with the time already waited, up to 15 s."""
     required_roles: frozenset[str] = frozenset(
