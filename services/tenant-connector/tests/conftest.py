@@ -246,6 +246,8 @@ async def house(
         client_id=known.client_id,
         client_secret=known.client_secret,
         proof_retry_s=0.02,
+        sign_in_patience_s=0,
+        sign_in_pause_s=0.02,
         readiness_first_check_s=3600,
     )
     await migrate("tenant_connector", settings)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from m365_simulator.directory import CONTOSO
 from shared.entra import EntraRetry
 from shared.problems import Unavailable
 
@@ -145,3 +146,37 @@ async def test_an_answer_of_the_token_endpoint_that_was_lost_ends_the_trip_with_
     assert "Start again with Connect" in refused.json()["detail"]
     assert (await house.tenant())["problem"]["code"] == "sign_in_spent"
     assert (await house.connect())["status"] == "connected"
+
+
+async def test_the_whole_trip_with_a_microsoft_that_is_slow_to_know_the_consent(house: Any) -> None:
+    house.service.settings.sign_in_patience_s = 30
+    await house.microsoft.do("policy_set", tenant=CONTOSO, consent_unknown_s=60, consent_delay_s=120)
+    back = await house.signed_in(await house.consent())
+    for _ in range(2):
+        answer = await house.sign_in(back)
+        assert (answer.status_code, answer.json()["status"]) == (202, "not_connected")
+        assert (await house.trail())[-1] == ("consent.sign_in", "refused", "consent_not_in_force")
+        back = await house.back_from(answer.json()["sign_in_url"], back["browser_key"], ADMIN)
+    await house.microsoft.advance(61, clock="service")
+    claimed = (await house.sign_in(back)).json()
+    assert (claimed["status"], "sign_in_url" in claimed) == ("proving", False)
+    await house.service.runner.drain()
+    tenant = await house.tenant()
+    assert (tenant["status"], tenant["problem"]["code"]) == ("proving", "permissions_missing")
+    await house.microsoft.advance(60, clock="service")
+    assert (await house.until("connected"))["problem"] is None
+
+
+async def test_a_consent_that_microsoft_does_not_know_for_too_long_is_refused(house: Any) -> None:
+    house.service.settings.sign_in_patience_s = 30
+    await house.microsoft.do("policy_set", tenant=CONTOSO, consent_unknown_s=600)
+    token = (await house.call("POST", "/v1/tenant/consent/link", json={})).json()["url"].rsplit("/", 1)[1]
+    body = await house.returned((await house.by_link("start", token)).json(), ADMIN)
+    for leg in ("complete", "sign-in"):
+        answer = await house.by_link(leg, token, **body)
+        assert (answer.status_code, set(answer.json())) == (202, {"sign_in_url"})
+        body = await house.back_from(answer.json()["sign_in_url"], body["browser_key"], ADMIN)
+    await house.sql("UPDATE consent_attempt SET consented_at = consented_at - interval '30 seconds'")
+    refused = await house.by_link("sign-in", token, **body)
+    assert (refused.status_code, refused.json()["code"]) == (409, "consent_not_in_force")
+    assert (await house.tenant())["problem"]["code"] == "consent_not_in_force"

@@ -55,6 +55,7 @@ async def test_tenants_connected_before_there_was_a_board_are_looked_after_too(h
         await house.sql(f"DROP TABLE {table}")
     await house.sql("DELETE FROM consent_attempt")
     await house.sql("ALTER TABLE consent_attempt DROP COLUMN next_hash, DROP COLUMN taken_until, DROP COLUMN finished")
+    await house.sql("ALTER TABLE consent_attempt DROP COLUMN consented_at")
     await house.sql("ALTER TABLE consent_attempt ADD taken boolean, ADD CONSTRAINT consent_attempt_check CHECK (true)")
     await house.sql("DELETE FROM job")
     await house.sql("UPDATE alembic_version SET version_num = '0002'")

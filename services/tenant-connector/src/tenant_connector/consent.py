@@ -5,6 +5,7 @@ it; a refusal ends the attempt and is remembered before it is told. What broke o
 back, and a leg whose answer was lost on the way answers the same browser once more.
 """
 
+import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator
@@ -100,20 +101,35 @@ class Consents:
                 _check_connected(row, tid)
             return await self._send_on(leg, attempt, tid), row
 
-    async def sign_in(self, who: Traveller, answer: SignInAnswer) -> TenantRow:
-        """The second leg: claim the tenant when one of its administrators signed in, and let the proof begin."""
+    async def sign_in(self, who: Traveller, answer: SignInAnswer) -> tuple[str | None, TenantRow]:
+        """The second leg: claim the tenant when one of its administrators signed in, and let the proof begin.
+
+        Or the address of another sign-in, while not all of Microsoft knows the consent that was just given.
+        """
         leg = _Leg(who, "consent.sign_in", digest(answer.state), answer.browser_key)
         attempt = await self._take(leg, second_leg=True)
         if attempt.finished:
-            return await self._claimed(who)
+            return None, await self._row(who)
         async with self._holding(leg, attempt):
-            _check(attempt, leg, sign_in_refused(answer))
-            tid = attempt.claimed_tid or ""
-            flow = await self._opened_flow(leg, attempt)
-            account = await self._administrators.signed_in(
-                tid, flow, {"state": answer.state, "code": answer.code or ""}
-            )
-            return await self._claim(leg, attempt, account)
+            try:
+                account = await self._signed_in(leg, attempt, answer)
+            except Conflict as refused:
+                if not self._may_be_early(refused, attempt):
+                    raise
+                await asyncio.sleep(self._settings.sign_in_pause_s)
+                return await self._send_on(leg, attempt, attempt.claimed_tid or "", refused), await self._row(who)
+            return None, await self._claim(leg, attempt, account)
+
+    async def _signed_in(self, leg: _Leg, attempt: queries.Attempt, answer: SignInAnswer) -> Account:
+        _check(attempt, leg, sign_in_refused(answer))
+        flow = await self._opened_flow(leg, attempt)
+        said = {"state": answer.state, "code": answer.code or ""}
+        return await self._administrators.signed_in(attempt.claimed_tid or "", flow, said)
+
+    def _may_be_early(self, refused: Conflict, attempt: queries.Attempt) -> bool:
+        """A code that was refused is spent, so only another sign-in can help."""
+        patience_s = self._settings.sign_in_patience_s
+        return refused.code == "consent_not_in_force" and (attempt.consented_s or 0) < patience_s
 
     async def _take(self, leg: _Leg, *, second_leg: bool) -> queries.Attempt:
         who = leg.who
@@ -169,12 +185,15 @@ class Consents:
                 tenant.refuse(row, problem)
             leg.who.note(work, leg.action, "refused", code=refused.code, **tenant.traces(problem))
 
-    async def _claimed(self, who: Traveller) -> TenantRow:
+    async def _row(self, who: Traveller) -> TenantRow:
         async with self._db.unit_of_work(who.org_id) as work:
             return await queries.tenant_for_change(work.session, who.org_id)
 
-    async def _send_on(self, leg: _Leg, attempt: queries.Attempt, tid: str) -> str:
-        """The attempt's second leg: another state, with a verifier and a nonce that are sealed until the way back."""
+    async def _send_on(self, leg: _Leg, attempt: queries.Attempt, tid: str, refused: ProspoError | None = None) -> str:
+        """The attempt's second leg: another state, with a verifier and a nonce that are sealed until the way back.
+
+        ``refused`` is why the one before did not do.
+        """
         org_id, state = leg.who.org_id, secrets.token_urlsafe(32)
         address, flow = await self._administrators.begin(tid, state)
         next_hash = digest(state)
@@ -185,7 +204,10 @@ class Consents:
             )
             if not sent_on:
                 raise _dropped()
-            leg.who.note(work, leg.action, claimed_tid=tid)
+            if refused is None:
+                leg.who.note(work, leg.action, claimed_tid=tid)
+            else:
+                leg.who.note(work, leg.action, "refused", code=refused.code, claimed_tid=tid)
         return address
 
     async def _opened_flow(self, leg: _Leg, attempt: queries.Attempt) -> dict[str, Any]:

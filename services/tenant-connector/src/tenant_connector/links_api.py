@@ -83,7 +83,10 @@ async def complete_by_link(answer: LinkConsentAnswer, db: Db, knobs: Knobs, cons
 
 
 @router.post("/sign-in", status_code=202, openapi_extra=NO_ACCOUNT)
-async def sign_in_by_link(answer: LinkSignInAnswer, db: Db, knobs: Knobs, consents: Consents_) -> Claimed:
-    """Take what the administrator's sign-in sent back; with this the link is used."""
+async def sign_in_by_link(
+    answer: LinkSignInAnswer, db: Db, knobs: Knobs, consents: Consents_
+) -> SignInStarted | Claimed:
+    """Take what the administrator's sign-in sent back; with this the link is used, unless it has to be done again."""
     who = await links.holder(db, knobs, answer.token, digest(answer.state))
-    return Claimed(status=(await consents.sign_in(who, answer)).status)
+    sign_in_url, row = await consents.sign_in(who, answer)
+    return SignInStarted(sign_in_url=sign_in_url) if sign_in_url else Claimed(status=row.status)

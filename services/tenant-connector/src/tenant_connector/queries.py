@@ -27,7 +27,8 @@ _TAKE = f"""UPDATE consent_attempt
     WHERE org_id = :org_id AND {{leg}} AND coalesce(taken_until < clock_timestamp(), true)
         AND (NOT {{done}} OR ({_TRAVELLER} AND browser_key_hash = :browser_key_hash))
     RETURNING state_hash, user_id, link_hash, browser_key_hash, claimed_tid, sealed_flow, finished, taken_until,
-        expires_at > clock_timestamp() AS alive"""
+        expires_at > clock_timestamp() AS alive,
+        extract(epoch FROM clock_timestamp() - consented_at)::float AS consented_s"""
 _TAKE_FIRST_LEG = text(_TAKE.format(leg="state_hash = :state_hash AND NOT finished", done="next_hash IS NOT NULL"))
 _TAKE_SECOND_LEG = text(_TAKE.format(leg="next_hash = :state_hash", done="finished"))
 _UNDER_WAY = text(
@@ -40,7 +41,8 @@ _GIVE_BACK_ATTEMPT = text(
 )
 _SEND_ON_ATTEMPT = text(
     """UPDATE consent_attempt
-       SET next_hash = :next_hash, claimed_tid = :claimed_tid, sealed_flow = :sealed_flow, taken_until = NULL
+       SET next_hash = :next_hash, claimed_tid = :claimed_tid, sealed_flow = :sealed_flow, taken_until = NULL,
+           consented_at = coalesce(consented_at, clock_timestamp())
        WHERE org_id = :org_id AND state_hash = :state_hash RETURNING 1"""
 )
 _FINISH_ATTEMPT = text(
@@ -87,7 +89,7 @@ class Attempt:
     """A consent attempt as it was taken; ``alive`` is whether its time had not run out.
 
     ``link_hash`` is of the link it belongs to; without one it is the person's. ``claimed_tid`` and ``sealed_flow`` are
-    of the second leg. A ``finished`` one has claimed its tenant already, and nobody holds it.
+    of the second leg, which began ``consented_s`` ago. A ``finished`` one has claimed its tenant, and nobody holds it.
     """
 
     state_hash: str
@@ -97,6 +99,7 @@ class Attempt:
     alive: bool
     finished: bool
     taken_until: datetime | None
+    consented_s: float | None
     claimed_tid: str | None
     sealed_flow: bytes | None = field(repr=False)
 

@@ -15,6 +15,10 @@ class Settings(ServiceSettings):
     """How long the trip to Microsoft may take, from its start to the end of the administrator's sign-in."""
     consent_link_life_s: int = 7 * 86_400
     """How long a link holds that lets an administrator of Microsoft 365 consent without a Prospo account."""
+    sign_in_patience_s: float = 30
+    """So long after the consent the sign-in that follows is begun again while Microsoft does not know the consent."""
+    sign_in_pause_s: float = 5
+    """Between two such sign-ins; a browser follows about twenty redirects without a page between them."""
     administrator_roles: frozenset[str] = frozenset(
         {
             "62e90394-69f5-4237-9190-012177145e10",  # Global Administrator
