@@ -12,7 +12,7 @@ import structlog
 from shared.entra import Entra, EntraError, EntraMisconfigured, EntraRetry, EntraTenantUnknown
 from shared.id_tokens import Account, IdTokens
 from shared.problems import Conflict, ProspoError, Unavailable
-from tenant_connector.answers import AGAIN, sign_in_error, spent
+from tenant_connector.answers import AGAIN, about, sign_in_error, spent
 from tenant_connector.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -105,10 +105,12 @@ def _refused(error: EntraError) -> ProspoError:
         return sign_in_error(error)
     if isinstance(error, EntraTenantUnknown):  # so it was never Microsoft who named it
         return Conflict(
-            "tenant_unknown", f"Microsoft does not know the tenant that came back from the consent. {AGAIN}"
+            "tenant_unknown",
+            f"Microsoft does not know the tenant that came back from the consent. {AGAIN}",
+            **about(error),
         )
     log.error("Microsoft refuses our registration", aadsts=error.number, trace=error.trace_id)
-    return Conflict("prospo_misconfigured", error.message, aadsts=error.number, microsoft_trace_id=error.trace_id)
+    return Conflict("prospo_misconfigured", error.message, **about(error))
 
 
 def _in_own_words(refused: Conflict) -> Conflict:
