@@ -16,13 +16,14 @@ from structlog.testing import capture_logs
 
 from m365_simulator import SimulatorSettings, create_simulator
 from m365_simulator.client import SimulatorClient
-from m365_simulator.directory import CONTOSO
+from m365_simulator.directory import CONTOSO, FABRIKAM
 from m365_simulator.testing import loopback_settings, running
 from shared.credentials import credentials
-from shared.entra import Entra, EntraMisconfigured
+from shared.entra import Entra, EntraMisconfigured, EntraTenantGone
 from shared.problems import ConfigurationError
 from shared.settings import ServiceSettings
 from shared.testing.fixtures import MakeSettings
+from tenant_connector.tokens import acquire
 
 
 def certificate(days: int) -> bytes:
@@ -180,3 +181,18 @@ async def test_the_next_credential_serves_when_entra_refuses_the_first(
     assert microsoft.client_secret not in str(first + second)
     (folder / "2.secret").unlink()
     assert (await asyncio.to_thread(ask))["error"] == "invalid_client"
+
+
+async def test_no_other_credential_is_tried_at_a_tenant_that_does_not_know_the_application(
+    settings: ServiceSettings, folder: Path, microsoft: SimulatorSettings
+) -> None:
+    (folder / "1.secret").write_text(microsoft.client_secret)
+    (folder / "2.secret").write_text("not the application's")
+    async with SimulatorClient(microsoft.http_base_url) as client:
+        await client.do("policy_set", tenant=FABRIKAM, unknown_number=7000229)
+    at = {"entra_authority": microsoft.https_base_url, "client_id": microsoft.client_id}
+    entra = Entra(settings.model_copy(update=at | {"ca_bundle": microsoft.state_dir / "ca.pem"}))
+    with capture_logs() as written, pytest.raises(EntraTenantGone) as refused:
+        await asyncio.to_thread(acquire, entra, FABRIKAM)
+    assert (refused.value.number, refused.value.error) == (7000229, "invalid_client")
+    assert not [line for line in written if "refuses" in line["event"]]

@@ -91,6 +91,10 @@ async def test_a_new_consent_is_unknown_for_a_while_and_then_without_roles(entra
     await entra.do("policy_set", tenant="contoso.example", consent_unknown_s=30, consent_delay_s=120)
     await entra.admin_consent()
     assert refused(await entra.app_token()) == (400, "unauthorized_client", 700016)
+    await entra.do("policy_set", tenant="contoso.example", unknown_number=7000229)
+    assert refused(await entra.app_token()) == (401, "invalid_client", 7000229)
+    code = (await entra.sign_in(ANNA, scope="openid"))["code"]
+    assert refused(await entra.redeem(code)) == (400, "unauthorized_client", 700016)
     await entra.world.control.advance(31, clock="service")
     token = (await entra.app_token()).json()["access_token"]
     assert "roles" not in entra.simulator.entra.read(token, "https://graph.microsoft.com")

@@ -60,8 +60,10 @@ class House:
 
     async def consent(self, org: str = "acme", account: str | None = None, *, accept: bool = True) -> Json:
         """Through Microsoft's pages: the body the console would send to ``complete``."""
-        started = await self.start(org)
-        back = await self.microsoft.approve_admin_consent(started["consent_url"], account or ADMINS[org], accept=accept)
+        return await self.returned(await self.start(org), account or ADMINS[org], accept=accept)
+
+    async def returned(self, started: Json, account: str, *, accept: bool = True) -> Json:
+        back = await self.microsoft.approve_admin_consent(started["consent_url"], account, accept=accept)
         return dict(parse_qsl(urlsplit(back).query)) | {"browser_key": started["browser_key"]}
 
     async def complete(self, body: Json, org: str = "acme", user: str = "ada") -> httpx.Response:
@@ -244,6 +246,8 @@ async def house(
         client_id=known.client_id,
         client_secret=known.client_secret,
         proof_retry_s=0.02,
+        sign_in_patience_s=0,
+        sign_in_pause_s=0.02,
         readiness_first_check_s=3600,
     )
     await migrate("tenant_connector", settings)

@@ -162,3 +162,19 @@ async def test_the_first_check_comes_by_itself_and_another_with_the_first_person
     await house.know("ben")
     await house.service.runner.drain()
     assert len(house.asked("/organization")) == checks
+
+
+async def test_what_a_failed_consent_lacked_is_shown_until_a_check_finds_it(board: Any) -> None:
+    board.service.settings.proof_patience_s = 0
+    back = await board.signed_in(await board.consent())
+    board.take_away("OnlineMeetingRecording.Read.All")
+    await board.sign_in(back)
+    await board.service.runner.drain()
+    tenant = await board.tenant()
+    assert (tenant["status"], tenant["problem"]["code"]) == ("connected", "permissions_missing")
+    await board.checked()
+    assert (await board.tenant())["problem"]["code"] == "permissions_missing"
+    board.take_away()
+    assert (await board.checked())["permissions"]["verdict"] == "ready"
+    after = await board.tenant()
+    assert (after["problem"], after["version"]) == (None, tenant["version"] + 1)

@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from m365_simulator.directory import CONTOSO
+from m365_simulator.directory import CONTOSO, FABRIKAM
 from shared.tokens import token_digest
 
 
@@ -215,3 +215,70 @@ async def test_no_secret_is_written_down(house: Any) -> None:
     secrets = [body["state"], body["browser_key"], signed_in["state"], signed_in["code"], link, link.split(".")[1]]
     for secret in (*secrets, token, house.simulator.settings.client_secret):
         assert secret not in written
+
+
+async def test_a_switch_goes_off_without_a_connection_too_and_stays_off_at_the_next(house: Any) -> None:
+    await house.connect()
+    await house.switch({"auto_recording": True})
+    await house.call("DELETE", "/v1/tenant")
+    answer = await house.switch({"auto_recording": False})
+    assert (answer.status_code, answer.json()["features"]["auto_recording"]) == (200, False)
+    state = (await house.published("tenant.state"))[-1]
+    assert (state["connected"], state["features"]["auto_recording"]) == (False, False)
+    assert (await house.switch({"auto_recording": True})).json()["code"] == "tenant_not_connected"
+    assert (await house.connect())["features"]["auto_recording"] is False
+
+
+async def test_another_tenant_does_not_have_the_place_that_was_chosen_at_the_last_one(house: Any) -> None:
+    await house.connect()
+    await house.select_location()
+    await house.switch({"sharepoint_storage": True})
+    await house.call("DELETE", "/v1/tenant")
+    same = await house.connect()
+    assert (same["storage_location"], same["features"]["sharepoint_storage"]) == ("Teams/General", True)
+    await house.call("DELETE", "/v1/tenant")
+    other = await house.connect(account="admin@fabrikam.example")
+    assert (other["tid"], other["storage_location"]) == (FABRIKAM, None)
+    assert other["features"]["sharepoint_storage"] is False
+    changed = (await house.published("tenant.features_changed"))[-1]
+    assert (changed["aggregate_version"], changed["changed_by"]) == (other["version"], "ada")
+    assert (await house.published("tenant.connected"))[-1]["features"]["sharepoint_storage"] is False
+    assert (await house.published("tenant.state"))[-1]["features"]["sharepoint_storage"] is False
+    (line, _) = await audited(house, "features.change")
+    assert (line["actor"], line["details"]) == (
+        "service:tenant-connector",
+        {"changed": {"sharepoint_storage": False}},
+    )
+    assert (await house.switch({"sharepoint_storage": True})).json()["code"] == "storage_location_required"
+
+
+async def audited(house: Any, action: str) -> Any:
+    """Lines of the trail as an Org Admin reads them, newest first."""
+    answer = await house.call("GET", "/v1/tenant/audit", params={"action": action})
+    return answer.json()["items"]
+
+
+async def test_the_trail_says_who_changed_which_switch(house: Any) -> None:
+    await house.connect()
+    await house.switch({"auto_recording": True, "outlook_email": False, "contacts_import": True})
+    await house.switch({"auto_recording": False}, user="bo")
+    said = [(line["actor"], line["outcome"], line["details"]) for line in await audited(house, "features.change")]
+    assert said == [
+        ("bo", "done", {"changed": {"auto_recording": False}}),
+        ("ada", "done", {"changed": {"auto_recording": True, "outlook_email": False}}),
+    ]
+
+
+async def test_the_trail_says_who_did_everything_else(house: Any) -> None:
+    link = "/v1/tenant/consent/link"
+    await house.connect()
+    for user in ("cy", "di"):
+        assert (await house.call("POST", link, json={}, user=user)).status_code == 201
+    assert (await house.call("DELETE", link, user="di")).status_code == 204
+    assert (await house.ask_check(user="ed")).status_code == 202
+    await house.call("DELETE", "/v1/tenant", user="bo")
+    actions = ("consent_link.make", "consent_link.revoke", "readiness.check", "tenant.disconnect")
+    who = {action: [line["actor"] for line in await audited(house, action)] for action in actions}
+    assert list(who.values()) == [["di", "cy"], ["di"], ["ed"], ["bo"]]
+    (line,) = await audited(house, "tenant.disconnect")
+    assert line["details"] == {"tid": CONTOSO}

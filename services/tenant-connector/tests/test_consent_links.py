@@ -4,7 +4,6 @@ import asyncio
 import base64
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from m365_simulator.directory import CONTOSO
 
@@ -24,9 +23,8 @@ async def make(house: Any, org: str = "acme") -> str:
 
 async def consented(house: Any, token: str, account: str = ADMIN, *, accept: bool = True) -> Json:
     """Through Microsoft's consent page: the body for ``complete``, without the token."""
-    started = (await house.by_link("start", token)).json()
-    back = await house.microsoft.approve_admin_consent(started["consent_url"], account, accept=accept)
-    return dict(parse_qsl(urlsplit(back).query)) | {"browser_key": started["browser_key"]}
+    returned: Json = await house.returned((await house.by_link("start", token)).json(), account, accept=accept)
+    return returned
 
 
 async def signed_in(house: Any, token: str, account: str = ADMIN) -> Json:
@@ -205,3 +203,29 @@ async def test_a_link_of_one_organisation_never_moves_it_to_another_tenant(house
     refused = await house.by_link("complete", token, **await consented(house, token, FOREIGN_ADMIN))
     assert (refused.status_code, refused.json()["code"]) == (409, "another_tenant_connected")
     assert await house.tenant() == before
+
+
+async def test_a_link_is_used_so_often_an_hour_and_a_newer_one_begins_anew(house: Any) -> None:
+    house.service.settings.link_calls_per_hour = 4
+    token = await make(house)
+    started = len(await house.trail())
+    answers = [await house.by_link("start", token) for _ in range(10)]
+    assert [answer.status_code for answer in answers] == [201] * 4 + [429] * 6
+    said = answers[-1].json()
+    assert (said["code"], "This link was used very often" in said["detail"]) == ("too_many_requests", True)
+    assert int(answers[-1].headers["retry-after"]) == said["retry_after_s"] > 0
+    for leg in ("open", "complete", "sign-in"):
+        assert (await house.by_link(leg, token, **({} if leg == "open" else {"state": "s"}))).status_code == 429
+    assert len(await house.trail()) == started + 4
+    await check_unknown(house, f"{token}x")  # and who has no link uses up nobody's
+    assert (await house.by_link("open", await make(house))).status_code == 200
+
+
+async def test_starting_by_a_link_pushes_nobody_elses_trip_out(house: Any) -> None:
+    own = await house.consent()
+    token = await make(house)
+    linked = await consented(house, token)
+    for _ in range(21):
+        assert (await house.by_link("start", token)).status_code == 201
+    assert (await house.by_link("complete", token, **linked)).json()["code"] == "consent_attempt_unknown"
+    assert (await house.complete(own)).status_code == 202

@@ -8,7 +8,7 @@ import pytest
 from m365_simulator.directory import CONTOSO
 from shared.entra import EntraTenantGone
 from shared.migrate import migrate
-from tenant_connector import access
+from tenant_connector import access, readiness_jobs
 
 LOOK = "look_after_tenant"
 DAY_S = 86_400
@@ -53,6 +53,10 @@ async def test_tenants_connected_before_there_was_a_board_are_looked_after_too(h
     await house.connect()
     for table in ("readiness", "readiness_check", "readiness_person"):
         await house.sql(f"DROP TABLE {table}")
+    await house.sql("DELETE FROM consent_attempt")
+    await house.sql("ALTER TABLE consent_attempt DROP COLUMN next_hash, DROP COLUMN taken_until, DROP COLUMN finished")
+    await house.sql("ALTER TABLE consent_attempt DROP COLUMN consented_at")
+    await house.sql("ALTER TABLE consent_attempt ADD taken boolean, ADD CONSTRAINT consent_attempt_check CHECK (true)")
     await house.sql("DELETE FROM job")
     await house.sql("UPDATE alembic_version SET version_num = '0002'")
     await migrate("tenant_connector", house.service.settings)
@@ -60,11 +64,13 @@ async def test_tenants_connected_before_there_was_a_board_are_looked_after_too(h
     assert len(await house.sql("SELECT FROM job")) == 1
 
 
-@pytest.mark.parametrize("how", ["withdrawn", "disabled"])
+@pytest.mark.parametrize("how", ["withdrawn", "withdrawn, said as invalid_client", "disabled"])
 async def test_the_look_notices_once_that_the_application_is_not_known_any_more(house: Any, how: str) -> None:
     await house.connect()
     assert (await house.app_token()).status_code == 200
-    if how == "withdrawn":
+    if "invalid_client" in how:
+        await house.microsoft.do("policy_set", tenant=CONTOSO, unknown_number=7000229)
+    if "withdrawn" in how:
         await house.microsoft.do("consent_revoke", tenant=CONTOSO)
     else:
         await house.microsoft.do("application_enable", tenant=CONTOSO, enabled=False)
@@ -221,3 +227,44 @@ async def test_a_refusal_that_is_not_the_end_is_shown_and_keeps_the_connection(h
     assert (await house.tenant())["status"] == "connected"
     consent = (await house.read_board())["capabilities"][0]
     assert (consent["verdict"], consent["evidence"][0]["code"]) == ("waiting", "AADSTS53003")
+
+
+CONNECTED_ANEW = "UPDATE tenant SET connected_at = clock_timestamp()"
+"""As a disconnect and a proof while Microsoft is answering would leave it."""
+
+
+async def test_a_doubt_of_an_earlier_connection_is_none_of_the_later_one(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.connect()
+    await forget_tenant(house)
+
+    async def is_there(_entra: Any) -> bool:
+        await house.sql(CONNECTED_ANEW)
+        return True
+
+    monkeypatch.setattr("tenant_connector.watching.microsoft_is_there", is_there)
+    await house.do_now(LOOK)
+    assert (await house.tenant())["problem"] is None
+    (check,) = await house.sql("SELECT doubted_at FROM readiness_check")
+    assert check["doubted_at"] is None
+
+
+async def test_what_clears_an_earlier_connection_of_doubt_does_not_clear_the_later_one(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await house.connect()
+    row, ask = await forget_tenant(house), readiness_jobs._ask
+    await house.do_now(LOOK)
+    house.simulator.store.put("tenants", CONTOSO, row)
+
+    async def asked(*about: Any) -> Any:
+        said = await ask(*about)
+        await house.sql(CONNECTED_ANEW)
+        return said
+
+    monkeypatch.setattr("tenant_connector.readiness_jobs._ask", asked)
+    await house.do_now(LOOK)
+    assert (await house.tenant())["problem"]["code"] == "tenant_gone"
+    (check,) = await house.sql("SELECT doubted_at FROM readiness_check")
+    assert check["doubted_at"] is not None

@@ -9,7 +9,10 @@ import pytest
 from m365_simulator.directory import CONTOSO, FABRIKAM, PERSONAL
 
 ADMIN, ANNA, FOREIGN_ADMIN = "admin@contoso.example", "anna@contoso.example", "admin@fabrikam.example"
+GLOBAL_ADMINISTRATOR = "62e90394-69f5-4237-9190-012177145e10"
+PRIVILEGED_ROLE_ADMINISTRATOR = "e8611ab8-c189-46e8-94e1-60213ab1f814"
 CLOUD_APPLICATION_ADMINISTRATOR = "158c047a-c907-4556-b7ef-446551a6b5f7"
+APPLICATION_ADMINISTRATOR = "9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3"
 EXCHANGE_ADMINISTRATOR = "29232cdf-9323-42fd-ade2-1d097af3e4de"
 Json = dict[str, Any]
 
@@ -49,7 +52,8 @@ async def test_who_just_consented_signs_in_without_being_asked_and_nothing_of_it
     assert back.is_redirect
     answer = {name: values[0] for name, values in parse_qs(urlsplit(back.headers["location"]).query).items()}
     assert (await house.sign_in(answer | {"browser_key": body["browser_key"]})).status_code == 202
-    assert await house.sql("SELECT * FROM consent_attempt") == []
+    (kept,) = await house.sql("SELECT finished, sealed_flow FROM consent_attempt")
+    assert (kept["finished"], kept["sealed_flow"]) == (True, None)
     assert house.simulator.store.all("refresh_tokens") == []
     assert [call["permission"] for call in house.simulator.calls.rows if "token" in call["path"]] == [
         "authorization_code"
@@ -123,12 +127,28 @@ async def test_a_person_without_an_administrators_role_claims_nothing(house: Any
     await check_nothing_came_of_it(house, "not_an_administrator", body)
 
 
+@pytest.mark.parametrize(
+    ("role", "code"),
+    [
+        (GLOBAL_ADMINISTRATOR, 202),
+        (PRIVILEGED_ROLE_ADMINISTRATOR, 202),
+        (CLOUD_APPLICATION_ADMINISTRATOR, 409),
+        (APPLICATION_ADMINISTRATOR, 409),
+        (EXCHANGE_ADMINISTRATOR, 409),
+    ],
+)
+async def test_only_who_may_consent_for_all_may_connect(house: Any, role: str, code: int) -> None:
+    body = await house.consent()
+    await house.microsoft.do("user_change", user=ANNA, directory_roles=[role])
+    assert (await house.sign_in(await house.signed_in(body, account=ANNA))).status_code == code
+
+
 async def test_which_roles_count_is_a_setting(house: Any) -> None:
     body = await house.consent()
-    for role, code in ((EXCHANGE_ADMINISTRATOR, 409), (CLOUD_APPLICATION_ADMINISTRATOR, 202)):
-        await house.microsoft.do("user_change", user=ANNA, directory_roles=[role])
-        assert (await house.sign_in(await house.signed_in(body, account=ANNA))).status_code == code
-        body = await house.consent()
+    await house.microsoft.do("user_change", user=ANNA, directory_roles=[CLOUD_APPLICATION_ADMINISTRATOR])
+    house.service.settings.administrator_roles = frozenset({CLOUD_APPLICATION_ADMINISTRATOR})
+    assert (await house.sign_in(await house.signed_in(body, account=ANNA))).status_code == 202
+    body = await house.consent()
     house.service.settings.administrator_roles = frozenset({EXCHANGE_ADMINISTRATOR})
     assert (await house.sign_in(await house.signed_in(body, account=ANNA))).status_code == 409
 
@@ -243,7 +263,13 @@ async def test_a_wrong_secret_of_ours_is_told_at_the_sign_in_too(house: Any) -> 
     refused = await house.sign_in(body)
     assert (refused.status_code, refused.json()["code"]) == (409, "prospo_misconfigured")
     assert "operator" in refused.json()["detail"]
+    said = refused.json()
+    known = {"support_code": said["request_id"], "number": 7000215, "trace_id": said["microsoft_trace_id"]}
+    problem = (await house.tenant())["problem"]
+    assert {name: problem[name] for name in known} == known
     await check_nothing_came_of_it(house, "prospo_misconfigured", body)
+    trail = await house.call("GET", "/v1/tenant/audit", params={"action": "consent.sign_in"})
+    assert trail.json()["items"][-1]["details"] == {"code": "prospo_misconfigured"} | known
 
 
 async def test_a_consent_that_was_withdrawn_at_once_claims_nothing(house: Any) -> None:

@@ -86,6 +86,10 @@ _PASSWORD = "Microsoft ended this connection because the password expired or was
 _SECOND_FACTOR = "Microsoft wants a second factor for this sign-in."
 _DECLINED = "The permissions were not accepted. Start again and accept them."
 _GONE = "Your Microsoft 365 does not know Prospo (any more). Connect the organisation again."
+_INACTIVE = (
+    "Microsoft has blocked your organisation's tenant because it was not used for long. Ask an administrator of it to "
+    "have it reactivated by Microsoft's support; Microsoft deletes it 20 days after it was blocked."
+)
 _OTHER_CLOUD = (
     "Your Microsoft 365 is in another of Microsoft's national clouds than this Prospo, and they do not work together. "
     "Ask your Microsoft 365 administrator which cloud it is, and use the Prospo of that cloud."
@@ -123,10 +127,12 @@ _WHO: dict[type[EntraError], dict[int, str]] = {
         53000: _DEVICE,
         53001: _DEVICE,
         53003: _BLOCKED,
+        5000225: _INACTIVE,
         530032: f"Your organisation's security policy blocks this sign-in. {_ASK}",
     },
     EntraOtherCloud: dict.fromkeys((90038, 90043, 900382, 900383, 900384), _OTHER_CLOUD),
-    EntraTenantGone: dict.fromkeys((700016, 7000112), _GONE),
+    # 7000229 comes as invalid_client, though nothing is wrong with the credential.
+    EntraTenantGone: dict.fromkeys((700016, 7000112, 7000229), _GONE),
     EntraTenantUnknown: {90002: _UNKNOWN},
 }
 _OPERATOR = {

@@ -167,17 +167,19 @@ class Entra:
     ) -> dict[str, Any] | None:
         """What ``call`` got from MSAL, by the first credential that Entra accepts; blocks.
 
-        Only a refusal of the credential itself (``invalid_client``) is asked again with the next one.
+        Only a refusal of the credential itself is asked again with the next one.
         """
         said: dict[str, Any] | None = None
         for credential in self._in_turn():
             with self.application(tid, cache, credential) as application:
                 said = _asked(call, application)
-            if said is None or said.get("error") != "invalid_client":
+            refused = _of_credential(said or {})
+            if refused is None:
                 self._used = credential.name
                 return said
-            number = refusal(said).number
-            log.error("Entra refuses a credential of the application", credential=credential.name, aadsts=number)
+            log.error(
+                "Entra refuses a credential of the application", credential=credential.name, aadsts=refused.number
+            )
         return said
 
     def begin_sign_in(
@@ -284,6 +286,14 @@ class Entra:
         if cloud_of_host(host) is not None:
             raise EntraOtherCloud(NUMBERS[90038][1])
         raise EntraMisconfigured("Microsoft's sign-in names a host that is not its own. Tell the operator.")
+
+
+def _of_credential(said: dict[str, Any]) -> EntraError | None:
+    """The refusal of the credential itself: Entra says ``invalid_client`` of a tenant that does not know us, too."""
+    if said.get("error") != "invalid_client":
+        return None
+    refused = refusal(said)
+    return refused if type(refused) is EntraMisconfigured else None
 
 
 def _asked(

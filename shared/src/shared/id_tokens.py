@@ -64,15 +64,23 @@ class IdTokens:
         email = str(claims.get("preferred_username") or claims.get("email") or "")
         return Account(tid, str(claims["oid"]), str(claims.get("name") or email), email, _roles(claims))
 
+    async def ready(self, tid: str) -> None:
+        """Have the tenant's keys, so that ``verify`` asks for no more than a new one. Raises ``Unavailable``."""
+        await self._known(tid)
+
     async def _key(self, id_token: str, tid: str) -> Any:
         kid = str(jwt.get_unverified_header(id_token).get("kid"))
+        known = await self._known(tid, kid)
+        if kid not in known:
+            raise jwt.InvalidTokenError("unknown kid")
+        return known[kid]
+
+    async def _known(self, tid: str, kid: str | None = None) -> dict[str, Any]:
         keys = self._keys.setdefault(tid, _Keys())
         async with keys.fetching:
             if keys.should_fetch(kid):
                 keys.accept(await self._fetch(tid))
-        if kid not in keys.known:
-            raise jwt.InvalidTokenError("unknown kid")
-        return keys.known[kid]
+        return keys.known
 
     async def _fetch(self, tid: str) -> dict[str, Any]:
         try:
@@ -91,9 +99,10 @@ class _Keys:
         self.fetching = asyncio.Lock()
         self._fetched = float("-inf")
 
-    def should_fetch(self, kid: str) -> bool:
+    def should_fetch(self, kid: str | None) -> bool:
         age_s = time.monotonic() - self._fetched
-        return age_s > _KEYS_MAX_AGE_S or (kid not in self.known and age_s > _KEYS_MIN_AGE_S)
+        missing = kid is not None and kid not in self.known
+        return age_s > _KEYS_MAX_AGE_S or (missing and age_s > _KEYS_MIN_AGE_S)
 
     def accept(self, keys: dict[str, Any]) -> None:
         self.known, self._fetched = keys, time.monotonic()

@@ -4,7 +4,8 @@ A limit is a bucket that holds an hour's worth and refills evenly, kept as the o
 (the generic cell rate algorithm). The service's own database counts, on its clock, by one upsert in a transaction of
 its own: what was refused later, or rolled back, was asked for all the same. A refusal takes nothing out of the bucket.
 
-A row stays for each person and limit that was ever met, so the table is bounded by people; an erasure takes them.
+A row stays for each person and limit that was ever met, so the table is bounded by people (and links that they made);
+an erasure takes them.
 """
 
 import math
@@ -41,11 +42,19 @@ _TAKE = text(
             extract(epoch FROM full_at - statement_timestamp())::float + :step_s - :hour_s AS wait_s"""
 )
 
-Of = Literal["person", "organisation"]
+Of = Literal["person", "organisation", "link"]
+_WHO: dict[Of, str] = {
+    "person": "You have done this",
+    "organisation": "Your organisation has done this",
+    "link": "This link was used",
+}
 
 
 async def take(db: Database, org_id: str, user_id: str, name: str, per_hour: int) -> float:
-    """0 when it may be done once more, else the seconds until it may. ``user_id`` is empty for an organisation."""
+    """0 when it may be done once more, else the seconds until it may. ``user_id`` is empty for an organisation.
+
+    Of a link that stands in for a person it is the link's hash.
+    """
     values = {"org_id": org_id, "user_id": user_id, "name": name, "step_s": HOUR_S / per_hour, "hour_s": HOUR_S}
     async with db.unit_of_work(org_id) as work:
         row = (await work.session.execute(_TAKE, values)).one()
@@ -61,16 +70,20 @@ def limited(name: str, *, per_hour: str, of: Of = "person") -> Any:
     async def check(request: Request, caller: Caller) -> None:
         service = request.app.state.service
         figure = int(getattr(service.settings, per_hour))
-        wait_s = await take(service.db, caller.org_id, caller.user_id if of == "person" else "", name, figure)
-        if wait_s > 0:
-            raise _too_many(wait_s, of)
+        await spend(service.db, caller.org_id, caller.user_id if of == "person" else "", name, figure, of)
 
     return Depends(check)
 
 
+async def spend(db: Database, org_id: str, user_id: str, name: str, per_hour: int, of: Of) -> None:
+    """``take`` that raises ``TooMany``."""
+    wait_s = await take(db, org_id, user_id, name, per_hour)
+    if wait_s > 0:
+        raise _too_many(wait_s, of)
+
+
 def _too_many(wait_s: float, of: Of) -> TooMany:
     seconds = math.ceil(wait_s)
-    who = "You have" if of == "person" else "Your organisation has"
     when = f"{seconds} seconds" if seconds < 120 else f"{math.ceil(seconds / 60)} minutes"
-    detail = f"{who} done this very often in the last hour. Try again in {when}."
+    detail = f"{_WHO[of]} very often in the last hour. Try again in {when}."
     return TooMany("too_many_requests", detail, retry_after_s=seconds)

@@ -56,6 +56,7 @@ POLICIES: Row = {
     "user_consent": "managed",
     "approval_workflow": False,
     "consent_unknown_s": 0,
+    "unknown_number": 700016,
     "consent_delay_s": 0,
     "revocation_s": 120,
     "scopes_told": "asked",

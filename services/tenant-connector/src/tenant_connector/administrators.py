@@ -12,7 +12,7 @@ import structlog
 from shared.entra import Entra, EntraError, EntraMisconfigured, EntraRetry, EntraTenantUnknown
 from shared.id_tokens import Account, IdTokens
 from shared.problems import Conflict, ProspoError, Unavailable
-from tenant_connector.answers import AGAIN, sign_in_error
+from tenant_connector.answers import AGAIN, about, sign_in_error, spent
 from tenant_connector.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -47,13 +47,23 @@ class Administrators:
             raise _refused(error) from error
 
     async def signed_in(self, tid: str, flow: dict[str, Any], answer: dict[str, str]) -> Account:
-        """The administrator of the tenant ``tid``. Raises ``Conflict`` with the reason, or ``Unavailable``."""
+        """The administrator of the tenant ``tid``. Raises ``Conflict`` with the reason, or ``Unavailable``.
+
+        The code can be redeemed once only, so the keys are there before; after it nothing is worth another try.
+        """
+        try:
+            await self._id_tokens.ready(tid)
+        except Unavailable as error:
+            detail = "Microsoft's signing keys cannot be fetched right now. Try again in a moment."
+            raise Unavailable(error.code, detail) from error
         try:
             id_token = await asyncio.to_thread(self._redeem, tid, flow, answer)
         except EntraError as error:
             raise _refused(error) from error
         try:
             account = await self._id_tokens.verify(id_token, tid)
+        except Unavailable as error:
+            raise spent() from error
         except Conflict as refused:
             raise _in_own_words(refused) from refused
         self._check_administrator(account)
@@ -95,10 +105,12 @@ def _refused(error: EntraError) -> ProspoError:
         return sign_in_error(error)
     if isinstance(error, EntraTenantUnknown):  # so it was never Microsoft who named it
         return Conflict(
-            "tenant_unknown", f"Microsoft does not know the tenant that came back from the consent. {AGAIN}"
+            "tenant_unknown",
+            f"Microsoft does not know the tenant that came back from the consent. {AGAIN}",
+            **about(error),
         )
     log.error("Microsoft refuses our registration", aadsts=error.number, trace=error.trace_id)
-    return Conflict("prospo_misconfigured", error.message, aadsts=error.number, microsoft_trace_id=error.trace_id)
+    return Conflict("prospo_misconfigured", error.message, **about(error))
 
 
 def _in_own_words(refused: Conflict) -> Conflict:

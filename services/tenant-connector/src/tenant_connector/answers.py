@@ -1,6 +1,7 @@
 """What Microsoft's redirects say: the refusal with its remedy, or what is claimed. Nothing here is believed yet."""
 
 import re
+from typing import Any
 
 from shared.entra import (
     PERSONAL_TENANT,
@@ -20,6 +21,7 @@ LINK_AGAIN = "Open the link that you were sent once more and start again."
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DECLINED = {65004}
 _NOT_ADMIN = {90094, 90095, 65001}
+_REDEEMED = 54005
 _BUSY = f"Microsoft is busy right now. {AGAIN}"
 
 
@@ -34,18 +36,27 @@ def consent_refused(answer: ConsentAnswer) -> ProspoError | None:
 
 def _consent_error(answer: ConsentAnswer) -> ProspoError:
     said = refusal({"error": answer.error, "error_description": answer.error_description or ""})
+    extra = about(said)
     if said.number in _NOT_ADMIN:
         return Conflict(
             "consent_needs_admin",
             "This Microsoft account may not consent for the organisation. A Global Administrator or a Privileged Role "
             "Administrator of your Microsoft 365 has to do it. If that is somebody else, an Org Admin sends them a "
             f"link under Admin, Connectors, Microsoft 365; they need no Prospo account. {AGAIN}",
+            **extra,
         )
     if isinstance(said, EntraRetry):
-        return Conflict("microsoft_busy", _BUSY)
+        return Conflict("microsoft_busy", _BUSY, **extra)
     if _declined(said):
-        return Conflict("consent_declined", f"The permissions were declined at Microsoft. {AGAIN} Then accept them.")
-    return Conflict("consent_refused", f"{said.message} {AGAIN}")
+        return Conflict(
+            "consent_declined", f"The permissions were declined at Microsoft. {AGAIN} Then accept them.", **extra
+        )
+    return Conflict("consent_refused", f"{said.message} {AGAIN}", **extra)
+
+
+def about(said: EntraError) -> dict[str, Any]:
+    """What Microsoft's support finds the refusal by, for the answer and for what is remembered."""
+    return {"aadsts": said.number, "microsoft_trace_id": said.trace_id} if said.number else {}
 
 
 def _declined(said: EntraError) -> bool:
@@ -73,7 +84,7 @@ def sign_in_refused(answer: SignInAnswer) -> ProspoError | None:
     """Loading the page again would bring the same words, so even a busy Microsoft ends the trip."""
     if answer.error is not None:
         said = refusal({"error": answer.error, "error_description": answer.error_description or ""})
-        return Conflict("microsoft_busy", _BUSY) if isinstance(said, EntraRetry) else sign_in_error(said)
+        return Conflict("microsoft_busy", _BUSY, **about(said)) if isinstance(said, EntraRetry) else sign_in_error(said)
     if not answer.code:
         return Conflict("sign_in_missing", f"Microsoft did not say who signed in. {AGAIN}")
     return None
@@ -81,18 +92,29 @@ def sign_in_refused(answer: SignInAnswer) -> ProspoError | None:
 
 def sign_in_error(said: EntraError) -> ProspoError:
     """Entra's refusal of the administrator's sign-in, of the redirect or of the token endpoint."""
-    about = {"aadsts": said.number, "microsoft_trace_id": said.trace_id} if said.number else {}
+    extra = about(said)
     if said.number in _DECLINED or (said.error == "access_denied" and _declined(said)):
         return Conflict(
-            "sign_in_declined", f"The sign-in after the consent was cancelled at Microsoft. {AGAIN}", **about
+            "sign_in_declined", f"The sign-in after the consent was cancelled at Microsoft. {AGAIN}", **extra
         )
     if isinstance(said, EntraTenantGone) or said.number == 65001 or said.error == "consent_required":
         return Conflict(
             "consent_not_in_force",
             "Your Microsoft 365 does not know Prospo, though consent was reported. If it was given just now, wait a "
             f"minute. {AGAIN}",
-            **about,
+            **extra,
         )
+    if said.number == _REDEEMED:
+        return spent(**extra)
     if isinstance(said, EntraReconnect):
-        return Conflict("sign_in_refused", f"{said.message} {AGAIN}", **about)
-    return Conflict("sign_in_refused", said.message, **about)
+        return Conflict("sign_in_refused", f"{said.message} {AGAIN}", **extra)
+    return Conflict("sign_in_refused", said.message, **extra)
+
+
+def spent(**about: Any) -> Conflict:
+    """An answer was lost between the redeeming of the code and the end of the trip; no reload brings it back."""
+    return Conflict(
+        "sign_in_spent",
+        f"Microsoft's answer to the sign-in can be used only once, and what it brought was lost on the way. {AGAIN}",
+        **about,
+    )

@@ -62,9 +62,15 @@ async def complete_consent(
 @router.post("/v1/tenant/consent/sign-in", status_code=202, tags=["tenant"])
 async def complete_sign_in(
     answer: SignInAnswer, caller: AdminCaller, consents: Consents_, response: Response
-) -> Tenant:
-    """Take what the administrator's sign-in sent back; the proof of the tenant runs on after this answer."""
-    return _shown(await consents.sign_in(Traveller.of(caller), answer), caller.org_id, response)
+) -> ConsentTaken | Tenant:
+    """Take what the administrator's sign-in sent back; the proof of the tenant runs on after this answer.
+
+    With ``sign_in_url`` nothing is claimed yet: Microsoft does not know the consent, and the browser goes there again.
+    """
+    response.headers["Cache-Control"] = "no-store"
+    sign_in_url, row = await consents.sign_in(Traveller.of(caller), answer)
+    shown = _shown(row, caller.org_id, response)
+    return ConsentTaken(**shown.model_dump(), sign_in_url=sign_in_url) if sign_in_url else shown
 
 
 @router.patch("/v1/tenant/features", tags=["tenant"])

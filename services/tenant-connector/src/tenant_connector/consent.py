@@ -1,18 +1,20 @@
 """The trip to Microsoft and back: consent, then the administrator's own sign-in, then a claim that is to be proven.
 
 Both legs are one attempt: of one person (or one link), in one browser, for ten minutes. Whoever takes a leg first has
-it; a refusal ends the attempt and is remembered before it is told. What Microsoft could not answer is given back.
+it; a refusal ends the attempt and is remembered before it is told. What broke or Microsoft could not answer is given
+back, and a leg whose answer was lost on the way answers the same browser once more.
 """
 
+import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from shared.db import Database, UnitOfWork
+from shared.db import REQUEST_ID, Database, UnitOfWork
 from shared.entra import Entra
 from shared.id_tokens import Account
 from shared.identity import Identity
@@ -26,6 +28,8 @@ from tenant_connector.settings import Settings
 from tenant_connector.tables import TenantRow
 
 CALLBACK = "/connectors/microsoft365/callback"
+LEASE_S = 120.0
+"""For so long a leg is held when its process dies; longer than Microsoft is ever waited for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,7 @@ class _Leg:
     who: Traveller
     action: audit.Action
     state_hash: str
-    browser_key: str
+    browser_key: str = field(repr=False)
 
 
 class Consents:
@@ -88,72 +92,122 @@ class Consents:
     async def complete(self, who: Traveller, answer: ConsentAnswer) -> tuple[str, TenantRow | None]:
         """The first leg: where the administrator signs in now, and the tenant's row, which is as it was."""
         leg = _Leg(who, "consent.complete", digest(answer.state), answer.browser_key)
-        attempt = await self._take(leg, claimed=False)
-        async with self._refusals(leg):
+        attempt = await self._take(leg, second_leg=False)
+        async with self._holding(leg, attempt):
             _check(attempt, leg, consent_refused(answer))
             tid = str(answer.tenant).lower()
             async with self._db.unit_of_work(who.org_id) as work:
                 row = await queries.tenant(work.session, who.org_id)
                 _check_connected(row, tid)
-            return await self._send_on(leg, tid), row
+            return await self._send_on(leg, attempt, tid), row
 
-    async def sign_in(self, who: Traveller, answer: SignInAnswer) -> TenantRow:
-        """The second leg: claim the tenant when one of its administrators signed in, and let the proof begin."""
+    async def sign_in(self, who: Traveller, answer: SignInAnswer) -> tuple[str | None, TenantRow]:
+        """The second leg: claim the tenant when one of its administrators signed in, and let the proof begin.
+
+        Or the address of another sign-in, while not all of Microsoft knows the consent that was just given.
+        """
         leg = _Leg(who, "consent.sign_in", digest(answer.state), answer.browser_key)
-        attempt = await self._take(leg, claimed=True)
-        async with self._refusals(leg):
-            _check(attempt, leg, sign_in_refused(answer))
-            tid = attempt.claimed_tid or ""
-            flow = await self._opened_flow(leg, attempt)
-            account = await self._administrators.signed_in(
-                tid, flow, {"state": answer.state, "code": answer.code or ""}
-            )
-            return await self._claim(leg, account)
+        attempt = await self._take(leg, second_leg=True)
+        if attempt.finished:
+            return None, await self._row(who)
+        async with self._holding(leg, attempt):
+            try:
+                account = await self._signed_in(leg, attempt, answer)
+            except Conflict as refused:
+                if not self._may_be_early(refused, attempt):
+                    raise
+                await asyncio.sleep(self._settings.sign_in_pause_s)
+                return await self._send_on(leg, attempt, attempt.claimed_tid or "", refused), await self._row(who)
+            return None, await self._claim(leg, attempt, account)
 
-    async def _take(self, leg: _Leg, *, claimed: bool) -> queries.Attempt:
-        async with self._db.unit_of_work(leg.who.org_id) as work:
-            attempt = await queries.take_attempt(work.session, leg.who.org_id, leg.state_hash, claimed=claimed)
+    async def _signed_in(self, leg: _Leg, attempt: queries.Attempt, answer: SignInAnswer) -> Account:
+        _check(attempt, leg, sign_in_refused(answer))
+        flow = await self._opened_flow(leg, attempt)
+        said = {"state": answer.state, "code": answer.code or ""}
+        return await self._administrators.signed_in(attempt.claimed_tid or "", flow, said)
+
+    def _may_be_early(self, refused: Conflict, attempt: queries.Attempt) -> bool:
+        """A code that was refused is spent, so only another sign-in can help."""
+        patience_s = self._settings.sign_in_patience_s
+        return refused.code == "consent_not_in_force" and (attempt.consented_s or 0) < patience_s
+
+    async def _take(self, leg: _Leg, *, second_leg: bool) -> queries.Attempt:
+        who = leg.who
+        async with self._db.unit_of_work(who.org_id) as work:
+            attempt = await queries.take_attempt(
+                work.session,
+                who.org_id,
+                leg.state_hash,
+                second_leg=second_leg,
+                user_id=who.user_id,
+                link_hash=who.link,
+                browser_key_hash=digest(leg.browser_key),
+                lease_s=LEASE_S,
+            )
             if attempt is not None:
                 return attempt
+            if await queries.is_under_way(work.session, who.org_id, leg.state_hash):
+                raise _under_way()
             refused = Conflict(
                 "consent_attempt_unknown", f"This consent was not started here, or was used already. {AGAIN}"
             )
-            leg.who.note(work, leg.action, "refused", code=refused.code)
-        _reword(leg.who, refused)
+            who.note(work, leg.action, "refused", code=refused.code)
+        _reword(who, refused)
         raise refused
 
     @asynccontextmanager
-    async def _refusals(self, leg: _Leg) -> AsyncIterator[None]:
-        """What is refused ends the attempt and is remembered, committed, before it is told."""
-        org_id = leg.who.org_id
+    async def _holding(self, leg: _Leg, attempt: queries.Attempt) -> AsyncIterator[None]:
+        """What is refused ends the attempt and is remembered, committed, before it is told; the rest is given back."""
         try:
             yield
-        except Unavailable:
-            async with self._db.unit_of_work(org_id) as work:
-                await queries.give_back_attempt(work.session, org_id, leg.state_hash)
-            raise
         except ProspoError as refused:
-            async with self._db.unit_of_work(org_id) as work:
-                if await queries.end_attempt(work.session, org_id, leg.state_hash):
-                    row = await queries.tenant_for_change(work.session, org_id)
-                    tenant.refuse(row, {"code": refused.code, "detail": refused.detail})
-                leg.who.note(work, leg.action, "refused", code=refused.code)
-            _reword(leg.who, refused)
+            if not isinstance(refused, Unavailable):
+                await self._end(leg, attempt, refused)
+                _reword(leg.who, refused)
             raise
+        finally:
+            async with self._db.unit_of_work(leg.who.org_id) as work:
+                held = attempt.state_hash, attempt.taken_until
+                await queries.give_back_attempt(work.session, leg.who.org_id, *held)
 
-    async def _send_on(self, leg: _Leg, tid: str) -> str:
-        """The attempt's second leg: another state, with a verifier and a nonce that are sealed until the way back."""
+    async def _end(self, leg: _Leg, attempt: queries.Attempt, refused: ProspoError) -> None:
+        org_id = leg.who.org_id
+        problem = tenant.as_problem(
+            refused.code,
+            refused.detail,
+            support_code=REQUEST_ID.get(),
+            number=refused.extra.get("aadsts", 0),
+            trace_id=refused.extra.get("microsoft_trace_id", ""),
+        )
+        async with self._db.unit_of_work(org_id) as work:
+            if await queries.end_attempt(work.session, org_id, attempt.state_hash):
+                row = await queries.tenant_for_change(work.session, org_id)
+                tenant.refuse(row, problem)
+            leg.who.note(work, leg.action, "refused", code=refused.code, **tenant.traces(problem))
+
+    async def _row(self, who: Traveller) -> TenantRow:
+        async with self._db.unit_of_work(who.org_id) as work:
+            return await queries.tenant_for_change(work.session, who.org_id)
+
+    async def _send_on(self, leg: _Leg, attempt: queries.Attempt, tid: str, refused: ProspoError | None = None) -> str:
+        """The attempt's second leg: another state, with a verifier and a nonce that are sealed until the way back.
+
+        ``refused`` is why the one before did not do.
+        """
         org_id, state = leg.who.org_id, secrets.token_urlsafe(32)
         address, flow = await self._administrators.begin(tid, state)
         next_hash = digest(state)
         async with self._db.unit_of_work(org_id) as work:
             sealed = await self._envelope.seal(work.session, org_id, _place(next_hash), json.dumps(flow).encode())
             sent_on = await queries.send_on_attempt(
-                work.session, org_id, leg.state_hash, next_hash=next_hash, claimed_tid=tid, sealed_flow=sealed
+                work.session, org_id, attempt.state_hash, next_hash=next_hash, claimed_tid=tid, sealed_flow=sealed
             )
             if not sent_on:
                 raise _dropped()
-            leg.who.note(work, leg.action, claimed_tid=tid)
+            if refused is None:
+                leg.who.note(work, leg.action, claimed_tid=tid)
+            else:
+                leg.who.note(work, leg.action, "refused", code=refused.code, claimed_tid=tid)
         return address
 
     async def _opened_flow(self, leg: _Leg, attempt: queries.Attempt) -> dict[str, Any]:
@@ -163,17 +217,18 @@ class Consents:
             flow: dict[str, Any] = json.loads(await self._envelope.open(work.session, org_id, place, sealed))
         return flow
 
-    async def _claim(self, leg: _Leg, account: Account) -> TenantRow:
+    async def _claim(self, leg: _Leg, attempt: queries.Attempt, account: Account) -> TenantRow:
         who = leg.who
         async with self._db.unit_of_work(who.org_id) as work:
-            if not await queries.end_attempt(work.session, who.org_id, leg.state_hash):
+            if not await queries.finish_attempt(work.session, who.org_id, attempt.state_hash):
                 raise _dropped()
             if who.link is not None and not await queries.use_link(work.session, who.org_id, who.link):
                 raise _dropped()
             row = await queries.tenant_for_change(work.session, who.org_id)
             _check_connected(row, account.tid)
             claim_id = tenant.claim(row, account.tid, who.user_id, await queries.now(work.session))
-            work.jobs.add("prove", {"claim_id": claim_id}, dedupe_key=claim_id, priority="interactive")
+            wanted = {"claim_id": claim_id, "request_id": REQUEST_ID.get()}
+            work.jobs.add("prove", wanted, dedupe_key=claim_id, priority="interactive")
             who.note(work, leg.action, claimed_tid=account.tid, oid=account.oid)
         return row
 
@@ -207,6 +262,14 @@ def _check_connected(row: TenantRow | None, tid: str) -> None:
             f"Your organisation is connected to {row.display_name} ({row.tid}), and consent came from another tenant. "
             "Nothing was changed. To move to the other tenant, disconnect first, then connect it.",
         )
+
+
+def _under_way() -> ProspoError:
+    return Unavailable(
+        "consent_under_way",
+        "What came back from Microsoft is being taken right now. Load this page again in a moment.",
+        retry_after_s=2,
+    )
 
 
 def _dropped() -> ProspoError:

@@ -1,6 +1,7 @@
 """What the tenant-connector does in its own time."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy.exc import IntegrityError
 
@@ -14,19 +15,22 @@ from tenant_connector.tables import TenantRow
 ATTEMPTS = 12
 """Tries that end unexpectedly; waiting for Microsoft is not counted among them."""
 LONGEST_PAUSE_S = 15.0
-_ELSEWHERE = {
+_ELSEWHERE: tenant.Problem = {
     "code": "tenant_connected_elsewhere",
     "detail": "This Microsoft 365 tenant is connected to another organisation in Prospo, and one tenant belongs to one "
     "organisation. Disconnect it there first, or consent with the tenant of your own organisation.",
 }
-_BROKEN = {"code": "proof_broken", "detail": "The proof broke on our side again and again. Connect again later."}
+_BROKEN: tenant.Problem = {
+    "code": "proof_broken",
+    "detail": "The proof broke on our side again and again. Connect again later.",
+}
 
 jobs = Jobs()
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What is to be proven, and for how long it has been tried."""
+    """What is to be proven, and since when it has been claimed."""
 
     tid: str
     age_s: float
@@ -44,10 +48,13 @@ async def prove(job: Job, *, entra: Entra, settings: Settings) -> None:
     try:
         display_name = await proof.prove(settings, entra, job.org_id, claim.tid)
     except proof.NotYet as reason:
-        if claim.age_s < settings.proof_patience_s:
-            pause_s = max(settings.proof_retry_s, reason.after_s, min(claim.age_s / 4, LONGEST_PAUSE_S))
-            raise Retry(after_s=pause_s, reason=str(reason), counts=False) from reason
-        await _fail(job, reason.problem)
+        left_s = await _wait(job, reason, settings)
+        if left_s <= 0 and not isinstance(reason, proof.NotAnswered):
+            await _fail(job, reason.problem)
+            return
+        said_s = reason.after_s if isinstance(reason, proof.NotAnswered) else 0
+        pause_s = max(settings.proof_retry_s, said_s, min(claim.age_s / 4, LONGEST_PAUSE_S))
+        raise Retry(after_s=min(pause_s, left_s or LONGEST_PAUSE_S), reason=str(reason), counts=False) from reason
     except proof.Disproven as reason:
         await _fail(job, reason.problem)
     else:
@@ -63,13 +70,28 @@ async def _claim(job: Job) -> Claim | None:
         return Claim(row.claimed_tid, waited.total_seconds())
 
 
+async def _wait(job: Job, reason: proof.NotYet, settings: Settings) -> float:
+    """Show why it is not proven yet. How much patience is left: it is counted from Microsoft's first such answer on."""
+    async with job.unit_of_work() as work:
+        row = await _locked(job, work)
+        if row is not None:
+            tenant.wait(row, _of_trip(job, reason.problem))
+        now = await queries.now(work.session)
+        if "not_yet_since" not in job.checkpoint and not isinstance(reason, proof.NotAnswered):
+            await work.save_checkpoint({"not_yet_since": now.isoformat()})
+        since = datetime.fromisoformat(job.checkpoint.get("not_yet_since", now.isoformat()))
+    return max(settings.proof_patience_s - (now - since).total_seconds(), 0)
+
+
 async def _connect(job: Job, display_name: str, settings: Settings) -> None:
     try:
         async with job.unit_of_work() as work:
             row = await _locked(job, work)
             if row is not None:
-                tenant.connect(row, display_name, work.outbox)
+                switched = tenant.connect(row, display_name, work.outbox)
                 audit.note(work.session, job.org_id, row.connected_by or audit.SERVICE, "tenant.connect", tid=row.tid)
+                if switched:
+                    audit.note(work.session, job.org_id, audit.SERVICE, "features.change", changed=switched)
                 await watching.begin(work, settings)
                 await work.session.flush()
     except IntegrityError as error:
@@ -82,9 +104,16 @@ async def _fail(job: Job, problem: tenant.Problem) -> None:
     async with job.unit_of_work() as work:
         row = await _locked(job, work)
         if row is not None:
-            details = {"code": problem["code"], "claimed_tid": row.claimed_tid}
+            problem = _of_trip(job, problem)
+            details = {"code": problem["code"], "claimed_tid": row.claimed_tid} | tenant.traces(problem)
             audit.note(work.session, job.org_id, audit.SERVICE, "tenant.connect", "failed", **details)
             tenant.fail(row, problem)
+
+
+def _of_trip(job: Job, problem: tenant.Problem) -> tenant.Problem:
+    """The support code is that of the request which claimed the tenant: the trace goes on from there."""
+    request_id = job.payload.get("request_id")
+    return problem | ({"support_code": request_id} if request_id else {})
 
 
 async def _locked(job: Job, work: JobWork) -> TenantRow | None:

@@ -8,6 +8,7 @@ import base64
 import binascii
 import secrets
 
+from shared import limits
 from shared.db import Database, UnitOfWork
 from shared.identity import Identity
 from shared.problems import NotFound
@@ -44,20 +45,25 @@ async def revoke(work: UnitOfWork, caller: Identity) -> None:
         audit.note(work.session, caller.org_id, caller.user_id, "consent_link.revoke")
 
 
-async def opened(db: Database, token: str) -> queries.Link:
-    """The link of a token. Raises ``NotFound``, the same for one that never was and one that is no more."""
+async def opened(db: Database, settings: Settings, token: str, next_hash: str = "") -> queries.Link:
+    """The link of a token. Raises ``NotFound``, the same for one that never was and one that is no more; ``TooMany``.
+
+    ``next_hash`` is of the second leg's state: a used link still opens for the trip that used it. Only a link that is
+    there is counted, so whoever has none can neither use one up nor fill a table.
+    """
     org_id = _organisation(token)
     if org_id is not None:
         async with db.unit_of_work(org_id) as work:
-            found = await queries.link(work.session, org_id)
+            found = await queries.link(work.session, org_id, next_hash)
         if found is not None and secrets.compare_digest(found.token_hash, digest(token)):
+            await limits.spend(db, org_id, found.token_hash, "consent_link", settings.link_calls_per_hour, "link")
             return found
     raise unknown()
 
 
-async def holder(db: Database, token: str) -> Traveller:
-    """Whoever holds the link, as a traveller. Raises ``NotFound``."""
-    found = await opened(db, token)
+async def holder(db: Database, settings: Settings, token: str, next_hash: str = "") -> Traveller:
+    """Whoever holds the link, as a traveller. Raises ``NotFound`` or ``TooMany``."""
+    found = await opened(db, settings, token, next_hash)
     return Traveller(_organisation(token) or "", found.user_id, found.token_hash)
 
 

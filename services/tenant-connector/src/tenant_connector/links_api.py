@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Response
 
 from shared.db import Database
 from shared.problems import NotFound
+from shared.secrets import digest
 from shared.web import AdminCaller, Work, provided
 from tenant_connector import links, queries
 from tenant_connector.consent import Consents
@@ -62,26 +63,30 @@ async def revoke_consent_link(caller: AdminCaller, work: Work) -> None:
 
 
 @router.post("/open", openapi_extra=NO_ACCOUNT)
-async def open_consent_link(wanted: LinkToken, db: Db) -> Invitation:
+async def open_consent_link(wanted: LinkToken, db: Db, knobs: Knobs) -> Invitation:
     """Who asks. One and the same 404 for a token that is unknown, expired, revoked or used."""
-    found = await links.opened(db, wanted.token)
+    found = await links.opened(db, knobs, wanted.token)
     return Invitation(organisation=found.org_name, invited_by=found.user_name, expires_at=found.expires_at)
 
 
 @router.post("/start", status_code=201, openapi_extra=NO_ACCOUNT)
-async def start_by_link(wanted: LinkToken, db: Db, consents: Consents_) -> ConsentStarted:
+async def start_by_link(wanted: LinkToken, db: Db, knobs: Knobs, consents: Consents_) -> ConsentStarted:
     """Where to send the browser, as for an Org Admin."""
-    return await consents.start(await links.holder(db, wanted.token))
+    return await consents.start(await links.holder(db, knobs, wanted.token))
 
 
 @router.post("/complete", status_code=202, openapi_extra=NO_ACCOUNT)
-async def complete_by_link(answer: LinkConsentAnswer, db: Db, consents: Consents_) -> SignInStarted:
+async def complete_by_link(answer: LinkConsentAnswer, db: Db, knobs: Knobs, consents: Consents_) -> SignInStarted:
     """Take what Microsoft's consent page sent back."""
-    sign_in_url, _ = await consents.complete(await links.holder(db, answer.token), answer)
+    sign_in_url, _ = await consents.complete(await links.holder(db, knobs, answer.token), answer)
     return SignInStarted(sign_in_url=sign_in_url)
 
 
 @router.post("/sign-in", status_code=202, openapi_extra=NO_ACCOUNT)
-async def sign_in_by_link(answer: LinkSignInAnswer, db: Db, consents: Consents_) -> Claimed:
-    """Take what the administrator's sign-in sent back; with this the link is used."""
-    return Claimed(status=(await consents.sign_in(await links.holder(db, answer.token), answer)).status)
+async def sign_in_by_link(
+    answer: LinkSignInAnswer, db: Db, knobs: Knobs, consents: Consents_
+) -> SignInStarted | Claimed:
+    """Take what the administrator's sign-in sent back; with this the link is used, unless it has to be done again."""
+    who = await links.holder(db, knobs, answer.token, digest(answer.state))
+    sign_in_url, row = await consents.sign_in(who, answer)
+    return SignInStarted(sign_in_url=sign_in_url) if sign_in_url else Claimed(status=row.status)

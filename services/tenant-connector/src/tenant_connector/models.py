@@ -138,8 +138,14 @@ class FeaturesShown(BaseModel):
 
 
 class ProblemShown(BaseModel):
+    """``support_code`` is the id of the request that met it; ``number`` is Microsoft's (AADSTS), ``trace_id`` is what
+    Microsoft's support finds it by."""
+
     code: str
     detail: str
+    support_code: str | None = None
+    number: int | None = None
+    trace_id: str | None = None
 
 
 class Tenant(BaseModel):

@@ -7,21 +7,32 @@ from shared.graph.errors import GraphError, GraphGiveUp, GraphRetry
 from shared.tokens import AccessToken
 from tenant_connector import graph
 from tenant_connector.settings import Settings
-from tenant_connector.tenant import Problem
+from tenant_connector.tenant import Problem, as_problem
 from tenant_connector.tokens import acquire, roles_of
 
 
 class NotProven(Exception):
-    """Not now; ``problem`` is what to tell people when there is no more patience, or none helps (``Disproven``)."""
+    """Not now; ``problem`` is what to tell people, with what Microsoft's refusal (``said``) is found by there."""
 
-    def __init__(self, code: str, detail: str, *, after_s: float = 0) -> None:
+    def __init__(self, code: str, detail: str, said: EntraError | GraphError | None = None) -> None:
         super().__init__(detail)
-        self.problem: Problem = {"code": code, "detail": detail}
-        self.after_s = after_s
+        number = said.number if isinstance(said, EntraError) else 0
+        trace_id = said.trace_id if isinstance(said, EntraError) else said.request_id if said else ""
+        self.problem: Problem = as_problem(code, detail, number=number, trace_id=trace_id)
 
 
 class NotYet(NotProven):
     """Asking again may help: a consent takes a while until all of Microsoft knows it."""
+
+
+class NotAnswered(NotYet):
+    """Microsoft is busy or away, for ``after_s`` as it says; this says nothing about the consent."""
+
+    def __init__(self, said: EntraRetry | GraphRetry) -> None:
+        super().__init__(
+            "microsoft_unavailable", "Microsoft does not answer right now. It is asked again by itself.", said
+        )
+        self.after_s = said.after_s
 
 
 class Disproven(NotProven):
@@ -55,15 +66,16 @@ async def _token(entra: Entra, tid: str) -> AccessToken:
             "consent_not_in_force",
             "Your Microsoft 365 does not know Prospo, though consent was reported. Connect again as a Global "
             "Administrator or a Privileged Role Administrator.",
+            error,
         ) from error
     except EntraRetry as error:
-        raise NotYet("microsoft_unavailable", _unavailable(), after_s=error.after_s) from error
+        raise NotAnswered(error) from error
     except EntraTenantUnknown as error:  # so it was never Microsoft who named it
-        raise Disproven("tenant_unknown", _unknown()) from error
+        raise Disproven("tenant_unknown", _unknown(), error) from error
     except EntraMisconfigured as error:
-        raise Disproven("prospo_misconfigured", error.message) from error
+        raise Disproven("prospo_misconfigured", error.message, error) from error
     except EntraError as error:
-        raise Disproven("microsoft_refused", error.message) from error
+        raise Disproven("microsoft_refused", error.message, error) from error
 
 
 async def _organisation(settings: Settings, org_id: str, token: AccessToken) -> graph.Organisation | None:
@@ -71,16 +83,13 @@ async def _organisation(settings: Settings, org_id: str, token: AccessToken) -> 
         async with graph.as_application(settings, org_id, token) as caller:
             return await graph.organisation(caller)
     except GraphRetry as error:
-        raise NotYet("microsoft_unavailable", _unavailable(), after_s=error.after_s) from error
+        raise NotAnswered(error) from error
     except GraphGiveUp as error:
-        raise Disproven("microsoft_refused", f"Microsoft did not describe the tenant: {error}") from error
+        raise Disproven("microsoft_refused", f"Microsoft did not describe the tenant: {error}", error) from error
     except GraphError as error:
         # 401 and 403: Graph is often the last to learn of a consent.
-        raise NotYet("consent_not_in_force", f"Graph does not accept Prospo yet: {error} Connect again.") from error
-
-
-def _unavailable() -> str:
-    return "Microsoft did not answer, though asked for a while. Connect again later."
+        detail = f"Graph does not accept Prospo yet: {error} Connect again."
+        raise NotYet("consent_not_in_force", detail, error) from error
 
 
 def _unknown() -> str:

@@ -20,27 +20,43 @@ _ADD_ATTEMPT = text(
        VALUES (:org_id, :state_hash, :user_id, :link_hash, :browser_key_hash,
            clock_timestamp() + make_interval(secs => :life_s))"""
 )
-_TAKE_ATTEMPT = text(
-    """UPDATE consent_attempt SET taken = true
-       WHERE org_id = :org_id AND state_hash = :state_hash AND (claimed_tid IS NOT NULL) = :claimed AND NOT taken
-       RETURNING user_id, link_hash, browser_key_hash, claimed_tid, sealed_flow,
-           expires_at > clock_timestamp() AS alive"""
+# A leg that was done already is there again for the browser that did it, and for nobody else.
+_TRAVELLER = "user_id = :user_id AND link_hash IS NOT DISTINCT FROM CAST(:link_hash AS text)"
+_TAKE = f"""UPDATE consent_attempt
+    SET taken_until = CASE WHEN finished THEN NULL ELSE clock_timestamp() + make_interval(secs => :lease_s) END
+    WHERE org_id = :org_id AND {{leg}} AND coalesce(taken_until < clock_timestamp(), true)
+        AND (NOT {{done}} OR ({_TRAVELLER} AND browser_key_hash = :browser_key_hash))
+    RETURNING state_hash, user_id, link_hash, browser_key_hash, claimed_tid, sealed_flow, finished, taken_until,
+        expires_at > clock_timestamp() AS alive,
+        extract(epoch FROM clock_timestamp() - consented_at)::float AS consented_s"""
+_TAKE_FIRST_LEG = text(_TAKE.format(leg="state_hash = :state_hash AND NOT finished", done="next_hash IS NOT NULL"))
+_TAKE_SECOND_LEG = text(_TAKE.format(leg="next_hash = :state_hash", done="finished"))
+_UNDER_WAY = text(
+    """SELECT 1 FROM consent_attempt
+       WHERE org_id = :org_id AND :state_hash IN (state_hash, next_hash) AND taken_until > clock_timestamp()"""
 )
 _GIVE_BACK_ATTEMPT = text(
-    "UPDATE consent_attempt SET taken = false WHERE org_id = :org_id AND state_hash = :state_hash"
+    """UPDATE consent_attempt SET taken_until = NULL
+       WHERE org_id = :org_id AND state_hash = :state_hash AND taken_until = :taken_until"""
 )
 _SEND_ON_ATTEMPT = text(
     """UPDATE consent_attempt
-       SET state_hash = :next_hash, claimed_tid = :claimed_tid, sealed_flow = :sealed_flow, taken = false
+       SET next_hash = :next_hash, claimed_tid = :claimed_tid, sealed_flow = :sealed_flow, taken_until = NULL,
+           consented_at = coalesce(consented_at, clock_timestamp())
        WHERE org_id = :org_id AND state_hash = :state_hash RETURNING 1"""
 )
+_FINISH_ATTEMPT = text(
+    """UPDATE consent_attempt SET finished = true, sealed_flow = NULL, taken_until = NULL
+       WHERE org_id = :org_id AND state_hash = :state_hash AND NOT finished RETURNING 1"""
+)
 _END_ATTEMPT = text("DELETE FROM consent_attempt WHERE org_id = :org_id AND state_hash = :state_hash RETURNING 1")
-# Kept a day beyond their end, so that a late return is told that it is late; the newest twenty at most.
+# Kept a day beyond their end, so that a late return is told that it is late; the newest twenty of each traveller.
 _DROP_OLD_ATTEMPTS = text(
-    """DELETE FROM consent_attempt WHERE org_id = :org_id AND (
+    f"""DELETE FROM consent_attempt WHERE org_id = :org_id AND (
            expires_at < clock_timestamp() - interval '1 day'
-           OR state_hash NOT IN (SELECT state_hash FROM consent_attempt WHERE org_id = :org_id
-                                 ORDER BY expires_at DESC LIMIT 19))"""
+           OR {_TRAVELLER}
+              AND state_hash NOT IN (SELECT state_hash FROM consent_attempt WHERE org_id = :org_id AND {_TRAVELLER}
+                                     ORDER BY expires_at DESC LIMIT 19))"""
 )
 _DROP_ATTEMPTS = text("DELETE FROM consent_attempt WHERE org_id = :org_id")
 _DROP_LINK_ATTEMPTS = text("DELETE FROM consent_attempt WHERE org_id = :org_id AND link_hash IS NOT NULL")
@@ -53,9 +69,12 @@ _PUT_LINK = text(
            used_at = NULL
        RETURNING expires_at"""
 )
+# A used one is there for the trip that used it, whose last page may be loaded again.
 _LINK = text(
     """SELECT token_hash, user_id, user_name, org_name, expires_at FROM consent_link
-       WHERE org_id = :org_id AND used_at IS NULL AND expires_at > clock_timestamp()"""
+       WHERE org_id = :org_id AND expires_at > clock_timestamp() AND (used_at IS NULL OR EXISTS (
+           SELECT FROM consent_attempt a WHERE a.org_id = :org_id AND a.link_hash = token_hash
+               AND a.next_hash = :next_hash AND a.finished))"""
 )
 _USE_LINK = text(
     """UPDATE consent_link SET used_at = clock_timestamp()
@@ -69,13 +88,18 @@ _DROP_LINK = text("DELETE FROM consent_link WHERE org_id = :org_id RETURNING 1")
 class Attempt:
     """A consent attempt as it was taken; ``alive`` is whether its time had not run out.
 
-    ``link_hash`` is of the link it belongs to; without one it is the person's. The last two are of the second leg.
+    ``link_hash`` is of the link it belongs to; without one it is the person's. ``claimed_tid`` and ``sealed_flow`` are
+    of the second leg, which began ``consented_s`` ago. A ``finished`` one has claimed its tenant, and nobody holds it.
     """
 
+    state_hash: str
     user_id: str
     link_hash: str | None
     browser_key_hash: str
     alive: bool
+    finished: bool
+    taken_until: datetime | None
+    consented_s: float | None
     claimed_tid: str | None
     sealed_flow: bytes | None = field(repr=False)
 
@@ -111,21 +135,43 @@ async def add_attempt(
     browser_key_hash: str,
     life_s: int,
 ) -> None:
-    await session.execute(_DROP_OLD_ATTEMPTS, {"org_id": org_id})
-    values = {"org_id": org_id, "state_hash": state_hash, "user_id": user_id, "link_hash": link_hash, "life_s": life_s}
-    await session.execute(_ADD_ATTEMPT, values | {"browser_key_hash": browser_key_hash})
+    values = {"org_id": org_id, "user_id": user_id, "link_hash": link_hash}
+    await session.execute(_DROP_OLD_ATTEMPTS, values)
+    values |= {"state_hash": state_hash, "browser_key_hash": browser_key_hash}
+    await session.execute(_ADD_ATTEMPT, values | {"life_s": life_s})
 
 
-async def take_attempt(session: AsyncSession, org_id: str, state_hash: str, *, claimed: bool) -> Attempt | None:
-    """The attempt at its first leg, or at its second (``claimed``), for who takes it first; None for everybody else."""
-    values = {"org_id": org_id, "state_hash": state_hash, "claimed": claimed}
-    row = (await session.execute(_TAKE_ATTEMPT, values)).first()
+async def take_attempt(
+    session: AsyncSession,
+    org_id: str,
+    state_hash: str,
+    *,
+    second_leg: bool,
+    user_id: str,
+    link_hash: str | None,
+    browser_key_hash: str,
+    lease_s: float,
+) -> Attempt | None:
+    """The attempt at one of its legs, for who takes it first; None for everybody else until it is given back.
+
+    A leg that was done before is given to the same person and browser only: its answer was lost on the way.
+    """
+    values = {"org_id": org_id, "state_hash": state_hash, "user_id": user_id, "link_hash": link_hash}
+    statement = _TAKE_SECOND_LEG if second_leg else _TAKE_FIRST_LEG
+    values |= {"browser_key_hash": browser_key_hash}
+    row = (await session.execute(statement, {**values, "lease_s": lease_s})).first()
     return Attempt(**row._mapping) if row else None  # noqa: SLF001 - SQLAlchemy's public name for it
 
 
-async def give_back_attempt(session: AsyncSession, org_id: str, state_hash: str) -> None:
-    """As if it had not been taken."""
-    await session.execute(_GIVE_BACK_ATTEMPT, {"org_id": org_id, "state_hash": state_hash})
+async def is_under_way(session: AsyncSession, org_id: str, state_hash: str) -> bool:
+    """Whether somebody holds the attempt right now."""
+    return (await session.execute(_UNDER_WAY, {"org_id": org_id, "state_hash": state_hash})).first() is not None
+
+
+async def give_back_attempt(session: AsyncSession, org_id: str, state_hash: str, taken_until: datetime | None) -> None:
+    """As if it had not been taken; nothing when somebody else has it by now, or it went on."""
+    values = {"org_id": org_id, "state_hash": state_hash, "taken_until": taken_until}
+    await session.execute(_GIVE_BACK_ATTEMPT, values)
 
 
 async def send_on_attempt(
@@ -134,6 +180,11 @@ async def send_on_attempt(
     """From the first leg to the second; False when the attempt was dropped meanwhile."""
     values = {"org_id": org_id, "state_hash": state_hash, "next_hash": next_hash, "claimed_tid": claimed_tid}
     return (await session.execute(_SEND_ON_ATTEMPT, values | {"sealed_flow": sealed_flow})).first() is not None
+
+
+async def finish_attempt(session: AsyncSession, org_id: str, state_hash: str) -> bool:
+    """The tenant is claimed; False when the attempt was dropped meanwhile."""
+    return (await session.execute(_FINISH_ATTEMPT, {"org_id": org_id, "state_hash": state_hash})).first() is not None
 
 
 async def end_attempt(session: AsyncSession, org_id: str, state_hash: str) -> bool:
@@ -156,8 +207,9 @@ async def put_link(
     return ends
 
 
-async def link(session: AsyncSession, org_id: str) -> Link | None:
-    row = (await session.execute(_LINK, {"org_id": org_id})).first()
+async def link(session: AsyncSession, org_id: str, next_hash: str = "") -> Link | None:
+    """The link that may be used, or that was by the trip with this state of its second leg."""
+    row = (await session.execute(_LINK, {"org_id": org_id, "next_hash": next_hash})).first()
     return Link(*row) if row else None
 
 

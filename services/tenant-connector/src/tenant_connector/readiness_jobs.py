@@ -25,6 +25,7 @@ __all__ = ["jobs"]
 log = structlog.get_logger(__name__)
 
 _NOT_ASKED = "Microsoft could not be asked: "
+_PROVEN = {"consent", "permissions"}
 _ASKED_OF_MICROSOFT = ("transcript_access", "licences", "mailbox", "notifications")
 
 
@@ -51,7 +52,7 @@ async def look_after_tenant(job: Job, *, db: Database, entra: Entra, settings: S
         return
     async with job.unit_of_work() as work:
         if asked.token is not None:
-            await _trust(work)
+            await _trust(work, connection)
         if not isinstance(asked.verdict, Unanswered):
             watching.check_soon(work)
     if isinstance(asked.verdict, Unanswered):
@@ -103,6 +104,8 @@ async def _doubt(job: Job, tokens: AppTokens, connection: Connection, settings: 
     """Microsoft says that there is no such tenant. It is believed when it says so twice, an hour apart."""
     async with job.unit_of_work() as work:
         row = await queries.tenant_for_change(work.session, job.org_id)
+        if not _is(row, connection):
+            return
         check = await readiness_queries.check_for_change(work.session, job.org_id)
         if check.doubted_at is None:
             check.doubted_at = await readiness_queries.now(work.session)
@@ -114,8 +117,10 @@ async def _doubt(job: Job, tokens: AppTokens, connection: Connection, settings: 
     await access.lose(job.db, tokens, connection, access.TENANT_GONE)
 
 
-async def _trust(work: JobWork) -> None:
+async def _trust(work: JobWork, connection: Connection) -> None:
     row = await queries.tenant_for_change(work.session, work.org_id)
+    if not _is(row, connection):
+        return
     check = await readiness_queries.check_for_change(work.session, work.org_id)
     check.doubted_at = None
     tenant.trust(row, access.TENANT_GONE)
@@ -194,6 +199,9 @@ async def _keep(
             tally = await readiness_queries.keep_people(work.session, job.org_id, connection.tid, seen.lacks)
             outcomes = [*outcomes, *probes.of_people(seen, tally)]
         readiness.keep(book, outcomes)
+        ready = {one.capability for one in outcomes if isinstance(one, Found) and one.verdict == "ready"}
+        if ready >= _PROVEN and book.check.doubted_at is None:
+            tenant.mended(row)
         if gone and book.check.doubted_at is None:
             watching.look_now(work)
         return _again_s(book, outcomes, settings)

@@ -15,19 +15,23 @@ class Settings(ServiceSettings):
     """How long the trip to Microsoft may take, from its start to the end of the administrator's sign-in."""
     consent_link_life_s: int = 7 * 86_400
     """How long a link holds that lets an administrator of Microsoft 365 consent without a Prospo account."""
+    sign_in_patience_s: float = 30
+    """So long after the consent the sign-in that follows is begun again while Microsoft does not know the consent."""
+    sign_in_pause_s: float = 5
+    """Between two such sign-ins; a browser follows about twenty redirects without a page between them."""
     administrator_roles: frozenset[str] = frozenset(
         {
             "62e90394-69f5-4237-9190-012177145e10",  # Global Administrator
             "e8611ab8-c189-46e8-94e1-60213ab1f814",  # Privileged Role Administrator
-            "158c047a-c907-4556-b7ef-446551a6b5f7",  # Cloud Application Administrator
-            "9b895d92-2cd3-44c7-9d02-a6ac2d5ea5c3",  # Application Administrator
         }
     )
     """Directory roles (template ids) of which the person who signs in after the consent must have one."""
     consents_per_hour: PerHour = 60
     """How often an organisation may set out for Microsoft's consent pages."""
+    link_calls_per_hour: PerHour = 120
+    """How often one consent link may be used in any way; each trip to Microsoft and back takes four calls."""
     proof_patience_s: float = 600
-    """How long a consent may take to be in force at Microsoft before the connection is said to have failed."""
+    """From Microsoft's first answer on: how long a consent may take to be in force before the connection has failed."""
     proof_retry_s: float = 1
     """The first pause before Microsoft is asked again; later ones grow with the time already waited, up to 15 s."""
     required_roles: frozenset[str] = frozenset(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from shared.events import Features, TenantConnected, TenantDisconnected, TenantFeaturesChanged, TenantState
 from shared.outbox import Outbox, uuid7
@@ -9,7 +10,18 @@ from shared.problems import Conflict
 from tenant_connector.tables import TenantRow
 from tenant_connector.verdicts import Obstacle, obstacle
 
-Problem = dict[str, str]
+Problem = dict[str, Any]
+
+
+def as_problem(code: str, detail: str, *, support_code: str = "", number: int = 0, trace_id: str = "") -> Problem:
+    """What is remembered of a refusal: Microsoft's AADSTS number and what its support asks for, where there are any."""
+    about = {"support_code": support_code, "number": number, "trace_id": trace_id}
+    return {"code": code, "detail": detail} | {name: value for name, value in about.items() if value}
+
+
+def traces(problem: Problem) -> dict[str, Any]:
+    """What leads from the audit trail to Microsoft's."""
+    return {name: problem[name] for name in ("support_code", "number", "trace_id") if name in problem}
 
 
 def not_connected() -> Conflict:
@@ -33,8 +45,12 @@ def claim(row: TenantRow, tid: str, user_id: str, now: datetime) -> str:
     return row.claim_id
 
 
-def connect(row: TenantRow, display_name: str, outbox: Outbox) -> None:
-    """The claim is proven. The features of an earlier connection come back as they were."""
+def connect(row: TenantRow, display_name: str, outbox: Outbox) -> dict[str, bool]:
+    """The claim is proven. The features of an earlier connection come back as they were.
+
+    Returns the switches that do not: another tenant does not have the place that was chosen at the last one.
+    """
+    switched = _leave_place(row) if row.tid not in {None, row.claimed_tid} else {}
     row.tid, row.connected_by, row.display_name = row.claimed_tid, row.claimed_by, display_name
     row.status, row.problem, row.connected_at = "connected", None, datetime.now(UTC)
     _drop_claim(row)
@@ -48,11 +64,22 @@ def connect(row: TenantRow, display_name: str, outbox: Outbox) -> None:
             features=Features.model_validate(row.features),
         )
     )
+    if switched:
+        _tell_features(row, row.connected_by or "", outbox)
     _tell_state(row, outbox)
+    return switched
+
+
+def wait(row: TenantRow, problem: Problem) -> None:
+    """Why the claim is not proven yet, unless a connection is there; the same again is no change."""
+    said = row.problem or {}
+    if row.status == "proving" and (said.get("code"), said.get("detail")) != (problem["code"], problem["detail"]):
+        row.problem = problem
+        row.version += 1
 
 
 def fail(row: TenantRow, problem: Problem) -> None:
-    """The claim is not proven. A connection that was there before stays."""
+    """The claim is not proven. A connection that was there before stays, and shows it until a check finds it mended."""
     _drop_claim(row)
     if row.status != "connected":
         row.status = "failed"
@@ -99,16 +126,24 @@ def trust(row: TenantRow, problem: Problem) -> None:
         row.version += 1
 
 
+def mended(row: TenantRow) -> None:
+    """A check found that consent and permissions are there, so what the last proof lacked is too."""
+    if row.claim_id is None and row.problem is not None:
+        row.problem = None
+        row.version += 1
+
+
 def switch(
     row: TenantRow, wanted: Mapping[str, bool], user_id: str, outbox: Outbox, red: Mapping[str, Obstacle]
 ) -> dict[str, bool]:
     """Set the features. Returns what really changed; nothing changes when a switch is refused.
 
-    ``red``: what needs somebody's action at present; what depends on it is not switched on, and off is always possible.
+    ``red``: what needs somebody's action at present; what depends on it is not switched on, and off is always possible:
+    without a connection it holds from the next one on.
     """
-    if row.status != "connected":
-        raise not_connected()
     changed = {name: on for name, on in wanted.items() if row.features[name] != on}
+    if row.status != "connected" and any(changed.values()):
+        raise not_connected()
     if changed.get("sharepoint_storage") and not row.storage_location:
         raise Conflict(
             "storage_location_required",
@@ -119,12 +154,7 @@ def switch(
     if changed:
         row.features = row.features | changed
         row.version += 1
-        features = Features.model_validate(row.features)
-        outbox.add(
-            TenantFeaturesChanged(
-                org_id=row.org_id, aggregate_version=row.version, features=features, changed_by=user_id
-            )
-        )
+        _tell_features(row, user_id, outbox)
         _tell_state(row, outbox)
     return changed
 
@@ -156,6 +186,20 @@ def keep_location(row: TenantRow, location: str, version: int) -> None:
 
 def _drop_claim(row: TenantRow) -> None:
     row.claim_id = row.claimed_tid = row.claimed_by = row.claimed_at = None
+
+
+def _leave_place(row: TenantRow) -> dict[str, bool]:
+    row.storage_location = None
+    switched = {"sharepoint_storage": False} if row.features["sharepoint_storage"] else {}
+    row.features = row.features | switched
+    return switched
+
+
+def _tell_features(row: TenantRow, user_id: str, outbox: Outbox) -> None:
+    features = Features.model_validate(row.features)
+    outbox.add(
+        TenantFeaturesChanged(org_id=row.org_id, aggregate_version=row.version, features=features, changed_by=user_id)
+    )
 
 
 def _tell_disconnected(row: TenantRow, reason: str, outbox: Outbox) -> None:

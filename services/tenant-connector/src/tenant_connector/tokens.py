@@ -8,10 +8,12 @@ from typing import Any
 
 import jwt
 
-from shared.entra import Entra, EntraTenantGone, refusal
+from shared.entra import Entra, EntraReconnect, EntraRetry, EntraTenantGone, refusal
 from shared.tokens import AccessToken, token_digest
 
 EARLY = timedelta(minutes=5)
+LIFE_S = 3599
+"""Of a token whose answer does not say how long it lasts; the field is only recommended. MSAL reckons the same."""
 RENEW_REFUSED_AFTER_S = 300.0
 """A token that Graph refuses so soon after it was made is refused for a reason that no other token changes."""
 
@@ -27,10 +29,13 @@ class Connection:
 
 def acquire(entra: Entra, tid: str) -> AccessToken:
     """A new app-only token for Graph; blocks. Raises ``EntraError`` by what to do next."""
-    said: dict[str, Any] = entra.ask(tid, lambda msal: msal.acquire_token_for_client(entra.graph_default)) or {}
+    try:
+        said: dict[str, Any] = entra.ask(tid, lambda msal: msal.acquire_token_for_client(entra.graph_default)) or {}
+    except (EntraReconnect, TypeError) as error:  # nobody signs in here: MSAL's words for an answer it cannot read
+        raise EntraRetry("Microsoft's answer cannot be read. It is tried again.", error=type(error).__name__) from error
     if "access_token" not in said:
         raise refusal(said)
-    expires_at = datetime.now(UTC) + timedelta(seconds=int(said["expires_in"]))
+    expires_at = datetime.now(UTC) + timedelta(seconds=int(said.get("expires_in", LIFE_S)))
     return AccessToken(said["access_token"], expires_at, None, tid)
 
 

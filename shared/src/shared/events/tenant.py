@@ -39,7 +39,10 @@ class TenantDisconnected(TenantEvent):
 
 
 class TenantFeaturesChanged(TenantEvent):
-    """An Org Admin changed a switch; ``features`` is the state after the change."""
+    """An Org Admin changed a switch; ``features`` is the state after the change.
+
+    Or another tenant than the last one was connected, which does not have the place that was chosen for files.
+    """
 
     topic: ClassVar[str] = "tenant.features_changed"
     features: Features

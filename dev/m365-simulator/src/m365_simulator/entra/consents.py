@@ -75,10 +75,20 @@ def roles_in_force(simulator: Simulator, app: Application, tenant: Row) -> list[
     """Application permissions; raises ``TokenError`` where the tenant does not know the application, or disabled it."""
     consent = consent_of(simulator, app, tenant["id"])
     if consent is None or not _yet(simulator, consent.get("known_at")):
-        text = f"Application '{app.client_id}' was not found in the directory '{tenant['name']}'."
-        raise TokenError(700016, text)
+        raise _unknown(app, tenant, policy(tenant, "unknown_number"))
     check_enabled(simulator, app, tenant["id"])
     return list(consent["roles"]) if _yet(simulator, consent.get("roles_at")) else []
+
+
+def check_known(simulator: Simulator, app: Application, tenant: Row) -> None:
+    """Of a person's grant: nobody's consent is another refusal, one that Entra has not heard of yet is this one."""
+    consent = consent_of(simulator, app, tenant["id"])
+    if consent is not None and not _yet(simulator, consent.get("known_at")):
+        raise _unknown(app, tenant, 700016)
+
+
+def _unknown(app: Application, tenant: Row, number: int) -> TokenError:
+    return TokenError(number, f"Application '{app.client_id}' was not found in the directory '{tenant['name']}'.")
 
 
 def check_enabled(simulator: Simulator, app: Application, tid: str) -> None:

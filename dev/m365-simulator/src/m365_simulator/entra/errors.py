@@ -87,6 +87,7 @@ KNOWN: dict[int, Known] = {
     7000215: Known("invalid_client", "Invalid client secret provided.", status=401),
     7000218: Known("invalid_client", "The request must contain 'client_assertion' or 'client_secret'.", status=401),
     7000222: Known("invalid_client", "The provided client secret keys are expired.", status=401),
+    7000229: Known("invalid_client", "The client application is missing service principal in the tenant.", status=401),
     9001023: Known("invalid_request", "The grant type is not supported over the /common or /consumers endpoints."),
     9002313: Known("invalid_grant", "Invalid request. Request is malformed or invalid."),
 }

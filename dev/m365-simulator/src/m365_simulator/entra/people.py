@@ -38,6 +38,7 @@ def policy_set(
     user_consent: Literal["managed", "allowed", "none"] | None = None,
     approval_workflow: bool | None = None,
     consent_unknown_s: float | None = None,
+    unknown_number: Literal[700016, 7000229] | None = None,
     consent_delay_s: float | None = None,
     revocation_s: float | None = None,
     scopes_told: Literal["asked", "all"] | None = None,
@@ -48,7 +49,8 @@ def policy_set(
 
     ``user_consent``: managed is Microsoft's list, allowed the permissions' own flags, none nothing at all.
     ``approval_workflow``: people may ask their administrators (90095). ``consent_unknown_s`` and ``consent_delay_s``:
-    how long after an administrator's consent Entra answers 700016, and gives tokens without roles.
+    how long after an administrator's consent Entra does not know the application, and gives tokens without roles.
+    ``unknown_number``: what it answers to client credentials while it does not know it; seen are both.
     ``revocation_s``: how long a revocation through Graph takes to have effect. ``scopes_told``: token replies name
     the scopes asked for, or all that were granted (unproven which); ``withheld`` are left out of tokens though granted.
     ``cloud``: the host of the national cloud the tenant really lives in.

@@ -20,7 +20,7 @@ from m365_simulator.store import Row
 from . import cae
 from .applications import Application
 from .clients import authenticate, basic
-from .consents import check_enabled, consent_of, granted, is_revoked, principal_id, roles_in_force
+from .consents import check_enabled, check_known, consent_of, granted, is_revoked, principal_id, roles_in_force
 from .errors import FIELDS_OF_FAULT, TokenError, error_answer, scripted
 from .issuing import graph_token, id_token, user_claims
 from .permissions import GRAPH, BadScope, Scopes
@@ -252,6 +252,7 @@ def _standing(asked: Asked, row: Row) -> tuple[Row, Row]:
         raise TokenError(50057)
     if is_revoked(account, row["epoch"]):
         raise TokenError(50173)
+    check_known(asked.simulator, asked.app, store.get("tenants", user["tenant"]) or {})
     check_enabled(asked.simulator, asked.app, user["tenant"])
     return account, user
 
