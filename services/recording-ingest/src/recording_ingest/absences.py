@@ -38,7 +38,12 @@ SWITCHED_OFF = Absence(
     "meeting is imported. When it is switched on again soon, what Microsoft still has is fetched.",
     at_once=True,
 )
-MENDED_BY_CONNECTING = (CONNECTION_BROKEN.code, TENANT_NOT_CONNECTED.code)
+ANOTHER_ACCOUNT = Absence(
+    "another_account",
+    "This meeting was made with another Microsoft account than the one that is connected now. The organizer has to "
+    "connect that one again under Settings > Integrations > Microsoft Outlook; what was missed is then fetched.",
+)
+MENDED_BY_CONNECTING = (CONNECTION_BROKEN.code, TENANT_NOT_CONNECTED.code, ANOTHER_ACCOUNT.code)
 PAUSING = (*MENDED_BY_CONNECTING, SWITCHED_OFF.code)
 """What keeps imports back for a while; they go on when it is over."""
 MEETING_GONE = Absence(

@@ -30,7 +30,7 @@ async def save(job: Job, meeting: LedgerMeeting, checkpoint: dict[str, Any]) -> 
     """Keep where the import stands. Raises ``Halted`` when it has to stop there."""
     async with job.unit_of_work() as work:
         await work.save_checkpoint(checkpoint)
-        absence = halts.of(await _organizer(work, meeting))
+        absence = await halts.of_meeting(work.session, meeting)
     if absence is not None:
         raise Halted(absence)
 
@@ -38,11 +38,9 @@ async def save(job: Job, meeting: LedgerMeeting, checkpoint: dict[str, Any]) -> 
 async def may_go_on(job: Job, meeting: LedgerMeeting) -> None:
     """Raises ``Halted``."""
     async with job.unit_of_work() as work:
-        await halts.check(work.session, work.org_id, meeting.user_id)
-
-
-async def _organizer(work: JobWork, meeting: LedgerMeeting) -> queries.Person | None:
-    return await queries.person(work.session, work.org_id, meeting.user_id or "")
+        absence = await halts.of_meeting(work.session, meeting)
+    if absence is not None:
+        raise Halted(absence)
 
 
 async def locked(work: JobWork, artefact_id: str) -> tuple[LedgerMeeting, ArtefactRow]:
@@ -86,7 +84,7 @@ async def _pause(job: Job, artefact_id: str) -> bool:
     """False when what held the import back is over again by now."""
     async with job.unit_of_work() as work:
         meeting, row = await locked(work, artefact_id)
-        absence = halts.of(await _organizer(work, meeting))
+        absence = await halts.of_meeting(work.session, meeting)
         if absence is not None and row.status != "imported":
             await ledger.pause(work, meeting, row, absence)
     return absence is not None

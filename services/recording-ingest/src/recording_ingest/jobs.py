@@ -56,11 +56,12 @@ async def end_subscriptions(job: Job, *, graph: Graph) -> None:
 async def follow_person(job: Job, *, settings: Settings) -> None:
     """Imports of a person's meetings go on or are held back, as connection and switch say by now."""
     async with job.unit_of_work() as work:
-        absence = halts.of(await queries.person(work.session, job.org_id, job.payload["user_id"]))
-        if absence is None:
-            await ledger.catch_up(work, job.org_id, job.payload["user_id"], settings)
-        else:
+        person = await queries.person(work.session, job.org_id, job.payload["user_id"])
+        absence = halts.of(person)
+        if absence is not None:
             await ledger.hold_back(work, job.org_id, job.payload["user_id"], absence, settings)
+        elif person is not None:
+            await ledger.catch_up(work, job.org_id, person, settings)
 
 
 @jobs.kind(LIFECYCLE)
@@ -75,8 +76,9 @@ async def subscription_lifecycle(job: Job, *, graph: Graph, subscriptions: Subsc
     if person and person.connected:
         missed = await subscriptions.heed(graph.as_user(job.org_id, person.user_id, job.priority), notification)
     async with job.unit_of_work() as work:
-        if missed and halts.of(await queries.person(work.session, job.org_id, notification.user_id)) is None:
-            await ledger.catch_up(work, job.org_id, notification.user_id, settings)
+        person = await queries.person(work.session, job.org_id, notification.user_id)
+        if missed and person is not None and halts.of(person) is None:
+            await ledger.catch_up(work, job.org_id, person, settings)
         await discard(work.session, notification.id)
 
 
@@ -114,9 +116,9 @@ async def reconcile(job: Job, *, graph: Graph, settings: Settings) -> None:
         meeting = await queries.meeting(work.session, job.org_id, job.payload["meeting_id"])
         if meeting is None or not meeting.user_id or meeting.revision != job.payload["revision"]:
             return
-        person = await queries.person(work.session, job.org_id, meeting.user_id)
+        halt = await halts.of_meeting(work.session, meeting)
     caller = graph.as_user(job.org_id, meeting.user_id, job.priority)
-    looked = await reconciling.look(caller, meeting, halts.of(person))
+    looked = await reconciling.look(caller, meeting, halt)
     async with job.unit_of_work() as work:
         now = await queries.meeting(work.session, job.org_id, meeting.meeting_id, lock=True)
         wait_s = await reconciling.compare(work, now, looked, settings) if now else None

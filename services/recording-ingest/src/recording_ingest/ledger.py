@@ -6,9 +6,10 @@ from typing import Protocol
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from recording_ingest import absences, queries
+from recording_ingest import absences, halts, queries
 from recording_ingest.absences import Absence
 from recording_ingest.graph import KINDS, Artefact, Kind
+from recording_ingest.queries import Person
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting
 from recording_ingest.transcripts import Transcript
@@ -87,19 +88,27 @@ async def plan(work: Working, meeting: LedgerMeeting, settings: Settings, *, at_
         work.jobs.add("reconcile", payload, dedupe_key=key, run_at=now if at_once else run_at)
 
 
-async def catch_up(work: Working, org_id: str, user_id: str, settings: Settings) -> None:
-    """Nothing keeps us from it any more: look for what we have missed, and import what waits."""
+async def catch_up(work: Working, org_id: str, person: Person, settings: Settings) -> None:
+    """Nothing keeps us from the person's account any more: look for what we have missed, and import what waits."""
     ended_after = await queries.now(work.session) - timedelta(seconds=settings.artefact_deadline_s)
-    for meeting in await queries.meetings_to_catch_up(work.session, org_id, user_id, ended_after):
+    for meeting in await queries.meetings_to_catch_up(work.session, org_id, person.user_id, ended_after):
         await plan(work, meeting, settings, at_once=True)
         rows = await queries.artefacts(work.session, org_id, meeting.meeting_id)
-        for row in rows:
-            if row.status in UNFINISHED or row.code in absences.PAUSING:
-                if row.status not in OPEN:
-                    row.resumed_at = await queries.now(work.session)
-                row.status, row.code, row.reason = "detected", None, None
-                queue_import(work.jobs, row.kind, row.id)
-        _await_again(work, meeting, {row.kind for row in rows if row.status in OPEN})
+        absence = halts.of(person, meeting)
+        if absence is None:
+            await _take_up(work, meeting, rows)
+        else:
+            await _pause_all(work, meeting, rows, absence)
+
+
+async def _take_up(work: Working, meeting: LedgerMeeting, rows: Sequence[ArtefactRow]) -> None:
+    for row in rows:
+        if row.status in UNFINISHED or row.code in absences.PAUSING:
+            if row.status not in OPEN:
+                row.resumed_at = await queries.now(work.session)
+            row.status, row.code, row.reason = "detected", None, None
+            queue_import(work.jobs, row.kind, row.id)
+    _await_again(work, meeting, {row.kind for row in rows if row.status in OPEN})
 
 
 def _await_again(work: Working, meeting: LedgerMeeting, detected: set[str]) -> None:
@@ -115,10 +124,14 @@ async def hold_back(work: Working, org_id: str, user_id: str, absence: Absence, 
     """Nothing of this person's meetings is imported for now; what is under way sees it at its next chunk."""
     ended_after = await queries.now(work.session) - timedelta(seconds=settings.artefact_deadline_s)
     for meeting in await queries.meetings_to_pause(work.session, org_id, user_id, ended_after):
-        for row in await queries.artefacts(work.session, org_id, meeting.meeting_id):
-            if row.status in UNFINISHED:
-                await pause(work, meeting, row, absence)
+        await _pause_all(work, meeting, await queries.artefacts(work.session, org_id, meeting.meeting_id), absence)
         await plan(work, meeting, settings, at_once=True)
+
+
+async def _pause_all(work: Working, meeting: LedgerMeeting, rows: Sequence[ArtefactRow], absence: Absence) -> None:
+    for row in rows:
+        if row.status in UNFINISHED:
+            await pause(work, meeting, row, absence)
 
 
 async def pause(work: Working, meeting: LedgerMeeting, row: ArtefactRow, absence: Absence) -> None:
