@@ -148,6 +148,30 @@ async def test_of_an_ended_meeting_it_is_said_at_once_and_not_at_the_deadline(ho
     assert [event["detected"] for event in await house.published("artefact.awaited")] == [False, False]
 
 
+async def test_what_was_listed_before_the_switch_went_off_is_not_taken_up_after_it(house: Any) -> None:
+    await house.connect()
+    meeting = await house.book()
+    await house.microsoft.fault("drop_notifications", times=2)
+    await house.happen(meeting)
+    just_now = datetime.now(UTC) - timedelta(hours=1)
+    await house.hear(house.scheduled(meeting | {"start": just_now, "end": just_now + timedelta(minutes=30)}))
+
+    async def off() -> None:
+        await house.tenant(2, on=False)
+        await house.remake().runner.drain()
+
+    during(house.graph_wire, "/recordings", 1, off)
+    await house.hurry("reconcile")
+    await house.settle()
+    assert (await statuses(house), await counts(house)) == (
+        dict.fromkeys(("recording", "transcript"), "unavailable"),
+        [0, 0, 0],
+    )
+    await house.tenant(3)
+    await do_all(house)
+    assert await counts(house) == [2, 1, 1]
+
+
 async def test_moved_quickly_the_last_position_wins(house: Any) -> None:
     meeting = await booked(house)
     await house.happen(meeting)

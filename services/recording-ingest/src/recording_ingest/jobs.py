@@ -121,7 +121,9 @@ async def reconcile(job: Job, *, graph: Graph, settings: Settings) -> None:
     looked = await reconciling.look(caller, meeting, halt)
     async with job.unit_of_work() as work:
         now = await queries.meeting(work.session, job.org_id, meeting.meeting_id, lock=True)
-        wait_s = await reconciling.compare(work, now, looked, settings) if now else None
+        if now is None or now.revision != meeting.revision:
+            return  # what was seen is older than what it was planned anew for
+        wait_s = await reconciling.compare(work, now, looked, settings)
     if wait_s is not None:
         raise Retry(after_s=wait_s, reason="looked at again later", counts=False)
 
