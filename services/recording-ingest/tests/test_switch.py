@@ -172,6 +172,24 @@ async def test_what_was_listed_before_the_switch_went_off_is_not_taken_up_after_
     assert await counts(house) == [2, 1, 1]
 
 
+async def test_meetings_to_come_are_not_listed_when_it_is_on_again(house: Any) -> None:
+    meeting = await booked(house)
+    for days in range(5):
+        start = datetime.now(UTC) + timedelta(days=30 + days)
+        later = meeting | {"start": start, "end": start + timedelta(minutes=30)}
+        await house.hear(house.scheduled(later, f"later-{days}"))
+    just_now = datetime.now(UTC) - timedelta(minutes=10)
+    await house.hear(house.scheduled(meeting | {"start": just_now}, "now"))
+    await house.tenant(2, on=False)
+    await house.settle()
+    calls = await asked(house)
+    await house.tenant(3)
+    await house.settle()
+    assert await asked(house) == calls + 2  # both lists of the meeting under way
+    planned = "SELECT DISTINCT payload ->> 'meeting_id' FROM job WHERE kind = 'reconcile'"
+    assert len(await house.sql(planned)) == 7
+
+
 async def test_moved_quickly_the_last_position_wins(house: Any) -> None:
     meeting = await booked(house)
     await house.happen(meeting)

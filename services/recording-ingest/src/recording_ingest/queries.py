@@ -28,8 +28,10 @@ _ADD_ARTEFACT = text(
 )
 _CATCH_UP = text(
     """SELECT meeting_id FROM ledger_meeting m WHERE org_id = :org_id AND user_id = :user_id
-           AND (ends_at > :ended_after OR absences->'recording'->>'code' = ANY(:codes)
-                OR absences->'transcript'->>'code' = ANY(:codes)
+           AND ((ends_at > :ended_after AND (
+                    least(starts_at, ended_at) <= clock_timestamp() OR absences <> '{}'
+                    OR EXISTS (SELECT FROM artefact a WHERE (a.org_id, a.meeting_id) = (m.org_id, m.meeting_id))))
+                OR absences->'recording'->>'code' = ANY(:codes) OR absences->'transcript'->>'code' = ANY(:codes)
                 OR EXISTS (SELECT FROM artefact a WHERE (a.org_id, a.meeting_id) = (m.org_id, m.meeting_id)
                            AND a.status = 'paused'))"""
 )
@@ -109,7 +111,10 @@ async def meetings_online(
 async def meetings_to_catch_up(
     session: AsyncSession, org_id: str, user_id: str, ended_after: datetime
 ) -> Sequence[LedgerMeeting]:
-    """The organizer's meetings that a broken connection or the switch may have kept from us, locked."""
+    """The organizer's meetings that a broken connection or the switch may have kept from us, locked.
+
+    Those to come of which nothing is known have their next look before them.
+    """
     values = {"org_id": org_id, "user_id": user_id, "ended_after": ended_after, "codes": list(MENDED_BY_CONNECTING)}
     return await _locked(session, org_id, (await session.execute(_CATCH_UP, values)).scalars().all())
 
