@@ -1,8 +1,9 @@
 """Whose account a meeting was made with, and what that account is permitted."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from .steps import booked, counts, do_all
 
@@ -39,5 +40,41 @@ async def test_another_account_is_not_asked_for_meetings_of_the_former(house: An
     assert "connect that one again" in shown["reason"]
     assert (await house.ledger("m2"))["recording"]["code"] == "another_account"
     await change_account(house, 4, former)
+    assert (await counts(house))[1] == 2
+    assert {one["status"] for one in (await house.ledger("m2")).values()} == {"imported"}
+
+
+def forbidden(_method: str, path: str) -> Any:
+    body = {"error": {"code": "Forbidden", "message": "The application does not have the permission."}}
+    return JSONResponse(body, 403) if "/me/onlineMeetings/" in path else None
+
+
+async def test_a_permission_that_was_taken_back_is_named_and_what_it_kept_away_is_fetched_when_allowed_again(
+    house: Any,
+) -> None:
+    """One recording is known, one meeting's is not, one meeting is to come."""
+    known, unseen = await booked(house), await house.book()
+    later = await house.book(start=datetime.now(UTC) + timedelta(days=9))
+    down = Response(status_code=503)
+    house.our_wire.instead = lambda _method, path: down if path.startswith("/storage") else None
+    await house.happen(known)
+    await house.settle()
+    house.our_wire.instead, house.graph_wire.instead = None, forbidden
+    just_now = datetime.now(UTC) - timedelta(hours=1)
+    past = {"start": just_now, "end": just_now + timedelta(minutes=30)}
+    await house.hear(house.scheduled(unseen | past, "m2"), house.scheduled(later, "m3"))
+    await house.microsoft.fault("drop_notifications", times=2)
+    await house.happen(unseen)
+    await do_all(house)
+    await house.sql("UPDATE artefact SET detected_at = detected_at - interval '3 days'")
+    await do_all(house)
+    shown = (await house.ledger())["recording"]
+    assert (shown["status"], shown["code"]) == ("unavailable", "permission_missing")
+    assert "choose Allow again" in shown["reason"]
+    assert (await house.ledger("m2"))["recording"]["code"] == "permission_missing"
+    assert (await house.ledger("m3"))["recording"]["status"] == "expected"
+    house.graph_wire.instead = None
+    await house.hear(house.person(2, connected=True))
+    await house.settle()
     assert (await counts(house))[1] == 2
     assert {one["status"] for one in (await house.ledger("m2")).values()} == {"imported"}

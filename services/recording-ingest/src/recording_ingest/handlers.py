@@ -44,12 +44,17 @@ async def _follow(
     work: UnitOfWork, org_id: str, before: Person | None, after: Person, subscriptions: Subscriptions
 ) -> None:
     """No notification is believed from the moment on in which a connection is known to have ended."""
-    if before is None or halts.of(before) != halts.of(after):
+    if before is None or _of_imports(before) != _of_imports(after):
         work.jobs.add("follow_person", {"user_id": after.user_id}, dedupe_key=after.user_id)
     if before is None or _of_account(before) != _of_account(after):
         watching.queue(work.jobs, after)
     if not after.connected and (before is None or before.connected):
         await watching.forget(work, subscriptions, org_id, after)
+
+
+def _of_imports(person: Person) -> tuple[object, ...]:
+    """Whoever signs in again may have allowed more, or another account."""
+    return halts.of(person), person.user_version
 
 
 def _of_account(person: Person) -> tuple[object, ...]:

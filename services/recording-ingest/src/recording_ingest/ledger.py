@@ -183,7 +183,7 @@ def conclude(
         return
     ended = now >= by - timedelta(seconds=settings.artefact_deadline_s)
     for kind, known in looked.items():
-        waited_for = meeting.auto_recording and known is not absences.SWITCHED_OFF
+        waited_for = meeting.auto_recording and (known is None or known.code not in absences.PAUSING)
         if any(row.kind == kind for row in artefacts):
             continue
         if now >= by:
