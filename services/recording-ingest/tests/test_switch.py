@@ -1,14 +1,16 @@
 """The Org Admin's switch acts at once on what is waited for, detected or under way, and nothing is lost by it."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from starlette.responses import Response
 
 from shared.events import MeetingRecordingChanged, UserState
 
-from .steps import KIB, SIZE, booked, counts, do_all, during
+from .steps import KIB, SIZE, booked, counts, do_all, during, waits_for_a_lock
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=3)
 
@@ -168,6 +170,27 @@ async def test_what_was_listed_before_the_switch_went_off_is_not_taken_up_after_
         [0, 0, 0],
     )
     await house.tenant(3)
+    await do_all(house)
+    assert await counts(house) == [2, 1, 1]
+
+
+async def test_an_import_under_way_and_the_return_do_not_wait_for_each_other(house: Any) -> None:
+    """An import has locked its job and wants its meeting, while the return wants that job."""
+    meeting = await booked(house)
+    down = Response(status_code=503)
+    house.our_wire.instead = lambda _method, path: down if path.startswith("/storage") else None
+    await house.happen(meeting)
+    await house.settle()
+    house.our_wire.instead = None
+    await house.tenant(2, on=False)
+    await house.settle()
+    async with house.service.db.unit_of_work("acme") as work:
+        await work.session.execute(text("SELECT FROM job WHERE kind = 'transfer' FOR UPDATE"))
+        await house.tenant(3)
+        returning = asyncio.create_task(house.remake().runner.drain())
+        assert await waits_for_a_lock(house, returning)
+        await work.session.execute(text("SELECT FROM ledger_meeting FOR UPDATE NOWAIT"))
+    await returning
     await do_all(house)
     assert await counts(house) == [2, 1, 1]
 

@@ -21,6 +21,7 @@ from shared.events import (
     TranscriptImported,
     TranscriptUnavailable,
 )
+from shared.jobs import queue
 from shared.jobs.queue import JobQueue
 from shared.outbox import Outbox, uuid7
 
@@ -91,7 +92,9 @@ async def plan(work: Working, meeting: LedgerMeeting, settings: Settings, *, at_
 async def catch_up(work: Working, org_id: str, person: Person, settings: Settings) -> None:
     """Nothing keeps us from the person's account any more: look for what we have missed, and import what waits."""
     ended_after = await queries.now(work.session) - timedelta(seconds=settings.artefact_deadline_s)
-    for meeting in await queries.meetings_to_catch_up(work.session, org_id, person.user_id, ended_after):
+    ids = await queries.meetings_to_catch_up(work.session, org_id, person.user_id, ended_after)
+    await _make_imports_due(work, org_id, person, ids)
+    for meeting in await queries.locked(work.session, org_id, ids):
         await plan(work, meeting, settings, at_once=True)
         rows = await queries.artefacts(work.session, org_id, meeting.meeting_id)
         absence = halts.of(person, meeting)
@@ -101,13 +104,21 @@ async def catch_up(work: Working, org_id: str, person: Person, settings: Setting
             await _pause_all(work, meeting, rows, absence)
 
 
+async def _make_imports_due(work: Working, org_id: str, person: Person, ids: Sequence[str]) -> None:
+    """An import locks its job first and then its meeting; so it is here."""
+    due = JobQueue(org_id)
+    for kind, artefact_id in await queries.waiting_imports(work.session, org_id, ids, person.oid):
+        queue_import(due, kind, artefact_id)
+    await queue.write(work.session, due.rows)
+
+
 async def _take_up(work: Working, meeting: LedgerMeeting, rows: Sequence[ArtefactRow]) -> None:
+    """What waits goes on; its jobs are due."""
     for row in rows:
         if row.status in UNFINISHED or row.code in absences.PAUSING:
             if row.status not in OPEN:
                 row.resumed_at = await queries.now(work.session)
             row.status, row.code, row.reason = "detected", None, None
-            queue_import(work.jobs, row.kind, row.id)
     _await_again(work, meeting, {row.kind for row in rows if row.status in OPEN})
 
 

@@ -10,7 +10,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
-from recording_ingest.absences import MENDED_BY_CONNECTING
+from recording_ingest.absences import MENDED_BY_CONNECTING, PAUSING
 from recording_ingest.graph import Artefact
 from recording_ingest.tables import ArtefactRow, LedgerMeeting, TranscriptRow
 
@@ -40,6 +40,11 @@ _TO_PAUSE = text(
            AND (ends_at BETWEEN :ended_after AND clock_timestamp() OR (ended_at IS NOT NULL AND ends_at > :ended_after)
                 OR EXISTS (SELECT FROM artefact a WHERE (a.org_id, a.meeting_id) = (m.org_id, m.meeting_id)
                            AND a.status IN ('detected', 'importing', 'paused')))"""
+)
+_WAITING_IMPORTS = text(
+    """SELECT a.kind, a.id FROM artefact a JOIN ledger_meeting m USING (org_id, meeting_id)
+       WHERE org_id = :org_id AND meeting_id = ANY(:ids) AND (m.organizer_oid IS NULL OR m.organizer_oid = :oid)
+           AND (a.status IN ('detected', 'importing', 'paused') OR a.code = ANY(:codes)) ORDER BY a.id"""
 )
 _PEOPLE = text(
     """SELECT u.user_id, u.oid, u.version AS user_version, coalesce(t.version, 0) AS tenant_version,
@@ -110,13 +115,21 @@ async def meetings_online(
 
 async def meetings_to_catch_up(
     session: AsyncSession, org_id: str, user_id: str, ended_after: datetime
-) -> Sequence[LedgerMeeting]:
-    """The organizer's meetings that a broken connection or the switch may have kept from us, locked.
+) -> Sequence[str]:
+    """The organizer's meetings that a broken connection or the switch may have kept from us.
 
     Those to come of which nothing is known have their next look before them.
     """
     values = {"org_id": org_id, "user_id": user_id, "ended_after": ended_after, "codes": list(MENDED_BY_CONNECTING)}
-    return await _locked(session, org_id, (await session.execute(_CATCH_UP, values)).scalars().all())
+    return (await session.execute(_CATCH_UP, values)).scalars().all()
+
+
+async def waiting_imports(
+    session: AsyncSession, org_id: str, ids: Sequence[str], oid: str | None
+) -> list[tuple[str, str]]:
+    """Kind and id of what is not imported yet of these meetings, where this account is their organizer's."""
+    values = {"org_id": org_id, "ids": list(ids), "oid": oid, "codes": list(PAUSING)}
+    return [(row.kind, row.id) for row in await session.execute(_WAITING_IMPORTS, values)]
 
 
 async def meetings_to_pause(
@@ -124,10 +137,10 @@ async def meetings_to_pause(
 ) -> Sequence[LedgerMeeting]:
     """The organizer's meetings of which something is being imported or still waited for, locked."""
     values = {"org_id": org_id, "user_id": user_id, "ended_after": ended_after}
-    return await _locked(session, org_id, (await session.execute(_TO_PAUSE, values)).scalars().all())
+    return await locked(session, org_id, (await session.execute(_TO_PAUSE, values)).scalars().all())
 
 
-async def _locked(session: AsyncSession, org_id: str, ids: Sequence[str]) -> Sequence[LedgerMeeting]:
+async def locked(session: AsyncSession, org_id: str, ids: Sequence[str]) -> Sequence[LedgerMeeting]:
     query = select(LedgerMeeting).where(LedgerMeeting.org_id == org_id, col(LedgerMeeting.meeting_id).in_(ids))
     return (await session.exec(_locking(query.order_by(col(LedgerMeeting.meeting_id))))).all()
 
