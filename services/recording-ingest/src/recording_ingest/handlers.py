@@ -24,6 +24,7 @@ on = Handlers()
 @on(UserState)
 async def follow_user(event: UserState, *, work: UnitOfWork, subscriptions: Subscriptions) -> None:
     """Subscriptions and imports follow the connection; one that works again fetches what was missed."""
+    await queries.hold_tenant(work.session, event.org_id, shared=True)
     before = await queries.person(work.session, event.org_id, event.user_id)
     await keep_user_copy(event, session=work.session)
     after = await queries.person(work.session, event.org_id, event.user_id)
@@ -34,10 +35,11 @@ async def follow_user(event: UserState, *, work: UnitOfWork, subscriptions: Subs
 @on(TenantState)
 async def follow_tenant(event: TenantState, *, work: UnitOfWork, subscriptions: Subscriptions) -> None:
     """The tenant's end or return is everybody's, and so is the switch for automatic recording."""
+    await queries.hold_tenant(work.session, event.org_id)
     before = {person.user_id: person for person in await queries.people(work.session, event.org_id)}
     await keep_tenant_copy(event, session=work.session)
     for person in await queries.people(work.session, event.org_id):
-        await _follow(work, event.org_id, before[person.user_id], person, subscriptions)
+        await _follow(work, event.org_id, before.get(person.user_id), person, subscriptions)
 
 
 async def _follow(

@@ -46,6 +46,8 @@ _WAITING_IMPORTS = text(
        WHERE org_id = :org_id AND meeting_id = ANY(:ids) AND (m.organizer_oid IS NULL OR m.organizer_oid = :oid)
            AND (a.status IN ('detected', 'importing', 'paused') OR a.code = ANY(:codes)) ORDER BY a.id"""
 )
+_HOLD_TENANT = text("SELECT pg_advisory_xact_lock(hashtextextended('tenant of ' || :org_id, 0))")
+_HOLD_TENANT_SHARED = text("SELECT pg_advisory_xact_lock_shared(hashtextextended('tenant of ' || :org_id, 0))")
 _PEOPLE = text(
     """SELECT u.user_id, u.oid, u.version AS user_version, coalesce(t.version, 0) AS tenant_version,
               u.connected AND coalesce(t.connected, true) AS connected, coalesce(t.connected, true),
@@ -76,6 +78,11 @@ async def now(session: AsyncSession) -> datetime:
     """The database's clock: workers' clocks differ."""
     moment: datetime = (await session.execute(text("SELECT clock_timestamp()"))).scalar_one()
     return moment
+
+
+async def hold_tenant(session: AsyncSession, org_id: str, *, shared: bool = False) -> None:
+    """News of the tenant is taken in alone, news of its people together; a row to lock may not be there yet."""
+    await session.execute(_HOLD_TENANT_SHARED if shared else _HOLD_TENANT, {"org_id": org_id})
 
 
 async def people(session: AsyncSession, org_id: str) -> list[Person]:
