@@ -81,6 +81,24 @@ async def test_a_subscription_in_the_making_is_taken_back(house: Any) -> None:
     assert await subscriptions(house) == []
 
 
+async def test_an_account_that_changed_between_two_subscriptions_is_not_asked_for_the_second(house: Any) -> None:
+    await house.connect()
+    former = [f"/v1.0/subscriptions/{row.subscription_id}" for row in await house.sql(ROWS)]
+
+    async def change() -> None:
+        house.user_auth.tokens["acme", "anna"] = house.user_auth.tokens["globex", "carl"]
+        await house.hear(house.person(2, connected=True))
+
+    during(house.graph_wire, "/v1.0/subscriptions/", 1, change)
+    calls = len(house.graph_wire.requests)
+    await house.hurry("watch_user")
+    await house.settle()
+    asked = [path for method, path, _ in house.graph_wire.requests[calls:] if method == "GET" and path in former]
+    assert len(asked) == 1
+    oid = house.user_auth.tokens["globex", "carl"]["oid"]
+    assert {row.resource.split("/")[1] for row in await house.sql("SELECT resource FROM graph_subscription")} == {oid}
+
+
 @pytest.mark.parametrize("whose", ["person", "tenant"])
 async def test_nothing_is_asked_of_microsoft_after_the_end_but_what_is_under_way(house: Any, whose: str) -> None:
     """A transfer is running, a transcript and a notification wait, and we hold tokens that would still be good."""
