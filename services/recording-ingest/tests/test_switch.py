@@ -258,6 +258,26 @@ async def test_an_import_that_paused_for_long_has_its_whole_time_again(house: An
     assert (await counts(house))[1] == 1
 
 
+async def test_an_import_that_paused_for_too_long_is_given_up_and_begins_anew_when_it_may(house: Any) -> None:
+    await house.microsoft.recording_size(SIZE)
+    await house.happen(await booked(house))
+    during(house.our_wire, "/storage/", 2, lambda: house.tenant(2, on=False), "PUT")
+    await house.settle()
+    await house.sql("UPDATE artefact SET detected_at = detected_at - interval '31 days'")
+    await house.sql("UPDATE ledger_meeting SET ends_at = ends_at - interval '31 days'")
+    await do_all(house)
+    shown = (await house.ledger())["recording"]
+    assert (shown["status"], shown["code"]) == ("unavailable", "auto_recording_switched_off")
+    assert await house.sql("SELECT * FROM job WHERE kind = 'transfer'") == []
+    async with house.storage.db.system_work() as work:
+        await work.session.execute(text("UPDATE stored_file SET touched_at = touched_at - interval '31 days'"))
+        await work.session.execute(text("UPDATE job SET run_at = clock_timestamp()"))
+    await house.storage.runner.drain()
+    await house.tenant(3)
+    await do_all(house)
+    assert (await counts(house), len(house.our_wire.accepted)) == ([2, 1, 1], 2 + 5)
+
+
 async def test_the_switch_is_off_until_it_was_heard_of(house: Any) -> None:
     oid = house.user_auth.tokens["acme", "anna"]["oid"]
     about = {"org_id": "acme", "aggregate_version": 1, "tid": "t1", "changed_at": datetime.now(UTC)}

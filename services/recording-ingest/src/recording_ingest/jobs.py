@@ -131,9 +131,9 @@ async def reconcile(job: Job, *, graph: Graph, settings: Settings) -> None:
 @jobs.kind("transfer", attempts=imports.ATTEMPTS, lease_s=60)
 async def transfer(job: Job, *, graph: Graph, storage: StorageClient, settings: Settings) -> None:
     """Stream the recording from Graph to storage, then say so once."""
-    meeting, row = await imports.begin(job)
-    if row.status == "imported":
+    if (begun := await imports.begin(job, settings)) is None:
         return
+    meeting, row = begun
     async with imports.explained(job, meeting, row, settings):
         caller = graph.as_user(job.org_id, meeting.user_id or "", job.priority)
         online_id = meeting.online_meeting_id or ""
@@ -150,9 +150,9 @@ async def transfer(job: Job, *, graph: Graph, storage: StorageClient, settings: 
 @jobs.kind("import_transcript", attempts=imports.ATTEMPTS)
 async def import_transcript(job: Job, *, graph: Graph, settings: Settings) -> None:
     """Read, parse and keep the transcript, then say so once."""
-    meeting, row = await imports.begin(job)
-    if row.status == "imported":
+    if (begun := await imports.begin(job, settings)) is None:
         return
+    meeting, row = begun
     async with imports.explained(job, meeting, row, settings):
         caller = graph.as_user(job.org_id, meeting.user_id or "", job.priority)
         online_id = meeting.online_meeting_id or ""

@@ -33,7 +33,7 @@ _CATCH_UP = text(
                     OR EXISTS (SELECT FROM artefact a WHERE (a.org_id, a.meeting_id) = (m.org_id, m.meeting_id))))
                 OR absences->'recording'->>'code' = ANY(:codes) OR absences->'transcript'->>'code' = ANY(:codes)
                 OR EXISTS (SELECT FROM artefact a WHERE (a.org_id, a.meeting_id) = (m.org_id, m.meeting_id)
-                           AND a.status = 'paused'))"""
+                           AND a.code = ANY(:pausing)))"""
 )
 _TO_PAUSE = text(
     """SELECT meeting_id FROM ledger_meeting m WHERE org_id = :org_id AND user_id = :user_id
@@ -128,6 +128,7 @@ async def meetings_to_catch_up(
     Those to come of which nothing is known have their next look before them.
     """
     values = {"org_id": org_id, "user_id": user_id, "ended_after": ended_after, "codes": list(MENDED_BY_CONNECTING)}
+    values["pausing"] = list(PAUSING)
     return (await session.execute(_CATCH_UP, values)).scalars().all()
 
 
