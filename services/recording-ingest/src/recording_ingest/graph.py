@@ -15,8 +15,8 @@ from shared.graph import GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp, GraphTellAdmin
 
 Kind = Literal["recording", "transcript"]
-_FORBIDDEN = 403
 KINDS: tuple[Kind, ...] = get_args(Kind)
+_FORBIDDEN = 403
 TRANSCRIPTS_DISABLED = "GraphAccessToTranscriptsDisabled"
 _UNATTRIBUTED = "SpeakerAttributionNotAllowed"
 _UNATTRIBUTED_TYPE = "application/vnd.microsoft.graph.transcript+text"
