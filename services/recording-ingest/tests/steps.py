@@ -1,5 +1,6 @@
 """Steps that tests of switches and of ends have in common."""
 
+import asyncio
 from typing import Any
 
 KIB = 320 * 1024
@@ -41,3 +42,13 @@ def during(wire: Any, path: str, number: int, meanwhile: Any, method: str = "GET
         return app if hit and seen == number else None
 
     wire.instead = instead
+
+
+async def waits_for_a_lock(house: Any, task: "asyncio.Task[None]") -> bool:
+    """Whether it comes to wait for somebody's lock in the database; False when it ends instead."""
+    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    while not task.done():
+        if await house.sql(waiting):
+            return True
+        await asyncio.sleep(0.01)
+    return False

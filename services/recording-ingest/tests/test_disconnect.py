@@ -1,11 +1,16 @@
 """The end of a connection stops everything at once, and its return repairs what was missed, each exactly once."""
 
+import asyncio
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from starlette.responses import Response
 
-from .steps import SIZE, booked, counts, do_all, during
+from recording_ingest.handlers import follow_tenant, follow_user
+from shared.events import Features, TenantState
+
+from .steps import SIZE, booked, counts, do_all, during, waits_for_a_lock
 
 ROWS = "SELECT subscription_id FROM graph_subscription"
 
@@ -76,6 +81,24 @@ async def test_a_subscription_in_the_making_is_taken_back(house: Any) -> None:
     assert await subscriptions(house) == []
 
 
+async def test_an_account_that_changed_between_two_subscriptions_is_not_asked_for_the_second(house: Any) -> None:
+    await house.connect()
+    former = [f"/v1.0/subscriptions/{row.subscription_id}" for row in await house.sql(ROWS)]
+
+    async def change() -> None:
+        house.user_auth.tokens["acme", "anna"] = house.user_auth.tokens["globex", "carl"]
+        await house.hear(house.person(2, connected=True))
+
+    during(house.graph_wire, "/v1.0/subscriptions/", 1, change)
+    calls = len(house.graph_wire.requests)
+    await house.hurry("watch_user")
+    await house.settle()
+    asked = [path for method, path, _ in house.graph_wire.requests[calls:] if method == "GET" and path in former]
+    assert len(asked) == 1
+    oid = house.user_auth.tokens["globex", "carl"]["oid"]
+    assert {row.resource.split("/")[1] for row in await house.sql("SELECT resource FROM graph_subscription")} == {oid}
+
+
 @pytest.mark.parametrize("whose", ["person", "tenant"])
 async def test_nothing_is_asked_of_microsoft_after_the_end_but_what_is_under_way(house: Any, whose: str) -> None:
     """A transfer is running, a transcript and a notification wait, and we hold tokens that would still be good."""
@@ -135,6 +158,32 @@ async def test_a_meeting_that_took_place_meanwhile_is_fetched_once_after_the_rec
     assert await counts(house) == [2, 1, 1]
     assert len(await subscriptions(house)) == 2
     assert len(await house.sql(ROWS)) == 2
+
+
+async def test_a_person_who_is_heard_of_while_the_tenant_changes_is_not_missed(house: Any) -> None:
+    """Neither transaction sees what the other has not committed yet."""
+    just_now = datetime.now(UTC) - timedelta(hours=1)
+    await house.tenant(1, on=False)
+    meeting = await house.book()
+    await house.happen(meeting)
+    await house.hear(house.scheduled(meeting | {"start": just_now, "end": just_now + timedelta(minutes=30)}))
+    await house.settle()
+    subscriptions = house.service.provided["subscriptions"]
+
+    async def arrive() -> None:
+        async with house.service.db.unit_of_work("acme") as work:
+            await follow_user(house.person(1, connected=True), work=work, subscriptions=subscriptions)
+        await house.settle()
+
+    async with house.service.db.unit_of_work("acme") as work:
+        about = {"org_id": "acme", "aggregate_version": 2, "tid": "t1", "changed_at": just_now}
+        on = TenantState(**about, connected=True, features=Features(auto_recording=True))
+        await follow_tenant(on, work=work, subscriptions=subscriptions)
+        arriving = asyncio.create_task(arrive())
+        await waits_for_a_lock(house, arriving)
+    await arriving
+    await house.settle()
+    assert await counts(house) == [2, 1, 1]
 
 
 async def test_a_reconnect_while_the_switch_is_off_fetches_nothing_until_it_is_on(house: Any) -> None:

@@ -1,14 +1,16 @@
 """The Org Admin's switch acts at once on what is waited for, detected or under way, and nothing is lost by it."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from starlette.responses import Response
 
 from shared.events import MeetingRecordingChanged, UserState
 
-from .steps import KIB, SIZE, booked, counts, do_all, during
+from .steps import KIB, SIZE, booked, counts, do_all, during, waits_for_a_lock
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=3)
 
@@ -148,6 +150,69 @@ async def test_of_an_ended_meeting_it_is_said_at_once_and_not_at_the_deadline(ho
     assert [event["detected"] for event in await house.published("artefact.awaited")] == [False, False]
 
 
+async def test_what_was_listed_before_the_switch_went_off_is_not_taken_up_after_it(house: Any) -> None:
+    await house.connect()
+    meeting = await house.book()
+    await house.microsoft.fault("drop_notifications", times=2)
+    await house.happen(meeting)
+    just_now = datetime.now(UTC) - timedelta(hours=1)
+    await house.hear(house.scheduled(meeting | {"start": just_now, "end": just_now + timedelta(minutes=30)}))
+
+    async def off() -> None:
+        await house.tenant(2, on=False)
+        await house.remake().runner.drain()
+
+    during(house.graph_wire, "/recordings", 1, off)
+    await house.hurry("reconcile")
+    await house.settle()
+    assert (await statuses(house), await counts(house)) == (
+        dict.fromkeys(("recording", "transcript"), "unavailable"),
+        [0, 0, 0],
+    )
+    await house.tenant(3)
+    await do_all(house)
+    assert await counts(house) == [2, 1, 1]
+
+
+async def test_an_import_under_way_and_the_return_do_not_wait_for_each_other(house: Any) -> None:
+    """An import has locked its job and wants its meeting, while the return wants that job."""
+    meeting = await booked(house)
+    down = Response(status_code=503)
+    house.our_wire.instead = lambda _method, path: down if path.startswith("/storage") else None
+    await house.happen(meeting)
+    await house.settle()
+    house.our_wire.instead = None
+    await house.tenant(2, on=False)
+    await house.settle()
+    async with house.service.db.unit_of_work("acme") as work:
+        await work.session.execute(text("SELECT FROM job WHERE kind = 'transfer' FOR UPDATE"))
+        await house.tenant(3)
+        returning = asyncio.create_task(house.remake().runner.drain())
+        assert await waits_for_a_lock(house, returning)
+        await work.session.execute(text("SELECT FROM ledger_meeting FOR UPDATE NOWAIT"))
+    await returning
+    await do_all(house)
+    assert await counts(house) == [2, 1, 1]
+
+
+async def test_meetings_to_come_are_not_listed_when_it_is_on_again(house: Any) -> None:
+    meeting = await booked(house)
+    for days in range(5):
+        start = datetime.now(UTC) + timedelta(days=30 + days)
+        later = meeting | {"start": start, "end": start + timedelta(minutes=30)}
+        await house.hear(house.scheduled(later, f"later-{days}"))
+    just_now = datetime.now(UTC) - timedelta(minutes=10)
+    await house.hear(house.scheduled(meeting | {"start": just_now}, "now"))
+    await house.tenant(2, on=False)
+    await house.settle()
+    calls = await asked(house)
+    await house.tenant(3)
+    await house.settle()
+    assert await asked(house) == calls + 2  # both lists of the meeting under way
+    planned = "SELECT DISTINCT payload ->> 'meeting_id' FROM job WHERE kind = 'reconcile'"
+    assert len(await house.sql(planned)) == 7
+
+
 async def test_moved_quickly_the_last_position_wins(house: Any) -> None:
     meeting = await booked(house)
     await house.happen(meeting)
@@ -191,6 +256,26 @@ async def test_an_import_that_paused_for_long_has_its_whole_time_again(house: An
     house.our_wire.instead = None
     await do_all(house)
     assert (await counts(house))[1] == 1
+
+
+async def test_an_import_that_paused_for_too_long_is_given_up_and_begins_anew_when_it_may(house: Any) -> None:
+    await house.microsoft.recording_size(SIZE)
+    await house.happen(await booked(house))
+    during(house.our_wire, "/storage/", 2, lambda: house.tenant(2, on=False), "PUT")
+    await house.settle()
+    await house.sql("UPDATE artefact SET detected_at = detected_at - interval '31 days'")
+    await house.sql("UPDATE ledger_meeting SET ends_at = ends_at - interval '31 days'")
+    await do_all(house)
+    shown = (await house.ledger())["recording"]
+    assert (shown["status"], shown["code"]) == ("unavailable", "auto_recording_switched_off")
+    assert await house.sql("SELECT * FROM job WHERE kind = 'transfer'") == []
+    async with house.storage.db.system_work() as work:
+        await work.session.execute(text("UPDATE stored_file SET touched_at = touched_at - interval '31 days'"))
+        await work.session.execute(text("UPDATE job SET run_at = clock_timestamp()"))
+    await house.storage.runner.drain()
+    await house.tenant(3)
+    await do_all(house)
+    assert (await counts(house), len(house.our_wire.accepted)) == ([2, 1, 1], 2 + 5)
 
 
 async def test_the_switch_is_off_until_it_was_heard_of(house: Any) -> None:

@@ -148,6 +148,31 @@ async def test_parts_are_tidied_away_though_the_process_died_after_the_last(
     assert parts_in(tmp_path) == []
 
 
+async def test_an_upload_that_nobody_goes_on_with_is_given_up_with_its_parts(
+    service: Service, http: httpx.AsyncClient, make_settings: Any, tmp_path: Path
+) -> None:
+    async def pass_days(days: int) -> None:
+        statement = "UPDATE stored_file SET touched_at = touched_at - make_interval(days => :days)"
+        async with service.db.system_work() as work:
+            await work.session.execute(text(statement), {"days": days})
+            await work.session.execute(text("UPDATE job SET run_at = clock_timestamp()"))
+        await service.runner.drain()
+
+    keys = ("idle", "going on", "whole")
+    idle, going_on, whole = [(await begin(http, make_settings, dedupe_key=key)).json() for key in keys]
+    await upload_all(http, whole["upload_url"])
+    for session in (idle, going_on):
+        await put(http, session["upload_url"], 0, 327_680)
+    await pass_days(29)
+    assert len(parts_in(tmp_path)) == 2
+    await put(http, going_on["upload_url"], 327_680, 655_360)
+    await pass_days(2)
+    assert {path.parts[-3] for path in parts_in(tmp_path)} == {going_on["file_id"]}
+    anew = (await begin(http, make_settings, dedupe_key="idle")).json()
+    assert (anew["received_bytes"], anew["file_id"] == idle["file_id"]) == (0, False)
+    assert (await begin(http, make_settings, dedupe_key="whole")).json()["completed"] is True
+
+
 async def test_a_file_whose_last_range_arrived_before_the_process_died_is_put_together(
     service: Service, http: httpx.AsyncClient, make_settings: Any, platform_keys: PlatformKeys, memory_bus: MemoryBus
 ) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from recording_ingest.graph import Kind, transcripts_disabled
+from recording_ingest.graph import Kind, PermissionMissing, transcripts_disabled
 from shared.graph.errors import GraphError, GraphNotFound, GraphReconnect, GraphTellAdmin
 
 
@@ -38,7 +38,21 @@ SWITCHED_OFF = Absence(
     "meeting is imported. When it is switched on again soon, what Microsoft still has is fetched.",
     at_once=True,
 )
-MENDED_BY_CONNECTING = (CONNECTION_BROKEN.code, TENANT_NOT_CONNECTED.code)
+ANOTHER_ACCOUNT = Absence(
+    "another_account",
+    "This meeting was made with another Microsoft account than the one that is connected now. The organizer has to "
+    "connect that one again under Settings > Integrations > Microsoft Outlook; what was missed is then fetched.",
+)
+PERMISSION_MISSING = Absence(
+    "permission_missing",
+    "Microsoft does not let us read recordings and transcripts of the organizer's meetings: the permission was taken "
+    "back. The organizer has to choose Allow again under Settings > Integrations > Microsoft Outlook; what was missed "
+    "is then fetched.",
+    at_once=True,
+)
+MENDED_BY_CONNECTING = tuple(
+    absence.code for absence in (CONNECTION_BROKEN, TENANT_NOT_CONNECTED, ANOTHER_ACCOUNT, PERMISSION_MISSING)
+)
 PAUSING = (*MENDED_BY_CONNECTING, SWITCHED_OFF.code)
 """What keeps imports back for a while; they go on when it is over."""
 MEETING_GONE = Absence(
@@ -95,6 +109,8 @@ def of_refusal(error: GraphError) -> Absence:
         return TENANT_NOT_CONNECTED
     if isinstance(error, GraphNotFound):
         return MEETING_GONE
+    if isinstance(error, PermissionMissing):
+        return PERMISSION_MISSING
     if isinstance(error, GraphTellAdmin):
         sentence = f"Your Microsoft 365 administrator has to allow this first. Microsoft says: {error.message}"
         return Absence("admin_required", sentence)

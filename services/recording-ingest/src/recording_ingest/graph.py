@@ -4,6 +4,8 @@ All of it is asked as the organizer (``/me``): application tokens would need a T
 """
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
@@ -14,6 +16,7 @@ from shared.graph.errors import GraphError, GraphGiveUp, GraphTellAdmin
 
 Kind = Literal["recording", "transcript"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+_FORBIDDEN = 403
 TRANSCRIPTS_DISABLED = "GraphAccessToTranscriptsDisabled"
 _UNATTRIBUTED = "SpeakerAttributionNotAllowed"
 _UNATTRIBUTED_TYPE = "application/vnd.microsoft.graph.transcript+text"
@@ -45,6 +48,10 @@ class Named:
     graph_id: str
 
 
+class PermissionMissing(GraphTellAdmin):
+    """A list or a description is refused, which organizers may read of their own: the permission was taken back."""
+
+
 def subscribed_resources(oid: str) -> list[str]:
     """What to subscribe to for one organizer."""
     return [f"users/{oid}/onlineMeetings/{every}" for every in ("getAllRecordings", "getAllTranscripts")]
@@ -61,12 +68,14 @@ def named_in(notification: dict[str, Any]) -> Named | None:
 
 async def artefacts(caller: GraphCaller, online_meeting_id: str, kind: Kind) -> list[Artefact]:
     """All of one kind that a meeting has."""
-    return [_artefact(kind, item) async for item in caller.pages(_path(online_meeting_id, kind))]
+    with _of_their_own():
+        return [_artefact(kind, item) async for item in caller.pages(_path(online_meeting_id, kind))]
 
 
 async def artefact(caller: GraphCaller, online_meeting_id: str, kind: Kind, graph_id: str) -> Artefact:
     """One of them, as it is now."""
-    return _artefact(kind, await caller.get(_path(online_meeting_id, kind, graph_id)))
+    with _of_their_own():
+        return _artefact(kind, await caller.get(_path(online_meeting_id, kind, graph_id)))
 
 
 def content_path(online_meeting_id: str, kind: Kind, graph_id: str) -> str:
@@ -88,6 +97,17 @@ async def transcript(caller: GraphCaller, online_meeting_id: str, graph_id: str,
 def transcripts_disabled(error: GraphError) -> bool:
     """Whether the tenant's own switch keeps everybody from transcripts, whatever was consented."""
     return error.inner_code == TRANSCRIPTS_DISABLED
+
+
+@contextmanager
+def _of_their_own() -> Iterator[None]:
+    """Microsoft has no code for a missing permission; contents are refused for other reasons with the same one."""
+    try:
+        yield
+    except GraphTellAdmin as error:
+        if error.status != _FORBIDDEN or transcripts_disabled(error):
+            raise
+        raise PermissionMissing(error.message, error.status, error.code, error.request_id) from error
 
 
 async def _text(caller: GraphCaller, path: str, accept: str, limit_bytes: int) -> str:

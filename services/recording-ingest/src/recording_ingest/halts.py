@@ -9,6 +9,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from recording_ingest import absences, queries
 from recording_ingest.absences import Absence
 from recording_ingest.queries import Person
+from recording_ingest.tables import LedgerMeeting
 
 
 class Halted(Exception):
@@ -19,17 +20,22 @@ class Halted(Exception):
         self.absence = absence
 
 
-def of(person: Person | None) -> Absence | None:
-    """Why nothing is asked for this person, or None. The switch is off until we have heard that it is on."""
+def of(person: Person | None, meeting: LedgerMeeting | None = None) -> Absence | None:
+    """Why nothing is asked for this person, or of this meeting of theirs, or None.
+
+    The switch is off until we have heard that it is on. Another account than the organizer's finds nothing of the
+    meeting, which does not mean that it is gone.
+    """
     if person is not None and not person.switched_on:
         return absences.SWITCHED_OFF
     if person is not None and not person.tenant_connected:
         return absences.TENANT_NOT_CONNECTED
-    return None if person is not None and person.connected else absences.CONNECTION_BROKEN
+    if person is None or not person.connected:
+        return absences.CONNECTION_BROKEN
+    if meeting is not None and meeting.organizer_oid not in {None, person.oid}:
+        return absences.ANOTHER_ACCOUNT
+    return None
 
 
-async def check(session: AsyncSession, org_id: str, user_id: str | None) -> None:
-    """Raises ``Halted``."""
-    absence = of(await queries.person(session, org_id, user_id or ""))
-    if absence is not None:
-        raise Halted(absence)
+async def of_meeting(session: AsyncSession, meeting: LedgerMeeting) -> Absence | None:
+    return of(await queries.person(session, meeting.org_id, meeting.user_id or ""), meeting)

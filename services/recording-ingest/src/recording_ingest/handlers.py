@@ -24,6 +24,7 @@ on = Handlers()
 @on(UserState)
 async def follow_user(event: UserState, *, work: UnitOfWork, subscriptions: Subscriptions) -> None:
     """Subscriptions and imports follow the connection; one that works again fetches what was missed."""
+    await queries.hold_tenant(work.session, event.org_id, shared=True)
     before = await queries.person(work.session, event.org_id, event.user_id)
     await keep_user_copy(event, session=work.session)
     after = await queries.person(work.session, event.org_id, event.user_id)
@@ -34,22 +35,28 @@ async def follow_user(event: UserState, *, work: UnitOfWork, subscriptions: Subs
 @on(TenantState)
 async def follow_tenant(event: TenantState, *, work: UnitOfWork, subscriptions: Subscriptions) -> None:
     """The tenant's end or return is everybody's, and so is the switch for automatic recording."""
+    await queries.hold_tenant(work.session, event.org_id)
     before = {person.user_id: person for person in await queries.people(work.session, event.org_id)}
     await keep_tenant_copy(event, session=work.session)
     for person in await queries.people(work.session, event.org_id):
-        await _follow(work, event.org_id, before[person.user_id], person, subscriptions)
+        await _follow(work, event.org_id, before.get(person.user_id), person, subscriptions)
 
 
 async def _follow(
     work: UnitOfWork, org_id: str, before: Person | None, after: Person, subscriptions: Subscriptions
 ) -> None:
     """No notification is believed from the moment on in which a connection is known to have ended."""
-    if before is None or halts.of(before) != halts.of(after):
+    if before is None or _of_imports(before) != _of_imports(after):
         work.jobs.add("follow_person", {"user_id": after.user_id}, dedupe_key=after.user_id)
     if before is None or _of_account(before) != _of_account(after):
         watching.queue(work.jobs, after)
     if not after.connected and (before is None or before.connected):
         await watching.forget(work, subscriptions, org_id, after)
+
+
+def _of_imports(person: Person) -> tuple[object, ...]:
+    """Whoever signs in again may have allowed more, or another account."""
+    return halts.of(person), person.user_version
 
 
 def _of_account(person: Person) -> tuple[object, ...]:

@@ -17,20 +17,34 @@ from shared.jobs.runner import Job, JobWork
 ATTEMPTS = 20
 
 
-async def begin(job: Job) -> tuple[LedgerMeeting, ArtefactRow]:
-    """The artefact this job imports, and its meeting. Raises ``GiveUp`` when there is no such artefact."""
+async def begin(job: Job, settings: Settings) -> tuple[LedgerMeeting, ArtefactRow] | None:
+    """The artefact this job imports, and its meeting; None when it is imported or was held back for too long.
+
+    Whoever takes that up again queues a new job. Raises ``GiveUp`` when there is no such artefact.
+    """
     async with job.unit_of_work() as work:
         meeting, row = await locked(work, job.payload["artefact_id"])
-        if row.status != "imported":
-            row.status = "importing"
+        if row.status == "imported" or await _given_up(work, meeting, row, settings):
+            return None
+        row.status = "importing"
         return meeting, row
+
+
+async def _given_up(work: JobWork, meeting: LedgerMeeting, row: ArtefactRow, settings: Settings) -> bool:
+    waited = await queries.now(work.session) - row.tried_since
+    if row.status != "paused" or waited.total_seconds() <= settings.import_pause_limit_s:
+        return False
+    absence = await halts.of_meeting(work.session, meeting)
+    if absence is not None:
+        await ledger.fail_import(work, meeting, row, absence)
+    return absence is not None
 
 
 async def save(job: Job, meeting: LedgerMeeting, checkpoint: dict[str, Any]) -> None:
     """Keep where the import stands. Raises ``Halted`` when it has to stop there."""
     async with job.unit_of_work() as work:
         await work.save_checkpoint(checkpoint)
-        absence = halts.of(await _organizer(work, meeting))
+        absence = await halts.of_meeting(work.session, meeting)
     if absence is not None:
         raise Halted(absence)
 
@@ -38,11 +52,9 @@ async def save(job: Job, meeting: LedgerMeeting, checkpoint: dict[str, Any]) -> 
 async def may_go_on(job: Job, meeting: LedgerMeeting) -> None:
     """Raises ``Halted``."""
     async with job.unit_of_work() as work:
-        await halts.check(work.session, work.org_id, meeting.user_id)
-
-
-async def _organizer(work: JobWork, meeting: LedgerMeeting) -> queries.Person | None:
-    return await queries.person(work.session, work.org_id, meeting.user_id or "")
+        absence = await halts.of_meeting(work.session, meeting)
+    if absence is not None:
+        raise Halted(absence)
 
 
 async def locked(work: JobWork, artefact_id: str) -> tuple[LedgerMeeting, ArtefactRow]:
@@ -86,7 +98,7 @@ async def _pause(job: Job, artefact_id: str) -> bool:
     """False when what held the import back is over again by now."""
     async with job.unit_of_work() as work:
         meeting, row = await locked(work, artefact_id)
-        absence = halts.of(await _organizer(work, meeting))
+        absence = await halts.of_meeting(work.session, meeting)
         if absence is not None and row.status != "imported":
             await ledger.pause(work, meeting, row, absence)
     return absence is not None

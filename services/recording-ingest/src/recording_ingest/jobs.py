@@ -56,11 +56,12 @@ async def end_subscriptions(job: Job, *, graph: Graph) -> None:
 async def follow_person(job: Job, *, settings: Settings) -> None:
     """Imports of a person's meetings go on or are held back, as connection and switch say by now."""
     async with job.unit_of_work() as work:
-        absence = halts.of(await queries.person(work.session, job.org_id, job.payload["user_id"]))
-        if absence is None:
-            await ledger.catch_up(work, job.org_id, job.payload["user_id"], settings)
-        else:
+        person = await queries.person(work.session, job.org_id, job.payload["user_id"])
+        absence = halts.of(person)
+        if absence is not None:
             await ledger.hold_back(work, job.org_id, job.payload["user_id"], absence, settings)
+        elif person is not None:
+            await ledger.catch_up(work, job.org_id, person, settings)
 
 
 @jobs.kind(LIFECYCLE)
@@ -75,8 +76,9 @@ async def subscription_lifecycle(job: Job, *, graph: Graph, subscriptions: Subsc
     if person and person.connected:
         missed = await subscriptions.heed(graph.as_user(job.org_id, person.user_id, job.priority), notification)
     async with job.unit_of_work() as work:
-        if missed and halts.of(await queries.person(work.session, job.org_id, notification.user_id)) is None:
-            await ledger.catch_up(work, job.org_id, notification.user_id, settings)
+        person = await queries.person(work.session, job.org_id, notification.user_id)
+        if missed and person is not None and halts.of(person) is None:
+            await ledger.catch_up(work, job.org_id, person, settings)
         await discard(work.session, notification.id)
 
 
@@ -114,12 +116,14 @@ async def reconcile(job: Job, *, graph: Graph, settings: Settings) -> None:
         meeting = await queries.meeting(work.session, job.org_id, job.payload["meeting_id"])
         if meeting is None or not meeting.user_id or meeting.revision != job.payload["revision"]:
             return
-        person = await queries.person(work.session, job.org_id, meeting.user_id)
+        halt = await halts.of_meeting(work.session, meeting)
     caller = graph.as_user(job.org_id, meeting.user_id, job.priority)
-    looked = await reconciling.look(caller, meeting, halts.of(person))
+    looked = await reconciling.look(caller, meeting, halt)
     async with job.unit_of_work() as work:
         now = await queries.meeting(work.session, job.org_id, meeting.meeting_id, lock=True)
-        wait_s = await reconciling.compare(work, now, looked, settings) if now else None
+        if now is None or now.revision != meeting.revision:
+            return  # what was seen is older than what it was planned anew for
+        wait_s = await reconciling.compare(work, now, looked, settings)
     if wait_s is not None:
         raise Retry(after_s=wait_s, reason="looked at again later", counts=False)
 
@@ -127,9 +131,9 @@ async def reconcile(job: Job, *, graph: Graph, settings: Settings) -> None:
 @jobs.kind("transfer", attempts=imports.ATTEMPTS, lease_s=60)
 async def transfer(job: Job, *, graph: Graph, storage: StorageClient, settings: Settings) -> None:
     """Stream the recording from Graph to storage, then say so once."""
-    meeting, row = await imports.begin(job)
-    if row.status == "imported":
+    if (begun := await imports.begin(job, settings)) is None:
         return
+    meeting, row = begun
     async with imports.explained(job, meeting, row, settings):
         caller = graph.as_user(job.org_id, meeting.user_id or "", job.priority)
         online_id = meeting.online_meeting_id or ""
@@ -146,9 +150,9 @@ async def transfer(job: Job, *, graph: Graph, storage: StorageClient, settings: 
 @jobs.kind("import_transcript", attempts=imports.ATTEMPTS)
 async def import_transcript(job: Job, *, graph: Graph, settings: Settings) -> None:
     """Read, parse and keep the transcript, then say so once."""
-    meeting, row = await imports.begin(job)
-    if row.status == "imported":
+    if (begun := await imports.begin(job, settings)) is None:
         return
+    meeting, row = begun
     async with imports.explained(job, meeting, row, settings):
         caller = graph.as_user(job.org_id, meeting.user_id or "", job.priority)
         online_id = meeting.online_meeting_id or ""

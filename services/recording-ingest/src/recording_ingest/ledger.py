@@ -6,9 +6,10 @@ from typing import Protocol
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from recording_ingest import absences, queries
+from recording_ingest import absences, halts, queries
 from recording_ingest.absences import Absence
 from recording_ingest.graph import KINDS, Artefact, Kind
+from recording_ingest.queries import Person
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting
 from recording_ingest.transcripts import Transcript
@@ -20,6 +21,7 @@ from shared.events import (
     TranscriptImported,
     TranscriptUnavailable,
 )
+from shared.jobs import queue
 from shared.jobs.queue import JobQueue
 from shared.outbox import Outbox, uuid7
 
@@ -87,19 +89,37 @@ async def plan(work: Working, meeting: LedgerMeeting, settings: Settings, *, at_
         work.jobs.add("reconcile", payload, dedupe_key=key, run_at=now if at_once else run_at)
 
 
-async def catch_up(work: Working, org_id: str, user_id: str, settings: Settings) -> None:
-    """Nothing keeps us from it any more: look for what we have missed, and import what waits."""
+async def catch_up(work: Working, org_id: str, person: Person, settings: Settings) -> None:
+    """Nothing keeps us from the person's account any more: look for what we have missed, and import what waits."""
     ended_after = await queries.now(work.session) - timedelta(seconds=settings.artefact_deadline_s)
-    for meeting in await queries.meetings_to_catch_up(work.session, org_id, user_id, ended_after):
+    ids = await queries.meetings_to_catch_up(work.session, org_id, person.user_id, ended_after)
+    await _make_imports_due(work, org_id, person, ids)
+    for meeting in await queries.locked(work.session, org_id, ids):
         await plan(work, meeting, settings, at_once=True)
         rows = await queries.artefacts(work.session, org_id, meeting.meeting_id)
-        for row in rows:
-            if row.status in UNFINISHED or row.code in absences.PAUSING:
-                if row.status not in OPEN:
-                    row.resumed_at = await queries.now(work.session)
-                row.status, row.code, row.reason = "detected", None, None
-                queue_import(work.jobs, row.kind, row.id)
-        _await_again(work, meeting, {row.kind for row in rows if row.status in OPEN})
+        absence = halts.of(person, meeting)
+        if absence is None:
+            await _take_up(work, meeting, rows)
+        else:
+            await _pause_all(work, meeting, rows, absence)
+
+
+async def _make_imports_due(work: Working, org_id: str, person: Person, ids: Sequence[str]) -> None:
+    """An import locks its job first and then its meeting; so it is here."""
+    due = JobQueue(org_id)
+    for kind, artefact_id in await queries.waiting_imports(work.session, org_id, ids, person.oid):
+        queue_import(due, kind, artefact_id)
+    await queue.write(work.session, due.rows)
+
+
+async def _take_up(work: Working, meeting: LedgerMeeting, rows: Sequence[ArtefactRow]) -> None:
+    """What waits goes on; its jobs are due."""
+    for row in rows:
+        if row.status in UNFINISHED or row.code in absences.PAUSING:
+            if row.status not in OPEN:
+                row.resumed_at = await queries.now(work.session)
+            row.status, row.code, row.reason = "detected", None, None
+    _await_again(work, meeting, {row.kind for row in rows if row.status in OPEN})
 
 
 def _await_again(work: Working, meeting: LedgerMeeting, detected: set[str]) -> None:
@@ -115,10 +135,14 @@ async def hold_back(work: Working, org_id: str, user_id: str, absence: Absence, 
     """Nothing of this person's meetings is imported for now; what is under way sees it at its next chunk."""
     ended_after = await queries.now(work.session) - timedelta(seconds=settings.artefact_deadline_s)
     for meeting in await queries.meetings_to_pause(work.session, org_id, user_id, ended_after):
-        for row in await queries.artefacts(work.session, org_id, meeting.meeting_id):
-            if row.status in UNFINISHED:
-                await pause(work, meeting, row, absence)
+        await _pause_all(work, meeting, await queries.artefacts(work.session, org_id, meeting.meeting_id), absence)
         await plan(work, meeting, settings, at_once=True)
+
+
+async def _pause_all(work: Working, meeting: LedgerMeeting, rows: Sequence[ArtefactRow], absence: Absence) -> None:
+    for row in rows:
+        if row.status in UNFINISHED:
+            await pause(work, meeting, row, absence)
 
 
 async def pause(work: Working, meeting: LedgerMeeting, row: ArtefactRow, absence: Absence) -> None:
@@ -170,7 +194,7 @@ def conclude(
         return
     ended = now >= by - timedelta(seconds=settings.artefact_deadline_s)
     for kind, known in looked.items():
-        waited_for = meeting.auto_recording and known is not absences.SWITCHED_OFF
+        waited_for = meeting.auto_recording and (known is None or known.code not in absences.PAUSING)
         if any(row.kind == kind for row in artefacts):
             continue
         if now >= by:

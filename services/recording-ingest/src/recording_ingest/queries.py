@@ -10,7 +10,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
-from recording_ingest.absences import MENDED_BY_CONNECTING
+from recording_ingest.absences import MENDED_BY_CONNECTING, PAUSING
 from recording_ingest.graph import Artefact
 from recording_ingest.tables import ArtefactRow, LedgerMeeting, TranscriptRow
 
@@ -28,10 +28,12 @@ _ADD_ARTEFACT = text(
 )
 _CATCH_UP = text(
     """SELECT meeting_id FROM ledger_meeting m WHERE org_id = :org_id AND user_id = :user_id
-           AND (ends_at > :ended_after OR absences->'recording'->>'code' = ANY(:codes)
-                OR absences->'transcript'->>'code' = ANY(:codes)
+           AND ((ends_at > :ended_after AND (
+                    least(starts_at, ended_at) <= clock_timestamp() OR absences <> '{}'
+                    OR EXISTS (SELECT FROM artefact a WHERE (a.org_id, a.meeting_id) = (m.org_id, m.meeting_id))))
+                OR absences->'recording'->>'code' = ANY(:codes) OR absences->'transcript'->>'code' = ANY(:codes)
                 OR EXISTS (SELECT FROM artefact a WHERE (a.org_id, a.meeting_id) = (m.org_id, m.meeting_id)
-                           AND a.status = 'paused'))"""
+                           AND a.code = ANY(:pausing)))"""
 )
 _TO_PAUSE = text(
     """SELECT meeting_id FROM ledger_meeting m WHERE org_id = :org_id AND user_id = :user_id
@@ -39,6 +41,13 @@ _TO_PAUSE = text(
                 OR EXISTS (SELECT FROM artefact a WHERE (a.org_id, a.meeting_id) = (m.org_id, m.meeting_id)
                            AND a.status IN ('detected', 'importing', 'paused')))"""
 )
+_WAITING_IMPORTS = text(
+    """SELECT a.kind, a.id FROM artefact a JOIN ledger_meeting m USING (org_id, meeting_id)
+       WHERE org_id = :org_id AND meeting_id = ANY(:ids) AND (m.organizer_oid IS NULL OR m.organizer_oid = :oid)
+           AND (a.status IN ('detected', 'importing', 'paused') OR a.code = ANY(:codes)) ORDER BY a.id"""
+)
+_HOLD_TENANT = text("SELECT pg_advisory_xact_lock(hashtextextended('tenant of ' || :org_id, 0))")
+_HOLD_TENANT_SHARED = text("SELECT pg_advisory_xact_lock_shared(hashtextextended('tenant of ' || :org_id, 0))")
 _PEOPLE = text(
     """SELECT u.user_id, u.oid, u.version AS user_version, coalesce(t.version, 0) AS tenant_version,
               u.connected AND coalesce(t.connected, true) AS connected, coalesce(t.connected, true),
@@ -69,6 +78,11 @@ async def now(session: AsyncSession) -> datetime:
     """The database's clock: workers' clocks differ."""
     moment: datetime = (await session.execute(text("SELECT clock_timestamp()"))).scalar_one()
     return moment
+
+
+async def hold_tenant(session: AsyncSession, org_id: str, *, shared: bool = False) -> None:
+    """News of the tenant is taken in alone, news of its people together; a row to lock may not be there yet."""
+    await session.execute(_HOLD_TENANT_SHARED if shared else _HOLD_TENANT, {"org_id": org_id})
 
 
 async def people(session: AsyncSession, org_id: str) -> list[Person]:
@@ -108,10 +122,22 @@ async def meetings_online(
 
 async def meetings_to_catch_up(
     session: AsyncSession, org_id: str, user_id: str, ended_after: datetime
-) -> Sequence[LedgerMeeting]:
-    """The organizer's meetings that a broken connection or the switch may have kept from us, locked."""
+) -> Sequence[str]:
+    """The organizer's meetings that a broken connection or the switch may have kept from us.
+
+    Those to come of which nothing is known have their next look before them.
+    """
     values = {"org_id": org_id, "user_id": user_id, "ended_after": ended_after, "codes": list(MENDED_BY_CONNECTING)}
-    return await _locked(session, org_id, (await session.execute(_CATCH_UP, values)).scalars().all())
+    values["pausing"] = list(PAUSING)
+    return (await session.execute(_CATCH_UP, values)).scalars().all()
+
+
+async def waiting_imports(
+    session: AsyncSession, org_id: str, ids: Sequence[str], oid: str | None
+) -> list[tuple[str, str]]:
+    """Kind and id of what is not imported yet of these meetings, where this account is their organizer's."""
+    values = {"org_id": org_id, "ids": list(ids), "oid": oid, "codes": list(PAUSING)}
+    return [(row.kind, row.id) for row in await session.execute(_WAITING_IMPORTS, values)]
 
 
 async def meetings_to_pause(
@@ -119,10 +145,10 @@ async def meetings_to_pause(
 ) -> Sequence[LedgerMeeting]:
     """The organizer's meetings of which something is being imported or still waited for, locked."""
     values = {"org_id": org_id, "user_id": user_id, "ended_after": ended_after}
-    return await _locked(session, org_id, (await session.execute(_TO_PAUSE, values)).scalars().all())
+    return await locked(session, org_id, (await session.execute(_TO_PAUSE, values)).scalars().all())
 
 
-async def _locked(session: AsyncSession, org_id: str, ids: Sequence[str]) -> Sequence[LedgerMeeting]:
+async def locked(session: AsyncSession, org_id: str, ids: Sequence[str]) -> Sequence[LedgerMeeting]:
     query = select(LedgerMeeting).where(LedgerMeeting.org_id == org_id, col(LedgerMeeting.meeting_id).in_(ids))
     return (await session.exec(_locking(query.order_by(col(LedgerMeeting.meeting_id))))).all()
 

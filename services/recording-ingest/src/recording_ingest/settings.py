@@ -12,6 +12,8 @@ class Settings(ServiceSettings):
     """The same before the booked end: people may meet early, the join link works as soon as it exists."""
     artefact_deadline_s: float = 86_400
     """How long after the end a recording or transcript is waited for before it is declared absent."""
+    import_pause_limit_s: float = 30 * 86_400
+    """How long an import may be held back by the switch or a connection before it is given up; it then begins anew."""
     notification_patience_s: float = 300
     """How long a notification of an unknown meeting, or of an artefact not readable yet, is tried again."""
     notification_retry_s: float = 5

@@ -15,7 +15,7 @@ from shared.web import Caller, ServiceCaller, StrictModel, Work, provided
 from storage import queries
 from storage.objects import Objects
 from storage.settings import Settings
-from storage.uploads import CHUNK_MULTIPLE, complete, parse_range, receive, session_of, tidy_later
+from storage.uploads import CHUNK_MULTIPLE, complete, give_up_later, parse_range, receive, session_of, tidy_later
 
 router = APIRouter()
 Db = Annotated[Database, Depends(provided("db"))]
@@ -42,6 +42,8 @@ async def open_session(wanted: UploadWanted, _caller: ServiceCaller, db: Db, kno
         row = (await work.session.execute(queries.OPEN, values)).one()
         if row.size_bytes != wanted.size_bytes:  # rolled back, so that a running upload keeps its address
             raise BadInput("size_changed", f"This file was begun with {row.size_bytes} bytes; use another dedupe_key.")
+        if row.id == values["id"]:
+            give_up_later(work.jobs, knobs.unfinished_upload_keep_s)
     return {
         "file_id": row.id,
         "completed": row.completed_at is not None,

@@ -1,18 +1,35 @@
 """What the storage service does in its own time."""
 
 from shared.db import Database
-from shared.jobs import Jobs
+from shared.jobs import Jobs, Retry
 from shared.jobs.runner import Job
 from storage import queries
 from storage.objects import Objects
+from storage.settings import Settings
+from storage.uploads import GIVE_UP_UPLOADS, tidy_later
 
 jobs = Jobs()
 
 
 @jobs.kind("tidy_parts")
 async def tidy_parts(job: Job, *, db: Database, objects: Objects) -> None:
-    """The parts of a file that is whole or given up; of one begun anew meanwhile, those that still count stay."""
+    """The parts of a file that is whole, and all of one that was given up; parts that still count stay."""
+    file_id = job.payload["file_id"]
     async with db.unit_of_work(job.org_id) as work:
-        values = {"org_id": job.org_id, "id": job.payload["file_id"]}
-        live = (await work.session.execute(queries.LIVE_PARTS, values)).scalar()
-    await objects.delete_parts(job.org_id, job.payload["file_id"], but=live or ())
+        row = (await work.session.execute(queries.PARTS, {"org_id": job.org_id, "id": file_id})).first()
+    if row is None:
+        await objects.delete_file(job.org_id, file_id)
+    else:
+        await objects.delete_parts(job.org_id, file_id, but=() if row.completed_at else row.parts)
+
+
+@jobs.kind(GIVE_UP_UPLOADS)
+async def give_up_uploads(job: Job, *, settings: Settings) -> None:
+    """Those of the organisation that nobody has gone on with for long; one job waits while any is unfinished."""
+    about = {"org_id": job.org_id, "keep_s": settings.unfinished_upload_keep_s}
+    async with job.unit_of_work() as work:
+        for row in await work.session.execute(queries.GIVE_UP, about):
+            tidy_later(work.jobs, row)
+        wait_s = (await work.session.execute(queries.NEXT_GIVEN_UP_S, about)).scalar()
+    if wait_s is not None:
+        raise Retry(after_s=max(wait_s, 1), reason="an upload is not finished", counts=False)

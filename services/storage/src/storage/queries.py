@@ -8,7 +8,8 @@ OPEN = text(
     f"""INSERT INTO stored_file (org_id, id, dedupe_key, path, content_type, size_bytes, token_hash, owner_id)
         VALUES (:org_id, :id, :dedupe_key, :path, :content_type, :size_bytes, :token_hash, :owner_id)
         ON CONFLICT (org_id, dedupe_key) DO UPDATE
-        SET token_hash = CASE WHEN stored_file.completed_at IS NULL THEN excluded.token_hash END
+        SET token_hash = CASE WHEN stored_file.completed_at IS NULL THEN excluded.token_hash END,
+            touched_at = excluded.touched_at
         RETURNING {_COLUMNS}"""
 )
 BY_TOKEN = text(f"SELECT {_COLUMNS} FROM stored_file WHERE token_hash = :token_hash")
@@ -16,9 +17,10 @@ READABLE = text(
     f"""SELECT {_COLUMNS} FROM stored_file
         WHERE id = :id AND completed_at IS NOT NULL AND (owner_id IS NULL OR owner_id = :user_id)"""
 )
-LIVE_PARTS = text("SELECT parts FROM stored_file WHERE org_id = :org_id AND id = :id AND completed_at IS NULL")
+PARTS = text("SELECT parts, completed_at FROM stored_file WHERE org_id = :org_id AND id = :id")
 ADVANCE = text(
-    f"""UPDATE stored_file SET received_bytes = :end, parts = parts || CAST(:part AS text)
+    f"""UPDATE stored_file SET received_bytes = :end, parts = parts || CAST(:part AS text),
+            touched_at = clock_timestamp()
         WHERE token_hash = :token_hash AND received_bytes = :start RETURNING {_COLUMNS}"""
 )
 COMPLETE = text(
@@ -26,4 +28,12 @@ COMPLETE = text(
        WHERE org_id = :org_id AND id = :id AND completed_at IS NULL RETURNING id"""
 )
 ABANDON = text("DELETE FROM stored_file WHERE token_hash = :token_hash AND completed_at IS NULL")
+GIVE_UP = text(
+    """DELETE FROM stored_file WHERE org_id = :org_id AND completed_at IS NULL
+           AND touched_at < clock_timestamp() - make_interval(secs => :keep_s) RETURNING id"""
+)
+NEXT_GIVEN_UP_S = text(
+    """SELECT CAST(extract(epoch FROM min(touched_at) - clock_timestamp()) AS float) + :keep_s
+       FROM stored_file WHERE org_id = :org_id AND completed_at IS NULL"""
+)
 THERE = text("SELECT id FROM stored_file WHERE org_id = :org_id AND id = :id")

@@ -14,3 +14,5 @@ class Settings(ServiceSettings):
     """``s3://…``, ``az://…`` or ``gs://…``; credentials come from the platform's own environment."""
     upload_chunk_max_bytes: int = 10 * 1024 * 1024
     """Largest range of one ``PUT``."""
+    unfinished_upload_keep_s: float = 30 * 86_400
+    """How long an upload that nobody goes on with is kept; who asks for it later begins anew."""

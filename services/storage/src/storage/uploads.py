@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.db import Database
@@ -13,6 +14,7 @@ from storage import queries
 from storage.objects import Objects
 
 CHUNK_MULTIPLE = 320 * 1024
+GIVE_UP_UPLOADS = "give_up_uploads"
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
@@ -108,6 +110,12 @@ async def complete(db: Database, objects: Objects, row: Any) -> None:
         elif (await work.session.execute(queries.THERE, {"org_id": row.org_id, "id": row.id})).first() is None:
             await objects.delete_file(row.org_id, row.id)  # erased while it was put together
             raise NotFound("upload_not_found", "This file was erased meanwhile.")
+
+
+def give_up_later(jobs: JobQueue, keep_s: float) -> None:
+    """Of an upload just begun; the organisation has one such job for all of them."""
+    run_at = datetime.now(UTC) + timedelta(seconds=keep_s)
+    jobs.add(GIVE_UP_UPLOADS, {}, dedupe_key=GIVE_UP_UPLOADS, priority="backfill", run_at=run_at)
 
 
 def tidy_later(jobs: JobQueue, row: Any) -> None:
