@@ -116,7 +116,9 @@ async def connect_by_link(demo: Demo) -> None:
     started = await leg("start")
     key = {"browser_key": started["browser_key"]}
     back = await demo.microsoft.approve_admin_consent(started["consent_url"], "admin@contoso.example")
-    back = await demo.microsoft.sign_in((await leg("complete", **query_of(back), **key))["sign_in_url"], "admin@contoso.example")
+    back = await demo.microsoft.sign_in(
+        (await leg("complete", **query_of(back), **key))["sign_in_url"], "admin@contoso.example"
+    )
     await leg("sign-in", **query_of(back), **key)
     assert (await demo.http.get(f"/connectors/microsoft365/grant/{token}")).is_error
 

@@ -19,12 +19,14 @@ from sqlalchemy import Row, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.problems import ConfigurationError
+from shared.row_security import protecting
 
 DDL = [
     """CREATE TABLE IF NOT EXISTS data_key (
         id uuid PRIMARY KEY, org_id text NOT NULL, ring_key_id text NOT NULL, wrapped bytea NOT NULL,
         active boolean NOT NULL DEFAULT true, created_at timestamptz NOT NULL DEFAULT clock_timestamp())""",
     "CREATE UNIQUE INDEX IF NOT EXISTS data_key_active ON data_key (org_id) WHERE active",
+    protecting("data_key"),
 ]
 
 _VERSION = b"\x01"
