@@ -15,10 +15,10 @@ import sqlalchemy.orm
 import sqlmodel
 import sqlmodel.ext.asyncio.session
 from opentelemetry import trace
-from sqlalchemy import Row, TextClause, text
+from sqlalchemy import ExceptionContext, Row, TextClause, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from shared import outbox
 from shared.jobs import queue
@@ -103,16 +103,33 @@ class Transaction:
             work.committed()
 
 
+def _engine(url: str, **more: Any) -> AsyncEngine:
+    """Its errors are logged, and kept with jobs and parked records, so they name the statement and no values."""
+    made = create_async_engine(url, hide_parameters=True, **more)
+    event.listen(made.sync_engine, "handle_error", _without_detail)
+    return made
+
+
+def _without_detail(context: ExceptionContext) -> None:
+    """PostgreSQL's DETAIL quotes the row."""
+    original, wrapped = context.original_exception, context.sqlalchemy_exception
+    if original.__cause__ is not None:
+        vars(original.__cause__).pop("detail", None)
+    for error in (original, wrapped):
+        if error is not None:
+            error.args = tuple(str(said).partition("\nDETAIL:")[0] for said in error.args)
+
+
 class Database:
     """Two pools of connections as the service's row-level-secured role: for transactions, and for single statements."""
 
     def __init__(self, url: str, *, pool_size: int = 5, source: str = "") -> None:
         self.url = url
         self.source = source
-        self.engine = create_async_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=False)
+        self.engine = _engine(url, pool_size=pool_size, max_overflow=pool_size)
         # A single statement cannot say first whose rows it may see; its connection does, from when it is opened.
         scope = {"server_settings": {"app.scope": "system"}}
-        self.system_engine = create_async_engine(url, pool_size=2, max_overflow=pool_size, connect_args=scope)
+        self.system_engine = _engine(url, pool_size=2, max_overflow=pool_size, connect_args=scope)
         self.on_commit_wake = {"outbox": asyncio.Event(), "jobs": asyncio.Event()}
 
     async def open(self) -> None:

@@ -4,13 +4,19 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import Depends, Request
+import structlog
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from starlette.datastructures import Headers, MutableHeaders
 
-from shared.db import REQUEST_ID, UnitOfWork
+from shared.db import REQUEST_ID, UnitOfWork, is_outage
 from shared.identity import Identity
-from shared.problems import Forbidden, NotSignedIn, TooLarge, problem_response
+from shared.problems import Forbidden, NotSignedIn, TooLarge, problem_response, request_id_of
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 Message = MutableMapping[str, Any]
@@ -83,6 +89,21 @@ def provided(name: str) -> Callable[[Request], Any]:
         return request.app.state.service.provided[name]
 
     return get
+
+
+def install_outage_handler(app: FastAPI) -> None:
+    """A database that cannot be used is a 503: the same request may succeed later. What a statement does wrong is 500."""
+    for kind in (DBAPIError, PoolExhausted, OSError):
+        app.add_exception_handler(kind, _outage)
+
+
+async def _outage(request: Request, error: Exception) -> JSONResponse:
+    if not is_outage(error):
+        raise error
+    log.error("the database cannot be used", request_id=request_id_of(request), reason=str(error)[:300])
+    return problem_response(
+        request, 503, "database_away", "We cannot get at our data right now. Try again in a moment."
+    )
 
 
 class Edge:
