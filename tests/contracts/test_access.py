@@ -141,6 +141,16 @@ async def test_every_route_is_in_the_table(hosted: Hosted) -> None:
     assert there(hosted) == set(ROUTES[hosted.service.name]) | set(EVERY_SERVICE)
 
 
+async def test_no_answer_is_kept_by_a_cache_whoever_asks(hosted: Hosted) -> None:
+    mine = (await fill(hosted))[OWNER]
+    people = [hosted.keys.token(*OWNER), hosted.keys.token(*OWNER, ("org_admin",))]
+    for token in (None, *people, hosted.keys_of("recording-ingest").issue(hosted.service.name)):
+        for name in (*ROUTES[hosted.service.name], *EVERY_SERVICE):
+            method, _, template = name.partition(" ")
+            answer = await hosted.call(Route(method, template, "everybody").operation(mine), token, json={})
+            assert answer.headers["cache-control"] == "no-store", f"{name}: {answer.status_code}"
+
+
 async def test_a_persons_route_takes_no_token_that_is_not_good(hosted: Hosted) -> None:
     for route in routes_of(hosted, "person", "admin"):
         for kind, token in attacks.of_a_person(hosted.keys).items():

@@ -92,7 +92,7 @@ def provided(name: str) -> Callable[[Request], Any]:
 
 
 def install_outage_handler(app: FastAPI) -> None:
-    """A database that cannot be used is a 503: the same request may succeed later. What a statement does wrong is 500."""
+    """A database that cannot be used is a 503: the same request may succeed later. What else it refuses is 500."""
     for kind in (DBAPIError, PoolExhausted, OSError):
         app.add_exception_handler(kind, _outage)
 
@@ -107,7 +107,7 @@ async def _outage(request: Request, error: Exception) -> JSONResponse:
 
 
 class Edge:
-    """ASGI middleware around every service: a request id, and a limit on the body however it arrives."""
+    """ASGI middleware around every service: a request id, no cache, and a limit on the body however it arrives."""
 
     def __init__(self, app: Any, limit_bytes: int, unlimited: tuple[str, ...] = ()) -> None:
         self._app = app
@@ -124,7 +124,9 @@ class Edge:
 
         async def with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
         try:
