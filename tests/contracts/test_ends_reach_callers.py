@@ -1,6 +1,6 @@
 """What ends at the holders of tokens is over in every pod of the services that keep some, though one pod alone hears.
 
-The holders are real, each with a database and Microsoft behind it; two pods of meetings share theirs, and user-auth
+The holders are real, each with a database and Microsoft behind it; two pods of recording-ingest share theirs, and user-auth
 answers from another pod than the one where a person disconnects.
 """
 
@@ -185,7 +185,8 @@ async def house(
     async with running(simulator), SimulatorClient(known.http_base_url) as microsoft:
         await microsoft.approve_admin_consent(consent_url(known), "admin@contoso.example")
         (tenant_connector,), user_auth, pods = [
-            await start(name, count) for name, count in (("tenant-connector", 1), ("user-auth", 2), ("meetings", 2))
+            await start(name, count)
+            for name, count in (("tenant-connector", 1), ("user-auth", 2), ("recording-ingest", 2))
         ]
         listeners = Listeners()
         apps = {"tenant-connector": tenant_connector.app, "user-auth": user_auth[1].app}

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from starlette.datastructures import Headers, MutableHeaders
 
+from shared import metrics
 from shared.db import REQUEST_ID, UnitOfWork, is_outage
 from shared.identity import Identity
 from shared.problems import Forbidden, NotSignedIn, TooLarge, problem_response, request_id_of
@@ -65,12 +66,22 @@ async def _admin(request: Request, caller: Caller) -> Identity:
 AdminCaller = Annotated[Identity, Depends(_admin)]
 
 
-async def _service_caller(request: Request) -> str:
-    name: str = request.app.state.service.service_tokens.verify(bearer_of(request))
-    return name
+def called_by(*services: str) -> Any:
+    """An internal route's dependency, which gives the caller's name: these services may call it, and no other.
 
+    Which they are is counted, not put into the audit trail: a token is asked for many times a minute.
+    """
 
-ServiceCaller = Annotated[str, Depends(_service_caller)]
+    async def check(request: Request) -> str:
+        name: str = request.app.state.service.service_tokens.verify(bearer_of(request))
+        outcome = "admitted" if name in services else "refused"
+        metrics.internal_calls.add(1, {"caller": name, "outcome": outcome})
+        if name not in services:
+            log.warning("refused: a service that has no business here", caller=name, route=request.scope["route"].path)
+            raise Forbidden("service_not_admitted", f"{name} may not call this. Name it where the route is declared.")
+        return name
+
+    return Depends(check)
 
 
 async def _work(request: Request, caller: Caller) -> AsyncIterator[UnitOfWork]:
