@@ -1,7 +1,7 @@
 """What ends at the holders of tokens is over in every pod of the services that keep some, though one pod alone hears.
 
-The holders are real, each with a database and Microsoft behind it; two pods of recording-ingest share theirs, and user-auth
-answers from another pod than the one where a person disconnects.
+The holders are real, each with a database and Microsoft behind it; two pods of recording-ingest share theirs, and
+user-auth answers from another pod than the one where a person disconnects.
 """
 
 import asyncio
