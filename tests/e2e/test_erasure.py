@@ -110,7 +110,9 @@ async def test_a_person_is_exported_then_refused_while_connected_then_erased(run
     await left.close()
 
 
-@pytest.mark.parametrize("words", [("erase",), ("erase", "--user", "anna"), ("export", "--org", "acme"), ("keys", "x")])
+@pytest.mark.parametrize(
+    "words", [("erase",), ("erase", "--user", "anna"), ("export", "--user", "anna"), ("keys", "x")]
+)
 async def test_a_command_that_names_nobody_does_nothing(run: Run, words: tuple[str, ...]) -> None:
     status, _, err = await run("mail", *words)
     assert status == 2

@@ -13,7 +13,9 @@ import uvicorn
 async def serving(app: Any, **tls: Any) -> AsyncIterator[str]:
     """Its address, ``http://127.0.0.1:<port>``, until the end of the block; https with uvicorn's ``ssl_…`` options."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        config = uvicorn.Config(app, lifespan="off", log_level="critical", ws="none", timeout_graceful_shutdown=1, **tls)
+        config = uvicorn.Config(
+            app, lifespan="off", log_level="critical", ws="none", timeout_graceful_shutdown=1, **tls
+        )
         server = uvicorn.Server(config)
         running = asyncio.create_task(server.serve([listening]))
         try:
