@@ -15,3 +15,4 @@ def test_no_page_can_be_framed_rebased_or_reached_by_the_window_that_opened_it(s
     assert {"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'", "script-src 'self'"} <= set(policy)
     assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
     assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] == ("public, max-age=300" if path.startswith("/static/") else "no-store")

@@ -50,7 +50,10 @@ async def operate(service: "Service", wanted: argparse.Namespace) -> int:
     run = {"migrate": _migrate, "redrive": _redrive, "erase": _erase, "export": _export, "keys": _keys}
     try:
         await service.db.open()
-        return await run[wanted.command](service, wanted)
+        status = await run[wanted.command](service, wanted)
+        about = {"action": vars(wanted).get("action"), "organisation": vars(wanted).get("org")}
+        log.info("an operator's command", service=service.name, command=wanted.command, **about, status=status)
+        return status
     except ProspoError as refused:
         sys.stderr.write(refused.detail + "\n")
         return REFUSED

@@ -39,7 +39,6 @@ _ADD = text(
     """INSERT INTO data_key (id, org_id, ring_key_id, wrapped) VALUES (:id, :org_id, :ring_key_id, :wrapped)
        ON CONFLICT (org_id) WHERE active DO NOTHING"""
 )
-_RETIRE = text("UPDATE data_key SET active = false WHERE org_id = :org_id AND active")
 _FOREIGN = text(
     """SELECT id, org_id, ring_key_id, wrapped FROM data_key WHERE ring_key_id <> :current AND id > :after
        ORDER BY id LIMIT :batch FOR UPDATE"""
@@ -139,11 +138,6 @@ class Envelope:
             return AESGCM(key).decrypt(nonce, sealed, _aad(org_id, place))
         except InvalidTag as error:
             raise Unreadable("The secret was changed or belongs to another place.") from error
-
-    async def rotate(self, session: AsyncSession, org_id: str) -> None:
-        """New secrets of the organisation get a new data key; old ones still open."""
-        await session.execute(_RETIRE, {"org_id": org_id})
-        await self._active_key(session, org_id)
 
     async def rewrap(
         self, session: AsyncSession, after: uuid.UUID, batch: int
