@@ -89,13 +89,11 @@ class Platform:
 
     async def _start_services(self) -> None:
         key_ring = make_key_ring(self.state / "key-ring")
-        private, public = make_service_keys(self.state / "service-keys", [*SERVICES, "console"])
+        private, public = make_service_keys(self.state / "service-keys", SERVICES)
         common = self._common_settings() | {"key_ring_dir": key_ring, "service_public_keys_dir": public}
         for name in SERVICES:
             await self._start_service(name, common | {"service_key_path": private / f"{name}.pem"})
-        console = importlib.import_module("console.main").create_service(
-            _settings("console", {**common, "service_key_path": private / "console.pem"})
-        )
+        console = importlib.import_module("console.main").create_service(_settings("console", common))
         self.apps["console"] = console.app
         await console.start(api=True, worker=False)
         self.services.append(console)

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import httpx
@@ -28,7 +28,7 @@ from shared.service import Service
 from shared.settings import ServiceSettings
 from shared.testing.fixtures import MakeSettings, PlatformKeys, TestDatabase, connect
 from shared.testing.serving import serving
-from shared.web import AdminCaller, Caller, ServiceCaller, StrictModel, Work
+from shared.web import AdminCaller, Caller, StrictModel, Work, called_by
 
 
 class Note(StrictModel):
@@ -59,7 +59,7 @@ async def forget_notes(caller: AdminCaller, work: Work) -> dict[str, str]:
 
 
 @router.get("/internal/who")
-async def who(caller: ServiceCaller) -> dict[str, str]:
+async def who(caller: Annotated[str, called_by("meetings")]) -> dict[str, str]:
     return {"caller": caller}
 
 

@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from shared import metrics
 from shared.identity import ServiceTokens
 from shared.settings import ServiceSettings
 from shared.testing.fixtures import ISSUER, MakeSettings, PlatformKeys
@@ -95,6 +96,32 @@ async def test_a_forged_token_is_refused(http: httpx.AsyncClient, platform_keys:
     answer = await http.get("/v1/notes", headers=bearer(forged(platform_keys, kind)))
     assert answer.status_code == 401
     assert answer.json()["code"] == "invalid_token"
+
+
+async def test_who_is_refused_and_which_service_calls_is_counted(
+    http: httpx.AsyncClient, make_settings: MakeSettings, platform_keys: PlatformKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: list[dict[str, str]] = []
+
+    class Counter:
+        def add(self, _count: int, labels: dict[str, str]) -> None:
+            counted.append(labels)
+
+    for name in ("requests_refused", "internal_calls"):
+        monkeypatch.setattr(metrics, name, Counter())
+    await http.get("/v1/notes")
+    await http.get("/v1/notes", headers=bearer("nonsense"))
+    await http.get("/v1/notes", headers=bearer(platform_keys.token()))
+    await http.delete("/v1/notes", headers=bearer(platform_keys.token()))
+    assert [labels["code"] for labels in counted] == ["not_signed_in", "invalid_token", "org_admin_required"]
+    for name in ("meetings", "storage"):
+        tokens = ServiceTokens(make_settings(ServiceSettings, name), name)
+        await http.get("/internal/who", headers=bearer(tokens.issue("notes")))
+    assert counted[3:] == [
+        {"caller": "meetings", "outcome": "admitted"},
+        {"caller": "storage", "outcome": "refused"},
+        {"code": "service_not_admitted"},
+    ]
 
 
 async def test_identity_headers_are_not_believed(http: httpx.AsyncClient) -> None:

@@ -10,11 +10,15 @@ import httpx
 from sqlalchemy import text
 
 from dev.embedded.gateway import Gateway, PersonaTokens
+from dev.embedded.platform import SERVICES
 
 from . import attacks
 from .conftest import Hosted, Operation, check_problem
 
-Who = Literal["everybody", "person", "admin", "service", "bearer of the address", "bearer of the token", "microsoft"]
+Who = (
+    Literal["everybody", "person", "admin", "service", "bearer of the address", "bearer of the token", "microsoft"]
+    | tuple[str, ...]
+)
 EVERY_SERVICE: dict[str, Who] = {"GET /health/live": "everybody", "GET /health/ready": "everybody"}
 WEBHOOK: dict[str, Who] = {"POST /webhooks/graph": "microsoft"}
 ROUTES: dict[str, dict[str, Who]] = {
@@ -36,7 +40,7 @@ ROUTES: dict[str, dict[str, Who]] = {
         "PATCH /v1/tenant/features": "admin",
         "GET /v1/tenant/audit": "admin",
         "GET /v1/audit": "admin",
-        "POST /internal/app-token": "service",
+        "POST /internal/app-token": ("recording-ingest",),
     },
     "user-auth": {
         "GET /v1/connection": "person",
@@ -46,7 +50,7 @@ ROUTES: dict[str, dict[str, Who]] = {
         "POST /v1/connection/complete": "person",
         "GET /v1/connection/audit": "admin",
         "GET /v1/audit": "admin",
-        "POST /internal/tokens": "service",
+        "POST /internal/tokens": ("meetings", "recording-ingest"),
     },
     "storage": {
         "GET /v1/files/{file_id}": "person",
@@ -54,7 +58,7 @@ ROUTES: dict[str, dict[str, Who]] = {
         "GET /v1/uploads/{token}": "bearer of the address",
         "PUT /v1/uploads/{token}": "bearer of the address",
         "DELETE /v1/uploads/{token}": "bearer of the address",
-        "POST /internal/upload-sessions": "service",
+        "POST /internal/upload-sessions": ("recording-ingest",),
     },
     "meetings": {
         "GET /v1/meetings": "person",
@@ -71,7 +75,8 @@ ROUTES: dict[str, dict[str, Who]] = {
     "contacts": {},
     "mail": {},
 }
-"""Every route of every service. One that is in no row, or is gone, fails the first test below."""
+"""Every route of every service, internal ones with the services that call them. One that is in no row, or is gone,
+fails the first test below."""
 
 PEOPLE = [("acme", "anna"), ("acme", "ben"), ("globex", "anna")]
 OWNER = ("acme", "anna")
@@ -114,7 +119,7 @@ class Route:
 def routes_of(hosted: Hosted, *who: Who) -> Iterator[Route]:
     for name, known in ROUTES[hosted.service.name].items():
         method, _, template = name.partition(" ")
-        if known in who:
+        if known in who or (isinstance(known, tuple) and "service" in who):
             yield Route(method, template, known)
 
 
@@ -141,6 +146,16 @@ async def test_every_route_is_in_the_table(hosted: Hosted) -> None:
     assert there(hosted) == set(ROUTES[hosted.service.name]) | set(EVERY_SERVICE)
 
 
+async def test_no_answer_is_kept_by_a_cache_whoever_asks(hosted: Hosted) -> None:
+    mine = (await fill(hosted))[OWNER]
+    people = [hosted.keys.token(*OWNER), hosted.keys.token(*OWNER, ("org_admin",))]
+    for token in (None, *people, hosted.keys_of("recording-ingest").issue(hosted.service.name)):
+        for name in (*ROUTES[hosted.service.name], *EVERY_SERVICE):
+            method, _, template = name.partition(" ")
+            answer = await hosted.call(Route(method, template, "everybody").operation(mine), token, json={})
+            assert answer.headers["cache-control"] == "no-store", f"{name}: {answer.status_code}"
+
+
 async def test_a_persons_route_takes_no_token_that_is_not_good(hosted: Hosted) -> None:
     for route in routes_of(hosted, "person", "admin"):
         for kind, token in attacks.of_a_person(hosted.keys).items():
@@ -154,8 +169,18 @@ async def test_an_internal_route_takes_no_token_but_a_services_for_it(hosted: Ho
         for kind, token in attacks.of_services(hosted.keys, hosted.service.name).items():
             answer = await hosted.call(route.operation(""), token or None, json={})
             assert answer.status_code == 401, f"{route}: {kind}: {answer.status_code} {answer.text}"
-        welcome = hosted.keys_of("recording-ingest").issue(hosted.service.name)
-        assert (await hosted.call(route.operation(""), welcome, json={})).status_code == 422
+
+
+async def test_an_internal_route_takes_the_services_that_need_it_and_refuses_all_others(hosted: Hosted) -> None:
+    for route in routes_of(hosted, "service"):
+        operation = route.operation("")
+        for caller in (*SERVICES, "console"):
+            hosted.keys.add_service(caller)
+            answer = await hosted.call(operation, hosted.keys_of(caller).issue(hosted.service.name), json={})
+            if caller in route.who:
+                assert answer.status_code == 422, f"{route}: {caller}: {answer.status_code} {answer.text}"
+            else:
+                assert check_problem(answer, 403, operation)["code"] == "service_not_admitted"
 
 
 async def test_an_admins_route_refuses_everybody_else(hosted: Hosted) -> None:

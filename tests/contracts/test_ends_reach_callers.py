@@ -1,7 +1,7 @@
 """What ends at the holders of tokens is over in every pod of the services that keep some, though one pod alone hears.
 
-The holders are real, each with a database and Microsoft behind it; two pods of meetings share theirs, and user-auth
-answers from another pod than the one where a person disconnects.
+The holders are real, each with a database and Microsoft behind it; two pods of recording-ingest share theirs, and
+user-auth answers from another pod than the one where a person disconnects.
 """
 
 import asyncio
@@ -185,7 +185,8 @@ async def house(
     async with running(simulator), SimulatorClient(known.http_base_url) as microsoft:
         await microsoft.approve_admin_consent(consent_url(known), "admin@contoso.example")
         (tenant_connector,), user_auth, pods = [
-            await start(name, count) for name, count in (("tenant-connector", 1), ("user-auth", 2), ("meetings", 2))
+            await start(name, count)
+            for name, count in (("tenant-connector", 1), ("user-auth", 2), ("recording-ingest", 2))
         ]
         listeners = Listeners()
         apps = {"tenant-connector": tenant_connector.app, "user-auth": user_auth[1].app}
@@ -264,7 +265,7 @@ async def test_a_look_at_the_copies_is_one_statement_and_no_call(house: House) -
     _, pod = house.pods
     first = await pod.provided["tokens"].user_token("acme", "anna")
     seen: list[str] = []
-    event.listen(pod.db.engine.sync_engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
+    event.listen(pod.db.system_engine.sync_engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
     asked: list[Any] = []
     pod.provided["tokens"]._http.event_hooks["request"].append(asked.append)
     assert await pod.provided["tokens"].user_token("acme", "anna") is first

@@ -34,8 +34,8 @@ async def tokens(
         port = free.getsockname()[1]
     listeners = Listeners()
     await listeners.open(InternalDispatcher({name: service.app}), port)
-    caller = make_settings(ServiceSettings, "meetings", internal_url=f"http://127.0.0.1:{port}/{{service}}")
-    client = TokenClient(caller, ServiceTokens(caller, "meetings"))
+    caller = make_settings(ServiceSettings, "recording-ingest", internal_url=f"http://127.0.0.1:{port}/{{service}}")
+    client = TokenClient(caller, ServiceTokens(caller, "recording-ingest"))
     yield client
     await client.aclose()
     await listeners.close()

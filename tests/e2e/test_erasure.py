@@ -61,9 +61,15 @@ def run(environment: dict[str, str]) -> Run:
     return finished
 
 
-async def execute(database: TestDatabase, *statements: str) -> None:
-    connection = await connect(database.url)
+async def over_all(database: TestDatabase) -> "asyncpg.Connection":
+    """A connection that sees every organisation."""
+    connection: asyncpg.Connection = await connect(database.url)
     await connection.execute("SET app.scope = 'system'")
+    return connection
+
+
+async def execute(database: TestDatabase, *statements: str) -> None:
+    connection = await over_all(database)
     for statement in statements:
         await connection.execute(statement)
     await connection.close()
@@ -94,8 +100,7 @@ async def test_a_person_is_exported_then_refused_while_connected_then_erased(run
     assert (status, report["erased"]) == (0, {"connection": 1}), err
     assert {"audit", "inbox", "outbox"} <= report["kept"].keys()
     assert json.loads((await run("user_auth", "erase", *who))[1])["erased"] == {}
-    left = await connect(database.url)
-    await left.execute("SET app.scope = 'system'")
+    left = await over_all(database)
     assert [row["user_id"] for row in await left.fetch("SELECT user_id FROM connection")] == ["ben"]
     trail = await left.fetch("SELECT actor, action, details ->> 'rows' AS rows FROM audit ORDER BY id")
     assert [tuple(line) for line in trail] == [
@@ -105,7 +110,9 @@ async def test_a_person_is_exported_then_refused_while_connected_then_erased(run
     await left.close()
 
 
-@pytest.mark.parametrize("words", [("erase",), ("erase", "--user", "anna"), ("export", "--org", "acme"), ("keys", "x")])
+@pytest.mark.parametrize(
+    "words", [("erase",), ("erase", "--user", "anna"), ("export", "--user", "anna"), ("keys", "x")]
+)
 async def test_a_command_that_names_nobody_does_nothing(run: Run, words: tuple[str, ...]) -> None:
     status, _, err = await run("mail", *words)
     assert status == 2
@@ -164,7 +171,7 @@ async def test_a_rewrap_killed_in_the_middle_loses_nothing_and_the_next_finishes
     blobs = await seal_for(database, before, [f"org-{n}" for n in range(BATCH + 50)])
     current = json.loads((await run("storage", "keys", "rotate"))[1])["current"]
     assert current != before.current
-    watching, holding = await connect(database.url), await connect(database.url)
+    watching, holding = await over_all(database), await over_all(database)
     async with holding.transaction():
         await holding.execute("SELECT id FROM data_key ORDER BY id DESC LIMIT 1 FOR UPDATE")  # in the second batch
         rewrapping = await start(environment, "storage", "keys", "rewrap")
@@ -195,7 +202,7 @@ async def test_a_data_key_whose_ring_key_is_missing_makes_the_rewrap_fail_and_st
     await run("storage", "keys", "rotate")
     (folder / f"{before}.key").unlink()
     status, out, _ = await run("storage", "keys", "rewrap")
-    connection: asyncpg.Connection = await connect(database.url)
+    connection = await over_all(database)
     (row,) = await connection.fetch("SELECT id::text, ring_key_id FROM data_key")
     await connection.close()
     assert (status, json.loads(out)) == (1, {"rewrapped": 0, "unreadable": [row["id"]]})

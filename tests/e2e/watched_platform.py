@@ -26,6 +26,8 @@ from shared.telemetry import set_up_logs, set_up_traces
 
 IN_QUERY = {"code", "state", "nonce", "code_verifier", "client_secret", "client_assertion", "refresh_token"}
 IN_JSON = re.compile(rb'"(access_token|refresh_token|id_token|clientState|uploadUrl|browser_key)"\s*:\s*"([^"]{12,})"')
+IN_ADDRESS = {"upload_url": re.compile(rb"/v1/uploads/([\w-]{12,})"), "link": re.compile(rb"/grant/([\w.-]{12,})")}
+"""The token in an address of our own, wherever it is told: what is seen may hold it without the address around it."""
 
 
 class Witness:
@@ -46,6 +48,9 @@ class Witness:
     def keep_body(self, body: bytes) -> None:
         for name, value in IN_JSON.findall(body):
             self.keep(name.decode(), json.loads(b'"' + value + b'"'))
+        for kind, pattern in IN_ADDRESS.items():
+            for token in pattern.findall(body):
+                self.keep(kind, token.decode())
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http":

@@ -39,6 +39,15 @@ async def service(make_settings: Any, memory_bus: MemoryBus) -> AsyncIterator[Se
     await service.stop()
 
 
+async def test_a_person_is_given_the_lines_that_others_wrote_about_them_too(service: Service) -> None:
+    await erasure.fill(service, ROWS)
+    trail = (await erasure.exported(service, "acme", "anna"))["data"]["audit"]
+    assert sorted(line["action"] for line in trail) == ["connection.disconnected", "sign_in"]
+    assert sorted(line["person"] for line in (await erasure.exported(service, "acme"))["data"]["audit"]) == [
+        "anna", "ben", "tenant-connector", "tenant-connector",
+    ]  # fmt: skip
+
+
 async def test_every_table_is_declared(service: Service) -> None:
     await erasure.check_declarations(service)
 

@@ -37,9 +37,9 @@ def parser() -> argparse.ArgumentParser:
     erase.add_argument("--org", required=True)
     erase.add_argument("--user")
     erase.add_argument("--force", action="store_true", help="though there is still a connection to Microsoft")
-    exporting = commands.add_parser("export", help="write what is stored of a person")
+    exporting = commands.add_parser("export", help="write what is stored of an organisation, or of one person of it")
     exporting.add_argument("--org", required=True)
-    exporting.add_argument("--user", required=True)
+    exporting.add_argument("--user")
     ring = commands.add_parser("keys", help="the key ring: list, rotate, rewrap")
     ring.add_argument("action", choices=["list", "rotate", "rewrap"])
     return parser
@@ -50,7 +50,10 @@ async def operate(service: "Service", wanted: argparse.Namespace) -> int:
     run = {"migrate": _migrate, "redrive": _redrive, "erase": _erase, "export": _export, "keys": _keys}
     try:
         await service.db.open()
-        return await run[wanted.command](service, wanted)
+        status = await run[wanted.command](service, wanted)
+        about = {"action": vars(wanted).get("action"), "organisation": vars(wanted).get("org")}
+        log.info("an operator's command", service=service.name, command=wanted.command, **about, status=status)
+        return status
     except ProspoError as refused:
         sys.stderr.write(refused.detail + "\n")
         return REFUSED
@@ -88,7 +91,8 @@ async def _export(service: "Service", wanted: argparse.Namespace) -> int:
         rows += piece.endswith("}")
     if service.holdings.audit_path is not None:
         async with service.db.unit_of_work(wanted.org) as work:
-            await audit.note_command(work.session, wanted.org, service.name, "person.export", rows)
+            action = "organisation.export" if wanted.user is None else "person.export"
+            await audit.note_command(work.session, wanted.org, service.name, action, rows)
     return 0
 
 

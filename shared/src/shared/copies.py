@@ -8,6 +8,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.db import Database
 from shared.events import Features, TenantState, UserState
+from shared.row_security import protecting
 
 DDL = [
     """CREATE TABLE IF NOT EXISTS tenant_copy (
@@ -16,6 +17,8 @@ DDL = [
     """CREATE TABLE IF NOT EXISTS user_copy (
         org_id text NOT NULL, user_id text NOT NULL, version bigint NOT NULL, connected boolean NOT NULL,
         tid text, oid text, name text, email text, PRIMARY KEY (org_id, user_id))""",
+    protecting("tenant_copy"),
+    protecting("user_copy"),
 ]
 
 _KEEP_TENANT = text(

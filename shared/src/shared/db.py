@@ -1,7 +1,7 @@
 """The database of a service: one transaction per request or message, bound to one organisation.
 
 Row-level security stands behind every query: the transaction says whose rows it may see, and the policies made by
-``shared.migrate.protect`` compare. Nobody but ``Database`` commits.
+``shared.row_security`` compare. Nobody but ``Database`` commits.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ import sqlalchemy.orm
 import sqlmodel
 import sqlmodel.ext.asyncio.session
 from opentelemetry import trace
-from sqlalchemy import Row, TextClause, text
+from sqlalchemy import ExceptionContext, Row, TextClause, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from shared import outbox
 from shared.jobs import queue
@@ -103,13 +103,33 @@ class Transaction:
             work.committed()
 
 
+def _engine(url: str, **more: Any) -> AsyncEngine:
+    """Its errors are logged, and kept with jobs and parked records, so they name the statement and no values."""
+    made = create_async_engine(url, hide_parameters=True, **more)
+    event.listen(made.sync_engine, "handle_error", _without_detail)
+    return made
+
+
+def _without_detail(context: ExceptionContext) -> None:
+    """PostgreSQL's DETAIL quotes the row."""
+    original, wrapped = context.original_exception, context.sqlalchemy_exception
+    if original.__cause__ is not None:
+        vars(original.__cause__).pop("detail", None)
+    for error in (original, wrapped):
+        if error is not None:
+            error.args = tuple(str(said).partition("\nDETAIL:")[0] for said in error.args)
+
+
 class Database:
-    """A pool of connections as the service's row-level-secured role."""
+    """Two pools of connections as the service's row-level-secured role: for transactions, and for single statements."""
 
     def __init__(self, url: str, *, pool_size: int = 5, source: str = "") -> None:
         self.url = url
         self.source = source
-        self.engine = create_async_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=False)
+        self.engine = _engine(url, pool_size=pool_size, max_overflow=pool_size)
+        # A single statement cannot say first whose rows it may see; its connection does, from when it is opened.
+        scope = {"server_settings": {"app.scope": "system"}}
+        self.system_engine = _engine(url, pool_size=2, max_overflow=pool_size, connect_args=scope)
         self.on_commit_wake = {"outbox": asyncio.Event(), "jobs": asyncio.Event()}
 
     async def open(self) -> None:
@@ -124,6 +144,7 @@ class Database:
 
     async def close(self) -> None:
         await self.engine.dispose()
+        await self.system_engine.dispose()
 
     @asynccontextmanager
     async def unit_of_work(self, org_id: str, *, cause: EventMeta | None = None) -> AsyncIterator[UnitOfWork]:
@@ -153,8 +174,8 @@ class Database:
                 self.on_commit_wake[name].set()
 
     async def at_once(self, statement: TextClause, values: Mapping[str, Any]) -> list[Row[Any]]:
-        """One statement of an engine on its own tables, committed by itself: one round trip, not four."""
-        async with self.engine.connect() as connection:
+        """One statement of an engine on its own tables, of all organisations: one round trip, not four."""
+        async with self.system_engine.connect() as connection:
             await connection.execution_options(isolation_level="AUTOCOMMIT")
             result = await connection.execute(statement, values)
             return list(result) if result.returns_rows else []

@@ -63,7 +63,11 @@ class Holding:
     keeps: str | None = None
     """What stays, and why."""
     exported: Mapping[str, str] = field(default_factory=dict)
-    """Readable name → SQL of what a person is given of their own rows; nothing secret, nothing sealed."""
+    """Readable name → column of what a person is given of their own rows; nothing secret, nothing sealed."""
+    of_organisation: Mapping[str, str] = field(default_factory=dict)
+    """What the organisation is given besides, of all its rows."""
+    withheld: str = ""
+    """The other columns: secrets, hashes, Microsoft's ids and what only we go by. A test knows every column."""
     exported_where: str | None = None
     """Which rows these are, when they are not those that go."""
     described: Described | None = None
@@ -109,24 +113,46 @@ def engine_holdings(holdings: Holdings) -> tuple[list[Holding], list[Holding]]:
     parked = f"parked_at IS NOT NULL AND payload <> '' AND {_OF_RECORD}"
     sent = f"payload <> '' AND {_OF_RECORD}"
     before = [
-        Holding("job", person=Delete(job)),
-        Holding("outbox", Delete(parked), Delete(f"{parked} AND {_by_person('payload')}"), keeps=_EVENTS_LEAVE),
-        Holding("outbox_sent", Delete(sent), Delete(f"{sent} AND {_by_person('payload')}")),
-        Holding("parked_record", Delete(_OF_RECORD), Delete(f"{_OF_RECORD} AND {_by_person('value')}")),
+        Holding("job", person=Delete(job), withheld=_JOB),
+        Holding(
+            "outbox",
+            Delete(parked),
+            Delete(f"{parked} AND {_by_person('payload')}"),
+            keeps=_EVENTS_LEAVE,
+            withheld=_OUTBOX,
+        ),
+        Holding("outbox_sent", Delete(sent), Delete(f"{sent} AND {_by_person('payload')}"), withheld=_SENT),
+        Holding(
+            "parked_record", Delete(_OF_RECORD), Delete(f"{_OF_RECORD} AND {_by_person('value')}"), withheld=_PARKED
+        ),
     ]
     after = [
-        Holding("graph_notification", person=OF_PERSON),
-        Holding("graph_subscription", person=OF_PERSON, exported={"subscribed to": "resource", "until": "expires_at"}),
-        Holding("user_copy", person=OF_PERSON, exported=_USER_COPY),
-        Holding("tenant_copy"),
-        Holding("rate_limit", person=OF_PERSON, exported={"limited": "name"}),
-        Holding("job_turn"),
-        Holding("inbox", None, keeps="Ids of handled events; they name nobody and go after two weeks."),
-        Holding("alembic_version", None),
-        Holding("data_key", None),
+        Holding("graph_notification", person=OF_PERSON, withheld=_NOTIFICATION),
+        Holding(
+            "graph_subscription",
+            person=OF_PERSON,
+            exported={"subscribed to": "resource", "until": "expires_at"},
+            withheld="client_state_hash change_types subscription_id claim claimed_until certificate_id",
+        ),
+        Holding("user_copy", person=OF_PERSON, exported=_USER_COPY, withheld="version"),
+        Holding("tenant_copy", of_organisation=_TENANT_COPY, withheld="version"),
+        Holding("rate_limit", person=OF_PERSON, exported={"limited": "name"}, withheld="granted full_at"),
+        Holding("job_turn", withheld="served_at"),
+        Holding("inbox", None, keeps=_INBOX_KEEPS, withheld="event_id topic handled_at"),
+        Holding("alembic_version", None, withheld="version_num"),
+        Holding("data_key", None, withheld="id ring_key_id wrapped active created_at"),
     ]
     return before, after
 
+
+_JOB = """id kind payload checkpoint dedupe_key priority run_at state attempt fence lease_until again last_error
+    traceparent created_at"""
+_OUTBOX = "id event_id topic key headers payload created_at attempts parked_at last_error"
+_SENT = "id event_id topic key headers payload sent_at"
+_PARKED = "id topic key partition offset headers value reason parked_at"
+_NOTIFICATION = "id dedupe resource change_types body received_at"
+_INBOX_KEEPS = "Ids of handled events; they name nobody and go after two weeks."
+_TENANT_COPY = {"connected": "connected", "tenant": "tid", "features": "features"}
 
 _USER_COPY = {"connected": "connected", "Microsoft account": "oid", "tenant": "tid", "name": "name", "email": "email"}
 _ERASED = "^erased:[0-9a-f]{12}$"
@@ -138,22 +164,26 @@ def pseudonym_for(column: str) -> str:
     return f"CASE WHEN {column} = :user_id THEN {_PSEUDONYM.format(column)} ELSE {column} END"
 
 
+_ABOUT_PERSON = "org_id = :org_id AND (actor = :user_id OR details ->> 'user_id' = :user_id)"
 AUDIT = Holding(
     "audit",
     Rewrite(
-        f"""org_id = :org_id AND action NOT IN ('organisation.erase', 'person.erase', 'person.export')
+        f"""org_id = :org_id AND action NOT IN (
+                'organisation.erase', 'organisation.export', 'person.erase', 'person.export')
             AND (NOT details ? 'erased' OR actor !~ '{_ERASED}|^service:')""",
         f"""actor = CASE WHEN actor ~ '{_ERASED}|^service:' THEN actor ELSE {_PSEUDONYM.format("actor")} END,
             details = jsonb_build_object('erased', {_PSEUDONYM.format("actor")})""",
     ),
     Rewrite(
-        "org_id = :org_id AND (actor = :user_id OR details ->> 'user_id' = :user_id)",
+        _ABOUT_PERSON,
         f"""actor = {pseudonym_for("actor")},
             details = jsonb_build_object('erased', {_PSEUDONYM.format("CAST(:user_id AS text)")})""",
     ),
     keeps="The trail keeps what was done and when, with a pseudonym for who, until audit_keep_days have passed.",
     exported={"when": "occurred_at", "action": "action", "outcome": "outcome"},
-    exported_where="org_id = :org_id AND actor = :user_id",
+    exported_where=_ABOUT_PERSON,
+    of_organisation={"person": "actor"},
+    withheld="id details request_id trace_id",
 )
 
 
@@ -167,6 +197,13 @@ class Subject:
     def __post_init__(self) -> None:
         if not self.org_id or self.user_id == "":
             raise BadInput("nobody_named", "Name the organisation, and the person if it is about one.")
+
+    def given(self, holding: Holding) -> dict[str, str]:
+        """Readable name → column of what is exported of a table."""
+        if self.user_id is not None:
+            return dict(holding.exported)
+        whose = {"person": "user_id"} if holding.person == OF_PERSON else {}
+        return whose | dict(holding.exported) | dict(holding.of_organisation)
 
     @property
     def values(self) -> dict[str, str]:

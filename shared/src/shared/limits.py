@@ -16,17 +16,14 @@ from sqlalchemy import text
 
 from shared.db import Database
 from shared.problems import TooMany
+from shared.row_security import protecting
 from shared.web import Caller
 
 DDL = [
     """CREATE TABLE IF NOT EXISTS rate_limit (
         org_id text NOT NULL, user_id text NOT NULL, name text NOT NULL, granted boolean NOT NULL DEFAULT true,
         full_at timestamptz NOT NULL, PRIMARY KEY (org_id, user_id, name))""",
-    "ALTER TABLE rate_limit ENABLE ROW LEVEL SECURITY",
-    "ALTER TABLE rate_limit FORCE ROW LEVEL SECURITY",
-    "DROP POLICY IF EXISTS organisation ON rate_limit",
-    """CREATE POLICY organisation ON rate_limit USING (
-        org_id = current_setting('app.org_id', true) OR current_setting('app.scope', true) = 'system')""",
+    protecting("rate_limit"),
 ]
 HOUR_S = 3600.0
 

@@ -31,6 +31,12 @@ jobs_due = _meter.create_gauge("jobs_due")
 jobs_failed = _meter.create_gauge("jobs_failed")
 """Jobs that failed for good and wait for someone, by ``kind``."""
 
+# Callers -----------------------------------------------------------------------------------------------------------
+requests_refused = _meter.create_counter("requests_refused")
+"""Refusals for who asks or how often (401, 403, 429), by the problem's ``code``."""
+internal_calls = _meter.create_counter("internal_calls")
+"""Calls of internal routes by services with a good token, by ``caller`` and ``outcome``: admitted, refused."""
+
 # Microsoft ---------------------------------------------------------------------------------------------------------
 graph_requests = _meter.create_counter("graph_requests")
 """Answers of Microsoft Graph, by ``method`` and ``status`` (0: no answer)."""

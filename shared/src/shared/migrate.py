@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared import audit
+from shared.row_security import protecting
 from shared.settings import ServiceSettings
 
 ENGINES = [
@@ -46,12 +47,7 @@ def create_engine_tables(op: Any) -> None:
 
 def protect(op: Any, table: str) -> None:
     """Only rows of the transaction's organisation, also for the owner; the system scope sees all."""
-    op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
-    op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-    op.execute(
-        f"""CREATE POLICY organisation ON {table} USING (
-            org_id = current_setting('app.org_id', true) OR current_setting('app.scope', true) = 'system')"""
-    )
+    op.execute(protecting(table))
 
 
 async def migrate(package: str, settings: ServiceSettings) -> None:

@@ -25,7 +25,10 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from shared import metrics
+
 PROBLEM_TYPE = "application/problem+json"
+_COUNTED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}
 TYPE_BASE = "https://docs.prospo.example/problems/"
 
 log = structlog.get_logger(__name__)
@@ -153,6 +156,8 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 async def _refusal(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ProspoError)  # noqa: S101 - what FastAPI registered it for
+    if error.status in _COUNTED:
+        metrics.requests_refused.add(1, {"code": error.code})
     return problem_response(request, error.status, error.code, error.detail, **error.extra)
 
 

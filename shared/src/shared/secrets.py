@@ -19,12 +19,14 @@ from sqlalchemy import Row, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.problems import ConfigurationError
+from shared.row_security import protecting
 
 DDL = [
     """CREATE TABLE IF NOT EXISTS data_key (
         id uuid PRIMARY KEY, org_id text NOT NULL, ring_key_id text NOT NULL, wrapped bytea NOT NULL,
         active boolean NOT NULL DEFAULT true, created_at timestamptz NOT NULL DEFAULT clock_timestamp())""",
     "CREATE UNIQUE INDEX IF NOT EXISTS data_key_active ON data_key (org_id) WHERE active",
+    protecting("data_key"),
 ]
 
 _VERSION = b"\x01"
@@ -37,7 +39,6 @@ _ADD = text(
     """INSERT INTO data_key (id, org_id, ring_key_id, wrapped) VALUES (:id, :org_id, :ring_key_id, :wrapped)
        ON CONFLICT (org_id) WHERE active DO NOTHING"""
 )
-_RETIRE = text("UPDATE data_key SET active = false WHERE org_id = :org_id AND active")
 _FOREIGN = text(
     """SELECT id, org_id, ring_key_id, wrapped FROM data_key WHERE ring_key_id <> :current AND id > :after
        ORDER BY id LIMIT :batch FOR UPDATE"""
@@ -137,11 +138,6 @@ class Envelope:
             return AESGCM(key).decrypt(nonce, sealed, _aad(org_id, place))
         except InvalidTag as error:
             raise Unreadable("The secret was changed or belongs to another place.") from error
-
-    async def rotate(self, session: AsyncSession, org_id: str) -> None:
-        """New secrets of the organisation get a new data key; old ones still open."""
-        await session.execute(_RETIRE, {"org_id": org_id})
-        await self._active_key(session, org_id)
 
     async def rewrap(
         self, session: AsyncSession, after: uuid.UUID, batch: int

@@ -36,7 +36,7 @@ from shared.settings import ServiceSettings
 from shared.telemetry import set_up_logs, set_up_metrics, set_up_traces
 from shared.tokens import TokenClient
 from shared.watch import watch
-from shared.web import Edge
+from shared.web import Edge, install_outage_handler
 
 log = structlog.get_logger(__name__)
 
@@ -85,6 +85,7 @@ class Service:
         )
         app.state.service = self
         install_problem_handlers(app)
+        install_outage_handler(app)
         describe_problems(app)
         app.add_middleware(Edge, limit_bytes=self.settings.request_body_limit_bytes, unlimited=unlimited)
         app.add_api_route("/health/live", _live, include_in_schema=False)

@@ -23,7 +23,7 @@ class ServiceSettings(BaseSettings):
     migration_database_url: str | None = None
     """The same database as the role that owns the tables; without it, ``database_url`` is used for migrations."""
     database_pool_size: int = 5
-    """Connections kept; as many again are opened under load."""
+    """Connections kept, beside two of the engines; as many again are opened under load."""
     kafka_bootstrap_servers: str
     """``host:port,…`` of Kafka, or ``memory:`` in tests."""
     outbox_keep_sent_s: int | None = None

@@ -71,18 +71,21 @@ def set_up_logs(level: str, stream: TextIO | None = None) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-class WithoutQueries(SpanProcessor):
-    """FastAPI notes the query of every request; a callback's holds Microsoft's code and the state."""
+class WithoutAddresses(SpanProcessor):
+    """FastAPI notes path and query of every request, and both hold secrets: an upload's token, Microsoft's code.
+
+    ``http.route``, and the span's name, still say which route it was.
+    """
 
     def on_start(self, span: Span, parent_context: Any = None) -> None:
-        if "url.query" in (span.attributes or {}):
-            span.set_attribute("url.query", _REDACTED)
+        for name in {"url.path", "url.query"} & (span.attributes or {}).keys():
+            span.set_attribute(name, _REDACTED)
 
 
 def set_up_traces(service: str, endpoint: str | None) -> TracerProvider:
     """A tracer provider of the service; spans leave by OTLP when ``endpoint`` is set."""
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
-    provider.add_span_processor(WithoutQueries())
+    provider.add_span_processor(WithoutAddresses())
     if endpoint:
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")))
     trace.set_tracer_provider(provider)

@@ -4,13 +4,20 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Annotated, Any, Generic, TypeVar
 
-from fastapi import Depends, Request
+import structlog
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from starlette.datastructures import Headers, MutableHeaders
 
-from shared.db import REQUEST_ID, UnitOfWork
+from shared import metrics
+from shared.db import REQUEST_ID, UnitOfWork, is_outage
 from shared.identity import Identity
-from shared.problems import Forbidden, NotSignedIn, TooLarge, problem_response
+from shared.problems import Forbidden, NotSignedIn, TooLarge, problem_response, request_id_of
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 Message = MutableMapping[str, Any]
@@ -59,12 +66,22 @@ async def _admin(request: Request, caller: Caller) -> Identity:
 AdminCaller = Annotated[Identity, Depends(_admin)]
 
 
-async def _service_caller(request: Request) -> str:
-    name: str = request.app.state.service.service_tokens.verify(bearer_of(request))
-    return name
+def called_by(*services: str) -> Any:
+    """An internal route's dependency, which gives the caller's name: these services may call it, and no other.
 
+    Which they are is counted, not put into the audit trail: a token is asked for many times a minute.
+    """
 
-ServiceCaller = Annotated[str, Depends(_service_caller)]
+    async def check(request: Request) -> str:
+        name: str = request.app.state.service.service_tokens.verify(bearer_of(request))
+        outcome = "admitted" if name in services else "refused"
+        metrics.internal_calls.add(1, {"caller": name, "outcome": outcome})
+        if name not in services:
+            log.warning("refused: a service that has no business here", caller=name, route=request.scope["route"].path)
+            raise Forbidden("service_not_admitted", f"{name} may not call this. Name it where the route is declared.")
+        return name
+
+    return Depends(check)
 
 
 async def _work(request: Request, caller: Caller) -> AsyncIterator[UnitOfWork]:
@@ -85,8 +102,23 @@ def provided(name: str) -> Callable[[Request], Any]:
     return get
 
 
+def install_outage_handler(app: FastAPI) -> None:
+    """A database that cannot be used is a 503: the same request may succeed later. What else it refuses is 500."""
+    for kind in (DBAPIError, PoolExhausted, OSError):
+        app.add_exception_handler(kind, _outage)
+
+
+async def _outage(request: Request, error: Exception) -> JSONResponse:
+    if not is_outage(error):
+        raise error
+    log.error("the database cannot be used", request_id=request_id_of(request), reason=str(error)[:300])
+    return problem_response(
+        request, 503, "database_away", "We cannot get at our data right now. Try again in a moment."
+    )
+
+
 class Edge:
-    """ASGI middleware around every service: a request id, and a limit on the body however it arrives."""
+    """ASGI middleware around every service: a request id, no cache, and a limit on the body however it arrives."""
 
     def __init__(self, app: Any, limit_bytes: int, unlimited: tuple[str, ...] = ()) -> None:
         self._app = app
@@ -103,7 +135,9 @@ class Edge:
 
         async def with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
         try:

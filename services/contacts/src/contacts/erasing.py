@@ -8,6 +8,7 @@ HOLDINGS = Holdings(
             "import_run",
             person=OF_PERSON,
             exported={"started": "started_at", "finished": "finished_at", "status": "status", "kept": "kept_count"},
+            withheld="id read_count problem",
         ),
         Holding(
             "contact",
@@ -20,7 +21,13 @@ HOLDINGS = Holdings(
                 "job title": "job_title",
                 "removed": "removed_at",
             },
+            withheld="id folder_id change_key",
         ),
-        Holding("folder_cursor", person=OF_PERSON, exported={"folder": "folder_id", "read": "read_at"}),
+        Holding(
+            "folder_cursor",
+            person=OF_PERSON,
+            exported={"folder": "folder_id", "read": "read_at"},
+            withheld="delta_link",
+        ),
     )
 )

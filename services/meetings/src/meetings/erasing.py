@@ -4,7 +4,12 @@ from shared.erasure import OF_PERSON, Holding, Holdings
 
 HOLDINGS = Holdings(
     tables=(
-        Holding("request_key", person=OF_PERSON, exported={"asked at": "created_at", "meeting": "meeting_id"}),
+        Holding(
+            "request_key",
+            person=OF_PERSON,
+            exported={"asked at": "created_at", "meeting": "meeting_id"},
+            withheld="key request_hash",
+        ),
         Holding(
             "meeting",
             person=OF_PERSON,
@@ -25,6 +30,8 @@ HOLDINGS = Holdings(
                 "transcript": "transcript",
                 "problem": "problem",
             },
+            withheld="""organizer_oid version event_id online_meeting_id auto_recording auto_recording_reason
+                ended_confidence recording_version transcript_version""",
         ),
     ),
     jobs="payload ->> 'meeting_id' IN (SELECT id FROM meeting WHERE org_id = :org_id AND user_id = :user_id)",

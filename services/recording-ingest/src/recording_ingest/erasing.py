@@ -12,6 +12,8 @@ HOLDINGS = Holdings(
             person=Delete(f"org_id = :org_id AND (user_id = :user_id OR meeting_id IN {_MEETINGS})"),
             keeps="What a person said in the meetings of others stays there: these are their organizers' records.",
             exported={"meeting": "meeting_id", "language": "language", "speakers": "speakers", "lines": "lines"},
+            of_organisation={"person": "user_id"},
+            withheld="id",
         ),
         Holding(
             "artefact",
@@ -26,6 +28,7 @@ HOLDINGS = Holdings(
                 "bytes": "size_bytes",
                 "reason": "reason",
             },
+            withheld="id graph_id call_id content_correlation_id detected_at code resumed_at",
         ),
         Holding(
             "ledger_meeting",
@@ -39,6 +42,8 @@ HOLDINGS = Holdings(
                 "status": "status",
                 "absent": "absences",
             },
+            withheld="""organizer_oid online_meeting_id auto_recording
+                meeting_version revision version recording_version""",
         ),
     ),
     jobs=f"payload ->> 'meeting_id' IN {_MEETINGS} OR payload ->> 'artefact_id' IN {_ARTEFACTS}",

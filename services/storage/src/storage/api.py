@@ -11,7 +11,7 @@ from pydantic import Field
 from shared.db import Database
 from shared.problems import BadInput, NotFound
 from shared.secrets import digest
-from shared.web import Caller, ServiceCaller, StrictModel, Work, provided
+from shared.web import Caller, StrictModel, Work, called_by, provided
 from storage import queries
 from storage.objects import Objects
 from storage.settings import Settings
@@ -33,8 +33,8 @@ class UploadWanted(StrictModel):
     """The one person of the organisation who may read it; everybody of it when left out."""
 
 
-@router.post("/internal/upload-sessions")
-async def open_session(wanted: UploadWanted, _caller: ServiceCaller, db: Db, knobs: Knobs) -> dict[str, Any]:
+@router.post("/internal/upload-sessions", dependencies=[called_by("recording-ingest")])
+async def open_session(wanted: UploadWanted, db: Db, knobs: Knobs) -> dict[str, Any]:
     """The same intent (``dedupe_key``) is the same file; asking again gives a new address and keeps what arrived."""
     token = secrets.token_urlsafe(32)
     values = wanted.model_dump() | {"id": str(uuid.uuid4()), "token_hash": digest(token)}

@@ -37,6 +37,8 @@ HOLDINGS = Holdings(
             described=describe_content,
             closing="token_hash = NULL",  # nobody uploads to it from now on
             elsewhere=delete_objects,
+            of_organisation={"person": "owner_id"},
+            withheld="id dedupe_key received_bytes parts token_hash",
         ),
     ),
     jobs=f"payload ->> 'file_id' IN (SELECT id FROM stored_file WHERE {_OWN})",

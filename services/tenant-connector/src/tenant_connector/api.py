@@ -8,7 +8,7 @@ from shared.db import Database
 from shared.entra import Entra
 from shared.limits import limited
 from shared.problems import PreconditionFailed, PreconditionMissing
-from shared.web import AdminCaller, Caller, ServiceCaller, Work, provided
+from shared.web import AdminCaller, Caller, Work, called_by, provided
 from tenant_connector import access, audit, queries, readiness, tenant
 from tenant_connector.consent import Consents, Traveller
 from tenant_connector.models import (
@@ -103,10 +103,8 @@ async def disconnect(caller: AdminCaller, work: Work, tokens: Tokens, response: 
     return _shown(row, caller.org_id, response)
 
 
-@router.post("/internal/app-token", tags=["internal"])
-async def app_token(
-    wanted: AppTokenWanted, _caller: ServiceCaller, db: Db, tokens: Tokens, entra: Entra_, response: Response
-) -> AppToken:
+@router.post("/internal/app-token", tags=["internal"], dependencies=[called_by("recording-ingest")])
+async def app_token(wanted: AppTokenWanted, db: Db, tokens: Tokens, entra: Entra_, response: Response) -> AppToken:
     """The application's token in the organisation's tenant, for Graph."""
     response.headers["Cache-Control"] = "no-store"
     token = await access.app_token(db, tokens, entra, wanted.org_id, wanted.refused)

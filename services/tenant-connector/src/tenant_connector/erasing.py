@@ -5,8 +5,18 @@ from shared.events import TenantState
 
 HOLDINGS = Holdings(
     tables=(
-        Holding("consent_attempt", person=OF_PERSON, exported={"ends": "expires_at"}),
-        Holding("consent_link", person=OF_PERSON, exported={"link for an administrator ends": "expires_at"}),
+        Holding(
+            "consent_attempt",
+            person=OF_PERSON,
+            exported={"ends": "expires_at"},
+            withheld="state_hash browser_key_hash link_hash taken claimed_tid sealed_flow",
+        ),
+        Holding(
+            "consent_link",
+            person=OF_PERSON,
+            exported={"link for an administrator ends": "expires_at"},
+            withheld="token_hash user_name org_name used_at",
+        ),
         Holding(
             "tenant",
             Delete(OF_ORGANISATION.where, (TenantState, "org_id")),
@@ -17,10 +27,29 @@ HOLDINGS = Holdings(
             keeps="The organisation's connection is not the person's: a pseudonym says who made it.",
             exported={"connected the organisation": "connected_at"},
             exported_where="org_id = :org_id AND connected_by = :user_id",
+            of_organisation={
+                "person": "connected_by",
+                "status": "status",
+                "tenant": "tid",
+                "name": "display_name",
+                "features": "features",
+                "files go to": "storage_location",
+            },
+            withheld="version problem claim_id claimed_tid claimed_at storage_location_version",
         ),
         Holding("readiness_person", person=OF_PERSON, exported={"lacks at Microsoft": "lacks", "as of": "checked_at"}),
-        Holding("readiness"),
-        Holding("readiness_check"),
+        Holding(
+            "readiness",
+            of_organisation={
+                "capability": "capability",
+                "verdict": "verdict",
+                "why": "reason",
+                "since": "since",
+                "as of": "checked_at",
+            },
+            withheld="remedy evidence details until failed_at failure",
+        ),
+        Holding("readiness_check", withheld="version asked_at done_at patience_until doubted_at names_at names_seen"),
         AUDIT,
     ),
     connected_organisation="SELECT 1 FROM tenant WHERE org_id = :org_id AND status IN ('connected', 'proving')",

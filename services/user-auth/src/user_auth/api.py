@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Response
 from shared.db import UnitOfWork
 from shared.identity import Identity
 from shared.limits import limited
-from shared.web import Caller, ServiceCaller, Work, provided
+from shared.web import Caller, Work, called_by, provided
 from user_auth import connections, queries
 from user_auth.checking import AccountChecks
 from user_auth.models import Connection, NewSignIn, SignInAnswer, SignInDone, SignInStarted, Token, TokenRequest
@@ -67,10 +67,8 @@ async def disconnect(caller: Caller, work: Work, access_tokens: AccessTokens_) -
     return await _shown(caller, work, row)
 
 
-@router.post("/internal/tokens", tags=["internal"])
-async def access_token(
-    wanted: TokenRequest, _service: ServiceCaller, access_tokens: AccessTokens_, response: Response
-) -> Token:
+@router.post("/internal/tokens", tags=["internal"], dependencies=[called_by("meetings", "recording-ingest")])
+async def access_token(wanted: TokenRequest, access_tokens: AccessTokens_, response: Response) -> Token:
     """409 ``reconnect_required`` or ``tenant_not_connected`` when somebody must act.
 
     503 when it is worth trying again: ``microsoft_busy``, ``prospo_misconfigured``, ``tenant_gone`` or

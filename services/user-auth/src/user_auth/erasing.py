@@ -8,7 +8,12 @@ _CONNECTED = "SELECT 1 FROM connection WHERE org_id = :org_id AND status = 'conn
 
 HOLDINGS = Holdings(
     tables=(
-        Holding("sign_in_attempt", person=OF_PERSON, exported={"ends": "expires_at", "back to": "return_to"}),
+        Holding(
+            "sign_in_attempt",
+            person=OF_PERSON,
+            exported={"ends": "expires_at", "back to": "return_to"},
+            withheld="state_hash browser_key_hash tid sealed_flow",
+        ),
         Holding(
             "connection",
             Delete(OF_ORGANISATION.where, _TOMBSTONE),
@@ -25,6 +30,8 @@ HOLDINGS = Holdings(
                 "permissions": "granted_scopes",
                 "notices": "notices",
             },
+            of_organisation={"person": "user_id"},
+            withheld="version sealed_cache token_expires_at renewed_for_refusal_at doubted_since answered_challenge",
         ),
         AUDIT,
     ),

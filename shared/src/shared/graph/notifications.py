@@ -26,6 +26,7 @@ from shared import metrics
 from shared.db import Database, UnitOfWork
 from shared.graph.rich import NotGenuine, ValidationTokens
 from shared.problems import BadInput, Unavailable
+from shared.row_security import protecting
 
 log = structlog.get_logger(__name__)
 DDL = [
@@ -33,6 +34,7 @@ DDL = [
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, dedupe text UNIQUE NOT NULL, org_id text NOT NULL,
         user_id text NOT NULL, resource text NOT NULL, change_types text NOT NULL, body jsonb NOT NULL,
         received_at timestamptz NOT NULL DEFAULT clock_timestamp())""",
+    protecting("graph_notification"),
 ]
 PROCESS = "process_notification"
 LIFECYCLE = "subscription_lifecycle"

@@ -29,6 +29,7 @@ from shared.graph.notifications import DDL as _NOTIFICATION_DDL
 from shared.graph.notifications import LIFECYCLE, PROCESS, Notification, discard, load, receiver, state_hash
 from shared.graph.rich import CertificateRing
 from shared.problems import ConfigurationError
+from shared.row_security import protecting
 from shared.settings import ServiceSettings
 
 __all__ = ["DDL", "LIFECYCLE", "PROCESS", "Notification", "Subscriptions", "discard", "load", "receiver"]
@@ -40,6 +41,7 @@ DDL = [
         claim text, claimed_until timestamptz, PRIMARY KEY (org_id, user_id, resource))""",
     "CREATE INDEX IF NOT EXISTS graph_subscription_state ON graph_subscription (client_state_hash)",
     "ALTER TABLE graph_subscription ADD COLUMN IF NOT EXISTS certificate_id text",
+    protecting("graph_subscription"),
     *_NOTIFICATION_DDL,
 ]
 CLAIM_S = 90

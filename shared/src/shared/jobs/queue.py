@@ -9,6 +9,8 @@ from opentelemetry.propagate import inject
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from shared.row_security import protecting
+
 Priority = Literal["interactive", "fresh", "backfill"]
 PRIORITIES: dict[Priority, int] = {"interactive": 0, "fresh": 1, "backfill": 2}
 
@@ -25,6 +27,8 @@ DDL = [
         WHERE dedupe_key IS NOT NULL AND state IN ('waiting', 'running')""",
     "CREATE TABLE IF NOT EXISTS job_turn (org_id text PRIMARY KEY, served_at timestamptz NOT NULL)",
     "CREATE INDEX IF NOT EXISTS job_due ON job (priority, run_at) WHERE state IN ('waiting', 'running')",
+    protecting("job"),
+    protecting("job_turn"),
 ]
 
 _INSERT = text(

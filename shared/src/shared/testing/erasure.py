@@ -87,13 +87,17 @@ async def erase(service: Service, org: str, user: str | None = None, *, force: b
     return await Erasure(service.name, service.db, service.holdings, subject, service.provided).run(force=force)
 
 
-async def exported(service: Service, org: str, user: str) -> Any:
+async def exported(service: Service, org: str, user: str | None = None) -> Any:
     pieces = export(service.name, service.db, service.holdings, Subject(org, user), service.provided)
     return json.loads("".join([piece async for piece in pieces]))
 
 
+def document_tables(document: Any) -> set[str]:
+    return {table for table, rows in document["data"].items() if rows}
+
+
 async def check_declarations(service: Service) -> None:
-    """Every table is declared; one that names people says how a person leaves it, and how they are given it."""
+    """Every table and column is declared: how a person leaves it, and what of it they are given or why they are not."""
     known = declared(service.holdings)
     there = await columns(service.db)
     assert sorted(there) == sorted(known)
@@ -105,7 +109,9 @@ async def check_declarations(service: Service) -> None:
         if set(names) & set(_USER_COLUMNS):
             assert held.person is not None, f"{table}: how does a person leave it?"
         assert held.exported_where is not None or not held.exported or isinstance(held.person, Delete), table
-        said = " ".join(held.exported.values())
+        given = [*Subject("acme").given(held).values()]
+        assert set(names) == {*given, *held.withheld.split(), *(set(names) & {"org_id", *_USER_COLUMNS})}, table
+        said = " ".join(given)
         assert not [secret for secret in _SECRET if secret in said], f"{table}: a secret would be exported"
         assert not isinstance(held.person, Rewrite) or held.keeps, f"{table}: what stays, and why?"
 
@@ -121,6 +127,10 @@ async def check_a_person_is_erased(service: Service, rows: Sequence[str]) -> Cou
     assert mark in document
     assert "acme/ben" not in document
     assert "globex" not in document
+    of_all = await exported(service, "acme")
+    assert "acme/ben" in json.dumps(of_all)
+    assert "globex" not in json.dumps(of_all)
+    assert document_tables(of_all) >= document_tables(json.loads(document))
     report = await erase(service, "acme", "anna")
     after = await contents(service.db)
     for table, found in before.items():

@@ -10,14 +10,16 @@ import uvicorn
 
 
 @asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
-    """Its address, ``http://127.0.0.1:<port>``, until the end of the block."""
+async def serving(app: Any, **tls: Any) -> AsyncIterator[str]:
+    """Its address, ``http://127.0.0.1:<port>``, until the end of the block; https with uvicorn's ``ssl_…`` options."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        config = uvicorn.Config(app, lifespan="off", log_level="critical", ws="none", timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            app, lifespan="off", log_level="critical", ws="none", timeout_graceful_shutdown=1, **tls
+        )
         server = uvicorn.Server(config)
         running = asyncio.create_task(server.serve([listening]))
         try:
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+            yield f"{'https' if tls else 'http'}://127.0.0.1:{listening.getsockname()[1]}"
         finally:
             server.should_exit = True
             await running

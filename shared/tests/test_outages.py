@@ -1,0 +1,71 @@
+"""What a caller, the log and the engines' rows are told when the database refuses a statement."""
+
+import io
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from shared.jobs import Jobs
+from shared.telemetry import set_up_logs
+from shared.testing.fixtures import PlatformKeys, TestDatabase, connect
+
+from .conftest import MakeService
+
+PRIVATE = "anna@contoso.example"
+
+
+async def refuse(database: TestDatabase, sqlstate: str) -> None:
+    """Every note is refused from now on, as by a server that shuts down or by a constraint."""
+    owner = await connect(database.owner_url)
+    await owner.execute(
+        f"""CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE 'refused' USING ERRCODE = '{sqlstate}', DETAIL = 'Key (words)=(' || NEW.words || ')'; END $$"""
+    )
+    await owner.execute("CREATE TRIGGER refuse BEFORE INSERT ON note FOR EACH ROW EXECUTE FUNCTION refuse()")
+    await owner.close()
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "status", "code"), [("57P01", 503, "database_away"), ("23505", 500, "unexpected")]
+)
+async def test_an_outage_is_a_503_and_nothing_that_was_written_is_logged(
+    http: httpx.AsyncClient,
+    database: TestDatabase,
+    platform_keys: PlatformKeys,
+    sqlstate: str,
+    status: int,
+    code: str,
+) -> None:
+    await refuse(database, sqlstate)
+    set_up_logs("DEBUG", said := io.StringIO())
+    answer = await http.post(
+        "/v1/notes", json={"words": PRIVATE}, headers={"Authorization": f"Bearer {platform_keys.token()}"}
+    )
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (status, code)
+    assert problem["request_id"] in said.getvalue()
+    assert "INSERT INTO note" in said.getvalue()
+    assert PRIVATE not in said.getvalue() + answer.text
+
+
+async def test_a_jobs_error_names_no_value(make_service: MakeService, database: TestDatabase) -> None:
+    jobs = Jobs()
+
+    @jobs.kind("write", attempts=1)
+    async def write(job: Any) -> None:
+        async with job.unit_of_work() as work:
+            await work.session.execute(
+                text("INSERT INTO note (org_id, words) VALUES (:org_id, :words)"), {"org_id": "acme", "words": PRIVATE}
+            )
+
+    service = await make_service(None, jobs)
+    await refuse(database, "23505")
+    async with service.db.unit_of_work("acme") as work:
+        work.jobs.add("write", {})
+    await service.runner.drain()
+    async with service.db.system_work() as work:
+        (reason,) = (await work.session.execute(text("SELECT last_error FROM job"))).scalars()
+    assert "refused" in reason
+    assert PRIVATE not in reason
