@@ -1,7 +1,6 @@
 """Generated requests against every public operation: no 5xx, and what comes back is what OpenAPI says."""
 
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,9 +25,10 @@ CHECKS = [not_a_server_error, content_type_conformance, response_schema_conforma
 def described() -> Iterator[dict[str, Any]]:
     folder = Path(tempfile.mkdtemp(prefix="prospo-run-"))
     platform = RunningPlatform(folder)
-    yield platform.start()
-    platform.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        yield platform.start()
+    finally:
+        platform.end()
 
 
 @pytest.fixture(scope="module")
