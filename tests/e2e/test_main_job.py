@@ -33,10 +33,14 @@ def demo_lines(platform: RunningPlatform) -> list[str]:
 
 
 async def all_events(bootstrap: str) -> dict[str, set[str]]:
-    """Topic → the distinct event ids an ordinary client reads, once every topic of ``ONCE`` has one."""
+    """Topic → the distinct event ids an ordinary client reads, once every topic of ``ONCE`` has one.
+
+    Of one emitter's events under a key, the later ones must have no lower version.
+    """
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     found: dict[str, set[str]] = {}
+    versions: dict[tuple[str, bytes], dict[str, int]] = {}
     deadline = time.monotonic() + READ_S
     try:
         consumer.subscribe(sorted(ALL))
@@ -46,10 +50,16 @@ async def all_events(bootstrap: str) -> dict[str, set[str]]:
             batches = await consumer.getmany(timeout_ms=500)
             quiet = 0 if batches else quiet + 1
             for message in (message for batch in batches.values() for message in batch):
-                identity = dict(message.headers)["ce_id"].decode()
-                found.setdefault(message.topic, set()).add(identity)
+                headers = {name: value.decode() for name, value in message.headers}
+                found.setdefault(message.topic, set()).add(headers["ce_id"])
+                if message.topic != "tenant.readiness_changed":  # counts for itself
+                    counted = versions.setdefault((headers["ce_source"], message.key), {})
+                    counted[headers["ce_id"]] = int(headers["ce_aggregateversion"])
     finally:
         await consumer.stop()
+    for counted in versions.values():
+        in_time = [counted[identity] for identity in sorted(counted)]  # UUIDv7
+        assert in_time == sorted(in_time), versions
     return found
 
 
