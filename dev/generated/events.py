@@ -126,7 +126,8 @@ def _emitter(topic: str, event: type[Event]) -> str:
 
 def _keyed(event: type[Event]) -> dict[str, Any]:
     """The key of an event whose fields hold their names is ``{org_id}:{meeting_id}``."""
-    key = event.model_construct(**{name: f"{{{name}}}" for name in event.model_fields}).key
+    names: dict[str, Any] = {name: f"{{{name}}}" for name in event.model_fields}
+    key = event.model_construct(**names).key
     return {"kafka": {"key": {"type": "string", "description": f"`{key}`, the aggregate."}}}
 
 

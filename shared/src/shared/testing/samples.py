@@ -48,9 +48,7 @@ def everything() -> tuple[Sample, ...]:
     folder = Path(named)
     index = folder / "INDEX.md"
     topics = dict(_ROW.findall(index.read_text())) if index.exists() else {}
-    return tuple(
-        _read(path, topics.get(path.name, "")) for path in sorted(folder.iterdir()) if path.name != "INDEX.md"
-    )
+    return tuple(_read(path, topics.get(path.name, "")) for path in sorted(folder.iterdir()) if path.name != "INDEX.md")
 
 
 def _read(path: Path, topic: str) -> Sample:
