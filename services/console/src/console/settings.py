@@ -25,10 +25,15 @@ class Settings(BaseSettings):
     call_timeout_s: float = 20
     """How long a service may take; scheduling itself waits up to 10 s for the join link."""
     body_limit_bytes: int = 64 * 1024
+    """A larger form is refused with 413."""
     log_level: str = "info"
+    """Lowest level that is logged."""
     http_host: str = "0.0.0.0"  # noqa: S104 - in a container the pod's address is the boundary
+    """Address to listen on."""
     http_port: int = 8080
+    """Port to listen on."""
     ca_bundle: Path | None = None
+    """Certificates to trust instead of the public ones, PEM."""
 
     @property
     def pages_at(self) -> str:
