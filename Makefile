@@ -26,8 +26,12 @@ up: ## the composed platform: every service a container (needs Docker)
 test: setup $(VENV)/.sdk ## every test that this machine has the engines for; says what did not run
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-check: lint types architecture ## lint, types, architecture and unit tests
-	@$(BIN)/python -m pytest -q -m "not slow and not engine and not browser" shared/tests/test_web.py shared/tests/test_secrets.py tests/architecture
+QUICK := $(addprefix shared/tests/test_,web.py secrets.py clouds.py graph_client.py graph_download.py graph_links.py \
+	graph_paths.py graph_throttles.py graph_upload.py graph_writes.py) tests/contracts/test_events.py \
+	services/console/tests/test_protection.py services/console/tests/test_live.py
+
+check: lint types ## lint, types, the house rules and the quickest tests: what a commit wants, `make test` has the rest
+	@$(BIN)/python -m pytest -q -m "not slow and not engine and not browser" tests/architecture $(QUICK)
 
 lint: setup ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -38,8 +42,8 @@ types: setup ## mypy --strict
 architecture: setup ## the house rules
 	@$(BIN)/python -m pytest -q tests/architecture
 
-bench: setup ## ratios against peers in one run
-	@$(BIN)/python -m dev.bench
+bench: setup ## ratios against peers in one run; ONLY="S1 T1" measures some
+	@$(BIN)/python -m dev.bench $(ONLY)
 
 generate: setup ## docs, contracts and OpenAPI files made from the code
 	@$(BIN)/python -m dev.generate

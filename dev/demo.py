@@ -25,7 +25,8 @@ from aiokafka.errors import KafkaError
 from m365_simulator.client import SimulatorClient
 from shared.events import ALL
 
-PATIENCE_S = 90
+PATIENCE_S = 150
+"""What a killed worker held is another's after 90 s."""
 Json = dict[str, Any]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from shared.events import ALL, Event
+from shared.events import ALL, TO_COME, Event
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTE = "<!-- made by `make generate` -->"
@@ -54,7 +54,7 @@ def events_page() -> str:
     ]
     for topic, event in sorted(ALL.items()):
         handled = ", ".join(handlers.get(event.__name__, [])) or "–"
-        lines.append(f"| `{topic}` | {_summary(event)} | {event.emitter} | {handled} |")
+        lines.append(f"| `{topic}` | {_summary(event)} | {_emitter(topic, event)} | {handled} |")
     return "\n".join(lines) + "\n"
 
 
@@ -75,7 +75,7 @@ def schema_file(topic: str, event: type[Event]) -> str:
 
 
 def asyncapi() -> str:
-    """AsyncAPI 3.0: a channel, a message and an operation per topic; payloads are the schema files."""
+    """AsyncAPI 3.0: a channel, its messages and an operation per topic; payloads are the schema files."""
     names = {topic: event.__name__ for topic, event in ALL.items()}
     document = {
         "asyncapi": "3.0.0",
@@ -85,11 +85,12 @@ def asyncapi() -> str:
             "description": "CloudEvents 1.0 in binary mode on Kafka. At least once; order per key within a topic.",
         },
         "defaultContentType": "application/json",
-        "channels": {topic: _channel(topic, ALL[topic]) for topic in sorted(ALL)},
+        "channels": {topic: _channel(topic, ALL[topic]) for topic in sorted(ALL)} | {"dlq": _dead_letters()},
         "operations": {
             f"receive{names[topic]}": {"action": "receive", "channel": {"$ref": f"#/channels/{topic}"}}
             for topic in sorted(ALL)
         },
+        "components": {"schemas": {"Event": _headers(_EVENT), "Tombstone": _headers(_TOMBSTONE)}},
     }
     return yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120)
 
@@ -98,15 +99,80 @@ def _channel(topic: str, event: type[Event]) -> dict[str, Any]:
     message = {
         "name": event.__name__,
         "summary": _summary(event),
-        "headers": {"type": "object", "required": _HEADERS, "properties": {n: {"type": "string"} for n in _HEADERS}},
+        "headers": {"$ref": "#/components/schemas/Event"},
         "payload": {"schemaFormat": "application/schema+json", "schema": {"$ref": f"events/{topic}.v1.schema.json"}},
+        "bindings": _keyed(event),
     }
+    state = topic.endswith(".state")
+    tombstone = {
+        "name": f"{event.__name__}Tombstone",
+        "summary": "The aggregate was erased; forget what is held under its key.",
+        "headers": {"$ref": "#/components/schemas/Tombstone"},
+        "payload": {"type": "null"},
+        "bindings": _keyed(event),
+    }
+    kept = {"topicConfiguration": {"cleanup.policy": ["compact"]}} if state else {}
     return {
         "address": topic,
-        "title": f"emitted by {event.emitter}",
-        "messages": {event.__name__: message},
-        "bindings": {"kafka": {"topic": topic}},
+        "title": f"emitted by {_emitter(topic, event)}",
+        "messages": {event.__name__: message} | ({tombstone["name"]: tombstone} if state else {}),
+        "bindings": {"kafka": {"topic": topic, **kept}},
     }
 
 
-_HEADERS = ["ce_specversion", "ce_id", "ce_type", "ce_source", "ce_time", "ce_orgid", "ce_aggregateversion"]
+def _emitter(topic: str, event: type[Event]) -> str:
+    return f"{event.emitter} (not yet emitted)" if topic in TO_COME else event.emitter
+
+
+def _keyed(event: type[Event]) -> dict[str, Any]:
+    """The key of an event whose fields hold their names is ``{org_id}:{meeting_id}``."""
+    names: dict[str, Any] = {name: f"{{{name}}}" for name in event.model_fields}
+    key = event.model_construct(**names).key
+    return {"kafka": {"key": {"type": "string", "description": f"`{key}`, the aggregate."}}}
+
+
+def _dead_letters() -> dict[str, Any]:
+    services = sorted({handled.split(":")[0] for found in handlers_by_event().values() for handled in found})
+    added = {
+        "dlq_topic": {"type": "string", "description": "Where the record was read."},
+        "dlq_reason": {"type": "string", "description": "Why it was not handled."},
+    }
+    message = {
+        "name": "DeadLetter",
+        "summary": "A record that the service could not handle, with its key, headers and value as they came.",
+        "headers": {"type": "object", "required": sorted(added), "properties": added},
+        "payload": {},
+    }
+    return {
+        "address": "dlq.{service}",
+        "title": "emitted by each service that handles events",
+        "parameters": {"service": {"enum": services, "description": "Who could not handle it."}},
+        "messages": {"DeadLetter": message},
+    }
+
+
+def _headers(required: dict[str, str]) -> dict[str, Any]:
+    words = required | _SOMETIMES
+    properties = {name: {"type": "string", "description": says} for name, says in words.items()}
+    return {"type": "object", "required": list(required), "properties": properties}
+
+
+_TOMBSTONE = {
+    "ce_specversion": "1.0",
+    "ce_id": "UUIDv7, the same in every delivery.",
+    "ce_type": "`com.prospo.m365.<topic>.v1`",
+    "ce_source": "`/<service>`",
+    "ce_time": "When it happened, RFC 3339.",
+    "ce_subject": "The aggregate, as in the key.",
+    "ce_orgid": "The organisation.",
+    "ce_partitionkey": "The key.",
+    "ce_correlationid": "The `ce_id` of the first event of the chain.",
+}
+_EVENT = _TOMBSTONE | {
+    "ce_aggregateversion": "A number; comparable with others of one `ce_source` under one key.",
+    "content-type": "application/json",
+}
+_SOMETIMES = {
+    "ce_causationid": "The `ce_id` of the event that led to this one.",
+    "traceparent": "W3C trace context of what the event comes from.",
+}

@@ -22,6 +22,7 @@ from shared.relay import TRIES, Relay
 from shared.service import Service
 from shared.testing.examples import tenant_state, user_state
 from shared.testing.fixtures import TestDatabase, connect
+from shared.testing.waiting import until
 
 MakeService = Callable[..., Awaitable[Service]]
 _INSERT = """INSERT INTO outbox (event_id, topic, key, headers, payload)
@@ -59,12 +60,6 @@ async def emit(service: Service, *events: Any, org_id: str = "acme") -> None:
     async with service.db.unit_of_work(org_id) as work:
         for one in events:
             work.outbox.add(one)
-
-
-async def until(look: Callable[[], Awaitable[bool]], within_s: float = 30) -> None:
-    async with asyncio.timeout(within_s):
-        while not await look():  # noqa: ASYNC110 - the condition is in a database or a bus
-            await asyncio.sleep(0.02)
 
 
 def versions(bus: MemoryBus, topic: str) -> list[int]:

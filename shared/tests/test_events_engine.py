@@ -1,6 +1,5 @@
 """Outbox, relay, bus, lanes and dead letters as a service meets them: an event in, an effect in the database once."""
 
-import asyncio
 import json
 import os
 import uuid
@@ -20,9 +19,9 @@ from shared.events import MeetingCancelled, TenantState, UserState
 from shared.handlers import Handlers
 from shared.service import Service
 from shared.testing.examples import tenant_state, user_state
+from shared.testing.waiting import until
 
 MakeService = Callable[..., Awaitable[Service]]
-PATIENCE_S = 45
 
 
 async def words(db: Database, org_id: str = "acme") -> list[str]:
@@ -60,12 +59,6 @@ async def running(*services: Service) -> AsyncIterator[None]:
     yield
     for service in services:
         await service.stop()
-
-
-async def until(look: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not await look():  # noqa: ASYNC110 - the condition is in a database
-            await asyncio.sleep(0.05)
 
 
 async def test_an_event_of_a_committed_transaction_has_its_effect(make_service: MakeService) -> None:

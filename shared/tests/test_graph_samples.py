@@ -1,6 +1,6 @@
 """Every answer that Microsoft publishes is understood: refusals, batches, throttling, upload sessions, pages, links.
 
-The samples are beside the checkout, not in it. Each is told by its kind, by what it looks like and not by its name, so
+The samples are not in the checkout. Each is told by its kind, by what it looks like and not by its name, so
 that others of the same kinds are read as well.
 """
 

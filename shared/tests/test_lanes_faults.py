@@ -21,6 +21,7 @@ from shared.lanes import FETCH, LANE_DEPTH, LANES
 from shared.service import Service
 from shared.testing.examples import user_state
 from shared.testing.fixtures import TestDatabase, connect
+from shared.testing.waiting import until
 
 MakeService = Callable[..., Awaitable[Service]]
 _NOTE = text("INSERT INTO note (org_id, words) VALUES (:org_id, :words)")
@@ -66,12 +67,6 @@ async def parked(service: Service) -> list[int]:
     async with service.db.system_work() as work:
         values = (await work.session.execute(text("SELECT value FROM parked_record ORDER BY id"))).scalars()
         return [json.loads(value)["aggregate_version"] for value in values]
-
-
-async def until(look: Callable[[], Awaitable[bool]], within_s: float = 30) -> None:
-    async with asyncio.timeout(within_s):
-        while not await look():  # noqa: ASYNC110 - the condition is in a database
-            await asyncio.sleep(0.02)
 
 
 def inbox_of(service: Service, handlers: Handlers) -> Inbox:

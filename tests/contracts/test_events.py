@@ -1,6 +1,7 @@
 """What other teams rely on: every event has an example that the schema and today's class accept."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,11 @@ import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 
 from shared.events import ALL
+from shared.outbox import EventMeta, Outbox
 
 CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
+ASYNCAPI: dict[str, Any] = yaml.safe_load((CONTRACTS / "asyncapi.yaml").read_text())
+CAUSE = EventMeta("e1", "meeting.ended", "acme:m1", datetime.now(UTC), "acme", 3, "c1", traceparent="00-1-1-01")
 
 
 def example(topic: str) -> dict[str, Any]:
@@ -45,8 +49,37 @@ def test_a_missing_organisation_is_refused_by_schema_and_class(topic: str) -> No
 
 
 def test_asyncapi_names_every_topic_and_existing_schemas() -> None:
-    document = yaml.safe_load((CONTRACTS / "asyncapi.yaml").read_text())
-    assert set(document["channels"]) == set(ALL)
-    for channel in document["channels"].values():
-        for message in channel["messages"].values():
-            assert (CONTRACTS / message["payload"]["schema"]["$ref"]).exists()
+    assert set(ASYNCAPI["channels"]) == {*ALL, "dlq"}
+    for topic, event in ALL.items():
+        message = ASYNCAPI["channels"][topic]["messages"][event.__name__]
+        assert (CONTRACTS / message["payload"]["schema"]["$ref"]).exists()
+
+
+def described(topic: str, message: str, headers: dict[str, str]) -> list[str]:
+    """What is wrong with the headers: missing, or not in the AsyncAPI document."""
+    name = ASYNCAPI["channels"][topic]["messages"][message]["headers"]["$ref"].split("/")[-1]
+    schema = ASYNCAPI["components"]["schemas"][name] | {"additionalProperties": False}
+    return [error.message for error in Draft202012Validator(schema).iter_errors(headers)]
+
+
+@pytest.mark.parametrize("cause", [None, CAUSE], ids=["first", "caused"])
+@pytest.mark.parametrize("topic", sorted(ALL))
+def test_an_event_is_published_with_the_described_headers_and_key(topic: str, cause: EventMeta | None) -> None:
+    event, outbox = ALL[topic].model_validate(example(topic)), Outbox(source=ALL[topic].emitter, cause=cause)
+    outbox.add(event)
+    (row,) = outbox.rows
+    headers = json.loads(row.headers)
+    assert described(topic, type(event).__name__, headers) == []
+    assert ("ce_causationid" in headers, headers["ce_subject"]) == (cause is not None, row.key)
+    key = ASYNCAPI["channels"][topic]["messages"][type(event).__name__]["bindings"]["kafka"]["key"]["description"]
+    assert row.key == key.split("`")[1].format(**example(topic))
+
+
+@pytest.mark.parametrize("topic", sorted(topic for topic in ALL if topic.endswith(".state")))
+def test_a_tombstone_is_published_with_the_described_headers_on_a_compacted_topic(topic: str) -> None:
+    outbox = Outbox(source=ALL[topic].emitter)
+    outbox.bury(ALL[topic], "acme", "acme:anna")
+    (row,) = outbox.rows
+    assert described(topic, f"{ALL[topic].__name__}Tombstone", json.loads(row.headers)) == []
+    assert row.payload == b""
+    assert ASYNCAPI["channels"][topic]["bindings"]["kafka"]["topicConfiguration"] == {"cleanup.policy": ["compact"]}

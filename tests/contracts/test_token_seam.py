@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import socket
 from collections.abc import AsyncIterator
 
 import pytest
@@ -14,6 +13,7 @@ from shared.graph.errors import GraphTellAdmin
 from shared.identity import ServiceTokens
 from shared.migrate import migrate
 from shared.settings import ServiceSettings
+from shared.testing.engines import free_port
 from shared.testing.fixtures import MakeSettings
 from shared.tokens import TokenClient
 
@@ -30,9 +30,7 @@ async def tokens(
     settings = make_settings(importlib.import_module(f"{package}.settings").Settings, name)
     await migrate(package, settings)
     service = importlib.import_module(f"{package}.main").create_service(settings, bus=memory_bus)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    listeners = Listeners()
+    listeners, port = Listeners(), free_port()
     await listeners.open(InternalDispatcher({name: service.app}), port)
     caller = make_settings(ServiceSettings, "recording-ingest", internal_url=f"http://127.0.0.1:{port}/{{service}}")
     client = TokenClient(caller, ServiceTokens(caller, "recording-ingest"))

@@ -77,6 +77,12 @@ class RunningPlatform:
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(30)
 
+    def end(self) -> None:
+        """Stop it if it runs, and forget its state."""
+        if self.process is not None and self.process.poll() is None:
+            self.stop()
+        shutil.rmtree(self.state, ignore_errors=True)
+
 
 @pytest.fixture
 def platform() -> Iterator[RunningPlatform]:
@@ -85,6 +91,4 @@ def platform() -> Iterator[RunningPlatform]:
     folder = Path(tempfile.mkdtemp(prefix="prospo-run-"))
     running = RunningPlatform(folder)
     yield running
-    if running.process is not None and running.process.poll() is None:
-        running.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    running.end()

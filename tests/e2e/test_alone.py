@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from dev.embedded.engines import EmbeddedKafka
+from shared.testing.engines import free_port
 from shared.testing.fixtures import ISSUER, PlatformKeys, TestDatabase
 
 REACTS_TO_NOTHING = {"storage"}  # its worker has no group to join
@@ -29,8 +30,6 @@ def kafka() -> EmbeddedKafka:
 def environment(
     database: TestDatabase, platform_keys: PlatformKeys, kafka: EmbeddedKafka, tmp_path: Path
 ) -> dict[str, str]:
-    with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("127.0.0.1", 0)) as other:
-        port, metrics_port = free.getsockname()[1], other.getsockname()[1]
     platform_keys.add_service("any")
     return {
         "PATH": os.environ["PATH"],
@@ -43,8 +42,8 @@ def environment(
         "PROSPO_JWT_ISSUER": ISSUER,
         "PROSPO_JWT_JWKS_URL": f"{ISSUER}/jwks",
         "PROSPO_HTTP_HOST": "127.0.0.1",
-        "PROSPO_HTTP_PORT": str(port),
-        "PROSPO_METRICS_PORT": str(metrics_port),
+        "PROSPO_HTTP_PORT": str(free_port()),
+        "PROSPO_METRICS_PORT": str(free_port()),
         "PROSPO_OBJECT_STORE_DIR": str(tmp_path / "files"),
     }
 
@@ -104,6 +103,16 @@ async def until_working(worker: asyncio.subprocess.Process, ready: bytes) -> Non
     pytest.fail(b"".join(seen).decode())
 
 
+async def until_measured(port: str, line: str) -> None:
+    measured = ""
+    with contextlib.suppress(TimeoutError):
+        async with httpx.AsyncClient(trust_env=False) as http, asyncio.timeout(60):
+            while line not in measured:
+                measured = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
+                await asyncio.sleep(0.1)
+    assert line in measured
+
+
 @pytest.mark.parametrize("package", SERVICES)
 async def test_a_service_migrates_serves_and_works_alone(
     package: str, environment: dict[str, str], start: Start
@@ -122,9 +131,7 @@ async def test_a_service_migrates_serves_and_works_alone(
         else:
             pytest.fail(await said(api))
     await until_working(worker, b"the worker runs" if package in REACTS_TO_NOTHING else b"partitions assigned")
-    async with httpx.AsyncClient(trust_env=False) as http:
-        measured = (await http.get(f"http://127.0.0.1:{environment['PROSPO_METRICS_PORT']}/metrics")).text
-    assert "outbox_oldest_age_seconds 0.0" in measured
+    await until_measured(environment["PROSPO_METRICS_PORT"], "outbox_oldest_age_seconds 0.0")
     await stop(api)
     await stop(worker)
 

@@ -6,15 +6,23 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+import asyncpg
 import pytest
 
 from dev.demo import Demo
 
 from .conftest import RunningPlatform
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 Json = dict[str, Any]
 OFF = "auto_recording_switched_off"
+LISTENING = ("meetings", "recording_ingest")
+IDLE = """SELECT NOT EXISTS (SELECT FROM graph_notification)
+    AND NOT EXISTS (SELECT FROM job WHERE state = 'running' OR state = 'waiting' AND run_at <= clock_timestamp())"""
+"""Whatever Microsoft told has been acted on or dropped, and nothing is left to do now."""
+DUE = "UPDATE job SET run_at = clock_timestamp() WHERE kind = 'reconcile' AND state = 'waiting' RETURNING true"
+"""Its time has come for every comparison of the ledger with what Microsoft has."""
+FORGOTTEN = "SELECT NOT EXISTS (SELECT FROM graph_subscription)"
 
 
 @pytest.fixture
@@ -62,6 +70,34 @@ async def ledger(demo: Demo, meeting: Json) -> dict[str, Json]:
     return {item["kind"]: item for item in found["artefacts"]}
 
 
+async def holds(demo: Demo, service: str, question: str) -> bool:
+    """Asked of the service's own database: that somebody has decided to do nothing is said nowhere else."""
+    port, sockets = (demo.state / "postgres/postmaster.pid").read_text().splitlines()[3:5]
+    connection = await asyncpg.connect(host=sockets, port=int(port), user=service, database=service)
+    try:
+        await connection.execute("SET app.scope = 'system'")
+        return bool(await connection.fetchval(question))
+    finally:
+        await connection.close()
+
+
+async def all_idle(demo: Demo) -> bool:
+    return all([await holds(demo, service, IDLE) for service in LISTENING])
+
+
+async def compared(demo: Demo) -> None:
+    """What Microsoft told is acted on or dropped, and the ledger is compared once more."""
+    await until(demo, partial(all_idle, demo), "what Microsoft told is dealt with")
+    assert await holds(demo, "recording_ingest", DUE)
+    await until(demo, partial(all_idle, demo), "the ledger is compared")
+
+
+async def switched_off(demo: Demo, meeting: Json) -> bool:
+    """In the ledger."""
+    found = await ledger(demo, meeting)
+    return all(found[kind]["status"] == "not_expected" and found[kind]["code"] == OFF for kind in found)
+
+
 async def records_by_itself(demo: Demo, meeting: Json) -> bool:
     rows = (await demo.microsoft.state())["meetings"]
     return bool(next(row for row in rows if row["join_url"] == meeting["join_url"])["recordAutomatically"])
@@ -93,9 +129,10 @@ async def hold_while_off(demo: Demo) -> None:
     await switch(demo, on=False)
     await until(demo, lambda: not_recording(demo, first), "Microsoft and the record have it")
     assert "switched off" in (await record(demo, first))["auto_recording_reason"]
-    assert {item["status"] for item in (await ledger(demo, first)).values()} == {"not_expected"}
+    await until(demo, partial(switched_off, demo, first), "the ledger has it")
     await demo.microsoft.let_meeting_happen(first["join_url"])
     assert (await demo.microsoft.state())["artefacts"] == []
+    await compared(demo)
     assert (await ledger(demo, first))["recording"]["code"] == OFF
 
 
@@ -113,10 +150,13 @@ async def record_by_hand_while_off(demo: Demo) -> Json:
     await switch(demo, on=False)
     for meeting in (third, later):
         await until(demo, partial(not_recording, demo, meeting), "Microsoft and the record have it")
+        await until(demo, partial(switched_off, demo, meeting), "the ledger has it")
+    await until(demo, partial(all_idle, demo), "all is done that the switch asks for")
     calls = len(await demo.microsoft.calls())
     await demo.microsoft.let_meeting_happen(third["join_url"], record=True)
     await demo.microsoft.settle()
     assert len((await demo.microsoft.state())["artefacts"]) == 4
+    await compared(demo)
     assert (await ledger(demo, third))["recording"]["code"] == OFF
     assert [call["path"] for call in (await demo.microsoft.calls())[calls:]] == []
     await switch(demo, on=True)
@@ -128,9 +168,12 @@ async def record_by_hand_while_off(demo: Demo) -> Json:
 async def leave_microsoft_alone(demo: Demo, later: Json) -> None:
     await demo.call("acme-admin", "DELETE", "/v1/tenant")
     await until(demo, lambda: cannot_be_changed(demo, later), "the record says that it cannot be changed")
+    await until(demo, partial(holds, demo, "recording_ingest", FORGOTTEN), "recording-ingest listens to nothing")
+    await until(demo, partial(all_idle, demo), "all is done that the disconnect asks for")
     calls = len(await demo.microsoft.calls())
     await demo.microsoft.let_meeting_happen(later["join_url"])
     await demo.microsoft.settle()
+    await compared(demo)
     assert [call["path"] for call in (await demo.microsoft.calls())[calls:]] == []
 
 

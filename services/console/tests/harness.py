@@ -30,7 +30,7 @@ class Call:
 
 
 class Apis:
-    """Every service's public API: ``answers`` by path or by "METHOD path", a body or (status, body)."""
+    """Every service's public API: ``answers`` by path or by "METHOD path", a body, (status, body) or what gives one."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {}
@@ -47,6 +47,7 @@ class Apis:
         self.calls.append(Call(request.method, path, dict(request.headers), body))
         await asyncio.sleep(self.takes_s)
         found = self.answers.get(f"{request.method} {path}", self.answers.get(path, (404, {"detail": "Not told."})))
+        found = found() if callable(found) else found
         status, answer = found if isinstance(found, tuple) else (200, found)
         await JSONResponse(answer, status, {"ETag": '"7"', "X-Request-Id": "req-1"})(scope, receive, send)
 

@@ -3,8 +3,9 @@
 import httpx
 import pytest
 
+from services.console.tests.accounts import connection
 from services.console.tests.harness import Site
-from services.console.tests.states import CONNECTED, FORM, ID, STATES, State, meeting
+from services.console.tests.states import CONNECTED, FORM, ID, STATES, State, meeting, problem, tenant
 
 
 def opened(site: Site, state: State) -> httpx.Response:
@@ -124,6 +125,31 @@ def test_when_the_service_was_away_the_form_keeps_its_key(site: Site) -> None:
         answer = browser.post("/meetings", data=FORM)
     assert answer.status_code == 503
     assert f'name="key" value="{ID}"' in answer.text
+
+
+def test_a_booking_before_the_news_of_the_sign_in_arrived_is_tried_again_with_the_same_key(site: Site) -> None:
+    answers = iter([problem("connection_required", "Not connected.")] * 2 + [(201, meeting("scheduled"))])
+    site.apis.answers = CONNECTED | {"POST /v1/meetings": lambda: next(answers)}
+    with site.client() as browser:
+        assert browser.post("/meetings", data=FORM).headers["location"] == f"/meetings/{ID}"
+    assert [call.headers["idempotency-key"] for call in site.apis.sent("POST")] == [ID, ID, ID]
+
+
+def test_connect_now_before_the_news_of_the_tenant_arrived_is_tried_again(site: Site) -> None:
+    started = {"authorize_url": "http://localhost:8367/authorize", "browser_key": "k"}
+    answers = iter([problem("tenant_not_connected", "Not connected."), (201, started)])
+    site.apis.answers = CONNECTED | {"POST /v1/connection/sign-in": lambda: next(answers)}
+    with site.client() as browser:
+        answer = browser.post("/integrations/microsoft/connect", data={"return_to": "/meetings/new"})
+    assert answer.headers["location"] == started["authorize_url"]
+
+
+def test_a_booking_without_a_connection_is_refused_at_once(site: Site) -> None:
+    site.apis.answers = {"/v1/tenant": tenant("connected"), "/v1/connection": connection("not_connected")}
+    site.apis.answers["POST /v1/meetings"] = problem("connection_required", "Connect it first.")
+    with site.client() as browser:
+        assert "Connect it first." in browser.post("/meetings", data=FORM).text
+    assert len(site.apis.sent("POST")) == 1
 
 
 def test_rescheduling_and_cancelling_reach_the_meeting(site: Site) -> None:

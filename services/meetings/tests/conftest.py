@@ -197,7 +197,7 @@ async def house(
         graph_base_url=f"{url}/v1.0",
         graph_hosts=[url.removeprefix("http://")],
         internal_url=url + "/{service}",
-        schedule_wait_s=3,
+        schedule_wait_s=60,
     )
     await migrate("meetings", settings)
     service = create_service(settings, bus=memory_bus)

@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator
 from sqlalchemy import text
 
 from shared.bus import MemoryBus
@@ -74,6 +75,35 @@ async def test_an_upload_in_ranges_becomes_one_file_and_one_event(
     assert beyond.status_code == 416
     await service.relay.drain()
     assert len(memory_bus.records("file.stored")) == 1
+
+
+async def test_uploads_and_files_answer_what_openapi_says(
+    service: Service, http: httpx.AsyncClient, make_settings: Any, platform_keys: PlatformKeys
+) -> None:
+    session = (await begin(http, make_settings)).json()
+    mine = {"Authorization": f"Bearer {platform_keys.token('acme')}"}
+    upload, file = "/v1" + session["upload_url"].partition("/v1")[2], f"/v1/files/{session['file_id']}"
+    parts = [await put(http, upload, 0, 327_680), await http.get(upload), await put(http, upload, 327_680, SIZE)]
+    ranges = [{}, {"Range": "bytes=10-19"}, {"Range": f"bytes={SIZE}-"}]
+    check_described(service, "/v1/uploads/{token}", [*parts, await http.get(upload)])
+    check_described(service, "/v1/files/{file_id}", [await http.get(file, headers=mine)])
+    contents = [await http.get(f"{file}/content", headers=mine | wanted) for wanted in ranges]
+    check_described(service, "/v1/files/{file_id}/content", contents)
+    check_described(service, "/v1/uploads/{token}", [await http.delete(upload)])
+
+
+def check_described(service: Service, path: str, answers: list[httpx.Response]) -> None:
+    document = service.app.openapi()
+    for answer in answers:
+        described = document["paths"][path][answer.request.method.lower()]["responses"][str(answer.status_code)]
+        assert {name.lower() for name in described.get("headers", {})} <= set(answer.headers)
+        media = answer.headers.get("content-type")
+        kinds = described.get("content", {})
+        assert media is None or media in kinds or "*/*" in kinds
+        if media == "application/json":
+            Draft202012Validator(kinds[media]["schema"] | {"components": document["components"]}).validate(
+                answer.json()
+            )
 
 
 async def test_an_interrupted_upload_goes_on_where_it_stopped_at_a_new_address(

@@ -109,7 +109,12 @@ class Problem(BaseModel):
 def describe_problems(app: FastAPI) -> None:
     """OpenAPI says of every operation that it wants a bearer token and refuses with a problem document."""
     reference = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    refusal = {"description": "Refused; a problem document.", "content": {PROBLEM_TYPE: reference}}
+    wait = {"description": "Seconds to wait before trying again, where that helps.", "schema": {"type": "integer"}}
+    refusal = {
+        "description": "Refused; a problem document.",
+        "content": {PROBLEM_TYPE: reference},
+        "headers": {"Retry-After": wait},
+    }
     app.router.responses = {"default": refusal}
     describe = app.openapi
 

@@ -25,6 +25,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 ORG_ADMIN = "org_admin"
+HEADER_MAX = 255
 
 
 class StrictModel(BaseModel):
@@ -91,6 +92,17 @@ async def _work(request: Request, caller: Caller) -> AsyncIterator[UnitOfWork]:
 
 Work = Annotated[UnitOfWork, Depends(_work, scope="function")]
 """One transaction of the caller's organisation, committed before the answer is sent."""
+
+
+def needs_header(name: str, says: str) -> dict[str, Any]:
+    """For ``openapi_extra``: a header that the operation refuses to do without, in words of its own."""
+    schema = {"type": "string", "minLength": 1, "maxLength": HEADER_MAX}
+    return {"parameters": [{"name": name, "in": "header", "required": True, "description": says, "schema": schema}]}
+
+
+def with_header(name: str, says: str) -> dict[str, Any]:
+    """For ``responses``: a header of the answer."""
+    return {"headers": {name: {"description": says, "schema": {"type": "string"}}}}
 
 
 def provided(name: str) -> Callable[[Request], Any]:

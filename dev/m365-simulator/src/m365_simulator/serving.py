@@ -12,9 +12,6 @@ from .settings import SimulatorSettings
 class QuietServer(uvicorn.Server):
     """Leaves signals to the host."""
 
-    def install_signal_handlers(self) -> None:
-        return
-
     async def serve(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         await self._serve(None)
 

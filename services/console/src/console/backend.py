@@ -1,5 +1,6 @@
 """The public APIs, as the signed-in person: the browser's token is passed on, nothing is added to it."""
 
+import asyncio
 import ssl
 from typing import Any
 
@@ -16,6 +17,9 @@ SERVICES = {
     "/v1/transcripts": "recording-ingest",
     "/v1/ledger": "recording-ingest",
 }
+SAID_BY = {"connection_required": "/v1/connection", "tenant_not_connected": "/v1/tenant"}
+"""Refusals out of what an event told a service, and where the service stands that sends the event."""
+NEWS_PAUSES_S = (0.25, 0.5, 1, 2)
 Json = dict[str, Any]
 
 
@@ -67,6 +71,21 @@ class Backend:
         if answer.is_error:
             raise Refused(answer.status_code, _problem_of(request, answer))
         return answer
+
+    async def call_with_news(self, request: Request, method: str, path: str, **more: Any) -> httpx.Response:
+        """As ``call``, but not refused for want of a connection that there is: the news of it is still on its way.
+
+        Tried again for a few seconds; such a refusal did nothing, so any method may be repeated.
+        """
+        for pause_s in NEWS_PAUSES_S:
+            try:
+                return await self.call(request, method, path, **more)
+            except Refused as refused:
+                said_by = SAID_BY.get(refused.code)
+                if said_by is None or (await self.look(request, said_by) or {}).get("status") != "connected":
+                    raise
+            await asyncio.sleep(pause_s)
+        return await self.call(request, method, path, **more)
 
     async def get(self, request: Request, path: str, **more: Any) -> Json:
         answer: Json = (await self.call(request, "GET", path, **more)).json()

@@ -109,7 +109,7 @@ async def start_sign_in(request: Request) -> Response:
     if features := [str(name) for name in form.getlist("feature")]:
         wanted["features"] = features
     try:
-        answer = await backend_of(request).call(request, "POST", "/v1/connection/sign-in", json=wanted)
+        answer = await backend_of(request).call_with_news(request, "POST", "/v1/connection/sign-in", json=wanted)
     except Refused as refused:
         way_on = WAYS_ON.get(refused.code, (back, "Go back"))
         return refused_page(request, refused, "Nothing was changed", way_on=way_on)

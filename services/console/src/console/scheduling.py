@@ -118,7 +118,7 @@ async def schedule(request: Request) -> Response:
         return await _show(request, form, 422)
     headers = {"Idempotency-Key": form.key}
     try:
-        answer = await backend_of(request).call(request, "POST", "/v1/meetings", json=body, headers=headers)
+        answer = await backend_of(request).call_with_news(request, "POST", "/v1/meetings", json=body, headers=headers)
     except Refused as refused:
         return await _refused(request, form, refused)
     return RedirectResponse(f"/meetings/{answer.json()['id']}", 303)
@@ -138,7 +138,7 @@ async def reschedule(request: Request, meeting_id: uuid.UUID) -> Response:
     if form.errors:
         return await _show(request, form, 422, meeting=meeting)
     try:
-        await backend_of(request).call(request, "PATCH", f"/v1/meetings/{meeting_id}", json=body)
+        await backend_of(request).call_with_news(request, "PATCH", f"/v1/meetings/{meeting_id}", json=body)
     except Refused as refused:
         return await _refused(request, form, refused, meeting=meeting)
     return RedirectResponse(f"/meetings/{meeting_id}", 303)

@@ -28,10 +28,15 @@ class Settings(BaseSettings):
     """The same where a service waits for Microsoft's sign-in: the ways back and disconnecting. Services give up after
     44 s (15 for its addresses, 15 for the token, 10 for its keys, 4 for the account), most gateways after 60."""
     body_limit_bytes: int = 64 * 1024
+    """A larger form is refused with 413."""
     log_level: str = "info"
+    """Lowest level that is logged."""
     http_host: str = "0.0.0.0"  # noqa: S104 - in a container the pod's address is the boundary
+    """Address to listen on."""
     http_port: int = 8080
+    """Port to listen on."""
     ca_bundle: Path | None = None
+    """Certificates to trust instead of the public ones, PEM."""
 
     @property
     def pages_at(self) -> str:

@@ -14,7 +14,7 @@ from shared.db import Database, UnitOfWork
 from shared.identity import Identity
 from shared.outbox import uuid7
 from shared.problems import BadInput, Conflict, NotFound
-from shared.web import Caller, Page, Work, provided
+from shared.web import HEADER_MAX, Caller, Page, Work, needs_header, provided, with_header
 
 router = APIRouter(prefix="/v1/meetings", tags=["meetings"])
 
@@ -27,11 +27,13 @@ def _database(request: Request) -> Database:
 Database_ = Annotated[Database, Depends(_database)]
 Outcomes_ = Annotated[Outcomes, Depends(provided("outcomes"))]
 Settings_ = Annotated[Settings, Depends(provided("settings"))]
-Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=255)]
+Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=HEADER_MAX, include_in_schema=False)]
+NEEDS_KEY = needs_header("Idempotency-Key", "Of this meeting; the same one when you try again.")
+LOCATED = with_header("Location", "Where the meeting is read.")
 Limit = Annotated[int, Query(ge=1, le=100)]
 
 
-@router.post("", status_code=201, responses={202: {"model": Meeting}})
+@router.post("", status_code=201, responses={201: LOCATED, 202: {"model": Meeting, **LOCATED}}, openapi_extra=NEEDS_KEY)
 async def schedule(
     wanted: NewMeeting,
     caller: Caller,

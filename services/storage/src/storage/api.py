@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from shared.db import Database
 from shared.problems import BadInput, NotFound
 from shared.secrets import digest
-from shared.web import Caller, StrictModel, Work, called_by, provided
+from shared.web import Caller, StrictModel, Work, called_by, provided, with_header
 from storage import queries
 from storage.objects import Objects
 from storage.settings import Settings
@@ -31,6 +31,36 @@ class UploadWanted(StrictModel):
     size_bytes: int = Field(gt=0, le=1 << 40)
     owner_id: str | None = Field(default=None, min_length=1, max_length=200)
     """The one person of the organisation who may read it; everybody of it when left out."""
+
+
+class Arrived(BaseModel):
+    """Which bytes are missing; none when the file is whole."""
+
+    next_expected_ranges: list[str]
+    file_id: str | None = None
+
+
+class Stored(BaseModel):
+    file_id: str
+    size_bytes: int
+
+
+class File(BaseModel):
+    id: str
+    path: str
+    content_type: str
+    size_bytes: int
+
+
+NO_ACCOUNT: dict[str, Any] = {"security": []}
+BYTES = {"schema": {"type": "string", "format": "binary"}}
+TAKES_BYTES = {"requestBody": {"required": True, "content": {"application/octet-stream": BYTES}}}
+RANGE = with_header("Content-Range", "Which bytes these are, of how many.")
+GIVES_BYTES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "The whole file.", "content": {"*/*": BYTES}},
+    206: {"description": "The range that was asked for.", "content": {"*/*": BYTES}, **RANGE},
+    416: {"description": "No byte of the file is in the range.", **RANGE},
+}
 
 
 @router.post("/internal/upload-sessions", dependencies=[called_by("recording-ingest")])
@@ -55,28 +85,35 @@ async def open_session(wanted: UploadWanted, db: Db, knobs: Knobs) -> dict[str, 
     }
 
 
-@router.put("/v1/uploads/{token}")
+@router.put(
+    "/v1/uploads/{token}",
+    status_code=202,
+    response_model=Arrived,
+    response_model_exclude_none=True,
+    responses={201: {"model": Stored}},
+    openapi_extra=NO_ACCOUNT | TAKES_BYTES,
+)
 async def put_range(
     token: str, request: Request, content_range: Annotated[str, Header()], db: Db, files: Files, knobs: Knobs
-) -> JSONResponse:
+) -> Arrived | JSONResponse:
     row = await session_of(db, token)
     span = parse_range(content_range, row.size_bytes, knobs.upload_chunk_max_bytes)
     row, whole = await receive(db, files, token, span, request.stream())
     if whole:
-        return JSONResponse({"file_id": row.id, "size_bytes": row.size_bytes}, 201)
-    return JSONResponse({"next_expected_ranges": [f"{row.received_bytes}-"]}, 202)
+        return JSONResponse(Stored(file_id=row.id, size_bytes=row.size_bytes).model_dump(), 201)
+    return Arrived(next_expected_ranges=[f"{row.received_bytes}-"])
 
 
-@router.get("/v1/uploads/{token}")
-async def where_it_stands(token: str, db: Db, files: Files) -> dict[str, Any]:
+@router.get("/v1/uploads/{token}", response_model_exclude_none=True, openapi_extra=NO_ACCOUNT)
+async def where_it_stands(token: str, db: Db, files: Files) -> Arrived:
     row = await session_of(db, token)
     if row.received_bytes == row.size_bytes:
         await complete(db, files, row)
-        return {"next_expected_ranges": [], "file_id": row.id}
-    return {"next_expected_ranges": [f"{row.received_bytes}-"]}
+        return Arrived(next_expected_ranges=[], file_id=row.id)
+    return Arrived(next_expected_ranges=[f"{row.received_bytes}-"])
 
 
-@router.delete("/v1/uploads/{token}", status_code=204)
+@router.delete("/v1/uploads/{token}", status_code=204, openapi_extra=NO_ACCOUNT)
 async def abandon(token: str, db: Db) -> Response:
     row = await session_of(db, token)
     async with db.unit_of_work(row.org_id) as work:
@@ -86,12 +123,12 @@ async def abandon(token: str, db: Db) -> Response:
 
 
 @router.get("/v1/files/{file_id}")
-async def describe(file_id: uuid.UUID, caller: Caller, work: Work) -> dict[str, Any]:
+async def describe(file_id: uuid.UUID, caller: Caller, work: Work) -> File:
     row = await _file(work, caller, file_id)
-    return {"id": row.id, "path": row.path, "content_type": row.content_type, "size_bytes": row.size_bytes}
+    return File(id=row.id, path=row.path, content_type=row.content_type, size_bytes=row.size_bytes)
 
 
-@router.get("/v1/files/{file_id}/content")
+@router.get("/v1/files/{file_id}/content", response_class=StreamingResponse, responses=GIVES_BYTES)
 async def content(
     file_id: uuid.UUID,
     caller: Caller,

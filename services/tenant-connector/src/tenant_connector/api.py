@@ -8,7 +8,7 @@ from shared.db import Database
 from shared.entra import Entra
 from shared.limits import limited
 from shared.problems import PreconditionFailed, PreconditionMissing
-from shared.web import AdminCaller, Caller, Work, called_by, provided
+from shared.web import HEADER_MAX, AdminCaller, Caller, Work, called_by, needs_header, provided, with_header
 from tenant_connector import access, audit, queries, readiness, tenant
 from tenant_connector.consent import Consents, Traveller
 from tenant_connector.models import (
@@ -31,10 +31,12 @@ Entra_ = Annotated[Entra, Depends(provided("entra"))]
 Consents_ = Annotated[Consents, Depends(provided("consents"))]
 Tokens = Annotated[AppTokens, Depends(provided("app_tokens"))]
 CONSENTS = limited("consent", per_hour="consents_per_hour", of="organisation")
-IfMatch = Annotated[str | None, Header(alias="If-Match", max_length=255)]
+IfMatch = Annotated[str | None, Header(alias="If-Match", max_length=HEADER_MAX, include_in_schema=False)]
+NEEDS_TAG = needs_header("If-Match", "The ETag last read.")
+TAGGED = with_header("ETag", "The version of the connection.")
 
 
-@router.get("/v1/tenant", tags=["tenant"])
+@router.get("/v1/tenant", tags=["tenant"], responses={200: TAGGED})
 async def connection(caller: Caller, work: Work, response: Response) -> Tenant:
     """The connection with its ETag; for everybody of the organisation."""
     return _shown(await queries.tenant(work.session, caller.org_id), caller.org_id, response)
@@ -49,7 +51,7 @@ async def start_consent(
     return await consents.start(Traveller.of(caller))
 
 
-@router.post("/v1/tenant/consent/complete", status_code=202, tags=["tenant"])
+@router.post("/v1/tenant/consent/complete", status_code=202, tags=["tenant"], responses={202: TAGGED})
 async def complete_consent(
     answer: ConsentAnswer, caller: AdminCaller, consents: Consents_, response: Response
 ) -> ConsentTaken:
@@ -59,7 +61,7 @@ async def complete_consent(
     return ConsentTaken(**_shown(row, caller.org_id, response).model_dump(), sign_in_url=sign_in_url)
 
 
-@router.post("/v1/tenant/consent/sign-in", status_code=202, tags=["tenant"])
+@router.post("/v1/tenant/consent/sign-in", status_code=202, tags=["tenant"], responses={202: TAGGED})
 async def complete_sign_in(
     answer: SignInAnswer, caller: AdminCaller, consents: Consents_, response: Response
 ) -> ConsentTaken | Tenant:
@@ -73,7 +75,7 @@ async def complete_sign_in(
     return ConsentTaken(**shown.model_dump(), sign_in_url=sign_in_url) if sign_in_url else shown
 
 
-@router.patch("/v1/tenant/features", tags=["tenant"])
+@router.patch("/v1/tenant/features", tags=["tenant"], responses={200: TAGGED}, openapi_extra=NEEDS_TAG)
 async def switch_features(
     change: FeaturesChange, caller: AdminCaller, work: Work, response: Response, if_match: IfMatch = None
 ) -> Tenant:
@@ -90,7 +92,7 @@ async def switch_features(
     return _shown(row, caller.org_id, response)
 
 
-@router.delete("/v1/tenant", tags=["tenant"])
+@router.delete("/v1/tenant", tags=["tenant"], responses={200: TAGGED})
 async def disconnect(caller: AdminCaller, work: Work, tokens: Tokens, response: Response) -> Tenant:
     """Disconnect; what was imported is kept. Disconnecting again changes nothing."""
     await queries.drop_attempts(work.session, caller.org_id)

@@ -19,7 +19,7 @@ class Event(BaseModel):
 
     org_id: str
     aggregate_version: int = 1
-    """Counts the changes of this aggregate; across topics the higher one is the newer state."""
+    """Counts the changes of this aggregate; across topics of one emitter the higher one is the newer state."""
 
     @property
     def key(self) -> str:

@@ -146,11 +146,6 @@ class Subscriptions:
         rows = await session.execute(_FORGET, {"org_id": org_id, "user_id": user_id})
         return sorted(found for found in rows.scalars() if found)
 
-    async def remove_all(self, caller: GraphCaller) -> None:
-        """For a person, or an organisation's application, whose connection ends: nothing is subscribed to any more."""
-        for resource in await self.resources_of(caller.org_id, caller.user_id or ""):
-            await self.remove(caller, resource)
-
     async def heed(self, caller: GraphCaller, notification: Notification) -> bool:
         """Do what a lifecycle event asks for. Returns whether changes may have been missed and must be looked for."""
         event, resource = notification.lifecycle_event, notification.resource

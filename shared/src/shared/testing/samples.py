@@ -1,8 +1,7 @@
-"""Payloads that Microsoft publishes, from a folder beside the checkout; tests are skipped where it is not there.
+"""Payloads that Microsoft publishes, from the folder that ``GRAPH_SAMPLES_DIR`` names; without it tests are skipped.
 
 Each JSON file has ``source``, ``request`` (``method``, ``url``, ``headers``, ``body``) or null and ``response``
-(``status``, ``headers``, ``body``) or null; ``INDEX.md`` names the topic of each. Another folder of the same form can
-be named by ``GRAPH_SAMPLES_DIR``.
+(``status``, ``headers``, ``body``) or null; ``INDEX.md`` names the topic of each.
 """
 
 import json
@@ -17,7 +16,7 @@ import pytest
 
 ABOUT_SAMPLES = "published samples:"
 """How the reason of a skip begins that continuous integration lets pass: it is about a payload, not about an engine."""
-MISSING = f"{ABOUT_SAMPLES} the folder shared/graph/samples is not beside the checkout"
+MISSING = f"{ABOUT_SAMPLES} GRAPH_SAMPLES_DIR names no folder of them"
 _ROW = re.compile(r"^\| `(?P<name>[^`]+)` \| (?P<topic>[^|]+?) \|", re.MULTILINE)
 
 
@@ -40,21 +39,16 @@ class Sample:
         return self.document.get("response") or {}
 
 
-def folder() -> Path:
-    named = os.environ.get("GRAPH_SAMPLES_DIR")
-    return Path(named) if named else Path(__file__).resolve().parents[4].parent / "shared/graph/samples"
-
-
 @cache
 def everything() -> tuple[Sample, ...]:
-    """All files in order of their names; none when the folder is missing."""
-    if not folder().is_dir():
+    """All files in order of their names; none when no folder is named. One that is not there is an error."""
+    named = os.environ.get("GRAPH_SAMPLES_DIR")
+    if not named:
         return ()
-    index = folder() / "INDEX.md"
+    folder = Path(named)
+    index = folder / "INDEX.md"
     topics = dict(_ROW.findall(index.read_text())) if index.exists() else {}
-    return tuple(
-        _read(path, topics.get(path.name, "")) for path in sorted(folder().iterdir()) if path.name != "INDEX.md"
-    )
+    return tuple(_read(path, topics.get(path.name, "")) for path in sorted(folder.iterdir()) if path.name != "INDEX.md")
 
 
 def _read(path: Path, topic: str) -> Sample:
