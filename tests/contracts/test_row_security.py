@@ -2,6 +2,9 @@
 
 from sqlalchemy import text
 
+from shared.migrate import migrate
+from shared.testing.fixtures import connect
+
 from .conftest import Hosted
 
 _TABLES = text(
@@ -24,6 +27,17 @@ async def test_every_table_of_organisations_shows_a_transaction_its_own_rows_onl
         tables = {row.name: row for row in await work.session.execute(_TABLES)}
     assert tables.keys() >= ENGINES
     assert {name for name, row in tables.items() if not row.forced or row.policies != [POLICY]} == set()
+
+
+async def test_a_database_from_before_is_protected_by_the_next_migration(hosted: Hosted) -> None:
+    owner = await connect(hosted.service.settings.migration_database_url)
+    for table in ENGINES:
+        await owner.execute(f"DROP POLICY organisation ON {table}")
+        await owner.execute(f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY, NO FORCE ROW LEVEL SECURITY")
+    await owner.close()
+    for _ in range(2):
+        await migrate(hosted.service.package, hosted.service.settings)
+    await test_every_table_of_organisations_shows_a_transaction_its_own_rows_only(hosted)
 
 
 async def test_no_other_organisations_person_or_key_is_seen(hosted: Hosted) -> None:

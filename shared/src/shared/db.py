@@ -117,7 +117,7 @@ def _without_detail(context: ExceptionContext) -> None:
         vars(original.__cause__).pop("detail", None)
     for error in (original, wrapped):
         if error is not None:
-            error.args = tuple(str(said).partition("\nDETAIL:")[0] for said in error.args)
+            error.args = tuple(said.partition("\nDETAIL:")[0] if isinstance(said, str) else said for said in error.args)
 
 
 class Database:
