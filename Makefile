@@ -26,9 +26,8 @@ up: ## the composed platform: every service a container (needs Docker)
 test: setup $(VENV)/.sdk ## every test that this machine has the engines for; says what did not run
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
-QUICK := $(addprefix shared/tests/test_,web.py secrets.py clouds.py graph_client.py graph_download.py graph_links.py \
-	graph_paths.py graph_throttles.py graph_upload.py graph_writes.py) tests/contracts/test_events.py \
-	services/console/tests/test_protection.py services/console/tests/test_live.py
+QUICK := $(addprefix shared/tests/test_,web.py secrets.py clouds.py graph_links.py graph_paths.py graph_writes.py) \
+	tests/contracts/test_events.py services/console/tests/test_protection.py services/console/tests/test_live.py
 
 check: lint types ## lint, types, the house rules and the quickest tests: what a commit wants, `make test` has the rest
 	@$(BIN)/python -m pytest -q -m "not slow and not engine and not browser" tests/architecture $(QUICK)
