@@ -38,7 +38,7 @@ HOLDINGS = Holdings(
             closing="token_hash = NULL",  # nobody uploads to it from now on
             elsewhere=delete_objects,
             of_organisation={"person": "owner_id"},
-            withheld="id dedupe_key received_bytes parts token_hash",
+            withheld="id dedupe_key received_bytes parts token_hash touched_at",
         ),
     ),
     jobs=f"payload ->> 'file_id' IN (SELECT id FROM stored_file WHERE {_OWN})",

@@ -9,7 +9,8 @@ HOLDINGS = Holdings(
             "consent_attempt",
             person=OF_PERSON,
             exported={"ends": "expires_at"},
-            withheld="state_hash browser_key_hash link_hash taken claimed_tid sealed_flow",
+            withheld="""state_hash browser_key_hash link_hash next_hash claimed_tid sealed_flow
+                consented_at taken_until finished""",
         ),
         Holding(
             "consent_link",

@@ -31,7 +31,8 @@ HOLDINGS = Holdings(
                 "notices": "notices",
             },
             of_organisation={"person": "user_id"},
-            withheld="version sealed_cache token_expires_at renewed_for_refusal_at doubted_since answered_challenge",
+            withheld="""version sealed_cache token_expires_at renewed_for_refusal_at doubted_since
+                answered_challenge unanswered_challenge""",
         ),
         AUDIT,
     ),
