@@ -122,7 +122,10 @@ async def test_waiting_for_microsoft_is_not_counted_and_giving_up_is_final(make_
 
 @pytest.mark.parametrize(
     ("end", "kept", "state"),
-    [(Later(after_s=60, reason="tomorrow"), 0, "waiting"), (Retry(after_s=60, reason="busy", counts=False), 1, "failed")],
+    [
+        (Later(after_s=60, reason="tomorrow"), 0, "waiting"),
+        (Retry(after_s=60, reason="busy", counts=False), 1, "failed"),
+    ],
 )
 async def test_a_good_try_of_a_job_that_goes_on_for_ever_forgets_failures_and_waiting_does_not(
     make_service: MakeService, end: Retry, kept: int, state: str

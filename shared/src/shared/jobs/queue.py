@@ -77,7 +77,7 @@ class JobQueue:
         priority: Priority = "fresh",
         run_at: datetime | None = None,
     ) -> None:
-        """Queue a job. While one with the same kind and ``dedupe_key`` waits, this only makes it due earlier, or more urgent.
+        """Queue a job. While one with the same kind and ``dedupe_key`` waits, this makes it earlier or more urgent.
 
         One that runs may have read too early what this is about, so it is done once more afterwards.
         """
