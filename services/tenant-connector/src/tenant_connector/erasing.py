@@ -18,7 +18,11 @@ HOLDINGS = Holdings(
             exported={"connected the organisation": "connected_at"},
             exported_where="org_id = :org_id AND connected_by = :user_id",
         ),
-        Holding("readiness_person", person=OF_PERSON, exported={"lacks at Microsoft": "lacks", "as of": "checked_at"}),
+        Holding(
+            "readiness_person",
+            person=OF_PERSON,
+            exported={"lacks at Microsoft": "lacks", "lacks a mailbox": "without_mailbox", "as of": "checked_at"},
+        ),
         Holding("readiness"),
         Holding("readiness_check"),
         AUDIT,
