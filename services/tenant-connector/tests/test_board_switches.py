@@ -80,6 +80,18 @@ async def test_sharepoint_needs_a_place_and_the_permission_to_write_there(board:
     assert (await board.switch({"auto_recording": True})).status_code == 200
 
 
+async def test_a_switch_that_would_be_refused_is_not_shown_as_one_that_can_go_on(board: Any) -> None:
+    shown = feature(await board.read_board(), "sharepoint_storage")
+    assert (shown["can_be_switched_on"], shown["blocked_by"]) == (False, "storage_location_required")
+    await board.select_location()
+    assert feature(await board.read_board(), "sharepoint_storage")["can_be_switched_on"] is True
+    await board.call("DELETE", "/v1/tenant")
+    for shown in (await board.read_board())["features"]:
+        assert (shown["can_be_switched_on"], shown["blocked_by"]) == (False, "tenant_not_connected")
+        refused = await board.switch({shown["feature"]: True})
+        assert refused.json()["code"] == "tenant_not_connected"
+
+
 async def test_red_at_one_organisation_forbids_nothing_at_another(board: Any) -> None:
     await red_permissions(board)
     await board.connect("globex")

@@ -14,6 +14,7 @@ from tenant_connector import audit, queries, readiness, readiness_queries, tenan
 from tenant_connector.board_models import Board, FeatureShown, Lacking, NewCheck
 from tenant_connector.readiness_tables import ReadinessCheckRow, ReadinessRow
 from tenant_connector.settings import Settings
+from tenant_connector.tables import TenantRow
 from tenant_connector.verdicts import NEEDS
 
 router = APIRouter(tags=["readiness"])
@@ -63,7 +64,7 @@ async def _board(work: UnitOfWork, caller: Identity) -> Board:
     rows = await readiness_queries.board(work.session, org_id)
     shown = readiness.shown(rows, org_id, await readiness_queries.now(work.session))
     connected = row is not None and row.status == "connected"
-    return Board.of(connected, check, shown, await _lacking(work, caller), _features(rows))
+    return Board.of(connected, check, shown, await _lacking(work, caller), _features(row, rows))
 
 
 async def _lacking(work: UnitOfWork, caller: Identity) -> Lacking:
@@ -72,6 +73,6 @@ async def _lacking(work: UnitOfWork, caller: Identity) -> Lacking:
     return Lacking(people, await readiness_queries.tally(work.session, caller.org_id))
 
 
-def _features(rows: list[ReadinessRow]) -> list[FeatureShown]:
+def _features(row: TenantRow | None, rows: list[ReadinessRow]) -> list[FeatureShown]:
     red, wanting = readiness.reds(rows), readiness.wanting(rows)
-    return [FeatureShown.of(name, red, wanting) for name in NEEDS]
+    return [FeatureShown.of(name, tenant.refusal(row, name, red), wanting) for name in NEEDS]

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel
 
+from shared.problems import Conflict
 from shared.web import StrictModel
 from tenant_connector import verdicts
 from tenant_connector.readiness_queries import Tally
@@ -94,7 +95,10 @@ class CapabilityShown(BaseModel):
 
 
 class FeatureShown(BaseModel):
-    """Whether a switch can go on. ``warnings``: it can, but not all of it will work."""
+    """Whether a switch can go on. ``warnings``: it can, but not all of it will work.
+
+    ``blocked_by``: the capability that stands in the way, or the code with which it is refused when that is none.
+    """
 
     feature: str
     can_be_switched_on: bool
@@ -102,12 +106,11 @@ class FeatureShown(BaseModel):
     warnings: list[str]
 
     @classmethod
-    def of(cls, feature: str, red: Mapping[str, Obstacle], wanting: Mapping[str, Obstacle]) -> Self:
-        found = verdicts.obstacle(feature, red)
+    def of(cls, feature: str, refused: Conflict | None, wanting: Mapping[str, Obstacle]) -> Self:
         return cls(
             feature=feature,
-            can_be_switched_on=found is None,
-            blocked_by=found.capability if found else None,
+            can_be_switched_on=refused is None,
+            blocked_by=refused.extra.get("capability", refused.code) if refused else None,
             warnings=[one.reason for one in verdicts.warnings(feature, wanting)],
         )
 
