@@ -225,3 +225,16 @@ async def test_a_refusal_about_one_person_does_not_stand_for_the_tenant(board: A
     await board.microsoft.fault("server_error", status=403, match=of_transcripts, times=2)
     row = (await board.checked())["transcript_access"]
     assert (row["verdict"], "says nothing about the answer" in row["failure"]) == ("action_needed", True)
+
+
+async def test_the_operators_folders_are_told_to_the_log_only(board: Any, tmp_path: Any, capsys: Any) -> None:
+    folder = tmp_path / "of-the-operator"
+    folder.mkdir()
+    (folder / "a.secret").write_text("")
+    board.service.settings.client_credentials_dir = folder
+    await board.checked()
+    found = await board.read_board(user="anna", role="user")
+    consent = row_of(found, "consent")
+    assert (consent["verdict"], consent["remedy"]["who"]) == ("action_needed", "operator")
+    assert "of-the-operator" not in str(found) + str(await board.published("tenant.readiness_changed"))
+    assert "of-the-operator" in capsys.readouterr().out
