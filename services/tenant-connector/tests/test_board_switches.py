@@ -92,6 +92,21 @@ async def test_a_switch_that_would_be_refused_is_not_shown_as_one_that_can_go_on
         assert refused.json()["code"] == "tenant_not_connected"
 
 
+async def test_the_board_follows_the_place_and_the_switch_of_storage_by_itself(board: Any) -> None:
+    board.take_away("Sites.Selected")
+    await board.checked()
+    await board.select_location()
+    await board.service.runner.drain()
+    refused = await board.switch({"sharepoint_storage": True})
+    assert (refused.json()["code"], refused.json()["capability"]) == ("feature_not_ready", "storage_write")
+    board.take_away()
+    await board.checked()
+    assert (await board.switch({"sharepoint_storage": True})).status_code == 200
+    await board.service.runner.drain()
+    row = capability(await board.read_board(), "storage_write")
+    assert (row["verdict"], "only the next file" in row["reason"]) == ("unknown", True)
+
+
 async def test_red_at_one_organisation_forbids_nothing_at_another(board: Any) -> None:
     await red_permissions(board)
     await board.connect("globex")

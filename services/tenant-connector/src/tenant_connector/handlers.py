@@ -13,10 +13,11 @@ on = Handlers()
 
 
 @on(StorageLocationSelected)
-async def remember_location(event: StorageLocationSelected, *, session: AsyncSession) -> None:
-    """From now on SharePoint storage may be switched on."""
+async def remember_location(event: StorageLocationSelected, *, session: AsyncSession, work: UnitOfWork) -> None:
+    """From now on SharePoint storage may be switched on, unless the look that follows finds that it cannot work."""
     row = await queries.tenant_for_change(session, event.org_id)
     tenant.keep_location(row, event.location, event.aggregate_version)
+    watching.check_soon(work)
 
 
 @on(UserState)
