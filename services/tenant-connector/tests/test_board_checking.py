@@ -10,7 +10,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from m365_simulator.directory import CONTOSO
+from shared import metrics
 from shared.testing.serving import serving
+from tenant_connector import readiness
 
 CHECK = "check_readiness"
 LOOK = "look_after_tenant"
@@ -238,3 +240,18 @@ async def test_the_operators_folders_are_told_to_the_log_only(board: Any, tmp_pa
     assert (consent["verdict"], consent["remedy"]["who"]) == ("action_needed", "operator")
     assert "of-the-operator" not in str(found) + str(await board.published("tenant.readiness_changed"))
     assert "of-the-operator" in capsys.readouterr().out
+
+
+async def test_the_operator_sees_how_many_organisations_have_which_verdict(board: Any, monkeypatch: Any) -> None:
+    seen: dict[tuple[str, str], int] = {}
+
+    class Gauge:
+        def set(self, value: int, about: dict[str, str]) -> None:
+            seen[about["capability"], about["verdict"]] = value
+
+    monkeypatch.setattr(metrics, "readiness_verdicts", Gauge())
+    await board.microsoft.do("tenant_change", tenant=CONTOSO, transcripts=False)
+    await board.checked()
+    await readiness.gauge_verdicts(board.service.db)
+    assert (seen["transcript_access", "action_needed"], seen["transcript_access", "ready"]) == (1, 0)
+    assert (len(seen), sum(seen.values())) == (50, 10)

@@ -3,15 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any
+from itertools import product
+from typing import Any, get_args
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from shared import metrics
+from shared.db import Database
 from shared.events import TenantReadinessChanged
 from shared.outbox import Outbox
 from tenant_connector import audit, readiness_queries
 from tenant_connector.readiness_tables import ReadinessCheckRow, ReadinessRow
-from tenant_connector.verdicts import AFFECTS, SPREAD_BY_CONSENT, Found, Obstacle, Outcome, Remedy, Unanswered
+from tenant_connector.verdicts import AFFECTS, SPREAD_BY_CONSENT, Found, Obstacle, Outcome, Remedy, Unanswered, Verdict
 
 _NOT_CONNECTED = "Your organisation is not connected to Microsoft 365, so nothing is known."
 _WAS_RED = "was_action_needed"
@@ -100,6 +103,15 @@ def _is_red(row: ReadinessRow) -> bool:
 def _is_red_still(row: ReadinessRow) -> bool:
     """Asking for a check of what is red makes it wait, and must not be a way past it."""
     return row.verdict == "waiting" and bool(row.details.get(_WAS_RED))
+
+
+async def gauge_verdicts(db: Database) -> None:
+    """For the operator, over all organisations."""
+    async with db.system_work() as work:
+        counts = await readiness_queries.verdicts(work.session)
+    for capability, verdict in product(AFFECTS, get_args(Verdict)):
+        about = {"capability": capability, "verdict": verdict}
+        metrics.readiness_verdicts.set(counts.get((capability, verdict), 0), about)
 
 
 def shown(rows: list[ReadinessRow], org_id: str, now: datetime) -> list[ReadinessRow]:

@@ -47,6 +47,7 @@ _LOOKED_AT = text(
                count(p.without_mailbox) AS mailboxes, count(*) FILTER (WHERE p.without_mailbox) AS without_mailbox
         FROM {_STILL_CONNECTED}"""
 )
+_VERDICTS = text("SELECT capability, verdict, count(*) AS organisations FROM readiness GROUP BY capability, verdict")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,11 @@ async def tally(session: AsyncSession, org_id: str) -> Tally:
 async def lacking(session: AsyncSession, org_id: str, most: int) -> list[tuple[str, list[str]]]:
     rows = (await session.execute(_LACKING, {"org_id": org_id, "most": most})).all()
     return [(row.user_id, row.lacks) for row in rows]
+
+
+async def verdicts(session: AsyncSession) -> dict[tuple[str, str], int]:
+    """How many organisations have each verdict on each capability."""
+    return {(row.capability, row.verdict): row.organisations for row in await session.execute(_VERDICTS)}
 
 
 async def forget_people(session: AsyncSession, org_id: str) -> None:
