@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from m365_simulator.directory import CONTOSO
 from shared import metrics
+from shared.events import TranscriptUnavailable
 from shared.testing.serving import serving
 from tenant_connector import readiness
 
@@ -227,6 +228,19 @@ async def test_a_refusal_about_one_person_does_not_stand_for_the_tenant(board: A
     await board.microsoft.fault("server_error", status=403, match=of_transcripts, times=2)
     row = (await board.checked())["transcript_access"]
     assert (row["verdict"], "says nothing about the answer" in row["failure"]) == ("action_needed", True)
+
+
+async def test_a_transcript_that_is_refused_for_the_switch_has_the_board_looked_at_once(board: Any) -> None:
+    await board.checked()
+    await board.microsoft.do("tenant_change", tenant=CONTOSO, transcripts=False)
+    about: Any = {"org_id": "acme", "meeting_id": "m", "reason": "No transcript."}
+    await board.hear(TranscriptUnavailable(code="transcript_deleted", **about))
+    assert await board.next_in_s(CHECK) is None
+    await board.hear(TranscriptUnavailable(code="transcripts_disabled", **about))
+    await board.service.runner.drain()
+    assert row_of(await board.read_board(), "transcript_access")["verdict"] == "action_needed"
+    await board.hear(TranscriptUnavailable(code="transcripts_disabled", **about))
+    assert await board.next_in_s(CHECK) is None
 
 
 async def test_the_operators_folders_are_told_to_the_log_only(board: Any, tmp_path: Any, capsys: Any) -> None:
