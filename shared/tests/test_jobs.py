@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from shared.jobs import GiveUp, Jobs, LeaseLost, Retry
+from shared.jobs import GiveUp, Jobs, Later, LeaseLost, Retry
 from shared.jobs.runner import Job, JobRunner
 from shared.service import Service
 
@@ -118,6 +118,50 @@ async def test_waiting_for_microsoft_is_not_counted_and_giving_up_is_final(make_
     await queue(service, "hopeless")
     await service.runner.drain()
     assert [row[0] for row in await rows(service)] == ["waiting", "failed"]
+
+
+@pytest.mark.parametrize(
+    ("end", "kept", "state"),
+    [
+        (Later(after_s=60, reason="tomorrow"), 0, "waiting"),
+        (Retry(after_s=60, reason="busy", counts=False), 1, "failed"),
+    ],
+)
+async def test_a_good_try_of_a_job_that_goes_on_for_ever_forgets_failures_and_waiting_does_not(
+    make_service: MakeService, end: Retry, kept: int, state: str
+) -> None:
+    jobs = Jobs()
+    ends: list[Exception] = [LookupError("no"), end, LookupError("no")]
+
+    @jobs.kind("look", attempts=2)
+    async def look(job: Job) -> None:
+        raise ends.pop(0)
+
+    service = await make_service(jobs=jobs)
+    await queue(service, "look")
+    for _ in range(2):
+        await service.runner.drain()
+        await make_due(service)
+    assert (await rows(service))[0].attempt == kept
+    await service.runner.drain()
+    assert (await rows(service))[0].state == state
+
+
+async def test_somebody_who_waits_makes_a_planned_job_urgent_and_nobody_makes_it_less(
+    make_service: MakeService,
+) -> None:
+    jobs = Jobs()
+    seen: list[str] = []
+
+    @jobs.kind("look")
+    async def look(job: Job) -> None:
+        seen.append(job.priority)
+
+    service = await make_service(jobs=jobs)
+    for priority in ("backfill", "interactive", "backfill"):
+        await queue(service, "look", dedupe_key="one", priority=priority)
+    await service.runner.drain()
+    assert seen == ["interactive"]
 
 
 async def test_a_taken_over_job_goes_on_from_its_checkpoint_and_the_old_worker_cannot_commit(

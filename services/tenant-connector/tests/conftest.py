@@ -280,7 +280,7 @@ async def webhook() -> AsyncIterator[Address]:
 async def board(house: House, webhook: Any) -> House:
     """Contoso is connected, and Anna and Ben are. Nobody has to wait: for the next check, or for Microsoft to know."""
     settings: Any = house.service.settings
-    settings.readiness_check_pause_s = settings.readiness_propagation_s = 0
+    settings.readiness_check_pause_s = settings.readiness_propagation_s = settings.readiness_confirm_s = 0
     settings.notification_base_url = webhook.place
     await house.connect()
     await house.know("anna", "ben")

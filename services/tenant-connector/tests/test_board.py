@@ -114,6 +114,10 @@ async def test_a_missing_permission_is_named_and_what_depends_on_it_says_so(boar
     assert set(row["details"]["application"]["granted"]) == set(ROLES) - set(missing)
     for name in ("transcript_access", "notifications", "licences", "mailbox"):
         assert (rows[name]["verdict"], "which is not granted" in rows[name]["reason"]) == ("unknown", True), name
+        assert (rows[name]["remedy"]["who"], "Grant admin consent" in rows[name]["remedy"]["text"]) == (
+            "microsoft_admin",
+            True,
+        )
     assert not board.asked("getAllTranscripts")
     assert not board.asked("subscriptions")
 

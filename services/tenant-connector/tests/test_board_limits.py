@@ -52,7 +52,7 @@ async def test_nothing_of_a_persons_is_read_or_sent(board: Any, word: str) -> No
 
 
 async def test_a_refusal_in_other_words_is_not_taken_for_the_switch(board: Any) -> None:
-    await board.microsoft.fault("server_error", status=403, match={"path": "*getAllTranscripts*"})
+    await board.microsoft.fault("server_error", status=403, match={"path": "*getAllTranscripts*"}, times=9)
     row = (await board.checked())["transcript_access"]
     assert (row["verdict"], "says nothing about the answer" in row["reason"]) == ("unknown", True)
     assert row["evidence"][0]["status"] == 403

@@ -80,6 +80,32 @@ async def test_sharepoint_needs_a_place_and_the_permission_to_write_there(board:
     assert (await board.switch({"auto_recording": True})).status_code == 200
 
 
+async def test_a_switch_that_would_be_refused_is_not_shown_as_one_that_can_go_on(board: Any) -> None:
+    shown = feature(await board.read_board(), "sharepoint_storage")
+    assert (shown["can_be_switched_on"], shown["blocked_by"]) == (False, "storage_location_required")
+    await board.select_location()
+    assert feature(await board.read_board(), "sharepoint_storage")["can_be_switched_on"] is True
+    await board.call("DELETE", "/v1/tenant")
+    for shown in (await board.read_board())["features"]:
+        assert (shown["can_be_switched_on"], shown["blocked_by"]) == (False, "tenant_not_connected")
+    assert (await board.switch({"auto_recording": True})).json()["code"] == "tenant_not_connected"
+
+
+async def test_the_board_follows_the_place_and_the_switch_of_storage_by_itself(board: Any) -> None:
+    board.take_away("Sites.Selected")
+    await board.checked()
+    await board.select_location()
+    await board.service.runner.drain()
+    refused = await board.switch({"sharepoint_storage": True})
+    assert (refused.json()["code"], refused.json()["capability"]) == ("feature_not_ready", "storage_write")
+    board.take_away()
+    await board.checked()
+    assert (await board.switch({"sharepoint_storage": True})).status_code == 200
+    await board.service.runner.drain()
+    row = capability(await board.read_board(), "storage_write")
+    assert (row["verdict"], "only the next file" in row["reason"]) == ("unknown", True)
+
+
 async def test_red_at_one_organisation_forbids_nothing_at_another(board: Any) -> None:
     await red_permissions(board)
     await board.connect("globex")
@@ -87,17 +113,18 @@ async def test_red_at_one_organisation_forbids_nothing_at_another(board: Any) ->
     assert (await board.switch({"auto_recording": True}, org="globex")).status_code == 200
 
 
-async def test_a_refusal_right_after_the_consent_waits_for_microsoft_and_is_looked_at_again(house: Any) -> None:
-    await house.microsoft.do("tenant_change", tenant=CONTOSO, transcripts=False)
-    house.service.settings.readiness_first_check_s = 0
+async def test_a_refusal_right_after_the_consent_waits_for_microsoft_and_is_looked_at_again(
+    house: Any, webhook: Any
+) -> None:
+    house.service.settings.notification_base_url = webhook.place
     await house.connect()
-    await house.know("anna")
-    await house.service.runner.drain()
-    row = capability(await house.read_board(), "transcript_access")
+    house.take_away("OnlineMeetingRecording.Read.All")
+    await house.do_now(CHECK)
+    row = capability(await house.read_board(), "permissions")
     assert (row["verdict"], "up to about 50 minutes" in row["reason"]) == ("waiting", True)
     assert row["until"] > row["checked_at"]
     events = await house.published("tenant.readiness_changed")
-    (event,) = [one for one in events if one["capability"] == "transcript_access"]
+    (event,) = [one for one in events if one["capability"] == "permissions"]
     assert (event["verdict"], event["until"]) == ("waiting", row["until"])
     assert 200 < await house.next_in_s(CHECK) <= 240
     told = len(await house.told())
@@ -105,9 +132,46 @@ async def test_a_refusal_right_after_the_consent_waits_for_microsoft_and_is_look
     assert len(await house.told()) == told
     await house.sql("UPDATE readiness_check SET patience_until = clock_timestamp()")
     await house.do_now(CHECK)
-    row = capability(await house.read_board(), "transcript_access")
+    row = capability(await house.read_board(), "permissions")
     assert (row["verdict"], row["until"]) == ("action_needed", None)
-    assert (await house.told())[told:] == [("transcript_access", "waiting", "action_needed")]
+    assert (await house.told())[told:] == [("permissions", "waiting", "action_needed")]
+
+
+async def test_the_transcript_switch_which_a_consent_does_not_move_is_told_at_once_and_warned_of(
+    house: Any, webhook: Any
+) -> None:
+    house.service.settings.notification_base_url = webhook.place
+    await house.microsoft.do("tenant_change", tenant=CONTOSO, transcripts=False)
+    await house.connect()
+    await house.know("anna")
+    await house.do_now(CHECK)
+    found = await house.read_board()
+    assert capability(found, "transcript_access")["verdict"] == "action_needed"
+    shown = feature(found, "auto_recording")
+    assert (shown["can_be_switched_on"], "switched off in your tenant" in shown["warnings"][0]) == (True, True)
+    house.service.settings.readiness_check_pause_s = 0
+    await house.checked()
+    found = await house.read_board()
+    assert capability(found, "transcript_access")["verdict"] == "waiting"
+    assert "switched off in your tenant" in feature(found, "auto_recording")["warnings"][0]
+
+
+async def test_time_is_given_to_what_was_red_when_a_check_was_asked_for_and_to_nothing_else(board: Any) -> None:
+    await board.microsoft.do("tenant_change", tenant=CONTOSO, transcripts=False)
+    await board.checked()
+    board.service.settings.readiness_propagation_s = 3_000
+    await board.know("unlicensed")
+    rows = await board.checked()
+    assert (rows["transcript_access"]["verdict"], rows["licences"]["verdict"]) == ("waiting", "action_needed")
+    assert (await board.checked())["licences"]["until"] > rows["transcript_access"]["until"]
+
+
+async def test_the_speakers_names_which_no_check_asks_for_wait_for_the_next_transcript_only(board: Any) -> None:
+    await board.transcript()
+    await board.service.runner.drain()
+    board.service.settings.readiness_propagation_s = 3_000
+    assert (await board.checked())["speaker_attribution"]["verdict"] == "action_needed"
+    assert await board.next_in_s(CHECK) is None
 
 
 async def test_who_has_it_checked_again_is_given_time_once_and_not_longer_by_asking_more(board: Any) -> None:
@@ -144,7 +208,29 @@ async def test_waiting_ends_with_its_time_also_when_microsoft_cannot_be_asked(bo
     await board.sql("UPDATE readiness SET until = clock_timestamp()  WHERE until IS NOT NULL")
     await board.do_now(CHECK)
     row = capability(await board.read_board(), "transcript_access")
-    assert (row["verdict"], "could not be asked" in row["reason"]) == ("unknown", True)
+    assert (row["verdict"], "could not be asked" in row["reason"]) == ("action_needed", True)
+    assert row["remedy"]["who"] == "teams_admin"
+
+
+async def test_an_outage_at_the_end_of_waiting_is_no_way_past_what_is_red(board: Any) -> None:
+    await red_permissions(board)
+    board.service.settings.readiness_propagation_s = 3_000
+    assert (await board.checked())["permissions"]["verdict"] == "waiting"
+    board.service.settings.entra_authority = "https://localhost:9"
+    await board.sql("UPDATE readiness SET until = clock_timestamp() WHERE until IS NOT NULL")
+    await board.do_now(CHECK)
+    assert capability(await board.read_board(), "permissions")["verdict"] == "action_needed"
+    assert (await board.switch({"auto_recording": True})).json()["code"] == "feature_not_ready"
+
+
+async def test_waiting_that_was_never_proven_ends_in_not_knowing_when_microsoft_cannot_be_asked(board: Any) -> None:
+    await board.sql("UPDATE readiness_check SET patience_until = clock_timestamp() + interval '50 min'")
+    board.take_away("OnlineMeetingRecording.Read.All")
+    assert (await board.checked())["permissions"]["verdict"] == "waiting"
+    board.service.settings.entra_authority = "https://localhost:9"
+    await board.sql("UPDATE readiness SET until = clock_timestamp() WHERE until IS NOT NULL")
+    await board.do_now(CHECK)
+    assert capability(await board.read_board(), "permissions")["verdict"] == "unknown"
 
 
 async def test_the_first_check_comes_by_itself_and_another_with_the_first_person(house: Any, webhook: Any) -> None:

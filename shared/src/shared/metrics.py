@@ -44,6 +44,8 @@ graph_throttled = _meter.create_counter("graph_throttled")
 """429 answers among them."""
 graph_notifications = _meter.create_counter("graph_notifications")
 """Change notifications received, by ``outcome``: stored, unknown, hostile."""
+readiness_verdicts = _meter.create_gauge("readiness_verdicts")
+"""Organisations by ``capability`` and ``verdict`` of their readiness board."""
 token_refreshes = _meter.create_counter("token_refreshes")
 """Refreshes of people's tokens at Microsoft Entra, by ``outcome``: refreshed, or the class of Microsoft's refusal."""
 client_credential_left = _meter.create_gauge("client_credential_left", unit="s")

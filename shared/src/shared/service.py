@@ -35,7 +35,7 @@ from shared.secrets import Envelope, KeyRing
 from shared.settings import ServiceSettings
 from shared.telemetry import set_up_logs, set_up_metrics, set_up_traces
 from shared.tokens import TokenClient
-from shared.watch import watch
+from shared.watch import Gauging, watch
 from shared.web import Edge, install_outage_handler
 
 log = structlog.get_logger(__name__)
@@ -73,6 +73,7 @@ class Service:
         self._jobs = Jobs()
         self._tasks: list[asyncio.Task[None]] = []
         self._starting: list[Callable[[], Awaitable[None]]] = []
+        self._gauging: list[Gauging] = []
 
     def _make_app(self, unlimited: tuple[str, ...]) -> FastAPI:
         app = FastAPI(
@@ -127,6 +128,10 @@ class Service:
         """Objects for handlers, jobs and routes by name; those with ``aclose`` are closed at the stop."""
         self.provided |= objects
 
+    def gauge(self, gauging: Gauging) -> None:
+        """Gauges of the service's own tables, set regularly while metrics are on."""
+        self._gauging.append(gauging)
+
     def on_start(self, call: Callable[[], Awaitable[None]]) -> None:
         self._starting.append(call)
 
@@ -147,7 +152,7 @@ class Service:
         self._heed_ends()
         loops = [self.relay.run()] if api or worker else []
         if self.settings.metrics_port is not None or self.settings.otlp_endpoint:
-            loops.append(watch(self.db))
+            loops.append(watch(self.db, self._gauging))
         if worker:
             loops += [self.lanes.run(), self.runner.run()]
         if worker and self.holdings.audit_path is not None:

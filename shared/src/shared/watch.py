@@ -1,6 +1,7 @@
 """Gauges of what waits in a service's database, read regularly while metrics are on."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import structlog
@@ -13,6 +14,8 @@ from shared.db import Database
 log = structlog.get_logger(__name__)
 
 EVERY_S = 10
+Gauging = Callable[[Database], Awaitable[None]]
+"""Sets gauges of a service's own tables."""
 _OUTBOX = text(
     """SELECT count(*) AS pending, coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0) AS age_s
        FROM outbox"""
@@ -25,12 +28,14 @@ _JOBS = text(
 )
 
 
-async def watch(db: Database) -> None:
+async def watch(db: Database, more: Sequence[Gauging] = ()) -> None:
     """Set the gauges until cancelled; a database that does not answer leaves them as they are."""
     known: set[str] = set()
     while True:
         try:
             await _look(db, known)
+            for gauging in more:
+                await gauging(db)
         except (DBAPIError, OSError) as error:
             log.warning("gauges cannot be read", error=type(error).__name__)
         await asyncio.sleep(EVERY_S)

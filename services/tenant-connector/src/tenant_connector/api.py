@@ -9,7 +9,7 @@ from shared.entra import Entra
 from shared.limits import limited
 from shared.problems import PreconditionFailed, PreconditionMissing
 from shared.web import HEADER_MAX, AdminCaller, Caller, Work, called_by, needs_header, provided, with_header
-from tenant_connector import access, audit, queries, readiness, tenant
+from tenant_connector import access, audit, queries, readiness, tenant, watching
 from tenant_connector.consent import Consents, Traveller
 from tenant_connector.models import (
     AppToken,
@@ -89,6 +89,8 @@ async def switch_features(
     changed = tenant.switch(row, wanted, caller.user_id, work.outbox, await readiness.red(work.session, caller.org_id))
     if changed:
         audit.note(work.session, caller.org_id, caller.user_id, "features.change", changed=changed)
+    if "sharepoint_storage" in changed:
+        watching.check_soon(work)
     return _shown(row, caller.org_id, response)
 
 

@@ -7,12 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 
 from shared.db import UnitOfWork
+from shared.identity import Identity
 from shared.problems import TooMany
-from shared.web import AdminCaller, Caller, Work, provided
+from shared.web import ORG_ADMIN, AdminCaller, Caller, Work, provided
 from tenant_connector import audit, queries, readiness, readiness_queries, tenant, watching
-from tenant_connector.board_models import Board, NewCheck
-from tenant_connector.readiness_tables import ReadinessCheckRow
+from tenant_connector.board_models import Board, FeatureShown, Lacking, NewCheck
+from tenant_connector.readiness_tables import ReadinessCheckRow, ReadinessRow
 from tenant_connector.settings import Settings
+from tenant_connector.tables import TenantRow
+from tenant_connector.verdicts import NEEDS
 
 router = APIRouter(tags=["readiness"])
 Knobs = Annotated[Settings, Depends(provided("settings"))]
@@ -22,8 +25,11 @@ NAMED_AT_MOST = 100
 
 @router.get("/v1/tenant/readiness")
 async def readiness_board(caller: Caller, work: Work) -> Board:
-    """What the organisation's Microsoft 365 lets Prospo do, and what to mend; for everybody of the organisation."""
-    return await _board(work, caller.org_id)
+    """What the organisation's Microsoft 365 lets Prospo do, and what to mend; for everybody of the organisation.
+
+    Who of the organisation lacks something is named to Org Admins; others read how many do.
+    """
+    return await _board(work, caller)
 
 
 @router.post("/v1/tenant/readiness/check", status_code=202)
@@ -35,11 +41,11 @@ async def check_readiness(caller: AdminCaller, work: Work, knobs: Knobs, _wanted
     book = await readiness.open_book(work.session, work.outbox, caller.org_id)
     _refuse_haste(book, knobs.readiness_check_pause_s)
     book.check.asked_at = book.now
-    _be_patient(book, knobs.readiness_propagation_s)
+    readiness.be_patient(book, knobs.readiness_propagation_s)
     watching.check_now(work)
     audit.note(work.session, caller.org_id, caller.user_id, "readiness.check")
     await work.session.flush()
-    return await _board(work, caller.org_id)
+    return await _board(work, caller)
 
 
 def _refuse_haste(book: readiness.Book, pause_s: float) -> None:
@@ -51,17 +57,22 @@ def _refuse_haste(book: readiness.Book, pause_s: float) -> None:
         raise TooMany("checked_just_now", f"It was just checked. Ask again in {seconds} s.", retry_after_s=seconds)
 
 
-def _be_patient(book: readiness.Book, propagation_s: float) -> None:
-    """Who asks again has likely just mended what is red, which takes its time at Microsoft; never prolonged."""
-    patience = book.check.patience_until
-    if readiness.reds(list(book.rows.values())) and (patience is None or patience <= book.now):
-        book.check.patience_until = book.now + timedelta(seconds=propagation_s)
-
-
-async def _board(work: UnitOfWork, org_id: str) -> Board:
+async def _board(work: UnitOfWork, caller: Identity) -> Board:
+    org_id = caller.org_id
     row = await queries.tenant(work.session, org_id)
     check: ReadinessCheckRow | None = await readiness_queries.check(work.session, org_id)
     rows = await readiness_queries.board(work.session, org_id)
-    people = await readiness_queries.lacking(work.session, org_id, NAMED_AT_MOST)
     shown = readiness.shown(rows, org_id, await readiness_queries.now(work.session))
-    return Board.of(row is not None and row.status == "connected", check, shown, people, readiness.reds(rows))
+    connected = row is not None and row.status == "connected"
+    return Board.of(connected, check, shown, await _lacking(work, caller), _features(row, rows))
+
+
+async def _lacking(work: UnitOfWork, caller: Identity) -> Lacking:
+    most = NAMED_AT_MOST if ORG_ADMIN in caller.roles else 0
+    people = await readiness_queries.lacking(work.session, caller.org_id, most)
+    return Lacking(people, await readiness_queries.tally(work.session, caller.org_id))
+
+
+def _features(row: TenantRow | None, rows: list[ReadinessRow]) -> list[FeatureShown]:
+    red, wanting = readiness.reds(rows), readiness.wanting(rows)
+    return [FeatureShown.of(name, tenant.refusal(row, name, red), wanting) for name in NEEDS]

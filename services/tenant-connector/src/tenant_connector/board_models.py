@@ -1,13 +1,16 @@
 """The readiness board as the API shows it."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
 from pydantic import BaseModel
 
+from shared.problems import Conflict
 from shared.web import StrictModel
 from tenant_connector import verdicts
+from tenant_connector.readiness_queries import Tally
 from tenant_connector.readiness_tables import ReadinessCheckRow, ReadinessRow
 from tenant_connector.verdicts import Obstacle
 
@@ -36,14 +39,35 @@ class EvidenceShown(BaseModel):
 
 
 class PersonShown(BaseModel):
-    """Somebody who lacks something: account (enabled), membership, teams, exchange, mailbox."""
+    """Somebody who lacks something: account (enabled), membership, teams, exchange, mailbox. Told to Org Admins."""
 
     user_id: str
     lacks: list[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Lacking:
+    """Who lacks what, of those whom the reader may know by name, and how many do."""
+
+    people: list[tuple[str, list[str]]]
+    tally: Tally
+
+    def counted(self, capability: str) -> int:
+        return {"licences": self.tally.unlicensed, "mailbox": self.tally.without_mailbox}.get(capability, 0)
+
+    def named(self, capability: str) -> list[PersonShown]:
+        """Who lacks what the capability is about."""
+        about = {"licences": {"account", "membership", "teams", "exchange"}, "mailbox": {"mailbox"}}
+        mine = about.get(capability, set())
+        wanting = [(user_id, [one for one in lacks if one in mine]) for user_id, lacks in self.people]
+        return [PersonShown(user_id=user_id, lacks=lacks) for user_id, lacks in wanting if lacks]
+
+
 class CapabilityShown(BaseModel):
-    """One row of the board. ``failure``: why the newest look brought no answer, so that the verdict is an older one."""
+    """One row of the board. ``failure``: why the newest look brought no answer, so that the verdict is an older one.
+
+    ``people_lacking`` are as many as lack what the capability is about; ``people`` names them to Org Admins.
+    """
 
     capability: str
     verdict: str
@@ -52,6 +76,7 @@ class CapabilityShown(BaseModel):
     affects: list[str]
     evidence: list[EvidenceShown]
     details: dict[str, Any]
+    people_lacking: int
     people: list[PersonShown]
     checked_at: datetime | None
     since: datetime | None
@@ -60,18 +85,20 @@ class CapabilityShown(BaseModel):
     failure: str | None
 
     @classmethod
-    def of(cls, row: ReadinessRow, people: list[PersonShown]) -> Self:
-        shown = row.model_dump(exclude={"org_id", "remedy", "since"})
+    def of(cls, row: ReadinessRow, lacking: Lacking) -> Self:
+        shown = row.model_dump(exclude={"org_id", "remedy", "since", "patience_until"})
+        shown |= {"people": lacking.named(row.capability), "people_lacking": lacking.counted(row.capability)}
         remedy = RemedyShown.model_validate(row.remedy) if row.remedy else None
         affects = verdicts.AFFECTS[row.capability]
         since = row.since if row.checked_at else None
-        return cls.model_validate(
-            shown | {"remedy": remedy, "affects": affects, "people": people, "since": since}, from_attributes=True
-        )
+        return cls.model_validate(shown | {"remedy": remedy, "affects": affects, "since": since}, from_attributes=True)
 
 
 class FeatureShown(BaseModel):
-    """Whether a switch can go on. ``warnings``: it can, but not all of it will work."""
+    """Whether a switch can go on. ``warnings``: it can, but not all of it will work.
+
+    ``blocked_by``: the capability that stands in the way, or the code with which it is refused when that is none.
+    """
 
     feature: str
     can_be_switched_on: bool
@@ -79,13 +106,12 @@ class FeatureShown(BaseModel):
     warnings: list[str]
 
     @classmethod
-    def of(cls, feature: str, red: Mapping[str, Obstacle]) -> Self:
-        found = verdicts.obstacle(feature, red)
+    def of(cls, feature: str, refused: Conflict | None, wanting: Mapping[str, Obstacle]) -> Self:
         return cls(
             feature=feature,
-            can_be_switched_on=found is None,
-            blocked_by=found.capability if found else None,
-            warnings=[one.reason for one in verdicts.warnings(feature, red)],
+            can_be_switched_on=refused is None,
+            blocked_by=refused.extra.get("capability", refused.code) if refused else None,
+            warnings=[one.reason for one in verdicts.warnings(feature, wanting)],
         )
 
 
@@ -105,22 +131,15 @@ class Board(BaseModel):
         connected: bool,
         check: ReadinessCheckRow | None,
         rows: Iterable[ReadinessRow],
-        people: list[tuple[str, list[str]]],
-        red: Mapping[str, Obstacle],
+        lacking: Lacking,
+        features: list[FeatureShown],
     ) -> Self:
         known = check or ReadinessCheckRow(org_id="")
         return cls(
             connected=connected,
-            checking=known.asked_at is not None and (known.done_at is None or known.done_at < known.asked_at),
+            checking=known.asked_at is not None and (known.began_at is None or known.began_at < known.asked_at),
             asked_at=known.asked_at,
             checked_at=known.done_at,
-            capabilities=[CapabilityShown.of(row, _named(row.capability, people)) for row in rows],
-            features=[FeatureShown.of(feature, red) for feature in verdicts.NEEDS],
+            capabilities=[CapabilityShown.of(row, lacking) for row in rows],
+            features=features,
         )
-
-
-def _named(capability: str, people: list[tuple[str, list[str]]]) -> list[PersonShown]:
-    """Who lacks what the capability is about."""
-    mine = {"licences": {"account", "membership", "teams", "exchange"}, "mailbox": {"mailbox"}}.get(capability, set())
-    wanting = [(user_id, [one for one in lacks if one in mine]) for user_id, lacks in people]
-    return [PersonShown(user_id=user_id, lacks=lacks) for user_id, lacks in wanting if lacks]

@@ -38,7 +38,11 @@ HOLDINGS = Holdings(
             },
             withheld="version problem claim_id claimed_tid claimed_at storage_location_version",
         ),
-        Holding("readiness_person", person=OF_PERSON, exported={"lacks at Microsoft": "lacks", "as of": "checked_at"}),
+        Holding(
+            "readiness_person",
+            person=OF_PERSON,
+            exported={"lacks at Microsoft": "lacks", "lacks a mailbox": "without_mailbox", "as of": "checked_at"},
+        ),
         Holding(
             "readiness",
             of_organisation={
@@ -48,9 +52,9 @@ HOLDINGS = Holdings(
                 "since": "since",
                 "as of": "checked_at",
             },
-            withheld="remedy evidence details until failed_at failure",
+            withheld="remedy evidence details until patience_until failed_at failure",
         ),
-        Holding("readiness_check", withheld="version asked_at done_at patience_until doubted_at names_at names_seen"),
+        Holding("readiness_check", withheld="version asked_at began_at done_at patience_until doubted_at names_at names_seen"),
         AUDIT,
     ),
     connected_organisation="SELECT 1 FROM tenant WHERE org_id = :org_id AND status IN ('connected', 'proving')",

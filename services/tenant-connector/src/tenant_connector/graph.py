@@ -11,7 +11,7 @@ import httpx
 
 from shared.graph import Graph, GraphCaller
 from shared.graph.batch import SIZE, BatchAnswer, BatchRequest
-from shared.graph.errors import GraphConflict, GraphNotFound, GraphRetry
+from shared.graph.errors import GraphConflict, GraphError, GraphRetry
 from shared.graph.paths import template
 from shared.graph.words import request_id_of
 from shared.jobs.queue import Priority
@@ -84,7 +84,9 @@ async def organisation(caller: GraphCaller) -> Organisation | None:
     items = [said] if "id" in said else said.get("value") or []  # Microsoft's page shows one entity as well as a list
     if not items:
         return None
-    return Organisation(str(items[0]["id"]).lower(), str(items[0].get("displayName") or items[0]["id"]))
+    item = items[0] if isinstance(items, list) and isinstance(items[0], dict) else {}
+    tid = _id_of(item)
+    return Organisation(tid.lower(), str(item.get("displayName") or tid))
 
 
 async def touch_transcripts(caller: GraphCaller, oid: str) -> None:
@@ -93,19 +95,26 @@ async def touch_transcripts(caller: GraphCaller, oid: str) -> None:
     await caller.get(path, {"$top": "1"})
 
 
-async def accounts(caller: GraphCaller, oids: Sequence[str]) -> dict[str, Account | None]:
-    """By object id; None for one that is not there, and nothing for one that brought no answer."""
+async def accounts(caller: GraphCaller, oids: Sequence[str]) -> dict[str, Account | GraphError]:
+    """By object id; what Microsoft said in place of an account, where it gave none."""
     answers = await _of_each(caller, oids, "?$select=id,accountEnabled,userType,assignedPlans")
-    known = {oid: _account(answer.body) for oid, answer in answers.items() if answer.error is None}
-    gone = {oid: None for oid, answer in answers.items() if isinstance(answer.error, GraphNotFound)}
-    return known | gone
+    return {oid: answer.error or _account(answer) for oid, answer in answers.items()}
 
 
-async def mailboxes(caller: GraphCaller, oids: Sequence[str]) -> dict[str, bool]:
-    """Whether each lacks a mailbox in the cloud; nothing for one that brought no answer. Any other refusal is none."""
+async def calendars(caller: GraphCaller, oids: Sequence[str]) -> dict[str, GraphError | None]:
+    """By object id: None where there is one, and so a mailbox; else what Microsoft said."""
     answers = await _of_each(caller, oids, "/calendar?$select=id")
-    known = {oid: answer for oid, answer in answers.items() if not isinstance(answer.error, GraphRetry)}
-    return {oid: _without_mailbox(answer) for oid, answer in known.items()}
+    return {oid: answer.error for oid, answer in answers.items()}
+
+
+def has_no_mailbox(error: GraphError) -> bool:
+    """In the cloud, which is certain with these words only."""
+    return error.code.lower() in {"mailboxnotenabledforrestapi", "mailboxnotsupportedforrestapi"}
+
+
+def is_failed_handshake(error: GraphError) -> bool:
+    """Whether Graph refused a subscription since its address did not answer; it refuses others with the same code."""
+    return error.status == 400 and "subscription validation request" in error.message.lower()
 
 
 async def canary(caller: GraphCaller, url: str) -> None:
@@ -118,14 +127,14 @@ async def canary(caller: GraphCaller, url: str) -> None:
     except GraphConflict:
         await _remove_canaries(caller, url)
         made = await caller.post("/subscriptions", body)
-    await caller.delete(f"/subscriptions/{made['id']}")
+    await caller.delete(f"/subscriptions/{_id_of(made)}")
 
 
 async def _remove_canaries(caller: GraphCaller, url: str) -> None:
     """What a check left behind that died before it took it away."""
     async for one in caller.pages("/subscriptions"):
         if all(one.get(name) == value for name, value in (CANARY | {"notificationUrl": url}).items()):
-            await caller.delete(f"/subscriptions/{one['id']}")
+            await caller.delete(f"/subscriptions/{_id_of(one)}")
 
 
 async def _of_each(caller: GraphCaller, oids: Sequence[str], rest: str) -> dict[str, BatchAnswer]:
@@ -137,15 +146,19 @@ async def _of_each(caller: GraphCaller, oids: Sequence[str], rest: str) -> dict[
     return answers
 
 
-def _account(body: Any) -> Account:
+def _id_of(said: dict[str, Any]) -> str:
+    found = said.get("id")
+    if not isinstance(found, str) or not found:
+        raise GraphRetry("Microsoft's answer names nothing.", code="no_id")
+    return found
+
+
+def _account(answer: BatchAnswer) -> Account | GraphError:
     """A plan counts while it is enabled, or in the grace before it is lost (``Warning``)."""
-    said = body if isinstance(body, dict) else {}
-    plans: Iterable[dict[str, Any]] = [one for one in said.get("assignedPlans") or [] if isinstance(one, dict)]
+    said = answer.body if isinstance(answer.body, dict) else {}
+    if not isinstance(said.get("assignedPlans"), list):
+        return GraphRetry("Microsoft's answer names no plans.", answer.status, "no_plans")
+    plans: Iterable[dict[str, Any]] = [one for one in said["assignedPlans"] if isinstance(one, dict)]
     live = [one for one in plans if one.get("capabilityStatus") in {"Enabled", "Warning"}]
     services = frozenset(str(one.get("service", "")).lower() for one in live)
     return Account(said.get("accountEnabled") is not False, said.get("userType") == "Guest", services)
-
-
-def _without_mailbox(answer: BatchAnswer) -> bool:
-    codes = {"mailboxnotenabledforrestapi", "mailboxnotsupportedforrestapi"}
-    return answer.error is not None and answer.error.code.lower() in codes

@@ -4,19 +4,20 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.copies import keep_user_copy
 from shared.db import UnitOfWork
-from shared.events import StorageLocationSelected, TranscriptImported, UserState
+from shared.events import StorageLocationSelected, TranscriptImported, TranscriptUnavailable, UserState
 from shared.handlers import Handlers
-from tenant_connector import queries, readiness_queries, tenant, watching
+from tenant_connector import queries, readiness, readiness_queries, tenant, watching
 from tenant_connector.settings import Settings
 
 on = Handlers()
 
 
 @on(StorageLocationSelected)
-async def remember_location(event: StorageLocationSelected, *, session: AsyncSession) -> None:
-    """From now on SharePoint storage may be switched on."""
+async def remember_location(event: StorageLocationSelected, *, session: AsyncSession, work: UnitOfWork) -> None:
+    """From now on SharePoint storage may be switched on, unless the look that follows finds that it cannot work."""
     row = await queries.tenant_for_change(session, event.org_id)
     tenant.keep_location(row, event.location, event.aggregate_version)
+    watching.check_soon(work)
 
 
 @on(UserState)
@@ -37,4 +38,11 @@ async def notice_names(event: TranscriptImported, *, session: AsyncSession, work
     seen, before = bool(event.speakers), check.names_seen
     check.names_seen, check.names_at = seen, await readiness_queries.now(session)
     if seen != before:
+        watching.check_soon(work)
+
+
+@on(TranscriptUnavailable)
+async def doubt_transcripts(event: TranscriptUnavailable, *, session: AsyncSession, work: UnitOfWork) -> None:
+    """A meeting's transcript was refused for the tenant's switch: it is looked at, unless it is known to be off."""
+    if event.code == "transcripts_disabled" and "transcript_access" not in await readiness.red(session, event.org_id):
         watching.check_soon(work)

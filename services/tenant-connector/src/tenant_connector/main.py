@@ -6,7 +6,7 @@ from shared.bus import Bus
 from shared.entra import Entra
 from shared.id_tokens import IdTokens
 from shared.service import Service, run
-from tenant_connector import api, board_api, links_api
+from tenant_connector import api, board_api, links_api, readiness
 from tenant_connector.administrators import Administrators
 from tenant_connector.consent import Consents
 from tenant_connector.erasing import HOLDINGS
@@ -29,6 +29,7 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service.include(board_api.router)
     service.consume(on)
     service.work(jobs)
+    service.gauge(readiness.gauge_verdicts)
     return service
 
 

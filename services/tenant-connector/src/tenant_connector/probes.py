@@ -4,28 +4,33 @@ Nothing here is ever sent to a person, and nothing of theirs is read but whether
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 from shared.credentials import WARN_DAYS, credentials
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphError, GraphNotFound, GraphRetry
 from shared.problems import ConfigurationError
 from tenant_connector import graph, reasons
-from tenant_connector.readiness_queries import Person, Tally
+from tenant_connector.readiness_queries import Answers, Person, Tally
 from tenant_connector.settings import Settings
 from tenant_connector.verdicts import Evidence, Found, Outcome, Unanswered
 
+T = TypeVar("T")
 TRANSCRIPTS_OFF = "graphaccesstotranscriptsdisabled"
 PEOPLE_TRIED = 3
-"""So many people at most stand for the tenant until one is found whom Microsoft knows."""
+"""So many people at most stand for the tenant until one of them is answered."""
+EVIDENCE_AT_MOST = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the service knows of a tenant when it begins to look."""
+    """What the service knows of a tenant when it begins to look. ``roles``: what the token grants."""
 
+    began_at: datetime
     roles: frozenset[str]
     people: Sequence[Person]
     location: str | None
@@ -35,16 +40,15 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class PeopleSeen:
-    """What each person lacks, by user id; ``licences`` and ``mailboxes`` say whether that could be asked for."""
+class Seen(Generic[T]):
+    """What Microsoft said of people, by user id; None where that was no answer. The verdict is over more than these."""
 
-    lacks: dict[str, list[str]]
-    licences: bool
-    mailboxes: bool
-    evidence: tuple[Evidence, ...] = ()
+    capability: str
+    found: dict[str, T | None]
+    evidence: tuple[Evidence, ...]
 
 
-Probe = Callable[["Prober", Known], Awaitable[Found]]
+Probe = Callable[["Prober", Known], Awaitable[T]]
 
 
 class Prober:
@@ -57,16 +61,22 @@ class Prober:
         self._read = 0
 
     def evidence(self, error: GraphError | None = None) -> tuple[Evidence, ...]:
-        """What was said since the last look; the code of a refusal stands with the last of it."""
-        fresh = self._answers[self._read :][-5:]
+        """What was said since the last look; the code of a refusal stands with its answer."""
+        fresh = self._answers[self._read :][-EVIDENCE_AT_MOST:]
         self._read = len(self._answers)
         said = [Evidence(one.method, one.path, one.status, one.at, "", one.request_id) for one in fresh]
-        if error is not None and said:
-            last, code = said[-1], error.inner_code or error.code
-            said[-1] = Evidence(last.method, last.path, last.status, last.at, code, last.request_id)
-        return tuple(said)
+        if error is None:
+            return tuple(said)
+        return tuple(replace(one, code=code_of(error)) if one.request_id == error.request_id else one for one in said)
 
-    async def look(self, capability: str, probe: Probe, known: Known) -> Outcome:
+    def evidence_of_items(self, path: str, refused: Iterable[GraphError]) -> tuple[Evidence, ...]:
+        """The same of a batch, with one refusal of each kind among its items."""
+        kinds = {code_of(error): error for error in refused}
+        now = datetime.now(UTC)
+        items = [Evidence("GET", path, one.status, now, code, one.request_id) for code, one in kinds.items()]
+        return (*self.evidence(), *items)[-EVIDENCE_AT_MOST:]
+
+    async def look(self, capability: str, probe: Probe[T], known: Known) -> T | Outcome:
         """The probe's finding, in time, or that there was no answer."""
         try:
             async with asyncio.timeout(self.settings.readiness_probe_timeout_s):
@@ -75,16 +85,11 @@ class Prober:
             self.evidence()
             return Unanswered(capability, _no_answer(error))
         except GraphError as error:
-            return Found(capability, "unknown", reasons.refused(error), evidence=self.evidence(error))
+            return reasons.refused(capability, error, self.evidence(error))
 
-    async def people(self, known: Known) -> "PeopleSeen | str":
-        """What people lack, or why that could not be asked."""
-        try:
-            async with asyncio.timeout(self.settings.readiness_probe_timeout_s):
-                return await people(self, known)
-        except (GraphError, TimeoutError) as error:
-            self.evidence()
-            return _no_answer(error)
+
+def code_of(error: GraphError) -> str:
+    return error.inner_code or error.code
 
 
 def _no_answer(error: Exception) -> str:
@@ -95,73 +100,107 @@ def _no_answer(error: Exception) -> str:
 async def transcript_access(prober: Prober, known: Known) -> Found:
     """The Teams administrator's switch, which nobody can read: a refused read shows that it is off."""
     if reasons.TRANSCRIPTS not in known.roles:
-        return Found("transcript_access", "unknown", reasons.cannot_ask(reasons.TRANSCRIPTS))
-    for person in known.people[:PEOPLE_TRIED]:
+        return reasons.cannot_ask("transcript_access", reasons.TRANSCRIPTS)
+    refused: GraphError | None = None
+    for person in sorted(known.people, key=lambda one: one.lacking)[:PEOPLE_TRIED]:
         try:
             await graph.touch_transcripts(prober.caller, person.oid)
-        except GraphNotFound:
-            continue
-        except GraphError as error:
+        except GraphRetry:
+            raise
+        except GraphError as error:  # one person's, unless it is the switch's
             if TRANSCRIPTS_OFF in {error.inner_code.lower(), error.code.lower()}:
                 return reasons.transcripts_off(prober.evidence(error))
-            raise
-        return Found("transcript_access", "ready", reasons.TRANSCRIPTS_ON, evidence=prober.evidence())
-    return Found("transcript_access", "unknown", reasons.NOBODY_CONNECTED, evidence=prober.evidence())
+            refused = error
+        else:
+            return Found("transcript_access", "ready", reasons.TRANSCRIPTS_ON, evidence=prober.evidence())
+    if refused is None:
+        return reasons.nobody("transcript_access")
+    raise refused
 
 
 async def notifications(prober: Prober, known: Known) -> Found:
     """Whether Microsoft reaches the public address: it shakes hands with it before it makes a subscription."""
     if reasons.USERS not in known.roles:
-        return Found("notifications", "unknown", reasons.cannot_ask(reasons.USERS))
+        return reasons.cannot_ask("notifications", reasons.USERS)
     settings = prober.settings
     base = (settings.notification_base_url or settings.public_url).rstrip("/")
     url = f"{base}/{settings.readiness_notified_service}/webhooks/graph"
     try:
         await graph.canary(prober.caller, url)
-    except GraphRetry:
-        raise
     except GraphError as error:
-        if error.status == 400:
-            return reasons.not_reached(url, error, prober.evidence(error))
+        if graph.is_failed_handshake(error):
+            return reasons.not_reached(url, error, prober.evidence(error), settings.readiness_confirm_s)
         raise
     return Found("notifications", "ready", reasons.REACHED, evidence=prober.evidence())
 
 
-async def people(prober: Prober, known: Known) -> PeopleSeen:
-    """Licences and mailboxes of some of the people, in batches of twenty."""
-    if reasons.USERS not in known.roles or not known.people:
-        return PeopleSeen({}, licences=reasons.USERS in known.roles, mailboxes=reasons.CALENDARS in known.roles)
-    oids = [person.oid for person in known.people]
-    accounts = await graph.accounts(prober.caller, oids)
-    may_ask = reasons.CALENDARS in known.roles
-    without = await graph.mailboxes(prober.caller, oids) if may_ask else dict.fromkeys(oids, False)
-    lacks = {
-        person.user_id: _lacks(accounts[person.oid], without[person.oid], prober.settings)
-        for person in known.people
-        if person.oid in accounts and person.oid in without
-    }
-    return PeopleSeen(lacks, True, may_ask, prober.evidence())
+@dataclass(frozen=True, slots=True)
+class _Question(Generic[T]):
+    """What is asked about people, with which permission; ``read`` gives None of an answer that is none."""
+
+    capability: str
+    role: str
+    path: str
+    ask: Callable[[GraphCaller, Sequence[str]], Awaitable[Mapping[str, Any]]]
+    read: Callable[[Any], T | None]
 
 
-def _lacks(account: graph.Account | None, without_mailbox: bool, settings: Settings) -> list[str]:
-    if account is None:
-        return ["account"]
+async def licences(prober: Prober, known: Known) -> Seen[list[str]] | Found:
+    """The accounts of some of the people, in batches of twenty."""
+    read = partial(_lacks, settings=prober.settings)
+    return await _of_each(prober, known, _Question("licences", reasons.USERS, "/users/{id}", graph.accounts, read))
+
+
+async def mailboxes(prober: Prober, known: Known) -> Seen[bool] | Found:
+    """Whether they have a calendar, and so a mailbox."""
+    path, read = "/users/{id}/calendar", _without_mailbox
+    return await _of_each(prober, known, _Question("mailbox", reasons.CALENDARS, path, graph.calendars, read))
+
+
+async def _of_each(prober: Prober, known: Known, question: _Question[T]) -> Seen[T] | Found:
+    if question.role not in known.roles:
+        return reasons.cannot_ask(question.capability, question.role)
+    if not known.people:
+        return reasons.nobody(question.capability)
+    said = await question.ask(prober.caller, [person.oid for person in known.people])
+    found = {person.user_id: question.read(said[person.oid]) for person in known.people}
+    refused = [one for one in said.values() if isinstance(one, GraphError)]
+    if any(one is not None for one in found.values()):
+        return Seen(question.capability, found, prober.evidence_of_items(question.path, refused))
+    for error in refused:
+        if isinstance(error, GraphRetry):
+            raise error
+    return reasons.refused(question.capability, refused[0], prober.evidence_of_items(question.path, refused))
+
+
+def _lacks(said: graph.Account | GraphError, settings: Settings) -> list[str] | None:
+    if isinstance(said, GraphError):
+        return ["account"] if isinstance(said, GraphNotFound) else None
     wanting = {
-        "account": not account.enabled,
-        "membership": account.guest,
-        "teams": not account.services & settings.teams_plans,
-        "exchange": not account.services & settings.exchange_plans,
-        "mailbox": without_mailbox,
+        "account": not said.enabled,
+        "membership": said.guest,
+        "teams": not said.services & settings.teams_plans,
+        "exchange": not said.services & settings.exchange_plans,
     }
     return [name for name, is_wanting in wanting.items() if is_wanting]
 
 
-def of_people(seen: PeopleSeen, tally: Tally) -> list[Outcome]:
-    """The verdicts over everybody who was ever looked at, not over the last few only."""
-    return [
-        reasons.licences(seen.licences, tally, seen.evidence),
-        reasons.mailboxes(seen.mailboxes, tally, seen.evidence),
-    ]
+def _without_mailbox(said: GraphError | None) -> bool | None:
+    if said is None:
+        return False
+    return True if graph.has_no_mailbox(said) else None
+
+
+def answers_of(seen: Iterable[Seen[Any]]) -> dict[str, Answers]:
+    """By user id."""
+    told = {one.capability: one.found for one in seen}
+    lacks, without_mailbox = told.get("licences", {}), told.get("mailbox", {})
+    return {name: Answers(lacks.get(name), without_mailbox.get(name)) for name in {*lacks, *without_mailbox}}
+
+
+def of_people(seen: Seen[Any], tally: Tally) -> Found:
+    verdict = {"licences": reasons.licences, "mailbox": reasons.mailboxes}[seen.capability]
+    return verdict(tally, seen.evidence)
 
 
 def without_asking(known: Known, settings: Settings) -> list[Outcome]:

@@ -2,15 +2,17 @@
 
 import asyncio
 import random
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
 
 from shared.db import Database
 from shared.entra import Entra, EntraError, EntraMisconfigured, EntraRetry, EntraTenantGone, EntraTenantUnknown
 from shared.graph.errors import GraphError, GraphRetry
-from shared.jobs import Retry
+from shared.jobs import GiveUp, Later, Retry
 from shared.jobs.runner import Job, JobWork
 from shared.tokens import AccessToken
 from tenant_connector import access, graph, probes, queries, readiness, readiness_queries, reasons, tenant, watching
@@ -18,15 +20,19 @@ from tenant_connector.jobs import jobs
 from tenant_connector.settings import Settings
 from tenant_connector.tables import TenantRow
 from tenant_connector.tokens import AppTokens, Connection, acquire, roles_of
-from tenant_connector.verdicts import Evidence, Found, Outcome, Unanswered, unanswered
+from tenant_connector.verdicts import AFFECTS, Evidence, Found, Outcome, Unanswered, unanswered
 
 __all__ = ["jobs"]
 
 log = structlog.get_logger(__name__)
 
+CHECK_ATTEMPTS = 6
+"""Tries that end unexpectedly, within some minutes; the last one only says so. The next look comes tomorrow."""
+_BROKEN = "The check broke on our side again and again. The operator finds the reason in the log."
 _NOT_ASKED = "Microsoft could not be asked: "
 _PROVEN = {"consent", "permissions"}
 _ASKED_OF_MICROSOFT = ("transcript_access", "licences", "mailbox", "notifications")
+_Told = Outcome | probes.Seen[Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,23 +64,26 @@ async def look_after_tenant(job: Job, *, db: Database, entra: Entra, settings: S
     if isinstance(asked.verdict, Unanswered):
         raise Retry(after_s=settings.readiness_retry_s, reason=asked.verdict.reason, counts=False)
     spread = random.uniform(0.9, 1.1)  # noqa: S311 - spreading load
-    raise Retry(after_s=settings.look_after_every_s * spread, reason="it is looked at every day", counts=False)
+    raise Later(after_s=settings.look_after_every_s * spread, reason="it is looked at every day")
 
 
-@jobs.kind(watching.CHECK)
+@jobs.kind(watching.CHECK, attempts=CHECK_ATTEMPTS)
 async def check_readiness(job: Job, *, db: Database, entra: Entra, settings: Settings, app_tokens: AppTokens) -> None:
     """Everything on the board, once; again by itself while something waits for Microsoft, or it could not be asked."""
     connection = await access.connection_of(db, job.org_id)
     if connection is None:
         return
+    known = await _known(job, connection, settings)
+    if job.attempt >= CHECK_ATTEMPTS:
+        await _keep(job, connection, known, unanswered(AFFECTS, _BROKEN), settings)
+        raise GiveUp(_BROKEN)
     asked = await _ask(db, entra, app_tokens, connection)
     if asked is None:
         return
-    known = await _known(job, connection, asked, settings)
-    outcomes, seen = await _look(connection, known, asked, settings)
-    again_s = await _keep(job, connection, outcomes, seen, settings, gone=asked.gone)
+    found = await _look(connection, known, asked, settings)
+    again_s = await _keep(job, connection, known, found, settings, gone=asked.gone)
     if again_s is not None:
-        raise Retry(after_s=again_s, reason="something waits for Microsoft", counts=False)
+        raise Later(after_s=again_s, reason="something waits for Microsoft, or is to be asked again")
 
 
 async def _ask(db: Database, entra: Entra, tokens: AppTokens, connection: Connection) -> Asked | None:
@@ -89,8 +98,9 @@ async def _ask(db: Database, entra: Entra, tokens: AppTokens, connection: Connec
     except EntraMisconfigured as error:
         if isinstance(error, EntraTenantUnknown) and await watching.microsoft_is_there(entra):
             return Asked(verdict=reasons.tenant_doubted(), gone=True)
-        log.error("Microsoft refuses our registration", number=error.number, trace_id=error.trace_id)  # noqa: TRY400
-        return Asked(verdict=reasons.misconfigured(error.message))
+        said = {"number": error.number, "trace_id": error.trace_id, "reason": error.message}
+        log.error("Microsoft refuses our registration", **said)  # noqa: TRY400
+        return Asked(verdict=reasons.misconfigured(error))
     except EntraError as error:
         return Asked(verdict=reasons.consent_refused(error.message, (_evidence(error),)))
 
@@ -126,14 +136,15 @@ async def _trust(work: JobWork, connection: Connection) -> None:
     tenant.trust(row, access.TENANT_GONE)
 
 
-async def _known(job: Job, connection: Connection, asked: Asked, settings: Settings) -> probes.Known:
+async def _known(job: Job, connection: Connection, settings: Settings) -> probes.Known:
     async with job.unit_of_work() as work:
+        began_at = await readiness_queries.now(work.session)
         row = await queries.tenant(work.session, job.org_id)
         check = await readiness_queries.check(work.session, job.org_id)
-        most = max(settings.readiness_people, 1)
-        people = await readiness_queries.people(work.session, job.org_id, connection.tid, most)
+        people = await readiness_queries.people(work.session, job.org_id, connection.tid, settings.readiness_people)
     return probes.Known(
-        roles=roles_of(asked.token) if asked.token else frozenset(),
+        began_at=began_at,
+        roles=frozenset(),
         people=people,
         location=row.storage_location if row else None,
         storage_on=bool(row and row.features.get("sharepoint_storage")),
@@ -142,16 +153,15 @@ async def _known(job: Job, connection: Connection, asked: Asked, settings: Setti
     )
 
 
-async def _look(
-    connection: Connection, known: probes.Known, asked: Asked, settings: Settings
-) -> tuple[list[Outcome], probes.PeopleSeen | None]:
+async def _look(connection: Connection, known: probes.Known, asked: Asked, settings: Settings) -> list[_Told]:
     """Without a token, what needs none is looked at all the same."""
+    known = replace(known, roles=roles_of(asked.token)) if asked.token else known
     alone = await asyncio.to_thread(probes.without_asking, known, settings)
     if asked.token is None:
         assert asked.verdict is not None  # noqa: S101 - one of the two is there
         needs_token = [*_ASKED_OF_MICROSOFT, "permissions", "storage_write"]
         rest = [one for one in alone if one.capability not in needs_token]
-        return [asked.verdict, *rest, *unanswered(needs_token, _NOT_ASKED + asked.verdict.reason)], None
+        return [asked.verdict, *rest, *unanswered(needs_token, _NOT_ASKED + asked.verdict.reason)]
     answers: list[graph.Answered] = []
     background = graph.as_application(settings, connection.org_id, asked.token, priority="backfill", answers=answers)
     async with background as caller:
@@ -159,13 +169,12 @@ async def _look(
         consent = await prober.look("consent", _describes(connection), known)
         transcripts = await prober.look("transcript_access", probes.transcript_access, known)
         notified = await prober.look("notifications", probes.notifications, known)
-        people = await prober.people(known)
-    if isinstance(people, probes.PeopleSeen):
-        return [consent, *alone, transcripts, notified], people
-    return [consent, *alone, transcripts, notified, *unanswered(("licences", "mailbox"), people)], None
+        licences = await prober.look("licences", probes.licences, known)
+        mailbox = await prober.look("mailbox", probes.mailboxes, known)
+    return [consent, *alone, transcripts, notified, licences, mailbox]
 
 
-def _describes(connection: Connection) -> probes.Probe:
+def _describes(connection: Connection) -> probes.Probe[Found]:
     async def probe(prober: probes.Prober, _known: probes.Known) -> Found:
         try:
             found = await graph.organisation(prober.caller)
@@ -183,11 +192,11 @@ def _describes(connection: Connection) -> probes.Probe:
 async def _keep(
     job: Job,
     connection: Connection,
-    outcomes: list[Outcome],
-    seen: probes.PeopleSeen | None,
+    known: probes.Known,
+    found: Sequence[_Told],
     settings: Settings,
     *,
-    gone: bool,
+    gone: bool = False,
 ) -> float | None:
     """Keep what was found of this connection. When to look again by itself; None when tomorrow will do."""
     async with job.unit_of_work() as work:
@@ -195,10 +204,11 @@ async def _keep(
         if not _is(row, connection):
             return None
         book = await readiness.open_book(work.session, work.outbox, job.org_id)
-        if seen is not None:
-            tally = await readiness_queries.keep_people(work.session, job.org_id, connection.tid, seen.lacks)
-            outcomes = [*outcomes, *probes.of_people(seen, tally)]
-        readiness.keep(book, outcomes)
+        people = probes.answers_of([one for one in found if isinstance(one, probes.Seen)])
+        await readiness_queries.keep_people(work.session, job.org_id, connection.tid, people)
+        tally = await readiness_queries.tally(work.session, job.org_id)
+        outcomes = [probes.of_people(one, tally) if isinstance(one, probes.Seen) else one for one in found]
+        readiness.keep(book, outcomes, known.began_at)
         ready = {one.capability for one in outcomes if isinstance(one, Found) and one.verdict == "ready"}
         if ready >= _PROVEN and book.check.doubted_at is None:
             tenant.mended(row)
@@ -214,8 +224,9 @@ def _is(row: TenantRow, connection: Connection) -> bool:
 def _again_s(book: readiness.Book, outcomes: list[Outcome], settings: Settings) -> float | None:
     ends = [row.until for row in book.rows.values() if row.until is not None]
     if ends:
-        return min(settings.readiness_waiting_every_s, _left_s(max(ends), book.now))
-    if any(isinstance(one, Unanswered) for one in outcomes):
+        return min(settings.readiness_waiting_every_s, _left_s(min(ends), book.now))
+    out_of_reach = book.rows["notifications"].verdict == "action_needed"
+    if out_of_reach or any(isinstance(one, Unanswered) for one in outcomes):
         return settings.readiness_retry_s
     return None
 

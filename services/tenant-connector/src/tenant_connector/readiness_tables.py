@@ -18,6 +18,7 @@ class ReadinessRow(Table, table=True):
     """The verdict on one capability. ``since`` is when the verdict last changed, ``until`` how long it may wait.
 
     ``failed_at`` and ``failure`` say that the newest look brought no answer, so that the verdict is the one before.
+    ``patience_until``: so long a refusal is not final, since somebody who asked for a check has likely just mended it.
     """
 
     __tablename__ = "readiness"
@@ -34,13 +35,15 @@ class ReadinessRow(Table, table=True):
     until: datetime | None = Field(default=None, sa_column=_moment())
     failed_at: datetime | None = Field(default=None, sa_column=_moment())
     failure: str | None = None
+    patience_until: datetime | None = Field(default=None, sa_column=_moment())
 
 
 class ReadinessCheckRow(Table, table=True):
     """One per organisation. ``version`` counts its changes of verdicts: the events' aggregate version.
 
-    ``patience_until``: so long a refusal may only mean that not all of Microsoft knows yet. ``doubted_at``: since then
-    Microsoft's sign-in does not know the tenant. ``names_seen``: whether the newest transcript named its speakers.
+    ``began_at`` and ``done_at`` are those of the newest check that ended. ``patience_until``: so long a refusal may
+    only mean that not all of Microsoft knows of the consent yet. ``doubted_at``: since then Microsoft's sign-in does
+    not know the tenant. ``names_seen``: whether the newest transcript named its speakers.
     """
 
     __tablename__ = "readiness_check"
@@ -48,6 +51,7 @@ class ReadinessCheckRow(Table, table=True):
     org_id: str = Field(primary_key=True)
     version: int = 0
     asked_at: datetime | None = Field(default=None, sa_column=_moment())
+    began_at: datetime | None = Field(default=None, sa_column=_moment())
     done_at: datetime | None = Field(default=None, sa_column=_moment())
     patience_until: datetime | None = Field(default=None, sa_column=_moment())
     doubted_at: datetime | None = Field(default=None, sa_column=_moment())

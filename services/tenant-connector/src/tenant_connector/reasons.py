@@ -2,7 +2,9 @@
 
 from datetime import datetime
 
+from shared.entra import EntraMisconfigured
 from shared.graph.errors import GraphError
+from shared.problems import ConfigurationError
 from tenant_connector.readiness_queries import Tally
 from tenant_connector.verdicts import Evidence, Found, Remedy
 
@@ -13,17 +15,22 @@ SITES = "Sites.Selected"
 
 TRANSCRIPTS_ON = "Microsoft lets Prospo read transcripts of Teams meetings."
 REACHED = "Microsoft reaches Prospo's public address for notifications."
-NOBODY_CONNECTED = (
-    "Nobody has connected a Microsoft account yet, and the question can only be asked for somebody's meetings."
-)
 NO_POLICY_NEEDED = "Prospo acts on meetings as the people who organise them, so no application access policy is needed."
 EXPIRY_UNKNOWN = (
     "Nobody told Prospo when its credential at Microsoft expires. The operator can write it beside the secret, or use "
     "a certificate."
 )
+_NOBODY = "Nobody has connected a Microsoft account yet, and this can only be asked about somebody."
+_MISCONFIGURED = "Prospo is not set up rightly to ask Microsoft for anything. Its operator finds the reason in the log."
 _CONNECT = "Admin → Connectors → Microsoft 365 → Connect"
+_NAMED = "Org Admins see who."
 _SWITCH = "Set-CsTeamsMeetingConfiguration -Identity Global"
 _CENTRE = "Teams admin centre → Meetings → Meeting settings → Transcript API access"
+_GRANT = Remedy(
+    "microsoft_admin",
+    "Entra admin centre → Enterprise applications → Prospo → Permissions → Grant admin consent, or connect again "
+    f"under {_CONNECT}. If a permission is not offered there, tell the operator that the registration lacks it.",
+)
 _DELEGATED = {
     "verdict": "not_checked",
     "reason": "Microsoft shows what people's accounts were granted (GET /oauth2PermissionGrants) only to applications "
@@ -44,11 +51,13 @@ def consent_refused(said: str, evidence: tuple[Evidence, ...]) -> Found:
     return Found("consent", "action_needed", f"Microsoft refuses Prospo: {said}", remedy, evidence, propagates=True)
 
 
-def misconfigured(said: str) -> Found:
+def misconfigured(error: EntraMisconfigured) -> Found:
+    """Everybody reads it, so what our own settings say of folders and files is left to the log."""
     remedy = Remedy(
         "operator", "Check Prospo's client id and credentials at Microsoft: docs/how-to/rotate-credentials.md."
     )
-    return Found("consent", "action_needed", said, remedy)
+    ours = isinstance(error.__cause__, ConfigurationError)
+    return Found("consent", "action_needed", _MISCONFIGURED if ours else error.message, remedy)
 
 
 def tenant_doubted() -> Found:
@@ -66,12 +75,8 @@ def permissions(granted: frozenset[str], required: frozenset[str]) -> Found:
     if not missing:
         return Found("permissions", "ready", "Microsoft grants every permission that is needed.", details=details)
     names = ", ".join(missing)
-    text = (
-        "Entra admin centre → Enterprise applications → Prospo → Permissions → Grant admin consent, or connect again "
-        f"under {_CONNECT}. If a permission is not offered there, tell the operator that the registration lacks it."
-    )
     reason = f"These permissions are missing: {names}."
-    return Found("permissions", "action_needed", reason, Remedy("microsoft_admin", text), (), details, propagates=True)
+    return Found("permissions", "action_needed", reason, _GRANT, (), details, propagates=True)
 
 
 def transcripts_off(evidence: tuple[Evidence, ...]) -> Found:
@@ -95,44 +100,35 @@ def speaker_names(at: datetime | None, seen: bool | None) -> Found:
     command = f"{_SWITCH} -EnableGraphTranscriptAccess $true -EnableAttributedTranscripts $true"
     reason = f"The transcript of {at:%Y-%m-%d %H:%M} UTC came without names. The next one shows whether that is mended."
     remedy = Remedy("teams_admin", text, command)
-    return Found("speaker_attribution", "action_needed", reason, remedy, propagates=True)
+    return Found("speaker_attribution", "action_needed", reason, remedy)
 
 
-def licences(asked: bool, tally: Tally, evidence: tuple[Evidence, ...]) -> Found:
-    if not asked:
-        return Found("licences", "unknown", cannot_ask(USERS))
-    if not tally.people:
-        return Found("licences", "unknown", "Nobody has connected a Microsoft account yet.")
+def licences(tally: Tally, evidence: tuple[Evidence, ...]) -> Found:
     if not tally.unlicensed:
-        reason = f"Everybody who was looked at ({tally.people}) has an account with Teams and Exchange."
+        reason = f"Everybody who was looked at ({tally.accounts}) has an account with Teams and Exchange."
         return Found("licences", "ready", reason, evidence=evidence)
     text = (
         "Microsoft 365 admin centre → Users → Active users → Licences and apps: assign a plan with Teams and Exchange "
         "Online."
     )
-    reason = f"{_some(tally.unlicensed, tally.people)} a licence or an enabled account; they are named below."
+    reason = f"{_some(tally.unlicensed, tally.accounts)} a licence or an enabled account. {_NAMED}"
     return Found("licences", "action_needed", reason, Remedy("microsoft_admin", text), evidence, propagates=True)
 
 
-def mailboxes(asked: bool, tally: Tally, evidence: tuple[Evidence, ...]) -> Found:
-    if not asked:
-        return Found("mailbox", "unknown", f"{cannot_ask(CALENDARS)} A person's first meeting shows it.")
-    if not tally.people:
-        return Found("mailbox", "unknown", "Nobody has connected a Microsoft account yet.")
+def mailboxes(tally: Tally, evidence: tuple[Evidence, ...]) -> Found:
     if not tally.without_mailbox:
-        return Found(
-            "mailbox", "ready", f"Everybody who was looked at ({tally.people}) has a mailbox.", evidence=evidence
-        )
+        reason = f"Everybody who was looked at ({tally.mailboxes}) has a mailbox."
+        return Found("mailbox", "ready", reason, evidence=evidence)
     text = (
         "Assign a plan with Exchange Online, or move the mailbox to it: Microsoft Graph serves no mailbox on the "
         "organisation's own servers. To see where it is, in Exchange Online PowerShell:"
     )
     remedy = Remedy("microsoft_admin", text, "Get-Recipient -Identity <address> | Format-List RecipientTypeDetails")
-    reason = f"{_some(tally.without_mailbox, tally.people)} a mailbox in Exchange Online; they are named below."
+    reason = f"{_some(tally.without_mailbox, tally.mailboxes)} a mailbox in Exchange Online. {_NAMED}"
     return Found("mailbox", "action_needed", reason, remedy, evidence, propagates=True)
 
 
-def not_reached(url: str, error: GraphError, evidence: tuple[Evidence, ...]) -> Found:
+def not_reached(url: str, error: GraphError, evidence: tuple[Evidence, ...], confirm_s: float) -> Found:
     text = (
         f"Make {url} reachable from the internet over https with a public certificate, answering within 10 seconds "
         "(PROSPO_NOTIFICATION_BASE_URL). This must print hello:"
@@ -142,7 +138,7 @@ def not_reached(url: str, error: GraphError, evidence: tuple[Evidence, ...]) -> 
         "transcripts still arrive, later."
     )
     remedy = Remedy("operator", text, f"curl -sS -X POST '{url}?validationToken=hello'")
-    return Found("notifications", "action_needed", reason, remedy, evidence)
+    return Found("notifications", "action_needed", reason, remedy, evidence, confirm_s=confirm_s)
 
 
 def expiry(at: datetime, days: int, *, soon: bool) -> Found:
@@ -181,12 +177,18 @@ def storage(location: str | None, on: bool, roles: frozenset[str]) -> Found:
     return Found("storage_write", "unknown", reason, details={"location": location})
 
 
-def refused(error: GraphError) -> str:
-    return f"Microsoft refused the question, which says nothing about the answer: {error.message}"
+def refused(capability: str, error: GraphError, evidence: tuple[Evidence, ...]) -> Found:
+    reason = f"Microsoft refused the question, which says nothing about the answer: {error.message}"
+    return Found(capability, "unknown", reason, evidence=evidence, decided=False)
 
 
-def cannot_ask(role: str) -> str:
-    return f"This can only be asked with the application permission {role}, which is not granted."
+def nobody(capability: str) -> Found:
+    return Found(capability, "unknown", _NOBODY, decided=capability != "transcript_access")
+
+
+def cannot_ask(capability: str, role: str) -> Found:
+    reason = f"This can only be asked with the application permission {role}, which is not granted."
+    return Found(capability, "unknown", reason, _GRANT)
 
 
 def _some(few: int, people: int) -> str:

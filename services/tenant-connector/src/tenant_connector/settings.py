@@ -49,11 +49,14 @@ class Settings(ServiceSettings):
     readiness_waiting_every_s: float = 240
     """How often the board is checked while something waits for Microsoft."""
     readiness_retry_s: float = 900
-    """When a check that brought no answer is made again."""
+    """When a check that brought no answer is made again, or one that found the notification address out of reach."""
     readiness_check_pause_s: float = 30
     """People may ask for a check of the board once in so long."""
-    readiness_people: Annotated[int, Field(ge=1, le=200)] = 20
-    """At most so many people's licences and mailboxes are looked at in one check; the longest unseen come first."""
+    readiness_confirm_s: float = 60
+    """A notification address that Microsoft does not reach is red when it is not reached again after this."""
+    readiness_people: Annotated[int, Field(ge=2, le=200)] = 20
+    """At most so many people's licences and mailboxes are looked at in one check. Half of the places are for those who
+    lack something; the longest unseen have the others."""
     readiness_probe_timeout_s: float = 60
     """A probe of the board that lasts longer brought no answer."""
     readiness_notified_service: str = "recording-ingest"

@@ -142,15 +142,10 @@ def switch(
     without a connection it holds from the next one on.
     """
     changed = {name: on for name, on in wanted.items() if row.features[name] != on}
-    if row.status != "connected" and any(changed.values()):
-        raise not_connected()
-    if changed.get("sharepoint_storage") and not row.storage_location:
-        raise Conflict(
-            "storage_location_required",
-            "SharePoint storage needs a place first. Choose one under Admin, Connectors, Microsoft 365, Choose Storage "
-            "Location, then switch it on.",
-        )
-    _refuse_unready([name for name, on in changed.items() if on], red)
+    for name in (name for name, on in changed.items() if on):
+        refused = refusal(row, name, red)
+        if refused is not None:
+            raise refused
     if changed:
         row.features = row.features | changed
         row.version += 1
@@ -159,19 +154,30 @@ def switch(
     return changed
 
 
-def _refuse_unready(features: list[str], red: Mapping[str, Obstacle]) -> None:
-    for feature in features:
-        found = obstacle(feature, red)
-        if found is not None:
-            remedy = found.remedy or {}
-            raise Conflict(
-                "feature_not_ready",
-                f"This cannot be switched on yet. {found.reason} {remedy.get('text', '')}".rstrip(),
-                feature=feature,
-                capability=found.capability,
-                reason=found.reason,
-                remedy=found.remedy,
-            )
+def refusal(row: TenantRow | None, feature: str, red: Mapping[str, Obstacle]) -> Conflict | None:
+    """Why a feature cannot be switched on; None when it can."""
+    if row is None or row.status != "connected":
+        return not_connected()
+    if feature == "sharepoint_storage" and not row.storage_location:
+        return Conflict(
+            "storage_location_required",
+            "SharePoint storage needs a place first. Choose one under Admin, Connectors, Microsoft 365, Choose Storage "
+            "Location, then switch it on.",
+        )
+    found = obstacle(feature, red)
+    return _not_ready(feature, found) if found is not None else None
+
+
+def _not_ready(feature: str, found: Obstacle) -> Conflict:
+    remedy = found.remedy or {}
+    return Conflict(
+        "feature_not_ready",
+        f"This cannot be switched on yet. {found.reason} {remedy.get('text', '')}".rstrip(),
+        feature=feature,
+        capability=found.capability,
+        reason=found.reason,
+        remedy=found.remedy,
+    )
 
 
 def keep_location(row: TenantRow, location: str, version: int) -> None:

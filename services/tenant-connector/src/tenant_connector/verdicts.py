@@ -22,6 +22,8 @@ AFFECTS: dict[str, tuple[str, ...]] = {
     "storage_write": ("storage",),
 }
 """Capability → the parts of the product that need it; in the order in which the board shows them."""
+SPREAD_BY_CONSENT = frozenset({"consent", "permissions", "storage_write"})
+"""What a consent changes at Microsoft, so that a refusal right after it may pass by itself."""
 NEEDS: dict[str, tuple[str, ...]] = {
     "outlook_email": ("consent", "permissions"),
     "auto_recording": ("consent", "permissions"),
@@ -73,7 +75,12 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a look at one capability found. ``propagates``: a refusal that may pass once all of Microsoft knows."""
+    """What a look at one capability found.
+
+    ``propagates``: a refusal that may pass once all of Microsoft knows what was changed. ``confirm_s``: one that is
+    believed when it is still there after so long. ``decided``: False when the question itself was refused, or could not
+    be put, which takes nothing back that was proven.
+    """
 
     capability: str
     verdict: Verdict
@@ -82,6 +89,8 @@ class Found:
     evidence: tuple[Evidence, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     propagates: bool = False
+    confirm_s: float = 0
+    decided: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +118,8 @@ def obstacle(feature: str, red: Mapping[str, Obstacle]) -> Obstacle | None:
     return next((red[name] for name in NEEDS[feature] if name in red), None)
 
 
-def warnings(feature: str, red: Mapping[str, Obstacle]) -> list[Obstacle]:
-    return [red[name] for name in WARNS[feature] if name in red]
+def warnings(feature: str, wanting: Mapping[str, Obstacle]) -> list[Obstacle]:
+    return [wanting[name] for name in WARNS[feature] if name in wanting]
 
 
 def unanswered(capabilities: Iterable[str], reason: str) -> list[Outcome]:

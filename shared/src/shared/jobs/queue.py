@@ -36,7 +36,7 @@ _INSERT = text(
        VALUES (:org_id, :kind, CAST(:payload AS jsonb), :dedupe_key, :priority,
                coalesce(CAST(:run_at AS timestamptz), clock_timestamp()), :traceparent)
        ON CONFLICT (org_id, kind, dedupe_key) WHERE dedupe_key IS NOT NULL AND state IN ('waiting', 'running')
-       DO UPDATE SET again = job.state = 'running',
+       DO UPDATE SET again = job.state = 'running', priority = least(job.priority, excluded.priority),
            run_at = CASE job.state WHEN 'running' THEN excluded.run_at ELSE least(job.run_at, excluded.run_at) END"""
 )
 
@@ -81,7 +81,7 @@ class JobQueue:
         priority: Priority = "fresh",
         run_at: datetime | None = None,
     ) -> None:
-        """Queue a job. While one with the same kind and ``dedupe_key`` waits, this only makes it due earlier.
+        """Queue a job. While one with the same kind and ``dedupe_key`` waits, this makes it earlier or more urgent.
 
         One that runs may have read too early what this is about, so it is done once more afterwards.
         """

@@ -17,6 +17,13 @@ class Retry(Exception):
         self.counts = counts
 
 
+class Later(Retry):
+    """A good try of a job that goes on for ever: again after ``after_s`` seconds, with all its tries."""
+
+    def __init__(self, *, after_s: float, reason: str) -> None:
+        super().__init__(after_s=after_s, reason=reason, counts=False)
+
+
 class GiveUp(Exception):
     """Trying again cannot help; the job is kept as failed with this reason, and can be re-driven."""
 

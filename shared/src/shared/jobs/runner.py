@@ -23,7 +23,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from shared import metrics
 from shared.db import Database, UnitOfWork
 from shared.jobs import queue
-from shared.jobs.registry import GiveUp, Jobs, Kind, LeaseLost, Retry
+from shared.jobs.registry import GiveUp, Jobs, Kind, Later, LeaseLost, Retry
 from shared.loops import stop_if_cancelled
 
 log = structlog.get_logger(__name__)
@@ -73,7 +73,7 @@ _DONE = text(
        WHERE id = :id AND fence = :fence AND again"""
 )
 _AGAIN = text(
-    """UPDATE job SET state = 'waiting', lease_until = NULL, attempt = attempt - :forgiven, last_error = :error,
+    """UPDATE job SET state = 'waiting', lease_until = NULL, attempt = :tries, last_error = :error,
        run_at = CASE WHEN again THEN run_at ELSE clock_timestamp() + make_interval(secs => :after_s) END
        WHERE id = :id AND fence = :fence"""
 )
@@ -278,7 +278,8 @@ class JobRunner:
         else:
             expected = isinstance(error, Retry) or after_s is not None
             log.warning("job will be tried again", **about, exc_info=None if expected else error)
-        await self._write(job, _AGAIN, error=reason, after_s=wait_s, forgiven=forgiven)
+        tries = 0 if isinstance(error, Later) else job.attempt - forgiven
+        await self._write(job, _AGAIN, error=reason, after_s=wait_s, tries=tries)
         return "again"
 
     async def _write(self, job: Job, statement: Any, **values: Any) -> None:
