@@ -244,15 +244,13 @@ async def test_a_transcript_that_is_refused_for_the_switch_has_the_board_looked_
 
 
 async def test_the_operators_folders_are_told_to_the_log_only(board: Any, tmp_path: Any, capsys: Any) -> None:
-    folder = tmp_path / "of-the-operator"
-    folder.mkdir()
-    (folder / "a.secret").write_text("")
-    board.service.settings.client_credentials_dir = folder
+    board.service.settings.client_credentials_dir = tmp_path / "of-the-operator"
     await board.checked()
     found = await board.read_board(user="anna", role="user")
     consent = row_of(found, "consent")
     assert (consent["verdict"], consent["remedy"]["who"]) == ("action_needed", "operator")
-    assert "of-the-operator" not in str(found) + str(await board.published("tenant.readiness_changed"))
+    told = (await board.app_token(refused="any")).text
+    assert "of-the-operator" not in told + str(found) + str(await board.published("tenant.readiness_changed"))
     assert "of-the-operator" in capsys.readouterr().out
 
 

@@ -56,6 +56,7 @@ TIMEOUT_S = 15
 PERSONAL_TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
 _DISCOVERY = "/.well-known/openid-configuration"
 _NOT_MICROSOFT = "Something that is not Microsoft's sign-in answered in its place (HTTP {status}). It is tried again."
+_NO_CREDENTIAL = "Prospo has no credential for Microsoft that can be read. Its operator finds the reason in the log."
 _TROUBLED = {408, 429}
 
 
@@ -234,7 +235,8 @@ class Entra:
         try:
             return sorted(credentials(self._settings), key=lambda one: one.name != self._used)
         except ConfigurationError as error:
-            raise EntraMisconfigured(f"{error} Tell the operator.") from error
+            log.error("the application has no credential", reason=str(error))  # noqa: TRY400 - the reason says it all
+            raise EntraMisconfigured(_NO_CREDENTIAL) from error
 
     @contextlib.contextmanager
     def application(

@@ -13,7 +13,7 @@ from recording_ingest.uploads import StorageClient, Wanted
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphError, GraphNotFound, GraphRetry
 from shared.graph.subscriptions import LIFECYCLE, PROCESS, Notification, Subscriptions, discard, load
-from shared.jobs import Jobs, Retry
+from shared.jobs import Jobs, Later, Retry
 from shared.jobs.runner import Job, JobWork
 
 EMPTY_TRANSCRIPT_S = 600
@@ -40,7 +40,7 @@ async def watch_user(job: Job, *, graph: Graph, subscriptions: Subscriptions, se
         async with job.unit_of_work() as work:
             watching.queue(work.jobs, person)
     elif person.connected:
-        raise Retry(after_s=settings.subscription_check_interval_s, reason="looked after again later", counts=False)
+        raise Later(after_s=settings.subscription_check_interval_s, reason="looked after again later")
 
 
 @jobs.kind("end_subscriptions")
@@ -125,7 +125,7 @@ async def reconcile(job: Job, *, graph: Graph, settings: Settings) -> None:
             return  # what was seen is older than what it was planned anew for
         wait_s = await reconciling.compare(work, now, looked, settings)
     if wait_s is not None:
-        raise Retry(after_s=wait_s, reason="looked at again later", counts=False)
+        raise Later(after_s=wait_s, reason="looked at again later")
 
 
 @jobs.kind("transfer", attempts=imports.ATTEMPTS, lease_s=60)

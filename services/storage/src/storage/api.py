@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 
 from shared.db import Database
-from shared.problems import BadInput, NotFound
+from shared.problems import PROBLEM_TYPE, BadInput, NotFound, problem_response
 from shared.secrets import digest
 from shared.web import Caller, StrictModel, Work, called_by, provided, with_header
 from storage import queries
@@ -59,7 +59,11 @@ RANGE = with_header("Content-Range", "Which bytes these are, of how many.")
 GIVES_BYTES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The whole file.", "content": {"*/*": BYTES}},
     206: {"description": "The range that was asked for.", "content": {"*/*": BYTES}, **RANGE},
-    416: {"description": "No byte of the file is in the range.", **RANGE},
+    416: {
+        "description": "No byte of the file is in the range; a problem document.",
+        "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+        **RANGE,
+    },
 }
 
 
@@ -131,6 +135,7 @@ async def describe(file_id: uuid.UUID, caller: Caller, work: Work) -> File:
 @router.get("/v1/files/{file_id}/content", response_class=StreamingResponse, responses=GIVES_BYTES)
 async def content(
     file_id: uuid.UUID,
+    request: Request,
     caller: Caller,
     work: Work,
     files: Files,
@@ -141,7 +146,10 @@ async def content(
     start, end, status = _span(wanted, row.size_bytes)
     headers = {"Accept-Ranges": "bytes", "Content-Length": str(end - start), "X-Content-Type-Options": "nosniff"}
     if status == 416:
-        return Response(status_code=416, headers={"Content-Range": f"bytes */{row.size_bytes}"})
+        detail = f"The file has {row.size_bytes} bytes; ask for a range that begins within them."
+        refused = problem_response(request, 416, "range_not_satisfiable", detail)
+        refused.headers["Content-Range"] = f"bytes */{row.size_bytes}"
+        return refused
     if status == 206:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{row.size_bytes}"
     stream = files.read(row.org_id, row.id, start, end)

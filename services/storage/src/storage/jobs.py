@@ -1,7 +1,7 @@
 """What the storage service does in its own time."""
 
 from shared.db import Database
-from shared.jobs import Jobs, Retry
+from shared.jobs import Jobs, Later
 from shared.jobs.runner import Job
 from storage import queries
 from storage.objects import Objects
@@ -32,4 +32,4 @@ async def give_up_uploads(job: Job, *, settings: Settings) -> None:
             tidy_later(work.jobs, row)
         wait_s = (await work.session.execute(queries.NEXT_GIVEN_UP_S, about)).scalar()
     if wait_s is not None:
-        raise Retry(after_s=max(wait_s, 1), reason="an upload is not finished", counts=False)
+        raise Later(after_s=max(wait_s, 1), reason="an upload is not finished")

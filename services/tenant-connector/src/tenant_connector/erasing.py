@@ -54,7 +54,10 @@ HOLDINGS = Holdings(
             },
             withheld="remedy evidence details until patience_until failed_at failure",
         ),
-        Holding("readiness_check", withheld="version asked_at began_at done_at patience_until doubted_at names_at names_seen"),
+        Holding(
+            "readiness_check",
+            withheld="version asked_at began_at done_at patience_until doubted_at names_at names_seen",
+        ),
         AUDIT,
     ),
     connected_organisation="SELECT 1 FROM tenant WHERE org_id = :org_id AND status IN ('connected', 'proving')",

@@ -4,7 +4,6 @@ from datetime import datetime
 
 from shared.entra import EntraMisconfigured
 from shared.graph.errors import GraphError
-from shared.problems import ConfigurationError
 from tenant_connector.readiness_queries import Tally
 from tenant_connector.verdicts import Evidence, Found, Remedy
 
@@ -21,7 +20,6 @@ EXPIRY_UNKNOWN = (
     "a certificate."
 )
 _NOBODY = "Nobody has connected a Microsoft account yet, and this can only be asked about somebody."
-_MISCONFIGURED = "Prospo is not set up rightly to ask Microsoft for anything. Its operator finds the reason in the log."
 _CONNECT = "Admin → Connectors → Microsoft 365 → Connect"
 _NAMED = "Org Admins see who."
 _SWITCH = "Set-CsTeamsMeetingConfiguration -Identity Global"
@@ -52,12 +50,10 @@ def consent_refused(said: str, evidence: tuple[Evidence, ...]) -> Found:
 
 
 def misconfigured(error: EntraMisconfigured) -> Found:
-    """Everybody reads it, so what our own settings say of folders and files is left to the log."""
     remedy = Remedy(
         "operator", "Check Prospo's client id and credentials at Microsoft: docs/how-to/rotate-credentials.md."
     )
-    ours = isinstance(error.__cause__, ConfigurationError)
-    return Found("consent", "action_needed", _MISCONFIGURED if ours else error.message, remedy)
+    return Found("consent", "action_needed", error.message, remedy)
 
 
 def tenant_doubted() -> Found:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from shared.db import UnitOfWork
-from shared.jobs import Jobs, Retry
+from shared.jobs import Jobs, Later
 from shared.jobs.runner import Job
 from shared.problems import Conflict, Unavailable
 from user_auth import queries
@@ -44,7 +44,7 @@ async def keep_alive(job: Job, *, access_tokens: AccessTokens, checks: AccountCh
                 return
         except Unavailable:
             log.info("a connection that was not used for a while could not be kept alive yet", org_id=job.org_id)
-    raise Retry(after_s=settings.keep_alive_every_s, reason="it is looked after every day", counts=False)
+    raise Later(after_s=settings.keep_alive_every_s, reason="it is looked after every day")
 
 
 async def _connected(job: Job, user_id: str) -> ConnectionRow | None:
