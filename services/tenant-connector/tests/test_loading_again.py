@@ -84,9 +84,9 @@ async def test_what_broke_on_our_side_is_given_back(house: Any, monkeypatch: pyt
     for name in ("_send_on", "_opened_flow"):
         monkeypatch.setattr(consents, name, once(getattr(consents, name), OSError("the database went away")))
     body = await house.consent()
-    assert (await house.complete(body)).status_code == 500
+    assert (await house.complete(body)).status_code == 503
     back = await house.signed_in(body)
-    assert (await house.sign_in(back)).status_code == 500
+    assert (await house.sign_in(back)).status_code == 503
     assert (await house.sign_in(back)).status_code == 202
 
 
