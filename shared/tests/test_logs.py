@@ -30,6 +30,20 @@ def test_a_field_that_is_named_like_a_secret_is_not_written(said: io.StringIO, n
     assert (line[name], line["status"], line["event"]) == ("[redacted]", 200, "Microsoft answered")
 
 
+def test_a_secret_within_a_field_is_not_written_and_what_stands_beside_it_is(said: io.StringIO) -> None:
+    tried = [{"client_secret": "planted", "status": 200}, (f"Bearer {TOKEN}", 3), {"token": {"value": "planted"}}]
+    structlog.get_logger("planted").info("asked", answers={"all": tried})
+    beside = [{"client_secret": "[redacted]", "status": 200}, ["Bearer [redacted]", 3], {"token": "[redacted]"}]
+    assert json.loads(said.getvalue())["answers"] == {"all": beside}
+
+
+def test_a_field_that_nests_without_end_is_cut(said: io.StringIO) -> None:
+    endless: dict[str, object] = {"status": 200}
+    endless["again"] = endless
+    structlog.get_logger("planted").info("asked", answer=endless)
+    assert "[redacted]" in said.getvalue()
+
+
 def test_what_looks_like_a_token_is_not_written_whoever_logs_it(said: io.StringIO) -> None:
     structlog.get_logger("planted").info("asked", headers=f"Bearer {TOKEN}")
     logging.getLogger("library").warning("Microsoft said %s.", TOKEN)

@@ -328,6 +328,16 @@ STATES = {
     "meeting-scheduling": record(
         meeting("scheduling"), "Microsoft is making", "Check again", silent=("Join in Teams",)
     ),
+    "meeting-waiting": record(
+        meeting("scheduling", problem={"code": "permission_missing", "detail": "Allow it again."}),
+        "The meeting waits for this",
+        'class="button secondary" href="/integrations"',
+        silent=("Microsoft is making", "Join in Teams"),
+    ),
+    "meeting-of-another-account": record(
+        meeting("scheduled", problem={"code": "another_account", "detail": "It was made with another account."}),
+        'class="button secondary" href="/integrations/microsoft/disconnect"',
+    ),
     "meeting-scheduled": record(
         meeting("scheduled"), "Join in Teams", "Ben Berg", "Let the meeting happen", "records by itself"
     ),

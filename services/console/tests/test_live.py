@@ -66,11 +66,12 @@ def test_a_refusal_is_said_on_the_open_page_and_what_it_shows_stays(
     site.apis.answers = {API: meeting("ended")}
     with site.client(**HTMX) as browser:
         url = live_url(browser.get(PAGE).text)
-        site.apis.answers = {API: (status, {"detail": "No."})}
+        site.apis.answers = {API: (status, {"detail": "No.", "request_id": "req-3"})}
         answer = browser.get(url)
     assert answer.status_code == shown
     assert answer.headers["HX-Reswap"] == "none"
     assert said in answer.text
+    assert "Support code <code>req-3</code>" in answer.text
 
 
 def test_the_tenant_is_announced_once_when_it_is_proven(site: Site) -> None:

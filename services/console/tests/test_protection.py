@@ -55,7 +55,11 @@ def cookies_of(answer: httpx.Response) -> dict[str, str]:
 def test_a_form_that_was_not_sent_from_our_pages_is_refused(site: Site, path: str, headers: dict[str, str]) -> None:
     site.apis.answers = CONNECTED | STARTS
     with httpx.Client(base_url=site.url, trust_env=False, headers=headers) as browser:
-        assert browser.post(f"/{path}").status_code == 403
+        answer = browser.post(f"/{path}")
+    assert answer.status_code == 403
+    assert f"Support code <code>{answer.headers['X-Request-Id']}</code>" in answer.text
+    assert '<a class="button" href="/">' in answer.text
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
     assert site.apis.calls == []
 
 
@@ -198,10 +202,17 @@ def test_a_broken_page_names_a_support_code(site: Site) -> None:
     assert "abc-2" in answer.text
 
 
-def test_a_body_beyond_the_limit_is_refused(open_site: OpenSite) -> None:
+@pytest.mark.parametrize("whole", [True, False], ids=["declared", "in pieces"])
+def test_a_form_beyond_the_limit_is_refused_with_a_page(open_site: OpenSite, whole: bool) -> None:
     site = open_site(body_limit_bytes=1000)
+    body = b"subject=" + b"x" * 2000
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
     with site.client() as browser:
-        assert browser.post("/meetings", data={"subject": "x" * 2000}).status_code == 413
+        answer = browser.post("/meetings", content=body if whole else iter([body]), headers=form)
+    assert answer.status_code == 413
+    assert "This form is too large" in answer.text
+    assert f"Support code <code>{answer.headers['X-Request-Id']}</code>" in answer.text
+    assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
 def test_after_microsoft_was_away_for_a_used_up_sign_in_the_person_goes_back_and_no_reload_is_promised(

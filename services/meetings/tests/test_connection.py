@@ -1,11 +1,14 @@
 """What a connection that ends makes of meetings that are being scheduled, changed or cancelled, and what mends it."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from fastapi import HTTPException
 
-from .steps import OID, booked, person
+from shared.events import ArtefactDetected
+
+from .steps import OID, booked, person, tenant
 
 OTHER = "0b1f2a66-0000-4000-8000-00000000000f"
 FAILED = "SELECT kind FROM job WHERE state = 'failed'"
@@ -92,7 +95,25 @@ async def test_half_a_meeting_does_not_wait_beyond_its_end(house: Any) -> None:
     await house.work()
     shown = await house.record(meeting_id)
     assert (shown["status"], shown["problem"]["code"]) == ("failed", "connection_required")
+    assert "cancel its event, which is in your calendar already, in Outlook" in shown["problem"]["detail"]
     assert [job.kind for job in await house.sql(FAILED)] == ["schedule"]
+
+
+async def test_a_meeting_that_failed_after_it_was_booked_is_finished_when_it_is_driven_again(house: Any) -> None:
+    await house.connect()
+
+    async def refused() -> None:
+        raise HTTPException(400)
+
+    house.microsoft.looked_up = refused
+    meeting_id = (await house.schedule()).json()["id"]
+    assert (await house.record(meeting_id))["status"] == "failed"
+    house.microsoft.looked_up = None
+    assert await house.service.runner.redrive() == 1
+    await house.service.runner.drain()
+    shown = await house.record(meeting_id)
+    assert (shown["status"], shown["problem"], shown["auto_recording"]) == ("scheduled", None, True)
+    assert (house.microsoft.posts, len(await house.published("meeting.scheduled"))) == (1, 1)
 
 
 @pytest.mark.parametrize(("method", "told"), [("PATCH", "change is then made"), ("DELETE", "then cancelled")])
@@ -180,7 +201,27 @@ async def test_a_meeting_moved_while_the_connection_is_missing_ends_when_it_was_
     await house.hear(person(2, connected=False))
     await house.service.runner.drain()
     shown = await house.record(meeting_id)
-    assert (shown["status"], shown["ended"]["at"]) == ("ended", past["end"])
+    assert (shown["status"], shown["ended"]["at"], shown["problem"]) == ("ended", past["end"], None)
+
+
+@pytest.mark.parametrize("waiting", ["change", "switch"])
+async def test_a_meeting_that_ended_does_not_say_any_more_that_something_waits(house: Any, waiting: str) -> None:
+    await house.connect()
+    (meeting_id,) = await booked(house)
+    await house.hear(person(2, connected=False))
+    if waiting == "switch":
+        await house.hear(tenant(2, on=False))
+    else:
+        await house.hear(person(3, connected=True))
+        await house.call("PATCH", f"/v1/meetings/{meeting_id}", json={"subject": "Moved"})
+        await house.hear(person(4, connected=False))
+    await house.service.runner.drain()
+    assert "by itself" in (await house.record(meeting_id))["problem"]["detail"]
+    now = datetime.now(UTC)
+    seen = {"org_id": "acme", "meeting_id": meeting_id, "artefact_id": "r1", "kind": "recording", "created_at": now}
+    await house.hear(ArtefactDetected(**seen))
+    shown = await house.record(meeting_id)
+    assert (shown["status"], shown["problem"]) == ("ended", None)
 
 
 async def test_a_change_that_waited_until_the_meeting_was_over_is_not_sent_any_more(house: Any) -> None:

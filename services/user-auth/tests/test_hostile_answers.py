@@ -49,7 +49,7 @@ async def test_an_answer_nobody_asked_for_stores_nothing_and_is_not_shown_to_mic
     check_refusal(await house.call_json("/v1/connection/complete", answer))
     assert house.microsoft.door.grants == []
     assert await house.rows("connection") == []
-    assert await house.rows("audit") == []
+    assert {line["action"] for line in await house.rows("audit")} <= {"sign_in"}
 
 
 @FEW

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from sqlalchemy import text
 
 from m365_simulator.directory import CONTOSO, FABRIKAM, PERSONAL
+from shared.testing.fixtures import connect
 
 FIVE = {
     "Contacts.Read",
@@ -20,6 +21,12 @@ FIVE = {
     "OnlineMeetingRecording.Read.All",
     "OnlineMeetingTranscript.Read.All",
 }
+
+
+async def refused_in_trail(house: Any) -> list[tuple[str, str]]:
+    """Who was refused a sign-in, and with which code."""
+    lines = [line for line in await house.rows("audit") if (line["action"], line["outcome"]) == ("sign_in", "refused")]
+    return [(line["actor"], line["details"]["code"]) for line in lines]
 
 
 async def test_a_person_connects_and_comes_back_to_where_they_were(house: Any) -> None:
@@ -83,6 +90,7 @@ async def test_an_answer_counts_once(house: Any) -> None:
     again = await house.complete(answer)
     assert (again.status_code, again.json()["code"]) == (409, "sign_in_unknown")
     assert house.microsoft.door.grants == ["authorization_code"]
+    assert await refused_in_trail(house) == [("anna", "sign_in_unknown")]
 
 
 async def test_an_answer_that_took_too_long_is_refused(house: Any) -> None:
@@ -97,6 +105,7 @@ async def test_an_answer_that_took_too_long_is_refused(house: Any) -> None:
 async def test_the_answer_of_another_person_is_refused_and_their_own_still_counts(house: Any, who: Any) -> None:
     answer = await house.at_microsoft("anna@contoso.example")
     assert (await house.complete(answer, **who)).json()["code"] == "sign_in_unknown"
+    assert await refused_in_trail(house) == [(who.get("user", "anna"), "sign_in_unknown")]
     assert (await house.complete(answer)).status_code == 200
 
 
@@ -105,11 +114,40 @@ async def test_another_browser_cannot_complete_a_sign_in(house: Any, key: str) -
     answer = await house.at_microsoft("anna@contoso.example")
     assert (await house.complete(answer | {"browser_key": key})).json()["code"] == "sign_in_unknown"
     assert house.microsoft.door.grants == []
+    assert await refused_in_trail(house) == [("anna", "sign_in_unknown")]
 
 
 async def test_a_made_up_state_is_refused(house: Any) -> None:
     answer = await house.at_microsoft("anna@contoso.example")
     assert (await house.complete(answer | {"state": "made-up"})).json()["code"] == "sign_in_unknown"
+    assert await refused_in_trail(house) == [("anna", "sign_in_unknown")]
+
+
+async def test_who_keeps_trying_answers_is_noted_so_often_and_no_more(house: Any) -> None:
+    house.service.settings.refusals_noted_per_hour = 2
+    for number in range(4):
+        made_up = {"state": f"made-up {number}", "browser_key": "k", "code": "c"}
+        assert (await house.complete(made_up)).status_code == 409
+    assert await refused_in_trail(house) == [("anna", "sign_in_unknown")] * 2
+
+
+@pytest.mark.parametrize(
+    ("sqlstate", "said"), [("57P01", (503, "database_away")), ("22000", (500, "unexpected"))], ids=["away", "broken"]
+)
+async def test_what_fails_in_the_middle_of_a_sign_in_says_where_the_person_came_from(
+    house: Any, sqlstate: str, said: tuple[int, str]
+) -> None:
+    """The attempt is used up by then, so the same address leads nowhere any more."""
+    owner = await connect(house.service.settings.migration_database_url)
+    await owner.execute(
+        f"""CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$
+            BEGIN RAISE EXCEPTION 'planted' USING ERRCODE = '{sqlstate}'; END $$"""
+    )
+    await owner.execute("CREATE TRIGGER fail BEFORE INSERT ON connection FOR EACH ROW EXECUTE FUNCTION fail()")
+    await owner.close()
+    failed = await house.connect()
+    assert (failed.status_code, failed.json()["code"]) == said
+    assert failed.json()["return_to"] == "/meetings/new"
 
 
 async def test_an_answer_without_code_or_error_names_what_is_missing(house: Any) -> None:

@@ -16,7 +16,8 @@ from pydantic import BaseModel
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared.limits import limited
+from shared.db import Database
+from shared.limits import limited, take
 from shared.outbox import uuid7
 from shared.web import AdminCaller, Page, Work
 
@@ -158,6 +159,16 @@ async def note(
     """One line, in the transaction of what it tells about; it takes that transaction's request and trace."""
     values = {"org_id": org_id, "id": uuid7(), "actor": actor, "action": action, "outcome": outcome}
     await session.execute(_ADD, values | {"details": json.dumps(details)})
+
+
+async def note_refused(db: Database, org_id: str, actor: str, action: str, per_hour: int, **details: Any) -> None:
+    """A refusal, in a transaction of its own, for the request's is rolled back.
+
+    A person who keeps trying is noted ``per_hour`` times only.
+    """
+    if await take(db, org_id, actor, "refusal_noted", per_hour) == 0:
+        async with db.unit_of_work(org_id) as work:
+            await note(work.session, org_id, actor, action, "refused", **details)
 
 
 async def note_command(session: AsyncSession, org_id: str, service: str, action: str, rows: int) -> None:

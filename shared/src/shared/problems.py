@@ -29,6 +29,7 @@ from shared import metrics
 
 PROBLEM_TYPE = "application/problem+json"
 _COUNTED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}
+_ALSO_SAID = "prospo.problem_members"
 TYPE_BASE = "https://docs.prospo.example/problems/"
 
 log = structlog.get_logger(__name__)
@@ -134,6 +135,11 @@ def request_id_of(request: Request) -> str:
     return known
 
 
+def say_with_problems(request: Request, **members: Any) -> None:
+    """Whatever fails in this request from now on, its problem document has these members too."""
+    request.scope.setdefault(_ALSO_SAID, {}).update(members)
+
+
 def problem_response(request: Request, status: int, code: str, detail: str, **extra: Any) -> JSONResponse:
     """One problem document; ``extra`` members are added at the top level."""
     body = {
@@ -143,6 +149,7 @@ def problem_response(request: Request, status: int, code: str, detail: str, **ex
         "detail": detail,
         "code": code,
         "request_id": request_id_of(request),
+        **request.scope.get(_ALSO_SAID, {}),
         **extra,
     }
     headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}

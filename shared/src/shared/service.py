@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from shared import audit, commands, limits
+from shared import audit, commands
 from shared.bus import Bus, open_bus
 from shared.commands import operate
 from shared.copies import versions_of
@@ -109,20 +109,13 @@ class Service:
             self.include(audit.router(holdings.audit_path))
 
     async def note_refused(self, caller: Identity, method: str, route: str) -> None:
-        """A call that only an Org Admin may make: in the log, and in the audit trail where there is one.
-
-        In a transaction of its own, for the request's is rolled back; a person who keeps trying is noted so often only.
-        """
+        """A call that only an Org Admin may make: in the log, and in the audit trail where there is one."""
         log.warning("refused: only an Org Admin may", org_id=caller.org_id, user_id=caller.user_id, route=route)
         if self.holdings.audit_path is None:
             return
+        about = {"needs": "org_admin", "target": f"{method} {route}"}
         figure = self.settings.refusals_noted_per_hour
-        if await limits.take(self.db, caller.org_id, caller.user_id, "refusal_noted", figure) == 0:
-            async with self.db.unit_of_work(caller.org_id) as work:
-                await audit.note(
-                    work.session, caller.org_id, caller.user_id, "authorisation", "refused",
-                    needs="org_admin", target=f"{method} {route}",
-                )  # fmt: skip
+        await audit.note_refused(self.db, caller.org_id, caller.user_id, "authorisation", figure, **about)
 
     def provide(self, **objects: Any) -> None:
         """Objects for handlers, jobs and routes by name; those with ``aclose`` are closed at the stop."""

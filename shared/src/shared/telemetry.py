@@ -3,7 +3,7 @@
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, TextIO
 
 import structlog
@@ -25,17 +25,30 @@ _SECRET_NAMES = re.compile(
 )
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _REDACTED = "[redacted]"
+_DEEPEST = 8
+"""What is nested deeper than this in a field is not looked at, so it is not written either."""
 _TALKATIVE = ("httpx", "httpcore", "msal", "aiokafka", "urllib3", "uvicorn.access")  # httpx logs whole URLs
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Take out what is named like a secret or looks like a token."""
+    """Take out what is named like a secret or looks like a token, also within a field."""
     for name, value in event.items():
-        if _SECRET_NAMES.search(name):
-            event[name] = _REDACTED
-        elif isinstance(value, str):
-            event[name] = _JWT.sub(_REDACTED, value)
+        event[name] = _redacted(name, value, _DEEPEST)
     return event
+
+
+def _redacted(name: str, value: Any, deeper: int) -> Any:
+    if _SECRET_NAMES.search(name):
+        return _REDACTED
+    if isinstance(value, str):
+        return _JWT.sub(_REDACTED, value)
+    if not isinstance(value, (Mapping, list, tuple, set, frozenset)):
+        return value
+    if deeper == 0:
+        return _REDACTED
+    if isinstance(value, Mapping):
+        return {key: _redacted(str(key), item, deeper - 1) for key, item in value.items()}
+    return [_redacted("", item, deeper - 1) for item in value]
 
 
 def _trace_ids(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 import structlog
 from fastapi import Depends, FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
@@ -130,12 +130,22 @@ async def _outage(request: Request, error: Exception) -> JSONResponse:
 
 
 class Edge:
-    """ASGI middleware around every service: a request id, no cache, and a limit on the body however it arrives."""
+    """ASGI middleware around every service: a request id, no cache, and a limit on the body however it arrives.
 
-    def __init__(self, app: Any, limit_bytes: int, unlimited: tuple[str, ...] = ()) -> None:
+    ``refusal`` makes the answer to a larger body out of request, status, code and detail.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        limit_bytes: int,
+        unlimited: tuple[str, ...] = (),
+        refusal: Callable[[Request, int, str, str], Response] = problem_response,
+    ) -> None:
         self._app = app
         self._limit = limit_bytes
         self._unlimited = unlimited
+        self._refusal = refusal
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -186,7 +196,7 @@ class Edge:
 
     async def _refuse(self, scope: Message, receive: Receive, send: Send) -> None:
         detail = f"The body is larger than {self._limit} bytes. Send less."
-        await problem_response(Request(scope), 413, "body_too_large", detail)(scope, receive, send)
+        await self._refusal(Request(scope), 413, "body_too_large", detail)(scope, receive, send)
 
 
 def _known_id(given: str | None) -> str:

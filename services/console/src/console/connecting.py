@@ -15,8 +15,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from console.backend import Refused, backend_of
-from console.problems import WAYS_ON, refused_page
-from console.wording import own_link
+from console.problems import refused_page
+from console.wording import WAYS_ON, own_link
 from shared.problems import request_id_of
 
 router = APIRouter()

@@ -31,7 +31,7 @@ async def news(request: Request) -> Response:
     try:
         live, tenant = await _live(request)
     except Refused as refused:
-        return answer_no_news(request, refused.status, str(refused))
+        return answer_no_news(request, refused)
     return answer_live(request, live, lambda part: _NEWS.get(tenant["status"]) if part == "tenant" else None)
 
 

@@ -1,16 +1,18 @@
 """Composition root of the console: server-rendered pages over the public APIs. No database, no session of its own."""
 
 import sys
+from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from console import connecting, connector, integrations, meetings, scheduling, start
 from console.backend import Backend
-from console.problems import install_errors
-from console.protection import Protection
+from console.problems import install_errors, too_large_page
+from console.protection import OwnForms, Protection
 from console.rendering import HERE
 from console.settings import Settings
 from shared.telemetry import set_up_logs
@@ -28,15 +30,21 @@ class Console:
         for module in (start, connector, connecting, integrations, scheduling, meetings):
             pages.include_router(module.router)
         pages.mount("/static", StaticFiles(directory=HERE / "static"))
+        pages.add_middleware(OwnForms, settings=settings)
         install_errors(pages)
+        self._pages = pages
         # Outside FastAPI's own middleware, so that the page of an unexpected error is protected too.
-        self.app: ASGIApp = Protection(Edge(pages, settings.body_limit_bytes), settings)
+        self.app: ASGIApp = Protection(Edge(pages, settings.body_limit_bytes, refusal=self._too_large), settings)
 
     async def start(self, api: bool = True, worker: bool = False) -> None:
         """Nothing to open: connections are made at the first call."""
 
     async def stop(self) -> None:
         await self.backend.aclose()
+
+    def _too_large(self, request: Request, *_said: Any) -> Response:
+        request.scope["app"] = self._pages  # which may not have been asked yet
+        return too_large_page(request)
 
 
 def create_service(settings: Settings) -> Console:

@@ -37,7 +37,7 @@ async def news(request: Request, meeting_id: uuid.UUID) -> Response:
     try:
         record, live = await _record(request, meeting_id)
     except Refused as refused:
-        return answer_no_news(request, refused.status, str(refused))
+        return answer_no_news(request, refused)
     return answer_live(request, live, lambda part: _news(record, part))
 
 

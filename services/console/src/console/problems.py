@@ -11,18 +11,10 @@ from starlette.exceptions import HTTPException
 
 from console.backend import Refused
 from console.rendering import render
-from shared.problems import request_id_of
+from console.wording import WAYS_ON
+from shared.problems import TooLarge, request_id_of
 
 log = structlog.get_logger(__name__)
-
-WAYS_ON = {
-    "connection_required": ("/integrations", "Connect your Microsoft account"),
-    "reconnect_required": ("/integrations", "Reconnect your Microsoft account"),
-    "tenant_not_connected": ("/connectors/microsoft365", "See the Microsoft 365 connector"),
-    "another_account": ("/integrations/microsoft/disconnect", "Disconnect…"),
-    "org_admin_required": ("/", "Back to the start"),
-    "meeting_not_found": ("/meetings", "Your meetings"),
-}
 
 
 def refused_page(request: Request, refused: Refused, title: str | None = None, **values: Any) -> Response:
@@ -45,6 +37,7 @@ def install_errors(app: FastAPI) -> None:
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(TooLarge, _too_large)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -56,23 +49,33 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - what FastAPI registered it for
     if error.status_code == HTTPStatus.NOT_FOUND:
-        return _said(request, 404, "There is no such page", "Check the address, or go on from the start.")
-    return _said(request, error.status_code, "That did not work", f"{error.detail}. Go on from the start.")
+        return said_page(request, 404, "There is no such page", "Check the address, or go on from the start.")
+    return said_page(request, error.status_code, "That did not work", f"{error.detail}. Go on from the start.")
 
 
 async def _invalid(request: Request, _error: Exception) -> Response:
     """An id that is none in a path, or a form that is not ours."""
     if request.method == "GET":
-        return _said(request, 404, "There is no such page", "Check the address, or go on from the start.")
-    return _said(request, 422, "That form is not complete", "Open the page again and fill the form in again.")
+        return said_page(request, 404, "There is no such page", "Check the address, or go on from the start.")
+    return said_page(request, 422, "That form is not complete", "Open the page again and fill the form in again.")
+
+
+async def _too_large(request: Request, _error: Exception) -> Response:
+    return too_large_page(request)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     log.error("page failed unexpectedly", request_id=request_id_of(request), exc_info=error)
     detail = "Something broke on our side. Try again; if it stays, give support the code below."
-    return _said(request, 500, "That did not work", detail)
+    return said_page(request, 500, "That did not work", detail)
 
 
-def _said(request: Request, status: int, title: str, detail: str) -> Response:
+def too_large_page(request: Request) -> Response:
+    detail = "It is larger than the console takes, so nothing was done. Go back, shorten what you typed and try again."
+    return said_page(request, 413, "This form is too large", detail)
+
+
+def said_page(request: Request, status: int, title: str, detail: str) -> Response:
+    """The page of a refusal of our own."""
     problem = {"detail": detail, "request_id": request_id_of(request)}
     return refused_page(request, Refused(status, problem), title, way_on=("/", "Go to the start"))

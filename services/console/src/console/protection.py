@@ -3,10 +3,11 @@
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from console.connecting import GRANT
+from console.problems import said_page
 from console.settings import Settings
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -22,11 +23,10 @@ def content_policy(settings: Settings) -> str:
 
 
 class Protection:
-    """ASGI middleware. A form must come from our own pages: browsers say so in ``Sec-Fetch-Site`` and ``Origin``."""
+    """ASGI middleware around everything that answers."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
-        self._own_origin = _origin(settings.public_url)
         self._headers = {
             "Content-Security-Policy": content_policy(settings),
             "X-Content-Type-Options": "nosniff",
@@ -43,10 +43,6 @@ class Protection:
                 self._protect(MutableHeaders(scope=message), scope["path"])
             await send(message)
 
-        if scope["method"] not in _SAFE_METHODS and not self._from_here(Headers(scope=scope)):
-            refusal = PlainTextResponse("This form was not sent from the console. Open the page and try again.", 403)
-            await refusal(scope, receive, guarded)
-            return
         await self._app(scope, receive, guarded)
 
     def _protect(self, headers: MutableHeaders, path: str) -> None:
@@ -55,6 +51,22 @@ class Protection:
         headers["Referrer-Policy"] = _referrer_policy(path)
         cached = path.startswith("/static/")
         headers["Cache-Control"] = "public, max-age=300" if cached else "no-store"
+
+
+class OwnForms:
+    """ASGI middleware. A form must come from our own pages: browsers say so in ``Sec-Fetch-Site`` and ``Origin``."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._own_origin = _origin(settings.public_url)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in _SAFE_METHODS or self._from_here(Headers(scope=scope)):
+            await self._app(scope, receive, send)
+            return
+        detail = "It came from another site, so nothing was done. Open the page here and send it from there."
+        refusal = said_page(Request(scope), 403, "This form was not sent from the console", detail)
+        await refusal(scope, receive, send)
 
     def _from_here(self, headers: Headers) -> bool:
         site, origin = headers.get("sec-fetch-site"), headers.get("origin")

@@ -13,6 +13,7 @@ from fastapi.templating import Jinja2Templates
 from markupsafe import Markup
 
 from console import times, wording
+from console.backend import Refused
 from console.person import PERSONAS, person_of
 
 HERE = Path(__file__).parent
@@ -32,6 +33,7 @@ templates.env.filters |= {
     "span": times.span,
 }
 templates.env.globals |= {"plural": wording.plural, "ended_by": wording.ENDED_BY, "personas": PERSONAS}
+templates.env.globals |= {"ways_on": wording.WAYS_ON}
 
 
 def _common(request: Request) -> dict[str, Any]:
@@ -89,11 +91,11 @@ def answer_live(request: Request, live: Live, news: Callable[[str], str | None])
     return render(request, "live.html", 200 if live.every_s else STOP_POLLING, live=live, changed=changed, news=said)
 
 
-def answer_no_news(request: Request, status: int, detail: str) -> Response:
+def answer_no_news(request: Request, refused: Refused) -> Response:
     """Say on the open page why there is no news; a refusal by the service itself ends the asking."""
-    asking = status >= HTTPStatus.INTERNAL_SERVER_ERROR
-    said = f"{detail} {'This page keeps looking.' if asking else 'Reload the page.'}"
-    response = render(request, "news.html", 200 if asking else STOP_POLLING, news=said)
+    asking = refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    said = f"{refused} {'This page keeps looking.' if asking else 'Reload the page.'}"
+    response = render(request, "news.html", 200 if asking else STOP_POLLING, news=said, problem=refused.problem)
     response.headers["HX-Reswap"] = "none"
     return response
 

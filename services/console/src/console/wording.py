@@ -53,6 +53,17 @@ PAUSES = {"connection_broken", "tenant_not_connected", "auto_recording_switched_
 PAUSES |= {"another_account", "permission_missing"}
 """Why a recording or transcript is held back only for now: when it is over, what Microsoft has is fetched."""
 
+WAYS_ON = {
+    "connection_required": ("/integrations", "Connect your Microsoft account"),
+    "reconnect_required": ("/integrations", "Reconnect your Microsoft account"),
+    "tenant_not_connected": ("/connectors/microsoft365", "See the Microsoft 365 connector"),
+    "another_account": ("/integrations/microsoft/disconnect", "Disconnect…"),
+    "permission_missing": ("/integrations", "See your Microsoft account"),
+    "org_admin_required": ("/", "Back to the start"),
+    "meeting_not_found": ("/meetings", "Your meetings"),
+}
+"""By the code of a problem, where a person mends it."""
+
 ENDED_BY = {
     "call_event": "Microsoft reported the end of the call",
     "artefact": "its recording or transcript shows when it ended",

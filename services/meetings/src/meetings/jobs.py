@@ -185,10 +185,13 @@ async def _resolve(caller: GraphCaller, join_url: str) -> str:
 
 
 async def _save_scheduled(job: Job, meeting_id: str, found: dict[str, Any], settings: Settings) -> bool:
-    """Whether the meeting is scheduled now; False when it was cancelled meanwhile."""
+    """Whether the meeting is scheduled now; False when it was cancelled meanwhile.
+
+    One that failed is too: Microsoft has it by now, when the job was driven again.
+    """
     async with job.unit_of_work() as work:
         meeting = await refusals.locked(work, meeting_id)
-        if meeting.status == "scheduling":
+        if meeting.status in {"scheduling", "failed"}:
             meeting.event_id, meeting.join_url = found["event_id"], found["join_url"]
             meeting.online_meeting_id = found["online_meeting_id"]
             meeting.problem = found.get("problem")

@@ -20,8 +20,7 @@ from shared.jobs.runner import Job, JobWork
 
 BATCH = 200
 REFUSED = "auto_recording_refused"
-NOT_CHANGED = "recording_not_changed"
-_OWN = {REFUSED, NOT_CHANGED}
+_OWN = {REFUSED, refusals.RECORDING_NOT_CHANGED}
 
 
 def follow(jobs: JobQueue, user_id: str | None = None) -> None:
@@ -81,7 +80,7 @@ async def ask(caller: GraphCaller, online_id: str, *, on: bool) -> dict[str, Any
             raise
         return _refused(f" {error}")
     if accepted and not on:
-        raise GraphGiveUp("Microsoft keeps the automatic recording on.", code=NOT_CHANGED)
+        raise GraphGiveUp("Microsoft keeps the automatic recording on.", code=refusals.RECORDING_NOT_CHANGED)
     return {"auto_recording": True} if accepted else ({"auto_recording": False} if not on else _refused(""))
 
 
@@ -111,7 +110,8 @@ async def explained(job: Job, meeting: MeetingRow, *, on: bool) -> AsyncIterator
     except GraphError as error:
         async with job.unit_of_work() as work:
             now = await refusals.locked(work, meeting.id)
-            _set_problem(now, _problem(error, on=on))
+            if now.status == "scheduled":
+                _set_problem(now, _problem(error, on=on))
         if refusals.code_of(error) not in refusals.REMEDIES:
             raise GiveUp(str(error)) from error
         refusals.wait_with_checkpoint(job)
@@ -133,4 +133,4 @@ def _problem(error: GraphError, *, on: bool) -> Problem:
         remedy = f"Your Microsoft 365 administrator has to allow it. Microsoft says: {error}"
     else:
         remedy = f"Change it in the meeting's options in Teams. Microsoft says: {error}"
-    return {"code": NOT_CHANGED, "detail": f"{detail} {remedy}"}
+    return {"code": refusals.RECORDING_NOT_CHANGED, "detail": f"{detail} {remedy}"}

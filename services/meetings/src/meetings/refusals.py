@@ -24,6 +24,7 @@ TENANT_NOT_CONNECTED = "tenant_not_connected"
 ANOTHER_ACCOUNT = "another_account"
 PERMISSION_MISSING = "permission_missing"
 ADMIN_REQUIRED = "admin_required"
+RECORDING_NOT_CHANGED = "recording_not_changed"
 _PLACE = "under Settings > Integrations > Microsoft Outlook"
 REMEDIES = {
     CONNECTION_REQUIRED: f"Connect your Microsoft account again {_PLACE}",
@@ -41,6 +42,8 @@ _BY_ITSELF = {
 }
 _BY_HAND = {"reschedule": "change the meeting again", "cancel": "cancel the meeting in Outlook"}
 _ANEW = "schedule the meeting again"
+_BOOKED_ANEW = f"cancel its event, which is in your calendar already, in Outlook and {_ANEW}"
+_BEFORE_THE_END = {*REMEDIES, RECORDING_NOT_CHANGED}
 Problem = dict[str, str]
 
 
@@ -98,7 +101,7 @@ async def recorded(job: Job, meeting: MeetingRow, outcomes: Outcomes, status: st
     except (GraphReconnect, GraphTellAdmin, GraphGiveUp) as error:
         begun = bool(job.checkpoint) and meeting.ends_at > datetime.now(UTC)
         waits = code_of(error) in REMEDIES and (status is None or begun)
-        then = _BY_ITSELF[job.kind] if waits else f"then {_ANEW}"
+        then = _BY_ITSELF[job.kind] if waits else f"then {_anew(job)}"
         await write(job, meeting.id, _problem(error, then), None if waits else status)
         outcomes.tell(meeting.id)
         if not waits:
@@ -106,7 +109,7 @@ async def recorded(job: Job, meeting: MeetingRow, outcomes: Outcomes, status: st
         wait_with_checkpoint(job)
     except (GraphRetry, Retry) as error:
         if job.attempt >= ATTEMPTS:
-            by_hand = _BY_HAND.get(job.kind, _ANEW)
+            by_hand = _BY_HAND.get(job.kind, _anew(job))
             detail = f"Microsoft did not answer in time, though asked many times; {by_hand}."
             await write(job, meeting.id, {"code": "microsoft_unavailable", "detail": detail}, status)
             outcomes.tell(meeting.id)
@@ -118,6 +121,16 @@ def wait_with_checkpoint(job: Job) -> None:
     """The record has what waits done anew, so the job may end; one whose checkpoint knows more than that stays."""
     if job.checkpoint:
         raise Retry(after_s=LOOK_AGAIN_S, reason="the connection is missing", counts=False)
+
+
+def _anew(job: Job) -> str:
+    return _BOOKED_ANEW if "event_id" in job.checkpoint else _ANEW
+
+
+def still_true(meeting: MeetingRow, problem: Problem | None) -> Problem | None:
+    """Nothing at Microsoft is changed any more once a meeting has ended, so no problem may say that it is."""
+    over = meeting.status == "ended" and problem is not None and problem["code"] in _BEFORE_THE_END
+    return None if over else problem
 
 
 def code_of(error: GraphError) -> str:
@@ -153,6 +166,7 @@ async def write(job: Job, meeting_id: str, problem: Problem | None, status: str 
         meeting = await locked(work, meeting_id)
         if status and meeting.status == "scheduling":
             meeting.status = status
+        problem = still_true(meeting, problem)
         if meeting.problem != problem:
             meeting.problem = problem
             meeting.version += 1

@@ -5,6 +5,7 @@ import json
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from meetings import refusals
 from meetings.tables import MeetingRow
 from shared.copies import TenantCopy, UserCopy
 from shared.events import (
@@ -143,6 +144,7 @@ def ended(meeting: MeetingRow, at: datetime, source: Source, confidence: Confide
         return False
     meeting.status = "ended"
     meeting.ended_at, meeting.ended_source, meeting.ended_confidence = at, source, confidence
+    meeting.problem = refusals.still_true(meeting, meeting.problem)
     meeting.version += 1
     outbox.add(
         MeetingEnded(

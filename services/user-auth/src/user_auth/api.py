@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from shared.db import UnitOfWork
 from shared.identity import Identity
 from shared.limits import limited
+from shared.problems import say_with_problems
 from shared.web import Caller, Work, called_by, provided
 from user_auth import connections, queries
 from user_auth.checking import AccountChecks
@@ -40,9 +41,12 @@ async def sign_in(wanted: NewSignIn, caller: Caller, sign_ins: SignIns_) -> Sign
 
 
 @router.post("/v1/connection/complete", tags=["connection"])
-async def complete(answer: SignInAnswer, caller: Caller, sign_ins: SignIns_) -> SignInDone:
-    """Every refusal of a known sign-in carries its ``return_to``, so the person gets back to where they were."""
-    done = await sign_ins.complete(caller, answer.browser_key, answer.given())
+async def complete(answer: SignInAnswer, caller: Caller, sign_ins: SignIns_, request: Request) -> SignInDone:
+    """Every failure of a known sign-in carries its ``return_to``, so the person gets back to where they were."""
+    given = answer.given()
+    attempt = await sign_ins.take(caller, answer.browser_key, given["state"])
+    say_with_problems(request, return_to=attempt.return_to)
+    done = await sign_ins.complete(caller, attempt, given)
     return SignInDone(return_to=done.return_to, connection=Connection.of(done.row, done.tenant))
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import IntegrityError
 
+from shared import audit
 from shared.db import Database, UnitOfWork
 from shared.entra import (
     EntraError,
@@ -54,7 +55,9 @@ _ADMIN_CONSENTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class _Attempt:
+class Attempt:
+    """A sign-in that was under way: it led to ``tid``, and the person wants to go to ``return_to`` then."""
+
     tid: str
     flow: dict[str, Any] = field(repr=False)
     return_to: str
@@ -120,17 +123,39 @@ class SignIns:
         except EntraError as error:
             raise _refused(error) from error
         async with self._db.unit_of_work(caller.org_id) as work:
-            await self._keep_attempt(work, caller, state, browser_key, _Attempt(tid, flow, return_to))
+            await self._keep_attempt(work, caller, state, browser_key, Attempt(tid, flow, return_to))
         return address, browser_key
 
-    async def complete(self, caller: Identity, browser_key: str, answer: dict[str, str]) -> SignedIn:
+    async def take(self, caller: Identity, browser_key: str, state: str) -> Attempt:
+        """The attempt this answer belongs to: once, in time, of this person, from the browser that set out.
+
+        Raises ``Conflict`` when there is none, which is noted: somebody may be trying another's answer.
+        """
+        state_hash = digest(state)
+        async with self._db.unit_of_work(caller.org_id) as work:
+            taken = await queries.take_attempt(
+                work.session,
+                caller.org_id,
+                caller.user_id,
+                state_hash=state_hash,
+                browser_key_hash=digest(browser_key),
+            )
+            if taken is not None:
+                row = await queries.connection(work.session, caller.org_id, caller.user_id)
+                plain = await self._envelope.open(work.session, caller.org_id, _place(state_hash), taken.sealed_flow)
+                return Attempt(taken.tid, json.loads(plain), taken.return_to, row.version if row else 0)
+        refused = _unknown()
+        log.warning("refused: no such sign-in", org_id=caller.org_id, user_id=caller.user_id)
+        figure = self._settings.refusals_noted_per_hour
+        await audit.note_refused(self._db, caller.org_id, caller.user_id, "sign_in", figure, code=refused.code)
+        raise refused
+
+    async def complete(self, caller: Identity, attempt: Attempt, answer: dict[str, str]) -> SignedIn:
         """Raises ``Conflict`` or ``Unavailable`` with the reason; Microsoft's tokens are then dropped, never stored."""
-        attempt = await self._take_attempt(caller, browser_key, answer["state"])
         try:
             return await self._connect(caller, attempt, await self._prove(caller, attempt, answer))
         except ProspoError as error:
             await self._refuse(caller, error)
-            error.extra["return_to"] = attempt.return_to
             raise
 
     async def _refuse(self, caller: Identity, error: ProspoError) -> None:
@@ -142,7 +167,7 @@ class SignIns:
                     row.granted_scopes = None  # what features had been given may be what is refused: reconnect without
 
     async def _keep_attempt(
-        self, work: UnitOfWork, caller: Identity, state: str, browser_key: str, attempt: _Attempt
+        self, work: UnitOfWork, caller: Identity, state: str, browser_key: str, attempt: Attempt
     ) -> None:
         state_hash = digest(state)
         plain = json.dumps(attempt.flow).encode()
@@ -158,27 +183,7 @@ class SignIns:
             life_s=self._settings.sign_in_life_s,
         )
 
-    async def _take_attempt(self, caller: Identity, browser_key: str, state: str) -> _Attempt:
-        """The attempt this answer belongs to: once, in time, of this person, from the browser that set out."""
-        state_hash = digest(state)
-        async with self._db.unit_of_work(caller.org_id) as work:
-            taken = await queries.take_attempt(
-                work.session,
-                caller.org_id,
-                caller.user_id,
-                state_hash=state_hash,
-                browser_key_hash=digest(browser_key),
-            )
-            if taken is not None:
-                row = await queries.connection(work.session, caller.org_id, caller.user_id)
-                plain = await self._envelope.open(work.session, caller.org_id, _place(state_hash), taken.sealed_flow)
-                return _Attempt(taken.tid, json.loads(plain), taken.return_to, row.version if row else 0)
-        raise Conflict(
-            "sign_in_unknown",
-            "This sign-in was used already, took more than ten minutes or began in another browser. Start it again.",
-        )
-
-    async def _prove(self, caller: Identity, attempt: _Attempt, answer: dict[str, str]) -> _Proven:
+    async def _prove(self, caller: Identity, attempt: Attempt, answer: dict[str, str]) -> _Proven:
         """Redeem the code; verify who signed in, what was allowed, and that the account can be worked with."""
         try:
             if "error" in answer:
@@ -197,7 +202,7 @@ class SignIns:
         notices = await self._checks.at_sign_in(caller.org_id, caller.user_id, grant.access_token)
         return _Proven(grant, account, notices)
 
-    async def _connect(self, caller: Identity, attempt: _Attempt, proven: _Proven) -> SignedIn:
+    async def _connect(self, caller: Identity, attempt: Attempt, proven: _Proven) -> SignedIn:
         grant, account = proven.grant, proven.account
         try:
             async with self._db.unit_of_work(caller.org_id) as work:
@@ -250,6 +255,11 @@ def _refused(error: EntraError) -> ProspoError:
     if not isinstance(error, EntraReconnect):
         return Conflict("admin_must_act", error.message, **about)
     return Conflict("sign_in_refused", f"{error.message} Start the sign-in again.", **about)
+
+
+def _unknown() -> Conflict:
+    detail = "This sign-in was used already, took more than ten minutes or began in another browser. Start it again."
+    return Conflict("sign_in_unknown", detail)
 
 
 def _disconnected_meanwhile() -> Conflict:
