@@ -104,6 +104,13 @@ def refused_switch(answer: tuple[int, Json], *says: str) -> State:
     return State(f"{CARD}/features", answers, says, "acme-admin", answer[0], SWITCH)
 
 
+def refused_link(answer: tuple[int, Json]) -> State:
+    """On the page of the form, which keeps what was typed."""
+    answers = {"/v1/tenant": tenant("not_connected"), "POST /v1/tenant/consent/link": answer}
+    says = ("No link was made", answer[1]["detail"], "req-7", 'value="contoso&lt;.com"', "for example contoso.com")
+    return State(f"{CARD}/link", answers, says, "acme-admin", answer[0], {"tenant": "contoso<.com"})
+
+
 def outlook(
     status: str, tenant_: str, *says: str, person: str = "acme-anna", silent: tuple[str, ...] = (), **more: Any
 ) -> State:
@@ -144,9 +151,18 @@ STATES = {
         CARD,
         {
             "/v1/tenant": tenant("not_connected"),
-            "/v1/tenant/consent/link": {"made_by": "Ada <b>", "expires_at": "2026-03-10T09:05:00Z"},
+            "/v1/tenant/consent/link": {
+                "made_by": "Ada <b>",
+                "tenant": "contoso.com",
+                "expires_at": "2026-03-10T09:05:00Z",
+            },
         },
-        ("made by Ada &lt;b&gt;", "10 March 2026, 09:05 (UTC)", "Make a new link</button>", "Revoke the link"),
+        (
+            "for contoso.com, made by Ada &lt;b&gt;",
+            "10 March 2026, 09:05 (UTC)",
+            "Make a new link</button>",
+            "Revoke the link",
+        ),
         "acme-admin",
     ),
     **{name: card(shown, *says, silent=silent) for name, (shown, says, silent) in TENANTS.items()},
@@ -156,30 +172,49 @@ STATES = {
         {
             "POST /v1/tenant/consent/link": (
                 201,
-                {"url": "https://x.example/connectors/microsoft365/grant/a.b", "expires_at": "2026-03-10T09:05:00Z"},
+                {
+                    "url": "https://x.example/connectors/microsoft365/grant/a.b",
+                    "tenant": "contoso.com",
+                    "expires_at": "2026-03-10T09:05:00Z",
+                },
             )
         },
-        ("<code", "https://x.example/connectors/microsoft365/grant/a.b", "10 March 2026", "not shown again"),
+        (
+            "<code",
+            "https://x.example/connectors/microsoft365/grant/a.b",
+            "10 March 2026",
+            "contoso.com",
+            "not shown again",
+        ),
         "acme-admin",
-        post={},
+        post={"tenant": "contoso.com"},
     ),
     "link-refused": State(
         f"{CARD}/link",
         {"POST /v1/tenant/consent/link": problem("org_admin_required", "Only an Org Admin may do this.", 403)},
         ("Only an Org Admin may do this.", "req-7"),
         status=403,
-        post={},
+        post={"tenant": "contoso.com"},
     ),
+    "link-tenant-not-found": refused_link(problem("tenant_not_found", "Microsoft knows no such organisation.", 422)),
+    "link-microsoft-away": refused_link(problem("microsoft_busy", "Microsoft cannot be reached.", 503)),
     "invitation": State(
         f"{CARD}/grant/a.b",
         {
             "POST /v1/tenant/consent/link/open": {
                 "organisation": "Acme",
                 "invited_by": "Ada",
+                "tenant": "contoso.com",
                 "expires_at": "2026-03-10T09:05:00Z",
             }
         },
-        ("Ada of Acme asks you", "Continue to Microsoft</button>", "You need no Prospo account", "10 March 2026"),
+        (
+            "Ada of Acme asks you",
+            "Continue to Microsoft</button>",
+            "<strong>contoso.com</strong>",
+            "You need no Prospo account",
+            "10 March 2026",
+        ),
         None,
     ),
     "invitation-gone": State(
