@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.console.tests.accounts import CONNECTED_ACCOUNTS, ENDED_ACCOUNTS, connection
-from services.console.tests.tenants import TENANTS, tenant
+from services.console.tests.tenants import INVITATION, LINK, LINK_MADE, TENANTS, tenant
 
 ID = "018f0000-0000-7000-8000-000000000001"
 Json = dict[str, Any]
@@ -149,43 +149,16 @@ STATES = {
     "card-not-connected": card(tenant("not_connected"), ">Connect</button>", "an administrator can add Prospo"),
     "card-link-made": State(
         CARD,
-        {
-            "/v1/tenant": tenant("not_connected"),
-            "/v1/tenant/consent/link": {
-                "made_by": "Ada <b>",
-                "tenant": "contoso.com",
-                "expires_at": "2026-03-10T09:05:00Z",
-            },
-        },
-        (
-            "for contoso.com, made by Ada &lt;b&gt;",
-            "10 March 2026, 09:05 (UTC)",
-            "Make a new link</button>",
-            "Revoke the link",
-        ),
+        {"/v1/tenant": tenant("not_connected"), "/v1/tenant/consent/link": LINK},
+        ("for contoso.com, made by Ada &lt;b&gt;", "10 March 2026, 09:05 (UTC)", "Make a new link<", "Revoke the link"),
         "acme-admin",
     ),
     **{name: card(shown, *says, silent=silent) for name, (shown, says, silent) in TENANTS.items()},
     "card-link-looked-at": card(tenant("failed"), person="acme-anna", silent=("Make a link",)),
     "link": State(
         f"{CARD}/link",
-        {
-            "POST /v1/tenant/consent/link": (
-                201,
-                {
-                    "url": "https://x.example/connectors/microsoft365/grant/a.b",
-                    "tenant": "contoso.com",
-                    "expires_at": "2026-03-10T09:05:00Z",
-                },
-            )
-        },
-        (
-            "<code",
-            "https://x.example/connectors/microsoft365/grant/a.b",
-            "10 March 2026",
-            "contoso.com",
-            "not shown again",
-        ),
+        {"POST /v1/tenant/consent/link": (201, LINK_MADE)},
+        ("<code", LINK_MADE["url"], "10 March 2026", "<strong>contoso.com</strong>", "not shown again"),
         "acme-admin",
         post={"tenant": "contoso.com"},
     ),
@@ -200,14 +173,7 @@ STATES = {
     "link-microsoft-away": refused_link(problem("microsoft_busy", "Microsoft cannot be reached.", 503)),
     "invitation": State(
         f"{CARD}/grant/a.b",
-        {
-            "POST /v1/tenant/consent/link/open": {
-                "organisation": "Acme",
-                "invited_by": "Ada",
-                "tenant": "contoso.com",
-                "expires_at": "2026-03-10T09:05:00Z",
-            }
-        },
+        {"POST /v1/tenant/consent/link/open": INVITATION},
         (
             "Ada of Acme asks you",
             "Continue to Microsoft</button>",
