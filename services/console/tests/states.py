@@ -105,7 +105,6 @@ def refused_switch(answer: tuple[int, Json], *says: str) -> State:
 
 
 def refused_link(answer: tuple[int, Json]) -> State:
-    """On the page of the form, which keeps what was typed."""
     answers = {"/v1/tenant": tenant("not_connected"), "POST /v1/tenant/consent/link": answer}
     says = ("No link was made", answer[1]["detail"], "req-7", 'value="contoso&lt;.com"', "for example contoso.com")
     return State(f"{CARD}/link", answers, says, "acme-admin", answer[0], {"tenant": "contoso<.com"})
@@ -159,7 +158,6 @@ STATES = {
         f"{CARD}/link",
         {"POST /v1/tenant/consent/link": (201, LINK_MADE)},
         ("<code", LINK_MADE["url"], "10 March 2026", "<strong>contoso.com</strong>", "not shown again"),
-        "acme-admin",
         post={"tenant": "contoso.com"},
     ),
     "link-refused": State(
