@@ -158,6 +158,7 @@ STATES = {
         f"{CARD}/link",
         {"POST /v1/tenant/consent/link": (201, LINK_MADE)},
         ("<code", LINK_MADE["url"], "10 March 2026", "<strong>contoso.com</strong>", "not shown again"),
+        "acme-admin",
         post={"tenant": "contoso.com"},
     ),
     "link-refused": State(
