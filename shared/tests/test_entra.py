@@ -377,6 +377,14 @@ async def test_a_discovery_that_refuses_or_makes_no_sense_is_told_apart(
     assert said.forms == []
 
 
+def test_a_tenants_id_is_read_of_microsofts_own_discovery_only(entra: Entra, said: SaidByEntra) -> None:
+    assert entra.tenant_id("contoso.example") == TID
+    for login in ("https://login.microsoftonline.com/common", "https://login.evil.example"):
+        said.discovery = (200, document(login))
+        with pytest.raises(EntraMisconfigured):
+            entra.tenant_id("contoso.example")
+
+
 async def test_an_answer_of_another_sign_in_is_not_used_and_not_quoted(entra: Entra, said: SaidByEntra) -> None:
     microsoft = Microsoft(entra._settings, entra)
     flow = {"state": "mine", "redirect_uri": "https://p.example/cb", "scope": [], "code_verifier": SECRETS["verifier"]}

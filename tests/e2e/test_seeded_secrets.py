@@ -105,7 +105,7 @@ async def sign_in(demo: Demo) -> tuple[dict[str, Any], str]:
 
 async def connect_by_link(demo: Demo) -> None:
     """By an administrator of Microsoft 365 who was sent a link: its page, then both of Microsoft's."""
-    made = (await demo.call("acme-admin", "POST", "/v1/tenant/consent/link", json={})).json()
+    made = (await demo.call("acme-admin", "POST", "/v1/tenant/consent/link", json={"tenant": "contoso.example"})).json()
     token = made["url"].rsplit("/", 1)[1]
     assert (await demo.http.get(f"/connectors/microsoft365/grant/{token}")).is_success
 

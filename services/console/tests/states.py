@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.console.tests.accounts import CONNECTED_ACCOUNTS, ENDED_ACCOUNTS, connection
-from services.console.tests.tenants import TENANTS, tenant
+from services.console.tests.tenants import INVITATION, LINK, LINK_MADE, TENANTS, tenant
 
 ID = "018f0000-0000-7000-8000-000000000001"
 Json = dict[str, Any]
@@ -104,6 +104,12 @@ def refused_switch(answer: tuple[int, Json], *says: str) -> State:
     return State(f"{CARD}/features", answers, says, "acme-admin", answer[0], SWITCH)
 
 
+def refused_link(answer: tuple[int, Json]) -> State:
+    answers = {"/v1/tenant": tenant("not_connected"), "POST /v1/tenant/consent/link": answer}
+    says = ("No link was made", answer[1]["detail"], "req-7", 'value="contoso&lt;.com"', "for example contoso.com")
+    return State(f"{CARD}/link", answers, says, "acme-admin", answer[0], {"tenant": "contoso<.com"})
+
+
 def outlook(
     status: str, tenant_: str, *says: str, person: str = "acme-anna", silent: tuple[str, ...] = (), **more: Any
 ) -> State:
@@ -142,44 +148,38 @@ STATES = {
     "card-not-connected": card(tenant("not_connected"), ">Connect</button>", "an administrator can add Prospo"),
     "card-link-made": State(
         CARD,
-        {
-            "/v1/tenant": tenant("not_connected"),
-            "/v1/tenant/consent/link": {"made_by": "Ada <b>", "expires_at": "2026-03-10T09:05:00Z"},
-        },
-        ("made by Ada &lt;b&gt;", "10 March 2026, 09:05 (UTC)", "Make a new link</button>", "Revoke the link"),
+        {"/v1/tenant": tenant("not_connected"), "/v1/tenant/consent/link": LINK},
+        ("for contoso.com, made by Ada &lt;b&gt;", "10 March 2026, 09:05 (UTC)", "Make a new link<", "Revoke the link"),
         "acme-admin",
     ),
     **{name: card(shown, *says, silent=silent) for name, (shown, says, silent) in TENANTS.items()},
     "card-link-looked-at": card(tenant("failed"), person="acme-anna", silent=("Make a link",)),
     "link": State(
         f"{CARD}/link",
-        {
-            "POST /v1/tenant/consent/link": (
-                201,
-                {"url": "https://x.example/connectors/microsoft365/grant/a.b", "expires_at": "2026-03-10T09:05:00Z"},
-            )
-        },
-        ("<code", "https://x.example/connectors/microsoft365/grant/a.b", "10 March 2026", "not shown again"),
+        {"POST /v1/tenant/consent/link": (201, LINK_MADE)},
+        ("<code", LINK_MADE["url"], "10 March 2026", "<strong>contoso.com</strong>", "not shown again"),
         "acme-admin",
-        post={},
+        post={"tenant": "contoso.com"},
     ),
     "link-refused": State(
         f"{CARD}/link",
         {"POST /v1/tenant/consent/link": problem("org_admin_required", "Only an Org Admin may do this.", 403)},
         ("Only an Org Admin may do this.", "req-7"),
         status=403,
-        post={},
+        post={"tenant": "contoso.com"},
     ),
+    "link-tenant-not-found": refused_link(problem("tenant_not_found", "Microsoft knows no such organisation.", 422)),
+    "link-microsoft-away": refused_link(problem("microsoft_busy", "Microsoft cannot be reached.", 503)),
     "invitation": State(
         f"{CARD}/grant/a.b",
-        {
-            "POST /v1/tenant/consent/link/open": {
-                "organisation": "Acme",
-                "invited_by": "Ada",
-                "expires_at": "2026-03-10T09:05:00Z",
-            }
-        },
-        ("Ada of Acme asks you", "Continue to Microsoft</button>", "You need no Prospo account", "10 March 2026"),
+        {"POST /v1/tenant/consent/link/open": INVITATION},
+        (
+            "Ada of Acme asks you",
+            "Continue to Microsoft</button>",
+            "<strong>contoso.com</strong>",
+            "You need no Prospo account",
+            "10 March 2026",
+        ),
         None,
     ),
     "invitation-gone": State(

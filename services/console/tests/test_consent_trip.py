@@ -22,7 +22,12 @@ from services.console.tests.test_protection import (
 CALLBACK, SECOND = "/connectors/microsoft365/callback", "/connectors/microsoft365/sign-in/callback"
 COMPLETE, SIGN_IN = "/v1/tenant/consent/complete", "/v1/tenant/consent/sign-in"
 LINKED_COMPLETE, LINKED_SIGN_IN = "/v1/tenant/consent/link/complete", "/v1/tenant/consent/link/sign-in"
-INVITATION = {"organisation": "Acme <Ltd>", "invited_by": "Ada", "expires_at": "2026-03-10T09:00:00Z"}
+INVITATION = {
+    "organisation": "Acme <Ltd>",
+    "invited_by": "Ada",
+    "tenant": "contoso.com",
+    "expires_at": "2026-03-10T09:00:00Z",
+}
 ELSEWHERE = ["https://evil.example/x", "//evil.example", "http://login.microsoftonline.com/x", "javascript:x", ""]
 ELSEWHERE += ["https://login.microsoftonline.com.evil.example/", "https://login.microsoftonline.com@evil.example/"]
 ELSEWHERE += ["https://login.microsoftonline.com\\@evil.example/"]
@@ -59,6 +64,7 @@ def test_whoever_has_a_link_goes_the_same_way_without_an_account(site: Site) -> 
     with site.client() as browser:
         page = browser.get(GRANT)
         assert "Ada of Acme &lt;Ltd&gt; asks you" in " ".join(page.text.split())
+        assert "the Microsoft 365 of <strong>contoso.com</strong>" in " ".join(page.text.split())
         assert f'action="{GRANT}"' in page.text
         assert (page.headers["Cache-Control"], page.headers["Referrer-Policy"]) == ("no-store", "strict-origin")
         started = browser.post(GRANT)

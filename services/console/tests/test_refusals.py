@@ -23,7 +23,12 @@ FORMS: list[tuple[str, dict[str, str], str]] = [
     (f"{OUTLOOK}/disconnect", {}, "DELETE /v1/connection"),
     (f"/meetings/{ID}/cancel", {}, f"DELETE /v1/meetings/{ID}"),
 ]
-INVITATION = {"organisation": "Acme", "invited_by": "Ada", "expires_at": "2026-03-10T09:00:00Z"}
+INVITATION = {
+    "organisation": "Acme",
+    "invited_by": "Ada",
+    "tenant": "contoso.com",
+    "expires_at": "2026-03-10T09:00:00Z",
+}
 THERE: dict[str, Any] = CONNECTED | {"POST /v1/tenant/consent/link/open": INVITATION}
 THERE |= {f"/v1/meetings/{ID}": meeting("scheduled")}
 SIGN_IN_FIRST = {"code": "not_signed_in", "detail": "Sign in."}

@@ -93,6 +93,14 @@ class House:
         await self.service.runner.drain()
         return await self.tenant(org)
 
+    async def make_link(self, tenant: str = "contoso.example", org: str = "acme") -> str:
+        """The token of a new link for an administrator of this tenant."""
+        answer = await self.call("POST", "/v1/tenant/consent/link", org=org, json={"tenant": tenant})
+        assert (answer.status_code, answer.headers["cache-control"]) == (201, "no-store"), answer.text
+        url: str = answer.json()["url"]
+        assert url.startswith("http://localhost:8365/connectors/microsoft365/grant/")
+        return url.rsplit("/", 1)[1]
+
     async def by_link(self, leg: str, token: str, **body: Any) -> httpx.Response:
         """As whoever holds a link, without any account of Prospo."""
         return await self.http.post(f"/v1/tenant/consent/link/{leg}", json=body | {"token": token})

@@ -61,7 +61,7 @@ async def test_a_plain_user_reads_and_changes_nothing(house: Any) -> None:
         ("POST", "/v1/tenant/consent", {}),
         ("POST", "/v1/tenant/consent/complete", {"state": "s", "browser_key": "k"}),
         ("POST", "/v1/tenant/consent/sign-in", {"state": "s", "browser_key": "k"}),
-        ("POST", "/v1/tenant/consent/link", {}),
+        ("POST", "/v1/tenant/consent/link", {"tenant": "contoso.example"}),
         ("GET", "/v1/tenant/consent/link", None),
         ("DELETE", "/v1/tenant/consent/link", None),
         ("PATCH", "/v1/tenant/features", {}),

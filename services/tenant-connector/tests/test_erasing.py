@@ -20,8 +20,8 @@ ROWS = (
     TENANT.replace("{mark}", "{user}"),
     """INSERT INTO consent_attempt (org_id, state_hash, user_id, browser_key_hash, expires_at)
         VALUES ('{org}', '{mark}', '{user}', 'h', now())""",
-    """INSERT INTO consent_link (org_id, token_hash, user_id, user_name, org_name, expires_at)
-        VALUES ('{org}', '{mark}', '{user}', 'n', 'o', now()) ON CONFLICT DO NOTHING""",
+    """INSERT INTO consent_link (org_id, token_hash, user_id, user_name, org_name, tid, tenant_name, expires_at)
+        VALUES ('{org}', '{mark}', '{user}', 'n', 'o', 't', 'contoso.example', now()) ON CONFLICT DO NOTHING""",
     """INSERT INTO readiness (org_id, capability, verdict, reason, evidence, details, since)
         VALUES ('{org}', 'licences', 'action_needed', 'Somebody', '[]', '{{}}', now()) ON CONFLICT DO NOTHING""",
     "INSERT INTO readiness_check (org_id) VALUES ('{org}') ON CONFLICT DO NOTHING",

@@ -67,7 +67,7 @@ async def test_a_disconnect_ends_what_could_be_loaded_again(house: Any) -> None:
 
 
 async def test_whoever_came_by_a_link_reads_what_became_of_it_too(house: Any) -> None:
-    token = (await house.call("POST", "/v1/tenant/consent/link", json={})).json()["url"].rsplit("/", 1)[1]
+    token = await house.make_link()
     started = (await house.by_link("start", token)).json()
     body = await house.returned(started, ADMIN)
     taken = (await house.by_link("complete", token, **body)).json()
@@ -170,7 +170,7 @@ async def test_the_whole_trip_with_a_microsoft_that_is_slow_to_know_the_consent(
 async def test_a_consent_that_microsoft_does_not_know_for_too_long_is_refused(house: Any) -> None:
     house.service.settings.sign_in_patience_s = 30
     await house.microsoft.do("policy_set", tenant=CONTOSO, consent_unknown_s=600)
-    token = (await house.call("POST", "/v1/tenant/consent/link", json={})).json()["url"].rsplit("/", 1)[1]
+    token = await house.make_link()
     body = await house.returned((await house.by_link("start", token)).json(), ADMIN)
     for leg in ("complete", "sign-in"):
         answer = await house.by_link(leg, token, **body)

@@ -8,6 +8,7 @@ followed, and a discovery document that names the hosts of another cloud, or of 
 """
 
 import contextlib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import unquote_plus, urlsplit
@@ -58,6 +59,7 @@ _DISCOVERY = "/.well-known/openid-configuration"
 _NOT_MICROSOFT = "Something that is not Microsoft's sign-in answered in its place (HTTP {status}). It is tried again."
 _NO_CREDENTIAL = "Prospo has no credential for Microsoft that can be read. Its operator finds the reason in the log."
 _TROUBLED = {408, 429}
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def is_listed(refused: EntraError) -> bool:
@@ -182,6 +184,17 @@ class Entra:
                 "Entra refuses a credential of the application", credential=credential.name, aadsts=refused.number
             )
         return said
+
+    def tenant_id(self, name: str) -> str:
+        """The id of the tenant that has this domain, or id; blocks. Raises ``EntraError``.
+
+        Its discovery document, asked for by any of its names, has the id in the address of the token endpoint.
+        """
+        with self.application(name) as application:
+            found = str(application.authority.tenant).lower()
+        if not _GUID.fullmatch(found):
+            raise EntraMisconfigured("Microsoft's sign-in names a tenant without its id. Tell the operator.")
+        return found
 
     def begin_sign_in(
         self,

@@ -65,11 +65,14 @@ async def disconnect(request: Request) -> Response:
 
 
 @router.post("/link")
-async def make_link(request: Request) -> Response:
+async def make_link(request: Request, tenant: Annotated[str, Form()] = "") -> Response:
     """Shown by the answer itself: the address is told once, and an address bar is no place for it."""
     try:
-        made = await backend_of(request).call(request, "POST", LINK, json={})
+        made = await backend_of(request).call(request, "POST", LINK, json={"tenant": tenant})
     except Refused as refused:
+        mendable = refused.status in {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY}
+        if mendable or refused.code == "microsoft_busy":
+            return await _page(request, refused.status, refused=refused, typed=tenant)
         return refused_page(request, refused, "No link was made", way_on=(PAGE, "Back"))
     return render(request, "connector/link.html", link=made.json())
 

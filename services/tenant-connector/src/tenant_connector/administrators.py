@@ -44,7 +44,7 @@ class Administrators:
         try:
             return await asyncio.to_thread(self._begin, tid, state)
         except EntraError as error:
-            raise _refused(error) from error
+            raise refused(error) from error
 
     async def signed_in(self, tid: str, flow: dict[str, Any], answer: dict[str, str]) -> Account:
         """The administrator of the tenant ``tid``. Raises ``Conflict`` with the reason, or ``Unavailable``.
@@ -59,13 +59,13 @@ class Administrators:
         try:
             id_token = await asyncio.to_thread(self._redeem, tid, flow, answer)
         except EntraError as error:
-            raise _refused(error) from error
+            raise refused(error) from error
         try:
             account = await self._id_tokens.verify(id_token, tid)
         except Unavailable as error:
             raise spent() from error
-        except Conflict as refused:
-            raise _in_own_words(refused) from refused
+        except Conflict as conflict:
+            raise _in_own_words(conflict) from conflict
         self._check_administrator(account)
         return account
 
@@ -98,7 +98,8 @@ class Administrators:
             )
 
 
-def _refused(error: EntraError) -> ProspoError:
+def refused(error: EntraError) -> ProspoError:
+    """What Entra refused, as a problem."""
     if isinstance(error, EntraRetry):
         return Unavailable("microsoft_busy", f"{error.message} Try again in a moment.")
     if not isinstance(error, EntraMisconfigured):
@@ -113,6 +114,6 @@ def _refused(error: EntraError) -> ProspoError:
     return Conflict("prospo_misconfigured", error.message, **about(error))
 
 
-def _in_own_words(refused: Conflict) -> Conflict:
-    own = _OWN_WORDS.get(refused.code)
-    return Conflict(own.code, own.detail) if own else refused
+def _in_own_words(conflict: Conflict) -> Conflict:
+    own = _OWN_WORDS.get(conflict.code)
+    return Conflict(own.code, own.detail) if own else conflict

@@ -18,7 +18,7 @@ from tenant_connector.models import ConsentAnswer, SignInAnswer
 AGAIN = "Start again with Connect under Admin, Connectors, Microsoft 365."
 LINK_AGAIN = "Open the link that you were sent once more and start again."
 
-_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _DECLINED = {65004}
 _NOT_ADMIN = {90094, 90095, 65001}
 _REDEEMED = 54005
@@ -70,7 +70,7 @@ def _declined(said: EntraError) -> bool:
 def _not_a_tenant(tid: str) -> ProspoError | None:
     if not tid:
         return BadInput("consent_without_tenant", f"Microsoft did not say which tenant consented. {AGAIN}")
-    if not _GUID.fullmatch(tid):
+    if not GUID.fullmatch(tid):
         return BadInput("tenant_not_a_guid", f"What came back is not the id of a Microsoft tenant. {AGAIN}")
     if tid == PERSONAL_TENANT:
         return BadInput(

@@ -34,11 +34,15 @@ LEASE_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Traveller:
-    """Who is on the way: an Org Admin, or whoever holds a link (``link`` is its hash) that ``user_id`` sent."""
+    """Who is on the way: an Org Admin, or whoever holds a link (``link`` is its hash) that ``user_id`` sent.
+
+    ``tid`` is the one tenant that may be connected with the link.
+    """
 
     org_id: str
     user_id: str
     link: str | None = None
+    tid: str | None = None
 
     @classmethod
     def of(cls, caller: Identity) -> "Traveller":
@@ -98,7 +102,7 @@ class Consents:
             tid = str(answer.tenant).lower()
             async with self._db.unit_of_work(who.org_id) as work:
                 row = await queries.tenant(work.session, who.org_id)
-                _check_connected(row, tid)
+            _check_tenant(who, row, tid)
             return await self._send_on(leg, attempt, tid), row
 
     async def sign_in(self, who: Traveller, answer: SignInAnswer) -> tuple[str | None, TenantRow]:
@@ -225,9 +229,10 @@ class Consents:
             if who.link is not None and not await queries.use_link(work.session, who.org_id, who.link):
                 raise _dropped()
             row = await queries.tenant_for_change(work.session, who.org_id)
-            _check_connected(row, account.tid)
+            _check_tenant(who, row, account.tid)
             claim_id = tenant.claim(row, account.tid, who.user_id, await queries.now(work.session))
             wanted = {"claim_id": claim_id, "request_id": REQUEST_ID.get()}
+            wanted |= {"link_oid": account.oid} if who.link else {}
             work.jobs.add("prove", wanted, dedupe_key=claim_id, priority="interactive")
             who.note(work, leg.action, claimed_tid=account.tid, oid=account.oid)
         return row
@@ -255,11 +260,22 @@ def _check(attempt: queries.Attempt, leg: _Leg, said: ProspoError | None) -> Non
         raise said
 
 
-def _check_connected(row: TenantRow | None, tid: str) -> None:
+def _check_tenant(who: Traveller, row: TenantRow | None, tid: str) -> None:
+    if who.link is not None and tid != who.tid:
+        raise Conflict(
+            "link_for_another_tenant",
+            "This link is for another Microsoft 365 than the one that consented, so nothing was connected. Sign in "
+            f"with an account of the one that the link names, or have a new link made for the other one. {AGAIN}",
+        )
+    check_connected(row, tid)
+
+
+def check_connected(row: TenantRow | None, tid: str) -> None:
+    """Raises ``Conflict`` when another tenant is connected."""
     if row is not None and row.status == "connected" and tid != row.tid:
         raise Conflict(
             "another_tenant_connected",
-            f"Your organisation is connected to {row.display_name} ({row.tid}), and consent came from another tenant. "
+            f"Your organisation is connected to {row.display_name} ({row.tid}), and this is another tenant. "
             "Nothing was changed. To move to the other tenant, disconnect first, then connect it.",
         )
 

@@ -15,8 +15,8 @@ HOLDINGS = Holdings(
         Holding(
             "consent_link",
             person=OF_PERSON,
-            exported={"link for an administrator ends": "expires_at"},
-            withheld="token_hash user_name org_name used_at",
+            exported={"link for an administrator ends": "expires_at", "of the tenant": "tenant_name"},
+            withheld="token_hash user_name org_name tid used_at",
         ),
         Holding(
             "tenant",

@@ -89,7 +89,7 @@ async def _connect(job: Job, display_name: str, settings: Settings) -> None:
             row = await _locked(job, work)
             if row is not None:
                 switched = tenant.connect(row, display_name, work.outbox)
-                audit.note(work.session, job.org_id, row.connected_by or audit.SERVICE, "tenant.connect", tid=row.tid)
+                _note_connected(job, work, row)
                 if switched:
                     audit.note(work.session, job.org_id, audit.SERVICE, "features.change", changed=switched)
                 await watching.begin(work, settings)
@@ -98,6 +98,15 @@ async def _connect(job: Job, display_name: str, settings: Settings) -> None:
         if "tenant_connected_once" not in str(error.orig):
             raise
         await _fail(job, _ELSEWHERE)
+
+
+def _note_connected(job: Job, work: JobWork, row: TenantRow) -> None:
+    """By a link it was the administrator who held it; ``connected_by`` is who made it."""
+    oid, by = job.payload.get("link_oid"), row.connected_by
+    if oid is None:
+        audit.note(work.session, job.org_id, by or audit.SERVICE, "tenant.connect", tid=row.tid)
+    else:
+        audit.note(work.session, job.org_id, audit.LINK, "tenant.connect", tid=row.tid, user_id=by, oid=oid)
 
 
 async def _fail(job: Job, problem: tenant.Problem) -> None:

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Response
 
 from shared.db import Database
+from shared.entra import Entra
+from shared.limits import limited
 from shared.problems import NotFound
 from shared.secrets import digest
 from shared.web import AdminCaller, Work, provided
@@ -35,25 +37,27 @@ def _not_kept(response: Response) -> None:
 router = APIRouter(prefix="/v1/tenant/consent/link", tags=["consent link"], dependencies=[Depends(_not_kept)])
 Db = Annotated[Database, Depends(provided("db"))]
 Consents_ = Annotated[Consents, Depends(provided("consents"))]
+Entra_ = Annotated[Entra, Depends(provided("entra"))]
 Knobs = Annotated[Settings, Depends(provided("settings"))]
+LINKS = limited("consent_link_made", per_hour="consents_per_hour", of="organisation")
 NO_ACCOUNT: dict[str, Any] = {"security": []}
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, dependencies=[LINKS])
 async def make_consent_link(
-    caller: AdminCaller, work: Work, knobs: Knobs, _wanted: NewConsentLink | None = None
+    wanted: NewConsentLink, caller: AdminCaller, db: Db, entra: Entra_, knobs: Knobs
 ) -> ConsentLinkMade:
-    """A link to send to an administrator of Microsoft 365. The newest replaces an older one."""
-    return await links.make(work, caller, knobs)
+    """A link to send to an administrator of the Microsoft 365 named. The newest replaces an older one."""
+    return await links.make(db, entra, caller, knobs, wanted.tenant)
 
 
 @router.get("")
 async def consent_link(caller: AdminCaller, work: Work) -> ConsentLinkShown:
-    """Until when the link holds; its address is told only when it is made."""
+    """For whom and until when the link holds; its address is told only when it is made."""
     found = await queries.link(work.session, caller.org_id)
     if found is None:
         raise NotFound("no_consent_link", "There is no link that may be used. Make one when you need it.")
-    return ConsentLinkShown(made_by=found.user_name, expires_at=found.expires_at)
+    return ConsentLinkShown(made_by=found.user_name, tenant=found.tenant_name, expires_at=found.expires_at)
 
 
 @router.delete("", status_code=204)
@@ -66,7 +70,12 @@ async def revoke_consent_link(caller: AdminCaller, work: Work) -> None:
 async def open_consent_link(wanted: LinkToken, db: Db, knobs: Knobs) -> Invitation:
     """Who asks. One and the same 404 for a token that is unknown, expired, revoked or used."""
     found = await links.opened(db, knobs, wanted.token)
-    return Invitation(organisation=found.org_name, invited_by=found.user_name, expires_at=found.expires_at)
+    return Invitation(
+        organisation=found.org_name,
+        invited_by=found.user_name,
+        tenant=found.tenant_name,
+        expires_at=found.expires_at,
+    )
 
 
 @router.post("/start", status_code=201, openapi_extra=NO_ACCOUNT)

@@ -70,20 +70,24 @@ class LinkToken(StrictModel):
 
 
 class NewConsentLink(StrictModel):
-    """Nothing to say: who and for whom is in the token."""
+    """``tenant`` is a domain of the Microsoft 365 that may be connected with the link, or its tenant id."""
+
+    tenant: Annotated[str, Field(max_length=253, examples=["contoso.com"])]
 
 
 class ConsentLinkMade(BaseModel):
-    """``url`` is told only now; whoever has it may consent for this organisation until ``expires_at``, once."""
+    """``url`` is told only now; who has it may connect ``tenant`` to this organisation until ``expires_at``, once."""
 
     url: str
+    tenant: str
     expires_at: datetime
 
 
 class ConsentLinkShown(BaseModel):
-    """A link that may still be used, and who made it."""
+    """A link that may still be used, who made it, and the tenant as they named it."""
 
     made_by: str
+    tenant: str
     expires_at: datetime
 
 
@@ -92,6 +96,7 @@ class Invitation(BaseModel):
 
     organisation: str
     invited_by: str
+    tenant: str
     expires_at: datetime
 
 

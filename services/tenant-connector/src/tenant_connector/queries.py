@@ -61,17 +61,17 @@ _DROP_OLD_ATTEMPTS = text(
 _DROP_ATTEMPTS = text("DELETE FROM consent_attempt WHERE org_id = :org_id")
 _DROP_LINK_ATTEMPTS = text("DELETE FROM consent_attempt WHERE org_id = :org_id AND link_hash IS NOT NULL")
 _PUT_LINK = text(
-    """INSERT INTO consent_link (org_id, token_hash, user_id, user_name, org_name, expires_at)
-       VALUES (:org_id, :token_hash, :user_id, :user_name, :org_name,
+    """INSERT INTO consent_link (org_id, token_hash, user_id, user_name, org_name, tid, tenant_name, expires_at)
+       VALUES (:org_id, :token_hash, :user_id, :user_name, :org_name, :tid, :tenant_name,
            clock_timestamp() + make_interval(secs => :life_s))
        ON CONFLICT (org_id) DO UPDATE SET token_hash = excluded.token_hash, user_id = excluded.user_id,
-           user_name = excluded.user_name, org_name = excluded.org_name, expires_at = excluded.expires_at,
-           used_at = NULL
+           user_name = excluded.user_name, org_name = excluded.org_name, tid = excluded.tid,
+           tenant_name = excluded.tenant_name, expires_at = excluded.expires_at, used_at = NULL
        RETURNING expires_at"""
 )
 # A used one is there for the trip that used it, whose last page may be loaded again.
 _LINK = text(
-    """SELECT token_hash, user_id, user_name, org_name, expires_at FROM consent_link
+    """SELECT token_hash, user_id, user_name, org_name, tid, tenant_name, expires_at FROM consent_link
        WHERE org_id = :org_id AND expires_at > clock_timestamp() AND (used_at IS NULL OR EXISTS (
            SELECT FROM consent_attempt a WHERE a.org_id = :org_id AND a.link_hash = token_hash
                AND a.next_hash = :next_hash AND a.finished))"""
@@ -106,12 +106,14 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link that may still be used."""
+    """A link that may still be used, for the tenant ``tid`` that its maker named ``tenant_name``."""
 
     token_hash: str
     user_id: str
     user_name: str
     org_name: str
+    tid: str
+    tenant_name: str
     expires_at: datetime
 
 
@@ -197,12 +199,22 @@ async def drop_attempts(session: AsyncSession, org_id: str) -> None:
 
 
 async def put_link(
-    session: AsyncSession, org_id: str, *, token_hash: str, user_id: str, user_name: str, org_name: str, life_s: int
+    session: AsyncSession,
+    org_id: str,
+    *,
+    token_hash: str,
+    user_id: str,
+    user_name: str,
+    org_name: str,
+    tid: str,
+    tenant_name: str,
+    life_s: int,
 ) -> datetime:
     """In place of an older one and whatever was under way with it. Returns when it ends."""
     await session.execute(_DROP_LINK_ATTEMPTS, {"org_id": org_id})
     values = {"org_id": org_id, "token_hash": token_hash, "user_id": user_id, "user_name": user_name}
-    found = await session.execute(_PUT_LINK, values | {"org_name": org_name, "life_s": life_s})
+    values |= {"org_name": org_name, "tid": tid, "tenant_name": tenant_name}
+    found = await session.execute(_PUT_LINK, values | {"life_s": life_s})
     ends: datetime = found.scalar_one()
     return ends
 

@@ -27,7 +27,7 @@ class Settings(ServiceSettings):
     )
     """Directory roles (template ids) of which the person who signs in after the consent must have one."""
     consents_per_hour: PerHour = 60
-    """How often an organisation may set out for Microsoft's consent pages."""
+    """How often an organisation may set out for Microsoft's consent pages, and how often it may make a link."""
     link_calls_per_hour: PerHour = 120
     """How often one consent link may be used in any way; each trip to Microsoft and back takes four calls."""
     proof_patience_s: float = 600
