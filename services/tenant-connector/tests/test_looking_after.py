@@ -8,6 +8,7 @@ import pytest
 from m365_simulator.directory import CONTOSO
 from shared.entra import EntraTenantGone
 from shared.migrate import migrate
+from shared.testing.migrating import back_to
 from tenant_connector import access, readiness_jobs
 
 LOOK = "look_after_tenant"
@@ -52,14 +53,8 @@ async def test_tenants_are_not_all_looked_at_in_one_moment(house: Any) -> None:
 
 async def test_tenants_connected_before_there_was_a_board_are_looked_after_too(house: Any) -> None:
     await house.connect()
-    for table in ("readiness", "readiness_check", "readiness_person"):
-        await house.sql(f"DROP TABLE {table}")
-    await house.sql("DELETE FROM consent_attempt")
-    await house.sql("ALTER TABLE consent_attempt DROP COLUMN next_hash, DROP COLUMN taken_until, DROP COLUMN finished")
-    await house.sql("ALTER TABLE consent_attempt DROP COLUMN consented_at")
-    await house.sql("ALTER TABLE consent_attempt ADD taken boolean, ADD CONSTRAINT consent_attempt_check CHECK (true)")
+    await back_to("0002", "tenant_connector", house.owner_url)
     await house.sql("DELETE FROM job")
-    await house.sql("UPDATE alembic_version SET version_num = '0002'")
     await migrate("tenant_connector", house.service.settings)
     assert 0 < await house.next_in_s(LOOK) <= DAY_S
     assert len(await house.sql("SELECT FROM job")) == 1

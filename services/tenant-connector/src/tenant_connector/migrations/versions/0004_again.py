@@ -23,7 +23,11 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute("SELECT set_config('app.scope', 'system', true)")
+    op.execute("DELETE FROM consent_attempt")  # none lives longer than ten minutes
+    op.execute("SELECT set_config('app.scope', '', true)")
     op.execute(
         "ALTER TABLE consent_attempt DROP COLUMN finished, DROP COLUMN taken_until, DROP COLUMN consented_at, "
-        "DROP COLUMN next_hash, ADD COLUMN taken boolean NOT NULL DEFAULT false"
+        "DROP COLUMN next_hash, ADD COLUMN taken boolean NOT NULL DEFAULT false, "
+        "ADD CONSTRAINT consent_attempt_check CHECK ((claimed_tid IS NULL) = (sealed_flow IS NULL))"
     )
