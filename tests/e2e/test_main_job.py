@@ -133,6 +133,7 @@ def die_at_a_new_line(platform: RunningPlatform, survived: set[str], wait_s: flo
                 survived.add(name)
                 time.sleep(wait_s)  # the behaviour: death comes a moment later, each time another
                 platform.kill()
+                demo.kill()  # it may be waiting for events only, and with patience
                 demo.communicate(timeout=60)
                 return True
         assert demo.wait(10) == 0

@@ -47,8 +47,11 @@ _REWRAP = text("UPDATE data_key SET ring_key_id = :ring_key_id, wrapped = :wrapp
 
 
 def digest(secret: str) -> str:
-    """SHA-256 in hex: how a random secret is kept to be recognised, or is named without being shown."""
-    return hashlib.sha256(secret.encode()).hexdigest()
+    """SHA-256 in hex: how a random secret is kept to be recognised, or is named without being shown.
+
+    Whatever JSON can hold has one, also half a surrogate pair, which is nobody's secret.
+    """
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Unreadable(Exception):
