@@ -24,6 +24,15 @@ async def asked(house: Any) -> int:
     return len([call for call in await house.microsoft.calls() if "/subscriptions" not in call["path"]])
 
 
+async def happen_without_storage(house: Any) -> None:
+    """A meeting takes place while storage is away, so its import waits."""
+    meeting = await booked(house)
+    down = Response(status_code=503)
+    house.our_wire.instead = lambda _method, path: down if path.startswith("/storage") else None
+    await house.happen(meeting)
+    await house.settle()
+
+
 async def test_a_transfer_under_way_stops_at_the_next_range_and_goes_on_from_there(house: Any) -> None:
     await house.microsoft.recording_size(SIZE)
     meeting = await booked(house)
@@ -176,11 +185,7 @@ async def test_what_was_listed_before_the_switch_went_off_is_not_taken_up_after_
 
 async def test_an_import_under_way_and_the_return_do_not_wait_for_each_other(house: Any) -> None:
     """An import has locked its job and wants its meeting, while the return wants that job."""
-    meeting = await booked(house)
-    down = Response(status_code=503)
-    house.our_wire.instead = lambda _method, path: down if path.startswith("/storage") else None
-    await house.happen(meeting)
-    await house.settle()
+    await happen_without_storage(house)
     house.our_wire.instead = None
     await house.tenant(2, on=False)
     await house.settle()
@@ -242,11 +247,7 @@ async def test_what_ended_longer_ago_than_the_deadline_is_not_fetched(house: Any
 
 
 async def test_an_import_that_paused_for_long_has_its_whole_time_again(house: Any) -> None:
-    meeting = await booked(house)
-    down = Response(status_code=503)
-    house.our_wire.instead = lambda _method, path: down if path.startswith("/storage") else None
-    await house.happen(meeting)
-    await house.settle()
+    await happen_without_storage(house)
     await house.tenant(2, on=False)
     await house.settle()
     await house.sql("UPDATE artefact SET detected_at = detected_at - interval '9 days'")

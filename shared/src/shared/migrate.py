@@ -58,21 +58,22 @@ async def migrate(package: str, settings: ServiceSettings) -> None:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             for statement in engine_ddl():
                 await connection.execute(text(statement))
-            await connection.run_sync(_upgrade, package)
+            await connection.run_sync(move, package, "head")
             await connection.execute(text(audit.AFTER_MIGRATIONS))
             await _grant(connection, make_url(settings.database_url).username)
     finally:
         await engine.dispose()
 
 
-def _upgrade(connection: Connection, package: str) -> None:
+def move(connection: Connection, package: str, to: str, *, back: bool = False) -> None:
+    """Do the service's migrations up to the revision ``to``, or undo those after it."""
     module = importlib.import_module(package)
     folder = Path(str(module.__file__)).parent / "migrations"
     config = Config()
     config.set_main_option("script_location", str(folder))
     script = ScriptDirectory.from_config(config)
-    steps = {"fn": lambda revision, _context: script._upgrade_revs("head", revision)}  # noqa: SLF001 - as its env.py does
-    context = MigrationContext.configure(connection, opts=steps)
+    steps = script._downgrade_revs if back else script._upgrade_revs  # noqa: SLF001 - as its env.py does
+    context = MigrationContext.configure(connection, opts={"fn": lambda now, _context: steps(to, now)})
     with Operations.context(context):
         context.run_migrations()
 

@@ -43,11 +43,8 @@ async def connection(caller: Caller, work: Work, response: Response) -> Tenant:
 
 
 @router.post("/v1/tenant/consent", status_code=201, tags=["tenant"], dependencies=[CONSENTS])
-async def start_consent(
-    caller: AdminCaller, consents: Consents_, response: Response, _wanted: NewConsent | None = None
-) -> ConsentStarted:
+async def start_consent(caller: AdminCaller, consents: Consents_, _wanted: NewConsent | None = None) -> ConsentStarted:
     """Where to send the browser. The attempt is for this person and browser, once, for ten minutes."""
-    response.headers["Cache-Control"] = "no-store"
     return await consents.start(Traveller.of(caller))
 
 
@@ -56,7 +53,6 @@ async def complete_consent(
     answer: ConsentAnswer, caller: AdminCaller, consents: Consents_, response: Response
 ) -> ConsentTaken:
     """Take what Microsoft's consent page sent back. Nothing is claimed yet: the administrator signs in next."""
-    response.headers["Cache-Control"] = "no-store"
     sign_in_url, row = await consents.complete(Traveller.of(caller), answer)
     return ConsentTaken(**_shown(row, caller.org_id, response).model_dump(), sign_in_url=sign_in_url)
 
@@ -69,7 +65,6 @@ async def complete_sign_in(
 
     With ``sign_in_url`` nothing is claimed yet: Microsoft does not know the consent, and the browser goes there again.
     """
-    response.headers["Cache-Control"] = "no-store"
     sign_in_url, row = await consents.sign_in(Traveller.of(caller), answer)
     shown = _shown(row, caller.org_id, response)
     return ConsentTaken(**shown.model_dump(), sign_in_url=sign_in_url) if sign_in_url else shown
@@ -108,9 +103,8 @@ async def disconnect(caller: AdminCaller, work: Work, tokens: Tokens, response: 
 
 
 @router.post("/internal/app-token", tags=["internal"], dependencies=[called_by("recording-ingest")])
-async def app_token(wanted: AppTokenWanted, db: Db, tokens: Tokens, entra: Entra_, response: Response) -> AppToken:
+async def app_token(wanted: AppTokenWanted, db: Db, tokens: Tokens, entra: Entra_) -> AppToken:
     """The application's token in the organisation's tenant, for Graph."""
-    response.headers["Cache-Control"] = "no-store"
     token = await access.app_token(db, tokens, entra, wanted.org_id, wanted.refused)
     return AppToken(access_token=token.value, expires_at=token.expires_at, tid=token.tid)
 

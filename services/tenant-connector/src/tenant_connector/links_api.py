@@ -5,7 +5,7 @@ A token stands in bodies only: addresses end up in logs.
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends
 
 from shared.db import Database
 from shared.entra import Entra
@@ -29,12 +29,7 @@ from tenant_connector.models import (
 )
 from tenant_connector.settings import Settings
 
-
-def _not_kept(response: Response) -> None:
-    response.headers["Cache-Control"] = "no-store"
-
-
-router = APIRouter(prefix="/v1/tenant/consent/link", tags=["consent link"], dependencies=[Depends(_not_kept)])
+router = APIRouter(prefix="/v1/tenant/consent/link", tags=["consent link"])
 Db = Annotated[Database, Depends(provided("db"))]
 Consents_ = Annotated[Consents, Depends(provided("consents"))]
 Entra_ = Annotated[Entra, Depends(provided("entra"))]

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Request
 
 from shared.db import UnitOfWork
 from shared.identity import Identity
@@ -72,14 +72,13 @@ async def disconnect(caller: Caller, work: Work, access_tokens: AccessTokens_) -
 
 
 @router.post("/internal/tokens", tags=["internal"], dependencies=[called_by("meetings", "recording-ingest")])
-async def access_token(wanted: TokenRequest, access_tokens: AccessTokens_, response: Response) -> Token:
+async def access_token(wanted: TokenRequest, access_tokens: AccessTokens_) -> Token:
     """409 ``reconnect_required`` or ``tenant_not_connected`` when somebody must act.
 
     503 when it is worth trying again: ``microsoft_busy``, ``prospo_misconfigured``, ``tenant_gone`` or
     ``connection_unreadable``, with ``Retry-After`` where the time is known.
     """
     token = await access_tokens.token(**wanted.model_dump())
-    response.headers["Cache-Control"] = "no-store"
     return Token(access_token=token.value, expires_at=token.expires_at, oid=token.oid, tid=token.tid)
 
 
