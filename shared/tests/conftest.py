@@ -11,7 +11,7 @@ import pytest
 from fastapi import APIRouter
 from sqlalchemy import text
 
-from m365_simulator import Simulator, SimulatorSettings, create_simulator
+from m365_simulator import Simulator, SimulatorSettings
 from m365_simulator.changes import Change
 from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO
@@ -26,7 +26,8 @@ from shared.jobs import Jobs
 from shared.migrate import create_engine_tables, protect
 from shared.service import Service
 from shared.settings import ServiceSettings
-from shared.testing.fixtures import MakeSettings, PlatformKeys, TestDatabase, connect
+from shared.testing.databases import Databases, TestDatabase, connect
+from shared.testing.fixtures import MakeSettings, PlatformKeys
 from shared.testing.serving import serving
 from shared.web import AdminCaller, Caller, StrictModel, Work, called_by
 
@@ -87,6 +88,12 @@ async def make_tables(database: TestDatabase) -> None:
     await owner.close()
 
 
+@pytest.fixture
+async def database(databases: Databases) -> TestDatabase:
+    """The small service's, with its tables."""
+    return await databases.empty("notes", make_tables)
+
+
 ClientOf = Callable[[Any], Awaitable[httpx.AsyncClient]]
 MakeService = Callable[..., Awaitable[Service]]
 
@@ -96,7 +103,6 @@ async def make_service(
     database: TestDatabase, make_settings: MakeSettings, platform_keys: PlatformKeys, memory_bus: MemoryBus
 ) -> AsyncIterator[MakeService]:
     """``await make_service(handlers, jobs)``: the small service, not yet started, on a database with its tables."""
-    await make_tables(database)
     made: list[Service] = []
 
     async def make(handlers: Handlers | None = None, jobs: Jobs | None = None, bus: Any = None) -> Service:
@@ -220,10 +226,12 @@ class Watch:
 
 
 @pytest.fixture
-async def watch(make_service: Any, database: TestDatabase, client_of: Any, tmp_path: Path) -> AsyncIterator[Watch]:
-    settings = SimulatorSettings(state_dir=tmp_path / "simulator")
-    simulator = create_simulator(settings)
-    before = Before(simulator.app)
+async def watch(
+    make_service: Any, database: TestDatabase, client_of: Any, simulator: Simulator, tmp_path: Path
+) -> AsyncIterator[Watch]:
+    settings = simulator.settings
+    before = simulator.app = Before(simulator.app)
+    graph_url = settings.http_base_url
     service: Service = await make_service()
     verifier = ValidationTokens(service.settings)
     service.include(receiver(verifier))
@@ -234,8 +242,8 @@ async def watch(make_service: Any, database: TestDatabase, client_of: Any, tmp_p
         databases.append(Database(database.url, source="notes"))
         return databases[-1]
 
-    async with serving(before) as graph_url, serving(service.app) as our_url:
-        settings.http_base_url = settings.https_base_url = graph_url
+    async with serving(service.app) as our_url:
+        settings.https_base_url = graph_url
         tokens.values["acme"] = await application_token(settings)
         service.settings.graph_base_url, service.settings.public_url = f"{graph_url}/v1.0", our_url
         service.settings.entra_authority, service.settings.client_id = graph_url, settings.client_id
@@ -248,7 +256,6 @@ async def watch(make_service: Any, database: TestDatabase, client_of: Any, tmp_p
         await graph.aclose()
     for one in databases:
         await one.close()
-    await simulator.stop()
 
 
 async def application_token(settings: SimulatorSettings, tenant: str = CONTOSO, domain: str = "contoso") -> str:

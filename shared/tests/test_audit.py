@@ -17,7 +17,8 @@ from shared.outbox import uuid7
 from shared.retention import prune_audit
 from shared.service import Service
 from shared.settings import ServiceSettings
-from shared.testing.fixtures import MakeSettings, PlatformKeys, TestDatabase, connect
+from shared.testing.databases import TestDatabase, connect
+from shared.testing.fixtures import MakeSettings, PlatformKeys
 
 from .conftest import ClientOf, MakeService, _Plain
 

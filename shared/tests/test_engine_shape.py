@@ -20,8 +20,8 @@ from shared.commands import operate, parser
 from shared.events import MeetingCancelled
 from shared.relay import TRIES, Relay
 from shared.service import Service
+from shared.testing.databases import TestDatabase, connect
 from shared.testing.examples import tenant_state, user_state
-from shared.testing.fixtures import TestDatabase, connect
 from shared.testing.waiting import until
 
 MakeService = Callable[..., Awaitable[Service]]

@@ -19,6 +19,7 @@ from shared.events import MeetingCancelled, TenantState, UserState
 from shared.handlers import Handlers
 from shared.service import Service
 from shared.testing.examples import tenant_state, user_state
+from shared.testing.harness import consume
 from shared.testing.waiting import until
 
 MakeService = Callable[..., Awaitable[Service]]
@@ -64,7 +65,7 @@ async def running(*services: Service) -> AsyncIterator[None]:
 async def test_an_event_of_a_committed_transaction_has_its_effect(make_service: MakeService) -> None:
     service = await make_service(note_users())
     await emit(service, user_state("anna"))
-    await service.lanes.drain()
+    await consume(service)
     assert await words(service.db) == ["anna 1"]
 
 
@@ -96,7 +97,7 @@ async def test_a_delivery_twice_has_one_effect(make_service: MakeService, memory
     await emit(service, user_state("anna"))
     (record,) = memory_bus.records("user.state")
     await memory_bus.publish([replace(record)])
-    await service.lanes.drain()
+    await consume(service)
     assert await words(service.db) == ["anna 1"]
 
 
@@ -110,7 +111,7 @@ async def test_a_structured_cloudevent_is_read_too(make_service: MakeService, me
     }
     headers = {"content-type": "application/cloudevents+json; charset=utf-8"}
     await memory_bus.publish([Record("user.state", "acme:anna", json.dumps(whole).encode(), headers)])
-    await service.lanes.drain()
+    await consume(service)
     assert await words(service.db) == ["anna 1"]
 
 
@@ -125,7 +126,7 @@ async def test_a_handlers_own_event_is_caused_by_the_one_it_handled(
 
     service = await make_service(on)
     await emit(service, tenant_state())
-    await service.lanes.drain()
+    await consume(service)
     await service.relay.drain()
     (cause,), (effect,) = memory_bus.records("tenant.state"), memory_bus.records("meeting.cancelled")
     assert effect.headers["ce_causationid"] == cause.headers["ce_id"]
@@ -137,7 +138,7 @@ async def test_an_older_state_does_not_overwrite_a_newer_copy(make_service: Make
     on(TenantState)(keep_tenant_copy)
     service = await make_service(on)
     await emit(service, tenant_state(version=2, auto_recording=True), tenant_state(version=1))
-    await service.lanes.drain()
+    await consume(service)
     async with service.db.unit_of_work("acme") as work:
         copy = await tenant_of(work.session, "acme")
     assert copy is not None
@@ -162,7 +163,7 @@ async def test_a_poison_record_parks_its_key_and_the_others_go_on(
     broken = [True]
     service = await make_service(poisoned(broken))
     await emit(service, user_state("anna", 1), user_state("ben", 1), user_state("anna", 2))
-    await service.lanes.drain()
+    await consume(service)
     assert await words(service.db) == ["ben 1"]
     await service.relay.drain()
     assert [json.loads(record.value)["aggregate_version"] for record in memory_bus.records("dlq.notes")] == [1, 2]
@@ -176,7 +177,7 @@ async def test_a_poison_record_parks_its_key_and_the_others_go_on(
 async def test_what_cannot_be_decoded_is_parked_not_dropped(make_service: MakeService, memory_bus: MemoryBus) -> None:
     service = await make_service(note_users())
     await memory_bus.publish([Record("user.state", "acme:anna", b"{not json", {"ce_id": "1"})])
-    await service.lanes.drain()
+    await consume(service)
     await service.relay.drain()
     (dead,) = memory_bus.records("dlq.notes")
     assert dead.value == b"{not json"
@@ -189,12 +190,12 @@ async def test_what_was_sent_can_be_sent_again_and_has_no_second_effect(
     service = await make_service(note_users())
     service.relay._keep_sent_s = 3600
     await emit(service, user_state("anna"))
-    await service.lanes.drain()
+    await consume(service)
     await service.relay.replay_sent()
     await service.relay.drain()
     assert len({record.headers["ce_id"] for record in memory_bus.records("user.state")}) == 1
     assert len(memory_bus.records("user.state")) == 2
-    await service.lanes.drain()
+    await consume(service)
     assert await words(service.db) == ["anna 1"]
 
 

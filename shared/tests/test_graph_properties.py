@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from shared.db import Database
 from shared.graph import BatchAnswer, BatchRequest, Graph, GraphCaller
 from shared.graph.errors import GraphError, GraphRetry
-from shared.testing.fixtures import PlatformKeys, TestDatabase
+from shared.testing.databases import TestDatabase
+from shared.testing.fixtures import PlatformKeys
 from shared.testing.scripted import (
     CountedTokens,
     Naps,

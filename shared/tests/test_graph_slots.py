@@ -11,7 +11,8 @@ from shared.graph import Graph
 from shared.graph import slots as slots_module
 from shared.graph.errors import GraphRetry
 from shared.graph.slots import Slots
-from shared.testing.fixtures import PlatformKeys, TestDatabase, connect
+from shared.testing.databases import TestDatabase, connect
+from shared.testing.fixtures import PlatformKeys
 from shared.testing.scripted import CountedTokens, Naps, Reply, ScriptedServer, client_settings, scripted_server
 
 LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"

@@ -18,7 +18,8 @@ from shared.jobs import Jobs
 from shared.jobs.queue import PRIORITIES, Priority
 from shared.jobs.runner import Job
 from shared.service import Service
-from shared.testing.fixtures import PlatformKeys, TestDatabase
+from shared.testing.databases import TestDatabase
+from shared.testing.fixtures import PlatformKeys
 from shared.testing.scripted import CountedTokens, Reply, ScriptedServer, client_settings, scripted_server
 
 ALL: tuple[Priority, ...] = ("interactive", "fresh", "backfill")

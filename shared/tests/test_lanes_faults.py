@@ -19,8 +19,8 @@ from shared.handlers import Handlers
 from shared.inbox import QUICK_TRIES, TOGETHER, Inbox
 from shared.lanes import FETCH, LANE_DEPTH, LANES
 from shared.service import Service
+from shared.testing.databases import TestDatabase, connect
 from shared.testing.examples import user_state
-from shared.testing.fixtures import TestDatabase, connect
 from shared.testing.waiting import until
 
 MakeService = Callable[..., Awaitable[Service]]

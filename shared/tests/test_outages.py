@@ -9,7 +9,8 @@ from sqlalchemy import text
 
 from shared.jobs import Jobs
 from shared.telemetry import set_up_logs
-from shared.testing.fixtures import PlatformKeys, TestDatabase, connect
+from shared.testing.databases import TestDatabase, connect
+from shared.testing.fixtures import PlatformKeys
 
 from .conftest import MakeService
 

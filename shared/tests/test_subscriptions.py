@@ -10,7 +10,7 @@ import pytest
 from shared.graph.errors import GraphRetry
 from shared.graph.notifications import STORE_S
 from shared.graph.subscriptions import LIFECYCLE, PROCESS, Notification, Subscriptions, discard, load
-from shared.testing.fixtures import TestDatabase, connect
+from shared.testing.databases import TestDatabase, connect
 
 GRAPH_WAITS_S = 3
 STALLED_S = 20

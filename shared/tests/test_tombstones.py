@@ -10,6 +10,7 @@ from shared.bus.kafka import KafkaBus, _send
 from shared.events import TenantState, UserState
 from shared.handlers import Handlers
 from shared.testing.examples import tenant_state, user_state
+from shared.testing.harness import consume
 
 from .conftest import MakeService
 
@@ -51,7 +52,7 @@ async def test_a_handler_that_meets_a_tombstone_ignores_it_and_goes_on(
         work.outbox.bury(TenantState, "acme", "acme")
         work.outbox.add(tenant_state(version=2))
     await service.relay.drain()
-    await service.lanes.drain()
+    await consume(service)
     assert heard.versions == [("acme", 1), ("acme", 2)]
     assert memory_bus.records("dlq.notes") == []
     async with service.db.system_work() as work:
@@ -62,7 +63,7 @@ async def test_a_tombstone_behind_a_parked_record_is_ignored_too(make_service: M
     heard = Heard()
     service = await make_service(heard.on)
     await service.bus.publish([Record("tenant.state", "acme", b"no event"), Record("tenant.state", "acme", b"")])
-    await service.lanes.drain()
+    await consume(service)
     async with service.db.system_work() as work:
         assert (await work.session.execute(text("SELECT count(*) FROM parked_record"))).scalar() == 1
 

@@ -18,6 +18,7 @@ from shared.jobs import Jobs
 from shared.jobs.runner import Job
 from shared.testing.examples import tenant_state
 from shared.testing.fixtures import PlatformKeys
+from shared.testing.harness import consume
 from shared.web import Work
 
 from .conftest import MakeService
@@ -71,7 +72,7 @@ async def test_a_request_is_followed_through_outbox_job_and_consumer(
     }
     (await http.post("/v1/begin", headers=headers)).raise_for_status()
     await service.relay.drain()
-    await service.lanes.drain()
+    await consume(service)
     await service.runner.drain()
     await service.relay.drain()
     (first,), (last,) = memory_bus.records("tenant.state"), memory_bus.records("meeting.cancelled")

@@ -2,19 +2,19 @@
 
 import importlib
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from dev.embedded.platform import SERVICES
-from shared.bus import MemoryBus
 from shared.identity import ServiceTokens
-from shared.migrate import migrate
 from shared.service import Service
-from shared.testing.fixtures import MakeSettings, PlatformKeys
+from shared.testing.fixtures import PlatformKeys
+from shared.testing.harness import StartService
 
 NO_PERSON = ("/v1/uploads/", "/v1/tenant/consent/link/")
 """A secret of its own opens these, in the address or in the body."""
@@ -65,23 +65,17 @@ class Hosted:
 @pytest.fixture(params=SERVICES)
 async def hosted(
     request: pytest.FixtureRequest,
-    make_settings: MakeSettings,
+    start_service: StartService,
     platform_keys: PlatformKeys,
-    memory_bus: MemoryBus,
     client_of: Callable[[Any], Awaitable[httpx.AsyncClient]],
-    tmp_path: Any,
-) -> AsyncIterator[Hosted]:
+    tmp_path: Path,
+) -> Hosted:
     name: str = request.param
     package = name.replace("-", "_")
     kind = importlib.import_module(f"{package}.settings").Settings
     more = {"object_store_dir": tmp_path / "files"} if "object_store_dir" in kind.model_fields else {}
-    settings = make_settings(kind, name, **more)
-    await migrate(package, settings)
-    service = importlib.import_module(f"{package}.main").create_service(settings, bus=memory_bus)
-    platform_keys.know_issuer(service.user_tokens)
-    await service.start(api=False, worker=False)
-    yield Hosted(service, await client_of(service), platform_keys)
-    await service.stop()
+    service = await start_service(importlib.import_module(f"{package}.main").create_service, kind, name, **more)
+    return Hosted(service, await client_of(service), platform_keys)
 
 
 def check_problem(answer: httpx.Response, status: int, operation: Operation) -> dict[str, Any]:

@@ -5,13 +5,10 @@ user-auth answers from another pod than the one where a person disconnects.
 """
 
 import asyncio
-import shutil
-import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -20,40 +17,18 @@ import pytest
 from sqlalchemy import event, text
 
 from dev.embedded.gateway import InternalDispatcher
-from dev.embedded.hosting import Listeners
-from m365_simulator import SimulatorSettings, create_simulator
+from m365_simulator import Simulator
 from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO
-from m365_simulator.testing import free_port, loopback_settings, running
 from shared.bus import MemoryBus
 from shared.events import Features, TenantState
 from shared.graph.errors import GraphReconnect, GraphTellAdmin
-from shared.migrate import migrate
 from shared.service import Service
-from shared.testing.fixtures import PlatformKeys, connect
+from shared.testing.fixtures import PlatformKeys
+from shared.testing.harness import StartService, consume
+from shared.testing.serving import serving
 
 Json = dict[str, Any]
-NewDatabase = Callable[[], Awaitable[str]]
-
-
-@pytest.fixture
-async def new_database(postgres_url: Any) -> AsyncIterator[NewDatabase]:
-    """A database of its own, with its role; two services never share one."""
-    admin = await connect(postgres_url.render_as_string(hide_password=False))
-    names: list[str] = []
-
-    async def make() -> str:
-        names.append(f"t_{uuid.uuid4().hex[:12]}")
-        await admin.execute(f"CREATE ROLE {names[-1]} LOGIN PASSWORD '{names[-1]}'")
-        await admin.execute(f"CREATE DATABASE {names[-1]} OWNER {names[-1]}")
-        url = postgres_url.set(username=names[-1], password=names[-1], database=names[-1])
-        return str(url.render_as_string(hide_password=False))
-
-    yield make
-    for name in names:
-        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-        await admin.execute(f"DROP ROLE {name}")
-    await admin.close()
 
 
 class Door:
@@ -94,8 +69,8 @@ class House:
         """The events go round; of two pods the first takes them all."""
         for service in (self.tenant_connector, self.user_auth[0]):
             await service.relay.drain()
-            await self.user_auth[0].lanes.drain()
-            await self.pods[0].lanes.drain()
+            await consume(self.user_auth[0])
+            await consume(self.pods[0])
 
     async def connect_tenant(self, version: int) -> None:
         """As if the proof had succeeded just now."""
@@ -139,62 +114,44 @@ _CONNECTED = text(
 )
 
 
-@pytest.fixture(scope="module")
-def new_simulator(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The state of a new simulator with its keys, which take seconds to make; copied for every test."""
-    state = tmp_path_factory.mktemp("simulator") / "state"
-    create_simulator(SimulatorSettings(state_dir=state)).store.close()
-    return state
-
-
 @pytest.fixture
 async def house(
-    tmp_path: Path,
-    new_simulator: Path,
-    make_settings: Any,
+    simulator: Simulator,
+    microsoft: SimulatorClient,
+    start_service: StartService,
     platform_keys: PlatformKeys,
-    new_database: NewDatabase,
     memory_bus: MemoryBus,
 ) -> AsyncIterator[House]:
-    simulator = create_simulator(loopback_settings(shutil.copytree(new_simulator, tmp_path / "simulator")))
-    door = Door(simulator.app)
-    simulator.app = door  # type: ignore[assignment]
-    known, port = simulator.settings, free_port()
-    about = {
-        "graph_base_url": f"{known.http_base_url}/v1.0",
-        "graph_hosts": [f"localhost:{known.http_port}"],
-        "entra_authority": known.https_base_url,
-        "entra_page_authority": known.http_base_url,
-        "ca_bundle": known.state_dir / "ca.pem",
-        "client_id": known.client_id,
-        "client_secret": known.client_secret,
-        "internal_url": f"http://127.0.0.1:{port}/{{service}}",
-    }
+    door = simulator.app = Door(simulator.app)
+    known = simulator.settings
+    await microsoft.approve_admin_consent(consent_url(known), "admin@contoso.example")
+    apps: dict[str, Any] = {}
+    async with serving(InternalDispatcher(apps)) as url:
+        about = {
+            "graph_base_url": f"{known.http_base_url}/v1.0",
+            "graph_hosts": [f"localhost:{known.http_port}"],
+            "entra_authority": known.https_base_url,
+            "entra_page_authority": known.http_base_url,
+            "ca_bundle": known.state_dir / "ca.pem",
+            "client_id": known.client_id,
+            "client_secret": known.client_secret,
+            "internal_url": url + "/{service}",
+        }
 
-    async def start(name: str, pods: int) -> list[Service]:
-        package, url = name.replace("-", "_"), await new_database()
-        kind = import_module(f"{package}.settings").Settings
-        settings = make_settings(kind, name, database_url=url, migration_database_url=url, **about)
-        await migrate(package, settings)
-        made = [import_module(f"{package}.main").create_service(settings, bus=memory_bus) for _ in range(pods)]
-        for service in made:
-            platform_keys.know_issuer(service.user_tokens)
-            await service.start(api=False, worker=False)
-        return made
+        async def start(name: str, pods: int) -> list[Service]:
+            package = name.replace("-", "_")
+            create, kind = (
+                import_module(f"{package}.main").create_service,
+                import_module(f"{package}.settings").Settings,
+            )
+            return [await start_service(create, kind, name, **about) for _ in range(pods)]
 
-    async with running(simulator), SimulatorClient(known.http_base_url) as microsoft:
-        await microsoft.approve_admin_consent(consent_url(known), "admin@contoso.example")
         (tenant_connector,), user_auth, pods = [
             await start(name, count)
             for name, count in (("tenant-connector", 1), ("user-auth", 2), ("recording-ingest", 2))
         ]
-        listeners = Listeners()
-        apps = {"tenant-connector": tenant_connector.app, "user-auth": user_auth[1].app}
-        await listeners.open(InternalDispatcher(apps), port)
+        apps |= {"tenant-connector": tenant_connector.app, "user-auth": user_auth[1].app}
         yield House(memory_bus, platform_keys, microsoft, door, tenant_connector, user_auth, pods)
-        for service in (tenant_connector, *user_auth, *pods):
-            await service.stop()
-        await listeners.close()
 
 
 def consent_url(known: Any) -> str:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from shared.migrate import migrate
-from shared.testing.fixtures import connect
+from shared.testing.databases import connect
 from shared.testing.migrating import back_to
 
 from .conftest import Hosted

@@ -3,7 +3,7 @@
 from sqlalchemy import text
 
 from shared.migrate import migrate
-from shared.testing.fixtures import connect
+from shared.testing.databases import connect
 
 from .conftest import Hosted
 

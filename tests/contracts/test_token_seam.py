@@ -7,14 +7,12 @@ from collections.abc import AsyncIterator
 import pytest
 
 from dev.embedded.gateway import InternalDispatcher
-from dev.embedded.hosting import Listeners
-from shared.bus import MemoryBus
 from shared.graph.errors import GraphTellAdmin
 from shared.identity import ServiceTokens
-from shared.migrate import migrate
 from shared.settings import ServiceSettings
-from shared.testing.engines import free_port
 from shared.testing.fixtures import MakeSettings
+from shared.testing.harness import StartService
+from shared.testing.serving import serving
 from shared.tokens import TokenClient
 
 CHALLENGE = json.dumps({"access_token": {"nbf": {"essential": True, "value": "1"}}})
@@ -22,22 +20,18 @@ CHALLENGE = json.dumps({"access_token": {"nbf": {"essential": True, "value": "1"
 
 @pytest.fixture
 async def tokens(
-    request: pytest.FixtureRequest, make_settings: MakeSettings, memory_bus: MemoryBus
+    request: pytest.FixtureRequest, make_settings: MakeSettings, start_service: StartService
 ) -> AsyncIterator[TokenClient]:
     """A caller's client, with the holder of tokens on a loopback port; nothing is connected there."""
     name: str = request.param
     package = name.replace("-", "_")
-    settings = make_settings(importlib.import_module(f"{package}.settings").Settings, name)
-    await migrate(package, settings)
-    service = importlib.import_module(f"{package}.main").create_service(settings, bus=memory_bus)
-    listeners, port = Listeners(), free_port()
-    await listeners.open(InternalDispatcher({name: service.app}), port)
-    caller = make_settings(ServiceSettings, "recording-ingest", internal_url=f"http://127.0.0.1:{port}/{{service}}")
-    client = TokenClient(caller, ServiceTokens(caller, "recording-ingest"))
-    yield client
-    await client.aclose()
-    await listeners.close()
-    await service.stop()
+    kind = importlib.import_module(f"{package}.settings").Settings
+    service = await start_service(importlib.import_module(f"{package}.main").create_service, kind, name)
+    async with serving(InternalDispatcher({name: service.app})) as url:
+        caller = make_settings(ServiceSettings, "recording-ingest", internal_url=url + "/{service}")
+        client = TokenClient(caller, ServiceTokens(caller, "recording-ingest"))
+        yield client
+        await client.aclose()
 
 
 @pytest.mark.parametrize("tokens", ["user-auth"], indirect=True)

@@ -13,8 +13,9 @@ import httpx
 import pytest
 
 from dev.embedded.engines import EmbeddedKafka
+from shared.testing.databases import TestDatabase
 from shared.testing.engines import free_port
-from shared.testing.fixtures import ISSUER, PlatformKeys, TestDatabase
+from shared.testing.fixtures import ISSUER, PlatformKeys
 
 REACTS_TO_NOTHING = {"storage"}  # its worker has no group to join
 SERVICES = ["tenant_connector", "user_auth", "meetings", "contacts", "storage", "mail", "recording_ingest"]

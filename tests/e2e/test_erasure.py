@@ -19,7 +19,8 @@ from shared.db import Database
 from shared.keys import BATCH
 from shared.relay import Relay
 from shared.secrets import Envelope, KeyRing
-from shared.testing.fixtures import ISSUER, PlatformKeys, TestDatabase, connect
+from shared.testing.databases import TestDatabase, connect
+from shared.testing.fixtures import ISSUER, PlatformKeys
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., Awaitable[tuple[int, str, str]]]

@@ -8,9 +8,9 @@ import pytest
 from mail.main import create_service
 from mail.settings import Settings
 from shared.bus import MemoryBus
-from shared.migrate import migrate
 from shared.service import Service
 from shared.testing import erasure
+from shared.testing.databases import Databases
 
 ROWS = (
     """INSERT INTO sent_message (org_id, id, user_id, subject, recipients, status)
@@ -22,9 +22,9 @@ ROWS = (
 
 
 @pytest.fixture
-async def service(make_settings: Any, memory_bus: MemoryBus) -> AsyncIterator[Service]:
+async def service(databases: Databases, make_settings: Any, memory_bus: MemoryBus) -> AsyncIterator[Service]:
     settings = make_settings(Settings, "mail")
-    await migrate("mail", settings)
+    await databases.empty("mail")
     service = create_service(settings, bus=memory_bus)
     await service.db.open()
     yield service

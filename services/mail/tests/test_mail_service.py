@@ -14,12 +14,14 @@ from shared.copies import tenant_of, user_of
 from shared.events import Features, TenantState, UserState
 from shared.migrate import migrate
 from shared.service import Service
+from shared.testing.databases import Databases
+from shared.testing.harness import consume
 
 
 @pytest.fixture
-async def service(make_settings: Any, memory_bus: MemoryBus) -> AsyncIterator[Service]:
+async def service(databases: Databases, make_settings: Any, memory_bus: MemoryBus) -> AsyncIterator[Service]:
     settings = make_settings(Settings, "mail")
-    await migrate("mail", settings)
+    await databases.empty("mail")
     service = create_service(settings, bus=memory_bus)
     await service.start(api=False, worker=False)
     yield service
@@ -58,7 +60,7 @@ async def test_tenant_and_user_state_arrive_by_events(service: Service) -> None:
             )
         )
     await service.relay.drain()
-    await service.lanes.drain()
+    await consume(service)
     async with service.db.unit_of_work("acme") as work:
         tenant, user = await tenant_of(work.session, "acme"), await user_of(work.session, "acme", "anna")
     assert tenant is not None

@@ -20,6 +20,7 @@ from shared.bus import MemoryBus
 from shared.events import Event, Features, TenantState, UserState
 from shared.migrate import migrate
 from shared.service import Service
+from shared.testing.harness import consume
 from shared.testing.serving import serving
 
 OID = "0b1f2a66-0000-4000-8000-000000000001"
@@ -151,7 +152,7 @@ class House:
             for event in events:
                 work.outbox.add(event)
         await self.service.relay.drain()
-        await self.service.lanes.drain()
+        await consume(self.service)
 
     async def connect(self, *, auto_recording: bool = True, version: int = 1) -> None:
         now = datetime.now(UTC)

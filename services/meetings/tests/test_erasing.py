@@ -8,9 +8,9 @@ import pytest
 from meetings.main import create_service
 from meetings.settings import Settings
 from shared.bus import MemoryBus
-from shared.migrate import migrate
 from shared.service import Service
 from shared.testing import erasure
+from shared.testing.databases import Databases
 
 ROWS = (
     """INSERT INTO meeting (org_id, id, user_id, organizer_name, organizer_oid, subject, body, starts_at, ends_at,
@@ -25,9 +25,9 @@ ROWS = (
 
 
 @pytest.fixture
-async def service(make_settings: Any, memory_bus: MemoryBus) -> AsyncIterator[Service]:
+async def service(databases: Databases, make_settings: Any, memory_bus: MemoryBus) -> AsyncIterator[Service]:
     settings = make_settings(Settings, "meetings")
-    await migrate("meetings", settings)
+    await databases.empty("meetings")
     service = create_service(settings, bus=memory_bus)
     await service.db.open()
     yield service

@@ -3,11 +3,7 @@
 import asyncio
 import base64
 import hashlib
-import json
-import shutil
-import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,21 +11,21 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
-from sqlalchemy import text
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from m365_simulator import Simulator, SimulatorSettings, create_simulator
+from m365_simulator import Simulator, SimulatorSettings
 from m365_simulator.client import SimulatorClient
+from m365_simulator.testing import Hosting
 from recording_ingest.main import create_service
 from recording_ingest.settings import Settings
 from shared.bus import MemoryBus
-from shared.events import Event, Features, MeetingScheduled, TenantState, UserState
-from shared.migrate import migrate
+from shared.events import Features, MeetingScheduled, TenantState, UserState
 from shared.service import Service
-from shared.testing.fixtures import TestDatabase, connect
+from shared.testing.fixtures import PlatformKeys
+from shared.testing.harness import Harness, StartService
 from shared.testing.serving import serving
 from storage.main import create_service as create_storage
 from storage.settings import Settings as StorageSettings
@@ -37,20 +33,6 @@ from storage.settings import Settings as StorageSettings
 REDIRECT = "http://localhost:8365/integrations/microsoft/callback"
 VERIFIER = "v" * 50
 SCOPES = "OnlineMeetings.ReadWrite Calendars.ReadWrite OnlineMeetingRecording.Read.All OnlineMeetingTranscript.Read.All"
-
-
-@pytest.fixture
-async def storage_database(postgres_url: Any) -> AsyncIterator[TestDatabase]:
-    """A second database: two services never share one."""
-    name = f"t_{uuid.uuid4().hex[:12]}"
-    admin = await connect(postgres_url.render_as_string(hide_password=False))
-    await admin.execute(f"CREATE ROLE {name} LOGIN PASSWORD '{name}'")
-    await admin.execute(f"CREATE DATABASE {name} OWNER {name}")
-    url = postgres_url.set(username=name, password=name, database=name).render_as_string(hide_password=False)
-    yield TestDatabase(url, url)
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    await admin.execute(f"DROP ROLE {name}")
-    await admin.close()
 
 
 class UserAuth:
@@ -131,36 +113,25 @@ class Dispatcher:
         await self._apps[service]({**scope, "path": f"/{rest}", "raw_path": f"/{rest}".encode()}, receive, send)
 
 
-@dataclass
-class House:
-    """The service with everything a test drives it by."""
+class House(Harness):
+    """The service, storage beside it, the simulator of Microsoft, and the two services that give tokens."""
 
-    service: Service
-    storage: Service
-    http: httpx.AsyncClient
-    files: httpx.AsyncClient
-    microsoft: SimulatorClient
-    simulator: Simulator
-    user_auth: UserAuth
-    tenant_connector: TenantConnector
-    graph_wire: Wire
-    our_wire: Wire
-    token: Callable[..., str]
-    bus: MemoryBus
-    remake: Callable[[], Service]
-    meetings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    def __init__(
+        self, service: Service, storage: Service, keys: PlatformKeys, simulator: Simulator, microsoft: SimulatorClient
+    ) -> None:
+        super().__init__(service, keys)
+        self.storage = Harness(storage, keys)
+        self.simulator = simulator
+        self.microsoft = microsoft
+        self.user_auth: UserAuth
+        self.tenant_connector: TenantConnector
+        self.graph_wire: Wire
+        self.our_wire: Wire
+        self.remake: Callable[[], Awaitable[Service]]
+        self.meetings: dict[str, dict[str, Any]] = {}
 
-    async def call(self, path: str, *, user: str = "anna", org: str = "acme", files: bool = False) -> httpx.Response:
-        headers = {"Authorization": f"Bearer {self.token(org, user)}"}
-        return await (self.files if files else self.http).get(path, headers=headers)
-
-    async def hear(self, *events: Event) -> None:
-        """As if other services had published these."""
-        async with self.service.db.unit_of_work("acme") as work:
-            for event in events:
-                work.outbox.add(event)
-        await self.service.relay.drain()
-        await self.service.lanes.drain()
+    async def read(self, path: str, *, files: bool = False, **who: str) -> httpx.Response:
+        return await (self.storage if files else self).call("GET", path, **who)
 
     async def connect(self, *, connected: bool = True, version: int = 1, org: str = "acme", user: str = "anna") -> None:
         about = {"org_id": org, "aggregate_version": version, "tid": "t1", "changed_at": datetime.now(UTC)}
@@ -178,11 +149,6 @@ class House:
         who = {"user_id": user, "oid": self.user_auth.tokens[org, user]["oid"], "name": "Anna"}
         status = "connected" if connected else "disconnected"
         return UserState(**about, **who, email="anna@contoso.example", status=status, connected=connected)
-
-    async def settle(self) -> None:
-        """Everything due is done and published."""
-        await self.service.runner.drain()
-        await self.service.relay.drain()
 
     async def book(self, *, auto: bool = True, account: str = "anna", start: datetime | None = None) -> dict[str, Any]:
         """A meeting at Microsoft, as the meetings service makes it."""
@@ -225,10 +191,6 @@ class House:
         }
         return MeetingScheduled.model_validate(values | more)
 
-    async def published(self, topic: str) -> list[dict[str, Any]]:
-        await self.service.relay.drain()
-        return [json.loads(record.value) for record in self.bus.records(topic)]
-
     async def delivered(self) -> None:
         """Microsoft has no notification left to deliver."""
         async with asyncio.timeout(20):
@@ -239,19 +201,8 @@ class House:
         await self.microsoft.let_meeting_happen(booked["link"], record=record)
         await self.delivered()
 
-    async def hurry(self, kind: str = "") -> None:
-        """Waiting jobs are due now."""
-        await self.sql(
-            "UPDATE job SET run_at = clock_timestamp() WHERE state = 'waiting' AND kind LIKE :kind || '%'", kind=kind
-        )
-
-    async def sql(self, statement: str, **values: Any) -> list[Any]:
-        async with self.service.db.system_work() as work:
-            result = await work.session.execute(text(statement), values)
-            return list(result.all()) if result.returns_rows else []  # type: ignore[attr-defined]
-
     async def ledger(self, meeting_id: str = "m1") -> dict[str, dict[str, Any]]:
-        answer = (await self.call(f"/v1/ledger/{meeting_id}")).raise_for_status().json()
+        answer = (await self.read(f"/v1/ledger/{meeting_id}")).raise_for_status().json()
         return {shown["kind"]: shown for shown in answer["artefacts"]}
 
 
@@ -281,40 +232,22 @@ def challenge_of(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
 
 
+Tokens = dict[tuple[str, str], dict[str, Any]]
+
+
 @pytest.fixture(scope="session")
-def signed_in(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[tuple[str, str], dict[str, Any]]]:
-    """A simulator's state with keys, consents and two people's tokens: made once, copied for every test."""
-    folder = tmp_path_factory.mktemp("signed-in")
-
-    async def prepare() -> dict[tuple[str, str], dict[str, Any]]:
-        settings = SimulatorSettings(state_dir=folder)
-        simulator = create_simulator(settings)
-        async with serving(simulator.app) as url, SimulatorClient(url) as client:
-            settings.http_base_url = url
-            tokens = {
-                ("acme", "anna"): await sign_in(client, settings, "contoso.example", "anna"),
-                ("globex", "carl"): await sign_in(client, settings, "fabrikam.example", "carl"),
-            }
-        await simulator.stop()
-        return tokens
-
-    return folder, asyncio.run(prepare())
+async def signed_in(hosting: Hosting) -> Tokens:
+    """Two people's tokens, from consents that every simulator here starts with."""
+    async with hosting.seeding("signed-in") as simulator, SimulatorClient(hosting.settings.http_base_url) as client:
+        return {
+            ("acme", "anna"): await sign_in(client, simulator.settings, "contoso.example", "anna"),
+            ("globex", "carl"): await sign_in(client, simulator.settings, "fabrikam.example", "carl"),
+        }
 
 
 @pytest.fixture
-async def microsoft(signed_in: tuple[Path, Any], tmp_path: Path) -> AsyncIterator[tuple[Simulator, Wire]]:
-    settings = SimulatorSettings(state_dir=tmp_path / "simulator")
-    shutil.copytree(signed_in[0], settings.state_dir)
-    simulator = create_simulator(settings)
-    wire = Wire(simulator.app)
-    async with serving(wire) as url:
-        settings.http_base_url = url
-        await simulator.start()
-        yield simulator, wire
-        await simulator.stop()
-
-
-MakeClient = Callable[[Any], Awaitable[httpx.AsyncClient]]
+def seed(signed_in: Tokens) -> str:
+    return "signed-in"
 
 
 @pytest.fixture
@@ -331,54 +264,35 @@ def chunk_max_bytes() -> int:
 
 @pytest.fixture
 async def house(
-    make_settings: Any,
-    platform_keys: Any,
-    memory_bus: MemoryBus,
-    client_of: MakeClient,
-    microsoft: tuple[Simulator, Wire],
-    signed_in: tuple[Path, Any],
-    storage_database: TestDatabase,
+    start_service: StartService,
+    platform_keys: PlatformKeys,
+    simulator: Simulator,
+    microsoft: SimulatorClient,
+    signed_in: Tokens,
     tmp_path: Path,
     ingest_settings: dict[str, Any],
     chunk_max_bytes: int,
 ) -> AsyncIterator[House]:
-    simulator, graph_wire = microsoft
-    user_auth = UserAuth()
-    tokens_route = Route("/internal/tokens", user_auth.token, methods=["POST"])
-    tenant_connector = TenantConnector(simulator.settings, signed_in[1]["acme", "anna"]["tid"])
-    app_route = Route("/internal/app-token", tenant_connector.token, methods=["POST"])
-    apps: dict[str, Any] = {
-        "user-auth": Starlette(routes=[tokens_route]),
-        "tenant-connector": Starlette(routes=[app_route]),
-    }
-    our_wire = Wire(Dispatcher(apps))
     graph_url = simulator.settings.http_base_url
-    async with serving(our_wire) as url, SimulatorClient(graph_url) as client:
-        user_auth.tokens |= signed_in[1]
+    user_auth, tenant_connector = UserAuth(), TenantConnector(simulator.settings, signed_in["acme", "anna"]["tid"])
+    user_auth.tokens |= signed_in
+    apps: dict[str, Any] = {
+        "user-auth": Starlette(routes=[Route("/internal/tokens", user_auth.token, methods=["POST"])]),
+        "tenant-connector": Starlette(routes=[Route("/internal/app-token", tenant_connector.token, methods=["POST"])]),
+    }
+    our_wire, simulator.app = Wire(Dispatcher(apps)), Wire(simulator.app)
+    async with serving(our_wire) as url:
         reach = {"internal_url": url + "/{service}", "public_url": url}
         reach |= {"graph_base_url": f"{graph_url}/v1.0", "graph_hosts": [graph_url.removeprefix("http://")]}
-        settings = make_settings(Settings, "recording-ingest", **reach, **ingest_settings)
-        storage_urls = {"database_url": storage_database.url, "migration_database_url": storage_database.url}
-        storage_settings = make_settings(
-            StorageSettings, "storage", **reach, **storage_urls, object_store_dir=tmp_path / "files",
-            upload_chunk_max_bytes=chunk_max_bytes,
-        )  # fmt: skip
-        await migrate("recording_ingest", settings)
-        await migrate("storage", storage_settings)
-        service, storage = create_service(settings, bus=memory_bus), create_storage(storage_settings, bus=MemoryBus())
-        others: list[Service] = []
+        files = {"object_store_dir": tmp_path / "files", "upload_chunk_max_bytes": chunk_max_bytes}
+        storage = await start_service(create_storage, StorageSettings, "storage", bus=MemoryBus(), **reach, **files)
 
-        def remake() -> Service:
-            others.append(create_service(settings, bus=memory_bus))
-            return others[-1]
+        async def remake() -> Service:
+            return await start_service(create_service, Settings, "recording-ingest", **reach, **ingest_settings)
 
-        for one in (service, storage):
-            platform_keys.know_issuer(one.user_tokens)
-            apps[one.name] = one.app
-            await one.start(api=False, worker=False)
-        yield House(
-            service, storage, await client_of(service), await client_of(storage), client, simulator, user_auth,
-            tenant_connector, graph_wire, our_wire, platform_keys.token, memory_bus, remake,
-        )  # fmt: skip
-        for one in (service, storage, *others):
-            await one.stop()
+        service = await remake()
+        apps |= {one.name: one.app for one in (service, storage)}
+        house = House(service, storage, platform_keys, simulator, microsoft)
+        house.user_auth, house.tenant_connector, house.remake = user_auth, tenant_connector, remake
+        house.graph_wire, house.our_wire = simulator.app, our_wire
+        yield house

@@ -9,10 +9,10 @@ from sqlalchemy import text
 from recording_ingest.main import create_service
 from recording_ingest.settings import Settings
 from shared.bus import MemoryBus
-from shared.migrate import migrate
 from shared.problems import Unavailable
 from shared.service import Service
 from shared.testing import erasure
+from shared.testing.databases import Databases
 
 LATER = "now() + interval '1 day'"
 ROWS = (
@@ -31,9 +31,9 @@ ROWS = (
 
 
 @pytest.fixture
-async def service(make_settings: Any, memory_bus: MemoryBus) -> AsyncIterator[Service]:
+async def service(databases: Databases, make_settings: Any, memory_bus: MemoryBus) -> AsyncIterator[Service]:
     settings = make_settings(Settings, "recording-ingest")
-    await migrate("recording_ingest", settings)
+    await databases.empty("recording_ingest")
     service = create_service(settings, bus=memory_bus)
     await service.db.open()
     yield service

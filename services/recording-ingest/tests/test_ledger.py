@@ -86,11 +86,11 @@ async def test_nobody_else_sees_ledger_and_transcript(house: Any) -> None:
     (stored,) = await house.published("recording.imported")
     paths = [f"/v1/transcripts/{told['transcript_id']}", "/v1/ledger/m1"]
     for path in paths:
-        assert (await house.call(path)).status_code == 200
+        assert (await house.read(path)).status_code == 200
         for user, org in (("bo", "acme"), ("anna", "globex")):
-            assert (await house.call(path, user=user, org=org)).status_code == 404
+            assert (await house.read(path, user=user, org=org)).status_code == 404
         assert (await house.http.get(path)).status_code == 401
-    assert (await house.call(f"/v1/files/{stored['file_id']}", user="bo", files=True)).status_code == 404
+    assert (await house.read(f"/v1/files/{stored['file_id']}", user="bo", files=True)).status_code == 404
 
 
 async def test_the_database_itself_keeps_organisations_apart(house: Any) -> None:
@@ -225,13 +225,13 @@ async def test_events_in_any_order_give_the_same_ledger(house: Any) -> None:
         MeetingRescheduled(**about, aggregate_version=3, subject="Moved", attendees=[], **later),
         house.scheduled(booked, version=2),
     )
-    shown = (await house.call("/v1/ledger/m1")).json()
+    shown = (await house.read("/v1/ledger/m1")).json()
     assert (shown["subject"], shown["status"]) == ("Moved", "scheduled")
     by = datetime.fromisoformat(shown["artefacts"][0]["expected_by"])
     assert by == later["end"] + timedelta(days=1)
     ended = {"user_id": "anna", "ended_at": booked["end"], "source": "booked_end", "confidence": "low"}
     await house.hear(MeetingEnded(**about, aggregate_version=4, **ended))
-    assert (await house.call("/v1/ledger/m1")).json()["status"] == "ended"
+    assert (await house.read("/v1/ledger/m1")).json()["status"] == "ended"
     assert len(await house.sql("SELECT * FROM job WHERE kind = 'reconcile' AND run_at <= clock_timestamp()")) == 1
 
 

@@ -22,10 +22,10 @@ async def test_a_recorded_meeting_arrives_by_itself(house: Any) -> None:
     assert transcript["speakers"] == ["Anna Andersson", "Ben Berg"]
     assert transcript["first_lines"][1] == "Ben Berg: Yes. The offer goes out on Friday."
     assert recording["location"] == "Prospo storage"
-    video = await house.call(f"/v1/files/{recording['file_id']}/content", files=True)
+    video = await house.read(f"/v1/files/{recording['file_id']}/content", files=True)
     assert len(video.content) == recording["size_bytes"]
     assert video.content[4:8] == b"ftyp"
-    shown = (await house.call(f"/v1/transcripts/{transcript['transcript_id']}")).json()
+    shown = (await house.read(f"/v1/transcripts/{transcript['transcript_id']}")).json()
     assert shown["lines"][0] == {
         "speaker": "Anna Andersson",
         "start_ms": 1500,

@@ -169,7 +169,7 @@ async def test_what_was_listed_before_the_switch_went_off_is_not_taken_up_after_
 
     async def off() -> None:
         await house.tenant(2, on=False)
-        await house.remake().runner.drain()
+        await (await house.remake()).runner.drain()
 
     during(house.graph_wire, "/recordings", 1, off)
     await house.hurry("reconcile")
@@ -192,7 +192,7 @@ async def test_an_import_under_way_and_the_return_do_not_wait_for_each_other(hou
     async with house.service.db.unit_of_work("acme") as work:
         await work.session.execute(text("SELECT FROM job WHERE kind = 'transfer' FOR UPDATE"))
         await house.tenant(3)
-        returning = asyncio.create_task(house.remake().runner.drain())
+        returning = asyncio.create_task((await house.remake()).runner.drain())
         assert await waits_for_a_lock(house, returning)
         await work.session.execute(text("SELECT FROM ledger_meeting FOR UPDATE NOWAIT"))
     await returning
@@ -270,10 +270,10 @@ async def test_an_import_that_paused_for_too_long_is_given_up_and_begins_anew_wh
     shown = (await house.ledger())["recording"]
     assert (shown["status"], shown["code"]) == ("unavailable", "auto_recording_switched_off")
     assert await house.sql("SELECT * FROM job WHERE kind = 'transfer'") == []
-    async with house.storage.db.system_work() as work:
+    async with house.storage.service.db.system_work() as work:
         await work.session.execute(text("UPDATE stored_file SET touched_at = touched_at - interval '31 days'"))
         await work.session.execute(text("UPDATE job SET run_at = clock_timestamp()"))
-    await house.storage.runner.drain()
+    await house.storage.service.runner.drain()
     await house.tenant(3)
     await do_all(house)
     assert (await counts(house), len(house.our_wire.accepted)) == ([2, 1, 1], 2 + 5)
@@ -304,6 +304,6 @@ async def test_the_newest_news_of_a_meetings_option_counts_in_any_order(house: A
         house.scheduled(meeting, auto=True, version=2),
         MeetingRecordingChanged(**about, auto_recording=True, aggregate_version=4),
     )
-    assert (await house.call("/v1/ledger/m1")).json()["auto_recording"] is False
+    assert (await house.read("/v1/ledger/m1")).json()["auto_recording"] is False
     await house.hear(MeetingRecordingChanged(**about, auto_recording=True, aggregate_version=6))
-    assert (await house.call("/v1/ledger/m1")).json()["auto_recording"] is True
+    assert (await house.read("/v1/ledger/m1")).json()["auto_recording"] is True

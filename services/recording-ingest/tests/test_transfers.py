@@ -24,7 +24,7 @@ async def recorded(house: Any, size: int = SIZE) -> None:
 async def arrived(house: Any, body: bytes = BODY) -> None:
     (told,) = await house.published("recording.imported")
     assert told["size_bytes"] == len(body)
-    got = await house.call(f"/v1/files/{told['file_id']}/content", files=True)
+    got = await house.read(f"/v1/files/{told['file_id']}/content", files=True)
     assert got.content == body
     assert (await house.ledger())["recording"]["status"] == "imported"
 
@@ -63,7 +63,7 @@ async def test_a_worker_killed_at_any_range_is_followed_by_one_that_goes_on(hous
     lives = 0
     while lives < 12 and not await imported(house):
         lives += 1
-        worker = asyncio.create_task(house.remake().runner.run())
+        worker = asyncio.create_task((await house.remake()).runner.run())
         house.our_wire.instead = killing(house, worker, moment, at=2 if moment == "before" else 1)
         while not worker.done() and not await imported(house):
             await asyncio.wait([worker], timeout=0.1)

@@ -10,10 +10,10 @@ from sqlalchemy import text
 
 from shared.bus import MemoryBus
 from shared.erasure import Erasure, Subject
-from shared.migrate import migrate
 from shared.problems import BadInput, NotFound
 from shared.service import Service
 from shared.testing import erasure
+from shared.testing.databases import Databases
 from storage import uploads
 from storage.main import create_service
 from storage.settings import Settings
@@ -27,9 +27,11 @@ ROWS = (
 
 
 @pytest.fixture
-async def service(make_settings: Any, memory_bus: MemoryBus, tmp_path: Path) -> AsyncIterator[Service]:
+async def service(
+    databases: Databases, make_settings: Any, memory_bus: MemoryBus, tmp_path: Path
+) -> AsyncIterator[Service]:
     settings = make_settings(Settings, "storage", object_store_dir=tmp_path / "files")
-    await migrate("storage", settings)
+    await databases.empty("storage")
     service = create_service(settings, bus=memory_bus)
     await service.db.open()
     yield service

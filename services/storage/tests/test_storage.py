@@ -12,8 +12,8 @@ from sqlalchemy import text
 
 from shared.bus import MemoryBus
 from shared.identity import ServiceTokens
-from shared.migrate import migrate
 from shared.service import Service
+from shared.testing.databases import Databases
 from shared.testing.fixtures import PlatformKeys
 from storage.main import create_service
 from storage.settings import Settings
@@ -24,10 +24,10 @@ BODY = bytes(n % 251 for n in range(SIZE))
 
 @pytest.fixture
 async def service(
-    make_settings: Any, memory_bus: MemoryBus, platform_keys: PlatformKeys, tmp_path: Path
+    databases: Databases, make_settings: Any, memory_bus: MemoryBus, platform_keys: PlatformKeys, tmp_path: Path
 ) -> AsyncIterator[Service]:
     settings = make_settings(Settings, "storage", object_store_dir=tmp_path / "files")
-    await migrate("storage", settings)
+    await databases.empty("storage")
     service = create_service(settings, bus=memory_bus)
     platform_keys.know_issuer(service.user_tokens)
     await service.start(api=False, worker=False)

@@ -1,26 +1,23 @@
 """The service on a real database, with the simulator of Microsoft on loopback ports."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
 
-from m365_simulator import Simulator, create_simulator
+from m365_simulator import Simulator
 from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO, ROLES, find_user
-from m365_simulator.testing import Address, loopback_settings, running
-from shared.bus import MemoryBus
-from shared.events import Event, StorageLocationSelected, TranscriptImported, UserState
+from m365_simulator.testing import Address
+from shared.events import StorageLocationSelected, TranscriptImported, UserState
 from shared.identity import ServiceTokens
-from shared.migrate import migrate
 from shared.service import Service
-from shared.testing.fixtures import PlatformKeys, connect
+from shared.testing.databases import connect
+from shared.testing.fixtures import PlatformKeys
+from shared.testing.harness import Harness, StartService
 from shared.testing.serving import serving
 from tenant_connector.main import create_service
 from tenant_connector.settings import Settings
@@ -29,24 +26,18 @@ ADMINS = {"acme": "admin@contoso.example", "globex": "admin@fabrikam.example"}
 Json = dict[str, Any]
 
 
-@dataclass
-class House:
-    """The service with everything a test drives it by; ``ada`` is an Org Admin of each organisation."""
+class House(Harness):
+    """The service and the simulator of Microsoft; ``ada`` is an Org Admin of each organisation."""
 
-    service: Service
-    http: httpx.AsyncClient
-    keys: PlatformKeys
-    bus: MemoryBus
-    simulator: Simulator
-    microsoft: SimulatorClient
-    owner_url: str
+    def __init__(self, service: Service, keys: PlatformKeys, simulator: Simulator, microsoft: SimulatorClient) -> None:
+        super().__init__(service, keys)
+        self.simulator = simulator
+        self.microsoft = microsoft
 
     async def call(
-        self, method: str, path: str, *, org: str = "acme", user: str = "ada", role: str = "org_admin", **more: Any
+        self, method: str, path: str, *, user: str = "ada", roles: tuple[str, ...] = ("org_admin",), **more: Any
     ) -> httpx.Response:
-        token = self.keys.token(org, user, (role,))
-        headers = {"Authorization": f"Bearer {token}", **more.pop("headers", {})}
-        return await self.http.request(method, path, headers=headers, **more)
+        return await super().call(method, path, user=user, roles=roles, **more)
 
     async def tenant(self, org: str = "acme") -> Json:
         found: Json = (await self.call("GET", "/v1/tenant", org=org)).json()
@@ -138,18 +129,7 @@ class House:
         return ServiceTokens(own, name).issue(audience)
 
     async def select_location(self, location: str = "Teams/General", version: int = 1) -> None:
-        async with self.service.db.unit_of_work("acme") as work:
-            work.outbox.add(StorageLocationSelected(org_id="acme", aggregate_version=version, location=location))
-        await self.service.relay.drain()
-        await self.service.lanes.drain()
-
-    async def hear(self, *events: Event) -> None:
-        """As if another service had said so."""
-        async with self.service.db.unit_of_work("acme") as work:
-            for event in events:
-                work.outbox.add(event)
-        await self.service.relay.drain()
-        await self.service.lanes.drain()
+        await self.hear(StorageLocationSelected(org_id="acme", aggregate_version=version, location=location))
 
     async def know(self, *names: str, version: int = 1, connected: bool = True) -> None:
         """These people of Contoso connect their accounts, or disconnect them."""
@@ -167,7 +147,7 @@ class House:
     async def do_now(self, kind: str) -> None:
         """The waiting job of this kind is due."""
         await self.sql("UPDATE job SET run_at = clock_timestamp() WHERE kind = $1 AND state = 'waiting'", kind)
-        await self.service.runner.drain()
+        await self.work()
 
     async def next_in_s(self, kind: str) -> float | None:
         """When the job of this kind is due; None when there is none."""
@@ -208,11 +188,11 @@ class House:
         events = await self.published("tenant.readiness_changed")
         return [(event["capability"], event["previous"], event["verdict"]) for event in events]
 
-    async def published(self, topic: str) -> list[Json]:
-        await self.service.relay.drain()
-        return [json.loads(record.value) for record in self.bus.records(topic)]
+    @property
+    def owner_url(self) -> str:
+        return str(self.service.settings.migration_database_url)
 
-    async def sql(self, query: str, *values: Any, org: str = "acme") -> list[Any]:
+    async def sql(self, query: str, *values: Any, org: str = "acme") -> list[Any]:  # type: ignore[override]
         """As the table owner, who sees the organisation's rows."""
         connection = await connect(self.owner_url)
         try:
@@ -230,21 +210,12 @@ class House:
 
 
 @pytest.fixture
-async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
-    made = create_simulator(loopback_settings(tmp_path / "simulator"))
-    async with running(made):
-        yield made
-
-
-MakeClient = Callable[[Any], Awaitable[httpx.AsyncClient]]
-
-
-@pytest.fixture
 async def house(
-    make_settings: Any, platform_keys: PlatformKeys, memory_bus: MemoryBus, client_of: MakeClient, simulator: Simulator
-) -> AsyncIterator[House]:
+    start_service: StartService, platform_keys: PlatformKeys, simulator: Simulator, microsoft: SimulatorClient
+) -> House:
     known = simulator.settings
-    settings = make_settings(
+    service = await start_service(
+        create_service,
         Settings,
         "tenant-connector",
         graph_base_url=f"{known.http_base_url}/v1.0",
@@ -258,21 +229,7 @@ async def house(
         sign_in_pause_s=0.02,
         readiness_first_check_s=3600,
     )
-    await migrate("tenant_connector", settings)
-    service = create_service(settings, bus=memory_bus)
-    platform_keys.know_issuer(service.user_tokens)
-    await service.start(api=False, worker=False)
-    async with SimulatorClient(known.http_base_url) as microsoft:
-        yield House(
-            service,
-            await client_of(service),
-            platform_keys,
-            memory_bus,
-            simulator,
-            microsoft,
-            settings.migration_database_url,
-        )
-    await service.stop()
+    return House(service, platform_keys, simulator, microsoft)
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def verdicts(rows: dict[str, Json]) -> dict[str, str]:
 
 
 async def test_everybody_of_the_organisation_reads_the_board_and_before_a_check_all_is_unknown(board: Any) -> None:
-    found = await board.read_board(user="anna", role="user")
+    found = await board.read_board(user="anna", roles=("user",))
     assert [row["capability"] for row in found["capabilities"]] == CAPABILITIES
     assert {row["verdict"] for row in found["capabilities"]} == {"unknown"}
     assert (found["connected"], found["checking"], found["checked_at"]) == (True, False, None)
@@ -254,7 +254,7 @@ async def test_storage_is_asked_for_only_where_it_is_used(board: Any) -> None:
 
 
 async def test_a_check_is_an_org_admins_one_at_a_time_and_one_in_a_while(board: Any) -> None:
-    refused = await board.ask_check(user="anna", role="user")
+    refused = await board.ask_check(user="anna", roles=("user",))
     assert (refused.status_code, refused.json()["code"]) == (403, "org_admin_required")
     assert (await board.ask_check(org="globex")).json()["code"] == "tenant_not_connected"
     board.service.settings.readiness_check_pause_s = 30

@@ -246,7 +246,7 @@ async def test_a_transcript_that_is_refused_for_the_switch_has_the_board_looked_
 async def test_the_operators_folders_are_told_to_the_log_only(board: Any, tmp_path: Any, capsys: Any) -> None:
     board.service.settings.client_credentials_dir = tmp_path / "of-the-operator"
     await board.checked()
-    found = await board.read_board(user="anna", role="user")
+    found = await board.read_board(user="anna", roles=("user",))
     consent = row_of(found, "consent")
     assert (consent["verdict"], consent["remedy"]["who"]) == ("action_needed", "operator")
     told = (await board.app_token(refused="any")).text

@@ -112,7 +112,7 @@ async def test_who_lacks_what_is_for_org_admins_and_others_read_how_many(board: 
     await board.know("unlicensed")
     await board.checked()
     for role, names in (("org_admin", ["unlicensed"]), ("user", [])):
-        found = await board.read_board(user="anna", role=role)
+        found = await board.read_board(user="anna", roles=(role,))
         for name in ("licences", "mailbox"):
             row = next(one for one in found["capabilities"] if one["capability"] == name)
             assert (row["people_lacking"], named(row)) == (1, names)

@@ -20,7 +20,7 @@ async def test_an_org_admin_connects_the_tenant_once_and_for_all(house: Any) -> 
     assert (answer.status_code, answer.json()["status"]) == (202, "proving")
     assert (await house.app_token()).status_code == 409
     await house.service.runner.drain()
-    answer = await house.call("GET", "/v1/tenant", user="bo", role="user")
+    answer = await house.call("GET", "/v1/tenant", user="bo", roles=("user",))
     tenant = answer.json()
     assert (tenant["status"], tenant["tid"], tenant["display_name"]) == ("connected", CONTOSO, "Contoso")
     assert tenant["features"] == {
@@ -68,9 +68,9 @@ async def test_a_plain_user_reads_and_changes_nothing(house: Any) -> None:
         ("DELETE", "/v1/tenant", None),
     ]
     for method, path, body in changes:
-        refused = await house.call(method, path, role="user", json=body)
+        refused = await house.call(method, path, roles=("user",), json=body)
         assert (refused.status_code, refused.json()["code"]) == (403, "org_admin_required"), path
-    assert (await house.call("GET", "/v1/tenant", role="user")).status_code == 200
+    assert (await house.call("GET", "/v1/tenant", roles=("user",))).status_code == 200
     assert (await house.http.get("/v1/tenant")).status_code == 401
 
 

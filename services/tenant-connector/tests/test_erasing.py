@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import text
 
 from shared.bus import MemoryBus
-from shared.migrate import migrate
 from shared.problems import Conflict
 from shared.service import Service
 from shared.testing import erasure
+from shared.testing.databases import Databases
 from tenant_connector.main import create_service
 from tenant_connector.settings import Settings
 
@@ -33,9 +33,9 @@ ROWS = (
 
 
 @pytest.fixture
-async def service(make_settings: Any, memory_bus: MemoryBus) -> AsyncIterator[Service]:
+async def service(databases: Databases, make_settings: Any, memory_bus: MemoryBus) -> AsyncIterator[Service]:
     settings = make_settings(Settings, "tenant-connector")
-    await migrate("tenant_connector", settings)
+    await databases.empty("tenant_connector")
     service = create_service(settings, bus=memory_bus)
     await service.db.open()
     yield service

@@ -2,27 +2,24 @@
 
 import asyncio
 import json
-import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import httpx
 import pytest
-from sqlalchemy import text
 
-from m365_simulator import SimulatorSettings, create_simulator
+from m365_simulator import Simulator, SimulatorSettings
 from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO
-from m365_simulator.testing import loopback_settings, running
-from shared.bus import MemoryBus
-from shared.events import Event, Features, TenantState
+from m365_simulator.testing import Hosting
+from shared.events import Features, TenantState
 from shared.identity import ServiceTokens
-from shared.migrate import migrate
 from shared.service import Service
+from shared.testing.fixtures import MakeSettings, PlatformKeys
+from shared.testing.harness import Harness, StartService
 from user_auth.main import create_service
 from user_auth.settings import Settings
 
@@ -105,24 +102,22 @@ class Tenant365:
 
 
 @pytest.fixture(scope="session")
-def new_simulator(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The state of a new simulator with its keys, which take seconds to make; copied for every test."""
-    state = tmp_path_factory.mktemp("simulator") / "state"
-    made = create_simulator(SimulatorSettings(state_dir=state))
-    made.store.close()
-    return state
+async def consented(hosting: Hosting) -> None:
+    """Contoso's consent, with which every simulator here starts."""
+    async with hosting.seeding("consented") as simulator, SimulatorClient(hosting.settings.http_base_url) as client:
+        await consent(simulator.settings, client)
 
 
 @pytest.fixture
-async def microsoft(tmp_path: Path, new_simulator: Path) -> AsyncIterator[Tenant365]:
-    shutil.copytree(new_simulator, tmp_path / "simulator")
-    simulator = create_simulator(loopback_settings(tmp_path / "simulator"))
+def seed(consented: None) -> str:
+    return "consented"
+
+
+@pytest.fixture
+def microsoft(simulator: Simulator, microsoft: SimulatorClient) -> Tenant365:
     door = Door(simulator.app)
-    simulator.app = door  # type: ignore[assignment]
-    settings = simulator.settings
-    async with running(simulator), SimulatorClient(settings.http_base_url) as client:
-        await consent(settings, client)
-        yield Tenant365(settings, simulator, client, door)
+    simulator.app = door
+    return Tenant365(simulator.settings, simulator, microsoft, door)
 
 
 async def consent(settings: SimulatorSettings, client: SimulatorClient) -> None:
@@ -136,22 +131,15 @@ async def consent(settings: SimulatorSettings, client: SimulatorClient) -> None:
     await client.approve_admin_consent(url, "admin@contoso.example")
 
 
-@dataclass
-class House:
-    """The service with everything a test drives it by."""
+class House(Harness):
+    """The service, and the simulator of Microsoft with a door a test can stand in."""
 
-    service: Service
-    http: httpx.AsyncClient
-    microsoft: Tenant365
-    keys: Any
-    caller: ServiceTokens
-    bus: MemoryBus
-    make: Callable[[], Awaitable[Service]]
-    secrets: set[str] = field(default_factory=set)
-
-    async def call(self, method: str, path: str, *, user: str = "anna", org: str = "acme", **more: Any) -> Any:
-        headers = {"Authorization": f"Bearer {self.keys.token(org, user)}"}
-        return await self.http.request(method, path, headers=headers, **more)
+    def __init__(self, service: Service, keys: PlatformKeys, microsoft: Tenant365, caller: ServiceTokens) -> None:
+        super().__init__(service, keys)
+        self.microsoft = microsoft
+        self.caller = caller
+        self.make: Callable[[], Awaitable[Service]]
+        self.secrets: set[str] = set()
 
     async def call_json(self, path: str, body: Json, **who: str) -> Any:
         """As JSON with every character escaped, so that a lone surrogate arrives as well."""
@@ -195,24 +183,8 @@ class House:
         headers = {"Authorization": f"Bearer {self.caller.issue('user-auth')}"}
         return await http.post("/internal/tokens", json=body, headers=headers)
 
-    async def hear(self, *events: Event) -> None:
-        """As if tenant-connector had published these."""
-        async with self.service.db.unit_of_work(events[0].org_id) as work:
-            for event in events:
-                work.outbox.add(event)
-        await self.service.relay.drain()
-        await self.service.lanes.drain()
-
     async def has_tenant(self, org: str = "acme", version: int = 1) -> None:
         await self.hear(tenant_state(version, org_id=org))
-
-    async def published(self, topic: str) -> list[Json]:
-        await self.service.relay.drain()
-        return [json.loads(record.value) for record in self.bus.records(topic)]
-
-    async def rows(self, table: str) -> list[Json]:
-        async with self.service.db.system_work() as work:
-            return [dict(row) for row in (await work.session.execute(text(f"SELECT * FROM {table}"))).mappings()]
 
     async def nothing_is_stored(self, **who: str) -> None:
         """Of a first sign-in that was refused; the trail says so and nobody was told."""
@@ -244,33 +216,20 @@ def tenant_state(version: int = 1, *, connected: bool = True, tid: str = CONTOSO
 
 @pytest.fixture
 async def empty_house(
-    make_settings: Any, platform_keys: Any, memory_bus: MemoryBus, client_of: Any, microsoft: Tenant365
-) -> AsyncIterator[House]:
+    start_service: StartService, make_settings: MakeSettings, platform_keys: PlatformKeys, microsoft: Tenant365
+) -> House:
     """No tenant is connected yet."""
-    settings = make_settings(
-        Settings,
-        "user-auth",
-        graph_base_url=f"{microsoft.settings.http_base_url}/v1.0",
-        entra_authority=microsoft.settings.https_base_url,
-        ca_bundle=microsoft.settings.state_dir / "ca.pem",
-        client_id=microsoft.settings.client_id,
-        client_secret=microsoft.settings.client_secret,
-    )
-    await migrate("user_auth", settings)
-    services: list[Service] = []
+    known = microsoft.settings
+    reach = {"graph_base_url": f"{known.http_base_url}/v1.0", "entra_authority": known.https_base_url}
+    reach |= {"client_id": known.client_id, "client_secret": known.client_secret}
 
     async def make() -> Service:
-        service = create_service(settings, bus=memory_bus)
-        platform_keys.know_issuer(service.user_tokens)
-        await service.start(api=False, worker=False)
-        services.append(service)
-        return service
+        return await start_service(create_service, Settings, "user-auth", ca_bundle=known.state_dir / "ca.pem", **reach)
 
-    first = await make()
     caller = ServiceTokens(make_settings(Settings, "meetings"), "meetings")
-    yield House(first, await client_of(first), microsoft, platform_keys, caller, memory_bus, make)
-    for service in services:
-        await service.stop()
+    house = House(await make(), platform_keys, microsoft, caller)
+    house.make = make
+    return house
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from sqlalchemy import event, text
 from structlog.testing import capture_logs
 
 from m365_simulator.directory import FABRIKAM
-from shared.testing.fixtures import connect
+from shared.testing.databases import connect
 from shared.tokens import token_digest
 
 SHORT_S = 200  # less than the margin: due for a refresh at the first question

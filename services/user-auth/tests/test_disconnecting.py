@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from m365_simulator.directory import CONTOSO, FABRIKAM
 from shared.events import Features, TenantDisconnected, TenantState
+from shared.testing.harness import consume
 
 
 def state(version: int, *, connected: bool, tid: str = CONTOSO) -> TenantState:
@@ -158,7 +159,7 @@ async def test_another_organisation_keeps_its_connections(house: Any) -> None:
     async with house.service.db.unit_of_work("globex") as work:
         work.outbox.add(other)
     await house.service.relay.drain()
-    await house.service.lanes.drain()
+    await consume(house.service)
     assert (await house.connection())["status"] == "connected"
 
 

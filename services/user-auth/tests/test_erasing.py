@@ -9,10 +9,10 @@ from sqlalchemy import text
 
 from shared.bus import MemoryBus
 from shared.erasure import Erasure
-from shared.migrate import migrate
 from shared.problems import Conflict
 from shared.service import Service
 from shared.testing import erasure
+from shared.testing.databases import Databases
 from user_auth.main import create_service
 from user_auth.settings import Settings
 
@@ -30,9 +30,9 @@ ROWS = (
 
 
 @pytest.fixture
-async def service(make_settings: Any, memory_bus: MemoryBus) -> AsyncIterator[Service]:
+async def service(databases: Databases, make_settings: Any, memory_bus: MemoryBus) -> AsyncIterator[Service]:
     settings = make_settings(Settings, "user-auth")
-    await migrate("user_auth", settings)
+    await databases.empty("user_auth")
     service = create_service(settings, bus=memory_bus)
     await service.db.open()
     yield service

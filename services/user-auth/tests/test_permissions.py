@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from m365_simulator.directory import CONTOSO, FABRIKAM
 from shared.events import Features, TenantState
+from shared.testing.harness import consume
 
 ANNA = "anna@contoso.example"
 FIVE = {
@@ -293,5 +294,5 @@ async def test_another_organisations_switches_do_not_count(house: Any) -> None:
     async with house.service.db.unit_of_work("globex") as work:
         work.outbox.add(TenantState.model_validate(about | more))
     await house.service.relay.drain()
-    await house.service.lanes.drain()
+    await consume(house.service)
     assert (await asked(house, "outlook_email"))[0] == FIVE | MAIL

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from shared.testing.fixtures import PlatformKeys, connect
+from shared.testing.databases import connect
+from shared.testing.fixtures import PlatformKeys
 from shared.tokens import token_digest
 
 PODS, TASKS = 4, 50

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from sqlalchemy import text
 
 from m365_simulator.directory import CONTOSO, FABRIKAM, PERSONAL
-from shared.testing.fixtures import connect
+from shared.testing.databases import connect
 
 FIVE = {
     "Contacts.Read",

@@ -39,7 +39,7 @@ class LaneRunner:
     def __init__(self, service: str, db: Database, bus: Bus, handlers: Handlers, provided: dict[str, Any]) -> None:
         self.group = service
         self._bus = bus
-        self._topics = handlers.topics
+        self.topics = handlers.topics
         handlers.bind(provided)
         self._inbox = Inbox(service, db, handlers)
         self._assignment = Assignment()
@@ -47,7 +47,7 @@ class LaneRunner:
     async def run(self) -> None:
         """Consume until cancelled; the member leaves its group and rejoins after an outage of the broker."""
         wait_s = 0.2
-        while self._topics:
+        while self.topics:
             started = asyncio.get_running_loop().time()
             try:
                 await self._consume()
@@ -61,23 +61,18 @@ class LaneRunner:
             wait_s = min(wait_s * 2, MAX_OUTAGE_WAIT_S) if quick else 0.2
             await asyncio.sleep(wait_s)
 
-    async def drain(self) -> None:
-        """Handle everything published so far, one record at a time; for tests."""
-        consumer = self._bus.consumer(self.group, self._topics)
-        await consumer.start(_nothing)
-        while records := await consumer.fetch(FETCH, 0):
-            for record in records:
-                await self._inbox.handle(record)
-                await consumer.commit({(record.topic, record.partition): record.offset + 1})
-        await consumer.stop()
+    @property
+    def in_hand(self) -> int:
+        """Records fetched and not yet handled or parked."""
+        return self._assignment.watermark.open
 
     async def redrive(self, key: str | None = None) -> int:
         """Handle parked records again, in order; stops a key at its first failure. Returns how many went through."""
         return await self._inbox.redrive(key)
 
     async def _consume(self) -> None:
-        await self._bus.ensure_topics(self._topics)
-        consumer = self._bus.consumer(self.group, self._topics)
+        await self._bus.ensure_topics(self.topics)
+        consumer = self._bus.consumer(self.group, self.topics)
         lanes: list[Lane] = [asyncio.Queue(LANE_DEPTH) for _ in range(LANES)]
         self._assignment = Assignment()
 
@@ -141,7 +136,3 @@ async def _waiting(lane: Lane) -> tuple[Assignment, list[Record]]:
             assignment, records = other, []
         records.append(record)
     return assignment, records
-
-
-async def _nothing(_places: Iterable[Partition]) -> None:
-    return None

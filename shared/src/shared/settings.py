@@ -1,9 +1,11 @@
 """The settings every service has; its own ``settings.py`` adds to them. Nothing else reads the environment."""
 
+import functools
 import ssl
 from pathlib import Path
 from typing import Annotated, Self
 
+import httpx
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -108,12 +110,18 @@ class ServiceSettings(BaseSettings):
         v2 = cloud.issuer if authority == cloud.login else authority
         return f"{cloud.v1_issuer}/{tid}/", f"{v2}/{tid}/v2.0"
 
-    def trusted(self) -> ssl.SSLContext | bool:
+    def trusted(self) -> ssl.SSLContext:
         """What httpx verifies servers with: the CA bundle when one is set, else the public certificates.
 
-        Raises ``ConfigurationError`` when the bundle cannot be read.
+        Read once per process, for reading the authorities is slow. Raises ``ConfigurationError`` when the bundle cannot
+        be read.
         """
         try:
-            return ssl.create_default_context(cafile=self.ca_bundle) if self.ca_bundle else True
+            return _trust(self.ca_bundle)
         except OSError as error:
             raise ConfigurationError(f"PROSPO_CA_BUNDLE names no readable PEM file: {self.ca_bundle}.") from error
+
+
+@functools.cache
+def _trust(ca_bundle: Path | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=ca_bundle) if ca_bundle else httpx.create_ssl_context(trust_env=False)

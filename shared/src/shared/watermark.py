@@ -31,6 +31,11 @@ class Watermark:
             count += 1
         del waiting[:count]
 
+    @property
+    def open(self) -> int:
+        """How many records were begun and still hold a partition's offset back."""
+        return sum(map(len, self._open.values()))
+
     def take(self) -> dict[Partition, int]:
         """Offsets to commit since the last call."""
         taken, self._next = self._next, {}

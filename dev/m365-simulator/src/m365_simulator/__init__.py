@@ -1,7 +1,10 @@
 """A strict stand-in for Entra and Microsoft Graph, for development and tests."""
 
+import functools
+
 import httpx
 from fastapi import FastAPI
+from starlette.types import Receive, Scope, Send
 
 from . import batch, people, prospo
 from .core import Simulator
@@ -23,9 +26,24 @@ def create_simulator(settings: SimulatorSettings, *, outbound: httpx.AsyncClient
     """``outbound`` makes handshakes and deliveries; an own client (10 s timeout) unless given."""
     simulator = Simulator(settings, outbound)
     Delivery(simulator)
+    simulator.recent_changes = Recent(simulator)
+    simulator.app = ForOne(simulator)
+    return simulator
+
+
+class ForOne:
+    """The routes, for one simulator: it travels in the scope, so the routes are made once for all of a process."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await _routes()({**scope, "simulator": self._simulator}, receive, send)
+
+
+@functools.cache
+def _routes() -> FastAPI:
     app = FastAPI(title="Microsoft 365 simulator", docs_url=None, redoc_url=None, openapi_url=None)
-    app.state.simulator = simulator
-    app.state.recent_changes = Recent(simulator)
     graph = [people.router, principals.router, batch.router, calendar_routes.router, events.router]
     graph += [meetings.router, artefact_routes.router, content.router, subscriptions.router]
     graph += [*outlook.ROUTERS, *files.ROUTERS]
@@ -34,8 +52,7 @@ def create_simulator(settings: SimulatorSettings, *, outbound: httpx.AsyncClient
         app.include_router(router)
     paths = [route.path for router in graph for route in router.routes if hasattr(route, "path")]
     app.add_middleware(OnePath, words=words_of(paths))
-    simulator.app = app
-    return simulator
+    return app
 
 
 VERBS_BESIDE_ROUTES = (happenings,)

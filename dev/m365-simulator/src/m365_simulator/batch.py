@@ -24,7 +24,7 @@ async def batch(request: Request) -> Response:
     """Items without ``dependsOn`` run side by side, as many at once as Outlook takes."""
     caller = Caller(request)
     items = _items(await json_of(request))
-    transport = httpx.ASGITransport(request.app)
+    transport = httpx.ASGITransport(request.scope["simulator"].app)
     headers = {"authorization": request.headers["authorization"]}
     async with httpx.AsyncClient(transport=transport, base_url="http://batch", headers=headers) as http:
         answers = await _Run(caller, http, items).all()

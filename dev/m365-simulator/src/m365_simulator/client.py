@@ -8,6 +8,8 @@ from urllib.parse import urlencode, urljoin
 
 import httpx
 
+from .tls import usual_trust
+
 
 class FormReader(HTMLParser):
     """Action and hidden fields of the page's form."""
@@ -33,7 +35,9 @@ class SimulatorClient:
     """
 
     def __init__(self, base_url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        self._make = functools.partial(httpx.AsyncClient, base_url=base_url, transport=transport, timeout=30)
+        self._make = functools.partial(
+            httpx.AsyncClient, base_url=base_url, transport=transport, timeout=30, verify=usual_trust()
+        )
         self._http = self._make()
         self._browsers: dict[str, httpx.AsyncClient] = {}
 

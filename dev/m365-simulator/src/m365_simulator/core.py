@@ -3,10 +3,11 @@
 import asyncio
 import datetime
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from .calls import Calls
 from .changes import Changes
@@ -19,7 +20,10 @@ from .settings import SimulatorSettings
 from .signing import Signer
 from .store import Store
 from .timeline import Timeline
-from .tls import ensure_certificates
+from .tls import ensure_certificates, usual_trust
+
+if TYPE_CHECKING:
+    from .notifying.forging import Recent
 
 TICK_S = 0.2
 CLOCKS: tuple[ClockName, ...] = ("world", "service")
@@ -46,9 +50,10 @@ class Simulator:
         self.certificate, self.key = ensure_certificates(settings.state_dir, host)
         self.entra = Signer(self.store, "entra", self.clock)
         self.prospo = Signer(self.store, "prospo", self.clock)
-        self.outbound = outbound or httpx.AsyncClient(timeout=10)
+        self.outbound = outbound or httpx.AsyncClient(timeout=10, verify=usual_trust())
         self.rounds: list[Callable[[], Awaitable[None]]] = []
-        self.app: FastAPI
+        self.app: ASGIApp
+        self.recent_changes: Recent
         self._background: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

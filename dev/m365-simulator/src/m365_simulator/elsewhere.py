@@ -21,7 +21,7 @@ def other_url(simulator: Simulator) -> str:
 
 def refuse_token(request: Request) -> Simulator:
     """401 and a finding when an Authorization header comes along; 404 on Graph's own host."""
-    simulator: Simulator = request.app.state.simulator
+    simulator: Simulator = request.scope["simulator"]
     if request.headers.get("authorization"):
         row = {"host": request.url.netloc, "method": request.method, "path": request.url.path, "status": 401}
         says = "A token was sent to a host that is not Graph's; the URL alone is the secret there."

@@ -21,18 +21,18 @@ def _issuer(simulator: Simulator) -> str:
 
 @router.get("/jwks")
 async def jwks(request: Request) -> JSONResponse:
-    return JSONResponse(request.app.state.simulator.prospo.jwks())
+    return JSONResponse(request.scope["simulator"].prospo.jwks())
 
 
 @router.get("/.well-known/openid-configuration")
 async def discovery(request: Request) -> JSONResponse:
-    issuer = _issuer(request.app.state.simulator)
+    issuer = _issuer(request.scope["simulator"])
     return JSONResponse({"issuer": issuer, "jwks_uri": f"{issuer}/jwks", "token_endpoint": f"{issuer}/token"})
 
 
 @router.post("/token")
 async def token(request: Request) -> JSONResponse:
-    simulator: Simulator = request.app.state.simulator
+    simulator: Simulator = request.scope["simulator"]
     persona = (await request.json()).get("persona")
     if persona not in PERSONAS:
         return JSONResponse({"detail": f"Unknown persona; use one of {', '.join(PERSONAS)}."}, 400)

@@ -1,20 +1,23 @@
-"""The simulator on free loopback ports, http and https, and an address that takes notifications, for tests."""
+"""The simulator on loopback ports, http and https, and an address that takes notifications, for tests."""
 
 import asyncio
 import contextlib
 import itertools
 import secrets
+import shutil
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import uvicorn
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from . import create_simulator
 from .core import Simulator
-from .serving import serve
+from .serving import Protocol, QuietServer, serve
 from .settings import SimulatorSettings
 
 _ports = itertools.count(secrets.randbelow(10_000))
@@ -67,6 +70,63 @@ async def running(simulator: Simulator) -> AsyncIterator[Simulator]:
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
         await simulator.stop()
+
+
+class Hosting:
+    """Two listeners, http and https, for all tests of a process, and behind them a new simulator for each test.
+
+    Keys, certificates, and what ``seeding`` added, are made once; each simulator starts with a copy.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.settings = loopback_settings(folder)
+        self._simulator: Simulator | None = None
+        self._servers: list[uvicorn.Server] = []
+        self._serving: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        first = create_simulator(self.settings.model_copy(update={"state_dir": self._folder / "new"}))
+        await first.stop()
+        for tls in (False, True):
+            files = {"ssl_certfile": first.certificate, "ssl_keyfile": first.key} if tls else {}
+            port = self.settings.https_port if tls else self.settings.http_port
+            config = uvicorn.Config(
+                self._answer, host="127.0.0.1", port=port, interface="asgi3", http=Protocol, lifespan="off",
+                log_level="warning", timeout_graceful_shutdown=1, **files,  # type: ignore[arg-type]
+            )  # fmt: skip
+            self._servers.append(QuietServer(config))
+        self._serving = [asyncio.create_task(server.serve(), name="listener") for server in self._servers]
+        for server in self._servers:
+            await until_open(server.config.port)
+
+    async def aclose(self) -> None:
+        for server in self._servers:
+            server.should_exit = True
+        await asyncio.gather(*self._serving)
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        app = self._simulator.app if self._simulator else PlainTextResponse("No test is running.", 503)
+        await app(scope, receive, send)
+
+    @contextlib.asynccontextmanager
+    async def simulator(self, folder: Path, seed: str = "new", **more: Any) -> AsyncIterator[Simulator]:
+        """A new one behind the listeners, its background work running, until the end of the block."""
+        shutil.copytree(self._folder / seed, folder)
+        simulator = create_simulator(self.settings.model_copy(update={"state_dir": folder, **more}))
+        await simulator.start()
+        self._simulator = simulator
+        try:
+            yield simulator
+        finally:
+            self._simulator = None
+            await simulator.stop()
+
+    @contextlib.asynccontextmanager
+    async def seeding(self, name: str) -> AsyncIterator[Simulator]:
+        """What is done in the block is there in every simulator with this ``seed``; not while another one is used."""
+        async with self.simulator(self._folder / name) as simulator:
+            yield simulator
 
 
 class Address:

@@ -1,9 +1,12 @@
 """A certificate authority of this state folder, and the certificate of the https listener."""
 
 import datetime
+import functools
 import ipaddress
+import ssl
 from pathlib import Path
 
+import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -11,6 +14,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 HOSTS = ("localhost", "microsoft.localhost", "127.0.0.1")
 """The second is its name in the composed platform."""
+
+
+@functools.cache
+def usual_trust() -> ssl.SSLContext:
+    """The authorities httpx trusts by default; reading them takes long, so once."""
+    return httpx.create_ssl_context()
 
 
 def ensure_certificates(folder: Path, host: str = "localhost") -> tuple[Path, Path]:

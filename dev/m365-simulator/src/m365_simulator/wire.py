@@ -80,7 +80,7 @@ class _Exchange:
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.simulator: Simulator = request.app.state.simulator
+        self.simulator: Simulator = request.scope["simulator"]
         self.path = request.url.path.removeprefix("/v1.0")
         self.claims = _claims(request)
         self.about = self._about()
@@ -203,7 +203,7 @@ def reset(request: Request) -> None:
 def _claims(request: Request) -> dict[str, Any]:
     """Of a good token, else empty; ``Caller`` says what is wrong with it."""
     kind, _, token = request.headers.get("authorization", "").partition(" ")
-    simulator: Simulator = request.app.state.simulator
+    simulator: Simulator = request.scope["simulator"]
     try:
         return simulator.entra.read(token, GRAPH_AUDIENCE) if kind.lower() == "bearer" else {}
     except jwt.InvalidTokenError:
@@ -215,7 +215,7 @@ class Caller:
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.simulator: Simulator = request.app.state.simulator
+        self.simulator: Simulator = request.scope["simulator"]
         self.store = self.simulator.store
         kind, _, token = request.headers.get("authorization", "").partition(" ")
         if kind.lower() != "bearer":

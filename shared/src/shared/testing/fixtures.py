@@ -5,17 +5,17 @@ else the embedded one. Kafka, for tests marked ``engine``, is ``KAFKA_BOOTSTRAP_
 where Docker answers, else they skip. With ``PROSPO_REQUIRE_ENGINES=1`` a skip is a failure.
 """
 
+import asyncio
 import base64
+import inspect
 import os
+import shutil
 import time
-import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import asyncpg
 import httpx
 import jwt
 import pytest
@@ -28,7 +28,9 @@ from shared.bus import MemoryBus
 from shared.identity import UserTokens
 from shared.secrets import KeyRing
 from shared.testing import engines
+from shared.testing.databases import Databases, TestDatabase
 from shared.testing.samples import ABOUT_SAMPLES
+from shared.testing.serving import LISTENER, close_listeners
 
 ISSUER = "https://issuer.example"
 KAFKA = "KAFKA_BOOTSTRAP_SERVERS"
@@ -84,37 +86,44 @@ def _engine(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("kafka_servers")
 
 
-@dataclass(frozen=True, slots=True)
-class TestDatabase:
-    """URLs of a new, empty database: as the table owner, and as the service's role."""
-
-    __test__ = False
-    owner_url: str
-    url: str
-
-
-async def connect(url: str) -> Any:
-    """A bare asyncpg connection to an SQLAlchemy URL."""
-    return await asyncpg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False))
+@pytest.fixture(scope="session")
+async def databases(postgres_url: URL) -> AsyncIterator[Databases]:
+    made = Databases(postgres_url)
+    await made.open()
+    yield made
+    await made.close()
 
 
 @pytest.fixture
-async def database(postgres_url: URL) -> AsyncIterator[TestDatabase]:
-    """An empty database with an owner role and a plain role, neither of them a superuser."""
-    name = f"t_{uuid.uuid4().hex[:12]}"
-    admin = await connect(postgres_url.render_as_string(hide_password=False))
-    for role in (f"{name}_owner", name):
-        await admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{name}'")
-    await admin.execute(f"CREATE DATABASE {name} OWNER {name}_owner")
+async def database(databases: Databases) -> AsyncIterator[TestDatabase]:
+    """An empty database for one test: for migrations, and for what a test changes of rights or tables."""
+    made = await databases.new()
+    yield made
+    await databases.drop(made)
 
-    def url(role: str) -> str:
-        return postgres_url.set(username=role, password=name, database=name).render_as_string(hide_password=False)
 
-    yield TestDatabase(url(f"{name}_owner"), url(name))
-    await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    for role in (f"{name}_owner", name):
-        await admin.execute(f"DROP ROLE {role}")
-    await admin.close()
+@pytest.fixture(scope="session", autouse=True)
+async def _listeners() -> AsyncIterator[None]:
+    yield
+    await close_listeners()
+
+
+@pytest.fixture(autouse=True)
+def _ends_its_tasks(request: pytest.FixtureRequest) -> None:
+    """What a test leaves running is cancelled after it, as if each test had a loop of its own."""
+    if inspect.iscoroutinefunction(getattr(request, "function", None)):
+        request.getfixturevalue("_tasks_of_the_test")
+
+
+@pytest.fixture
+async def _tasks_of_the_test() -> AsyncIterator[None]:
+    before = asyncio.all_tasks()
+    yield
+    left = {task for task in asyncio.all_tasks() - before if task.get_name() != LISTENER}
+    left.discard(asyncio.current_task())  # type: ignore[arg-type]
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
 
 
 @pytest.fixture
@@ -125,16 +134,26 @@ def memory_bus() -> MemoryBus:
 class PlatformKeys:
     """A key ring, service keys, and an issuer of user tokens whose keys the tests hold."""
 
-    def __init__(self, folder: Path, services: list[str]) -> None:
+    def __init__(self, folder: Path, issuer_key: rsa.RSAPrivateKey) -> None:
         self.key_ring_dir = folder / "ring"
-        KeyRing.create(self.key_ring_dir)
         self.private = folder / "private"
         self.public = folder / "public"
-        for part in (self.private, self.public):
+        self.issuer_key = issuer_key
+
+    @classmethod
+    def make(cls, folder: Path, services: list[str]) -> "PlatformKeys":
+        made = cls(folder, rsa.generate_private_key(public_exponent=65537, key_size=2048))
+        KeyRing.create(made.key_ring_dir)
+        for part in (made.private, made.public):
             part.mkdir()
         for name in services:
-            self.add_service(name)
-        self.issuer_key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            made.add_service(name)
+        return made
+
+    def copied(self, folder: Path) -> "PlatformKeys":
+        """The same keys in another folder, for a test that adds or changes some."""
+        shutil.copytree(self.private.parent, folder)
+        return PlatformKeys(folder, self.issuer_key)
 
     def add_service(self, name: str) -> None:
         key = Ed25519PrivateKey.generate()
@@ -172,21 +191,30 @@ def _b64(value: bytes) -> str:
     return base64.urlsafe_b64encode(value).rstrip(b"=").decode()
 
 
+SERVICES = ["tenant-connector", "user-auth", "meetings", "contacts", "storage", "mail", "recording-ingest", "notes"]
+
+
+@pytest.fixture(scope="session")
+def made_keys(tmp_path_factory: pytest.TempPathFactory) -> PlatformKeys:
+    return PlatformKeys.make(tmp_path_factory.mktemp("keys"), SERVICES)
+
+
 @pytest.fixture
-def platform_keys(tmp_path: Path) -> PlatformKeys:
-    return PlatformKeys(tmp_path, ["tenant-connector", "user-auth", "meetings", "storage", "recording-ingest"])
+def platform_keys(made_keys: PlatformKeys, tmp_path: Path) -> PlatformKeys:
+    return made_keys.copied(tmp_path / "keys")
 
 
 MakeSettings = Callable[..., Any]
 
 
 @pytest.fixture
-def make_settings(database: TestDatabase, platform_keys: PlatformKeys) -> MakeSettings:
-    """``make_settings(Settings, "meetings", more=…)``: a service's settings on a new database."""
+def make_settings(databases: Databases, platform_keys: PlatformKeys) -> MakeSettings:
+    """``make_settings(Settings, "meetings", more=…)``: settings on the service's database, which ``empty`` makes."""
 
     def make(kind: type[Any], service: str, **more: Any) -> Any:
         if not (platform_keys.private / f"{service}.pem").exists():
             platform_keys.add_service(service)
+        database = databases.named(service.replace("-", "_"))
         values = {
             "database_url": database.url,
             "migration_database_url": database.owner_url,

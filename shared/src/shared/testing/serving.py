@@ -1,25 +1,75 @@
-"""An app on a loopback port of its own, for tests."""
+"""An app on a loopback port, for tests.
+
+Listeners are kept and used again: starting and stopping a server takes longer than most tests.
+"""
 
 import asyncio
 import socket
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import uvicorn
 
+from shared.service import Listener
+
+LISTENER = "listener"
+"""The name of the tasks that outlive a test."""
+
+
+class _Place:
+    """A running server whose app is replaced from test to test."""
+
+    def __init__(self, tls: dict[str, Any]) -> None:
+        self.app: Any = _gone
+        listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{listening.getsockname()[1]}"
+        config = uvicorn.Config(
+            self._answer,
+            interface="asgi3",
+            lifespan="off",
+            log_level="critical",
+            ws="none",
+            timeout_graceful_shutdown=1,
+            **tls,
+        )
+        self._server = Listener(config)
+        self._serving = asyncio.create_task(self._server.serve([listening]), name=LISTENER)
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+    async def aclose(self) -> None:
+        self._server.should_exit = True
+        await self._serving
+
+
+_idle: dict[tuple[asyncio.AbstractEventLoop, str], list[_Place]] = defaultdict(list)
+
 
 @asynccontextmanager
 async def serving(app: Any, **tls: Any) -> AsyncIterator[str]:
     """Its address, ``http://127.0.0.1:<port>``, until the end of the block; https with uvicorn's ``ssl_…`` options."""
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        config = uvicorn.Config(
-            app, lifespan="off", log_level="critical", ws="none", timeout_graceful_shutdown=1, **tls
-        )
-        server = uvicorn.Server(config)
-        running = asyncio.create_task(server.serve([listening]))
-        try:
-            yield f"{'https' if tls else 'http'}://127.0.0.1:{listening.getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            await running
+    idle = _idle[asyncio.get_running_loop(), repr(sorted(tls.items()))]
+    place = idle.pop() if idle else _Place(tls)
+    place.app = app
+    try:
+        yield place.url
+    finally:
+        place.app = _gone
+        idle.append(place)
+
+
+async def close_listeners() -> None:
+    """Stop the servers of this loop."""
+    loop = asyncio.get_running_loop()
+    for key in [key for key in _idle if key[0] is loop]:
+        for place in _idle.pop(key):
+            await place.aclose()
+
+
+async def _gone(_scope: Any, _receive: Any, send: Any) -> None:
+    """Answers who still asks after the block has ended."""
+    await send({"type": "http.response.start", "status": 503, "headers": []})
+    await send({"type": "http.response.body", "body": b""})

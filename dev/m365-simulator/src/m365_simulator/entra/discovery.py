@@ -44,7 +44,7 @@ CLAIMS = [
 
 
 def _simulator(request: Request) -> Simulator:
-    simulator: Simulator = request.app.state.simulator
+    simulator: Simulator = request.scope["simulator"]
     return simulator
 
 

@@ -78,7 +78,7 @@ def now_of(simulator: Simulator) -> float:
 
 @router.post("/{tenant}/oauth2/v2.0/token")
 async def token(request: Request, tenant: str) -> Response:
-    simulator: Simulator = request.app.state.simulator
+    simulator: Simulator = request.scope["simulator"]
     began = time.monotonic()
     form = {name: str(value) for name, value in (await request.form()).items()}
     correlation = request.headers.get("client-request-id")
@@ -129,7 +129,7 @@ def _record(request: Request, tenant: str, form: Fields, account: Row | None, an
         "permission": form.get("grant_type"),
         "seconds": round(seconds, 4),
     }
-    request.app.state.simulator.calls.record(row, answer.headers.get("retry-after"))
+    request.scope["simulator"].calls.record(row, answer.headers.get("retry-after"))
 
 
 def _busy(simulator: Simulator, tenant: str, form: Fields, account: Row | None) -> Response | None:

@@ -130,7 +130,7 @@ class Visit:
 
 
 def visit_of(request: Request, tenant: str, fields: Fields) -> Visit:
-    simulator: Simulator = request.app.state.simulator
+    simulator: Simulator = request.scope["simulator"]
     return Visit(simulator, request, tenant, fields)
 
 

@@ -50,12 +50,12 @@ def without_secrets(item: Any) -> Any:
 
 @router.get("/control/notifications")
 async def notifications(request: Request) -> JSONResponse:
-    return JSONResponse(request.app.state.simulator.store.all(LOG))
+    return JSONResponse(request.scope["simulator"].store.all(LOG))
 
 
 @router.delete("/control/notifications")
 async def forget(request: Request) -> Response:
-    simulator: Simulator = request.app.state.simulator
+    simulator: Simulator = request.scope["simulator"]
     for key in simulator.store.keys(LOG):
         simulator.store.delete(LOG, key)
     return Response(status_code=204)

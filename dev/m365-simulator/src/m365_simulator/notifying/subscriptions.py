@@ -116,7 +116,7 @@ async def _made(caller: Caller, row: Row) -> Response:
     with simulator.store.together():
         simulator.store.put("subscriptions", row["id"], row)
         lifecycle.plan(simulator, row)
-    await deliver_before_answer(simulator, caller.request.app.state.recent_changes, row)
+    await deliver_before_answer(simulator, caller.simulator.recent_changes, row)
     return _shown(caller, row, 201)
 
 

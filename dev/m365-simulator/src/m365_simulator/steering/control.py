@@ -23,7 +23,7 @@ SHOWN = [
 
 
 def simulator_of(request: Request) -> Simulator:
-    simulator: Simulator = request.app.state.simulator
+    simulator: Simulator = request.scope["simulator"]
     return simulator
 
 

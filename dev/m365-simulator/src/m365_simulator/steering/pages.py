@@ -71,7 +71,7 @@ def accounts(request: Request, fields: dict[str, str], *, why: str, hint: str = 
 
     ``domain`` leaves one organisation's people, as a domain hint does.
     """
-    simulator: Simulator = request.app.state.simulator
+    simulator: Simulator = request.scope["simulator"]
     users = sorted(simulator.store.all("users"), key=lambda user: user["address"] != hint)
     tenants = sorted(simulator.store.all("tenants"), key=lambda t: not hint.endswith(f"@{t['domain']}"))
     if any(t["domain"] == domain for t in tenants):
@@ -83,7 +83,7 @@ def accounts(request: Request, fields: dict[str, str], *, why: str, hint: str = 
 
 def approval(request: Request, fields: dict[str, str], blocked: list[str], *, app: str, workflow: bool) -> HTMLResponse:
     """An administrator must consent; with the workflow on, the person may ask for it."""
-    simulator: Simulator = request.app.state.simulator
+    simulator: Simulator = request.scope["simulator"]
     words = [(WORDS.get(name, name), name) for name in blocked]
     values: dict[str, Any] = {"action": request.url.path, "fields": fields, "asked": words}
     return show(simulator, "approval.html", app=app, workflow=workflow, **values)
@@ -102,7 +102,7 @@ def consent(
     request: Request, fields: dict[str, str], asked: dict[str, list[str]], *, title: str, app: str = "Prospo"
 ) -> HTMLResponse:
     """``asked``: permissions by heading. ``fields`` holds the account already picked."""
-    simulator: Simulator = request.app.state.simulator
+    simulator: Simulator = request.scope["simulator"]
     words = {heading: [(WORDS.get(name, name), name) for name in names] for heading, names in asked.items()}
     values: dict[str, Any] = {"action": request.url.path, "fields": fields, "asked": words, "title": title}
     return show(simulator, "consent.html", app=app, **values)

@@ -24,7 +24,7 @@ SAYS = {
 
 
 def _simulator(request: Request) -> Simulator:
-    simulator: Simulator = request.app.state.simulator
+    simulator: Simulator = request.scope["simulator"]
     return simulator
 
 

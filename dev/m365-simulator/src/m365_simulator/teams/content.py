@@ -106,7 +106,7 @@ def _recording(caller: Caller, row: Row) -> Response:
 @downloads.get("/download/{token}")
 async def download(request: Request, token: str) -> Response:
     """Pre-authorised: a caller that still sends its token is refused, as storage hosts do."""
-    simulator: Simulator = request.app.state.simulator
+    simulator: Simulator = request.scope["simulator"]
     answer = _downloaded(request, simulator, token)
     row = {"host": request.url.netloc, "method": "GET", "path": "/download/{link}", "query": ""}
     row = simulator.calls.record({**row, "status": answer.status_code, "tenant": None, "user": None, "app": None})
