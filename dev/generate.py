@@ -7,6 +7,7 @@ from dev.generated.behaviours import behaviours_page
 from dev.generated.configuration import configuration_page
 from dev.generated.events import asyncapi, events_page, schema_file
 from dev.generated.http import openapi_files
+from dev.generated.jobs import jobs_page
 from shared.events import ALL
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,6 +18,7 @@ def generated() -> dict[Path, str]:
     contracts = ROOT / "contracts"
     files = {
         ROOT / "docs/events.md": events_page(),
+        ROOT / "docs/jobs.md": jobs_page(),
         ROOT / "docs/configuration.md": configuration_page(),
         ROOT / "docs/simulator.md": behaviours_page(),
         contracts / "asyncapi.yaml": asyncapi(),

@@ -8,7 +8,7 @@ import pytest
 from shared.graph import BatchRequest, Graph
 from shared.graph.errors import GraphNotFound, GraphRetry
 from shared.graph.throttles import BELIEVED_S, KEPT_AT_MOST, Rates, Scope, Throttles
-from shared.jobs.queue import Priority
+from shared.jobs import Priority
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.scripted import CountedTokens, Naps, Reply, ScriptedServer, client_settings, scripted_server
 

@@ -14,15 +14,19 @@ from shared.graph import Graph
 from shared.graph import slots as slots_module
 from shared.graph.slots import Slots
 from shared.graph.turns import CONNECTIONS, PASSED_OVER, PER_MAILBOX, Line, Turns
-from shared.jobs import Jobs
-from shared.jobs.queue import PRIORITIES, Priority
-from shared.jobs.runner import Job
+from shared.jobs import Jobs, Work
+from shared.jobs.job import Job
+from shared.jobs.work import PRIORITIES, Priority
 from shared.service import Service
 from shared.testing.databases import TestDatabase
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.scripted import CountedTokens, Reply, ScriptedServer, client_settings, scripted_server
 
 ALL: tuple[Priority, ...] = ("interactive", "fresh", "backfill")
+
+
+class Note(Work):
+    kind = "note"
 
 
 @pytest.fixture
@@ -191,16 +195,16 @@ async def test_a_busy_process_lets_another_have_a_slot(db: Database, monkeypatch
 
 
 async def test_a_job_s_calls_go_with_its_priority(make_service: Callable[..., Awaitable[Service]]) -> None:
-    jobs, met = Jobs(), list[Priority]()
+    does, met = Jobs(), list[Priority]()
 
-    @jobs.kind("note")
-    async def note(job: Job) -> None:
+    @does(Note)
+    async def note(job: Job, wanted: Note) -> None:
         met.append(job.priority)
 
-    service = await make_service(jobs=jobs)
+    service = await make_service(jobs=does)
     async with service.db.unit_of_work("acme") as work:
         for priority in ALL:
-            work.jobs.add("note", {}, priority=priority)
+            work.queue(Note(), priority=priority)
     await service.runner.drain()
     assert sorted(met) == sorted(ALL)
 

@@ -7,17 +7,25 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from shared.jobs import GiveUp, Jobs
+from shared.jobs import GiveUp, Jobs, Work
 from shared.jobs import runner as runner_module
-from shared.jobs.runner import Job
+from shared.jobs.job import Job
 from shared.service import Service
 
 MakeService = Callable[..., Awaitable[Service]]
 
 
-async def queue(service: Service, kind: str, **more: Any) -> None:
+class Note(Work):
+    kind = "note"
+
+    @property
+    def key(self) -> str:
+        return "m1"
+
+
+async def queue(service: Service) -> None:
     async with service.db.unit_of_work("acme") as work:
-        work.jobs.add(kind, {}, **more)
+        work.queue(Note())
 
 
 async def rows(service: Service) -> list[Any]:
@@ -34,15 +42,15 @@ async def test_a_job_that_does_not_end_is_released_and_another_worker_goes_on_at
     make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner_module, "STOP_S", 0.1)
-    jobs, started, finish = Jobs(), asyncio.Event(), asyncio.Event()
+    does, started, finish = Jobs(), asyncio.Event(), asyncio.Event()
 
-    @jobs.kind("transfer")
-    async def transfer(job: Job) -> None:
+    @does(Note)
+    async def transfer(job: Job, wanted: Note) -> None:
         started.set()
         await finish.wait()
 
-    service = await make_service(jobs=jobs)
-    await queue(service, "transfer")
+    service = await make_service(jobs=does)
+    await queue(service)
     worker = asyncio.create_task(service.runner.run())
     await started.wait()
     await stop(worker)
@@ -53,12 +61,12 @@ async def test_a_job_that_does_not_end_is_released_and_another_worker_goes_on_at
 
 
 async def test_a_job_stops_at_its_checkpoint_and_goes_on_from_there(make_service: MakeService) -> None:
-    jobs, started, stopping = Jobs(), asyncio.Event(), asyncio.Event()
+    does, started, stopping = Jobs(), asyncio.Event(), asyncio.Event()
     chunks: list[int] = []
     leased: list[Job] = []
 
-    @jobs.kind("transfer")
-    async def transfer(job: Job) -> None:
+    @does(Note)
+    async def transfer(job: Job, wanted: Note) -> None:
         leased.append(job)
         for chunk in range(job.checkpoint.get("chunk", 0), 3):
             chunks.append(chunk)
@@ -66,8 +74,8 @@ async def test_a_job_stops_at_its_checkpoint_and_goes_on_from_there(make_service
             await stopping.wait()
             await job.checkpoint_now({"chunk": chunk + 1})
 
-    service = await make_service(jobs=jobs)
-    await queue(service, "transfer")
+    service = await make_service(jobs=does)
+    await queue(service)
     worker = asyncio.create_task(service.runner.run())
     await started.wait()
     ending = asyncio.create_task(stop(worker))
@@ -81,17 +89,17 @@ async def test_a_job_stops_at_its_checkpoint_and_goes_on_from_there(make_service
 
 
 async def test_a_short_job_ends_before_its_worker_does(make_service: MakeService) -> None:
-    jobs, started, finish = Jobs(), asyncio.Event(), asyncio.Event()
+    does, started, finish = Jobs(), asyncio.Event(), asyncio.Event()
     leased: list[Job] = []
 
-    @jobs.kind("note")
-    async def note(job: Job) -> None:
+    @does(Note)
+    async def note(job: Job, wanted: Note) -> None:
         leased.append(job)
         started.set()
         await finish.wait()
 
-    service = await make_service(jobs=jobs)
-    await queue(service, "note")
+    service = await make_service(jobs=does)
+    await queue(service)
     worker = asyncio.create_task(service.runner.run())
     await started.wait()
     ending = asyncio.create_task(stop(worker))
@@ -104,18 +112,18 @@ async def test_a_short_job_ends_before_its_worker_does(make_service: MakeService
 async def test_failed_jobs_are_re_driven_with_all_their_tries_but_not_beside_a_living_one(
     make_service: MakeService,
 ) -> None:
-    jobs, broken = Jobs(), [True]
+    does, broken = Jobs(), [True]
     done: list[int] = []
 
-    @jobs.kind("note")
-    async def note(job: Job) -> None:
+    @does(Note)
+    async def note(job: Job, wanted: Note) -> None:
         if broken:
             raise GiveUp("no such meeting")
         done.append(job.attempt)
 
-    service = await make_service(jobs=jobs)
+    service = await make_service(jobs=does)
     for _ in range(2):
-        await queue(service, "note", dedupe_key="m1")
+        await queue(service)
         await service.runner.drain()
     assert await service.runner.redrive("another kind") == 0
     broken.clear()

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from shared.jobs import Jobs
+from shared.jobs import Jobs, Work
 from shared.telemetry import set_up_logs
 from shared.testing.databases import TestDatabase, connect
 from shared.testing.fixtures import PlatformKeys
@@ -15,6 +15,10 @@ from shared.testing.fixtures import PlatformKeys
 from .conftest import MakeService
 
 PRIVATE = "anna@contoso.example"
+
+
+class Write(Work):
+    kind = "write"
 
 
 async def refuse(database: TestDatabase, sqlstate: str) -> None:
@@ -52,19 +56,19 @@ async def test_an_outage_is_a_503_and_nothing_that_was_written_is_logged(
 
 
 async def test_a_jobs_error_names_no_value(make_service: MakeService, database: TestDatabase) -> None:
-    jobs = Jobs()
+    does = Jobs()
 
-    @jobs.kind("write", attempts=1)
-    async def write(job: Any) -> None:
+    @does(Write, attempts=1)
+    async def write(job: Any, wanted: Write) -> None:
         async with job.unit_of_work() as work:
             await work.session.execute(
                 text("INSERT INTO note (org_id, words) VALUES (:org_id, :words)"), {"org_id": "acme", "words": PRIVATE}
             )
 
-    service = await make_service(None, jobs)
+    service = await make_service(None, does)
     await refuse(database, "23505")
     async with service.db.unit_of_work("acme") as work:
-        work.jobs.add("write", {})
+        work.queue(Write())
     await service.runner.drain()
     async with service.db.system_work() as work:
         (reason,) = (await work.session.execute(text("SELECT last_error FROM job"))).scalars()

@@ -15,13 +15,18 @@ from shared.bus import MemoryBus
 from shared.events import MeetingCancelled, TenantState
 from shared.handlers import Handlers
 from shared.jobs import Jobs
-from shared.jobs.runner import Job
+from shared.jobs import Work as Wanted
+from shared.jobs.job import Job
 from shared.testing.examples import tenant_state
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.harness import consume
 from shared.web import Work
 
 from .conftest import MakeService
+
+
+class Finish(Wanted):
+    kind = "finish"
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +52,7 @@ async def test_a_request_is_followed_through_outbox_job_and_consumer(
     memory_bus: MemoryBus,
     spans: InMemorySpanExporter,
 ) -> None:
-    on, jobs, router = Handlers(), Jobs(), APIRouter()
+    on, does, router = Handlers(), Jobs(), APIRouter()
 
     @router.post("/v1/begin")
     async def begin(work: Work) -> None:
@@ -55,14 +60,14 @@ async def test_a_request_is_followed_through_outbox_job_and_consumer(
 
     @on(TenantState)
     async def go_on(event: TenantState, *, work: Any) -> None:
-        work.jobs.add("finish", {})
+        work.queue(Finish())
 
-    @jobs.kind("finish")
-    async def finish(job: Job) -> None:
+    @does(Finish)
+    async def finish(job: Job, wanted: Finish) -> None:
         async with job.unit_of_work() as work:
             work.outbox.add(MeetingCancelled(org_id=job.org_id, meeting_id="m1"))
 
-    service = await make_service(on, jobs)
+    service = await make_service(on, does)
     service.include(router)
     http = await client_of(service)
     begun = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -2,6 +2,7 @@
 
 from sqlalchemy import text
 
+from shared.jobs import Work
 from shared.migrate import migrate
 from shared.testing.databases import connect
 
@@ -20,6 +21,10 @@ POLICY = (
 )
 ENGINES = {"data_key", "graph_notification", "graph_subscription", "job", "job_turn", "rate_limit"}
 ENGINES |= {"tenant_copy", "user_copy"}
+
+
+class Some(Work):
+    kind = "some"
 
 
 async def test_every_table_of_organisations_shows_a_transaction_its_own_rows_only(hosted: Hosted) -> None:
@@ -45,7 +50,7 @@ async def test_no_other_organisations_person_or_key_is_seen(hosted: Hosted) -> N
     db = hosted.service.db
     async with db.unit_of_work("acme") as work:
         await hosted.service.envelope.seal(work.session, "acme", "some|row", b"secret")
-        work.jobs.add("some", {})
+        work.queue(Some())
     counts = text("SELECT (SELECT count(*) FROM data_key) + (SELECT count(*) FROM job)")
     for org, seen in (("acme", 2), ("globex", 0), ("", 0)):
         async with db.unit_of_work(org) as work:

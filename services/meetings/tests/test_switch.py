@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from starlette.responses import JSONResponse
 
 from meetings import queries, recording
-from meetings.jobs import jobs
+from meetings.jobs import does
 from shared.copies import keep_tenant_copy
 from shared.events import ArtefactAwaited, RecordingUnavailable
 from shared.jobs.runner import JobRunner
@@ -99,7 +99,7 @@ async def test_a_switch_that_moves_while_microsoft_is_asked_has_the_last_word(ho
 
 async def another_worker(house: Any) -> None:
     """Does what is due besides the job that is running here."""
-    await JobRunner(house.service.db, jobs, house.service.provided).drain()
+    await JobRunner(house.service.db, does, house.service.provided).drain()
 
 
 @pytest.mark.parametrize("on", [True, False])

@@ -15,6 +15,7 @@ from shared.testing import erasure
 from shared.testing.databases import Databases
 from user_auth.main import create_service
 from user_auth.settings import Settings
+from user_auth.work import KeepAlive
 
 ROWS = (
     """INSERT INTO connection (org_id, user_id, status, version, tid, oid, name, email)
@@ -134,7 +135,7 @@ async def test_an_erasure_waits_for_the_running_service_and_takes_what_it_adds_b
         async with asyncio.timeout(30):
             while not (await service.db.at_once(blocked, {}))[0][0]:  # noqa: ASYNC110 - the database tells nobody
                 await asyncio.sleep(0.02)
-        busy.jobs.add("keep_alive", {"user_id": "anna"}, dedupe_key="anna")  # jobs were already emptied
+        busy.queue(KeepAlive(user_id="anna"))  # jobs were already emptied
     report = await erasing
     assert (report.erased["connection"], report.erased["job"]) == (1, 2)
     left = await erasure.contents(service.db)

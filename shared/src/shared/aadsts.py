@@ -16,12 +16,14 @@ number is published for some only and seen to differ, so a known number decides,
 import re
 from typing import Any
 
+from shared.jobs.again import Again
+
 
 class EntraError(Exception):
     """A refusal; ``message`` is for people, ``number`` is Microsoft's AADSTS number or 0, ``trace_id`` for support.
 
     ``claims`` (JSON, or empty) is what the next sign-in has to ask for; ``after_s`` is how long Microsoft wants to be
-    left alone, or 0. Nothing of what was sent is in it, and of what was answered only these.
+    left alone, if it said. Nothing of what was sent is in it, and of what was answered only these.
     """
 
     def __init__(
@@ -33,7 +35,7 @@ class EntraError(Exception):
         suberror: str = "",
         trace_id: str = "",
         claims: str = "",
-        after_s: float = 0,
+        after_s: float | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -42,11 +44,13 @@ class EntraError(Exception):
         self.suberror = suberror
         self.trace_id = trace_id
         self.claims = claims
-        self.after_s = after_s
+        self.after_s: float | None = after_s
 
 
-class EntraRetry(EntraError):
-    """Microsoft is busy or not reachable."""
+class EntraRetry(EntraError, Again):
+    """Microsoft is busy or not reachable. A job tries again for as long as it is patient."""
+
+    counts = False
 
 
 class EntraReconnect(EntraError):

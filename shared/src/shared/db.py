@@ -8,20 +8,22 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any
+from datetime import datetime
+from typing import Any, TypeVar
 
 import sqlalchemy.ext.asyncio
 import sqlalchemy.orm
 import sqlmodel
 import sqlmodel.ext.asyncio.session
 from opentelemetry import trace
-from sqlalchemy import ExceptionContext, Row, TextClause, event, text
+from sqlalchemy import ExceptionContext, Result, Row, TextClause, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from shared import outbox
 from shared.jobs import queue
+from shared.jobs.work import Priority, Work
 from shared.outbox import EventMeta, Outbox
 from shared.problems import ConfigurationError
 
@@ -52,21 +54,50 @@ class _SyncSession(sqlmodel.Session):
 
 
 class Session(sqlmodel.ext.asyncio.session.AsyncSession):
-    """SQLModel's session without the warning that its ``execute`` gives on every call: our SQL is ``text()``."""
+    """SQLModel's session for SQL that is mostly ``text()``: without its warning, and such a statement sees the rows
+    that were changed as objects before it."""
 
     sync_session_class = _SyncSession
-    execute = sqlalchemy.ext.asyncio.AsyncSession.execute
+
+    async def execute(self, statement: Any, *args: Any, **more: Any) -> Result[Any]:
+        if isinstance(statement, TextClause) and (self.new or self.dirty or self.deleted):
+            await self.flush()
+        result: Result[Any] = await sqlalchemy.ext.asyncio.AsyncSession.execute(self, statement, *args, **more)
+        return result
 
 
 class UnitOfWork:
-    """What one request, record or job does in a transaction: its session, and what leaves with the commit."""
+    """What one request, record or job does in a transaction: its session, and what leaves with the commit.
 
-    def __init__(self, session: Session, org_id: str | None, source: str, cause: EventMeta | None) -> None:
+    ``org_id`` is empty in one over all organisations.
+    """
+
+    def __init__(self, session: Session, org_id: str, source: str, cause: EventMeta | None) -> None:
         self.session = session
         self.org_id = org_id
+        self.wrote_jobs = False
         self.outbox = Outbox(source=source, cause=cause)
-        self.jobs = queue.JobQueue(org_id)
+        self.jobs: list[dict[str, Any]] = []
         self._after_commit: list[Callable[[], None]] = []
+
+    def queue(
+        self, work: Work, *, org_id: str | None = None, run_at: datetime | None = None, priority: Priority | None = None
+    ) -> None:
+        """Queue a job, which exists when the transaction commits.
+
+        While a job with the same kind and key waits, it gets this payload, and becomes earlier or more urgent. One that
+        runs is run once more afterwards: it may have read too early what this is about.
+        """
+        owner = org_id or self.org_id
+        if not owner:
+            raise ValueError("A job belongs to an organisation: give org_id outside a unit of work of one.")
+        self.jobs.append(queue.row(work, owner, run_at, priority))
+
+    async def write_jobs(self) -> None:
+        """Write what was queued so far now, and lock those jobs, rather than before the commit."""
+        rows, self.jobs = self.jobs, []
+        await queue.write(self.session, rows)
+        self.wrote_jobs = self.wrote_jobs or bool(rows)
 
     def after_commit(self, call: Callable[[], None]) -> None:
         """Run ``call`` once the transaction is durable; never when it rolled back."""
@@ -75,6 +106,9 @@ class UnitOfWork:
     def committed(self) -> None:
         for call in self._after_commit:
             call()
+
+
+AnyWork = TypeVar("AnyWork", bound=UnitOfWork)
 
 
 class Transaction:
@@ -86,16 +120,21 @@ class Transaction:
         self._source = source
         self._works: list[UnitOfWork] = []
 
-    def work(self, org_id: str | None, cause: EventMeta | None = None) -> UnitOfWork:
-        self._works.append(UnitOfWork(self.session, org_id, self._source, cause))
-        return self._works[-1]
+    def work(self, org_id: str, cause: EventMeta | None = None) -> UnitOfWork:
+        return self.work_of(UnitOfWork, org_id, cause)
+
+    def work_of(self, kind: type[AnyWork], org_id: str, cause: EventMeta | None = None) -> AnyWork:
+        made = kind(self.session, org_id, self._source, cause)
+        self._works.append(made)
+        return made
 
     async def flush(self) -> list[str]:
         """Write the events and jobs of all works; the loops to wake for them after the commit."""
         events = [row for work in self._works for row in work.outbox.rows]
-        jobs = [row for work in self._works for row in work.jobs.rows]
         await outbox.write(self.session, events)
-        await queue.write(self.session, jobs)
+        for work in self._works:
+            await work.write_jobs()
+        jobs = any(work.wrote_jobs for work in self._works)
         return [name for name, due in (("outbox", events), ("jobs", jobs)) if due]
 
     def committed(self) -> None:
@@ -149,16 +188,24 @@ class Database:
     @asynccontextmanager
     async def unit_of_work(self, org_id: str, *, cause: EventMeta | None = None) -> AsyncIterator[UnitOfWork]:
         """One transaction that sees the rows of ``org_id`` only; commits on a clean exit, else rolls back."""
+        async with self.unit_of_work_of(UnitOfWork, org_id, cause=cause) as work:
+            yield work
+
+    @asynccontextmanager
+    async def unit_of_work_of(
+        self, kind: type[AnyWork], org_id: str, *, cause: EventMeta | None = None
+    ) -> AsyncIterator[AnyWork]:
+        """The same, as a subclass of ``UnitOfWork``."""
         span = trace.get_current_span().get_span_context()
         ids = {"request_id": REQUEST_ID.get(), "trace_id": format(span.trace_id, "032x") if span.is_valid else ""}
         async with self.transaction(_ORGANISATION, {"org_id": org_id, **ids}) as transaction:
-            yield transaction.work(org_id, cause)
+            yield transaction.work_of(kind, org_id, cause)
 
     @asynccontextmanager
     async def system_work(self) -> AsyncIterator[UnitOfWork]:
         """One transaction over all organisations, for engines and receivers that do not know the organisation yet."""
         async with self.transaction(_SYSTEM, {}) as transaction:
-            yield transaction.work(None)
+            yield transaction.work("")
 
     @asynccontextmanager
     async def transaction(self, first: TextClause, values: Mapping[str, Any]) -> AsyncIterator[Transaction]:

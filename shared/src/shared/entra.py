@@ -116,7 +116,7 @@ def _busy(answer: requests.Response, said: dict[str, Any] | None) -> EntraRetry:
     """Whatever the body says: with such a status it says nothing about the account or the registration."""
     known = refusal(said or {})
     message = f"Microsoft's sign-in is busy right now (HTTP {answer.status_code}). It is tried again."
-    after_s = said_wait_s(answer.headers) or 0.0
+    after_s = said_wait_s(answer.headers)
     return EntraRetry(message, number=known.number, error=known.error, trace_id=known.trace_id, after_s=after_s)
 
 

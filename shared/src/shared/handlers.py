@@ -9,7 +9,7 @@ from typing import Any
 from shared.events import Event
 
 HandlerFunction = Callable[..., Awaitable[None]]
-OF_THE_WORK = {"session", "outbox", "jobs", "work", "meta"}
+OF_THE_WORK = {"session", "outbox", "work", "meta"}
 """Names filled from the unit of work and the record, for every service."""
 
 
@@ -57,6 +57,6 @@ class Handlers:
 
     async def call(self, handler: Handler, event: Event, work: Any, meta: Any) -> None:
         """Run one handler inside ``work``."""
-        known = {"session": work.session, "outbox": work.outbox, "jobs": work.jobs, "work": work, "meta": meta}
+        known = {"session": work.session, "outbox": work.outbox, "work": work, "meta": meta}
         known |= self._provided
         await handler.function(event, **{name: known[name] for name in handler.wants})

@@ -30,6 +30,8 @@ jobs_due = _meter.create_gauge("jobs_due")
 """Jobs that could run now or are running, by ``kind``: the backlog that workers are scaled on."""
 jobs_failed = _meter.create_gauge("jobs_failed")
 """Jobs that failed for good and wait for someone, by ``kind``."""
+jobs_unknown = _meter.create_gauge("jobs_unknown")
+"""Jobs of kinds that this version of the service does not do, after a roll-back for instance; nobody runs them."""
 
 # Callers -----------------------------------------------------------------------------------------------------------
 requests_refused = _meter.create_counter("requests_refused")

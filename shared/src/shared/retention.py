@@ -5,7 +5,7 @@ from typing import Any
 
 import structlog
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from shared.db import Database, is_outage
 from shared.loops import stop_if_cancelled
@@ -29,7 +29,7 @@ async def keep_audit(db: Database, keep_days: int) -> None:
     while True:
         try:
             await prune_audit(db, keep_days)
-        except (DBAPIError, OSError) as error:
+        except (SQLAlchemyError, OSError) as error:
             stop_if_cancelled()
             if not is_outage(error):
                 raise

@@ -23,10 +23,12 @@ from shared.copies import versions_of
 from shared.db import Database
 from shared.erasure import Holdings
 from shared.events import TenantState, UserState
+from shared.graph.notifications import ChangeNotification, LifecycleNotification, receiver
 from shared.handlers import Handlers
 from shared.identity import Identity, ServiceTokens, UserTokens
-from shared.jobs.registry import Jobs
+from shared.jobs import Jobs, Work
 from shared.jobs.runner import JobRunner
+from shared.jobs.work import all_work
 from shared.lanes import LaneRunner
 from shared.problems import ConfigurationError, describe_problems, install_problem_handlers
 from shared.relay import Relay
@@ -74,6 +76,7 @@ class Service:
         self._tasks: list[asyncio.Task[None]] = []
         self._starting: list[Callable[[], Awaitable[None]]] = []
         self._gauging: list[Gauging] = []
+        self._queues: set[type[Work]] = set()
 
     def _make_app(self, unlimited: tuple[str, ...]) -> FastAPI:
         app = FastAPI(
@@ -95,6 +98,11 @@ class Service:
 
     def include(self, router: APIRouter) -> None:
         self.app.include_router(router)
+
+    def hear_graph(self) -> None:
+        """Take Graph's notifications at ``/webhooks/graph``; the service does the two jobs that they become."""
+        self.include(receiver())
+        self._queues |= {ChangeNotification, LifecycleNotification}
 
     def consume(self, handlers: Handlers) -> None:
         self._handlers = handlers
@@ -139,13 +147,14 @@ class Service:
     async def start(self, api: bool = True, worker: bool = True) -> None:
         """Open what is needed and start the loops. Raises ``ConfigurationError`` saying what is missing."""
         self.service_tokens.check()
+        self._check_jobs()
         if not self.settings.microsoft.artefacts:
             log.warning("Graph of this cloud has no recordings or transcripts of meetings", cloud=self.settings.cloud)
         await self.db.open()
         self._heed_ends()
         loops = [self.relay.run()] if api or worker else []
         if self.settings.metrics_port is not None or self.settings.otlp_endpoint:
-            loops.append(watch(self.db, self._gauging))
+            loops.append(watch(self.db, self._jobs.kinds, self._gauging))
         if worker:
             loops += [self.lanes.run(), self.runner.run()]
         if worker and self.holdings.audit_path is not None:
@@ -153,6 +162,15 @@ class Service:
         for call in self._starting:
             await call()
         self._tasks = [asyncio.create_task(loop, name=self.name) for loop in loops]
+
+    def _check_jobs(self) -> None:
+        """Whatever the service itself queues, it does: nobody else ever would."""
+        own = {work for work in all_work() if work.__module__.partition(".")[0] == self.package}
+        for work in sorted((own | self._queues), key=lambda work: work.kind):
+            if work.kind not in self._jobs.kinds:
+                raise ConfigurationError(
+                    f"{self.name} queues the job {work.__name__} and has no function that does it."
+                )
 
     def _heed_ends(self) -> None:
         """Kept tokens end with their connection, in the services that hear of connections."""

@@ -1,12 +1,12 @@
 """Gauges of what waits in a service's database, read regularly while metrics are on."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Any
 
 import structlog
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from shared import metrics
 from shared.db import Database
@@ -22,26 +22,30 @@ _OUTBOX = text(
 )
 _PARKED = text("SELECT count(*) FROM parked_record")
 _JOBS = text(
-    """SELECT kind, count(*) FILTER (WHERE state = 'failed') AS failed,
+    """SELECT kind, count(*) AS kept, count(*) FILTER (WHERE state = 'failed') AS failed,
               count(*) FILTER (WHERE state = 'running' OR (state = 'waiting' AND run_at <= clock_timestamp())) AS due
        FROM job GROUP BY kind"""
 )
 
 
-async def watch(db: Database, more: Sequence[Gauging] = ()) -> None:
-    """Set the gauges until cancelled; a database that does not answer leaves them as they are."""
+async def watch(db: Database, done: Collection[str], more: Sequence[Gauging] = ()) -> None:
+    """Set the gauges until cancelled; a database that does not answer leaves them as they are.
+
+    ``done`` are the kinds of jobs that the service does.
+    """
     known: set[str] = set()
     while True:
         try:
-            await _look(db, known)
+            await look(db, known, done)
             for gauging in more:
                 await gauging(db)
-        except (DBAPIError, OSError) as error:
+        except (SQLAlchemyError, OSError) as error:
             log.warning("gauges cannot be read", error=type(error).__name__)
         await asyncio.sleep(EVERY_S)
 
 
-async def _look(db: Database, known: set[str]) -> None:
+async def look(db: Database, known: set[str], done: Collection[str]) -> None:
+    """Set the gauges once; ``known`` are the kinds of jobs seen before, and becomes those seen now too."""
     async with db.system_work() as work:
         outbox = (await work.session.execute(_OUTBOX)).one()
         parked = (await work.session.execute(_PARKED)).scalar_one()
@@ -49,7 +53,10 @@ async def _look(db: Database, known: set[str]) -> None:
     metrics.outbox_pending.set(outbox.pending)
     metrics.outbox_oldest_age.set(float(outbox.age_s))
     metrics.records_parked.set(parked)
+    for kind in set(jobs) - known - set(done):
+        log.error("jobs of a kind that this version does not do", kind=kind)
     known |= set(jobs)
     for kind in known:  # a kind whose last job ended goes back to zero
         metrics.jobs_due.set(jobs[kind].due if kind in jobs else 0, {"kind": kind})
         metrics.jobs_failed.set(jobs[kind].failed if kind in jobs else 0, {"kind": kind})
+    metrics.jobs_unknown.set(sum(row.kept for kind, row in jobs.items() if kind not in done))

@@ -9,6 +9,7 @@ from meetings.models import Meeting, MeetingChange, NewMeeting
 from meetings.settings import Settings
 from meetings.tables import MeetingRow
 from meetings.waiting import Outcomes
+from meetings.work import CancelMeeting, RescheduleMeeting, ScheduleMeeting
 from shared.copies import TenantCopy, UserCopy, tenant_of, user_of
 from shared.db import Database, UnitOfWork
 from shared.identity import Identity
@@ -82,9 +83,8 @@ async def reschedule(
     scheduling.require_scheduled(row)
     await _organizer(work, caller, row)
     _apply(row, change)
-    scheduling.watch_booked_end(row, work.jobs, settings.booked_end_grace_s)
-    payload = {"meeting_id": row.id}
-    work.jobs.add("reschedule", payload, dedupe_key=f"{row.id}:{row.version}", priority="interactive")
+    scheduling.watch_booked_end(row, work, settings.booked_end_grace_s)
+    work.queue(RescheduleMeeting(meeting_id=row.id))
     return Meeting.of(row)
 
 
@@ -100,8 +100,7 @@ async def cancel(meeting_id: str, caller: Caller, work: Work) -> Meeting:
     if booked:
         await _organizer(work, caller, row)
     # Who schedules it undoes what was begun, at once if that waits.
-    kind = "cancel" if booked else "schedule"
-    work.jobs.add(kind, {"meeting_id": row.id}, dedupe_key=row.id, priority="interactive")
+    work.queue(CancelMeeting(meeting_id=row.id) if booked else ScheduleMeeting(meeting_id=row.id))
     row.status = "cancelled"
     row.version += 1
     return Meeting.of(row)
@@ -138,7 +137,7 @@ def _add(work: UnitOfWork, caller: Identity, user: UserCopy, wanted: NewMeeting,
             attendees=[person.model_dump() for person in wanted.attendees],
         )
     )
-    work.jobs.add("schedule", {"meeting_id": meeting_id}, dedupe_key=meeting_id, priority="interactive")
+    work.queue(ScheduleMeeting(meeting_id=meeting_id))
 
 
 async def _connection(work: UnitOfWork, caller: Identity) -> UserCopy:

@@ -28,7 +28,7 @@ async def bring_meetings_to_the_switch(event: TenantState, *, work: UnitOfWork) 
     await keep_tenant_copy(event, session=work.session)
     after = await queries.switch(work.session, event.org_id)
     if after.position != before.position:
-        recording.follow(work.jobs)
+        recording.follow(work)
 
 
 @on(UserState)
@@ -36,7 +36,7 @@ async def take_up_what_waited(event: UserState, *, work: UnitOfWork) -> None:
     """A connection that works again, or may do more than before, has done what waited for it."""
     await keep_user_copy(event, session=work.session)
     if event.connected:
-        recording.follow(work.jobs, event.user_id)
+        recording.follow(work, event.user_id)
 
 
 @on(ArtefactDetected)

@@ -2,29 +2,29 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
 from typing import Any
 
 from meetings import graph as teams
 from meetings import queries, recording, refusals, scheduling
-from meetings.refusals import ATTEMPTS
+from meetings.refusals import ATTEMPTS, PATIENCE_S
 from meetings.settings import Settings
 from meetings.tables import MeetingRow
 from meetings.waiting import Outcomes
+from meetings.work import BookedEnd, CancelMeeting, FollowSwitch, RescheduleMeeting, ScheduleMeeting, SetRecording
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp
-from shared.jobs import GiveUp, Jobs, Retry
-from shared.jobs.runner import Job
+from shared.jobs import Again, GiveUp, Jobs
+from shared.jobs.job import Job
 
 LOOK_AGAIN_S = 1.0
 
-jobs = Jobs()
+does = Jobs()
 
 
-@jobs.kind("schedule", attempts=ATTEMPTS)
-async def schedule(job: Job, *, graph: Graph, outcomes: Outcomes, settings: Settings) -> None:
+@does(ScheduleMeeting, attempts=ATTEMPTS, patience_s=PATIENCE_S)
+async def schedule(job: Job, wanted: ScheduleMeeting, *, graph: Graph, outcomes: Outcomes, settings: Settings) -> None:
     """Event, online meeting, recording option, record: each step may be done again and gives the same."""
-    meeting, switch = await _start(job)
+    meeting, switch = await _start(job, wanted.meeting_id)
     if meeting.status == "cancelled" and not job.checkpoint:
         return
     async with refusals.recorded(job, meeting, outcomes, status="failed"):
@@ -39,10 +39,10 @@ async def schedule(job: Job, *, graph: Graph, outcomes: Outcomes, settings: Sett
         await refusals.write(job, meeting.id, None)
 
 
-@jobs.kind("reschedule", attempts=ATTEMPTS)
-async def reschedule(job: Job, *, graph: Graph, outcomes: Outcomes) -> None:
+@does(RescheduleMeeting, attempts=ATTEMPTS, patience_s=PATIENCE_S)
+async def reschedule(job: Job, wanted: RescheduleMeeting, *, graph: Graph, outcomes: Outcomes) -> None:
     """Bring Microsoft's event to the record; when the record changed meanwhile, do it again."""
-    meeting, _ = await _start(job)
+    meeting, _ = await _start(job, wanted.meeting_id)
     if meeting.status == "cancelled":
         return
     async with refusals.recorded(job, meeting, outcomes):
@@ -50,15 +50,15 @@ async def reschedule(job: Job, *, graph: Graph, outcomes: Outcomes) -> None:
         async with job.unit_of_work() as work:
             now = await refusals.locked(work, meeting.id)
             if _told(now) != _told(meeting):
-                raise Retry(after_s=0, reason="the meeting changed meanwhile", counts=False)
+                raise Again("the meeting changed meanwhile", after_s=0, counts=False)
             now.problem = None
             scheduling.rescheduled(now, work.outbox)
 
 
-@jobs.kind("cancel", attempts=ATTEMPTS)
-async def cancel(job: Job, *, graph: Graph, outcomes: Outcomes) -> None:
+@does(CancelMeeting, attempts=ATTEMPTS, patience_s=PATIENCE_S)
+async def cancel(job: Job, wanted: CancelMeeting, *, graph: Graph, outcomes: Outcomes) -> None:
     """Let Microsoft tell the attendees, then tell the platform."""
-    meeting, _ = await _start(job)
+    meeting, _ = await _start(job, wanted.meeting_id)
     async with refusals.recorded(job, meeting, outcomes):
         caller = await refusals.as_organizer(job, graph, meeting)
         if meeting.event_id:
@@ -69,19 +69,19 @@ async def cancel(job: Job, *, graph: Graph, outcomes: Outcomes) -> None:
             scheduling.cancelled(now, work.outbox)
 
 
-@jobs.kind("follow_switch")
-async def follow_switch(job: Job) -> None:
+@does(FollowSwitch)
+async def follow_switch(job: Job, wanted: FollowSwitch) -> None:
     """Bring everything booked to the organisation's switch, batch by batch; of a person only, after a reconnect."""
     going_on = True
     while going_on:
         async with job.unit_of_work() as work:
-            going_on = await recording.queue_changes(work, job.payload.get("user_id"), job.checkpoint)
+            going_on = await recording.queue_changes(work, wanted.user_id, job.checkpoint)
 
 
-@jobs.kind("set_recording", attempts=ATTEMPTS)
-async def set_recording(job: Job, *, graph: Graph) -> None:
+@does(SetRecording, attempts=ATTEMPTS)
+async def set_recording(job: Job, wanted: SetRecording, *, graph: Graph) -> None:
     """Bring one booked meeting at Microsoft to the switch; what the switch says last stays."""
-    meeting, switch = await _start(job)
+    meeting, switch = await _start(job, wanted.meeting_id)
     if meeting.status != "scheduled":
         return
     found: dict[str, Any] = {"auto_recording": switch.on}
@@ -94,22 +94,22 @@ async def set_recording(job: Job, *, graph: Graph) -> None:
             await recording.keep(work, meeting.id, found, on=switch.on)
 
 
-@jobs.kind("booked_end")
-async def booked_end(job: Job) -> None:
+@does(BookedEnd)
+async def booked_end(job: Job, wanted: BookedEnd) -> None:
     """Nothing better came: the booked end is all that is known. A moved meeting has a job of its own."""
     async with job.unit_of_work() as work:
-        meeting = await refusals.locked(work, job.payload["meeting_id"])
-        if meeting.ends_at == datetime.fromisoformat(job.payload["ends_at"]):
+        meeting = await refusals.locked(work, wanted.meeting_id)
+        if meeting.ends_at == wanted.ends_at:
             scheduling.ended(meeting, meeting.ends_at, "booked_end", "low", work.outbox)
 
 
-async def _start(job: Job) -> tuple[MeetingRow, queries.Switch]:
+async def _start(job: Job, meeting_id: str) -> tuple[MeetingRow, queries.Switch]:
     """The meeting as it is now, and whether the tenant wants automatic recording."""
     async with job.unit_of_work() as work:
-        meeting = await queries.meeting(work.session, job.org_id, job.payload["meeting_id"])
+        meeting = await queries.meeting(work.session, job.org_id, meeting_id)
         switch = await queries.switch(work.session, job.org_id)
     if meeting is None:
-        raise GiveUp(f"The meeting {job.payload['meeting_id']} does not exist.")
+        raise GiveUp(f"The meeting {meeting_id} does not exist.")
     return meeting, switch
 
 
@@ -180,7 +180,7 @@ def _require_link(booked: teams.Booked) -> str:
 async def _resolve(caller: GraphCaller, join_url: str) -> str:
     found = await teams.online_meeting_id(caller, join_url)
     if found is None:
-        raise Retry(after_s=LOOK_AGAIN_S, reason="Microsoft does not know the new online meeting yet")
+        raise Again("Microsoft does not know the new online meeting yet", after_s=LOOK_AGAIN_S)
     return found
 
 
@@ -198,7 +198,7 @@ async def _save_scheduled(job: Job, meeting_id: str, found: dict[str, Any], sett
             scheduling.note_recording(meeting, accepted=found["auto_recording"], problem=meeting.problem)
             await recording.follow_later_switch(work, meeting)
             scheduling.scheduled(meeting, work.outbox)
-            scheduling.watch_booked_end(meeting, work.jobs, settings.booked_end_grace_s)
+            scheduling.watch_booked_end(meeting, work, settings.booked_end_grace_s)
         return meeting.status != "cancelled"
 
 

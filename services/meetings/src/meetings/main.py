@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from meetings.api import router
 from meetings.erasing import HOLDINGS
 from meetings.handlers import on
-from meetings.jobs import jobs
+from meetings.jobs import does
 from meetings.settings import Settings
 from meetings.waiting import Outcomes
 from shared.bus import Bus
@@ -24,7 +24,7 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service.provide(tokens=tokens, graph=graph, outcomes=Outcomes(), settings=settings)
     service.include(router)
     service.consume(on)
-    service.work(jobs)
+    service.work(does)
     return service
 
 

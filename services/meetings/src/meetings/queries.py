@@ -29,7 +29,7 @@ _UNLIKE_SWITCH = text(
            AND (CAST(:user_id AS text) IS NULL OR user_id = :user_id) ORDER BY id LIMIT :limit"""
 )
 _INTERRUPTED = text(
-    """SELECT id, event_id IS NOT NULL, status = 'cancelled', version FROM meeting
+    """SELECT id, event_id IS NOT NULL, status = 'cancelled' FROM meeting
        WHERE org_id = :org_id
            AND (status IN ('scheduling', 'cancelled') OR (status = 'scheduled' AND ends_at > clock_timestamp()))
            AND problem ->> 'code' = ANY(:codes) AND (CAST(:user_id AS text) IS NULL OR user_id = :user_id)"""
@@ -64,7 +64,7 @@ async def unlike_switch(
 
 
 async def interrupted(session: AsyncSession, org_id: str, user_id: str | None, codes: list[str]) -> list[Any]:
-    """Meetings of which something was kept from Microsoft, as their problem says: id, booked, cancelled, version.
+    """Meetings of which something was kept from Microsoft, as their problem says: id, booked, cancelled.
 
     A change of what is over by now would only write to people about the past.
     """

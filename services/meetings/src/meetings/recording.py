@@ -12,21 +12,21 @@ from meetings import graph as teams
 from meetings import queries, refusals, scheduling
 from meetings.refusals import Problem
 from meetings.tables import MeetingRow
+from meetings.work import CancelMeeting, FollowSwitch, RescheduleMeeting, ScheduleMeeting, SetRecording
+from shared.db import UnitOfWork
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp, GraphRetry, GraphTellAdmin
-from shared.jobs import GiveUp, Retry
-from shared.jobs.queue import JobQueue, Priority
-from shared.jobs.runner import Job, JobWork
+from shared.jobs import Again, GiveUp
+from shared.jobs.job import Job, JobWork
 
 BATCH = 200
 REFUSED = "auto_recording_refused"
 _OWN = {REFUSED, refusals.RECORDING_NOT_CHANGED}
 
 
-def follow(jobs: JobQueue, user_id: str | None = None) -> None:
+def follow(work: UnitOfWork, user_id: str | None = None) -> None:
     """Queue that everything booked, or a person's, is brought to the switch. Requests meanwhile are one."""
-    payload = {"user_id": user_id} if user_id else {}
-    jobs.add("follow_switch", payload, dedupe_key=user_id or "")
+    work.queue(FollowSwitch(user_id=user_id))
 
 
 async def queue_changes(work: JobWork, user_id: str | None, checkpoint: dict[str, Any]) -> bool:
@@ -44,7 +44,7 @@ async def queue_changes(work: JobWork, user_id: str | None, checkpoint: dict[str
         work.session, work.org_id, wanted=switch.on, user_id=user_id, after=after, limit=BATCH
     )
     for meeting_id, soon in found:
-        queue(work.jobs, meeting_id, soon=soon)
+        queue(work, meeting_id, soon=soon)
     await work.save_checkpoint({"after": found[-1][0], "version": switch.version} if found else {})
     return len(found) == BATCH
 
@@ -52,23 +52,21 @@ async def queue_changes(work: JobWork, user_id: str | None, checkpoint: dict[str
 async def _take_up_again(work: JobWork, user_id: str | None) -> None:
     """What a lost connection kept from Microsoft is told to it now."""
     codes = sorted(refusals.REMEDIES)
-    for meeting_id, booked, cancelled, version in await queries.interrupted(work.session, work.org_id, user_id, codes):
-        kind = "schedule" if not booked else "cancel" if cancelled else "reschedule"
-        key = f"{meeting_id}:{version}" if kind == "reschedule" else meeting_id
-        work.jobs.add(kind, {"meeting_id": meeting_id}, dedupe_key=key)
+    for meeting_id, booked, cancelled in await queries.interrupted(work.session, work.org_id, user_id, codes):
+        wanted = ScheduleMeeting if not booked else CancelMeeting if cancelled else RescheduleMeeting
+        work.queue(wanted(meeting_id=meeting_id), priority="fresh")
 
 
 async def follow_later_switch(work: JobWork, meeting: MeetingRow) -> None:
     """The switch may have moved since the meeting was made by it."""
     switch = await queries.switch(work.session, work.org_id, hold=True)
     if meeting.auto_recording != switch.on and meeting.auto_recording_reason != "refused":
-        queue(work.jobs, meeting.id, soon=True)
+        queue(work, meeting.id, soon=True)
 
 
-def queue(jobs: JobQueue, meeting_id: str, *, soon: bool) -> None:
+def queue(work: UnitOfWork, meeting_id: str, *, soon: bool) -> None:
     """One at a time for a meeting. Behind what people wait for; what begins within a day goes before the rest."""
-    priority: Priority = "fresh" if soon else "backfill"
-    jobs.add("set_recording", {"meeting_id": meeting_id}, dedupe_key=meeting_id, priority=priority)
+    work.queue(SetRecording(meeting_id=meeting_id), priority="fresh" if soon else "backfill")
 
 
 async def ask(caller: GraphCaller, online_id: str, *, on: bool) -> dict[str, Any]:
@@ -90,11 +88,11 @@ def _refused(says: str) -> dict[str, Any]:
 
 
 async def keep(work: JobWork, meeting_id: str, found: dict[str, Any], *, on: bool) -> None:
-    """Write what Microsoft took into the record. Raises ``Retry`` when the switch says another thing by now."""
+    """Write what Microsoft took into the record. Raises ``Again`` when the switch says another thing by now."""
     meeting = await refusals.locked(work, meeting_id)
     switch = await queries.switch(work.session, work.org_id, hold=True)
     if switch.on != on:
-        raise Retry(after_s=0, reason="the switch moved meanwhile", counts=False)
+        raise Again("the switch moved meanwhile", after_s=0, counts=False)
     _set_problem(meeting, found.get("problem"))
     taken = {"accepted": found["auto_recording"], "problem": found.get("problem")}
     scheduling.recording_set(meeting, **taken, outbox=work.outbox)

@@ -11,13 +11,16 @@ from http import HTTPStatus
 from meetings import queries
 from meetings.tables import MeetingRow
 from meetings.waiting import Outcomes
+from meetings.work import CancelMeeting, RescheduleMeeting, ScheduleMeeting
 from shared.copies import TenantCopy, UserCopy, tenant_of, user_of
 from shared.graph import Graph, GraphCaller
-from shared.graph.errors import GraphError, GraphGiveUp, GraphReconnect, GraphRetry, GraphTellAdmin
-from shared.jobs import GiveUp, Retry
-from shared.jobs.runner import Job, JobWork
+from shared.graph.errors import GraphError, GraphGiveUp, GraphReconnect, GraphTellAdmin
+from shared.jobs import Again, GiveUp, Periodic
+from shared.jobs.job import Job, JobWork
 
 ATTEMPTS = 20
+PATIENCE_S = 3600
+"""How long Microsoft may be away before a person is told that it is."""
 LOOK_AGAIN_S = 86_400
 CONNECTION_REQUIRED = "connection_required"
 TENANT_NOT_CONNECTED = "tenant_not_connected"
@@ -36,11 +39,11 @@ REMEDIES = {
 }
 """By code, what a person does; everything here is mended by connecting, and what waited is then done."""
 _BY_ITSELF = {
-    "schedule": "it is then finished by itself",
-    "reschedule": "the change is then made by itself",
-    "cancel": "the meeting is then cancelled by itself",
+    ScheduleMeeting.kind: "it is then finished by itself",
+    RescheduleMeeting.kind: "the change is then made by itself",
+    CancelMeeting.kind: "the meeting is then cancelled by itself",
 }
-_BY_HAND = {"reschedule": "change the meeting again", "cancel": "cancel the meeting in Outlook"}
+_BY_HAND = {RescheduleMeeting.kind: "change the meeting again", CancelMeeting.kind: "cancel the meeting in Outlook"}
 _ANEW = "schedule the meeting again"
 _BOOKED_ANEW = f"cancel its event, which is in your calendar already, in Outlook and {_ANEW}"
 _BEFORE_THE_END = {*REMEDIES, RECORDING_NOT_CHANGED}
@@ -101,15 +104,15 @@ async def recorded(job: Job, meeting: MeetingRow, outcomes: Outcomes, status: st
     except (GraphReconnect, GraphTellAdmin, GraphGiveUp) as error:
         begun = bool(job.checkpoint) and meeting.ends_at > datetime.now(UTC)
         waits = code_of(error) in REMEDIES and (status is None or begun)
-        then = _BY_ITSELF[job.kind] if waits else f"then {_anew(job)}"
+        then = _BY_ITSELF[job.kind.name] if waits else f"then {_anew(job)}"
         await write(job, meeting.id, _problem(error, then), None if waits else status)
         outcomes.tell(meeting.id)
         if not waits:
             raise GiveUp(str(error)) from error
         wait_with_checkpoint(job)
-    except (GraphRetry, Retry) as error:
-        if job.attempt >= ATTEMPTS:
-            by_hand = _BY_HAND.get(job.kind, _anew(job))
+    except Again as error:
+        if job.fails_with(error):
+            by_hand = _BY_HAND.get(job.kind.name, _anew(job))
             detail = f"Microsoft did not answer in time, though asked many times; {by_hand}."
             await write(job, meeting.id, {"code": "microsoft_unavailable", "detail": detail}, status)
             outcomes.tell(meeting.id)
@@ -120,7 +123,7 @@ async def recorded(job: Job, meeting: MeetingRow, outcomes: Outcomes, status: st
 def wait_with_checkpoint(job: Job) -> None:
     """The record has what waits done anew, so the job may end; one whose checkpoint knows more than that stays."""
     if job.checkpoint:
-        raise Retry(after_s=LOOK_AGAIN_S, reason="the connection is missing", counts=False)
+        raise Periodic("the connection is missing", after_s=LOOK_AGAIN_S)
 
 
 def _anew(job: Job) -> str:

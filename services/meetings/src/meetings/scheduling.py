@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 from meetings import refusals
 from meetings.tables import MeetingRow
+from meetings.work import BookedEnd
 from shared.copies import TenantCopy, UserCopy
+from shared.db import UnitOfWork
 from shared.events import (
     Attendee,
     MeetingCancelled,
@@ -16,7 +18,6 @@ from shared.events import (
     MeetingRescheduled,
     MeetingScheduled,
 )
-from shared.jobs.queue import JobQueue
 from shared.outbox import Outbox
 from shared.problems import BadInput, Conflict
 
@@ -161,12 +162,10 @@ def ended(meeting: MeetingRow, at: datetime, source: Source, confidence: Confide
     return True
 
 
-def watch_booked_end(meeting: MeetingRow, jobs: JobQueue, grace_s: int) -> None:
+def watch_booked_end(meeting: MeetingRow, work: UnitOfWork, grace_s: int) -> None:
     """Look after the booked end whether the meeting is known to have ended; each booked end has its own job."""
-    end = meeting.ends_at.isoformat()
-    payload = {"meeting_id": meeting.id, "ends_at": end}
     run_at = meeting.ends_at + timedelta(seconds=grace_s)
-    jobs.add("booked_end", payload, dedupe_key=f"{meeting.id}:{end}", run_at=run_at, priority="backfill")
+    work.queue(BookedEnd(meeting_id=meeting.id, ends_at=meeting.ends_at), run_at=run_at)
 
 
 def _attendees(meeting: MeetingRow) -> list[Attendee]:

@@ -4,6 +4,7 @@ from recording_ingest import halts, ledger, queries, watching
 from recording_ingest.queries import Person
 from recording_ingest.settings import Settings
 from recording_ingest.tables import LedgerMeeting
+from recording_ingest.work import FollowPerson
 from shared.copies import keep_tenant_copy, keep_user_copy
 from shared.db import UnitOfWork
 from shared.events import (
@@ -47,9 +48,9 @@ async def _follow(
 ) -> None:
     """No notification is believed from the moment on in which a connection is known to have ended."""
     if before is None or _of_imports(before) != _of_imports(after):
-        work.jobs.add("follow_person", {"user_id": after.user_id}, dedupe_key=after.user_id)
+        work.queue(FollowPerson(user_id=after.user_id))
     if before is None or _of_account(before) != _of_account(after):
-        watching.queue(work.jobs, after)
+        watching.queue(work, after)
     if not after.connected and (before is None or before.connected):
         await watching.forget(work, subscriptions, org_id, after)
 

@@ -10,27 +10,28 @@ from recording_ingest.halts import Halted
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting
 from recording_ingest.uploads import StorageRefused
+from shared.db import UnitOfWork
 from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphRetry
-from shared.jobs import GiveUp, Retry
-from shared.jobs.runner import Job, JobWork
+from shared.jobs import Again, GiveUp, Periodic
+from shared.jobs.job import Job
 
 ATTEMPTS = 20
 
 
-async def begin(job: Job, settings: Settings) -> tuple[LedgerMeeting, ArtefactRow] | None:
+async def begin(job: Job, artefact_id: str, settings: Settings) -> tuple[LedgerMeeting, ArtefactRow] | None:
     """The artefact this job imports, and its meeting; None when it is imported or was held back for too long.
 
     Whoever takes that up again queues a new job. Raises ``GiveUp`` when there is no such artefact.
     """
     async with job.unit_of_work() as work:
-        meeting, row = await locked(work, job.payload["artefact_id"])
+        meeting, row = await locked(work, artefact_id)
         if row.status == "imported" or await _given_up(work, meeting, row, settings):
             return None
         row.status = "importing"
         return meeting, row
 
 
-async def _given_up(work: JobWork, meeting: LedgerMeeting, row: ArtefactRow, settings: Settings) -> bool:
+async def _given_up(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, settings: Settings) -> bool:
     waited = await queries.now(work.session) - row.tried_since
     if row.status != "paused" or waited.total_seconds() <= settings.import_pause_limit_s:
         return False
@@ -57,7 +58,7 @@ async def may_go_on(job: Job, meeting: LedgerMeeting) -> None:
         raise Halted(absence)
 
 
-async def locked(work: JobWork, artefact_id: str) -> tuple[LedgerMeeting, ArtefactRow]:
+async def locked(work: UnitOfWork, artefact_id: str) -> tuple[LedgerMeeting, ArtefactRow]:
     """The artefact as it is under its meeting's lock, which is always taken first."""
     row = await queries.artefact(work.session, work.org_id, artefact_id)
     if row is not None:
@@ -79,7 +80,7 @@ async def explained(job: Job, meeting: LedgerMeeting, row: ArtefactRow, settings
         yield
     except Halted as halted:
         wait_s = settings.artefact_deadline_s if await _pause(job, row.id) else 0
-        raise Retry(after_s=wait_s, reason=halted.absence.code, counts=False) from halted
+        raise Periodic(halted.absence.code, after_s=wait_s) from halted
     except GraphRetry:
         raise
     except GraphError as error:
@@ -87,9 +88,9 @@ async def explained(job: Job, meeting: LedgerMeeting, row: ArtefactRow, settings
         hopeless = isinstance(error, GraphGiveUp) and not isinstance(error, GraphNotFound)
         await _explain(job, row.id, absence, settings, for_good=hopeless)
         wait_s = settings.reconcile_interval_s
-        raise Retry(after_s=wait_s, reason=f"{absence.code}: {error}", counts=False) from error
-    except StorageRefused:
-        if job.attempt >= ATTEMPTS:
+        raise Again(f"{absence.code}: {error}", after_s=wait_s, counts=False) from error
+    except StorageRefused as refused:
+        if job.fails_with(refused):
             await _explain(job, row.id, absences.IMPORT_FAILED, settings, for_good=True)
         raise
 

@@ -10,24 +10,41 @@ from recording_ingest.graph import Artefact, Named
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting, TranscriptRow
 from recording_ingest.uploads import StorageClient, Wanted
+from recording_ingest.work import (
+    EndSubscriptions,
+    FollowPerson,
+    ImportTranscript,
+    Reconcile,
+    TransferRecording,
+    WatchUser,
+)
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphError, GraphNotFound, GraphRetry
-from shared.graph.subscriptions import LIFECYCLE, PROCESS, Notification, Subscriptions, discard, load
-from shared.jobs import Jobs, Later, Retry
-from shared.jobs.runner import Job, JobWork
+from shared.graph.subscriptions import (
+    ChangeNotification,
+    LifecycleNotification,
+    Notification,
+    Subscriptions,
+    discard,
+    load,
+)
+from shared.jobs import Again, Jobs, Periodic
+from shared.jobs.job import Job, JobWork
 
 EMPTY_TRANSCRIPT_S = 600
 """Microsoft lists a transcript some time before its words; after this long it really has none."""
 
-jobs = Jobs()
+does = Jobs()
 
 
-@jobs.kind("watch_user")
-async def watch_user(job: Job, *, graph: Graph, subscriptions: Subscriptions, settings: Settings) -> None:
+@does(WatchUser)
+async def watch_user(
+    job: Job, wanted: WatchUser, *, graph: Graph, subscriptions: Subscriptions, settings: Settings
+) -> None:
     """Bring the subscriptions to the connection's state, and look now and then whether Graph still has them."""
-    caller = graph.as_user(job.org_id, job.payload["user_id"], job.priority)
+    caller = graph.as_user(job.org_id, wanted.user_id, job.priority)
     done = None
-    while (person := await _person(job)) is not None and person != done:
+    while (person := await _person(job, wanted.user_id)) is not None and person != done:
         if person.connected:
             await watching.bring_about(subscriptions, caller, person, partial(_is_now, job, person))
         else:  # heard of already, but one may have been in the making
@@ -36,39 +53,41 @@ async def watch_user(job: Job, *, graph: Graph, subscriptions: Subscriptions, se
         done = person  # when it changed meanwhile, the newer state is brought about too
     if person is None:
         return
-    if person.state != job.payload["state"]:
+    if person.state != wanted.state:
         async with job.unit_of_work() as work:
-            watching.queue(work.jobs, person)
+            watching.queue(work, person)
     elif person.connected:
-        raise Later(after_s=settings.subscription_check_interval_s, reason="looked after again later")
+        raise Periodic("looked after again later", after_s=settings.subscription_check_interval_s)
 
 
-@jobs.kind("end_subscriptions")
-async def end_subscriptions(job: Job, *, graph: Graph) -> None:
+@does(EndSubscriptions)
+async def end_subscriptions(job: Job, wanted: EndSubscriptions, *, graph: Graph) -> None:
     """Those of a person whose connection ended, while the tenant's lasts."""
-    for subscription_id in job.payload["ids"]:
-        person = await _person(job)
+    for subscription_id in wanted.ids:
+        person = await _person(job, wanted.user_id)
         if person is not None and person.tenant_connected:
             await watching.end(graph.as_app(job.org_id, job.priority), subscription_id)
 
 
-@jobs.kind("follow_person")
-async def follow_person(job: Job, *, settings: Settings) -> None:
+@does(FollowPerson)
+async def follow_person(job: Job, wanted: FollowPerson, *, settings: Settings) -> None:
     """Imports of a person's meetings go on or are held back, as connection and switch say by now."""
     async with job.unit_of_work() as work:
-        person = await queries.person(work.session, job.org_id, job.payload["user_id"])
+        person = await queries.person(work.session, job.org_id, wanted.user_id)
         absence = halts.of(person)
         if absence is not None:
-            await ledger.hold_back(work, job.org_id, job.payload["user_id"], absence, settings)
+            await ledger.hold_back(work, job.org_id, wanted.user_id, absence, settings)
         elif person is not None:
             await ledger.catch_up(work, job.org_id, person, settings)
 
 
-@jobs.kind(LIFECYCLE)
-async def subscription_lifecycle(job: Job, *, graph: Graph, subscriptions: Subscriptions, settings: Settings) -> None:
+@does(LifecycleNotification)
+async def subscription_lifecycle(
+    job: Job, wanted: LifecycleNotification, *, graph: Graph, subscriptions: Subscriptions, settings: Settings
+) -> None:
     """Renew or make anew at Graph's word, then look for what it did not tell us meanwhile."""
     async with job.unit_of_work() as work:
-        notification = await load(work.session, job.org_id, job.payload["notification_id"])
+        notification = await load(work.session, job.org_id, wanted.notification_id)
         if notification is None:
             return
         person = await queries.person(work.session, job.org_id, notification.user_id)
@@ -82,11 +101,11 @@ async def subscription_lifecycle(job: Job, *, graph: Graph, subscriptions: Subsc
         await discard(work.session, notification.id)
 
 
-@jobs.kind(PROCESS)
-async def process_notification(job: Job, *, graph: Graph, settings: Settings) -> None:
+@does(ChangeNotification)
+async def process_notification(job: Job, wanted: ChangeNotification, *, graph: Graph, settings: Settings) -> None:
     """A notification is only a hint: what it names is read from Graph, if it is of a meeting of ours."""
     async with job.unit_of_work() as work:
-        notification = await load(work.session, job.org_id, job.payload["notification_id"])
+        notification = await load(work.session, job.org_id, wanted.notification_id)
         if notification is None:
             return
         named = teams.named_in(notification.body)
@@ -109,12 +128,12 @@ async def process_notification(job: Job, *, graph: Graph, settings: Settings) ->
         await discard(work.session, notification.id)
 
 
-@jobs.kind("reconcile")
-async def reconcile(job: Job, *, graph: Graph, settings: Settings) -> None:
+@does(Reconcile)
+async def reconcile(job: Job, wanted: Reconcile, *, graph: Graph, settings: Settings) -> None:
     """Compare the ledger with what Microsoft lists; say at the deadline what is absent and why."""
     async with job.unit_of_work() as work:
-        meeting = await queries.meeting(work.session, job.org_id, job.payload["meeting_id"])
-        if meeting is None or not meeting.user_id or meeting.revision != job.payload["revision"]:
+        meeting = await queries.meeting(work.session, job.org_id, wanted.meeting_id)
+        if meeting is None or not meeting.user_id or meeting.revision != wanted.revision:
             return
         halt = await halts.of_meeting(work.session, meeting)
     caller = graph.as_user(job.org_id, meeting.user_id, job.priority)
@@ -125,13 +144,15 @@ async def reconcile(job: Job, *, graph: Graph, settings: Settings) -> None:
             return  # what was seen is older than what it was planned anew for
         wait_s = await reconciling.compare(work, now, looked, settings)
     if wait_s is not None:
-        raise Later(after_s=wait_s, reason="looked at again later")
+        raise Periodic("looked at again later", after_s=wait_s)
 
 
-@jobs.kind("transfer", attempts=imports.ATTEMPTS, lease_s=60)
-async def transfer(job: Job, *, graph: Graph, storage: StorageClient, settings: Settings) -> None:
+@does(TransferRecording, attempts=imports.ATTEMPTS)
+async def transfer(
+    job: Job, wanted: TransferRecording, *, graph: Graph, storage: StorageClient, settings: Settings
+) -> None:
     """Stream the recording from Graph to storage, then say so once."""
-    if (begun := await imports.begin(job, settings)) is None:
+    if (begun := await imports.begin(job, wanted.artefact_id, settings)) is None:
         return
     meeting, row = begun
     async with imports.explained(job, meeting, row, settings):
@@ -147,10 +168,10 @@ async def transfer(job: Job, *, graph: Graph, storage: StorageClient, settings: 
             ledger.recording_imported(work, meeting, row, stored.file_id, stored.size_bytes)
 
 
-@jobs.kind("import_transcript", attempts=imports.ATTEMPTS)
-async def import_transcript(job: Job, *, graph: Graph, settings: Settings) -> None:
+@does(ImportTranscript, attempts=imports.ATTEMPTS)
+async def import_transcript(job: Job, wanted: ImportTranscript, *, graph: Graph, settings: Settings) -> None:
     """Read, parse and keep the transcript, then say so once."""
-    if (begun := await imports.begin(job, settings)) is None:
+    if (begun := await imports.begin(job, wanted.artefact_id, settings)) is None:
         return
     meeting, row = begun
     async with imports.explained(job, meeting, row, settings):
@@ -164,19 +185,19 @@ async def import_transcript(job: Job, *, graph: Graph, settings: Settings) -> No
     async with job.unit_of_work() as work:
         meeting, row = await imports.locked(work, row.id)
         if not said.lines and await queries.now(work.session) < row.tried_since + timedelta(seconds=EMPTY_TRANSCRIPT_S):
-            raise Retry(after_s=30, reason="the transcript has no words yet", counts=False)
+            raise Again("the transcript has no words yet", after_s=30, counts=False)
         if row.status != "imported":
             work.session.add(_transcript_row(meeting, row, said))
             ledger.transcript_imported(work, meeting, row, said)
 
 
-async def _person(job: Job) -> queries.Person | None:
+async def _person(job: Job, user_id: str) -> queries.Person | None:
     async with job.unit_of_work() as work:
-        return await queries.person(work.session, job.org_id, job.payload["user_id"])
+        return await queries.person(work.session, job.org_id, user_id)
 
 
 async def _is_now(job: Job, person: queries.Person) -> bool:
-    return await _person(job) == person
+    return await _person(job, person.user_id) == person
 
 
 async def _meetings(work: JobWork, notification: Notification, named: Named) -> list[LedgerMeeting]:
@@ -214,7 +235,7 @@ async def _later_or_never(work: JobWork, notification: Notification, settings: S
     """Events and notifications race; what is not of ours by now never was."""
     waited = await queries.now(work.session) - notification.received_at
     if waited.total_seconds() < settings.notification_patience_s:
-        raise Retry(after_s=settings.notification_retry_s, reason="not known yet", counts=False)
+        raise Again("not known yet", after_s=settings.notification_retry_s, counts=False)
     await discard(work.session, notification.id)
 
 

@@ -2,9 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
-
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from recording_ingest import absences, halts, queries
 from recording_ingest.absences import Absence
@@ -13,6 +10,8 @@ from recording_ingest.queries import Person
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting
 from recording_ingest.transcripts import Transcript
+from recording_ingest.work import ImportArtefact, ImportTranscript, Reconcile, TransferRecording
+from shared.db import UnitOfWork
 from shared.events import (
     ArtefactAwaited,
     ArtefactDetected,
@@ -21,27 +20,14 @@ from shared.events import (
     TranscriptImported,
     TranscriptUnavailable,
 )
-from shared.jobs import queue
-from shared.jobs.queue import JobQueue
-from shared.outbox import Outbox, uuid7
+from shared.outbox import uuid7
 
-IMPORT_JOBS: dict[str, str] = {"recording": "transfer", "transcript": "import_transcript"}
+IMPORTS: dict[str, type[ImportArtefact]] = {"recording": TransferRecording, "transcript": ImportTranscript}
 LOCATION = "Prospo storage"
 CONTENT_TYPE = "video/mp4"
 OPEN = {"detected", "importing"}
 UNFINISHED = {*OPEN, "paused"}
 _SPEAKERS_TOLD = 100
-
-
-class Working(Protocol):
-    """A transaction, of a message or of a job."""
-
-    @property
-    def session(self) -> AsyncSession: ...
-    @property
-    def outbox(self) -> Outbox: ...
-    @property
-    def jobs(self) -> JobQueue: ...
 
 
 def expected_by(meeting: LedgerMeeting, settings: Settings) -> datetime | None:
@@ -74,7 +60,7 @@ def _in_question(meeting: LedgerMeeting, artefacts: Sequence[ArtefactRow]) -> bo
     return known and (meeting.status != "cancelled" or bool(artefacts))
 
 
-async def plan(work: Working, meeting: LedgerMeeting, settings: Settings, *, at_once: bool = False) -> None:
+async def plan(work: UnitOfWork, meeting: LedgerMeeting, settings: Settings, *, at_once: bool = False) -> None:
     """Reconcile the meeting anew, once at least: we may hear of it long after its deadline.
 
     The revision makes the job of an earlier plan end, even one that runs just now.
@@ -84,12 +70,11 @@ async def plan(work: Working, meeting: LedgerMeeting, settings: Settings, *, at_
     artefacts = await queries.artefacts(work.session, meeting.org_id, meeting.meeting_id)
     if meeting.ends_at is not None and _in_question(meeting, artefacts):
         run_at = next_look(meeting, artefacts, now, settings) or now
-        payload = {"meeting_id": meeting.meeting_id, "revision": meeting.revision}
-        key = f"{meeting.meeting_id}:{meeting.revision}"
-        work.jobs.add("reconcile", payload, dedupe_key=key, run_at=now if at_once else run_at)
+        wanted = Reconcile(meeting_id=meeting.meeting_id, revision=meeting.revision)
+        work.queue(wanted, run_at=now if at_once else run_at)
 
 
-async def catch_up(work: Working, org_id: str, person: Person, settings: Settings) -> None:
+async def catch_up(work: UnitOfWork, org_id: str, person: Person, settings: Settings) -> None:
     """Nothing keeps us from the person's account any more: look for what we have missed, and import what waits."""
     ended_after = await queries.now(work.session) - timedelta(seconds=settings.artefact_deadline_s)
     ids = await queries.meetings_to_catch_up(work.session, org_id, person.user_id, ended_after)
@@ -104,15 +89,14 @@ async def catch_up(work: Working, org_id: str, person: Person, settings: Setting
             await _pause_all(work, meeting, rows, absence)
 
 
-async def _make_imports_due(work: Working, org_id: str, person: Person, ids: Sequence[str]) -> None:
+async def _make_imports_due(work: UnitOfWork, org_id: str, person: Person, ids: Sequence[str]) -> None:
     """An import locks its job first and then its meeting; so it is here."""
-    due = JobQueue(org_id)
     for kind, artefact_id in await queries.waiting_imports(work.session, org_id, ids, person.oid):
-        queue_import(due, kind, artefact_id)
-    await queue.write(work.session, due.rows)
+        queue_import(work, kind, artefact_id)
+    await work.write_jobs()
 
 
-async def _take_up(work: Working, meeting: LedgerMeeting, rows: Sequence[ArtefactRow]) -> None:
+async def _take_up(work: UnitOfWork, meeting: LedgerMeeting, rows: Sequence[ArtefactRow]) -> None:
     """What waits goes on; its jobs are due."""
     for row in rows:
         if row.status in UNFINISHED or row.code in absences.PAUSING:
@@ -122,7 +106,7 @@ async def _take_up(work: Working, meeting: LedgerMeeting, rows: Sequence[Artefac
     _await_again(work, meeting, {row.kind for row in rows if row.status in OPEN})
 
 
-def _await_again(work: Working, meeting: LedgerMeeting, detected: set[str]) -> None:
+def _await_again(work: UnitOfWork, meeting: LedgerMeeting, detected: set[str]) -> None:
     """Take back that it would not arrive, where only what is over now kept it away."""
     for kind in [kind for kind, told in meeting.absences.items() if told["code"] in absences.PAUSING]:
         meeting.absences = {other: told for other, told in meeting.absences.items() if other != kind}
@@ -131,7 +115,7 @@ def _await_again(work: Working, meeting: LedgerMeeting, detected: set[str]) -> N
         work.outbox.add(ArtefactAwaited.model_validate(about | {"kind": kind, "detected": kind in detected}))
 
 
-async def hold_back(work: Working, org_id: str, user_id: str, absence: Absence, settings: Settings) -> None:
+async def hold_back(work: UnitOfWork, org_id: str, user_id: str, absence: Absence, settings: Settings) -> None:
     """Nothing of this person's meetings is imported for now; what is under way sees it at its next chunk."""
     ended_after = await queries.now(work.session) - timedelta(seconds=settings.artefact_deadline_s)
     for meeting in await queries.meetings_to_pause(work.session, org_id, user_id, ended_after):
@@ -139,19 +123,19 @@ async def hold_back(work: Working, org_id: str, user_id: str, absence: Absence, 
         await plan(work, meeting, settings, at_once=True)
 
 
-async def _pause_all(work: Working, meeting: LedgerMeeting, rows: Sequence[ArtefactRow], absence: Absence) -> None:
+async def _pause_all(work: UnitOfWork, meeting: LedgerMeeting, rows: Sequence[ArtefactRow], absence: Absence) -> None:
     for row in rows:
         if row.status in UNFINISHED:
             await pause(work, meeting, row, absence)
 
 
-async def pause(work: Working, meeting: LedgerMeeting, row: ArtefactRow, absence: Absence) -> None:
+async def pause(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, absence: Absence) -> None:
     """The import stays where it stands until it is taken up again."""
     await _stop(work, meeting, row, absence, "paused")
 
 
-def queue_import(jobs: JobQueue, kind: str, artefact_id: str) -> None:
-    jobs.add(IMPORT_JOBS[kind], {"artefact_id": artefact_id}, dedupe_key=artefact_id)
+def queue_import(work: UnitOfWork, kind: str, artefact_id: str) -> None:
+    work.queue(IMPORTS[kind](artefact_id=artefact_id))
 
 
 def closest(meetings: Sequence[LedgerMeeting], found: Artefact) -> LedgerMeeting | None:
@@ -160,7 +144,7 @@ def closest(meetings: Sequence[LedgerMeeting], found: Artefact) -> LedgerMeeting
     return min(dated, key=lambda one: abs((one.starts_at or found.created_at) - found.created_at), default=None)
 
 
-async def detect(work: Working, meeting: LedgerMeeting, found: Artefact) -> None:
+async def detect(work: UnitOfWork, meeting: LedgerMeeting, found: Artefact) -> None:
     """Microsoft has it: note it, say so and queue its import; the first time only."""
     artefact_id = uuid7()
     if not await queries.add_artefact(work.session, meeting, artefact_id, found):
@@ -177,11 +161,11 @@ async def detect(work: Working, meeting: LedgerMeeting, found: Artefact) -> None
             ended_at=found.ended_at,
         )
     )
-    queue_import(work.jobs, found.kind, artefact_id)
+    queue_import(work, found.kind, artefact_id)
 
 
 def conclude(
-    work: Working,
+    work: UnitOfWork,
     meeting: LedgerMeeting,
     artefacts: Sequence[ArtefactRow],
     looked: Mapping[Kind, Absence | None],
@@ -204,7 +188,7 @@ def conclude(
             declare_absent(work, meeting, kind, known)
 
 
-def declare_absent(work: Working, meeting: LedgerMeeting, kind: str, absence: Absence) -> None:
+def declare_absent(work: UnitOfWork, meeting: LedgerMeeting, kind: str, absence: Absence) -> None:
     """No artefact of this kind will arrive; the same reason is told once."""
     if meeting.absences.get(kind, {}).get("code") == absence.code:
         return
@@ -223,12 +207,12 @@ def declare_absent(work: Working, meeting: LedgerMeeting, kind: str, absence: Ab
         work.outbox.add(TranscriptUnavailable.model_validate(told))
 
 
-async def fail_import(work: Working, meeting: LedgerMeeting, row: ArtefactRow, absence: Absence) -> None:
+async def fail_import(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, absence: Absence) -> None:
     """This artefact will not arrive."""
     await _stop(work, meeting, row, absence, "unavailable")
 
 
-async def _stop(work: Working, meeting: LedgerMeeting, row: ArtefactRow, absence: Absence, status: str) -> None:
+async def _stop(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, absence: Absence, status: str) -> None:
     """Said of the meeting when no other of its kind has arrived."""
     row.status, row.code, row.reason = status, absence.code, absence.reason
     siblings = await queries.artefacts(work.session, meeting.org_id, meeting.meeting_id)
@@ -236,7 +220,9 @@ async def _stop(work: Working, meeting: LedgerMeeting, row: ArtefactRow, absence
         declare_absent(work, meeting, row.kind, absence)
 
 
-def recording_imported(work: Working, meeting: LedgerMeeting, row: ArtefactRow, file_id: str, size_bytes: int) -> None:
+def recording_imported(
+    work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, file_id: str, size_bytes: int
+) -> None:
     """The whole recording is stored."""
     row.file_id, row.size_bytes = file_id, size_bytes
     _imported(meeting, row)
@@ -254,7 +240,7 @@ def recording_imported(work: Working, meeting: LedgerMeeting, row: ArtefactRow, 
     )
 
 
-def transcript_imported(work: Working, meeting: LedgerMeeting, row: ArtefactRow, said: Transcript) -> None:
+def transcript_imported(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, said: Transcript) -> None:
     """The transcript is readable; this takes back that it would not arrive."""
     _imported(meeting, row)
     work.outbox.add(

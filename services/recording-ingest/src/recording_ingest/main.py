@@ -5,12 +5,12 @@ from fastapi import FastAPI
 from recording_ingest.api import router
 from recording_ingest.erasing import HOLDINGS
 from recording_ingest.handlers import on
-from recording_ingest.jobs import jobs
+from recording_ingest.jobs import does
 from recording_ingest.settings import Settings
 from recording_ingest.uploads import StorageClient
 from shared.bus import Bus
 from shared.graph import Graph
-from shared.graph.subscriptions import Subscriptions, receiver
+from shared.graph.subscriptions import Subscriptions
 from shared.identity import ServiceTokens
 from shared.service import Service, run
 from shared.tokens import TokenClient
@@ -31,9 +31,9 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
         subscriptions=Subscriptions(service.db, settings, NAME),
     )
     service.include(router)
-    service.include(receiver())
+    service.hear_graph()
     service.consume(on)
-    service.work(jobs)
+    service.work(does)
     return service
 
 

@@ -7,9 +7,9 @@ from recording_ingest import absences, ledger, queries
 from recording_ingest import graph as teams
 from recording_ingest.absences import Absence
 from recording_ingest.graph import KINDS, Artefact, Kind
-from recording_ingest.ledger import Working
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting
+from shared.db import UnitOfWork
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphError, GraphRetry
 
@@ -32,7 +32,7 @@ async def _listed(caller: GraphCaller, online_meeting_id: str, kind: Kind) -> li
         return absences.of_refusal(error)
 
 
-async def compare(work: Working, meeting: LedgerMeeting, looked: Looked, settings: Settings) -> float | None:
+async def compare(work: UnitOfWork, meeting: LedgerMeeting, looked: Looked, settings: Settings) -> float | None:
     """Note what is new and conclude what is absent. Seconds until the next look; None when the meeting is settled."""
     await _detect_own(work, meeting, looked)
     now = await queries.now(work.session)
@@ -44,7 +44,7 @@ async def compare(work: Working, meeting: LedgerMeeting, looked: Looked, setting
     return max(0.0, (at - now).total_seconds()) if at else None
 
 
-async def _detect_own(work: Working, meeting: LedgerMeeting, looked: Looked) -> None:
+async def _detect_own(work: UnitOfWork, meeting: LedgerMeeting, looked: Looked) -> None:
     """A list is of everything behind the join link; other occurrences of a series have rows of their own."""
     occurrences = await queries.meetings_online(
         work.session, meeting.org_id, meeting.user_id or "", meeting.online_meeting_id or ""
@@ -57,7 +57,7 @@ async def _detect_own(work: Working, meeting: LedgerMeeting, looked: Looked) -> 
 
 
 async def _give_up_stuck_imports(
-    work: Working, meeting: LedgerMeeting, rows: Sequence[ArtefactRow], now: datetime, settings: Settings
+    work: UnitOfWork, meeting: LedgerMeeting, rows: Sequence[ArtefactRow], now: datetime, settings: Settings
 ) -> None:
     """An import explains its own failures; one whose job is gone would otherwise stay silent for ever."""
     longest = timedelta(seconds=2 * settings.artefact_deadline_s)

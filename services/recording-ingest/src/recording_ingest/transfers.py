@@ -15,7 +15,7 @@ from shared import metrics
 from shared.graph import Download, GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphReconnect, GraphRetry, GraphTellAdmin
 from shared.graph.upload import Supply
-from shared.jobs import Retry
+from shared.jobs import Again
 
 Save = Callable[[dict[str, int]], Awaitable[None]]
 """Keeps a checkpoint. What it raises ends the transfer there."""
@@ -88,7 +88,7 @@ async def _send_rest(
                     return
     except _Changed as change:
         await save({})
-        raise Retry(after_s=1, reason=str(change), counts=False) from change
+        raise Again(str(change), after_s=1, counts=False) from change
 
 
 class _Changed(Exception):
@@ -115,7 +115,7 @@ async def steady(
         except GraphError as error:
             if not _mends_by_asking_again(error):
                 raise
-            wait_s = getattr(error, "after_s", 1.0)
+            wait_s = error.after_s if isinstance(error, GraphRetry) else 1.0
         begun = None
         stuck = 0 if position > before else stuck + 1
         if stuck >= STUCK or wait_s > _WAIT_AT_MOST_S:

@@ -17,16 +17,16 @@ from shared.graph.links import Links
 from shared.graph.upload import CHUNK_LIMIT, Uploads
 from shared.graph.upload import UploadSession as Address
 from shared.identity import ServiceTokens
+from shared.jobs import Again
 
 _DEDUPE_LENGTH = 200
 
 
-class StorageRetry(Exception):
-    """storage did not answer or is busy; asked again it may stand elsewhere. Not held against a job."""
+class StorageRetry(Again):
+    """storage did not answer or is busy; asked again it may stand elsewhere. A job is patient with it."""
 
     def __init__(self, message: str, *, after_s: float = 10) -> None:
-        super().__init__(message)
-        self.after_s = after_s
+        super().__init__(message, after_s=after_s, counts=False)
 
 
 class SessionGone(Exception):

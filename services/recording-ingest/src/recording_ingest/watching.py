@@ -12,28 +12,25 @@ import structlog
 
 from recording_ingest import graph as teams
 from recording_ingest.queries import Person
+from recording_ingest.work import EndSubscriptions, WatchUser
 from shared.db import UnitOfWork
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphGiveUp, GraphNotFound, GraphReconnect, GraphTellAdmin
 from shared.graph.subscriptions import Subscriptions
-from shared.jobs.queue import JobQueue
-from shared.jobs.runner import JobWork
 
 log = structlog.get_logger(__name__)
 
 
-def queue(jobs: JobQueue, person: Person) -> None:
+def queue(work: UnitOfWork, person: Person) -> None:
     """Bring the subscriptions to what this state of the connection asks for; each state has its own job."""
-    payload = {"user_id": person.user_id, "state": person.state}
-    jobs.add("watch_user", payload, dedupe_key=f"{person.user_id}:{person.state}")
+    work.queue(WatchUser(user_id=person.user_id, state=person.state))
 
 
-async def forget(work: UnitOfWork | JobWork, subscriptions: Subscriptions, org_id: str, person: Person) -> None:
+async def forget(work: UnitOfWork, subscriptions: Subscriptions, org_id: str, person: Person) -> None:
     """In the transaction that hears of the end; the application tries to remove them when it may still ask."""
     ids = await subscriptions.forget(work.session, org_id, person.user_id)
     if ids and person.tenant_connected:
-        payload = {"user_id": person.user_id, "ids": ids}
-        work.jobs.add("end_subscriptions", payload, dedupe_key=f"{person.user_id}:{ids[0]}")
+        work.queue(EndSubscriptions(user_id=person.user_id, ids=ids))
 
 
 async def end(caller: GraphCaller, subscription_id: str) -> None:

@@ -77,7 +77,7 @@ async def open_session(wanted: UploadWanted, db: Db, knobs: Knobs) -> dict[str, 
         if row.size_bytes != wanted.size_bytes:  # rolled back, so that a running upload keeps its address
             raise BadInput("size_changed", f"This file was begun with {row.size_bytes} bytes; use another dedupe_key.")
         if row.id == values["id"]:
-            give_up_later(work.jobs, knobs.unfinished_upload_keep_s)
+            give_up_later(work, knobs.unfinished_upload_keep_s)
     return {
         "file_id": row.id,
         "completed": row.completed_at is not None,
@@ -122,7 +122,7 @@ async def abandon(token: str, db: Db) -> Response:
     row = await session_of(db, token)
     async with db.unit_of_work(row.org_id) as work:
         await work.session.execute(queries.ABANDON, {"token_hash": digest(token)})
-        tidy_later(work.jobs, row)
+        tidy_later(work, row)
     return Response(status_code=204)
 
 

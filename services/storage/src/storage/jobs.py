@@ -1,20 +1,21 @@
 """What the storage service does in its own time."""
 
 from shared.db import Database
-from shared.jobs import Jobs, Later
-from shared.jobs.runner import Job
+from shared.jobs import Jobs, Periodic
+from shared.jobs.job import Job
 from storage import queries
 from storage.objects import Objects
 from storage.settings import Settings
-from storage.uploads import GIVE_UP_UPLOADS, tidy_later
+from storage.uploads import tidy_later
+from storage.work import GiveUpUploads, TidyParts
 
-jobs = Jobs()
+does = Jobs()
 
 
-@jobs.kind("tidy_parts")
-async def tidy_parts(job: Job, *, db: Database, objects: Objects) -> None:
+@does(TidyParts)
+async def tidy_parts(job: Job, wanted: TidyParts, *, db: Database, objects: Objects) -> None:
     """The parts of a file that is whole, and all of one that was given up; parts that still count stay."""
-    file_id = job.payload["file_id"]
+    file_id = wanted.file_id
     async with db.unit_of_work(job.org_id) as work:
         row = (await work.session.execute(queries.PARTS, {"org_id": job.org_id, "id": file_id})).first()
     if row is None:
@@ -23,13 +24,13 @@ async def tidy_parts(job: Job, *, db: Database, objects: Objects) -> None:
         await objects.delete_parts(job.org_id, file_id, but=() if row.completed_at else row.parts)
 
 
-@jobs.kind(GIVE_UP_UPLOADS)
-async def give_up_uploads(job: Job, *, settings: Settings) -> None:
+@does(GiveUpUploads)
+async def give_up_uploads(job: Job, _wanted: GiveUpUploads, *, settings: Settings) -> None:
     """Those of the organisation that nobody has gone on with for long; one job waits while any is unfinished."""
     about = {"org_id": job.org_id, "keep_s": settings.unfinished_upload_keep_s}
     async with job.unit_of_work() as work:
         for row in await work.session.execute(queries.GIVE_UP, about):
-            tidy_later(work.jobs, row)
+            tidy_later(work, row)
         wait_s = (await work.session.execute(queries.NEXT_GIVEN_UP_S, about)).scalar()
     if wait_s is not None:
-        raise Later(after_s=max(wait_s, 1), reason="an upload is not finished")
+        raise Periodic("an upload is not finished", after_s=max(wait_s, 1))

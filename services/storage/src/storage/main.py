@@ -6,7 +6,7 @@ from shared.bus import Bus
 from shared.service import Service, run
 from storage.api import router
 from storage.erasing import HOLDINGS
-from storage.jobs import jobs
+from storage.jobs import does
 from storage.objects import Objects
 from storage.settings import Settings
 
@@ -17,7 +17,7 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service.hold(HOLDINGS)
     service.provide(objects=Objects(settings))
     service.include(router)
-    service.work(jobs)
+    service.work(does)
     return service
 
 

@@ -5,16 +5,15 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.db import Database
+from shared.db import Database, UnitOfWork
 from shared.events import FileStored
-from shared.jobs.queue import JobQueue
 from shared.problems import BadInput, Conflict, NotFound, TooLarge, Unavailable
 from shared.secrets import digest
 from storage import queries
 from storage.objects import Objects
+from storage.work import GiveUpUploads, TidyParts
 
 CHUNK_MULTIPLE = 320 * 1024
-GIVE_UP_UPLOADS = "give_up_uploads"
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
@@ -106,18 +105,18 @@ async def complete(db: Database, objects: Objects, row: Any) -> None:
                     content_type=row.content_type,
                 )
             )
-            tidy_later(work.jobs, row)
+            tidy_later(work, row)
         elif (await work.session.execute(queries.THERE, {"org_id": row.org_id, "id": row.id})).first() is None:
             await objects.delete_file(row.org_id, row.id)  # erased while it was put together
             raise NotFound("upload_not_found", "This file was erased meanwhile.")
 
 
-def give_up_later(jobs: JobQueue, keep_s: float) -> None:
+def give_up_later(work: UnitOfWork, keep_s: float) -> None:
     """Of an upload just begun; the organisation has one such job for all of them."""
     run_at = datetime.now(UTC) + timedelta(seconds=keep_s)
-    jobs.add(GIVE_UP_UPLOADS, {}, dedupe_key=GIVE_UP_UPLOADS, priority="backfill", run_at=run_at)
+    work.queue(GiveUpUploads(), run_at=run_at)
 
 
-def tidy_later(jobs: JobQueue, row: Any) -> None:
+def tidy_later(work: UnitOfWork, row: Any) -> None:
     """Delete the parts by a job of the same transaction: a process that dies leaves none behind."""
-    jobs.add("tidy_parts", {"file_id": row.id}, dedupe_key=row.id, priority="backfill")
+    work.queue(TidyParts(file_id=row.id))

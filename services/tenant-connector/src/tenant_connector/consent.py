@@ -26,6 +26,7 @@ from tenant_connector.answers import AGAIN, LINK_AGAIN, consent_refused, sign_in
 from tenant_connector.models import ConsentAnswer, ConsentStarted, SignInAnswer
 from tenant_connector.settings import Settings
 from tenant_connector.tables import TenantRow
+from tenant_connector.work import ProveTenant
 
 CALLBACK = "/connectors/microsoft365/callback"
 LEASE_S = 120.0
@@ -231,9 +232,8 @@ class Consents:
             row = await queries.tenant_for_change(work.session, who.org_id)
             _check_tenant(who, row, account.tid)
             claim_id = tenant.claim(row, account.tid, who.user_id, await queries.now(work.session))
-            wanted = {"claim_id": claim_id, "request_id": REQUEST_ID.get()}
-            wanted |= {"link_oid": account.oid} if who.link else {}
-            work.jobs.add("prove", wanted, dedupe_key=claim_id, priority="interactive")
+            by_link = account.oid if who.link else None
+            work.queue(ProveTenant(claim_id=claim_id, request_id=REQUEST_ID.get(), link_oid=by_link))
             who.note(work, leg.action, claimed_tid=account.tid, oid=account.oid)
         return row
 

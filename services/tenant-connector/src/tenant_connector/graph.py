@@ -14,7 +14,7 @@ from shared.graph.batch import SIZE, BatchAnswer, BatchRequest
 from shared.graph.errors import GraphConflict, GraphError, GraphRetry
 from shared.graph.paths import template
 from shared.graph.words import request_id_of
-from shared.jobs.queue import Priority
+from shared.jobs import Priority
 from shared.settings import ServiceSettings
 from shared.tokens import AccessToken, OneToken
 

@@ -11,7 +11,7 @@ from tenant_connector.administrators import Administrators
 from tenant_connector.consent import Consents
 from tenant_connector.erasing import HOLDINGS
 from tenant_connector.handlers import on
-from tenant_connector.readiness_jobs import jobs
+from tenant_connector.readiness_jobs import does
 from tenant_connector.settings import Settings
 from tenant_connector.tokens import AppTokens
 
@@ -28,7 +28,7 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service.include(links_api.router)
     service.include(board_api.router)
     service.consume(on)
-    service.work(jobs)
+    service.work(does)
     service.gauge(readiness.gauge_verdicts)
     return service
 

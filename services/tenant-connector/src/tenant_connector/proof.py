@@ -32,7 +32,7 @@ class NotAnswered(NotYet):
         super().__init__(
             "microsoft_unavailable", "Microsoft does not answer right now. It is asked again by itself.", said
         )
-        self.after_s = said.after_s
+        self.after_s = said.after_s or 0.0
 
 
 class Disproven(NotProven):

@@ -12,17 +12,18 @@ import structlog
 from shared.db import Database
 from shared.entra import Entra, EntraError, EntraMisconfigured, EntraRetry, EntraTenantGone, EntraTenantUnknown
 from shared.graph.errors import GraphError, GraphRetry
-from shared.jobs import GiveUp, Later, Retry
-from shared.jobs.runner import Job, JobWork
+from shared.jobs import GiveUp, Periodic
+from shared.jobs.job import Job, JobWork
 from shared.tokens import AccessToken
 from tenant_connector import access, graph, probes, queries, readiness, readiness_queries, reasons, tenant, watching
-from tenant_connector.jobs import jobs
+from tenant_connector.jobs import does
 from tenant_connector.settings import Settings
 from tenant_connector.tables import TenantRow
 from tenant_connector.tokens import AppTokens, Connection, acquire, roles_of
 from tenant_connector.verdicts import AFFECTS, Evidence, Found, Outcome, Unanswered, unanswered
+from tenant_connector.work import CheckReadiness, LookAfterTenant
 
-__all__ = ["jobs"]
+__all__ = ["does"]
 
 log = structlog.get_logger(__name__)
 
@@ -44,8 +45,10 @@ class Asked:
     gone: bool = False
 
 
-@jobs.kind(watching.LOOK_AFTER)
-async def look_after_tenant(job: Job, *, db: Database, entra: Entra, settings: Settings, app_tokens: AppTokens) -> None:
+@does(LookAfterTenant)
+async def look_after_tenant(
+    job: Job, _wanted: LookAfterTenant, *, db: Database, entra: Entra, settings: Settings, app_tokens: AppTokens
+) -> None:
     """Each day, until it is not connected: is the application still known there? Outages count for nothing."""
     connection = await access.connection_of(db, job.org_id)
     if connection is None:
@@ -62,13 +65,15 @@ async def look_after_tenant(job: Job, *, db: Database, entra: Entra, settings: S
         if not isinstance(asked.verdict, Unanswered):
             watching.check_soon(work)
     if isinstance(asked.verdict, Unanswered):
-        raise Retry(after_s=settings.readiness_retry_s, reason=asked.verdict.reason, counts=False)
+        raise Periodic(asked.verdict.reason, after_s=settings.readiness_retry_s)
     spread = random.uniform(0.9, 1.1)  # noqa: S311 - spreading load
-    raise Later(after_s=settings.look_after_every_s * spread, reason="it is looked at every day")
+    raise Periodic("it is looked at every day", after_s=settings.look_after_every_s * spread)
 
 
-@jobs.kind(watching.CHECK, attempts=CHECK_ATTEMPTS)
-async def check_readiness(job: Job, *, db: Database, entra: Entra, settings: Settings, app_tokens: AppTokens) -> None:
+@does(CheckReadiness, attempts=CHECK_ATTEMPTS)
+async def check_readiness(
+    job: Job, _wanted: CheckReadiness, *, db: Database, entra: Entra, settings: Settings, app_tokens: AppTokens
+) -> None:
     """Everything on the board, once; again by itself while something waits for Microsoft, or it could not be asked."""
     connection = await access.connection_of(db, job.org_id)
     if connection is None:
@@ -83,7 +88,7 @@ async def check_readiness(job: Job, *, db: Database, entra: Entra, settings: Set
     found = await _look(connection, known, asked, settings)
     again_s = await _keep(job, connection, known, found, settings, gone=asked.gone)
     if again_s is not None:
-        raise Later(after_s=again_s, reason="something waits for Microsoft, or is to be asked again")
+        raise Periodic("something waits for Microsoft, or is to be asked again", after_s=again_s)
 
 
 async def _ask(db: Database, entra: Entra, tokens: AppTokens, connection: Connection) -> Asked | None:
@@ -123,7 +128,7 @@ async def _doubt(job: Job, tokens: AppTokens, connection: Connection, settings: 
             watching.check_soon(work)
         left_s = settings.gone_confirm_s - await readiness_queries.age_s(work.session, check.doubted_at)
     if left_s > 0:
-        raise Retry(after_s=left_s, reason="Microsoft does not know the tenant; it is asked once more", counts=False)
+        raise Periodic("Microsoft does not know the tenant; it is asked once more", after_s=left_s)
     await access.lose(job.db, tokens, connection, access.TENANT_GONE)
 
 

@@ -6,39 +6,36 @@ from datetime import UTC, datetime, timedelta
 
 from shared.db import UnitOfWork
 from shared.entra import Entra, EntraError
-from shared.jobs.runner import JobWork
 from tenant_connector import readiness_queries
 from tenant_connector.settings import Settings
+from tenant_connector.work import CheckReadiness, LookAfterTenant
 
-LOOK_AFTER = "look_after_tenant"
-CHECK = "check_readiness"
-_OF_THE_TENANT = "tenant"
 _ANY_TENANT = "organizations"
 
 
-async def begin(work: JobWork, settings: Settings) -> None:
+async def begin(work: UnitOfWork, settings: Settings) -> None:
     """A tenant was just connected: a first check soon, and a look each day from some moment of the coming one on."""
     check = await readiness_queries.check_for_change(work.session, work.org_id)
     now = await readiness_queries.now(work.session)
     check.patience_until = now + timedelta(seconds=settings.readiness_propagation_s)
     check.doubted_at = None
     some_time = settings.look_after_every_s * random.uniform(0.1, 1)  # noqa: S311 - spreading load
-    work.jobs.add(LOOK_AFTER, {}, dedupe_key=_OF_THE_TENANT, priority="backfill", run_at=_in(some_time))
+    work.queue(LookAfterTenant(), run_at=_in(some_time))
     check_soon(work, settings.readiness_first_check_s)
 
 
-def look_now(work: UnitOfWork | JobWork) -> None:
-    work.jobs.add(LOOK_AFTER, {}, dedupe_key=_OF_THE_TENANT, priority="backfill")
+def look_now(work: UnitOfWork) -> None:
+    work.queue(LookAfterTenant())
 
 
-def check_soon(work: UnitOfWork | JobWork, after_s: float = 0) -> None:
+def check_soon(work: UnitOfWork, after_s: float = 0) -> None:
     """One at a time per organisation: a second one only brings the first forward, or follows it."""
-    work.jobs.add(CHECK, {}, dedupe_key=_OF_THE_TENANT, priority="backfill", run_at=_in(after_s))
+    work.queue(CheckReadiness(), run_at=_in(after_s))
 
 
 def check_now(work: UnitOfWork) -> None:
     """Somebody waits for it."""
-    work.jobs.add(CHECK, {}, dedupe_key=_OF_THE_TENANT, priority="interactive")
+    work.queue(CheckReadiness(), priority="interactive")
 
 
 async def microsoft_is_there(entra: Entra) -> bool:

@@ -5,30 +5,32 @@ from datetime import UTC, datetime, timedelta
 import structlog
 
 from shared.db import UnitOfWork
-from shared.jobs import Jobs, Later
-from shared.jobs.runner import Job
+from shared.jobs import Jobs, Periodic
+from shared.jobs.job import Job
 from shared.problems import Conflict, Unavailable
 from user_auth import queries
 from user_auth.checking import AccountChecks
 from user_auth.refreshing import AccessTokens
 from user_auth.settings import Settings
 from user_auth.tables import ConnectionRow
+from user_auth.work import KeepAlive
 
 log = structlog.get_logger(__name__)
 
-KEEP_ALIVE = "keep_alive"
-jobs = Jobs()
+does = Jobs()
 
 
-@jobs.kind(KEEP_ALIVE)
-async def keep_alive(job: Job, *, access_tokens: AccessTokens, checks: AccountChecks, settings: Settings) -> None:
+@does(KeepAlive)
+async def keep_alive(
+    job: Job, wanted: KeepAlive, *, access_tokens: AccessTokens, checks: AccountChecks, settings: Settings
+) -> None:
     """Look after one connection each day, until it ends: one that nobody uses would end after 90 days without a word.
 
     A refusal for good is told as always, on the day it came to be; what was in doubt is asked again. Outages at
     Microsoft count for nothing, nor does a tenant that does not know us now. What a check found in the way is looked
     at again.
     """
-    user_id = str(job.payload["user_id"])
+    user_id = wanted.user_id
     row = await _connected(job, user_id)
     if row is None or row.token_expires_at is None:
         return
@@ -44,7 +46,7 @@ async def keep_alive(job: Job, *, access_tokens: AccessTokens, checks: AccountCh
                 return
         except Unavailable:
             log.info("a connection that was not used for a while could not be kept alive yet", org_id=job.org_id)
-    raise Later(after_s=settings.keep_alive_every_s, reason="it is looked after every day")
+    raise Periodic("it is looked after every day", after_s=settings.keep_alive_every_s)
 
 
 async def _connected(job: Job, user_id: str) -> ConnectionRow | None:
@@ -56,4 +58,4 @@ async def _connected(job: Job, user_id: str) -> ConnectionRow | None:
 def look_after(work: UnitOfWork, user_id: str, settings: Settings) -> None:
     """From tomorrow on; a connection that is looked after already is not looked after twice."""
     tomorrow = datetime.now(UTC) + timedelta(seconds=settings.keep_alive_every_s)
-    work.jobs.add(KEEP_ALIVE, {"user_id": user_id}, dedupe_key=user_id, run_at=tomorrow)
+    work.queue(KeepAlive(user_id=user_id), run_at=tomorrow)

@@ -10,7 +10,7 @@ from user_auth.api import router
 from user_auth.checking import AccountChecks
 from user_auth.erasing import HOLDINGS
 from user_auth.handlers import on
-from user_auth.jobs import jobs
+from user_auth.jobs import does
 from user_auth.microsoft import Microsoft
 from user_auth.refreshing import AccessTokens
 from user_auth.settings import Settings
@@ -32,7 +32,7 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service.provide(access_tokens=access_tokens, microsoft=microsoft, id_tokens=id_tokens)
     service.include(router)
     service.consume(on)
-    service.work(jobs)
+    service.work(does)
     return service
 
 

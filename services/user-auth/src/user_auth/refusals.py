@@ -33,7 +33,7 @@ class Refusals:
 
     def keep(self, owner: Owner, refused: EntraError) -> None:
         owner = _all_of(owner) if isinstance(refused, EntraTenantGone) else owner
-        self._kept[owner] = _Said(type(refused), refused.message, refused.after_s, time.monotonic())
+        self._kept[owner] = _Said(type(refused), refused.message, refused.after_s or 0.0, time.monotonic())
         self._kept.move_to_end(owner)
         while len(self._kept) > _MAX_KEPT:
             self._kept.popitem(last=False)

@@ -3,7 +3,7 @@
 from shared.graph.caller import DeltaPage, GraphCaller
 from shared.graph.download import Download
 from shared.graph.transport import Token, Tokens, Transport
-from shared.jobs.queue import Priority
+from shared.jobs.work import Priority
 
 __all__ = ["DeltaPage", "Download", "Graph", "GraphCaller", "Token", "Tokens"]
 

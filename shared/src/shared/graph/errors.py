@@ -1,4 +1,4 @@
-"""Graph's refusals by what the caller does next.
+"""Graph's refusals by what the caller does next; a job that lets one pass ends as ``shared.jobs.again`` says.
 
 ::
 
@@ -17,6 +17,8 @@
        └─ GraphSessionGone   begin a new upload session
 """
 
+from shared.jobs.again import Again, GiveUp
+
 
 class GraphError(Exception):
     """A refusal; ``status`` is 0 when there was no answer, ``request_id`` is what Microsoft's support asks for.
@@ -34,8 +36,11 @@ class GraphError(Exception):
         self.request_id = request_id
 
 
-class GraphRetry(GraphError):
-    """Try again after ``after_s`` seconds. With ``maybe_done`` Graph may have acted: look before writing again."""
+class GraphRetry(GraphError, Again):
+    """Try again after ``after_s`` seconds, a job for as long as it is patient.
+
+    With ``maybe_done`` Graph may have acted: look before writing again.
+    """
 
     def __init__(
         self,
@@ -48,7 +53,8 @@ class GraphRetry(GraphError):
         maybe_done: bool = False,
     ) -> None:
         super().__init__(message, status, code, request_id)
-        self.after_s = after_s
+        self.after_s: float = after_s
+        self.counts = False
         self.maybe_done = maybe_done
 
 
@@ -64,7 +70,7 @@ class GraphFull(GraphTellAdmin):
     """The site, drive or mailbox has no room left (507)."""
 
 
-class GraphGiveUp(GraphError):
+class GraphGiveUp(GraphError, GiveUp):
     """Trying again changes nothing."""
 
 

@@ -25,6 +25,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from shared import metrics
 from shared.db import Database, UnitOfWork
 from shared.graph.rich import NotGenuine, ValidationTokens
+from shared.jobs.work import Work
 from shared.problems import BadInput, Unavailable
 from shared.row_security import protecting
 
@@ -36,8 +37,6 @@ DDL = [
         received_at timestamptz NOT NULL DEFAULT clock_timestamp())""",
     protecting("graph_notification"),
 ]
-PROCESS = "process_notification"
-LIFECYCLE = "subscription_lifecycle"
 MAX_NOTIFICATIONS = 1000
 MAX_TOKEN = 2048
 STATEMENT_MS = 1000
@@ -64,6 +63,28 @@ _LOAD = text(
 )
 _DISCARD = text("DELETE FROM graph_notification WHERE id = :id")
 _storing: set["asyncio.Task[None]"] = set()
+
+
+class OfNotification(Work):
+    """A stored notification to be dealt with."""
+
+    notification_id: int
+
+    @property
+    def key(self) -> str:
+        return str(self.notification_id)
+
+
+class ChangeNotification(OfNotification):
+    """Something changed at Graph: read it, and act on what is there."""
+
+    kind = "process_notification"
+
+
+class LifecycleNotification(OfNotification):
+    """Graph says something of a subscription: renew it, make it anew, or look for what was missed."""
+
+    kind = "subscription_lifecycle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,9 +240,8 @@ async def _store(work: UnitOfWork, subscription: Any, item: dict[str, Any]) -> N
         "change_types": subscription.change_types,
     }
     stored = (await work.session.execute(_STORE, values)).one()
-    kind = LIFECYCLE if item.get("lifecycleEvent") else PROCESS
-    payload = {"notification_id": stored.id}
-    work.jobs.add(kind, payload, org_id=subscription.org_id, dedupe_key=str(stored.id))
+    wanted = LifecycleNotification if item.get("lifecycleEvent") else ChangeNotification
+    work.queue(wanted(notification_id=stored.id), org_id=subscription.org_id)
 
 
 def _content(item: dict[str, Any]) -> dict[str, str]:

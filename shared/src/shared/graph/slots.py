@@ -24,7 +24,7 @@ from sqlalchemy.engine import make_url
 from shared.db import Database
 from shared.graph.errors import GraphRetry
 from shared.graph.turns import Line, Turns
-from shared.jobs.queue import PRIORITIES, Priority
+from shared.jobs.work import PRIORITIES, Priority
 
 log = structlog.get_logger(__name__)
 

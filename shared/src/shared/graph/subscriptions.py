@@ -26,13 +26,30 @@ from shared.graph.client import GraphCaller
 from shared.graph.errors import GraphGiveUp, GraphNotFound, GraphReconnect, GraphRetry, GraphTellAdmin
 from shared.graph.lifetimes import life_in, life_of, renew_before
 from shared.graph.notifications import DDL as _NOTIFICATION_DDL
-from shared.graph.notifications import LIFECYCLE, PROCESS, Notification, discard, load, receiver, state_hash
+from shared.graph.notifications import (
+    ChangeNotification,
+    LifecycleNotification,
+    Notification,
+    discard,
+    load,
+    receiver,
+    state_hash,
+)
 from shared.graph.rich import CertificateRing
 from shared.problems import ConfigurationError
 from shared.row_security import protecting
 from shared.settings import ServiceSettings
 
-__all__ = ["DDL", "LIFECYCLE", "PROCESS", "Notification", "Subscriptions", "discard", "load", "receiver"]
+__all__ = [
+    "DDL",
+    "ChangeNotification",
+    "LifecycleNotification",
+    "Notification",
+    "Subscriptions",
+    "discard",
+    "load",
+    "receiver",
+]
 
 DDL = [
     """CREATE TABLE IF NOT EXISTS graph_subscription (

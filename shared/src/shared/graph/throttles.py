@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.graph.refusals import read_seconds
-from shared.jobs.queue import Priority
+from shared.jobs.work import Priority
 
 KEPT_AT_MOST = 4096
 BELIEVED_S = 900.0

@@ -29,7 +29,7 @@ from shared.graph.slots import Slots
 from shared.graph.throttles import Rates, Scope, Throttles
 from shared.graph.turns import CONNECTIONS
 from shared.graph.words import request_id_of
-from shared.jobs.queue import Priority
+from shared.jobs.work import Priority
 from shared.settings import ServiceSettings
 
 log = structlog.get_logger(__name__)

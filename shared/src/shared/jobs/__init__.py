@@ -1,5 +1,7 @@
 """Work that takes time: queued in a transaction, leased, fenced, resumed from a checkpoint."""
 
-from shared.jobs.registry import GiveUp, Jobs, Later, LeaseLost, Retry
+from shared.jobs.again import Again, GiveUp, LeaseLost, Periodic
+from shared.jobs.registry import Jobs
+from shared.jobs.work import Priority, Work
 
-__all__ = ["GiveUp", "Jobs", "Later", "LeaseLost", "Retry"]
+__all__ = ["Again", "GiveUp", "Jobs", "LeaseLost", "Periodic", "Priority", "Work"]

@@ -1,45 +1,33 @@
-"""Which function does which kind of job, and what it is given."""
+"""Which function does which work, and what it is given."""
 
 import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+from shared.jobs.work import Work
+
 JobFunction = Callable[..., Awaitable[None]]
-
-
-class Retry(Exception):
-    """Do the job again after ``after_s`` seconds; with ``counts=False`` the try is not held against it."""
-
-    def __init__(self, *, after_s: float, reason: str, counts: bool = True) -> None:
-        super().__init__(reason)
-        self.after_s = after_s
-        self.counts = counts
-
-
-class Later(Retry):
-    """A good try of a job that goes on for ever: again after ``after_s`` seconds, with all its tries."""
-
-    def __init__(self, *, after_s: float, reason: str) -> None:
-        super().__init__(after_s=after_s, reason=reason, counts=False)
-
-
-class GiveUp(Exception):
-    """Trying again cannot help; the job is kept as failed with this reason, and can be re-driven."""
-
-
-class LeaseLost(Exception):
-    """Another worker has taken the job over; nothing of this one may be committed."""
+WEEK_S = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How one kind of job is done: the function, tries before it fails, seconds of lease between heartbeats."""
+    """How one class of work is done.
 
-    name: str
+    ``attempts`` bounds counted runs, ``patience_s`` how long it is tried without counting; ``lease_s`` is how long a
+    worker that died keeps the job.
+    """
+
+    work: type[Work]
     function: JobFunction
     attempts: int
+    patience_s: float
     lease_s: float
+
+    @property
+    def name(self) -> str:
+        return self.work.kind
 
     @property
     def wants(self) -> list[str]:
@@ -48,16 +36,21 @@ class Kind:
 
 
 class Jobs:
-    """A service's kinds of jobs. ``@jobs.kind("transfer")`` on ``async def transfer(job, *, db, graph)``."""
+    """A service's jobs. ``does = Jobs()``; ``@does(ScheduleMeeting)`` on ``async def f(job, wanted, *, graph)``.
+
+    The function's keyword-only parameters are given by name, from what the service provides.
+    """
 
     def __init__(self) -> None:
         self.kinds: dict[str, Kind] = {}
 
-    def kind(self, name: str, *, attempts: int = 20, lease_s: float = 60) -> Callable[[JobFunction], JobFunction]:
+    def __call__(
+        self, work: type[Work], *, attempts: int = 20, patience_s: float = WEEK_S, lease_s: float = 60
+    ) -> Callable[[JobFunction], JobFunction]:
         def register(function: JobFunction) -> JobFunction:
-            if name in self.kinds:
-                raise ValueError(f"Two functions do the job {name}.")
-            self.kinds[name] = Kind(name, function, attempts, lease_s)
+            if work.kind in self.kinds:
+                raise ValueError(f"Two functions do the job {work.kind}.")
+            self.kinds[work.kind] = Kind(work, function, attempts, patience_s, lease_s)
             return function
 
         return register

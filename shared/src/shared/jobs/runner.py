@@ -6,24 +6,25 @@ lease and another goes on from the last checkpoint; one that only slept meanwhil
 
 import asyncio
 import contextlib
-import json
 import random
 import time
-from collections.abc import AsyncIterator, Iterable
-from contextlib import AbstractContextManager, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import structlog
 from opentelemetry import trace
 from opentelemetry.propagate import extract
+from pydantic import ValidationError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared import metrics
-from shared.db import Database, UnitOfWork
+from shared.db import Database
 from shared.jobs import queue
-from shared.jobs.registry import GiveUp, Jobs, Kind, Later, LeaseLost, Retry
+from shared.jobs.again import Again, GiveUp, LeaseLost, Periodic
+from shared.jobs.job import Job
+from shared.jobs.registry import Jobs
 from shared.loops import stop_if_cancelled
 
 log = structlog.get_logger(__name__)
@@ -34,19 +35,25 @@ CLAIM_LEASE_S = 60
 STOP_S = 4.0
 """How long a stopping worker lets jobs end or reach a checkpoint before it cancels and releases them."""
 _MAX_BACK_OFF_S = 600.0
-_NAMES = {level: name for name, level in queue.PRIORITIES.items()}
 
-# The first of each organisation before the second of any, and of equals the one served longest ago.
+# Round-robin over organisations; of equals the organisation served least recently comes first. A job whose worker died
+# in its last attempt is parked here: nobody else would ever count that attempt.
 _CLAIM = text(
-    """WITH busy AS (SELECT org_id, count(*) AS running FROM job
+    """WITH kinds AS (SELECT * FROM unnest(CAST(:kinds AS text[]), CAST(:attempts AS int[])) AS k(kind, attempts)),
+            dead AS (UPDATE job SET state = 'failed', lease_until = NULL,
+                            last_error = 'The worker died in each of ' || attempt || ' attempts.'
+                     FROM kinds WHERE job.kind = kinds.kind AND job.state = 'running'
+                       AND job.lease_until <= clock_timestamp() AND job.attempt >= kinds.attempts
+                     RETURNING job.id),
+            busy AS (SELECT org_id, count(*) AS running FROM job
                      WHERE state = 'running' AND lease_until > clock_timestamp() GROUP BY org_id),
             due AS (SELECT j.id, j.priority, j.run_at, job_turn.served_at,
                            row_number() OVER (PARTITION BY j.org_id ORDER BY j.priority, j.run_at, j.id)
                                + coalesce(busy.running, 0) AS turn
-                    FROM job j LEFT JOIN busy USING (org_id) LEFT JOIN job_turn USING (org_id)
-                    WHERE j.kind = ANY(:kinds) AND (
-                        (j.state = 'waiting' AND j.run_at <= clock_timestamp())
-                        OR (j.state = 'running' AND j.lease_until <= clock_timestamp()))),
+                    FROM job j JOIN kinds USING (kind) LEFT JOIN busy USING (org_id) LEFT JOIN job_turn USING (org_id)
+                    WHERE (j.state = 'waiting' AND j.run_at <= clock_timestamp())
+                       OR (j.state = 'running' AND j.lease_until <= clock_timestamp()
+                           AND j.attempt < kinds.attempts)),
             chosen AS (SELECT job.id, job.org_id FROM job JOIN due USING (id)
                        WHERE job.state = 'waiting' OR job.lease_until <= clock_timestamp()
                        ORDER BY due.priority, due.turn, due.served_at NULLS FIRST, due.run_at
@@ -54,26 +61,26 @@ _CLAIM = text(
             served AS (INSERT INTO job_turn SELECT org_id, clock_timestamp() FROM chosen GROUP BY org_id ORDER BY org_id
                        ON CONFLICT (org_id) DO UPDATE SET served_at = excluded.served_at)
        UPDATE job SET state = 'running', attempt = attempt + 1, fence = fence + 1, again = false,
+              tried_since = coalesce(tried_since, clock_timestamp()),
               lease_until = clock_timestamp() + make_interval(secs => :lease_s)
        FROM chosen WHERE job.id = chosen.id
-       RETURNING job.id, job.org_id, job.kind, job.payload, job.checkpoint, job.attempt, job.fence,
-                 job.traceparent, job.priority"""
+       RETURNING job.kind, job.id, job.org_id, job.payload, job.checkpoint, job.attempt, job.fence, job.traceparent,
+                 job.priority, extract(epoch FROM clock_timestamp() - job.tried_since)::float8"""
 )
 _HOLD = text(
     """UPDATE job SET lease_until = clock_timestamp() + make_interval(secs => :lease_s)
        WHERE id = :id AND fence = :fence AND state = 'running' RETURNING id"""
 )
-_LOCK = text("SELECT id FROM job WHERE id = :id AND fence = :fence AND state = 'running' FOR UPDATE")
-_CHECKPOINT = text("UPDATE job SET checkpoint = CAST(:checkpoint AS jsonb) WHERE id = :id AND fence = :fence")
 # A request for the same job that came while it ran has it done once more. One that comes in between these two parts
 # leaves the row as it is, to be done again when its lease runs out.
 _DONE = text(
     """WITH gone AS (DELETE FROM job WHERE id = :id AND fence = :fence AND NOT again)
-       UPDATE job SET state = 'waiting', lease_until = NULL, attempt = 0, checkpoint = '{}'
+       UPDATE job SET state = 'waiting', lease_until = NULL, attempt = 0, tried_since = NULL, checkpoint = '{}'
        WHERE id = :id AND fence = :fence AND again"""
 )
 _AGAIN = text(
     """UPDATE job SET state = 'waiting', lease_until = NULL, attempt = :tries, last_error = :error,
+       tried_since = CASE WHEN :anew THEN NULL ELSE tried_since END,
        run_at = CASE WHEN again THEN run_at ELSE clock_timestamp() + make_interval(secs => :after_s) END
        WHERE id = :id AND fence = :fence"""
 )
@@ -83,69 +90,10 @@ _RELEASE = text(
 )
 _FAILED = text(
     """UPDATE job SET state = CASE WHEN again THEN 'waiting' ELSE 'failed' END, lease_until = NULL, last_error = :error,
-           attempt = CASE WHEN again THEN 0 ELSE attempt END
+           attempt = CASE WHEN again THEN 0 ELSE attempt END,
+           tried_since = CASE WHEN again THEN NULL ELSE tried_since END
        WHERE id = :id AND fence = :fence"""
 )
-
-
-class JobWork:
-    """The unit of work inside a job: everything of ``UnitOfWork``, and the checkpoint in the same transaction."""
-
-    def __init__(self, job: "Job", work: UnitOfWork) -> None:
-        self._job = job
-        self.saved = False
-        self.session = work.session
-        self.outbox = work.outbox
-        self.jobs = work.jobs
-        self.org_id = job.org_id
-
-    async def save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self._job.checkpoint = checkpoint
-        self.saved = True
-        values = {"checkpoint": json.dumps(checkpoint), "id": self._job.id, "fence": self._job.fence}
-        await self.session.execute(_CHECKPOINT, values)
-
-
-@dataclass
-class Job:
-    """One leased job. ``checkpoint`` is what an earlier try saved last."""
-
-    db: Database
-    id: int
-    org_id: str
-    kind: str
-    payload: dict[str, Any]
-    checkpoint: dict[str, Any]
-    attempt: int
-    fence: int
-    traceparent: str | None = None
-    level: int = queue.PRIORITIES["fresh"]
-    lost: asyncio.Event = field(default_factory=asyncio.Event)
-    stopping: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set when the worker stops. A job that lasts ends at its next checkpoint then, by being cancelled."""
-
-    @property
-    def priority(self) -> queue.Priority:
-        """What it was queued with; its calls to Graph go with the same."""
-        return _NAMES[self.level]
-
-    @asynccontextmanager
-    async def unit_of_work(self) -> AsyncIterator[JobWork]:
-        """A transaction that commits only while the lease is ours. Raises ``LeaseLost`` otherwise."""
-        async with self.db.unit_of_work(self.org_id) as work:
-            if (await work.session.execute(_LOCK, {"id": self.id, "fence": self.fence})).first() is None:
-                raise LeaseLost(f"job {self.id} was taken over")
-            inside = JobWork(self, work)
-            yield inside
-        task = asyncio.current_task()
-        if inside.saved and self.stopping.is_set() and task is not None:
-            task.cancel()
-            await asyncio.sleep(0)  # here, not somewhere in the next chunk
-
-    async def checkpoint_now(self, checkpoint: dict[str, Any]) -> None:
-        """Save where the work stands, in a transaction of its own."""
-        async with self.unit_of_work() as work:
-            await work.save_checkpoint(checkpoint)
 
 
 class JobRunner:
@@ -198,7 +146,7 @@ class JobRunner:
             log.warning("jobs cannot be claimed; trying again", error=type(error).__name__)
             return 0
         for job in jobs:
-            task = asyncio.create_task(self._run_one(job), name=f"job {job.kind} {job.id}")
+            task = asyncio.create_task(self._run_one(job), name=f"job {job.kind.name} {job.id}")
             self._running[task] = job
             task.add_done_callback(self._ended)
         return len(jobs)
@@ -214,72 +162,78 @@ class JobRunner:
         wake.clear()
 
     async def _claim(self, room: int) -> list[Job]:
-        values = {"kinds": list(self._registry.kinds), "room": room, "lease_s": CLAIM_LEASE_S}
-        rows: list[Any] = list(await self._db.at_once(_CLAIM, values))
-        return [Job(self._db, *row) for row in rows]
+        kinds = self._registry.kinds
+        attempts = [kind.attempts for kind in kinds.values()]
+        values = {"kinds": list(kinds), "attempts": attempts, "room": room, "lease_s": CLAIM_LEASE_S}
+        rows: list[Any] = await self._db.at_once(_CLAIM, values)
+        return [Job(self._db, kinds[row.kind], *row[1:]) for row in rows]
 
     async def _run_one(self, job: Job) -> None:
-        kind = self._registry.kinds[job.kind]
-        holding = asyncio.create_task(self._hold(job, kind, asyncio.current_task()))
+        name = job.kind.name
+        holding = asyncio.create_task(self._hold(job, asyncio.current_task()))
         started, outcome = time.perf_counter(), "lost"
         try:
-            await self._work(job, kind)
+            await self._work(job)
             await _cancel([holding])
             await self._write(job, _DONE)
             outcome = "done"
         except LeaseLost:
-            log.info("job left to another worker", kind=job.kind, job=job.id)
+            log.info("job left to another worker", kind=job.kind.name, job=job.id)
         except asyncio.CancelledError:
             await _cancel([holding])
             if not job.lost.is_set():
                 await self._write(job, _RELEASE)
-            log.info("job left to another worker", kind=job.kind, job=job.id, released=not job.lost.is_set())
+            log.info("job left to another worker", kind=job.kind.name, job=job.id, released=not job.lost.is_set())
         except Exception as error:  # noqa: BLE001 - around one job, so that one cannot stop the others
-            outcome = await self._failed(job, kind, error)
+            outcome = await self._failed(job, error)
         finally:
             await _cancel([holding])
-            metrics.jobs_ended.add(1, {"kind": job.kind, "outcome": outcome})
-            metrics.job_duration.record(time.perf_counter() - started, {"kind": job.kind})
+            metrics.jobs_ended.add(1, {"kind": name, "outcome": outcome})
+            metrics.job_duration.record(time.perf_counter() - started, {"kind": name})
 
-    async def _work(self, job: Job, kind: Kind) -> None:
+    async def _work(self, job: Job) -> None:
+        try:
+            wanted = job.kind.work.model_validate(job.payload)
+        except ValidationError as error:
+            fields = ", ".join(".".join(map(str, one["loc"])) for one in error.errors())
+            raise GiveUp(f"The payload is not a {job.kind.work.__name__}: {fields}.") from error
         try:
             with _span(job):
-                await kind.function(job, **self._arguments[job.kind])
+                await job.kind.function(job, wanted, **self._arguments[job.kind.name])
         except LeaseLost:
             raise
         except Exception:
             stop_if_cancelled()  # an error on the way out of a cancelled job is not the job's
             raise
 
-    async def _hold(self, job: Job, kind: Kind, worker: "asyncio.Task[Any] | None") -> None:
+    async def _hold(self, job: Job, worker: "asyncio.Task[Any] | None") -> None:
         """Renew the lease at a third of its length; stop the work when it is no longer ours."""
         while True:
-            await asyncio.sleep(min(kind.lease_s, CLAIM_LEASE_S) / 3)
+            await asyncio.sleep(min(job.kind.lease_s, CLAIM_LEASE_S) / 3)
             with contextlib.suppress(SQLAlchemyError, OSError):
-                values = {"id": job.id, "fence": job.fence, "lease_s": kind.lease_s}
+                values = {"id": job.id, "fence": job.fence, "lease_s": job.kind.lease_s}
                 if not await self._db.at_once(_HOLD, values) and worker is not None:
                     job.lost.set()
                     worker.cancel()
                     return
 
-    async def _failed(self, job: Job, kind: Kind, error: Exception) -> str:
-        reason = f"{type(error).__name__}: {error}"[:2000]
-        after_s = getattr(error, "after_s", None)
-        forgiven = int(not getattr(error, "counts", after_s is None))
-        spent = job.attempt - forgiven >= kind.attempts
-        if isinstance(error, GiveUp) or spent:
-            log.error("job failed for good", kind=job.kind, job=job.id, attempt=job.attempt, reason=reason)
+    async def _failed(self, job: Job, error: Exception) -> str:
+        reason = _storable(f"{type(error).__name__}: {error}")
+        about = {"kind": job.kind.name, "job": job.id, "attempt": job.attempt, "reason": reason}
+        if job.fails_with(error):
+            log.error("job failed for good", **about)
             await self._write(job, _FAILED, error=reason)
             return "failed"
-        wait_s = float(after_s) if after_s is not None else _back_off_s(job.attempt)
-        about = {"kind": job.kind, "job": job.id, "after_s": round(wait_s, 1), "reason": reason}
-        if isinstance(error, Retry) and not error.counts:
-            log.debug("job waits", **about)  # part of its plan, such as looking again later
+        known = isinstance(error, (Again, Periodic))
+        after_s = error.after_s if isinstance(error, (Again, Periodic)) else None
+        wait_s = _back_off_s(job.attempt) if after_s is None else after_s
+        tries = 0 if isinstance(error, Periodic) else job.attempt - int(isinstance(error, Again) and not error.counts)
+        if isinstance(error, Periodic):
+            log.debug("job runs again later", **about, after_s=round(wait_s, 1))
         else:
-            expected = isinstance(error, Retry) or after_s is not None
-            log.warning("job will be tried again", **about, exc_info=None if expected else error)
-        tries = 0 if isinstance(error, Later) else job.attempt - forgiven
-        await self._write(job, _AGAIN, error=reason, after_s=wait_s, tries=tries)
+            log.warning("job will be tried again", **about, after_s=round(wait_s, 1), exc_info=None if known else error)
+        anew = isinstance(error, Periodic)
+        await self._write(job, _AGAIN, error=reason, after_s=wait_s, tries=tries, anew=anew)
         return "again"
 
     async def _write(self, job: Job, statement: Any, **values: Any) -> None:
@@ -293,7 +247,12 @@ class JobRunner:
 def _span(job: Job) -> AbstractContextManager[Any]:
     """A span in the trace of what queued the job, so that a request can be followed to its last effect."""
     context = extract({"traceparent": job.traceparent} if job.traceparent else {})
-    return tracer.start_as_current_span(f"job {job.kind}", context, kind=trace.SpanKind.CONSUMER)
+    return tracer.start_as_current_span(f"job {job.kind.name}", context, kind=trace.SpanKind.CONSUMER)
+
+
+def _storable(reason: str) -> str:
+    """PostgreSQL's text holds neither NUL nor half of a surrogate pair; an outcome that cannot be stored is lost."""
+    return reason[:2000].encode("utf-8", "replace").decode().replace("\0", "\ufffd")
 
 
 def _back_off_s(attempt: int) -> float:

@@ -93,13 +93,13 @@ class Harness:
     async def sql(self, statement: str, **values: Any) -> list[Any]:
         """Over all organisations."""
         async with self.service.db.system_work() as work:
-            result = await work.session.execute(text(statement), values)
-            return list(result.all()) if result.returns_rows else []  # type: ignore[attr-defined]
+            result: Any = await work.session.execute(text(statement), values)
+            return list(result.all()) if result.returns_rows else []
 
     async def rows(self, table: str) -> list[Json]:
         return [dict(row._mapping) for row in await self.sql(f"SELECT * FROM {table}")]  # noqa: SLF001
 
-    async def published(self, topic: str) -> list[Json]:
+    async def published(self, topic: str) -> list[Any]:
         """Payloads, in the order of their publication per key; None for a tombstone."""
         await self.service.relay.drain()
         return [json.loads(record.value) if record.value else None for record in self.bus.records(topic)]

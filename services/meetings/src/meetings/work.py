@@ -1,0 +1,66 @@
+"""The jobs of the meetings service; ``jobs.py`` does them."""
+
+from datetime import datetime
+from typing import ClassVar
+
+from shared.jobs import Priority, Work
+
+
+class OfMeeting(Work):
+    """What is done for one meeting; of each kind one job at a time."""
+
+    meeting_id: str
+
+    @property
+    def key(self) -> str:
+        return self.meeting_id
+
+
+class ScheduleMeeting(OfMeeting):
+    """Make the event and the online meeting at Microsoft; undo them when the meeting was cancelled meanwhile."""
+
+    kind = "schedule"
+    priority: ClassVar[Priority] = "interactive"
+
+
+class RescheduleMeeting(OfMeeting):
+    """Bring Microsoft's event to the record."""
+
+    kind = "reschedule"
+    priority: ClassVar[Priority] = "interactive"
+
+
+class CancelMeeting(OfMeeting):
+    """Cancel Microsoft's event, which tells the attendees."""
+
+    kind = "cancel"
+    priority: ClassVar[Priority] = "interactive"
+
+
+class SetRecording(OfMeeting):
+    """Bring automatic recording of a booked meeting to the organisation's switch."""
+
+    kind = "set_recording"
+
+
+class FollowSwitch(Work):
+    """Bring all booked meetings to the switch, or those of one person after a reconnect."""
+
+    kind = "follow_switch"
+    user_id: str | None = None
+
+    @property
+    def key(self) -> str:
+        return self.user_id or ""
+
+
+class BookedEnd(OfMeeting):
+    """After the booked end: say that the meeting ended, if nothing better told so. Each booked end has its own job."""
+
+    kind = "booked_end"
+    priority: ClassVar[Priority] = "backfill"
+    ends_at: datetime
+
+    @property
+    def key(self) -> str:
+        return f"{self.meeting_id}:{self.ends_at.isoformat()}"

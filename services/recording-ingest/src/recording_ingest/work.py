@@ -1,0 +1,72 @@
+"""The jobs of the recording-ingest service; ``jobs.py`` does them."""
+
+from shared.jobs import Work
+
+
+class WatchUser(Work):
+    """Bring a person's subscriptions to this ``state`` of their connection; each state has its own job."""
+
+    kind = "watch_user"
+    user_id: str
+    state: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.user_id}:{self.state}"
+
+
+class EndSubscriptions(Work):
+    """Remove subscriptions, by Graph's ``ids``, of a person whose connection ended."""
+
+    kind = "end_subscriptions"
+    user_id: str
+    ids: list[str]
+
+    @property
+    def key(self) -> str:
+        return f"{self.user_id}:{self.ids[0]}"
+
+
+class FollowPerson(Work):
+    """Let a person's imports go on, or hold them back, as connection and switch say."""
+
+    kind = "follow_person"
+    user_id: str
+
+    @property
+    def key(self) -> str:
+        return self.user_id
+
+
+class Reconcile(Work):
+    """Compare the ledger of a meeting with what Microsoft lists; a later ``revision`` of the plan ends this job."""
+
+    kind = "reconcile"
+    meeting_id: str
+    revision: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.meeting_id}:{self.revision}"
+
+
+class ImportArtefact(Work):
+    """What is done for one artefact; of each kind one job at a time."""
+
+    artefact_id: str
+
+    @property
+    def key(self) -> str:
+        return self.artefact_id
+
+
+class TransferRecording(ImportArtefact):
+    """Stream a recording from Graph to storage."""
+
+    kind = "transfer"
+
+
+class ImportTranscript(ImportArtefact):
+    """Read, parse and keep a transcript."""
+
+    kind = "import_transcript"

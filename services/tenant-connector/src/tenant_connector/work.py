@@ -1,0 +1,44 @@
+"""The jobs of the tenant-connector; ``jobs.py`` and ``readiness_jobs.py`` do them."""
+
+from typing import ClassVar
+
+from shared.jobs import Priority, Work
+
+
+class ProveTenant(Work):
+    """Prove that the claimed tenant is the organisation's, then connect it.
+
+    ``request_id`` is that of the request that claimed it; ``link_oid`` the administrator who came by a link.
+    """
+
+    kind = "prove"
+    priority: ClassVar[Priority] = "interactive"
+    claim_id: str
+    request_id: str = ""
+    link_oid: str | None = None
+
+    @property
+    def key(self) -> str:
+        return self.claim_id
+
+
+class OfTenant(Work):
+    """One at a time per organisation."""
+
+    priority: ClassVar[Priority] = "backfill"
+
+    @property
+    def key(self) -> str:
+        return "tenant"
+
+
+class LookAfterTenant(OfTenant):
+    """Each day: is the application still known in the tenant?"""
+
+    kind = "look_after_tenant"
+
+
+class CheckReadiness(OfTenant):
+    """Probe everything on the readiness board once."""
+
+    kind = "check_readiness"

@@ -1,0 +1,14 @@
+"""The jobs of user-auth; ``jobs.py`` does them."""
+
+from shared.jobs import Work
+
+
+class KeepAlive(Work):
+    """Look after a person's connection each day, so that Microsoft does not end it for want of use."""
+
+    kind = "keep_alive"
+    user_id: str
+
+    @property
+    def key(self) -> str:
+        return self.user_id

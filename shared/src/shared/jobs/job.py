@@ -1,0 +1,86 @@
+"""One leased job, and the unit of work inside it."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import text
+
+from shared.db import Database, UnitOfWork
+from shared.jobs.again import Again, GiveUp, LeaseLost, Periodic
+from shared.jobs.registry import Kind
+from shared.jobs.work import PRIORITIES, Priority
+
+_NAMES = {level: name for name, level in PRIORITIES.items()}
+_LOCK = text("SELECT id FROM job WHERE id = :id AND fence = :fence AND state = 'running' FOR UPDATE")
+_CHECKPOINT = text("UPDATE job SET checkpoint = CAST(:checkpoint AS jsonb) WHERE id = :id AND fence = :fence")
+
+
+class JobWork(UnitOfWork):
+    """A unit of work that can also save the job's checkpoint in its transaction."""
+
+    job: "Job"
+    saved = False
+
+    async def save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.job.checkpoint = checkpoint
+        self.saved = True
+        values = {"checkpoint": json.dumps(checkpoint), "id": self.job.id, "fence": self.job.fence}
+        await self.session.execute(_CHECKPOINT, values)
+
+
+@dataclass
+class Job:
+    """A job that this worker leases. ``checkpoint`` is what an earlier run saved last, ``payload`` as it is stored."""
+
+    db: Database
+    kind: Kind
+    id: int
+    org_id: str
+    payload: dict[str, Any]
+    checkpoint: dict[str, Any]
+    attempt: int
+    fence: int
+    traceparent: str | None = None
+    level: int = PRIORITIES["fresh"]
+    tried_s: float = 0.0
+    """For how long it had been tried when it was claimed."""
+    claimed_at: float = field(default_factory=time.monotonic)
+    lost: asyncio.Event = field(default_factory=asyncio.Event)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the worker stops: a long job is cancelled after its next checkpoint."""
+
+    @property
+    def priority(self) -> Priority:
+        """What it was queued with; its calls to Graph take the same."""
+        return _NAMES[self.level]
+
+    def fails_with(self, error: Exception) -> bool:
+        """Whether ending now with ``error`` is the end: no attempt and no patience is left, or it is a ``GiveUp``."""
+        if isinstance(error, (GiveUp, Periodic)):
+            return isinstance(error, GiveUp)
+        if isinstance(error, Again) and not error.counts:
+            return self.tried_s + time.monotonic() - self.claimed_at >= self.kind.patience_s
+        return self.attempt >= self.kind.attempts
+
+    @asynccontextmanager
+    async def unit_of_work(self) -> AsyncIterator[JobWork]:
+        """A transaction that commits only while the lease is ours. Raises ``LeaseLost`` otherwise."""
+        async with self.db.unit_of_work_of(JobWork, self.org_id) as work:
+            work.job = self
+            if (await work.session.execute(_LOCK, {"id": self.id, "fence": self.fence})).first() is None:
+                raise LeaseLost(f"job {self.id} was taken over")
+            yield work
+        task = asyncio.current_task()
+        if work.saved and self.stopping.is_set() and task is not None:
+            task.cancel()
+            await asyncio.sleep(0)  # here, not somewhere in the next chunk
+
+    async def checkpoint_now(self, checkpoint: dict[str, Any]) -> None:
+        """Save where the work stands, in a transaction of its own."""
+        async with self.unit_of_work() as work:
+            await work.save_checkpoint(checkpoint)
