@@ -54,7 +54,7 @@ async def finished(house: Any, meeting_id: str) -> None:
     assert (await house.asked("POST", "/events"), len(await house.published("meeting.scheduled"))) == (1, 1)
 
 
-async def test_a_meeting_booked_as_the_connection_ends_is_finished_after_the_reconnect(house: Any) -> None:
+async def test_what_is_booked_as_the_connection_ends_is_finished_later(house: Any) -> None:
     await house.connect()
     disconnect_when_looked_up(house)
     answer = await house.schedule()
@@ -103,7 +103,7 @@ async def test_half_a_meeting_does_not_wait_beyond_its_end(house: Any) -> None:
     assert [job.kind for job in await house.sql(FAILED)] == ["schedule"]
 
 
-async def test_a_meeting_that_failed_after_it_was_booked_is_finished_when_it_is_driven_again(house: Any) -> None:
+async def test_what_failed_after_it_was_booked_is_finished_when_driven_again(house: Any) -> None:
     await house.connect()
     await house.refuse(400, "*/onlineMeetings")
     meeting_id = (await house.schedule()).json()["id"]
@@ -115,7 +115,7 @@ async def test_a_meeting_that_failed_after_it_was_booked_is_finished_when_it_is_
 
 
 @pytest.mark.parametrize(("method", "told"), [("PATCH", "change is then made"), ("DELETE", "then cancelled")])
-async def test_what_waits_says_that_it_is_done_by_itself_and_leaves_no_failed_job(
+async def test_what_waits_says_it_is_done_by_itself_and_leaves_no_failed_job(
     house: Any, method: str, told: str
 ) -> None:
     await house.connect()
@@ -156,7 +156,7 @@ async def test_another_account_does_nothing_to_a_meeting_of_the_former(house: An
     assert (await house.at_microsoft("cancelled"), len(await house.published("meeting.cancelled"))) == ([True], 1)
 
 
-async def test_with_another_account_a_meeting_of_the_former_cannot_be_changed_and_says_so(house: Any) -> None:
+async def test_another_account_cannot_change_a_meeting_of_the_former(house: Any) -> None:
     await house.connect()
     (meeting_id,) = await house.booked()
     await house.hear(house.person(2, connected=False), house.person(3, account=BEN))
@@ -167,7 +167,7 @@ async def test_with_another_account_a_meeting_of_the_former_cannot_be_changed_an
     assert (shown["status"], shown["problem"]["code"]) == ("scheduled", "another_account")
 
 
-async def test_a_meeting_of_which_microsoft_surely_has_nothing_fails_and_is_scheduled_again_by_hand(house: Any) -> None:
+async def test_a_meeting_of_which_microsoft_surely_has_nothing_fails(house: Any) -> None:
     await house.connect()
     await house.refuse(403)
     shown = (await house.schedule()).json()
@@ -175,7 +175,7 @@ async def test_a_meeting_of_which_microsoft_surely_has_nothing_fails_and_is_sche
     assert "; then schedule the meeting again." in shown["problem"]["detail"]
 
 
-async def test_what_a_withdrawn_permission_kept_back_is_done_once_it_is_allowed_again(house: Any) -> None:
+async def test_what_a_withdrawn_permission_kept_back_is_done_later(house: Any) -> None:
     await house.connect()
     (meeting_id,) = await house.booked()
     await house.refuse(403)
@@ -191,7 +191,7 @@ async def test_what_a_withdrawn_permission_kept_back_is_done_once_it_is_allowed_
     assert (await house.record(meeting_id))["problem"] is None
 
 
-async def test_a_meeting_moved_while_the_connection_is_missing_ends_when_it_was_moved_to(house: Any) -> None:
+async def test_a_meeting_moved_without_a_connection_ends_when_it_was_moved_to(house: Any) -> None:
     await house.connect()
     (meeting_id,) = await house.booked()
     past = {"start": "2020-03-01T10:00:00Z", "end": "2020-03-01T10:30:00Z"}
@@ -222,7 +222,7 @@ async def test_a_meeting_that_ended_does_not_say_any_more_that_something_waits(h
     assert (shown["status"], shown["problem"]) == ("ended", None)
 
 
-async def test_a_change_that_waited_until_the_meeting_was_over_is_not_sent_any_more(house: Any) -> None:
+async def test_a_change_that_waited_until_the_meeting_was_over_is_not_sent(house: Any) -> None:
     await house.connect()
     (meeting_id,) = await house.booked()
     await house.call("PATCH", f"/v1/meetings/{meeting_id}", json={"subject": "Moved"})

@@ -19,7 +19,7 @@ LOST = {"status": 500, "match": {"method": "PATCH", "path": "*/onlineMeetings/*"
 JOBS = "SELECT payload ->> 'meeting_id' AS meeting_id, priority, state FROM job WHERE kind = 'set_recording'"
 
 
-async def test_switched_off_no_booked_meeting_records_by_itself_and_each_record_says_why(house: Any) -> None:
+async def test_switched_off_no_booked_meeting_records_and_each_says_why(house: Any) -> None:
     await house.connect()
     ids = await house.booked(3)
     await house.hear(house.tenant(2, on=False))
@@ -37,7 +37,7 @@ async def test_switched_off_no_booked_meeting_records_by_itself_and_each_record_
     }
 
 
-async def test_switched_on_every_booked_meeting_records_also_one_booked_while_it_was_off(house: Any) -> None:
+async def test_switched_on_what_was_booked_while_it_was_off_records(house: Any) -> None:
     await house.connect(on=False)
     (meeting_id,) = await house.booked()
     assert "switched off" in (await house.record(meeting_id))["auto_recording_reason"]
@@ -61,7 +61,7 @@ async def test_ended_and_cancelled_meetings_are_left_alone(house: Any) -> None:
     assert (await house.record(ended))["auto_recording"] is True
 
 
-async def test_moved_quickly_the_last_position_wins_with_one_request_for_a_meeting(house: Any) -> None:
+async def test_moved_quickly_the_last_position_wins_with_one_request_each(house: Any) -> None:
     await house.connect()
     await house.booked(2)
     asked = await house.asked("PATCH", "/onlineMeetings/")
@@ -77,7 +77,6 @@ async def test_moved_quickly_the_last_position_wins_with_one_request_for_a_meeti
 async def test_a_switch_that_moves_while_microsoft_is_asked_has_the_last_word(house: Any) -> None:
     await house.connect()
     (meeting_id,) = await house.booked()
-
     await house.hear(house.tenant(2, on=False))
     back_on = partial(house.hear, house.tenant(3, on=True))
     house.wire.during("PATCH", "/onlineMeetings/", back_on, done=True)
@@ -94,10 +93,9 @@ async def another_worker(house: Any) -> None:
 
 
 @pytest.mark.parametrize("on", [True, False])
-async def test_a_meeting_scheduled_while_the_switch_moves_ends_as_the_switch_says(house: Any, on: bool) -> None:
+async def test_what_is_scheduled_while_the_switch_moves_ends_as_it_says(house: Any, on: bool) -> None:
     """All booked meetings were already gone through when this one is written by the switch it had read before."""
     await house.connect(on=not on)
-
     moved: list[bool] = []
 
     async def moving() -> None:
@@ -176,9 +174,7 @@ async def test_what_microsoft_may_have_been_asked_for_outlasts_a_lost_connection
 
 
 @pytest.mark.parametrize("connected", [True, False])
-async def test_that_the_recording_was_not_changed_is_taken_back_when_the_switch_goes_back(
-    house: Any, connected: bool
-) -> None:
+async def test_a_recording_not_changed_is_no_problem_once_the_switch_is_back(house: Any, connected: bool) -> None:
     await house.connect()
     (meeting_id,) = await house.booked()
     await house.refuse(400, "*/onlineMeetings/*")
@@ -209,7 +205,7 @@ async def test_a_refused_recording_is_switched_off_once_the_switch_is(house: Any
 
 
 @pytest.mark.parametrize("known", [True, False])
-async def test_a_broken_connection_leaves_a_problem_and_it_is_done_after_the_reconnect(house: Any, known: bool) -> None:
+async def test_what_a_broken_connection_keeps_on_is_a_problem_until_it_is_mended(house: Any, known: bool) -> None:
     """Known to us by an event already, or only told by the refusal."""
     await house.connect()
     (meeting_id,) = await house.booked()
@@ -234,7 +230,7 @@ async def test_a_broken_connection_leaves_a_problem_and_it_is_done_after_the_rec
     assert (shown["auto_recording"], shown["problem"]) == (False, None)
 
 
-async def test_a_recording_that_microsoft_does_not_turn_off_is_said_and_can_be_tried_again(house: Any) -> None:
+async def test_what_microsoft_does_not_turn_off_is_said_and_can_be_tried_again(house: Any) -> None:
     await house.connect()
     (meeting_id,) = await house.booked()
     await house.refuse(400, "*/onlineMeetings/*")
@@ -268,7 +264,7 @@ async def test_what_begins_soon_is_changed_before_the_rest_and_each_has_one_job(
     assert queued == sorted([(near, 1), (far, 2)])
 
 
-async def test_thousands_are_queued_batch_by_batch_and_a_switch_that_moved_begins_again(
+async def test_a_switch_that_moved_begins_again_with_the_first_batch(
     house: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recording, "BATCH", 2)
@@ -304,9 +300,7 @@ async def test_after_the_tenant_is_disconnected_nothing_is_asked_of_microsoft(ho
 
 
 @pytest.mark.parametrize(("lost", "code"), [("person", "connection_required"), ("tenant", "tenant_not_connected")])
-async def test_a_booked_meeting_says_that_it_cannot_be_changed_until_the_reconnect(
-    house: Any, lost: str, code: str
-) -> None:
+async def test_a_booked_meeting_says_it_cannot_be_changed_until_the_reconnect(house: Any, lost: str, code: str) -> None:
     await house.connect()
     (meeting_id,) = await house.booked()
     await house.hear(
@@ -331,7 +325,7 @@ async def test_the_token_of_a_connection_that_ended_is_not_kept(house: Any) -> N
     assert house.user_auth.asked == 2
 
 
-async def test_a_cancellation_that_a_lost_connection_kept_back_is_told_after_the_reconnect(house: Any) -> None:
+async def test_a_cancellation_kept_back_is_told_after_the_reconnect_once(house: Any) -> None:
     await house.connect()
     (meeting_id,) = await house.booked()
     await house.call("DELETE", f"/v1/meetings/{meeting_id}")
