@@ -1,7 +1,9 @@
-"""The simulator on loopback ports, http and https, and an address that takes notifications, for tests."""
+"""For tests: a simulator on loopback ports, sign-in, a wire before it, and an address for notifications."""
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import itertools
 import secrets
 import shutil
@@ -10,16 +12,23 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
+import httpx
 import uvicorn
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from . import create_simulator
+from .client import SimulatorClient
 from .core import Simulator
 from .serving import Protocol, QuietServer, serve
 from .settings import SimulatorSettings
 
+REDIRECT = "http://localhost:8365/integrations/microsoft/callback"
+VERIFIER = "v" * 50
+CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+SCOPES = "OnlineMeetings.ReadWrite Calendars.ReadWrite OnlineMeetingRecording.Read.All OnlineMeetingTranscript.Read.All"
 _ports = itertools.count(secrets.randbelow(10_000))
 
 
@@ -159,3 +168,87 @@ class Address:
             return PlainTextResponse(token)
         self.received.append(await request.json())
         return Response(status_code=self.status)
+
+
+async def sign_in(client: SimulatorClient, settings: SimulatorSettings, address: str) -> dict[str, Any]:
+    """A person's token through consent and sign-in, in the words in which user-auth gives it to other services."""
+    base, app = f"{settings.http_base_url}/organizations", settings.client_id
+    consent = {"client_id": app, "redirect_uri": settings.redirect_uris[0], "state": "s"}
+    consent["scope"] = "https://graph.microsoft.com/.default"
+    admin = f"admin@{address.partition('@')[2]}"
+    await client.approve_admin_consent(f"{base}/v2.0/adminconsent?{urlencode(consent)}", admin)
+    asked = {"client_id": app, "redirect_uri": REDIRECT, "response_type": "code", "scope": f"openid {SCOPES}"}
+    asked |= {"code_challenge": CHALLENGE, "code_challenge_method": "S256", "state": "s", "nonce": "n"}
+    back = await client.sign_in(f"{base}/oauth2/v2.0/authorize?{urlencode(asked)}", address)
+    form = {"client_id": app, "client_secret": settings.client_secret, "grant_type": "authorization_code"}
+    form |= {"redirect_uri": REDIRECT, "code_verifier": VERIFIER, "scope": SCOPES}
+    form["code"] = parse_qs(urlsplit(back).query)["code"][0]
+    async with httpx.AsyncClient() as http:
+        answer = (await http.post(f"{base}/oauth2/v2.0/token", data=form)).raise_for_status().json()
+    person = next(one for one in (await client.state())["users"] if one["address"] == address)
+    made = {"access_token": answer["access_token"], "oid": person["id"], "tid": person["tenant"]}
+    return made | {"expires_at": "2099-01-01T00:00:00Z"}
+
+
+class Wire:
+    """ASGI middleware before what is hosted: notes what is sent, and does what a test asks it to.
+
+    ``requests`` are method, path and Range, ``accepted`` the ranges of uploads that were taken, ``sent`` bytes of
+    answers by the first part of the path. ``instead`` gives an app that answers a request, or None.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.sent: dict[str, int] = {}
+        self.requests: list[tuple[str, str, str]] = []
+        self.accepted: list[str] = []
+        self.instead: Callable[[str, str], Any] | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        place = "/" + scope["path"].strip("/").split("/")[0]
+        headers = dict(scope["headers"])
+        ranged, put = headers.get(b"range", b"").decode(), headers.get(b"content-range", b"").decode()
+        self.requests.append((scope["method"], scope["path"], ranged))
+
+        async def counted(message: Any) -> None:
+            await send(message)
+            if put and message["type"] == "http.response.start" and message["status"] < 300:
+                self.accepted.append(put)
+            if message["type"] == "http.response.body":
+                self.sent[place] = self.sent.get(place, 0) + len(message.get("body", b""))
+
+        app = self.instead(scope["method"], scope["path"]) if self.instead else None
+        await (app or self.app)(scope, receive, counted)
+
+    def ranges(self, prefix: str = "/download") -> list[str]:
+        return [ranged for _, path, ranged in self.requests if path.startswith(prefix)]
+
+    def during(
+        self, method: str, part: str, act: Callable[[], Awaitable[None]], *, number: int = 1, done: bool = False
+    ) -> None:
+        """``act`` happens while the ``number``-th such request is on its way, which is then answered as ever.
+
+        The request comes after ``act``, or with ``done`` before it, and only its answer after.
+        """
+        left = itertools.count(1 - number)
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            answer: list[Any] = []
+
+            async def keep(message: Any) -> None:
+                answer.append(message)
+
+            if done:
+                await self.app(scope, receive, keep)
+            await act()
+            if not done:
+                await self.app(scope, receive, send)
+            for message in answer:
+                await send(message)
+
+        def instead(used: str, path: str) -> Any:
+            return app if used == method and part in path and next(left) == 0 else None
+
+        self.instead = instead
