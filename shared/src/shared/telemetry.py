@@ -27,7 +27,7 @@ _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
 _REDACTED = "[redacted]"
 _DEEPEST = 8
 """What is nested deeper than this in a field is not looked at, so it is not written either."""
-_TALKATIVE = ("httpx", "httpcore", "msal", "aiokafka", "urllib3", "uvicorn.access")  # httpx logs whole URLs
+TALKATIVE = ("httpx", "httpcore", "msal", "aiokafka", "urllib3", "uvicorn.access")  # httpx logs whole URLs
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -80,7 +80,7 @@ def set_up_logs(level: str, stream: TextIO | None = None) -> None:
     render.append(structlog.processors.JSONRenderer())
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=chain, processors=render))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in _TALKATIVE:
+    for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

@@ -8,6 +8,7 @@ where Docker answers, else they skip. With ``PROSPO_REQUIRE_ENGINES=1`` a skip i
 import asyncio
 import base64
 import inspect
+import logging
 import os
 import shutil
 import time
@@ -18,6 +19,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+import structlog
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -26,6 +28,7 @@ from sqlalchemy.engine import URL, make_url
 from shared.bus import MemoryBus
 from shared.identity import UserTokens
 from shared.secrets import KeyRing
+from shared.telemetry import TALKATIVE
 from shared.testing import engines
 from shared.testing.databases import Databases, TestDatabase
 from shared.testing.serving import LISTENER, close_listeners
@@ -105,6 +108,26 @@ async def _tasks_of_the_test() -> AsyncIterator[None]:
     for task in left:
         task.cancel()
     await asyncio.gather(*left, return_exceptions=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _first_log_handlers() -> tuple[list[logging.Handler], int]:
+    """Pytest's own, and the root logger's level."""
+    root = logging.getLogger()
+    return root.handlers[:], root.level
+
+
+@pytest.fixture(autouse=True)
+def _logs(_first_log_handlers: tuple[list[logging.Handler], int]) -> Iterator[None]:
+    """A service that starts sets up the logs of its whole process; the next test finds them as pytest made them."""
+    yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+    root = logging.getLogger()
+    root.handlers[:], level = _first_log_handlers
+    root.setLevel(level)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 @pytest.fixture
