@@ -90,9 +90,7 @@ class Gateway:
 
     def _refused(self, scope: Scope) -> Response | None:
         if not is_plain(scope["raw_path"]):
-            return PlainTextResponse(
-                "A path without dot segments, encoded slashes and control characters, please.", 400
-            )
+            return PlainTextResponse("No dot segments, encoded slashes or control characters in a path.", 400)
         notified = scope["method"] == "POST" and self._is_webhook(scope["path"])
         if not notified and not is_known(scope["headers"], self._hosts):
             return PlainTextResponse(REFUSED, 421)
