@@ -22,7 +22,9 @@ from shared.problems import ConfigurationError
 _SECRET_NAMES = re.compile(
     r"token|secret|password|authorization|cookie|verifier|client_state|upload_url|^code$", re.IGNORECASE
 )
-_JWT = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+_JWT_BEGINS = "eyJ"
+_JWT_HEADER_MIN = 11
+_MAY_BE_JWT = re.compile(r"[A-Za-z0-9_.-]+")
 _REDACTED = "[redacted]"
 _DEEPEST = 8
 """What is nested deeper than this in a field is not looked at, so it is not written either."""
@@ -40,7 +42,7 @@ def _redacted(name: str, value: Any, deeper: int) -> Any:
     if _SECRET_NAMES.search(name):
         return _REDACTED
     if isinstance(value, str):
-        return _JWT.sub(_REDACTED, value)
+        return _MAY_BE_JWT.sub(_without_jwt, value) if _JWT_BEGINS in value else value
     if not isinstance(value, (Mapping, list, tuple, set, frozenset)):
         return value
     if deeper == 0:
@@ -48,6 +50,16 @@ def _redacted(name: str, value: Any, deeper: int) -> Any:
     if isinstance(value, Mapping):
         return {key: _redacted(str(key), item, deeper - 1) for key, item in value.items()}
     return [_redacted("", item, deeper - 1) for item in value]
+
+
+def _without_jwt(run: re.Match[str]) -> str:
+    """A run of what tokens are made of, up to the token in it: three parts, the first of which begins as JSON does."""
+    parts = run[0].split(".")
+    for number, part in enumerate(parts[:-2]):
+        begins = part.find(_JWT_BEGINS)
+        if 0 <= begins <= len(part) - _JWT_HEADER_MIN and parts[number + 1]:
+            return ".".join([*parts[:number], part[:begins] + _REDACTED])
+    return run[0]
 
 
 def _trace_ids(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -9,6 +9,7 @@ from recording_ingest.absences import Absence
 from recording_ingest.halts import Halted
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting
+from recording_ingest.transcripts import TakesTooLong
 from recording_ingest.uploads import StorageRefused
 from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphRetry
 from shared.jobs import GiveUp, Retry
@@ -88,6 +89,8 @@ async def explained(job: Job, meeting: LedgerMeeting, row: ArtefactRow, settings
         await _explain(job, row.id, absence, settings, for_good=hopeless)
         wait_s = settings.reconcile_interval_s
         raise Retry(after_s=wait_s, reason=f"{absence.code}: {error}", counts=False) from error
+    except TakesTooLong:
+        await _explain(job, row.id, absences.UNREADABLE, settings, for_good=True)
     except StorageRefused:
         if job.attempt >= ATTEMPTS:
             await _explain(job, row.id, absences.IMPORT_FAILED, settings, for_good=True)
