@@ -29,11 +29,16 @@ from shared.identity import UserTokens
 from shared.secrets import KeyRing
 from shared.testing import engines
 from shared.testing.databases import Databases, TestDatabase
+from shared.testing.logs import plain_logs
 from shared.testing.samples import ABOUT_SAMPLES
 from shared.testing.serving import LISTENER, close_listeners
 
 ISSUER = "https://issuer.example"
 KAFKA = "KAFKA_BOOTSTRAP_SERVERS"
+
+
+def pytest_configure() -> None:
+    plain_logs()
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
