@@ -138,6 +138,32 @@ class Hosting:
             yield simulator
 
 
+@contextlib.asynccontextmanager
+async def held(simulator: Simulator, path: str) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Requests with ``path`` in theirs wait for their answer until the end of the block; the function: until one does.
+
+    ``TimeoutError`` when none comes within thirty seconds.
+    """
+    app, asked, answered = simulator.app, asyncio.Event(), asyncio.Event()
+
+    async def door(scope: Any, receive: Any, send: Any) -> None:
+        if path in scope.get("path", ""):
+            asked.set()
+            await answered.wait()
+        await app(scope, receive, send)
+
+    async def until_asked() -> None:
+        async with asyncio.timeout(30):
+            await asked.wait()
+
+    simulator.app = door
+    try:
+        yield until_asked
+    finally:
+        simulator.app = app
+        answered.set()
+
+
 class Address:
     """Takes notifications over ASGI: echoes validation tokens and answers ``status``, unless ``answers`` does it.
 

@@ -31,10 +31,15 @@ from shared.secrets import KeyRing
 from shared.telemetry import TALKATIVE
 from shared.testing import engines
 from shared.testing.databases import Databases, TestDatabase
+from shared.testing.logs import plain_logs
 from shared.testing.serving import LISTENER, close_listeners
 
 ISSUER = "https://issuer.example"
 KAFKA = "KAFKA_BOOTSTRAP_SERVERS"
+
+
+def pytest_configure() -> None:
+    plain_logs()
 
 
 @pytest.fixture(scope="session")
