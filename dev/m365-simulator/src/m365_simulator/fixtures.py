@@ -8,15 +8,21 @@ import pytest
 
 from .client import SimulatorClient
 from .core import Simulator
-from .testing import Hosting, sign_in
+from .testing import Hosting, make_state, sign_in
 
 SIGNED_IN = "signed-in"
 PEOPLE = ("anna@contoso.example", "ben@contoso.example", "carl@fabrikam.example")
 
 
 @pytest.fixture(scope="session")
-async def hosting(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hosting]:
-    made = Hosting(tmp_path_factory.mktemp("simulator"))
+def new_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """State of a new simulator, with keys and certificates, to copy."""
+    return make_state(tmp_path_factory.mktemp("simulator") / "new")
+
+
+@pytest.fixture(scope="session")
+async def hosting(new_state: Path) -> AsyncIterator[Hosting]:
+    made = Hosting(new_state.parent)
     await made.open()
     yield made
     await made.aclose()

@@ -126,7 +126,7 @@ def _first_log_handlers() -> tuple[list[logging.Handler], int]:
 def _logs(_first_log_handlers: tuple[list[logging.Handler], int]) -> Iterator[None]:
     """A service that starts sets up the logs of its whole process; the next test finds them as pytest made them."""
     yield
-    structlog.reset_defaults()
+    plain_logs()
     structlog.contextvars.clear_contextvars()
     root = logging.getLogger()
     root.handlers[:], level = _first_log_handlers
