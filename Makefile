@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export UV_PYTHON_DOWNLOADS := never
+# Compiled tests and services are kept, whatever the machine is set to: workers and child processes start sooner.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
+SPREAD := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 
@@ -24,13 +27,16 @@ up: ## the composed platform: every service a container (needs Docker)
 
 ##@ Check
 test: setup $(VENV)/.sdk ## every test that this machine has the engines for; says what did not run
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	@$(PYTEST) $(SPREAD)
+
+test-fast: setup ## the tests that need no engine and no browser and take no long
+	@$(PYTEST) $(SPREAD) -m "not slow and not engine and not browser"
 
 QUICK := $(addprefix shared/tests/test_,web.py secrets.py clouds.py graph_links.py graph_paths.py graph_writes.py) \
 	tests/contracts/test_events.py services/console/tests/test_protection.py services/console/tests/test_live.py
 
 check: lint types ## lint, types, the house rules and the quickest tests: what a commit wants, `make test` has the rest
-	@$(BIN)/python -m pytest -q -m "not slow and not engine and not browser" tests/architecture $(QUICK)
+	@$(PYTEST) -q -m "not slow and not engine and not browser" tests/architecture $(QUICK)
 
 lint: setup ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -39,7 +45,7 @@ types: setup ## mypy --strict
 	@$(BIN)/mypy
 
 architecture: setup ## the house rules
-	@$(BIN)/python -m pytest -q tests/architecture
+	@$(PYTEST) -q tests/architecture
 
 bench: setup ## ratios against peers in one run; ONLY="S1 T1" measures some
 	@$(BIN)/python -m dev.bench $(ONLY)
@@ -61,4 +67,4 @@ lock: setup ## resolve versions again
 	$(BIN)/uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --extra embedded --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	$(BIN)/uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --extra sdk -c requirements-dev.lock pyproject.toml -o requirements-sdk.lock
 
-.PHONY: help run demo clean-run up test check lint types architecture bench generate setup lock
+.PHONY: help run demo clean-run up test test-fast check lint types architecture bench generate setup lock

@@ -1,1 +1,6 @@
-pytest_plugins = ["shared.testing.fixtures", "shared.testing.harness", "m365_simulator.fixtures"]
+pytest_plugins = [
+    "shared.testing.running",
+    "shared.testing.fixtures",
+    "shared.testing.harness",
+    "m365_simulator.fixtures",
+]

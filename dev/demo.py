@@ -23,6 +23,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
 from m365_simulator.client import SimulatorClient
+from m365_simulator.tls import usual_trust
 from shared.events import ALL
 
 PATIENCE_S = 150
@@ -42,7 +43,7 @@ class Demo:
         self.url: str = described["url"]
         self.bootstrap: str = described["kafka_bootstrap_servers"]
         self.microsoft = SimulatorClient(described["simulator_url"])
-        self.http = httpx.AsyncClient(base_url=self.url, timeout=30, trust_env=False)
+        self.http = httpx.AsyncClient(base_url=self.url, timeout=30, trust_env=False, verify=usual_trust())
         self.seen: dict[str, tuple[str, Json]] = {}
 
     async def run(self) -> None:

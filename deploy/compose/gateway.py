@@ -25,7 +25,7 @@ class Upstream:
         request = Request(scope, receive)
         asked = self._http.build_request(
             request.method,
-            httpx.URL(self._url + scope["path"], query=scope["query_string"]),
+            httpx.URL(self._url).copy_with(raw_path=_target(scope)),
             headers=[(name, value) for name, value in scope["headers"] if name.decode() not in _HOP_BY_HOP],
             content=request.stream() if _has_body(request) else None,
         )
@@ -44,6 +44,12 @@ class Upstream:
             await answer.aclose()
 
 
+def _target(scope: Scope) -> bytes:
+    """Path and query as they were sent: what is decoded and written anew may be another path."""
+    query: bytes = scope["query_string"]
+    return bytes(scope["raw_path"]) + (b"?" + query if query else b"")
+
+
 def _has_body(request: Request) -> bool:
     return "content-length" in request.headers or "transfer-encoding" in request.headers
 
@@ -52,7 +58,8 @@ def create_app() -> Gateway:
     http = httpx.AsyncClient(timeout=httpx.Timeout(60, connect=5), trust_env=False)
     names = os.environ["GATEWAY_SERVICES"].split()
     upstreams = {name: Upstream(http, f"http://{name}:8080") for name in names}
-    return Gateway(dict(upstreams), PersonaTokens(os.environ["GATEWAY_ISSUER"]))
+    hosts = os.environ.get("DEVELOPMENT_HOSTS", "")
+    return Gateway(dict(upstreams), PersonaTokens(os.environ["GATEWAY_ISSUER"]), hosts)
 
 
 if __name__ == "__main__":

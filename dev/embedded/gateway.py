@@ -1,5 +1,8 @@
 """A stand-in for the company's API gateway: authenticates the browser, routes by path, never routes ``/internal``.
 
+It answers names of this machine only: whoever reaches it is whoever a cookie says. Under any other name it takes
+Microsoft's notifications and nothing else. docs/how-to/gateway.md says what a real gateway must do as well.
+
 A request with its own ``Authorization`` is passed on as it is. A browser has a persona cookie instead; the gateway then
 fetches that person's token from the development issuer, as a company's gateway does from its session.
 """
@@ -14,10 +17,14 @@ import httpx
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
+from dev.embedded.paths import is_plain
+from m365_simulator.hosts import REFUSED, is_known
+
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
 
 COOKIE = "prospo_persona"
 PERSONAS = {
@@ -34,10 +41,11 @@ ROUTES = {
     "/v1/contacts": "contacts",
     "/v1/mail": "mail",
     "/v1/files": "storage",
-    "/v1/uploads": "storage",
     "/v1/transcripts": "recording-ingest",
     "/v1/ledger": "recording-ingest",
 }
+_OWN_PAGES = {"same-origin", "none"}
+"""``Sec-Fetch-Site`` of what our own pages or a person's own typing send."""
 _TOKEN_LIFE_S = 600
 
 
@@ -63,43 +71,59 @@ class PersonaTokens:
 class Gateway:
     """Routes a request to one of the hosted services' apps, in process, streaming both ways."""
 
-    def __init__(self, apps: dict[str, App], tokens: PersonaTokens) -> None:
+    def __init__(self, apps: dict[str, App], tokens: PersonaTokens, hosts: str = "") -> None:
         self._apps = apps
         self._tokens = tokens
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
-        path: str = scope["path"]
-        if path == "/dev/persona":
-            response = await _choose_persona(Request(scope, receive))
-            await response(scope, receive, send)
-            return
-        app, inner = self._route(path)
-        if app is None:
-            await PlainTextResponse("Nothing is routed here.", 404)(scope, receive, send)
+        refused = self._refused(scope)
+        if refused is None and scope["path"] == "/dev/persona":
+            refused = await _choose_persona(Request(scope, receive))
+        app, inner = self._route(scope["path"])
+        if refused is not None or app is None:
+            await (refused or PlainTextResponse("Nothing is routed here.", 404))(scope, receive, send)
             return
         await app(await self._inner_scope(scope, inner), receive, send)
+
+    def _refused(self, scope: Scope) -> Response | None:
+        if not is_plain(scope["raw_path"]):
+            return PlainTextResponse("No dot segments, encoded slashes or control characters in a path.", 400)
+        notified = scope["method"] == "POST" and self._is_webhook(scope["path"])
+        if not notified and not is_known(scope["headers"], self._hosts):
+            return PlainTextResponse(REFUSED, 421)
+        if (
+            scope["path"].startswith("/v1/")
+            and not _is_own_page(scope["headers"])
+            and _persona_to_use(scope["headers"])
+        ):
+            return PlainTextResponse("Another page may not call this with the person's cookie.", 403)
+        return None
+
+    def _is_webhook(self, path: str) -> bool:
+        service, _, rest = path.removeprefix("/").partition("/")
+        return service in self._apps and rest == "webhooks/graph"
 
     def _route(self, path: str) -> tuple[App | None, str]:
         for prefix, service in ROUTES.items():
             if path == prefix or path.startswith(prefix + "/"):
                 return self._apps.get(service), path
-        service, _, rest = path.removeprefix("/").partition("/")
-        if service in self._apps and rest == "webhooks/graph":
-            return self._apps[service], "/webhooks/graph"
+        if self._is_webhook(path):
+            return self._apps[path.split("/")[1]], "/webhooks/graph"
         if path.startswith(("/internal", "/v1/")):
             return None, path
         return self._apps.get("console"), path
 
     async def _inner_scope(self, scope: Scope, path: str) -> Scope:
         headers = [(name, value) for name, value in scope["headers"] if name != b"x-prospo-persona"]
-        if not any(name == b"authorization" for name, _ in headers):
-            persona = _persona_of(headers)
-            if persona and not path.startswith("/webhooks/"):
-                headers.append((b"authorization", f"Bearer {await self._tokens.token(persona)}".encode()))
-                headers.append((b"x-prospo-persona", persona.encode()))
-        return {**scope, "path": path, "raw_path": path.encode(), "headers": headers}
+        persona = _persona_to_use(headers)
+        if persona and not path.startswith("/webhooks/"):
+            headers.append((b"authorization", f"Bearer {await self._tokens.token(persona)}".encode()))
+            headers.append((b"x-prospo-persona", persona.encode()))
+        raw = scope["raw_path"] if path == scope["path"] else path.encode()
+        return {**scope, "path": path, "raw_path": raw, "headers": headers}
 
 
 class InternalDispatcher:
@@ -119,7 +143,14 @@ class InternalDispatcher:
         await app({**scope, "path": f"/{rest}", "raw_path": f"/{rest}".encode()}, receive, send)
 
 
-def _persona_of(headers: list[tuple[bytes, bytes]]) -> str | None:
+def _is_own_page(headers: Headers) -> bool:
+    return all(value.decode("latin-1") in _OWN_PAGES for name, value in headers if name == b"sec-fetch-site")
+
+
+def _persona_to_use(headers: Headers) -> str | None:
+    """Whose token the request is given: the cookie's person, unless the request has a token of its own."""
+    if any(name == b"authorization" for name, _ in headers):
+        return None
     for name, value in headers:
         if name == b"cookie":
             morsel = SimpleCookie(value.decode("latin-1")).get(COOKIE)
@@ -129,7 +160,7 @@ def _persona_of(headers: list[tuple[bytes, bytes]]) -> str | None:
 
 
 async def _choose_persona(request: Request) -> Response:
-    if request.method != "POST" or request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+    if request.method != "POST" or request.headers.get("sec-fetch-site", "same-origin") not in _OWN_PAGES:
         return PlainTextResponse("Choose a person with the form on the page.", 405)
     form = parse_qs((await request.body()).decode())
     persona = form.get("persona", [""])[0]

@@ -39,7 +39,7 @@ class Platform:
         self.postgres = await asyncio.to_thread(EmbeddedPostgres, self.state / "postgres")
         await self._start_simulator()
         self.tokens = PersonaTokens(f"{self.simulator_url}/prospo-issuer")
-        await self.listeners.open(Gateway(self.apps, self.tokens), self.port)
+        await self.listeners.open(Gateway(self.apps, self.tokens, SimulatorSettings().hosts), self.port)
         await self.listeners.open(InternalDispatcher(self.apps), self.port + 1)
         await self._start_services()
         self._write_description()

@@ -106,7 +106,8 @@ async def make_service(
     made: list[Service] = []
 
     async def make(handlers: Handlers | None = None, jobs: Jobs | None = None, bus: Any = None) -> Service:
-        service = Service("notes", "notes", make_settings(ServiceSettings, "notes"), bus=bus or memory_bus)
+        own = {"database_url": database.url, "migration_database_url": database.owner_url}
+        service = Service("notes", "notes", make_settings(ServiceSettings, "notes", **own), bus=bus or memory_bus)
         service.include(router)
         service.consume(handlers or Handlers())
         service.work(jobs or Jobs())

@@ -12,15 +12,15 @@ from sqlalchemy import text
 
 from shared import audit
 from shared.erasure import AUDIT, Holdings
-from shared.migrate import migrate, protect
+from shared.migrate import protect
 from shared.outbox import uuid7
 from shared.retention import prune_audit
 from shared.service import Service
 from shared.settings import ServiceSettings
-from shared.testing.databases import TestDatabase, connect
+from shared.testing.databases import Databases, TestDatabase, connect
 from shared.testing.fixtures import MakeSettings, PlatformKeys
 
-from .conftest import ClientOf, MakeService, _Plain
+from .conftest import ClientOf, MakeService, _Plain, make_tables
 
 TABLE = """CREATE TABLE audit (
     org_id text NOT NULL, id uuid NOT NULL, occurred_at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -31,10 +31,8 @@ DETAILS = f'{{"erased": "{PSEUDONYM}"}}'
 ALLOWED = f"UPDATE audit SET actor = '{PSEUDONYM}', details = '{DETAILS}' WHERE actor = 'anna'"
 
 
-@pytest.fixture
-async def service(make_service: MakeService, database: TestDatabase) -> Service:
-    service = await make_service()
-    service.hold(Holdings((AUDIT,), audit_path="/v1/notes/audit"))
+async def make_tables_and_trail(database: TestDatabase) -> None:
+    await make_tables(database)
     op = _Plain()
     protect(op, "audit")
     role = database.url.split("//")[1].split(":")[0]
@@ -44,6 +42,18 @@ async def service(make_service: MakeService, database: TestDatabase) -> Service:
     for statement in (TABLE, *op.statements, grant, audit.AFTER_MIGRATIONS, audit.AFTER_MIGRATIONS, prune):
         await owner.execute(statement)
     await owner.close()
+
+
+@pytest.fixture
+async def database(databases: Databases) -> TestDatabase:
+    """The small service's, which keeps a trail here."""
+    return await databases.empty("notes_with_trail", make_tables_and_trail)
+
+
+@pytest.fixture
+async def service(make_service: MakeService) -> Service:
+    service = await make_service()
+    service.hold(Holdings((AUDIT,), audit_path="/v1/notes/audit"))
     return service
 
 
@@ -306,16 +316,16 @@ async def test_reading_the_trail_has_a_limit(
 
 
 @pytest.fixture
-async def migrated(make_settings: MakeSettings) -> None:
+async def migrated(databases: Databases) -> TestDatabase:
     """The tables of a service that keeps a trail, with the grants that it gets."""
-    await migrate("tenant_connector", make_settings(ServiceSettings, "tenant-connector"))
+    return await databases.empty("tenant_connector")
 
 
 @pytest.mark.parametrize(
     "statement", ["UPDATE audit SET outcome = 'done'", "DELETE FROM audit", "TRUNCATE audit", "DROP TABLE audit"]
 )
-async def test_the_services_role_may_only_add_and_read(migrated: None, database: TestDatabase, statement: str) -> None:
-    connection = await connect(database.url)
+async def test_the_services_role_may_only_add_and_read(migrated: TestDatabase, statement: str) -> None:
+    connection = await connect(migrated.url)
     await connection.execute("SET app.scope = 'system'")
     await connection.execute("SET app.audit_erasing = 'on'")
     await connection.execute("SET app.audit_keep_days = '30'")
@@ -328,8 +338,8 @@ async def test_the_services_role_may_only_add_and_read(migrated: None, database:
     await connection.close()
 
 
-async def test_pruning_takes_nothing_younger_than_thirty_days(migrated: None, database: TestDatabase) -> None:
-    connection = await connect(database.url)
+async def test_pruning_takes_nothing_younger_than_thirty_days(migrated: TestDatabase) -> None:
+    connection = await connect(migrated.url)
     await connection.execute("SET app.scope = 'system'")
     for days in (0, 29, 31):
         values = f"'acme', gen_random_uuid(), now() - interval '{days} days', '{days}', 'b', 'done', '{{}}'"

@@ -22,6 +22,7 @@ from shared.relay import TRIES, Relay
 from shared.service import Service
 from shared.testing.databases import TestDatabase, connect
 from shared.testing.examples import tenant_state, user_state
+from shared.testing.logs import plain_logs
 from shared.testing.waiting import until
 
 MakeService = Callable[..., Awaitable[Service]]
@@ -34,7 +35,7 @@ def _errors_only() -> Iterator[None]:
     """Tracebacks with every local, five for each poison, take longer than the tests."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     yield
-    structlog.reset_defaults()
+    plain_logs()
 
 
 @pytest.fixture

@@ -35,11 +35,6 @@ from shared.testing.scripted import CountedTokens, Naps, Reply, ScriptedServer, 
 CLAIMS = '{"access_token":{"nbf":{"essential":true,"value":"1"}}}'
 
 
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> PlatformKeys:
-    return PlatformKeys(tmp_path_factory.mktemp("keys"), ["meetings"])
-
-
 @pytest.fixture
 async def server() -> AsyncIterator[ScriptedServer]:
     async with scripted_server() as running:
@@ -47,8 +42,8 @@ async def server() -> AsyncIterator[ScriptedServer]:
 
 
 @pytest.fixture
-async def graph(server: ScriptedServer, keys: PlatformKeys) -> AsyncIterator[Graph]:
-    made = Graph(client_settings(keys, graph_base_url=f"{server.url}/v1.0"), CountedTokens())
+async def graph(server: ScriptedServer, made_keys: PlatformKeys) -> AsyncIterator[Graph]:
+    made = Graph(client_settings(made_keys, graph_base_url=f"{server.url}/v1.0"), CountedTokens())
     made.sleep = Naps()
     yield made
     await made.aclose()
@@ -130,8 +125,8 @@ async def test_a_body_that_is_cut_is_asked_for_again_by_a_read_only(
         assert len(server.seen) == 1
 
 
-async def test_a_write_is_tried_again_when_no_connection_was_made(keys: PlatformKeys) -> None:
-    graph = Graph(client_settings(keys, graph_base_url="http://127.0.0.1:9/v1.0"), CountedTokens())
+async def test_a_write_is_tried_again_when_no_connection_was_made(made_keys: PlatformKeys) -> None:
+    graph = Graph(client_settings(made_keys, graph_base_url="http://127.0.0.1:9/v1.0"), CountedTokens())
     graph.sleep = Naps()
     with pytest.raises(GraphRetry) as error:
         await graph.as_user("acme", "anna").post("/me/events", {})

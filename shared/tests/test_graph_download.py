@@ -16,11 +16,6 @@ PATH = "/me/onlineMeetings/1/recordings/2/content"
 FILM = bytes(range(256)) * 5000
 
 
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> PlatformKeys:
-    return PlatformKeys(tmp_path_factory.mktemp("keys"), ["meetings"])
-
-
 @pytest.fixture
 async def server() -> AsyncIterator[ScriptedServer]:
     async with scripted_server() as running:
@@ -35,9 +30,9 @@ async def storage() -> AsyncIterator[ScriptedServer]:
 
 
 @pytest.fixture
-async def graph(server: ScriptedServer, storage: ScriptedServer, keys: PlatformKeys) -> AsyncIterator[Graph]:
+async def graph(server: ScriptedServer, storage: ScriptedServer, made_keys: PlatformKeys) -> AsyncIterator[Graph]:
     host = storage.url.removeprefix("http://")
-    made = Graph(client_settings(keys, graph_base_url=f"{server.url}/v1.0", graph_hosts=[host]), CountedTokens())
+    made = Graph(client_settings(made_keys, graph_base_url=f"{server.url}/v1.0", graph_hosts=[host]), CountedTokens())
     made.sleep = Naps()
     yield made
     await made.aclose()

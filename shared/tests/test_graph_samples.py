@@ -117,11 +117,6 @@ def _there() -> None:
         pytest.skip(MISSING)
 
 
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> PlatformKeys:
-    return PlatformKeys(tmp_path_factory.mktemp("keys"), ["meetings"])
-
-
 @pytest.fixture
 async def server() -> AsyncIterator[ScriptedServer]:
     async with scripted_server() as running:
@@ -129,8 +124,8 @@ async def server() -> AsyncIterator[ScriptedServer]:
 
 
 @pytest.fixture
-async def anna(server: ScriptedServer, keys: PlatformKeys) -> AsyncIterator[GraphCaller]:
-    graph = Graph(client_settings(keys, graph_base_url=f"{server.url}/v1.0"), CountedTokens())
+async def anna(server: ScriptedServer, made_keys: PlatformKeys) -> AsyncIterator[GraphCaller]:
+    graph = Graph(client_settings(made_keys, graph_base_url=f"{server.url}/v1.0"), CountedTokens())
     graph.sleep = Naps()
     yield graph.as_user("acme", "anna")
     await graph.aclose()

@@ -21,6 +21,12 @@ ASKED = """SELECT count(*) FROM pg_stat_activity
 """Sessions that were answered when they asked for a slot."""
 
 
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a database that is there may answer late."""
+    monkeypatch.setattr(slots_module, "_DATABASE_S", 60.0)
+
+
 @pytest.fixture
 async def db(database: TestDatabase) -> AsyncIterator[Database]:
     made = Database(database.url)
@@ -49,9 +55,13 @@ async def two(server: ScriptedServer, db: Database, platform_keys: PlatformKeys)
 
 
 async def test_two_processes_together_send_four_at_a_time(server: ScriptedServer, two: tuple[Graph, Graph]) -> None:
-    server.otherwise = Reply(json={}, hold_s=0.02)
+    hold = asyncio.Event()
+    server.otherwise = Reply(json={}, hold=hold, hold_s=0.02)
     callers = [graph.as_user("acme", "anna") for graph in two]
-    await asyncio.gather(*(caller.get("/me/events") for caller in callers for _ in range(12)))
+    running = asyncio.gather(*(caller.get("/me/events") for caller in callers for _ in range(12)))
+    await asyncio.wait_for(server.until_in_flight(4), 30)
+    hold.set()
+    await running
     assert len(server.seen) == 24
     assert server.most_in_flight == 4
 
@@ -143,14 +153,17 @@ async def test_without_the_database_the_limit_holds_in_the_process_and_is_warned
 ) -> None:
     monkeypatch.setattr(slots_module, "_TRY_AGAIN_S", 0.0)
     away = Database("postgresql+asyncpg://nobody@127.0.0.1:9/none")
-    slots, most, running = Slots(away), 0, 0
+    slots, most, running, four = Slots(away), 0, 0, asyncio.Event()
 
     async def one() -> None:
         nonlocal most, running
         async with slots.slot("acme", "anna"):
             running += 1
             most = max(most, running)
-            await asyncio.sleep(0.01)
+            if most >= 4:
+                four.set()
+            await asyncio.wait_for(four.wait(), 30)
+            await asyncio.sleep(0.01)  # for a fifth, who must not come
             running -= 1
 
     with structlog.testing.capture_logs() as logs:

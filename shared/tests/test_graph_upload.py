@@ -38,11 +38,6 @@ SIZE = 4 * MULTIPLE + 17
 FILE = (bytes(range(251)) * (SIZE // 251 + 1))[:SIZE]
 
 
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> PlatformKeys:
-    return PlatformKeys(tmp_path_factory.mktemp("keys"), ["meetings"])
-
-
 @pytest.fixture
 async def host() -> AsyncIterator[ScriptedServer]:
     """Where upload sessions lead, and Graph itself."""
@@ -51,8 +46,8 @@ async def host() -> AsyncIterator[ScriptedServer]:
 
 
 @pytest.fixture
-async def graph(host: ScriptedServer, keys: PlatformKeys) -> AsyncIterator[Graph]:
-    made = Graph(client_settings(keys, graph_base_url=f"{host.url}/v1.0"), CountedTokens())
+async def graph(host: ScriptedServer, made_keys: PlatformKeys) -> AsyncIterator[Graph]:
+    made = Graph(client_settings(made_keys, graph_base_url=f"{host.url}/v1.0"), CountedTokens())
     made.sleep = Naps()
     yield made
     await made.aclose()

@@ -28,11 +28,6 @@ from shared.testing.scripted import (
 SIZE = 4 * MULTIPLE + 17
 
 
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> PlatformKeys:
-    return PlatformKeys(tmp_path_factory.mktemp("keys"), ["meetings"])
-
-
 @pytest.fixture
 async def host() -> AsyncIterator[ScriptedServer]:
     """Where upload sessions lead, and Graph itself."""
@@ -41,8 +36,8 @@ async def host() -> AsyncIterator[ScriptedServer]:
 
 
 @pytest.fixture
-async def graph(host: ScriptedServer, keys: PlatformKeys) -> AsyncIterator[Graph]:
-    made = Graph(client_settings(keys, graph_base_url=f"{host.url}/v1.0"), CountedTokens())
+async def graph(host: ScriptedServer, made_keys: PlatformKeys) -> AsyncIterator[Graph]:
+    made = Graph(client_settings(made_keys, graph_base_url=f"{host.url}/v1.0"), CountedTokens())
     made.sleep = Naps()
     yield made
     await made.aclose()
@@ -81,8 +76,8 @@ def microsoft(host: ScriptedServer, *faults: str, **more: Any) -> UploadHost:
         "https://a.example\\@b.example/up",
     ],
 )
-async def test_an_address_inside_or_without_https_gets_no_byte(keys: PlatformKeys, url: str) -> None:
-    graph = Graph(client_settings(keys), CountedTokens())
+async def test_an_address_inside_or_without_https_gets_no_byte(made_keys: PlatformKeys, url: str) -> None:
+    graph = Graph(client_settings(made_keys), CountedTokens())
     sent: list[httpx.Request] = []
 
     async def never(request: httpx.Request) -> httpx.Response:

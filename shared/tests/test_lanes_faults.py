@@ -21,6 +21,7 @@ from shared.lanes import FETCH, LANE_DEPTH, LANES
 from shared.service import Service
 from shared.testing.databases import TestDatabase, connect
 from shared.testing.examples import user_state
+from shared.testing.logs import plain_logs
 from shared.testing.waiting import until
 
 MakeService = Callable[..., Awaitable[Service]]
@@ -32,7 +33,7 @@ def _errors_only() -> Iterator[None]:
     """Tracebacks with every local, five for each poison, take longer than the tests."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     yield
-    structlog.reset_defaults()
+    plain_logs()
 
 
 def record(user: str, version: int, offset: int = -1, org_id: str = "acme") -> Record:

@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from shared.telemetry import set_up_logs
+from shared.testing.logs import plain_logs
 
 TOKEN = jwt.encode({"sub": "anna"}, "a key that is long enough for the tests", algorithm="HS256")
 
@@ -20,7 +21,7 @@ def said() -> Iterator[io.StringIO]:
     set_up_logs("INFO", stream)
     yield stream
     logging.basicConfig(force=True)
-    structlog.reset_defaults()
+    plain_logs()
 
 
 @pytest.mark.parametrize("name", ["refresh_token", "client_secret", "code", "Authorization", "upload_url"])

@@ -14,6 +14,7 @@ from shared.graph.errors import GraphGiveUp, GraphReconnect, GraphRetry, GraphTe
 from shared.identity import ServiceTokens
 from shared.service import Service
 from shared.settings import ServiceSettings
+from shared.testing.databases import TestDatabase
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.scripted import Reply, ScriptedServer, client_settings, scripted_server
 from shared.tokens import KEPT_AT_MOST, AccessToken, TokenClient, _Flight, token_digest
@@ -25,14 +26,9 @@ async def server() -> AsyncIterator[ScriptedServer]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> PlatformKeys:
-    return PlatformKeys(tmp_path_factory.mktemp("keys"), ["meetings"])
-
-
 @pytest.fixture
-async def tokens(server: ScriptedServer, keys: PlatformKeys) -> AsyncIterator[TokenClient]:
-    settings = client_settings(keys, internal_url=server.url + "/{service}")
+async def tokens(server: ScriptedServer, made_keys: PlatformKeys) -> AsyncIterator[TokenClient]:
+    settings = client_settings(made_keys, internal_url=server.url + "/{service}")
     client = TokenClient(settings, ServiceTokens(settings, "meetings"))
     yield client
     await client.aclose()
@@ -230,8 +226,8 @@ async def test_an_answer_with_something_missing_is_tried_again_and_not_kept(
     assert (await tokens.user_token("acme", "anna")).value == "secret"
 
 
-async def test_a_service_that_is_away_is_tried_again(keys: PlatformKeys) -> None:
-    settings = client_settings(keys, internal_url="http://127.0.0.1:9/{service}")
+async def test_a_service_that_is_away_is_tried_again(made_keys: PlatformKeys) -> None:
+    settings = client_settings(made_keys, internal_url="http://127.0.0.1:9/{service}")
     client = TokenClient(settings, ServiceTokens(settings, "meetings"))
     with pytest.raises(GraphRetry, match="user-auth does not answer"):
         await client.user_token("acme", "anna")
@@ -320,10 +316,11 @@ async def test_who_asks_after_an_end_does_not_get_what_was_asked_for_before(
 
 
 async def test_a_service_that_hears_of_no_connection_needs_no_copies(
-    server: ScriptedServer, make_settings: Any
+    server: ScriptedServer, make_settings: Any, database: TestDatabase
 ) -> None:
     server.otherwise = token()
-    settings = make_settings(ServiceSettings, "meetings", internal_url=server.url + "/{service}")
+    more = {"database_url": database.url, "internal_url": server.url + "/{service}"}
+    settings = make_settings(ServiceSettings, "meetings", **more)
     service = Service("meetings", "meetings", settings, bus=MemoryBus())
     service.provide(tokens=TokenClient(settings, service.service_tokens))
     await service.start(api=False, worker=False)

@@ -41,3 +41,10 @@ def test_no_requirement_that_binds_is_left_out() -> None:
     said = [row[0] for row in rows()]
     assert [chapter for chapter in CHAPTERS if not any(row.startswith(chapter) for row in said)] == []
     assert [n for n in range(1, 11) if not any(re.match(rf"API{n}\b", row) for row in said)] == []
+
+
+def test_every_test_that_the_list_of_faults_names_exists() -> None:
+    page = (ROOT / "docs/faults.md").read_text()
+    listed = [line for line in page.splitlines() if line.startswith("| ") and not line.startswith(("| fault |",))]
+    assert [line for line in listed if not TEST.search(line)] == []
+    assert [f"{path}::{name}" for path, name in TEST.findall(page) if name not in defined_in(path)] == []

@@ -9,15 +9,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 
+from dev.demo import Demo, Json
+
 ROOT = Path(__file__).resolve().parents[2]
-READY_S = 60
+READY_S = 200
 
 
 def four_free_ports() -> int:
@@ -43,6 +47,7 @@ class RunningPlatform:
         self.demo_command = [sys.executable, "-u", "-m", "dev.demo", *where]
         self.environment: dict[str, str] = {}
         self.process: subprocess.Popen[bytes] | None = None
+        self.described: dict[str, Any] = {}
 
     def start(self) -> dict[str, Any]:
         """Start and wait until it says that it is ready. Returns its description (url, kafka, simulator)."""
@@ -84,11 +89,72 @@ class RunningPlatform:
         shutil.rmtree(self.state, ignore_errors=True)
 
 
-@pytest.fixture
-def platform() -> Iterator[RunningPlatform]:
+@contextmanager
+def a_platform(**environment: str) -> Iterator[RunningPlatform]:
     # Not below pytest's own folder: each pytest that starts closes that one to other users, and as root the embedded
     # PostgreSQL runs as one.
-    folder = Path(tempfile.mkdtemp(prefix="prospo-run-"))
-    running = RunningPlatform(folder)
-    yield running
-    running.end()
+    made = RunningPlatform(Path(tempfile.mkdtemp(prefix="prospo-run-")))
+    made.environment |= environment
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+@pytest.fixture(scope="session")
+def platform() -> Iterator[RunningPlatform]:
+    """One that runs, for all tests of a process. They find what earlier tests left, and leave it running."""
+    with a_platform(PROSPO_READINESS_FIRST_CHECK_S="3600") as made:  # what asks Graph is what a test does
+        made.described = made.start()
+        yield made
+
+
+@pytest.fixture
+def own_platform() -> Iterator[RunningPlatform]:
+    """One that the test starts and stops itself."""
+    with a_platform() as made:
+        yield made
+
+
+@pytest.fixture
+async def demo(platform: RunningPlatform) -> AsyncIterator[Demo]:
+    """The demo's steps on the platform that all share."""
+    made = Demo(platform.state, platform.described)
+    yield made
+    await made.http.aclose()
+    await made.microsoft.aclose()
+
+
+@pytest.fixture
+async def unconnected(demo: Demo) -> Demo:
+    """Acme is as at the beginning: no tenant, nobody's account, the switch off."""
+    await disconnect(demo)
+    return demo
+
+
+async def ask(state: Path, service: str, statement: str) -> Any:
+    """One value from the service's own database, over all organisations; PostgreSQL outlives a platform's SIGKILL."""
+    port, sockets = (state / "postgres/postmaster.pid").read_text().splitlines()[3:5]
+    connection = await asyncpg.connect(host=sockets, port=int(port), user=service, database=service)
+    try:
+        await connection.execute("SET app.scope = 'system'")
+        return await connection.fetchval(statement)
+    finally:
+        await connection.close()
+
+
+async def disconnect(demo: Demo) -> None:
+    for person in ("acme-anna", "acme-ben"):
+        if (await demo.call(person, "GET", "/v1/connection")).json()["status"] in {"connected", "expired"}:
+            await demo.call(person, "DELETE", "/v1/connection")
+    found = await demo.call("acme-admin", "GET", "/v1/tenant")
+    if found.json()["status"] != "connected":
+        return
+    off, headers = {"auto_recording": False}, {"If-Match": found.headers["etag"]}
+    await demo.call("acme-admin", "PATCH", "/v1/tenant/features", json=off, headers=headers)
+    await demo.call("acme-admin", "DELETE", "/v1/tenant")
+    await demo.until(lambda: no_sign_in(demo), "user-auth knows that there is no tenant")
+
+
+async def no_sign_in(demo: Demo) -> Json | None:
+    return None if await demo.start_sign_in() else {"yes": True}

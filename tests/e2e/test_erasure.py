@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from shared.relay import Relay
 from shared.secrets import Envelope, KeyRing
 from shared.testing.databases import TestDatabase, connect
 from shared.testing.fixtures import ISSUER, PlatformKeys
+
+from .operating import command
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., Awaitable[tuple[int, str, str]]]
@@ -53,13 +56,7 @@ async def start(environment: dict[str, str], package: str, *words: str) -> async
 @pytest.fixture
 def run(environment: dict[str, str]) -> Run:
     """``await run("meetings", "erase", …)``: exit status, standard output, standard error."""
-
-    async def finished(package: str, *words: str) -> tuple[int, str, str]:
-        process = await start(environment, package, *words)
-        out, err = await asyncio.wait_for(process.communicate(), 60)
-        return process.returncode or 0, out.decode(), err.decode()
-
-    return finished
+    return partial(command, environment)
 
 
 async def over_all(database: TestDatabase) -> "asyncpg.Connection":

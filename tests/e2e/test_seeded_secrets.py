@@ -79,14 +79,14 @@ def found_in(seen: dict[str, str], secrets: set[tuple[str, str]]) -> set[tuple[s
 
 
 @pytest.fixture
-def watched(platform: RunningPlatform) -> Iterator[Watched]:
+def watched(own_platform: RunningPlatform) -> Iterator[Watched]:
     script = str(Path(__file__).with_name("watched_platform.py"))
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     # A check of the readiness asks for tokens too, and would take the faults that are meant for what is done below.
     pipes["env"] = {**os.environ, "PROSPO_READINESS_FIRST_CHECK_S": "3600"}
-    command = [sys.executable, script, str(platform.state), str(platform.port)]
+    command = [sys.executable, script, str(own_platform.state), str(own_platform.port)]
     with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.STDOUT, **pipes) as process:  # type: ignore[call-overload]
-        made = Watched(platform.state, process)
+        made = Watched(own_platform.state, process)
         made.until_done()
         yield made
         with contextlib.suppress(BrokenPipeError):

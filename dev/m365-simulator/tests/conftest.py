@@ -1,6 +1,7 @@
 """A simulated world in process, without sockets."""
 
 import hashlib
+import shutil
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -150,12 +151,14 @@ async def entra(world: World) -> EntraVisitor:
 
 
 @pytest.fixture
-async def make_world(tmp_path: Path) -> AsyncIterator[Callable[..., World]]:
+async def make_world(tmp_path: Path, new_state: Path) -> AsyncIterator[Callable[..., World]]:
     """Makes worlds; keyword arguments are settings, ``outbound`` the client for handshakes and deliveries."""
     made: list[World] = []
 
     def make(outbound: httpx.AsyncClient | None = None, **settings: Any) -> World:
         given = {"state_dir": tmp_path / f"world-{len(made)}", **settings}
+        if not given["state_dir"].exists():
+            shutil.copytree(new_state, given["state_dir"])
         made.append(World(create_simulator(SimulatorSettings(**given), outbound=outbound)))
         return made[-1]
 

@@ -19,10 +19,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from m365_simulator import SimulatorSettings, create_simulator
+from m365_simulator import Simulator, SimulatorSettings, create_simulator
 from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO
-from m365_simulator.testing import loopback_settings, running
+from m365_simulator.testing import Hosting
 
 # MSAL recommends form_post; the callbacks here are plain links.
 pytestmark = pytest.mark.filterwarnings("ignore:response_mode=:UserWarning")
@@ -73,9 +73,8 @@ class Microsoft:
 
 
 @pytest.fixture
-async def microsoft(tmp_path: Path) -> AsyncIterator[Microsoft]:
-    simulator = create_simulator(loopback_settings(tmp_path))
-    async with running(simulator), SimulatorClient(simulator.settings.http_base_url) as client:
+async def microsoft(simulator: Simulator) -> AsyncIterator[Microsoft]:
+    async with SimulatorClient(simulator.settings.http_base_url) as client:
         await client.do("consent_give", tenant="contoso.example")
         yield Microsoft(simulator.settings, client)
 
@@ -180,11 +179,10 @@ async def test_msal_that_forgot_to_turn_instance_discovery_off_is_noticed(
 
 
 @pytest.mark.behaviour(1, 2)
-async def test_an_authority_under_another_host_as_a_national_cloud_has_it(tmp_path: Path) -> None:
-    given = loopback_settings(tmp_path)
-    host = f"https://127.0.0.1:{given.https_port}"
-    simulator = create_simulator(given.model_copy(update={"https_base_url": host}))
-    async with running(simulator), SimulatorClient(given.http_base_url) as client:
+async def test_an_authority_under_another_host_as_a_national_cloud_has_it(hosting: Hosting, tmp_path: Path) -> None:
+    host = f"https://127.0.0.1:{hosting.settings.https_port}"
+    there = hosting.simulator(tmp_path / "cloud", https_base_url=host)
+    async with there as simulator, SimulatorClient(hosting.settings.http_base_url) as client:
         await client.do("consent_give", tenant="contoso.example")
         cloud = Microsoft(simulator.settings, client)
         application = await asyncio.to_thread(cloud.application)

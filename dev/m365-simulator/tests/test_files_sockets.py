@@ -2,28 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from m365_simulator import Simulator, create_simulator
+from m365_simulator import Simulator
 from m365_simulator.directory import CONTOSO, find_user
 from m365_simulator.signing import access_token
-from m365_simulator.testing import loopback_settings, running
 
 ANNA = "anna@contoso.example"
 UNIT = 327_680
 CONTENT = bytes(range(256)) * (2 * UNIT // 256)
-
-
-@pytest.fixture
-async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
-    made = create_simulator(loopback_settings(tmp_path))
-    async with running(made):
-        yield made
 
 
 def headers(simulator: Simulator) -> dict[str, str]:

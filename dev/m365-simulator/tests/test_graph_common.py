@@ -131,6 +131,13 @@ async def test_the_service_fails_before_or_after_it_acted(world: Any, status: in
     assert len(world.simulator.store.all("events")) == 1
 
 
+async def test_a_scripted_refusal_has_no_effect_and_says_its_code(world: Any) -> None:
+    await world.control.fault("refused", status=400, code="BadRequest", match={"path": "/me/events"})
+    got = await reader(world).post("/me/events", json=EVENT)
+    assert (got.status_code, got.json()["error"]["code"]) == (400, "BadRequest")
+    assert world.simulator.store.all("events") == []
+
+
 @pytest.mark.behaviour(21)
 async def test_the_connection_is_reset_before_or_after_it_acted(world: Any) -> None:
     me = reader(world)

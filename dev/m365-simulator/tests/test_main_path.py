@@ -3,7 +3,6 @@
 import asyncio
 import datetime
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -11,16 +10,15 @@ import httpx
 import msal
 import pytest
 import requests
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from m365_simulator import SimulatorSettings, create_simulator
+from m365_simulator import Simulator, SimulatorSettings
 from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO
-from m365_simulator.testing import free_port, loopback_settings, running, until_open
+from shared.testing.serving import serving
 
 # MSAL recommends form_post; the callbacks here are plain links.
 pytestmark = pytest.mark.filterwarnings("ignore:response_mode=:UserWarning")
@@ -29,10 +27,8 @@ SCOPES = ["Calendars.ReadWrite", "OnlineMeetings.ReadWrite"]
 
 
 @pytest.fixture
-async def settings(tmp_path: Path) -> AsyncIterator[SimulatorSettings]:
-    simulator = create_simulator(loopback_settings(tmp_path))
-    async with running(simulator):
-        yield simulator.settings
+def settings(simulator: Simulator) -> SimulatorSettings:
+    return simulator.settings
 
 
 @pytest.fixture
@@ -45,14 +41,8 @@ async def receiver() -> AsyncIterator[tuple[str, asyncio.Queue[dict[str, Any]]]]
         got.put_nowait(await request.json())
         return Response(status_code=202)
 
-    port = free_port()
-    app = Starlette(routes=[Route("/hook", receive, methods=["POST"])])
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
-    running = asyncio.create_task(server._serve())
-    await until_open(port)
-    yield f"http://localhost:{port}/hook", got
-    server.should_exit = True
-    await running
+    async with serving(Starlette(routes=[Route("/hook", receive, methods=["POST"])])) as url:
+        yield f"{url}/hook", got
 
 
 def application(settings: SimulatorSettings) -> msal.ConfidentialClientApplication:
@@ -75,14 +65,14 @@ def consent_url(settings: SimulatorSettings) -> str:
     return f"{settings.http_base_url}/organizations/v2.0/adminconsent?{urlencode(query)}"
 
 
-async def tokens(settings: SimulatorSettings, simulator: SimulatorClient) -> tuple[str, str]:
+async def tokens(settings: SimulatorSettings, microsoft: SimulatorClient) -> tuple[str, str]:
     """A delegated token of Anna and an application token, after consent."""
-    back = await simulator.approve_admin_consent(consent_url(settings), "admin@contoso.example")
+    back = await microsoft.approve_admin_consent(consent_url(settings), "admin@contoso.example")
     assert f"tenant={CONTOSO}" in back
     assert "state=s1" in back
     msal_app = await asyncio.to_thread(application, settings)
     flow = msal_app.initiate_auth_code_flow(SCOPES, redirect_uri=REDIRECT)
-    callback = dict(parse_qsl(urlsplit(await simulator.sign_in(flow["auth_uri"], "anna@contoso.example")).query))
+    callback = dict(parse_qsl(urlsplit(await microsoft.sign_in(flow["auth_uri"], "anna@contoso.example")).query))
     user = await asyncio.to_thread(msal_app.acquire_token_by_auth_code_flow, flow, callback)
     assert user["id_token_claims"]["preferred_username"] == "anna@contoso.example"
     accounts = msal_app.get_accounts()
@@ -107,51 +97,50 @@ EVENT = {
 
 
 async def test_a_scheduled_meeting_happens_and_its_recording_is_announced_and_downloaded(
-    settings: SimulatorSettings, receiver: tuple[str, asyncio.Queue[dict[str, Any]]]
+    settings: SimulatorSettings, microsoft: SimulatorClient, receiver: tuple[str, asyncio.Queue[dict[str, Any]]]
 ) -> None:
     url, notifications = receiver
-    async with SimulatorClient(settings.http_base_url) as simulator:
-        delegated, app_only = await tokens(settings, simulator)
-        async with graph(settings, delegated) as me, graph(settings, app_only) as app:
-            event = (await me.post("/me/events", json=EVENT)).raise_for_status().json()
-            assert (await me.post("/me/events", json=EVENT)).json()["id"] == event["id"]
-            join_url = event["onlineMeeting"]["joinUrl"]
-            found = await me.get(
-                "/me/onlineMeetings", params={"$filter": f"JoinWebUrl eq '{quote(join_url, safe='')}'"}
-            )
-            meeting = found.raise_for_status().json()["value"][0]
-            patched = await me.patch(f"/me/onlineMeetings/{meeting['id']}", json={"recordAutomatically": True})
-            patched.raise_for_status()
-            oid = meeting["participants"]["organizer"]["identity"]["user"]["id"]
-            soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=59)
-            wanted = {
-                "changeType": "created",
-                "notificationUrl": url,
-                "resource": f"users/{oid}/onlineMeetings/getAllRecordings",
-                "expirationDateTime": soon.isoformat(),
-                "clientState": "secret",
-            }
-            assert (await app.post("/subscriptions", json=wanted)).status_code == 201
-            await simulator.let_meeting_happen(join_url)
-            item = (await asyncio.wait_for(notifications.get(), 10))["value"][0]
-            assert item["clientState"] == "secret"
-            base = f"/users/{oid}/onlineMeetings/{meeting['id']}"
-            content = await app.get(f"{base}/recordings/{item['resourceData']['id']}/content")
-            assert content.status_code == 302
-            link = content.headers["location"]
-            assert (await app.get(link)).status_code == 401
-            async with httpx.AsyncClient() as plain:
-                assert (await plain.get(link)).content[4:8] == b"ftyp"
-                assert (await plain.get(link, headers={"Range": "bytes=4-7"})).content == b"ftyp"
-            spoken = (await app.get(f"{base}/transcripts")).json()["value"][0]
-            assert (await app.get(f"{base}/transcripts/{spoken['id']}/content")).text.startswith("WEBVTT")
-            function = f"getAllRecordings(meetingOrganizerUserId='{oid}',startDateTime=2020-01-01T00:00:00Z)"
-            assert len((await app.get(f"/users/{oid}/onlineMeetings/{function}")).json()["value"]) == 1
+    delegated, app_only = await tokens(settings, microsoft)
+    async with graph(settings, delegated) as me, graph(settings, app_only) as app:
+        event = (await me.post("/me/events", json=EVENT)).raise_for_status().json()
+        assert (await me.post("/me/events", json=EVENT)).json()["id"] == event["id"]
+        join_url = event["onlineMeeting"]["joinUrl"]
+        found = await me.get("/me/onlineMeetings", params={"$filter": f"JoinWebUrl eq '{quote(join_url, safe='')}'"})
+        meeting = found.raise_for_status().json()["value"][0]
+        patched = await me.patch(f"/me/onlineMeetings/{meeting['id']}", json={"recordAutomatically": True})
+        patched.raise_for_status()
+        oid = meeting["participants"]["organizer"]["identity"]["user"]["id"]
+        soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=59)
+        wanted = {
+            "changeType": "created",
+            "notificationUrl": url,
+            "resource": f"users/{oid}/onlineMeetings/getAllRecordings",
+            "expirationDateTime": soon.isoformat(),
+            "clientState": "secret",
+        }
+        assert (await app.post("/subscriptions", json=wanted)).status_code == 201
+        await microsoft.let_meeting_happen(join_url)
+        await microsoft.settle()
+        item = (await asyncio.wait_for(notifications.get(), 10))["value"][0]
+        assert item["clientState"] == "secret"
+        base = f"/users/{oid}/onlineMeetings/{meeting['id']}"
+        content = await app.get(f"{base}/recordings/{item['resourceData']['id']}/content")
+        assert content.status_code == 302
+        link = content.headers["location"]
+        assert (await app.get(link)).status_code == 401
+        async with httpx.AsyncClient() as plain:
+            assert (await plain.get(link)).content[4:8] == b"ftyp"
+            assert (await plain.get(link, headers={"Range": "bytes=4-7"})).content == b"ftyp"
+        spoken = (await app.get(f"{base}/transcripts")).json()["value"][0]
+        assert (await app.get(f"{base}/transcripts/{spoken['id']}/content")).text.startswith("WEBVTT")
+        function = f"getAllRecordings(meetingOrganizerUserId='{oid}',startDateTime=2020-01-01T00:00:00Z)"
+        assert len((await app.get(f"/users/{oid}/onlineMeetings/{function}")).json()["value"]) == 1
 
 
-async def test_a_misspelt_property_and_a_missing_token_are_refused(settings: SimulatorSettings) -> None:
-    async with SimulatorClient(settings.http_base_url) as simulator:
-        delegated, _ = await tokens(settings, simulator)
+async def test_a_misspelt_property_and_a_missing_token_are_refused(
+    settings: SimulatorSettings, microsoft: SimulatorClient
+) -> None:
+    delegated, _ = await tokens(settings, microsoft)
     async with graph(settings, delegated) as me:
         assert (await me.post("/me/events", json={**EVENT, "subjekt": "x"})).status_code == 400
         missing = await me.get("/me/events/x", headers={"Authorization": ""})

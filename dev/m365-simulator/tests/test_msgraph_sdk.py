@@ -1,26 +1,23 @@
 """Microsoft's own Python client, unmodified, on every kind of endpoint that the platform uses."""
 
-import asyncio
 import datetime
 import gc
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import httpx
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from m365_simulator import Simulator, create_simulator
+from m365_simulator import Simulator
 from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO, find_user
 from m365_simulator.signing import access_token
-from m365_simulator.testing import free_port, loopback_settings, running, until_open
+from shared.testing.serving import serving
 
 pytest.importorskip("msgraph", reason="needs Microsoft's client: make test fetches it")
 
@@ -66,18 +63,11 @@ class Held:
         return None
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="module")
 def nothing_left_to_others() -> Iterator[None]:
     """What is left to the garbage collector is collected here, not in somebody else's test."""
     yield
     gc.collect()
-
-
-@pytest.fixture
-async def simulator(tmp_path: Path) -> AsyncIterator[Simulator]:
-    made = create_simulator(loopback_settings(tmp_path))
-    async with running(made):
-        yield made
 
 
 @pytest.fixture
@@ -109,26 +99,14 @@ def client(simulator: Simulator, adapters: list[GraphRequestAdapter]) -> Client:
 
 
 @pytest.fixture
-async def control(simulator: Simulator) -> AsyncIterator[SimulatorClient]:
-    async with SimulatorClient(simulator.settings.http_base_url) as made:
-        yield made
-
-
-@pytest.fixture
 async def receiver() -> AsyncIterator[str]:
     """Answers the handshake and takes everything."""
 
     async def receive(request: Request) -> Response:
         return PlainTextResponse(request.query_params.get("validationToken", ""))
 
-    port = free_port()
-    app = Starlette(routes=[Route("/hook", receive, methods=["POST"])])
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning", lifespan="off"))
-    serving = asyncio.create_task(server._serve())
-    await until_open(port)
-    yield f"http://localhost:{port}/hook"
-    server.should_exit = True
-    await serving
+    async with serving(Starlette(routes=[Route("/hook", receive, methods=["POST"])])) as url:
+        yield f"{url}/hook"
 
 
 def event(day: int = 1, **more: Any) -> Event:
@@ -149,7 +127,7 @@ async def test_the_organisation_and_its_people_are_read(client: Client) -> None:
 
 
 async def test_a_meeting_is_booked_moved_happens_and_its_artefacts_are_read(
-    client: Client, control: SimulatorClient
+    client: Client, microsoft: SimulatorClient
 ) -> None:
     graph = client(
         "Calendars.ReadWrite OnlineMeetings.ReadWrite OnlineMeetingRecording.Read.All OnlineMeetingTranscript.Read.All"
@@ -164,8 +142,8 @@ async def test_a_meeting_is_booked_moved_happens_and_its_artefacts_are_read(
     found = await graph.me.online_meetings.get(RequestConfiguration(query_parameters=query))
     meeting = graph.me.online_meetings.by_online_meeting_id(found.value[0].id)
     assert (await meeting.patch(OnlineMeeting(record_automatically=True))).record_automatically is True
-    await control.let_meeting_happen(link)
-    await control.do("recording_delivery", other_host=True)
+    await microsoft.let_meeting_happen(link)
+    await microsoft.do("recording_delivery", other_host=True)
     recording = (await meeting.recordings.get()).value[0]
     transcript = (await meeting.transcripts.get()).value[0]
     assert recording.content_correlation_id == transcript.content_correlation_id
@@ -187,12 +165,12 @@ async def test_cancelling_and_deleting_events(client: Client) -> None:
 
 
 async def test_all_recordings_of_an_organizer_are_listed_page_by_page(
-    simulator: Simulator, client: Client, control: SimulatorClient
+    simulator: Simulator, client: Client, microsoft: SimulatorClient
 ) -> None:
     graph = client("Calendars.ReadWrite")
     for day in (1, 2, 3):
         booked = await graph.me.events.post(event(day))
-        await control.let_meeting_happen(booked.online_meeting.join_url, record=True)
+        await microsoft.let_meeting_happen(booked.online_meeting.join_url, record=True)
     anna = (find_user(simulator.store, ANNA) or {})["id"]
     app = client(roles="OnlineMeetingRecording.Read.All")
     asked = app.users.by_user_id(anna).online_meetings
@@ -304,7 +282,7 @@ async def test_sites_and_their_permissions(client: Client) -> None:
 
 
 async def test_the_application_signs_in_by_itself_over_https(
-    simulator: Simulator, control: SimulatorClient, adapters: list[GraphRequestAdapter]
+    simulator: Simulator, microsoft: SimulatorClient, adapters: list[GraphRequestAdapter]
 ) -> None:
     from azure.core.pipeline.transport import AsyncioRequestsTransport
     from azure.identity.aio import ClientSecretCredential
@@ -312,7 +290,7 @@ async def test_the_application_signs_in_by_itself_over_https(
     settings = simulator.settings
     asked = {"client_id": settings.client_id, "redirect_uri": settings.redirect_uris[0], "scope": DEFAULT}
     consent = f"{settings.http_base_url}/organizations/v2.0/adminconsent?{urlencode(asked)}"
-    await control.approve_admin_consent(consent, "admin@contoso.example")
+    await microsoft.approve_admin_consent(consent, "admin@contoso.example")
     credential = ClientSecretCredential(
         CONTOSO,
         settings.client_id,

@@ -1,15 +1,13 @@
 """The page of whoever watches: what it shows, what its buttons do, and that everybody can use it."""
 
 import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import async_playwright, expect
 
-from m365_simulator import create_simulator
-from m365_simulator.testing import loopback_settings, running
+from m365_simulator import Simulator
 
 CHROMIUM = "/usr/bin/chromium"
 ANNA = "anna@contoso.example"
@@ -43,11 +41,10 @@ async def test_what_came_in_is_escaped(world: Any) -> None:
 
 
 @pytest.mark.browser
-async def test_it_is_accessible_and_fits_a_small_screen(tmp_path: Path) -> None:
+async def test_it_is_accessible_and_fits_a_small_screen(simulator: Simulator) -> None:
     if shutil.which(CHROMIUM) is None:
         pytest.skip(f"needs Chromium at {CHROMIUM}: apt-get install chromium")
-    simulator = create_simulator(loopback_settings(tmp_path))
-    async with running(simulator), async_playwright() as playwright:
+    async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         page = await browser.new_page()
         url = simulator.settings.http_base_url

@@ -1,16 +1,12 @@
 """What an erasure leaves of a person and an organisation in mail."""
 
-from collections.abc import AsyncIterator
-from typing import Any
-
 import pytest
 
 from mail.main import create_service
 from mail.settings import Settings
-from shared.bus import MemoryBus
 from shared.service import Service
 from shared.testing import erasure
-from shared.testing.databases import Databases
+from shared.testing.harness import StartService
 
 ROWS = (
     """INSERT INTO sent_message (org_id, id, user_id, subject, recipients, status)
@@ -22,13 +18,8 @@ ROWS = (
 
 
 @pytest.fixture
-async def service(databases: Databases, make_settings: Any, memory_bus: MemoryBus) -> AsyncIterator[Service]:
-    settings = make_settings(Settings, "mail")
-    await databases.empty("mail")
-    service = create_service(settings, bus=memory_bus)
-    await service.db.open()
-    yield service
-    await service.stop()
+async def service(start_service: StartService) -> Service:
+    return await start_service(create_service, Settings, "mail")
 
 
 async def test_every_table_is_declared(service: Service) -> None:

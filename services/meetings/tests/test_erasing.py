@@ -1,16 +1,12 @@
 """What an erasure leaves of a person and an organisation in meetings."""
 
-from collections.abc import AsyncIterator
-from typing import Any
-
 import pytest
 
 from meetings.main import create_service
 from meetings.settings import Settings
-from shared.bus import MemoryBus
 from shared.service import Service
 from shared.testing import erasure
-from shared.testing.databases import Databases
+from shared.testing.harness import StartService
 
 ROWS = (
     """INSERT INTO meeting (org_id, id, user_id, organizer_name, organizer_oid, subject, body, starts_at, ends_at,
@@ -25,13 +21,8 @@ ROWS = (
 
 
 @pytest.fixture
-async def service(databases: Databases, make_settings: Any, memory_bus: MemoryBus) -> AsyncIterator[Service]:
-    settings = make_settings(Settings, "meetings")
-    await databases.empty("meetings")
-    service = create_service(settings, bus=memory_bus)
-    await service.db.open()
-    yield service
-    await service.stop()
+async def service(start_service: StartService) -> Service:
+    return await start_service(create_service, Settings, "meetings")
 
 
 async def test_every_table_is_declared(service: Service) -> None:

@@ -1,43 +1,56 @@
 """Meetings through the front door."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.events import (
-    ArtefactDetected,
-    RecordingImported,
-    RecordingUnavailable,
-    TranscriptImported,
-)
+import pytest
+
+from shared.events import ArtefactDetected, RecordingImported, RecordingUnavailable, TranscriptImported
 
 START = datetime(2030, 3, 1, 9, 0, tzinfo=UTC)
 
 
+@pytest.mark.parametrize("schedule_wait_s", [30])
 async def test_a_scheduled_meeting_has_a_join_link_and_records_by_itself(house: Any) -> None:
+    """The answer waits for the link, without holding the worker back."""
     await house.connect()
-    answer = await house.schedule()
+    asking = asyncio.create_task(house.post())
+    while not await house.sql("SELECT 1 FROM job WHERE kind = 'schedule'"):
+        await asyncio.wait([asking], timeout=0.01)
+    await house.work()
+    answer = await asking
     meeting = answer.json()
-    assert answer.status_code == 201, answer.text
-    assert meeting["status"] == "scheduled"
-    assert meeting["join_url"].startswith("https://teams.example/")
-    assert meeting["auto_recording"] is True
-    (event,) = await house.published("meeting.scheduled")
-    assert event["online_meeting_id"] == "online-event-1"
-    assert event["aggregate_version"] == meeting["version"] == 2
-    assert house.microsoft.events["event-1"]["start"] == {"dateTime": "2030-03-01T09:00:00", "timeZone": "UTC"}
+    assert (answer.status_code, meeting["status"], meeting["auto_recording"]) == (201, "scheduled", True), answer.text
+    assert (await house.at_microsoft("join_url"), await house.at_microsoft()) == ([meeting["join_url"]], [True])
+    (told,) = await house.published("meeting.scheduled")
+    assert [told["online_meeting_id"]] == await house.at_microsoft("id")
+    assert told["aggregate_version"] == meeting["version"] == 2
+    (event,) = await house.events()
+    assert (event["body"]["subject"], datetime.fromisoformat(event["start"])) == ("Review", START)
+
+
+async def test_a_meeting_that_takes_longer_is_answered_before_it_is_scheduled(house: Any) -> None:
+    await house.connect()
+    answer = await house.post()
+    meeting = answer.json()
+    assert (answer.status_code, meeting["status"], meeting["join_url"]) == (202, "scheduling", None)
+    assert answer.headers["location"] == f"/v1/meetings/{meeting['id']}"
+    await house.work()
+    assert (await house.record(meeting["id"]))["status"] == "scheduled"
 
 
 async def test_the_same_key_gives_the_same_meeting_and_another_body_is_refused(house: Any) -> None:
     await house.connect()
     first, again = await house.schedule("k"), await house.schedule("k")
     assert first.json()["id"] == again.json()["id"]
-    assert len(house.microsoft.events) == 1
+    assert len(await house.events()) == 1
     refused = await house.schedule("k", subject="Another")
     assert (refused.status_code, refused.json()["code"]) == (409, "idempotency_key_reused")
 
 
 async def test_nothing_is_scheduled_before_tenant_and_user_are_connected(house: Any) -> None:
-    refused = await house.schedule()
+    refused = await house.post()
     assert (refused.status_code, refused.json()["code"]) == (409, "tenant_not_connected")
     await house.connect()
     headers = {"Idempotency-Key": "b"}
@@ -48,13 +61,13 @@ async def test_nothing_is_scheduled_before_tenant_and_user_are_connected(house: 
 
 async def test_a_missing_key_and_a_wrong_end_are_refused(house: Any) -> None:
     await house.connect()
-    assert (await house.schedule("")).json()["code"] == "idempotency_key_required"
-    assert (await house.schedule(end="2030-03-01T09:00:00+01:00")).json()["code"] == "end_before_start"
+    assert (await house.post("")).json()["code"] == "idempotency_key_required"
+    assert (await house.post(end="2030-03-01T09:00:00+01:00")).json()["code"] == "end_before_start"
 
 
 async def test_a_broken_connection_fails_the_meeting_with_a_remedy(house: Any) -> None:
     await house.connect()
-    house.microsoft.reconnect = True
+    house.user_auth.broken = True
     meeting = (await house.schedule()).json()
     assert meeting["status"] == "failed"
     assert meeting["problem"]["code"] == "connection_required"
@@ -62,24 +75,27 @@ async def test_a_broken_connection_fails_the_meeting_with_a_remedy(house: Any) -
 
 async def test_a_refused_recording_option_leaves_a_usable_meeting(house: Any) -> None:
     await house.connect()
-    house.microsoft.refuse_recording = True
+    await house.refuse(400, "*/onlineMeetings/*")
     meeting = (await house.schedule()).json()
-    assert meeting["status"] == "scheduled"
-    assert meeting["auto_recording"] is False
+    assert (meeting["status"], meeting["auto_recording"]) == ("scheduled", False)
     assert meeting["problem"]["code"] == "auto_recording_refused"
 
 
 async def test_a_meeting_microsoft_does_not_know_yet_is_looked_up_again(house: Any) -> None:
-    await house.connect(auto_recording=False)
-    house.microsoft.hidden_lookups = 1
+    await house.connect(on=False)
+    await house.microsoft.fault("online_meeting_late", times=2)
     meeting = (await house.schedule()).json()
-    assert meeting["status"] == "scheduled"
-    assert house.microsoft.posts == 1
+    for _ in range(2):
+        assert (await house.record(meeting["id"]))["status"] == "scheduling"
+        await house.try_again()
+    assert (await house.record(meeting["id"]))["status"] == "scheduled"
+    assert await house.asked("POST") == len(await house.events()) == 1
 
 
 async def test_others_do_not_see_the_meeting(house: Any) -> None:
     await house.connect()
-    path = f"/v1/meetings/{(await house.schedule()).json()['id']}"
+    (meeting_id,) = await house.booked()
+    path = f"/v1/meetings/{meeting_id}"
     for user, org in (("bo", "acme"), ("anna", "globex")):
         assert (await house.call("GET", path, user=user, org=org)).status_code == 404
         assert (await house.call("GET", "/v1/meetings", user=user, org=org)).json()["items"] == []
@@ -87,7 +103,7 @@ async def test_others_do_not_see_the_meeting(house: Any) -> None:
 
 async def test_the_list_is_read_page_by_page(house: Any) -> None:
     await house.connect()
-    made = [(await house.schedule(f"k{number}")).json()["id"] for number in range(3)]
+    made = await house.booked(3)
     first = (await house.call("GET", "/v1/meetings?limit=2")).json()
     rest = (await house.call("GET", f"/v1/meetings?limit=2&cursor={first['next_cursor']}")).json()
     assert [item["id"] for item in first["items"] + rest["items"]] == made[::-1]
@@ -100,32 +116,35 @@ async def test_a_moved_meeting_keeps_its_link(house: Any) -> None:
     change = {"start": "2030-03-02T09:00:00Z", "end": "2030-03-02T09:30:00Z"}
     moved = await house.call("PATCH", f"/v1/meetings/{meeting['id']}", json=change)
     assert moved.json()["join_url"] == meeting["join_url"]
-    await house.service.runner.drain()
-    assert house.microsoft.events["event-1"]["start"]["dateTime"] == "2030-03-02T09:00:00"
-    (event,) = await house.published("meeting.rescheduled")
-    assert event["aggregate_version"] == moved.json()["version"]
+    await house.work()
+    (event,) = await house.events()
+    assert datetime.fromisoformat(event["start"]) == datetime.fromisoformat(change["start"])
+    assert await house.at_microsoft("join_url") == [meeting["join_url"]]
+    (told,) = await house.published("meeting.rescheduled")
+    assert told["aggregate_version"] == moved.json()["version"]
 
 
 async def test_a_cancelled_meeting_is_cancelled_at_microsoft_once(house: Any) -> None:
     await house.connect()
-    path = f"/v1/meetings/{(await house.schedule()).json()['id']}"
+    (meeting_id,) = await house.booked()
+    path = f"/v1/meetings/{meeting_id}"
     for _ in range(2):
         assert (await house.call("DELETE", path)).json()["status"] == "cancelled"
-    await house.service.runner.drain()
-    assert house.microsoft.cancelled == ["event-1"]
+    await house.work()
+    assert (await house.at_microsoft("cancelled"), await house.asked("POST", "/cancel")) == ([True], 1)
     assert len(await house.published("meeting.cancelled")) == 1
     assert (await house.call("PATCH", path, json={"subject": "x"})).status_code == 409
 
 
 async def test_the_first_artefact_ends_the_meeting_once(house: Any) -> None:
     await house.connect()
-    meeting_id = (await house.schedule()).json()["id"]
+    (meeting_id,) = await house.booked()
     seen = {"org_id": "acme", "meeting_id": meeting_id, "created_at": START, "ended_at": START + timedelta(minutes=20)}
     await house.hear(
         ArtefactDetected(**seen, artefact_id="r1", kind="recording"),
         ArtefactDetected(**seen, artefact_id="t1", kind="transcript"),
     )
-    meeting = (await house.call("GET", f"/v1/meetings/{meeting_id}")).json()
+    meeting = await house.record(meeting_id)
     assert meeting["status"] == "ended"
     assert meeting["ended"] == {"at": "2030-03-01T09:20:00Z", "source": "artefact", "confidence": "high"}
     assert meeting["recording"]["status"] == meeting["transcript"]["status"] == "importing"
@@ -134,9 +153,9 @@ async def test_the_first_artefact_ends_the_meeting_once(house: Any) -> None:
 
 async def test_an_artefact_is_surer_than_the_booked_end(house: Any) -> None:
     await house.connect()
-    past = {"start": "2020-03-01T09:00:00Z", "end": "2020-03-01T09:30:00Z"}
-    meeting_id = (await house.schedule(**past)).json()["id"]
-    await house.service.runner.drain()
+    start = datetime.now(UTC) - timedelta(days=1)
+    (meeting_id,) = await house.booked(start=start.isoformat(), end=(start + timedelta(minutes=30)).isoformat())
+    await house.work()
     seen = {"org_id": "acme", "meeting_id": meeting_id, "created_at": START}
     await house.hear(ArtefactDetected(**seen, artefact_id="r1", kind="recording"))
     ended = await house.published("meeting.ended")
@@ -145,7 +164,7 @@ async def test_an_artefact_is_surer_than_the_booked_end(house: Any) -> None:
 
 async def test_recording_and_transcript_appear_and_older_news_changes_nothing(house: Any) -> None:
     await house.connect()
-    meeting_id = (await house.schedule()).json()["id"]
+    (meeting_id,) = await house.booked()
     about = {"org_id": "acme", "meeting_id": meeting_id}
     recording = {"artefact_id": "r1", "file_id": "f1", "size_bytes": 7, "content_type": "video/mp4"}
     lines = {"transcript_id": "t1", "speakers": ["Anna"], "first_lines": ["Anna: Hello"], "line_count": 1}
@@ -154,7 +173,7 @@ async def test_recording_and_transcript_appear_and_older_news_changes_nothing(ho
         RecordingUnavailable(**about, code="none", reason="There is none.", aggregate_version=4),
         TranscriptImported(**about, **lines, aggregate_version=2),
     )
-    meeting = (await house.call("GET", f"/v1/meetings/{meeting_id}")).json()
+    meeting = await house.record(meeting_id)
     assert meeting["recording"]["content_url"] == "/v1/files/f1/content"
     assert meeting["transcript"]["content_url"] == "/v1/transcripts/t1"
     assert meeting["transcript"]["first_lines"] == ["Anna: Hello"]

@@ -1,13 +1,10 @@
 """The service, a real storage beside it and the simulated Microsoft, on loopback."""
 
 import asyncio
-import base64
-import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -18,7 +15,8 @@ from starlette.routing import Route
 
 from m365_simulator import Simulator, SimulatorSettings
 from m365_simulator.client import SimulatorClient
-from m365_simulator.testing import Hosting
+from m365_simulator.fixtures import SIGNED_IN
+from m365_simulator.testing import Wire
 from recording_ingest.main import create_service
 from recording_ingest.settings import Settings
 from shared.bus import MemoryBus
@@ -27,27 +25,9 @@ from shared.service import Service
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.harness import Harness, StartService
 from shared.testing.serving import serving
+from shared.testing.siblings import Dispatcher, UserAuth
 from storage.main import create_service as create_storage
 from storage.settings import Settings as StorageSettings
-
-REDIRECT = "http://localhost:8365/integrations/microsoft/callback"
-VERIFIER = "v" * 50
-SCOPES = "OnlineMeetings.ReadWrite Calendars.ReadWrite OnlineMeetingRecording.Read.All OnlineMeetingTranscript.Read.All"
-
-
-class UserAuth:
-    """Stands where user-auth answers: a person's token from the simulator, or that they must reconnect."""
-
-    def __init__(self) -> None:
-        self.tokens: dict[tuple[str, str], dict[str, Any]] = {}
-        self.broken = False
-
-    async def token(self, request: Request) -> JSONResponse:
-        wanted = await request.json()
-        found = self.tokens.get((wanted["org_id"], wanted["user_id"]))
-        if self.broken or found is None:
-            return JSONResponse({"code": "reconnect_required", "detail": "Connect the account again."}, 409)
-        return JSONResponse(found)
 
 
 class TenantConnector:
@@ -68,49 +48,6 @@ class TenantConnector:
             answer = (await http.post(url, data=form)).raise_for_status().json()
         made = {"access_token": answer["access_token"], "oid": None, "tid": self.tid}
         return JSONResponse(made | {"expires_at": "2099-01-01T00:00:00Z"})
-
-
-class Wire:
-    """ASGI middleware in front of everything hosted: counts what is sent, and breaks what a test asks it to."""
-
-    def __init__(self, app: Any) -> None:
-        self.app = app
-        self.sent: dict[str, int] = {}
-        self.requests: list[tuple[str, str, str]] = []
-        self.accepted: list[str] = []
-        self.instead: Callable[[str, str], Any] | None = None
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http":
-            return
-        place = "/" + scope["path"].strip("/").split("/")[0]
-        headers = dict(scope["headers"])
-        ranged, put = headers.get(b"range", b"").decode(), headers.get(b"content-range", b"").decode()
-        self.requests.append((scope["method"], scope["path"], ranged))
-
-        async def counted(message: Any) -> None:
-            await send(message)
-            if put and message["type"] == "http.response.start" and message["status"] < 300:
-                self.accepted.append(put)
-            if message["type"] == "http.response.body":
-                self.sent[place] = self.sent.get(place, 0) + len(message.get("body", b""))
-
-        app = self.instead(scope["method"], scope["path"]) if self.instead else None
-        await (app or self.app)(scope, receive, counted)
-
-    def ranges(self, prefix: str = "/download") -> list[str]:
-        return [ranged for _, path, ranged in self.requests if path.startswith(prefix)]
-
-
-class Dispatcher:
-    """``/<service>/…`` to the service's app: what cluster DNS does in Kubernetes."""
-
-    def __init__(self, apps: dict[str, Any]) -> None:
-        self._apps = apps
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        service, _, rest = scope["path"].removeprefix("/").partition("/")
-        await self._apps[service]({**scope, "path": f"/{rest}", "raw_path": f"/{rest}".encode()}, receive, send)
 
 
 class House(Harness):
@@ -206,48 +143,19 @@ class House(Harness):
         return {shown["kind"]: shown for shown in answer["artefacts"]}
 
 
-async def sign_in(simulator: SimulatorClient, settings: SimulatorSettings, domain: str, name: str) -> dict[str, Any]:
-    """A delegated token through consent and sign-in, as user-auth gets it."""
-    base, client = settings.http_base_url, settings.client_id
-    consent = {"client_id": client, "redirect_uri": settings.redirect_uris[0], "state": "s"}
-    consent["scope"] = "https://graph.microsoft.com/.default"
-    await simulator.approve_admin_consent(
-        f"{base}/organizations/v2.0/adminconsent?{urlencode(consent)}", f"admin@{domain}"
-    )
-    asked = {"client_id": client, "redirect_uri": REDIRECT, "response_type": "code", "scope": f"openid {SCOPES}"}
-    asked |= {"code_challenge": challenge_of(VERIFIER), "code_challenge_method": "S256", "state": "s", "nonce": "n"}
-    back = await simulator.sign_in(f"{base}/organizations/oauth2/v2.0/authorize?{urlencode(asked)}", f"{name}@{domain}")
-    form = {"client_id": client, "client_secret": settings.client_secret, "grant_type": "authorization_code"}
-    form |= {"redirect_uri": REDIRECT, "code_verifier": VERIFIER, "scope": SCOPES}
-    form["code"] = parse_qs(urlsplit(back).query)["code"][0]
-    async with httpx.AsyncClient() as http:
-        answer = (await http.post(f"{base}/organizations/oauth2/v2.0/token", data=form)).raise_for_status().json()
-    people = (await simulator.state())["users"]
-    person = next(one for one in people if one["address"] == f"{name}@{domain}")
-    made = {"access_token": answer["access_token"], "oid": person["id"], "tid": person["tenant"]}
-    return made | {"expires_at": "2099-01-01T00:00:00Z"}
+Tokens = dict[str, dict[str, Any]]
+PeoplesTokens = dict[tuple[str, str], dict[str, Any]]
 
 
-def challenge_of(verifier: str) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-
-
-Tokens = dict[tuple[str, str], dict[str, Any]]
-
-
-@pytest.fixture(scope="session")
-async def signed_in(hosting: Hosting) -> Tokens:
-    """Two people's tokens, from consents that every simulator here starts with."""
-    async with hosting.seeding("signed-in") as simulator, SimulatorClient(hosting.settings.http_base_url) as client:
-        return {
-            ("acme", "anna"): await sign_in(client, simulator.settings, "contoso.example", "anna"),
-            ("globex", "carl"): await sign_in(client, simulator.settings, "fabrikam.example", "carl"),
-        }
+@pytest.fixture
+def tokens(signed_in: Tokens) -> PeoplesTokens:
+    """The tokens of two organisations' people, by organisation and user."""
+    return {("acme", "anna"): signed_in["anna@contoso.example"], ("globex", "carl"): signed_in["carl@fabrikam.example"]}
 
 
 @pytest.fixture
 def seed(signed_in: Tokens) -> str:
-    return "signed-in"
+    return SIGNED_IN
 
 
 @pytest.fixture
@@ -268,16 +176,16 @@ async def house(
     platform_keys: PlatformKeys,
     simulator: Simulator,
     microsoft: SimulatorClient,
-    signed_in: Tokens,
+    tokens: PeoplesTokens,
     tmp_path: Path,
     ingest_settings: dict[str, Any],
     chunk_max_bytes: int,
 ) -> AsyncIterator[House]:
     graph_url = simulator.settings.http_base_url
-    user_auth, tenant_connector = UserAuth(), TenantConnector(simulator.settings, signed_in["acme", "anna"]["tid"])
-    user_auth.tokens |= signed_in
+    user_auth = UserAuth(tokens)
+    tenant_connector = TenantConnector(simulator.settings, tokens["acme", "anna"]["tid"])
     apps: dict[str, Any] = {
-        "user-auth": Starlette(routes=[Route("/internal/tokens", user_auth.token, methods=["POST"])]),
+        "user-auth": user_auth.app,
         "tenant-connector": Starlette(routes=[Route("/internal/app-token", tenant_connector.token, methods=["POST"])]),
     }
     our_wire, simulator.app = Wire(Dispatcher(apps)), Wire(simulator.app)

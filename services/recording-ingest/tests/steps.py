@@ -27,23 +27,6 @@ async def booked(house: Any, **more: Any) -> dict[str, Any]:
     return meeting
 
 
-def during(wire: Any, path: str, number: int, meanwhile: Any, method: str = "GET") -> None:
-    """``meanwhile`` happens while the ``number``-th such request is on its way, which is then answered as ever."""
-    seen = 0
-
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await meanwhile()
-        await wire.app(scope, receive, send)
-
-    def instead(used: str, asked: str) -> Any:
-        nonlocal seen
-        hit = used == method and path in asked
-        seen += hit
-        return app if hit and seen == number else None
-
-    wire.instead = instead
-
-
 async def waits_for_a_lock(house: Any, task: "asyncio.Task[None]") -> bool:
     """Whether it comes to wait for somebody's lock in the database; False when it ends instead."""
     waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"

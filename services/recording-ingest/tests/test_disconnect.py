@@ -10,7 +10,7 @@ from starlette.responses import Response
 from recording_ingest.handlers import follow_tenant, follow_user
 from shared.events import Features, TenantState
 
-from .steps import SIZE, booked, counts, do_all, during, waits_for_a_lock
+from .steps import SIZE, booked, counts, do_all, waits_for_a_lock
 
 ROWS = "SELECT subscription_id FROM graph_subscription"
 
@@ -70,7 +70,7 @@ async def test_the_application_removes_the_subscriptions_of_a_person_where_it_ma
 
 
 async def test_a_subscription_in_the_making_is_taken_back(house: Any) -> None:
-    during(house.graph_wire, "/v1.0/subscriptions", 1, lambda: end(house, 2), "POST")
+    house.graph_wire.during("POST", "/v1.0/subscriptions", lambda: end(house, 2))
     await house.connect()
     await do_all(house)
     assert await house.sql(ROWS) == []
@@ -89,7 +89,7 @@ async def test_an_account_that_changed_between_two_subscriptions_is_not_asked_fo
         house.user_auth.tokens["acme", "anna"] = house.user_auth.tokens["globex", "carl"]
         await house.hear(house.person(2, connected=True))
 
-    during(house.graph_wire, "/v1.0/subscriptions/", 1, change)
+    house.graph_wire.during("GET", "/v1.0/subscriptions/", change)
     calls = len(house.graph_wire.requests)
     await house.hurry("watch_user")
     await house.settle()
@@ -113,7 +113,7 @@ async def test_nothing_is_asked_of_microsoft_after_the_end_but_what_is_under_way
         await end(house, 2, whose)
         before.append(len(await house.microsoft.calls()))
 
-    during(house.our_wire, "/storage/", 2, ending, "PUT")
+    house.our_wire.during("PUT", "/storage/", ending, number=2)
     await house.settle()
     house.graph_wire.instead = None
     await do_all(house)

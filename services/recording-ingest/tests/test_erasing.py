@@ -1,18 +1,14 @@
 """What an erasure leaves of a person and an organisation in recording-ingest."""
 
-from collections.abc import AsyncIterator
-from typing import Any
-
 import pytest
 from sqlalchemy import text
 
 from recording_ingest.main import create_service
 from recording_ingest.settings import Settings
-from shared.bus import MemoryBus
 from shared.problems import Unavailable
 from shared.service import Service
 from shared.testing import erasure
-from shared.testing.databases import Databases
+from shared.testing.harness import StartService
 
 LATER = "now() + interval '1 day'"
 ROWS = (
@@ -31,13 +27,8 @@ ROWS = (
 
 
 @pytest.fixture
-async def service(databases: Databases, make_settings: Any, memory_bus: MemoryBus) -> AsyncIterator[Service]:
-    settings = make_settings(Settings, "recording-ingest")
-    await databases.empty("recording_ingest")
-    service = create_service(settings, bus=memory_bus)
-    await service.db.open()
-    yield service
-    await service.stop()
+async def service(start_service: StartService) -> Service:
+    return await start_service(create_service, Settings, "recording-ingest")
 
 
 async def test_every_table_is_declared(service: Service) -> None:

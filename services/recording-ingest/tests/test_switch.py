@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from shared.events import MeetingRecordingChanged, UserState
 
-from .steps import KIB, SIZE, booked, counts, do_all, during, waits_for_a_lock
+from .steps import KIB, SIZE, booked, counts, do_all, waits_for_a_lock
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=3)
 
@@ -37,7 +37,7 @@ async def test_a_transfer_under_way_stops_at_the_next_range_and_goes_on_from_the
     await house.microsoft.recording_size(SIZE)
     meeting = await booked(house)
     await house.happen(meeting)
-    during(house.our_wire, "/storage/", 2, lambda: house.tenant(2, on=False), "PUT")
+    house.our_wire.during("PUT", "/storage/", lambda: house.tenant(2, on=False), number=2)
     await house.settle()
     assert len(house.our_wire.accepted) == 2
     shown = (await house.ledger())["recording"]
@@ -70,7 +70,7 @@ async def test_a_transcript_that_is_being_read_is_not_kept(house: Any, request_:
     """The first request is the notification's; then it is looked at, then read."""
     meeting = await booked(house)
     await house.happen(meeting)
-    during(house.graph_wire, "/transcripts/", request_, lambda: house.tenant(2, on=False))
+    house.graph_wire.during("GET", "/transcripts/", lambda: house.tenant(2, on=False), number=request_)
     await house.settle()
     read = [path for _, path, _ in house.graph_wire.requests if "/transcripts/" in path and path.endswith("/content")]
     assert len(read) == contents
@@ -107,7 +107,7 @@ async def test_queued_imports_wait_for_the_switch(house: Any) -> None:
 async def test_missed_notifications_are_not_looked_for_while_off(house: Any) -> None:
     await house.microsoft.recording_size(SIZE)
     await house.happen(await booked(house))
-    during(house.our_wire, "/storage/", 2, lambda: house.tenant(2, on=False), "PUT")
+    house.our_wire.during("PUT", "/storage/", lambda: house.tenant(2, on=False), number=2)
     await house.settle()
     (before,) = await house.sql("SELECT revision FROM ledger_meeting")
     row = house.simulator.store.all("subscriptions")[0]
@@ -171,7 +171,7 @@ async def test_what_was_listed_before_the_switch_went_off_is_not_taken_up_after_
         await house.tenant(2, on=False)
         await (await house.remake()).runner.drain()
 
-    during(house.graph_wire, "/recordings", 1, off)
+    house.graph_wire.during("GET", "/recordings", off)
     await house.hurry("reconcile")
     await house.settle()
     assert (await statuses(house), await counts(house)) == (
@@ -262,7 +262,7 @@ async def test_an_import_that_paused_for_long_has_its_whole_time_again(house: An
 async def test_an_import_that_paused_for_too_long_is_given_up_and_begins_anew_when_it_may(house: Any) -> None:
     await house.microsoft.recording_size(SIZE)
     await house.happen(await booked(house))
-    during(house.our_wire, "/storage/", 2, lambda: house.tenant(2, on=False), "PUT")
+    house.our_wire.during("PUT", "/storage/", lambda: house.tenant(2, on=False), number=2)
     await house.settle()
     await house.sql("UPDATE artefact SET detected_at = detected_at - interval '31 days'")
     await house.sql("UPDATE ledger_meeting SET ends_at = ends_at - interval '31 days'")

@@ -1,10 +1,12 @@
 """Teams' transcripts as they really are."""
 
+import asyncio
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recording_ingest.transcripts import Line, parse
+from recording_ingest.transcripts import Line, TakesTooLong, parse, read
 
 
 def test_unpadded_times_speakers_and_several_lines_are_read() -> None:
@@ -135,3 +137,35 @@ def test_a_cue_of_json_names_its_speaker_and_words() -> None:
 def test_braces_that_are_no_cue_of_json_are_something_said(words: str) -> None:
     (line,) = parse(f"WEBVTT\n\n0:0:1 --> 0:0:2\n{words}\n").lines
     assert line.text == words
+
+
+def test_a_cue_of_no_character_is_stored_all_the_same() -> None:
+    (line,) = parse('WEBVTT\n\n0:0:1 --> 0:0:2\n{"speakerName":"A\\ud800","spokenText":"b\\udfffc"}').lines
+    assert (line.speaker, line.text) == ("A", "b c")
+
+
+def test_a_number_too_long_for_an_entity_is_something_said() -> None:
+    (line,) = parse(f"0:1 --> 0:2\n&#{'1' * 5000};").lines
+    assert line.text == f"&#{'1' * 5000};"
+
+
+async def test_a_worker_goes_on_while_it_reads_a_long_transcript() -> None:
+    ticks = 0
+
+    async def tick() -> None:
+        nonlocal ticks
+        while True:
+            await asyncio.sleep(0)
+            ticks += 1
+
+    ticking = asyncio.create_task(tick())
+    said = await read("\n\n".join(["0:1 --> 0:2\n<v A>words</v>"] * 20_000), within_s=60)
+    ticking.cancel()
+    assert len(said.lines) == 20_000
+    assert ticks > 10
+
+
+@pytest.mark.parametrize("piece", ["<v A>x", "NOTE x\n\n", "0:1 --> 0:2\n<v A></v>\n", "<v A>"])
+def test_a_transcript_that_takes_too_long_is_left(piece: str) -> None:
+    with pytest.raises(TakesTooLong):
+        parse(piece * 3, within_s=-1)

@@ -3,17 +3,15 @@
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from shared.bus import MemoryBus
 from shared.erasure import Erasure, Subject
 from shared.problems import BadInput, NotFound
 from shared.service import Service
 from shared.testing import erasure
-from shared.testing.databases import Databases
+from shared.testing.harness import StartService
 from storage import uploads
 from storage.main import create_service
 from storage.settings import Settings
@@ -27,15 +25,8 @@ ROWS = (
 
 
 @pytest.fixture
-async def service(
-    databases: Databases, make_settings: Any, memory_bus: MemoryBus, tmp_path: Path
-) -> AsyncIterator[Service]:
-    settings = make_settings(Settings, "storage", object_store_dir=tmp_path / "files")
-    await databases.empty("storage")
-    service = create_service(settings, bus=memory_bus)
-    await service.db.open()
-    yield service
-    await service.stop()
+async def service(start_service: StartService, tmp_path: Path) -> Service:
+    return await start_service(create_service, Settings, "storage", object_store_dir=tmp_path / "files")
 
 
 async def bytes_of(content: bytes) -> AsyncIterator[bytes]:

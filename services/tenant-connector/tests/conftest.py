@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -11,11 +12,10 @@ import pytest
 from m365_simulator import Simulator
 from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO, ROLES, find_user
-from m365_simulator.testing import Address
+from m365_simulator.testing import Address, held
 from shared.events import StorageLocationSelected, TranscriptImported, UserState
 from shared.identity import ServiceTokens
 from shared.service import Service
-from shared.testing.databases import connect
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.harness import Harness, StartService
 from shared.testing.serving import serving
@@ -104,15 +104,14 @@ class House(Harness):
                 await asyncio.sleep(0.02)
         return found
 
-    async def while_proving(self) -> "asyncio.Task[None]":
-        """The jobs, running, while the proof waits at Graph: it was throttled and will ask again in two seconds."""
-        await self.microsoft.fault("throttle", retry_after=2)
-        running = asyncio.create_task(self.service.runner.drain())
-        async with asyncio.timeout(15):
-            while True:
-                if any(call["status"] == 429 for call in self.simulator.calls.rows):
-                    return running
-                await asyncio.sleep(0.01)
+    @asynccontextmanager
+    async def while_working(self, waits_for: str) -> AsyncIterator[None]:
+        """The jobs are done meanwhile, but for one that waits for Microsoft's answer until the end of the block."""
+        async with held(self.simulator, waits_for) as asked:
+            running = asyncio.create_task(self.work())
+            await asked()
+            yield
+        await running
 
     async def switch(self, change: Json, etag: str | None = None, **more: Any) -> httpx.Response:
         etag = etag or (await self.call("GET", "/v1/tenant", org=more.get("org", "acme"))).headers["etag"]
@@ -145,15 +144,15 @@ class House(Harness):
         await self.hear(TranscriptImported(org_id="acme", speakers=list(speakers), **about))
 
     async def do_now(self, kind: str) -> None:
-        """The waiting job of this kind is due."""
-        await self.sql("UPDATE job SET run_at = clock_timestamp() WHERE kind = $1 AND state = 'waiting'", kind)
+        """The waiting job of this kind is due, and everything due is done."""
+        await self.hurry(kind)
         await self.work()
 
     async def next_in_s(self, kind: str) -> float | None:
         """When the job of this kind is due; None when there is none."""
         left = "extract(epoch FROM run_at - clock_timestamp()) AS s"
-        rows = await self.sql(f"SELECT {left} FROM job WHERE kind = $1", kind)
-        return float(rows[0]["s"]) if rows else None
+        rows = await self.sql(f"SELECT {left} FROM job WHERE kind = :kind", kind=kind)
+        return float(rows[0].s) if rows else None
 
     async def read_board(self, **more: Any) -> Json:
         answer = await self.call("GET", "/v1/tenant/readiness", **more)
@@ -192,21 +191,12 @@ class House(Harness):
     def owner_url(self) -> str:
         return str(self.service.settings.migration_database_url)
 
-    async def sql(self, query: str, *values: Any, org: str = "acme") -> list[Any]:  # type: ignore[override]
-        """As the table owner, who sees the organisation's rows."""
-        connection = await connect(self.owner_url)
-        try:
-            await connection.execute("SELECT set_config('app.org_id', $1, false)", org)
-            return list(await connection.fetch(query, *values))
-        finally:
-            await connection.close()
-
     async def trail(self, org: str = "acme") -> list[tuple[str, str, str | None]]:
         """Action, outcome and code of the audit trail, oldest first."""
         rows = await self.sql(
             "SELECT action, outcome, details->>'code' AS code FROM audit ORDER BY occurred_at", org=org
         )
-        return [(row["action"], row["outcome"], row["code"]) for row in rows]
+        return [tuple(row) for row in rows]
 
 
 @pytest.fixture

@@ -179,33 +179,29 @@ async def _until(true: Callable[[], bool]) -> None:
 async def test_a_check_that_breaks_again_and_again_says_so_and_ends(board: Any) -> None:
     before = await board.checked()
     await board.ask_check()
-    await board.sql("UPDATE job SET attempt = 5 WHERE kind = $1", CHECK)
+    await board.sql("UPDATE job SET attempt = 5 WHERE kind = :kind", kind=CHECK)
     await board.service.runner.drain()
     found = await board.read_board()
     assert found["checking"] is False
     row = row_of(found, "consent")
     assert (row["verdict"], "broke on our side" in row["failure"]) == ("ready", True)
     assert row["checked_at"] == before["consent"]["checked_at"]
-    assert [row["state"] for row in await board.sql("SELECT state FROM job WHERE kind = $1", CHECK)] == ["failed"]
+    assert [job["state"] for job in await board.jobs(CHECK)] == ["failed"]
     assert (await board.checked())["consent"]["failure"] is None
 
 
 async def test_what_broke_in_earlier_days_is_not_held_against_the_daily_look(house: Any) -> None:
     await house.connect()
-    await house.sql("UPDATE job SET attempt = 15 WHERE kind = $1", LOOK)
+    await house.sql("UPDATE job SET attempt = 15 WHERE kind = :kind", kind=LOOK)
     await house.do_now(LOOK)
-    assert [row["attempt"] for row in await house.sql("SELECT attempt FROM job WHERE kind = $1", LOOK)] == [0]
+    assert [job["attempt"] for job in await house.jobs(LOOK)] == [0]
 
 
 async def test_a_check_of_an_earlier_connection_is_not_kept_when_there_is_a_later_one(board: Any) -> None:
     await board.ask_check()
-    tokens = len(board.asked("/token"))
-    await board.microsoft.fault("slow", seconds=1, match={"path": "*/organization*"})
-    running = asyncio.create_task(board.service.runner.drain())
-    await _until(lambda: len(board.asked("/token")) > tokens)
-    await board.call("DELETE", "/v1/tenant")
-    await board.sql("UPDATE tenant SET status = 'connected', connected_at = clock_timestamp()")
-    await running
+    async with board.while_working("/organization"):
+        await board.call("DELETE", "/v1/tenant")
+        await board.sql("UPDATE tenant SET status = 'connected', connected_at = clock_timestamp()")
     assert {row["verdict"] for row in (await board.read_board())["capabilities"]} == {"unknown"}
 
 

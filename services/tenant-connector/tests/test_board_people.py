@@ -10,7 +10,7 @@ from shared.testing.migrating import back_to
 
 CHECK = "check_readiness"
 MANY = """INSERT INTO user_copy (org_id, user_id, version, connected, tid, oid)
-    SELECT 'acme', 'u' || n, 1, true, $1, 'oid of u' || n FROM generate_series(1, $2::int) n"""
+    SELECT 'acme', 'u' || n, 1, true, :tid, 'oid of u' || n FROM generate_series(1, :count) n"""
 
 
 def named(row: Any) -> list[str]:
@@ -42,12 +42,12 @@ async def test_who_is_red_leaves_others_their_turn(board: Any) -> None:
     others = await two_at_a_time(board)
     for _ in others:
         await board.checked()
-    looked_at = {row["user_id"] for row in await board.sql("SELECT user_id FROM readiness_person")}
+    looked_at = {row["user_id"] for row in await board.rows("readiness_person")}
     assert looked_at == {"anna", "ben", *others}
 
 
 async def test_people_whom_microsoft_does_not_know_are_not_those_who_stand_for_the_tenant(board: Any) -> None:
-    await board.sql(MANY, CONTOSO, 4)
+    await board.sql(MANY, tid=CONTOSO, count=4)
     await board.checked()
     before = len(board.asked("getAllTranscripts"))
     assert (await board.checked())["transcript_access"]["verdict"] == "ready"
@@ -101,7 +101,7 @@ async def test_microsofts_own_word_for_a_missing_mailbox_is_shown_with_its_reque
 
 async def test_evidence_is_of_its_own_capability_and_not_endless(board: Any) -> None:
     board.service.settings.readiness_people = 200
-    await board.sql(MANY, CONTOSO, 118)
+    await board.sql(MANY, tid=CONTOSO, count=118)
     rows = await board.checked()
     assert len([one for one in rows["licences"]["evidence"] if one["path"] == "/$batch"]) == 4
     assert rows["licences"]["evidence"][-1]["path"] == "/users/{id}"
@@ -131,15 +131,15 @@ async def test_who_disconnects_is_not_named_any_more(board: Any) -> None:
 async def test_people_of_another_tenant_are_forgotten(board: Any) -> None:
     await board.know("unlicensed")
     await board.checked()
-    await board.sql("UPDATE user_copy SET tid = $1 WHERE user_id = 'unlicensed'", FABRIKAM)
+    await board.sql("UPDATE user_copy SET tid = :tid WHERE user_id = 'unlicensed'", tid=FABRIKAM)
     assert (await board.checked())["licences"]["verdict"] == "ready"
-    assert {row["user_id"] for row in await board.sql("SELECT user_id FROM readiness_person")} == {"anna", "ben"}
+    assert {row["user_id"] for row in await board.rows("readiness_person")} == {"anna", "ben"}
 
 
 async def test_a_guest_is_no_member_of_the_tenant(board: Any) -> None:
     guest = await board.microsoft.do("guest_add", tenant=CONTOSO, user="carl@fabrikam.example")
     await board.know("carl")
-    await board.sql("UPDATE user_copy SET oid = $1 WHERE user_id = 'carl'", guest["id"])
+    await board.sql("UPDATE user_copy SET oid = :oid WHERE user_id = 'carl'", oid=guest["id"])
     row = (await board.checked())["licences"]
     assert row["people"] == [{"user_id": "carl", "lacks": ["membership", "teams", "exchange"]}]
 
@@ -161,7 +161,8 @@ async def test_a_plan_counts_while_it_is_enabled_or_in_its_grace(
 async def test_who_was_known_to_have_no_mailbox_still_is_and_who_was_said_to_have_one_is_asked_anew(board: Any) -> None:
     await back_to("0004", "tenant_connector", board.owner_url)
     for name, lacks in (("anna", '["teams", "mailbox"]'), ("ben", "[]")):
-        await board.sql("INSERT INTO readiness_person VALUES ('acme', $1, $2, clock_timestamp())", name, lacks)
+        insert = "INSERT INTO readiness_person VALUES ('acme', :name, :lacks, clock_timestamp())"
+        await board.sql(insert, name=name, lacks=lacks)
     await migrate("tenant_connector", board.service.settings)
     rows = await board.sql("SELECT lacks, without_mailbox FROM readiness_person ORDER BY user_id")
     assert [tuple(row) for row in rows] == [('["teams"]', True), ("[]", None)]

@@ -50,8 +50,8 @@ async def test_the_consent_url_asks_for_everything_registered_and_comes_back_to_
     assert url.path == "/organizations/v2.0/adminconsent"
     assert query["scope"] == ["https://graph.microsoft.com/.default"]
     assert query["redirect_uri"] == ["http://localhost:8365/connectors/microsoft365/callback"]
-    rows = await house.sql("SELECT state_hash, browser_key_hash FROM consent_attempt")
-    kept = "".join(rows[0].values())
+    (row,) = await house.rows("consent_attempt")
+    kept = row["state_hash"] + row["browser_key_hash"]
     assert query["state"][0] not in kept
     assert started["browser_key"] not in kept
 
@@ -240,7 +240,7 @@ async def test_a_connection_lost_while_consenting_again_comes_back(house: Any) -
 
 async def test_open_attempts_are_few(house: Any) -> None:
     started = [await house.start() for _ in range(22)]
-    assert len(await house.sql("SELECT 1 FROM consent_attempt")) == 20
+    assert len(await house.rows("consent_attempt")) == 20
     back = await house.microsoft.approve_admin_consent(started[-1]["consent_url"], "admin@contoso.example")
     body = {name: values[0] for name, values in parse_qs(urlsplit(back).query).items()}
     answer = await house.complete(body | {"browser_key": started[-1]["browser_key"]})
@@ -269,12 +269,11 @@ async def test_disconnecting_wins_over_a_proof_under_way(house: Any) -> None:
 
 async def test_disconnecting_wins_over_a_proof_that_is_waiting_for_graph(house: Any) -> None:
     await house.claim()
-    proving = await house.while_proving()
-    await house.call("DELETE", "/v1/tenant")
-    await proving
+    async with house.while_working("/organization"):
+        await house.call("DELETE", "/v1/tenant")
     assert (await house.tenant())["status"] == "disconnected"
     assert await house.published("tenant.connected") == []
-    assert await house.sql("SELECT last_error FROM job WHERE kind = 'prove'") == []
+    assert await house.jobs("prove") == []
 
 
 async def test_a_newer_consent_wins_over_a_proof_that_is_waiting_for_graph(house: Any) -> None:
@@ -282,10 +281,9 @@ async def test_a_newer_consent_wins_over_a_proof_that_is_waiting_for_graph(house
     newer = await house.signed_in(
         await house.consent(account="admin@fabrikam.example"), account="admin@fabrikam.example"
     )
-    proving = await house.while_proving()
-    await house.sign_in(newer)
-    await proving
-    await house.service.runner.drain()
+    async with house.while_working("/organization"):
+        await house.sign_in(newer)
+    await house.work()
     assert (await house.tenant())["tid"] == FABRIKAM
     connected = [(event["tid"], event["display_name"]) for event in await house.published("tenant.connected")]
     assert connected == [(FABRIKAM, "Fabrikam")]

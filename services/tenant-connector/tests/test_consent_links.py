@@ -54,7 +54,7 @@ async def test_an_administrator_without_a_prospo_account_connects_the_organisati
         "SELECT actor, action, details->>'user_id' AS sent_by, details->>'oid' AS oid FROM audit ORDER BY occurred_at"
     )
     oid = (find_user(house.simulator.store, ADMIN) or {})["id"]
-    assert [tuple(row.values()) for row in rows] == [
+    assert [tuple(row) for row in rows] == [
         ("ada", "consent_link.make", None, None),
         ("service:consent-link", "consent.start", "ada", None),
         ("service:consent-link", "consent.complete", "ada", None),
@@ -96,7 +96,7 @@ async def test_a_link_is_used_up_by_the_claim_and_not_before(house: Any) -> None
     assert codes.count(202) == 1
     await check_unknown(house, token)
     assert (await house.call("GET", LINK)).status_code == 404
-    assert len(await house.sql("SELECT * FROM job")) == 1
+    assert len(await house.jobs()) == 1
 
 
 async def test_only_the_newest_link_holds(house: Any) -> None:
@@ -115,7 +115,7 @@ async def test_a_revoked_link_ends_what_is_under_way(house: Any) -> None:
         assert (await house.call("DELETE", LINK)).status_code == 204
     await check_unknown(house, token)
     assert (await house.by_link("sign-in", token, **under_way)).status_code == 404
-    assert await house.sql("SELECT * FROM consent_attempt") == []
+    assert await house.rows("consent_attempt") == []
     assert (await house.trail()).count(("consent_link.revoke", "done", None)) == 1
 
 
@@ -137,7 +137,7 @@ async def test_a_link_that_is_revoked_or_runs_out_while_microsoft_answers_claims
         monkeypatch.setattr(administrators, "signed_in", meanwhile)
         refused = await house.by_link("sign-in", token, **body)
         assert (refused.status_code, refused.json()["code"]) == (409, "consent_ended")
-        assert await house.sql("SELECT * FROM job") == []
+        assert await house.jobs() == []
 
 
 async def test_disconnecting_takes_the_link_back(house: Any) -> None:
@@ -206,18 +206,18 @@ async def test_who_holds_a_link_connects_no_other_tenant_than_the_one_it_is_for(
     tenant = await house.tenant()
     assert (tenant["status"], tenant["tid"], tenant["problem"]["code"]) == ("failed", None, "link_for_another_tenant")
     assert (await house.trail())[-1] == ("consent.complete", "refused", "link_for_another_tenant")
-    assert await house.sql("SELECT * FROM job") == []
+    assert await house.jobs() == []
 
 
 async def test_the_administrator_who_signed_in_is_of_the_links_tenant_too(house: Any) -> None:
     token = await house.make_link()
     body = await signed_in(house, token)
-    await house.sql("UPDATE consent_link SET tid = $1", FABRIKAM)
+    await house.sql("UPDATE consent_link SET tid = :tid", tid=FABRIKAM)
     refused = await house.by_link("sign-in", token, **body)
     assert (refused.status_code, refused.json()["code"]) == (409, "link_for_another_tenant")
     assert (await house.tenant())["problem"]["code"] == "link_for_another_tenant"
     assert (await house.trail())[-1] == ("consent.sign_in", "refused", "link_for_another_tenant")
-    assert await house.sql("SELECT * FROM job") == []
+    assert await house.jobs() == []
     assert (await house.by_link("open", token)).status_code == 200
 
 
@@ -260,14 +260,14 @@ async def test_without_a_tenant_that_microsoft_knows_there_is_no_link(
     refused = await house.call("POST", LINK, json=body)
     assert (refused.status_code, refused.json()["code"]) == (422, code)
     assert words in refused.json()["detail"]
-    assert await house.sql("SELECT * FROM consent_link") == []
+    assert await house.rows("consent_link") == []
 
 
 async def test_while_microsoft_is_away_no_link_is_made(house: Any) -> None:
     house.service.settings.entra_authority = "https://localhost:9"
     refused = await house.call("POST", LINK, json=FOR_CONTOSO)
     assert (refused.status_code, refused.json()["code"]) == (503, "microsoft_busy")
-    assert await house.sql("SELECT * FROM consent_link") == []
+    assert await house.rows("consent_link") == []
     assert await house.trail() == []
 
 

@@ -1,8 +1,5 @@
 """What an erasure leaves of a person and an organisation in tenant-connector."""
 
-from collections.abc import AsyncIterator
-from typing import Any
-
 import pytest
 from sqlalchemy import text
 
@@ -10,7 +7,7 @@ from shared.bus import MemoryBus
 from shared.problems import Conflict
 from shared.service import Service
 from shared.testing import erasure
-from shared.testing.databases import Databases
+from shared.testing.harness import StartService
 from tenant_connector.main import create_service
 from tenant_connector.settings import Settings
 
@@ -33,13 +30,8 @@ ROWS = (
 
 
 @pytest.fixture
-async def service(databases: Databases, make_settings: Any, memory_bus: MemoryBus) -> AsyncIterator[Service]:
-    settings = make_settings(Settings, "tenant-connector")
-    await databases.empty("tenant_connector")
-    service = create_service(settings, bus=memory_bus)
-    await service.db.open()
-    yield service
-    await service.stop()
+async def service(start_service: StartService) -> Service:
+    return await start_service(create_service, Settings, "tenant-connector")
 
 
 async def test_every_table_is_declared(service: Service) -> None:

@@ -30,7 +30,7 @@ async def test_the_first_page_loaded_again_sends_on_to_a_new_sign_in_in_place_of
     body = await house.consent()
     first, second = [(await house.complete(body)).json()["sign_in_url"] for _ in range(2)]
     assert first != second
-    assert len(await house.sql("SELECT FROM consent_attempt")) == 1
+    assert len(await house.rows("consent_attempt")) == 1
     old = await house.back_from(first, body["browser_key"], ADMIN)
     assert (await house.sign_in(old)).json()["code"] == "consent_attempt_unknown"
     new = await house.back_from(second, body["browser_key"], ADMIN)
@@ -43,7 +43,7 @@ async def test_the_last_page_loaded_again_answers_what_became_of_the_claim_and_c
     await house.service.runner.drain()
     again = await house.sign_in(back)
     assert (again.status_code, again.json()["status"]) == (202, "connected")
-    assert await house.sql("SELECT FROM job WHERE kind = 'prove'") == []
+    assert await house.jobs("prove") == []
     assert (await house.trail()).count(("consent.sign_in", "done", None)) == 1
 
 
@@ -92,11 +92,11 @@ async def test_what_broke_on_our_side_is_given_back(house: Any, monkeypatch: pyt
 
 async def test_a_leg_whose_process_died_is_held_for_two_minutes(house: Any) -> None:
     body = await house.consent()
-    held = "UPDATE consent_attempt SET taken_until = clock_timestamp() + make_interval(secs => $1)"
-    await house.sql(held, 1.0)
+    held = "UPDATE consent_attempt SET taken_until = clock_timestamp() + make_interval(secs => :s)"
+    await house.sql(held, s=1.0)
     busy = await house.complete(body)
     assert (busy.status_code, busy.json()["code"], busy.headers["retry-after"]) == (503, "consent_under_way", "2")
-    await house.sql(held, -0.01)
+    await house.sql(held, s=-0.01)
     assert (await house.complete(body)).status_code == 202
 
 

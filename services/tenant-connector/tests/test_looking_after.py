@@ -36,7 +36,7 @@ async def test_a_connected_tenant_is_looked_at_each_day_with_a_new_token_until_i
     assert (await house.app_token()).json()["access_token"] == kept
     assert 0.89 * DAY_S < await house.next_in_s(LOOK) <= 1.1 * DAY_S
     await house.connect()
-    assert len(await house.sql("SELECT FROM job WHERE kind = $1", LOOK)) == 1
+    assert len(await house.jobs(LOOK)) == 1
     await house.call("DELETE", "/v1/tenant")
     tokens = len(house.asked("/token"))
     await house.do_now(LOOK)
@@ -46,9 +46,7 @@ async def test_a_connected_tenant_is_looked_at_each_day_with_a_new_token_until_i
 async def test_tenants_are_not_all_looked_at_in_one_moment(house: Any) -> None:
     await house.connect()
     await house.connect("globex")
-    of_each = [await house.sql("SELECT run_at FROM job WHERE kind = $1", LOOK, org=org) for org in ("acme", "globex")]
-    rows = [row for found in of_each for row in found]
-    assert len({row["run_at"].replace(second=0, microsecond=0) for row in rows}) == 2
+    assert len({job["run_at"].replace(second=0, microsecond=0) for job in await house.jobs(LOOK)}) == 2
 
 
 async def test_tenants_connected_before_there_was_a_board_are_looked_after_too(house: Any) -> None:
@@ -57,7 +55,7 @@ async def test_tenants_connected_before_there_was_a_board_are_looked_after_too(h
     await house.sql("DELETE FROM job")
     await migrate("tenant_connector", house.service.settings)
     assert 0 < await house.next_in_s(LOOK) <= DAY_S
-    assert len(await house.sql("SELECT FROM job")) == 1
+    assert len(await house.jobs()) == 1
 
 
 @pytest.mark.parametrize("how", ["withdrawn", "withdrawn, said as invalid_client", "disabled"])
@@ -82,7 +80,7 @@ async def test_the_look_notices_once_that_the_application_is_not_known_any_more(
     assert asked["path"].endswith("/token")
     assert len(await house.published("tenant.disconnected")) == 1
     assert (await house.trail()).count(("tenant.disconnect", "done", "consent_withdrawn")) == 1
-    assert await house.sql("SELECT FROM job") == []
+    assert await house.jobs() == []
 
 
 async def test_the_next_call_notices_it_once_and_nobody_asks_again(house: Any) -> None:
@@ -243,7 +241,7 @@ async def test_a_doubt_of_an_earlier_connection_is_none_of_the_later_one(
     await house.do_now(LOOK)
     assert (await house.tenant())["problem"] is None
     (check,) = await house.sql("SELECT doubted_at FROM readiness_check")
-    assert check["doubted_at"] is None
+    assert check.doubted_at is None
 
 
 async def test_what_clears_an_earlier_connection_of_doubt_does_not_clear_the_later_one(
@@ -263,4 +261,4 @@ async def test_what_clears_an_earlier_connection_of_doubt_does_not_clear_the_lat
     await house.do_now(LOOK)
     assert (await house.tenant())["problem"]["code"] == "tenant_gone"
     (check,) = await house.sql("SELECT doubted_at FROM readiness_check")
-    assert check["doubted_at"] is not None
+    assert check.doubted_at is not None

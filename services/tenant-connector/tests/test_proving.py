@@ -1,5 +1,6 @@
 """The proof of a claimed tenant: what it waits for, for how long, and how it ends."""
 
+import json
 from typing import Any
 
 import pytest
@@ -88,15 +89,15 @@ async def test_graph_must_name_the_claimed_tenant(house: Any) -> None:
 async def test_a_proof_done_twice_connects_once(house: Any) -> None:
     """Killed after its transaction and before the job is noted as done: the job is there again."""
     await house.claim()
-    (job,) = await house.sql("SELECT org_id, kind, payload, priority FROM job")
+    (job,) = await house.jobs()
     await house.service.runner.drain()
     version = (await house.tenant())["version"]
-    insert = "INSERT INTO job (org_id, kind, payload, priority) VALUES ($1, $2, $3, $4)"
-    await house.sql(insert, *job.values())
+    insert = "INSERT INTO job (org_id, kind, payload, priority) VALUES ('acme', :kind, CAST(:payload AS jsonb), 0)"
+    await house.sql(insert, kind=job["kind"], payload=json.dumps(job["payload"]))
     await house.service.runner.drain()
     assert (await house.tenant())["version"] == version
     assert len(await house.published("tenant.connected")) == len(await house.published("tenant.state")) == 1
-    assert await house.sql("SELECT last_error FROM job WHERE kind = 'prove'") == []
+    assert await house.jobs("prove") == []
 
 
 async def test_a_proof_whose_worker_was_killed_half_way_is_done_by_the_next(house: Any) -> None:
@@ -154,11 +155,11 @@ async def test_patience_is_counted_from_microsofts_first_answer_and_not_while_th
     await house.service.runner.drain()
     assert (await house.tenant())["status"] == "proving"
     assert 0 < await house.next_in_s(PROVE) <= 15
-    since = "jsonb_build_object('not_yet_since', clock_timestamp() - make_interval(secs => $1))"
-    await house.sql(f"UPDATE job SET checkpoint = {since} WHERE kind = 'prove'", 595.0)
+    since = "jsonb_build_object('not_yet_since', clock_timestamp() - make_interval(secs => :s))"
+    await house.sql(f"UPDATE job SET checkpoint = {since} WHERE kind = 'prove'", s=595.0)
     await house.do_now(PROVE)
     assert 0 < await house.next_in_s(PROVE) <= 5
-    await house.sql(f"UPDATE job SET checkpoint = {since} WHERE kind = 'prove'", 601.0)
+    await house.sql(f"UPDATE job SET checkpoint = {since} WHERE kind = 'prove'", s=601.0)
     await house.do_now(PROVE)
     tenant = await house.tenant()
     assert (tenant["status"], tenant["problem"]["code"]) == ("failed", "consent_not_in_force")

@@ -50,18 +50,6 @@ def statements(house: Any) -> list[str]:
     return seen
 
 
-async def test_fifty_questions_to_each_of_four_pods_are_one_refresh(house: Any, client_of: Any) -> None:
-    house.short_tokens(SHORT_S)
-    await house.connect()
-    house.short_tokens(3600)
-    pods = [house.http, *[await client_of(await house.make()) for _ in range(3)]]
-    body = {"org_id": "acme", "user_id": "anna"}
-    answers = await asyncio.gather(*(house.ask(pod, body) for pod in pods for _ in range(50)))
-    assert {answer.status_code for answer in answers} == {200}
-    assert len({answer.json()["access_token"] for answer in answers}) == 1
-    assert house.microsoft.door.refreshes == 1
-
-
 async def test_two_people_are_refreshed_side_by_side(house: Any) -> None:
     house.short_tokens(SHORT_S)
     await house.connect()

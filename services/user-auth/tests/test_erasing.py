@@ -1,7 +1,6 @@
 """What an erasure leaves of a person and an organisation in user-auth."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from shared.erasure import Erasure
 from shared.problems import Conflict
 from shared.service import Service
 from shared.testing import erasure
-from shared.testing.databases import Databases
+from shared.testing.harness import StartService
 from user_auth.main import create_service
 from user_auth.settings import Settings
 from user_auth.work import KeepAlive
@@ -31,13 +30,8 @@ ROWS = (
 
 
 @pytest.fixture
-async def service(databases: Databases, make_settings: Any, memory_bus: MemoryBus) -> AsyncIterator[Service]:
-    settings = make_settings(Settings, "user-auth")
-    await databases.empty("user_auth")
-    service = create_service(settings, bus=memory_bus)
-    await service.db.open()
-    yield service
-    await service.stop()
+async def service(start_service: StartService) -> Service:
+    return await start_service(create_service, Settings, "user-auth")
 
 
 async def test_a_person_is_given_the_lines_that_others_wrote_about_them_too(service: Service) -> None:

@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 BOUNDED = settings(
-    max_examples=60,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-FEW = settings(BOUNDED, max_examples=15)
+FEW = settings(BOUNDED, max_examples=8)
 OURS = "https://prospo.example"
 TEXTS = st.one_of(
     st.text(max_size=60),

@@ -11,7 +11,6 @@ import structlog
 from shared import audit, keys
 from shared.erasure import Erasure, Subject
 from shared.exporting import export
-from shared.migrate import migrate
 from shared.problems import ProspoError
 from shared.secrets import KeyRing
 
@@ -62,6 +61,8 @@ async def operate(service: "Service", wanted: argparse.Namespace) -> int:
 
 
 async def _migrate(service: "Service", _wanted: argparse.Namespace) -> int:
+    from shared.migrate import migrate  # here: nothing else needs Alembic, and it takes a sixth of a start
+
     await migrate(service.package, service.settings)
     return 0
 

@@ -1,4 +1,7 @@
-"""JSON logs without secrets, traces and metrics by OTLP."""
+"""JSON logs without secrets, traces and metrics by OTLP.
+
+What sends them is imported where a setting asks for it: the exporters take a tenth of a start.
+"""
 
 import logging
 import re
@@ -8,26 +11,24 @@ from typing import Any, TextIO
 
 import structlog
 from opentelemetry import metrics, trace
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricReader, PeriodicExportingMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from prometheus_client import start_http_server
 
 from shared.problems import ConfigurationError
 
 _SECRET_NAMES = re.compile(
     r"token|secret|password|authorization|cookie|verifier|client_state|upload_url|^code$", re.IGNORECASE
 )
-_JWT = re.compile(r"eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*")
+_JWT_BEGINS = "eyJ"
+_JWT_HEADER_MIN = 11
+_MAY_BE_JWT = re.compile(r"[A-Za-z0-9_.-]+")
 _REDACTED = "[redacted]"
 _DEEPEST = 8
 """What is nested deeper than this in a field is not looked at, so it is not written either."""
-_TALKATIVE = ("httpx", "httpcore", "msal", "aiokafka", "urllib3", "uvicorn.access")  # httpx logs whole URLs
+TALKATIVE = ("httpx", "httpcore", "msal", "aiokafka", "urllib3", "uvicorn.access")  # httpx logs whole URLs
 
 
 def redact(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -41,7 +42,7 @@ def _redacted(name: str, value: Any, deeper: int) -> Any:
     if _SECRET_NAMES.search(name):
         return _REDACTED
     if isinstance(value, str):
-        return _JWT.sub(_REDACTED, value)
+        return _MAY_BE_JWT.sub(_without_jwt, value) if _JWT_BEGINS in value else value
     if not isinstance(value, (Mapping, list, tuple, set, frozenset)):
         return value
     if deeper == 0:
@@ -49,6 +50,16 @@ def _redacted(name: str, value: Any, deeper: int) -> Any:
     if isinstance(value, Mapping):
         return {key: _redacted(str(key), item, deeper - 1) for key, item in value.items()}
     return [_redacted("", item, deeper - 1) for item in value]
+
+
+def _without_jwt(run: re.Match[str]) -> str:
+    """A run of what tokens are made of, up to the token in it: three parts, the first of which begins as JSON does."""
+    parts = run[0].split(".")
+    for number, part in enumerate(parts[:-2]):
+        begins = part.find(_JWT_BEGINS)
+        if 0 <= begins <= len(part) - _JWT_HEADER_MIN and parts[number + 1]:
+            return ".".join([*parts[:number], part[:begins] + _REDACTED])
+    return run[0]
 
 
 def _trace_ids(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -80,7 +91,7 @@ def set_up_logs(level: str, stream: TextIO | None = None) -> None:
     render.append(structlog.processors.JSONRenderer())
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=chain, processors=render))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in _TALKATIVE:
+    for name in TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
@@ -100,6 +111,8 @@ def set_up_traces(service: str, endpoint: str | None) -> TracerProvider:
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
     provider.add_span_processor(WithoutAddresses())
     if endpoint:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")))
     trace.set_tracer_provider(provider)
     return provider
@@ -112,12 +125,17 @@ def set_up_metrics(service: str, port: int | None, endpoint: str | None) -> Mete
     """
     readers: list[MetricReader] = []
     if port is not None:
+        from opentelemetry.exporter.prometheus import PrometheusMetricReader
+        from prometheus_client import start_http_server
+
         readers.append(PrometheusMetricReader(scope_info_enabled=False))
         try:
             start_http_server(port)
         except OSError as error:
             raise ConfigurationError(f"PROSPO_METRICS_PORT {port} cannot be listened on: {error.strerror}.") from error
     if endpoint:
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
+
         readers.append(PeriodicExportingMetricReader(OTLPMetricExporter(f"{endpoint.rstrip('/')}/v1/metrics")))
     provider = MeterProvider(readers, Resource.create({"service.name": service}))
     metrics.set_meter_provider(provider)

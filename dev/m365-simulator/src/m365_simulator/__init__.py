@@ -4,12 +4,14 @@ import functools
 
 import httpx
 from fastapi import FastAPI
+from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from . import batch, people, prospo
 from .core import Simulator
 from .entra import browser, principals
 from .files import rooms as files
+from .hosts import REFUSED, is_known
 from .notifying import log, subscriptions
 from .notifying.delivery import Delivery
 from .notifying.forging import Recent
@@ -38,6 +40,9 @@ class ForOne:
         self._simulator = simulator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not is_known(scope["headers"], self._simulator.settings.hosts):
+            await PlainTextResponse(REFUSED, 421)(scope, receive, send)
+            return
         await _routes()({**scope, "simulator": self._simulator}, receive, send)
 
 

@@ -3,6 +3,7 @@
 import datetime
 from pathlib import Path
 
+from pydantic import AliasChoices, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -17,6 +18,11 @@ class SimulatorSettings(BaseSettings):
     https_port: int = 8368
     http_base_url: str = "http://localhost:8367"
     https_base_url: str = "https://localhost:8368"
+    hosts: str = Field("", validation_alias=AliasChoices("hosts", "DEVELOPMENT_HOSTS"))
+    """Names that the simulator and the development gateway answer beside this machine's own, a space between them.
+
+    Whoever reaches one of these names is anybody there, without a sign-in. ``DEVELOPMENT_HOSTS``, without the prefix.
+    """
     pages_over_https: bool = False
     """Discovery names the https listener for pages as well, as Entra does; a browser then needs our CA."""
     graph_base_url: str | None = None

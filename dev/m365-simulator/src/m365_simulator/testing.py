@@ -1,7 +1,9 @@
-"""The simulator on loopback ports, http and https, and an address that takes notifications, for tests."""
+"""For tests: a simulator on loopback ports, sign-in, a wire before it, and an address for notifications."""
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import itertools
 import secrets
 import shutil
@@ -10,16 +12,24 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlencode, urlsplit
 
+import httpx
 import uvicorn
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from . import create_simulator
+from .client import SimulatorClient
 from .core import Simulator
 from .serving import Protocol, QuietServer, serve
 from .settings import SimulatorSettings
+from .tls import ensure_certificates
 
+REDIRECT = "http://localhost:8365/integrations/microsoft/callback"
+VERIFIER = "v" * 50
+CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
+SCOPES = "OnlineMeetings.ReadWrite Calendars.ReadWrite OnlineMeetingRecording.Read.All OnlineMeetingTranscript.Read.All"
 _ports = itertools.count(secrets.randbelow(10_000))
 
 
@@ -32,8 +42,8 @@ def free_port() -> int:
 
 
 async def until_open(port: int, tls: ssl.SSLContext | None = None) -> None:
-    """Return when something accepts connections there; ``TimeoutError`` after ten seconds."""
-    async with asyncio.timeout(10):
+    """Return when something accepts connections there; ``TimeoutError`` after a minute, for a busy machine."""
+    async with asyncio.timeout(60):
         while True:
             with contextlib.suppress(OSError):
                 _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
@@ -72,10 +82,17 @@ async def running(simulator: Simulator) -> AsyncIterator[Simulator]:
         await simulator.stop()
 
 
+def make_state(folder: Path) -> Path:
+    """A new state folder with keys, certificates and the directory: 0.2 s. To copy it takes a millisecond."""
+    create_simulator(SimulatorSettings(state_dir=folder)).store.close()
+    return folder
+
+
 class Hosting:
     """Two listeners, http and https, for all tests of a process, and behind them a new simulator for each test.
 
-    Keys, certificates, and what ``seeding`` added, are made once; each simulator starts with a copy.
+    Keys, certificates, and what ``seeding`` added, are made once; each simulator starts with a copy. ``folder`` holds
+    the seeds, ``new`` among them.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -86,10 +103,9 @@ class Hosting:
         self._serving: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
-        first = create_simulator(self.settings.model_copy(update={"state_dir": self._folder / "new"}))
-        await first.stop()
+        certificate, key = ensure_certificates(self._folder / "new")
         for tls in (False, True):
-            files = {"ssl_certfile": first.certificate, "ssl_keyfile": first.key} if tls else {}
+            files = {"ssl_certfile": certificate, "ssl_keyfile": key} if tls else {}
             port = self.settings.https_port if tls else self.settings.http_port
             config = uvicorn.Config(
                 self._answer, host="127.0.0.1", port=port, interface="asgi3", http=Protocol, lifespan="off",
@@ -129,6 +145,32 @@ class Hosting:
             yield simulator
 
 
+@contextlib.asynccontextmanager
+async def held(simulator: Simulator, path: str) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Requests with ``path`` in theirs wait for their answer until the end of the block; the function: until one does.
+
+    ``TimeoutError`` when none comes within thirty seconds.
+    """
+    app, asked, answered = simulator.app, asyncio.Event(), asyncio.Event()
+
+    async def door(scope: Any, receive: Any, send: Any) -> None:
+        if path in scope.get("path", ""):
+            asked.set()
+            await answered.wait()
+        await app(scope, receive, send)
+
+    async def until_asked() -> None:
+        async with asyncio.timeout(30):
+            await asked.wait()
+
+    simulator.app = door
+    try:
+        yield until_asked
+    finally:
+        simulator.app = app
+        answered.set()
+
+
 class Address:
     """Takes notifications over ASGI: echoes validation tokens and answers ``status``, unless ``answers`` does it.
 
@@ -159,3 +201,87 @@ class Address:
             return PlainTextResponse(token)
         self.received.append(await request.json())
         return Response(status_code=self.status)
+
+
+async def sign_in(client: SimulatorClient, settings: SimulatorSettings, address: str) -> dict[str, Any]:
+    """A person's token through consent and sign-in, in the words in which user-auth gives it to other services."""
+    base, app = f"{settings.http_base_url}/organizations", settings.client_id
+    consent = {"client_id": app, "redirect_uri": settings.redirect_uris[0], "state": "s"}
+    consent["scope"] = "https://graph.microsoft.com/.default"
+    admin = f"admin@{address.partition('@')[2]}"
+    await client.approve_admin_consent(f"{base}/v2.0/adminconsent?{urlencode(consent)}", admin)
+    asked = {"client_id": app, "redirect_uri": REDIRECT, "response_type": "code", "scope": f"openid {SCOPES}"}
+    asked |= {"code_challenge": CHALLENGE, "code_challenge_method": "S256", "state": "s", "nonce": "n"}
+    back = await client.sign_in(f"{base}/oauth2/v2.0/authorize?{urlencode(asked)}", address)
+    form = {"client_id": app, "client_secret": settings.client_secret, "grant_type": "authorization_code"}
+    form |= {"redirect_uri": REDIRECT, "code_verifier": VERIFIER, "scope": SCOPES}
+    form["code"] = parse_qs(urlsplit(back).query)["code"][0]
+    async with httpx.AsyncClient() as http:
+        answer = (await http.post(f"{base}/oauth2/v2.0/token", data=form)).raise_for_status().json()
+    person = next(one for one in (await client.state())["users"] if one["address"] == address)
+    made = {"access_token": answer["access_token"], "oid": person["id"], "tid": person["tenant"]}
+    return made | {"expires_at": "2099-01-01T00:00:00Z"}
+
+
+class Wire:
+    """ASGI middleware before what is hosted: notes what is sent, and does what a test asks it to.
+
+    ``requests`` are method, path and Range, ``accepted`` the ranges of uploads that were taken, ``sent`` bytes of
+    answers by the first part of the path. ``instead`` gives an app that answers a request, or None.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.sent: dict[str, int] = {}
+        self.requests: list[tuple[str, str, str]] = []
+        self.accepted: list[str] = []
+        self.instead: Callable[[str, str], Any] | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        place = "/" + scope["path"].strip("/").split("/")[0]
+        headers = dict(scope["headers"])
+        ranged, put = headers.get(b"range", b"").decode(), headers.get(b"content-range", b"").decode()
+        self.requests.append((scope["method"], scope["path"], ranged))
+
+        async def counted(message: Any) -> None:
+            await send(message)
+            if put and message["type"] == "http.response.start" and message["status"] < 300:
+                self.accepted.append(put)
+            if message["type"] == "http.response.body":
+                self.sent[place] = self.sent.get(place, 0) + len(message.get("body", b""))
+
+        app = self.instead(scope["method"], scope["path"]) if self.instead else None
+        await (app or self.app)(scope, receive, counted)
+
+    def ranges(self, prefix: str = "/download") -> list[str]:
+        return [ranged for _, path, ranged in self.requests if path.startswith(prefix)]
+
+    def during(
+        self, method: str, part: str, act: Callable[[], Awaitable[None]], *, number: int = 1, done: bool = False
+    ) -> None:
+        """``act`` happens while the ``number``-th such request is on its way, which is then answered as ever.
+
+        The request comes after ``act``, or with ``done`` before it, and only its answer after.
+        """
+        left = itertools.count(1 - number)
+
+        async def app(scope: Any, receive: Any, send: Any) -> None:
+            answer: list[Any] = []
+
+            async def keep(message: Any) -> None:
+                answer.append(message)
+
+            if done:
+                await self.app(scope, receive, keep)
+            await act()
+            if not done:
+                await self.app(scope, receive, send)
+            for message in answer:
+                await send(message)
+
+        def instead(used: str, path: str) -> Any:
+            return app if used == method and part in path and next(left) == 0 else None
+
+        self.instead = instead

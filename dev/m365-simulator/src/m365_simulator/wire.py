@@ -25,6 +25,7 @@ THROTTLE = fault(
     "throttle", "Graph answers 429; retry_after in seconds, null for none", "retry_after", "code", "rate_limit"
 )
 SERVER_ERROR = fault("server_error", "Graph answers a 5xx; the request had no effect", "status", "retry_after")
+REFUSED = fault("refused", "Graph refuses with `status` (403) and `code`; the request had no effect", "status", "code")
 DONE_BUT_ERROR = fault("done_but_error", "Graph acts and answers a 5xx all the same", "status")
 RESET = fault("reset", "the connection is reset before Graph acts")
 DONE_BUT_RESET = fault("done_but_reset", "Graph acts and the connection is reset before the answer")
@@ -167,6 +168,8 @@ class _Exchange:
             headers = {} if wait is None else {"Retry-After": str(wait)}
             text = "The service is temporarily unavailable."
             raise GraphError(found.get("status", 503), "serviceNotAvailable", text, headers=headers)
+        if (found := self._due(REFUSED)) is not None:
+            raise GraphError(found.get("status", 403), found.get("code", "accessDenied"), "The request is refused.")
         if self._due(RESET):
             reset(self.request)
         if self.request.method == "GET" and self._due(NOT_YET):

@@ -20,6 +20,8 @@ router = APIRouter(prefix="/meetings")
 LONGEST_MIN = 30 * 60
 _SHOWN_ON_FORM = {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_REQUEST}
 _NAMED = re.compile(r"^(?P<name>[^<>]*)<(?P<email>[^<>@\s]+@[^<>@\s]+)>$")
+_BETWEEN = re.compile(r"[,;\n]")
+_KEY = re.compile(r"[0-9a-f-]{36}")
 _PLAIN = re.compile(r"^[^<>@\s]+@[^<>@\s]+$")
 _FIELDS = {"end": "minutes"}
 
@@ -162,7 +164,7 @@ async def _show(request: Request, form: MeetingForm, status: int = 200, **more: 
 
 def _pieces(text: str) -> list[str]:
     """The people in a text: one a line or with commas between; bare addresses also with spaces between."""
-    parts = [part.strip() for part in re.split(r"[,;\n]", text)]
+    parts = [part.strip() for part in _BETWEEN.split(text)]
     return [piece for part in parts for piece in ([part] if "<" in part else part.split())]
 
 
@@ -172,4 +174,4 @@ def _written(person: Json) -> str:
 
 def _key(text: str) -> str:
     """The form's idempotency key; a new one when somebody took it out."""
-    return text if re.fullmatch(r"[0-9a-f-]{36}", text) else str(uuid.uuid4())
+    return text if _KEY.fullmatch(text) else str(uuid.uuid4())

@@ -70,6 +70,11 @@ DOWNLOAD_BLOCKED = Absence(
 IMPORT_FAILED = Absence(
     "import_failed", "It could not be imported, though tried many times. Tell your support, who can start it again."
 )
+UNREADABLE = Absence(
+    "transcript_unreadable",
+    "Microsoft's transcript cannot be read: it is not one that people could have spoken. Read it in Teams, and tell your "
+    "support, who can start its import again.",
+)
 _MISSING = {
     ("recording", True): Absence(
         "not_recorded",

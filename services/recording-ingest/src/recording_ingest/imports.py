@@ -9,6 +9,7 @@ from recording_ingest.absences import Absence
 from recording_ingest.halts import Halted
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting
+from recording_ingest.transcripts import TakesTooLong
 from recording_ingest.uploads import StorageRefused
 from shared.db import UnitOfWork
 from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphRetry
@@ -89,6 +90,8 @@ async def explained(job: Job, meeting: LedgerMeeting, row: ArtefactRow, settings
         await _explain(job, row.id, absence, settings, for_good=hopeless)
         wait_s = settings.reconcile_interval_s
         raise Again(f"{absence.code}: {error}", after_s=wait_s, counts=False) from error
+    except TakesTooLong:
+        await _explain(job, row.id, absences.UNREADABLE, settings, for_good=True)
     except StorageRefused as refused:
         if job.fails_with(refused):
             await _explain(job, row.id, absences.IMPORT_FAILED, settings, for_good=True)

@@ -181,7 +181,7 @@ async def import_transcript(job: Job, wanted: ImportTranscript, *, graph: Graph,
         await imports.may_go_on(job, meeting)
         text = await teams.transcript(caller, online_id, row.graph_id, settings.transcript_limit_bytes)
         await imports.may_go_on(job, meeting)
-    said = transcripts.parse(text)
+        said = await transcripts.read(text, settings.transcript_parse_s)
     async with job.unit_of_work() as work:
         meeting, row = await imports.locked(work, row.id)
         if not said.lines and await queries.now(work.session) < row.tried_since + timedelta(seconds=EMPTY_TRANSCRIPT_S):

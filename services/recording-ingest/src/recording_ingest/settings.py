@@ -22,5 +22,7 @@ class Settings(ServiceSettings):
     """How often Graph is asked whether it still has a person's subscriptions."""
     transcript_limit_bytes: int = 32 * 1024 * 1024
     """A transcript larger than this is not imported."""
+    transcript_parse_s: float = 30
+    """A transcript that takes longer to read than this is not imported."""
     storage_timeout_s: float = 300
     """How long storage may take for one range; the last one makes it put the whole file together."""

@@ -2,15 +2,18 @@
 
 The text of a cue may be a JSON object (``metadataContent``), which names the speaker and the words.
 
-Ordinary WebVTT parsers refuse ``0:0:1.5``. This one never raises and loses no spoken word: what it does not understand
-it keeps as something said.
+Ordinary WebVTT parsers refuse ``0:0:1.5``. This one takes any text and loses no spoken word: what it does not understand
+it keeps as something said. Its time grows with the text's length, and it ends when it is given no more.
 """
 
+import asyncio
 import html
 import json
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from typing import Any
 
 FIRST_LINES = 3
@@ -19,9 +22,14 @@ _NAME_LENGTH = 100
 _TIME = r"-?(?:-?[0-9]{1,9}:){1,2}-?[0-9]{1,9}(?:[.,][0-9]{1,9})?"
 _TIMING = re.compile(rf"\s*(?P<start>{_TIME})\s*-->\s*(?P<end>{_TIME})(?:\s.*)?")
 _HEADER = re.compile(r"(?:WEBVTT|NOTE|STYLE|REGION)(?:[ \t].*)?", re.DOTALL)
-_VOICE = re.compile(r"<v(?:\.[^\s<>]*)?(?:\s+([^<>]*))?>|</v\s*>")
+_VOICE = re.compile(r"<v(?:\.[^\s<>]*)?(?:\s([^<>]*))?>|</v\s*>")
 _MARKUP = re.compile(r"</?(?:c|i|b|u|ruby|rt|lang)(?:[.\s][^<>]*)?>|<(?:[0-9]+:)+[0-9.]+>")
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f]")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
+_BETWEEN_BLOCKS = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
+
+
+class TakesTooLong(Exception):
+    """The text was not read within the time given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +62,42 @@ class Transcript:
         return [asdict(line) for line in self.lines]
 
 
-def parse(text: str) -> Transcript:
-    """Whatever Graph answers as a transcript's content."""
-    text = _UNPRINTABLE.sub(" ", text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
-    start_ms = end_ms = 0
+async def read(text: str, within_s: float) -> Transcript:
+    """``parse`` beside the event loop, which goes on meanwhile. Raises ``TakesTooLong``."""
+    return await asyncio.to_thread(parse, text, within_s)
+
+
+def parse(text: str, within_s: float = float("inf")) -> Transcript:
+    """Whatever Graph answers as a transcript's content. Raises ``TakesTooLong``."""
+    until = time.monotonic() + within_s
     lines: list[Line] = []
-    for number, block in enumerate(_blocks(text)):
-        timed = next((place for place, line in enumerate(block) if _TIMING.fullmatch(line)), None)
-        if timed is None:
-            if not _is_comment(number, block):
-                lines += _said("\n".join(block), start_ms, end_ms)
-            continue
-        if timed > 1 and not _is_comment(number, block):  # more than a cue's own name stands before the times
-            lines += _said("\n".join(block[:timed]), start_ms, end_ms)
-        for start_ms, end_ms, words in _cues(block[timed:]):
-            lines += _said(words, start_ms, end_ms)
+    for line in _lines(text):
+        if time.monotonic() > until:
+            raise TakesTooLong
+        if line is not None:
+            lines.append(line)
     return Transcript(lines)
 
 
+def _lines(text: str) -> Iterator[Line | None]:
+    """None for a piece in which nothing is said, so that whoever reads can stop there too."""
+    text = _UNPRINTABLE.sub(" ", text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
+    start_ms = end_ms = 0
+    for number, block in enumerate(_blocks(text)):
+        yield None
+        timed = next((place for place, line in enumerate(block) if _TIMING.fullmatch(line)), None)
+        if timed is None:
+            if not _is_comment(number, block):
+                yield from _said("\n".join(block), start_ms, end_ms)
+            continue
+        if timed > 1 and not _is_comment(number, block):  # more than a cue's own name stands before the times
+            yield from _said("\n".join(block[:timed]), start_ms, end_ms)
+        for start_ms, end_ms, words in _cues(block[timed:]):
+            yield from _said(words, start_ms, end_ms)
+
+
 def _blocks(text: str) -> Iterator[list[str]]:
-    for block in re.split(r"\n[ \t]*(?:\n[ \t]*)+", text):
+    for block in _BETWEEN_BLOCKS.split(text):
         lines = [line for line in block.split("\n") if line.strip()]
         if lines:
             yield lines
@@ -103,20 +127,19 @@ def _cues(lines: list[str]) -> Iterator[tuple[int, int, str]]:
     yield start_ms, end_ms, "\n".join(words)
 
 
-def _said(words: str, start_ms: int, end_ms: int) -> list[Line]:
-    """One line for each voice of a cue."""
+def _said(words: str, start_ms: int, end_ms: int) -> Iterator[Line | None]:
+    """One line for each voice of a cue; None where a voice says nothing."""
     described = _described(words)
     if described is not None:
-        return [Line(described[0], start_ms, end_ms, described[1])] if described[1] else []
-    lines, speaker, place = [], None, 0
-    for tag in [*_VOICE.finditer(words), None]:
+        yield Line(described[0], start_ms, end_ms, described[1]) if described[1] else None
+        return
+    speaker, place = None, 0
+    for tag in chain(_VOICE.finditer(words), [None]):
         spoken = _plain(words[place : tag.start() if tag else len(words)])
-        if spoken:
-            lines.append(Line(speaker, start_ms, end_ms, spoken))
+        yield Line(speaker, start_ms, end_ms, spoken) if spoken else None
         if tag is not None:
             speaker = _plain(tag[1] or "")[:_NAME_LENGTH] or None
             place = tag.end()
-    return lines
 
 
 def _described(words: str) -> tuple[str | None, str] | None:
@@ -138,7 +161,11 @@ def _printable(words: str) -> str:
 
 
 def _plain(words: str) -> str:
-    return _printable(html.unescape(_MARKUP.sub("", words)))
+    words = _MARKUP.sub("", words)
+    try:
+        return _printable(html.unescape(words))
+    except ValueError:  # a number of more digits than Python reads
+        return _printable(words)
 
 
 def _milliseconds(time: str) -> int:

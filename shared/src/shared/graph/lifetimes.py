@@ -12,6 +12,7 @@ MARGIN = timedelta(minutes=15)
 RENEW_BEFORE = timedelta(hours=4)
 _DEFAULT = 4_230
 _RICH_MAILBOX = 1_440
+_KEY = re.compile(r"\('([^'=]*)'\)")
 _MAILBOX = re.compile(r"^(me|users/[^/]+)/(?!chats/)(.+/)?(messages|events|contacts)$")
 _MAXIMA = [
     (_MAILBOX, 10_070),
@@ -27,7 +28,7 @@ _SPAN = re.compile(r"allowed max '(?:(\d+)\.)?(\d+):(\d+):\d+")
 
 def life_of(resource: str, *, rich: bool = False) -> timedelta:
     """What to ask for: the maximum less a margin."""
-    path = re.sub(r"\('([^'=]*)'\)", r"/\1", resource.lstrip("/")).partition("?")[0].rstrip("/").lower()
+    path = _KEY.sub(r"/\1", resource.lstrip("/")).partition("?")[0].rstrip("/").lower()
     if rich and _MAILBOX.search(path):
         return _less(_RICH_MAILBOX)
     return _less(next((minutes for form, minutes in _MAXIMA if form.search(path)), _DEFAULT))

@@ -70,7 +70,8 @@ _WHATEVER_STATUS: dict[str, type[GraphError]] = {
     "mailboxnotsupportedforrestapi": GraphTellAdmin,
 }
 _TOO_MANY = {"activitylimitreached", "applicationthrottled", "toomanyrequests", "429"}
-_CLAIMS = re.compile(r'(?<![\w-])claims\s*=\s*"?\s*([^",\s]+)', re.IGNORECASE)
+_CLAIMS = re.compile(r'(?<![\w-])claims\s*=\s*(?:"\s*)?([^",\s]+)', re.IGNORECASE)
+_SECONDS = re.compile(r"\s*\d{1,15}(\.\d{1,15})?\s*", re.ASCII)
 _BASE64URL = str.maketrans("-_", "+/")
 
 
@@ -155,7 +156,7 @@ def _retry_after_s(value: str) -> float | None:
 
 def read_seconds(value: str) -> float | None:
     """``5`` or ``2.128``."""
-    return float(value) if re.fullmatch(r"\s*\d{1,15}(\.\d+)?\s*", value) else None
+    return float(value) if _SECONDS.fullmatch(value) else None
 
 
 def claims_challenge(header: str) -> str | None:

@@ -41,7 +41,7 @@ CHUNK = 32 * MULTIPLE
 CHUNK_LIMIT = 60 * 1024 * 1024
 """A range must be smaller."""
 _GONE = {401, 403, 404, 410}
-_FIRST_LAST = re.compile(r"\s*(\d{1,18})\s*(?:-\s*(\d{1,18})?)?\s*")
+_FIRST_LAST = re.compile(r"\s*(\d{1,18})\s*(?:-\s*(?:(\d{1,18})\s*)?)?")
 
 Source = Callable[[int], AsyncGenerator[bytes, None]]
 """Gives the file's bytes from a position on; asked again after a gap or a cut."""

@@ -8,10 +8,10 @@ where Docker answers, else they skip. With ``PROSPO_REQUIRE_ENGINES=1`` a skip i
 import asyncio
 import base64
 import inspect
+import logging
 import os
 import shutil
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+import structlog
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -27,30 +28,18 @@ from sqlalchemy.engine import URL, make_url
 from shared.bus import MemoryBus
 from shared.identity import UserTokens
 from shared.secrets import KeyRing
+from shared.telemetry import TALKATIVE
 from shared.testing import engines
 from shared.testing.databases import Databases, TestDatabase
-from shared.testing.samples import ABOUT_SAMPLES
+from shared.testing.logs import plain_logs
 from shared.testing.serving import LISTENER, close_listeners
 
 ISSUER = "https://issuer.example"
 KAFKA = "KAFKA_BOOTSTRAP_SERVERS"
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """One block of what did not run: a line per missing engine."""
-    skipped = terminalreporter.stats.get("skipped", [])
-    if skipped:
-        terminalreporter.section("did not run")
-        reasons = Counter(str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped)
-        for reason, count in sorted(reasons.items()):
-            terminalreporter.write_line(f"{count} {'test' if count == 1 else 'tests'}: {reason}")
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    skipped = reporter.stats.get("skipped", []) if reporter else []
-    if engines.required() and any(ABOUT_SAMPLES not in str(report.longrepr) for report in skipped):
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+def pytest_configure() -> None:
+    plain_logs()
 
 
 @pytest.fixture(scope="session")
@@ -124,6 +113,26 @@ async def _tasks_of_the_test() -> AsyncIterator[None]:
     for task in left:
         task.cancel()
     await asyncio.gather(*left, return_exceptions=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _first_log_handlers() -> tuple[list[logging.Handler], int]:
+    """Pytest's own, and the root logger's level."""
+    root = logging.getLogger()
+    return root.handlers[:], root.level
+
+
+@pytest.fixture(autouse=True)
+def _logs(_first_log_handlers: tuple[list[logging.Handler], int]) -> Iterator[None]:
+    """A service that starts sets up the logs of its whole process; the next test finds them as pytest made them."""
+    yield
+    plain_logs()
+    structlog.contextvars.clear_contextvars()
+    root = logging.getLogger()
+    root.handlers[:], level = _first_log_handlers
+    root.setLevel(level)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 @pytest.fixture

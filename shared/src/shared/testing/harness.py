@@ -90,14 +90,19 @@ class Harness:
         await self.work()
         await self.service.relay.drain()
 
-    async def sql(self, statement: str, **values: Any) -> list[Any]:
-        """Over all organisations."""
-        async with self.service.db.system_work() as work:
+    async def sql(self, statement: str, *, org: str | None = None, **values: Any) -> list[Any]:
+        """Over all organisations, or over the rows of ``org`` only."""
+        db = self.service.db
+        async with db.system_work() if org is None else db.unit_of_work(org) as work:
             result: Any = await work.session.execute(text(statement), values)
             return list(result.all()) if result.returns_rows else []
 
     async def rows(self, table: str) -> list[Json]:
         return [dict(row._mapping) for row in await self.sql(f"SELECT * FROM {table}")]  # noqa: SLF001
+
+    async def jobs(self, kind: str = "") -> list[Json]:
+        """Those of this kind, or all, whose rows are there: to do, or failed."""
+        return [job for job in await self.rows("job") if kind in {"", job["kind"]}]
 
     async def published(self, topic: str) -> list[Any]:
         """Payloads, in the order of their publication per key; None for a tombstone."""

@@ -1,13 +1,14 @@
 """What upload and download URLs answer, on the other host, without tokens."""
 
 from fastapi import APIRouter, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 
 from m365_simulator.core import Simulator
 from m365_simulator.elsewhere import refuse_token
 from m365_simulator.faults import fault
 from m365_simulator.ranges import BadRange, asked_range, content_range
 from m365_simulator.store import Row
+from m365_simulator.streaming import streamed
 from m365_simulator.wire import GraphError, GraphRoute, answer
 
 from . import content, quickxor, tree, uploads
@@ -133,4 +134,4 @@ async def download(request: Request, token: str) -> Response:
     if wanted:
         headers["Content-Range"] = f"bytes {first}-{last}/{size}"
     pieces = content.pieces(simulator, item["content"], first, last)
-    return StreamingResponse(pieces, 206 if wanted else 200, headers, "application/octet-stream")
+    return streamed(pieces, 206 if wanted else 200, headers, kind="application/octet-stream")

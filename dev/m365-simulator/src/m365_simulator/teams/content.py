@@ -5,13 +5,14 @@ import re
 from collections.abc import Iterator
 
 from fastapi import APIRouter, Request
-from fastapi.responses import RedirectResponse, Response, StreamingResponse
+from fastapi.responses import RedirectResponse, Response
 
 from m365_simulator.clock import moment_of, stamp
 from m365_simulator.core import Simulator
 from m365_simulator.elsewhere import other_url
 from m365_simulator.faults import fault
 from m365_simulator.store import Row
+from m365_simulator.streaming import streamed
 from m365_simulator.wire import Caller, GraphError, GraphRoute
 
 from . import spoken
@@ -67,11 +68,11 @@ def _transcript(caller: Caller, row: Row) -> Response:
     accept = caller.request.headers.get("accept", "*/*").lower()
     wanted = caller.request.query_params.get("$format", accept)
     if UNATTRIBUTED in accept:
-        return StreamingResponse(spoken.text(caller.simulator, row, named=False), media_type=UNATTRIBUTED)
+        return streamed(spoken.text(caller.simulator, row, named=False), kind=UNATTRIBUTED)
     if not any(kind in wanted for kind in (VTT, "text/*", "*/*", BYTES)):
         raise GraphError(406, "NotAcceptable", f"A transcript comes as {VTT} or {UNATTRIBUTED}.")
     _attribution(caller, row)
-    return StreamingResponse(spoken.text(caller.simulator, row, named=True), media_type=VTT)
+    return streamed(spoken.text(caller.simulator, row, named=True), kind=VTT)
 
 
 def _attribution(caller: Caller, row: Row) -> None:
@@ -89,7 +90,7 @@ async def metadata_content(request: Request, key: str, item: str, oid: str | Non
     row = _row(caller, user, key, "transcripts", item)
     organizer = caller.store.get("users", row["organizer"]) or {}
     named = allowed(caller.simulator, organizer, "speaker_names")
-    return StreamingResponse(spoken.metadata(caller.simulator, row, named=named), media_type=VTT)
+    return streamed(spoken.metadata(caller.simulator, row, named=named), kind=VTT)
 
 
 def _recording(caller: Caller, row: Row) -> Response:
@@ -137,7 +138,7 @@ def _bytes(request: Request, simulator: Simulator) -> Response:
     headers = {"Content-Length": str(last - first + 1), "Accept-Ranges": "bytes" if ranges else "none"}
     if wanted:
         headers["Content-Range"] = f"bytes {first}-{last}/{total}"
-    return StreamingResponse(_body(simulator, first, last), 206 if wanted else 200, headers, "video/mp4")
+    return streamed(_body(simulator, first, last), 206 if wanted else 200, headers, kind="video/mp4")
 
 
 def recording_size(simulator: Simulator) -> int | None:

@@ -1,20 +1,14 @@
-"""The Org Admin's switch on the whole platform: booked, switched off, held, switched on again, and a disconnect."""
+"""What the Org Admin's switch does to meetings: booked, switched off, held, switched on again, disconnected."""
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
-import asyncpg
-import pytest
+from dev.demo import Demo, Json
 
-from dev.demo import Demo
+from .conftest import ask
 
-from .conftest import RunningPlatform
-
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
-Json = dict[str, Any]
 OFF = "auto_recording_switched_off"
 LISTENING = ("meetings", "recording_ingest")
 IDLE = """SELECT NOT EXISTS (SELECT FROM graph_notification)
@@ -23,19 +17,6 @@ IDLE = """SELECT NOT EXISTS (SELECT FROM graph_notification)
 DUE = "UPDATE job SET run_at = clock_timestamp() WHERE kind = 'reconcile' AND state = 'waiting' RETURNING true"
 """Its time has come for every comparison of the ledger with what Microsoft has."""
 FORGOTTEN = "SELECT NOT EXISTS (SELECT FROM graph_subscription)"
-
-
-@pytest.fixture
-async def acme(platform: RunningPlatform) -> AsyncIterator[Demo]:
-    """The platform with tenant and Anna connected and the switch on."""
-    platform.environment["PROSPO_READINESS_FIRST_CHECK_S"] = "3600"  # what asks Graph here is what a switch acts on
-    demo = Demo(platform.state, platform.start())
-    await demo.connect_tenant()
-    await demo.record_automatically()
-    await demo.connect_user()
-    yield demo
-    await demo.http.aclose()
-    await demo.microsoft.aclose()
 
 
 async def until(demo: Demo, look: Callable[[], Awaitable[bool]], what: str) -> None:
@@ -71,14 +52,8 @@ async def ledger(demo: Demo, meeting: Json) -> dict[str, Json]:
 
 
 async def holds(demo: Demo, service: str, question: str) -> bool:
-    """Asked of the service's own database: that somebody has decided to do nothing is said nowhere else."""
-    port, sockets = (demo.state / "postgres/postmaster.pid").read_text().splitlines()[3:5]
-    connection = await asyncpg.connect(host=sockets, port=int(port), user=service, database=service)
-    try:
-        await connection.execute("SET app.scope = 'system'")
-        return bool(await connection.fetchval(question))
-    finally:
-        await connection.close()
+    """That somebody has decided to do nothing is said nowhere else."""
+    return bool(await ask(demo.state, service, question))
 
 
 async def all_idle(demo: Demo) -> bool:
@@ -96,6 +71,11 @@ async def switched_off(demo: Demo, meeting: Json) -> bool:
     """In the ledger."""
     found = await ledger(demo, meeting)
     return all(found[kind]["status"] == "not_expected" and found[kind]["code"] == OFF for kind in found)
+
+
+async def artefacts(demo: Demo) -> int:
+    """How many Microsoft has."""
+    return len((await demo.microsoft.state())["artefacts"])
 
 
 async def records_by_itself(demo: Demo, meeting: Json) -> bool:
@@ -130,8 +110,9 @@ async def hold_while_off(demo: Demo) -> None:
     await until(demo, lambda: not_recording(demo, first), "Microsoft and the record have it")
     assert "switched off" in (await record(demo, first))["auto_recording_reason"]
     await until(demo, partial(switched_off, demo, first), "the ledger has it")
+    before = await artefacts(demo)
     await demo.microsoft.let_meeting_happen(first["join_url"])
-    assert (await demo.microsoft.state())["artefacts"] == []
+    assert await artefacts(demo) == before
     await compared(demo)
     assert (await ledger(demo, first))["recording"]["code"] == OFF
 
@@ -152,10 +133,10 @@ async def record_by_hand_while_off(demo: Demo) -> Json:
         await until(demo, partial(not_recording, demo, meeting), "Microsoft and the record have it")
         await until(demo, partial(switched_off, demo, meeting), "the ledger has it")
     await until(demo, partial(all_idle, demo), "all is done that the switch asks for")
-    calls = len(await demo.microsoft.calls())
+    calls, before = len(await demo.microsoft.calls()), await artefacts(demo)
     await demo.microsoft.let_meeting_happen(third["join_url"], record=True)
     await demo.microsoft.settle()
-    assert len((await demo.microsoft.state())["artefacts"]) == 4
+    assert await artefacts(demo) == before + 2
     await compared(demo)
     assert (await ledger(demo, third))["recording"]["code"] == OFF
     assert [call["path"] for call in (await demo.microsoft.calls())[calls:]] == []
@@ -175,11 +156,3 @@ async def leave_microsoft_alone(demo: Demo, later: Json) -> None:
     await demo.microsoft.settle()
     await compared(demo)
     assert [call["path"] for call in (await demo.microsoft.calls())[calls:]] == []
-
-
-async def test_the_switch_acts_at_once_on_all_that_is_booked_or_recorded_and_a_disconnect_ends_it(acme: Demo) -> None:
-    """One platform for all of it: to start one takes longer than the rest."""
-    await hold_while_off(acme)
-    await hold_when_on_again(acme)
-    later = await record_by_hand_while_off(acme)
-    await leave_microsoft_alone(acme, later)

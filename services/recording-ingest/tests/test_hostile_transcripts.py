@@ -1,0 +1,23 @@
+"""Transcripts that nobody could have spoken."""
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def ingest_settings() -> dict[str, Any]:
+    return {"transcript_parse_s": 0}
+
+
+async def test_a_transcript_too_long_to_read_is_said_to_be_unreadable(house: Any) -> None:
+    await house.connect()
+    booked = await house.book()
+    await house.hear(house.scheduled(booked))
+    await house.happen(booked)
+    await house.settle()
+    (told,) = await house.published("transcript.unavailable")
+    assert told["code"] == "transcript_unreadable"
+    assert "Read it in Teams" in told["reason"]
+    assert await house.sql("SELECT * FROM job WHERE kind = 'import_transcript' AND state = 'waiting'") == []
+    assert len(await house.published("recording.imported")) == 1

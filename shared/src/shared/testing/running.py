@@ -1,0 +1,64 @@
+"""How a run goes: the longest files first, so that every worker is busy to the end, and at its end what did not run.
+
+Tests come in random order (pytest-randomly; the first lines of a run say its seed), the files by how long they took the
+last time on this machine, roughly, so that chance still decides among those that take about as long.
+"""
+
+import math
+from collections import Counter, defaultdict
+from typing import Any
+
+import pytest
+
+from shared.testing import engines
+from shared.testing.samples import ABOUT_SAMPLES
+
+_SECONDS = "prospo/seconds"
+_GUESSES = {"slow": 20.0, "browser": 5.0, "engine": 5.0}
+_OTHERS_S = 0.2
+_took: dict[str, float] = defaultdict(float)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    cache: pytest.Cache | None = getattr(config, "cache", None)
+    known: dict[str, float] = cache.get(_SECONDS, {}) if cache else {}
+    weights: dict[str, float] = defaultdict(float)
+    for item in items:
+        weights[_file(item)] += known.get(item.nodeid) or _guessed_s(item)
+    items.sort(key=lambda item: -round(math.log2(weights[_file(item)])))
+
+
+def _guessed_s(item: pytest.Item) -> float:
+    return max((seconds for mark, seconds in _GUESSES.items() if item.get_closest_marker(mark)), default=_OTHERS_S)
+
+
+def _file(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    _took[report.nodeid] += report.duration
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    if hasattr(config, "workerinput"):
+        return  # a worker; the process that hears of all tests keeps their times
+    cache: pytest.Cache | None = getattr(config, "cache", None)
+    if cache and _took:
+        cache.set(_SECONDS, cache.get(_SECONDS, {}) | {test: round(seconds, 2) for test, seconds in _took.items()})
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter else []
+    if engines.required() and any(ABOUT_SAMPLES not in str(report.longrepr) for report in skipped):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """One block of what did not run: a line per missing engine."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped:
+        terminalreporter.section("did not run")
+        reasons = Counter(str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped)
+        for reason, count in sorted(reasons.items()):
+            terminalreporter.write_line(f"{count} {'test' if count == 1 else 'tests'}: {reason}")

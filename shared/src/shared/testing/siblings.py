@@ -1,0 +1,40 @@
+"""Stand-ins for the services beside the one under test, under the one address that ``internal_url`` names."""
+
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+
+class UserAuth:
+    """Stands where user-auth answers: a person's token, or that they must reconnect.
+
+    ``tokens`` by organisation and user; ``broken`` refuses everybody; ``asked`` counts.
+    """
+
+    def __init__(self, tokens: dict[tuple[str, str], dict[str, Any]]) -> None:
+        self.tokens = dict(tokens)
+        self.broken = False
+        self.asked = 0
+        self.app = Starlette(routes=[Route("/internal/tokens", self._token, methods=["POST"])])
+
+    async def _token(self, request: Request) -> JSONResponse:
+        self.asked += 1
+        wanted = await request.json()
+        found = self.tokens.get((wanted["org_id"], wanted["user_id"]))
+        if self.broken or found is None:
+            return JSONResponse({"code": "reconnect_required", "detail": "Connect the account again."}, 409)
+        return JSONResponse(found)
+
+
+class Dispatcher:
+    """``/<service>/…`` to the service's app: what cluster DNS does in Kubernetes."""
+
+    def __init__(self, apps: dict[str, Any]) -> None:
+        self._apps = apps
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        service, _, rest = scope["path"].removeprefix("/").partition("/")
+        await self._apps[service]({**scope, "path": f"/{rest}", "raw_path": f"/{rest}".encode()}, receive, send)

@@ -1,0 +1,142 @@
+"""What is seen of the whole platform from outside, on one that all these tests share."""
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from dev.demo import Demo, Json
+
+from . import switching
+from .conftest import ROOT
+from .generating import DOCUMENTS, ask_everything
+from .visiting import CONNECT, Visitor, fields_of
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+STRANGERS = ["globex-carl", "globex-admin", "acme-ben"]
+
+
+def routes() -> Iterator[tuple[str, str]]:
+    """Method and path template of every public operation that names something by its id."""
+    for path in sorted((ROOT / "contracts/openapi").glob("*.json")):
+        for template, methods in json.loads(path.read_text())["paths"].items():
+            if "{" in template and not template.startswith("/v1/uploads/"):
+                yield from ((method.upper(), template) for method in methods)
+
+
+def ids_of(meeting: dict[str, Any]) -> dict[str, str]:
+    """Path parameter → Anna's real id."""
+    return {
+        "meeting_id": meeting["id"],
+        "transcript_id": meeting["transcript"]["content_url"].rsplit("/", 1)[1],
+        "file_id": meeting["recording"]["content_url"].split("/")[3],
+    }
+
+
+@pytest.fixture
+async def held(demo: Demo) -> Json:
+    """The record of a meeting of Anna's that was held and recorded."""
+    await demo.connect_tenant()
+    await demo.record_automatically()
+    await demo.connect_user()
+    meeting = await demo.schedule()
+    await demo.let_it_happen(meeting)
+    record = await demo.wait_for_artefacts(meeting["id"])
+    (demo.state / "demo.json").unlink()
+    return record
+
+
+async def test_nobody_else_finds_the_meeting_its_recording_or_its_transcript(demo: Demo, held: Json) -> None:
+    ids = ids_of(held)
+    walked: set[str] = set()
+    tokens = {persona: await demo.microsoft.prospo_token(persona) for persona in STRANGERS}
+    for method, template in routes():
+        path = re.sub(r"\{(\w+)\}", lambda found: ids[found[1]], template)
+        if method == "GET":
+            await demo.call("acme-anna", method, path)
+        for token in tokens.values():
+            headers = {"Authorization": f"Bearer {token}"}
+            answer = await demo.http.request(method, path, headers=headers, json={} if method != "GET" else None)
+            assert answer.status_code == 404, f"{method} {template}: {answer.status_code} {answer.text}"
+        walked.add(template)
+    assert {"/v1/meetings/{meeting_id}", "/v1/transcripts/{transcript_id}", "/v1/files/{file_id}/content"} <= walked
+
+
+async def test_the_log_of_the_main_job_holds_no_secret(demo: Demo, held: Json) -> None:
+    assert held["ended"]
+    secrets = [row["clientState"] for row in (await demo.microsoft.state())["subscriptions"]]
+    assert len(secrets) >= 2
+    written = "".join(path.read_text(errors="replace") for path in demo.state.glob("*.log"))
+    assert "partitions assigned" in written
+    assert [secret for secret in secrets if secret in written] == []
+    assert re.search(r"eyJ[\w-]{8,}\.[\w-]+\.", written) is None
+    assert re.search(r"[?&]code=1\.", written) is None
+
+
+@pytest.fixture
+async def visitor(unconnected: Demo) -> AsyncIterator[Visitor]:
+    made = Visitor(unconnected.url, unconnected.microsoft)
+    await made.connect_the_organisation()
+    yield made
+    await made.http.aclose()
+
+
+async def test_both_ways_in_lead_back_to_where_the_person_was(visitor: Visitor) -> None:
+    await visitor.become("acme-anna")
+    ended = await visitor.go(
+        CONNECT, fields_of(await visitor.page("/meetings/new"), "Connect Now"), "anna@contoso.example"
+    )
+    assert ended.headers["location"] == "/meetings/new"
+    assert "Schedule and invite" in await visitor.page("/meetings/new")
+
+    await visitor.become("acme-ben")
+    fields = fields_of(await visitor.page("/integrations"), "Connect Microsoft Account")
+    refused = await visitor.go(CONNECT, fields, "anna@contoso.example")
+    assert refused.status_code == 409
+    assert "Another person of your organisation" in refused.text
+    assert 'href="/integrations"' in refused.text
+    assert "Support code" in refused.text
+
+    ended = await visitor.go(CONNECT, fields, "ben@contoso.example")
+    assert ended.headers["location"] == "/integrations"
+    assert "ben@contoso.example" in await visitor.page("/integrations")
+
+    fields = fields_of(await visitor.page("/integrations"), "Allow mail")
+    assert fields == {"return_to": "/integrations", "feature": "outlook_email"}
+    ended = await visitor.go(CONNECT, fields, "ben@contoso.example")
+    assert ended.headers["location"] == "/integrations"
+    shown = await visitor.page("/integrations")
+    assert "Allow mail" not in shown
+    assert "Mail.Send" in shown
+
+
+async def test_an_account_that_cannot_work_is_told_so_where_the_person_set_out_from(visitor: Visitor) -> None:
+    await visitor.become("acme-anna")
+    fields = fields_of(await visitor.page("/meetings/new"), "Connect Now")
+    refused = await visitor.go(CONNECT, fields, "unlicensed@contoso.example")
+    assert refused.status_code == 409
+    assert "no mailbox in Exchange Online" in refused.text
+    assert "Ask your Microsoft 365 administrator" in refused.text
+    assert 'href="/meetings/new"' in refused.text
+    assert "Connect Now" in await visitor.page("/meetings/new")
+
+
+async def test_the_switch_acts_at_once_on_all_that_is_booked_or_recorded_and_a_disconnect_ends_it(demo: Demo) -> None:
+    """One journey for all of it: to begin another one takes longer than the rest."""
+    await demo.connect_tenant()
+    await demo.record_automatically()
+    await demo.connect_user()
+    await switching.hold_while_off(demo)
+    await switching.hold_when_on_again(demo)
+    later = await switching.record_by_hand_while_off(demo)
+    await switching.leave_microsoft_alone(demo, later)
+
+
+@pytest.mark.parametrize("service", DOCUMENTS)
+async def test_generated_requests_are_answered_as_described(service: str, demo: Demo) -> None:
+    """As an organisation that no other test uses: they reach its hourly limits, and end its connection."""
+    headers = {"Authorization": f"Bearer {await demo.microsoft.prospo_token('globex-admin')}"}
+    await asyncio.to_thread(ask_everything, service, demo.url, headers)
