@@ -259,7 +259,7 @@ async def test_what_begins_soon_is_changed_before_the_rest_and_each_has_one_job(
             for meeting_id, is_soon in await queries.unlike_switch(
                 work.session, "acme", wanted=switch.on, user_id=None, after="", limit=9
             ):
-                recording.queue(work.jobs, meeting_id, soon=is_soon)
+                recording.queue(work, meeting_id, soon=is_soon)
     queued = sorted((job.meeting_id, job.priority) for job in await house.sql(JOBS))
     assert queued == sorted([(near, 1), (far, 2)])
 
