@@ -58,7 +58,7 @@ async def test_a_refusal_in_other_words_is_not_taken_for_the_switch(board: Any) 
     assert row["evidence"][0]["status"] == 403
 
 
-async def test_a_person_whom_microsoft_does_not_know_does_not_stand_for_the_tenant(board: Any) -> None:
+async def test_a_person_unknown_to_microsoft_does_not_stand_for_the_tenant(board: Any) -> None:
     await board.know("anna", "ben", version=2, connected=False)
     await board.know("aaron", "anna", version=3)
     await board.microsoft.do("tenant_change", tenant=CONTOSO, transcripts=False)

@@ -44,7 +44,7 @@ async def test_the_sign_in_asks_the_claimed_tenant_for_no_more_than_who_it_is(ho
     assert answer.json()["status"] == "not_connected"
 
 
-async def test_who_just_consented_signs_in_without_being_asked_and_nothing_of_it_is_kept(house: Any) -> None:
+async def test_who_just_consented_signs_in_unasked_and_nothing_of_it_is_kept(house: Any) -> None:
     body = await house.consent()
     url = (await house.complete(body)).json()["sign_in_url"]
     browser = house.microsoft._browsers[ADMIN]
@@ -197,7 +197,7 @@ async def test_a_personal_account_claims_nothing(house: Any, monkeypatch: pytest
         ({"error": "temporarily_unavailable"}, 409, "microsoft_busy"),
     ],
 )
-async def test_a_wrong_way_back_from_the_sign_in_is_refused_remembered_and_ends_the_trip(
+async def test_a_wrong_way_back_from_the_sign_in_is_refused_and_ends_the_trip(
     house: Any, change: Json, status: int, code: str
 ) -> None:
     body = await house.signed_in(await house.consent())

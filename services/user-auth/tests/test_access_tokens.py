@@ -75,9 +75,7 @@ async def test_the_next_refresh_uses_the_rotated_token(house: Any) -> None:
     assert first != second
 
 
-async def test_a_kill_between_microsofts_answer_and_our_commit_leaves_a_usable_connection(
-    house: Any, postgres_url: Any
-) -> None:
+async def test_a_kill_between_answer_and_commit_leaves_a_usable_connection(house: Any, postgres_url: Any) -> None:
     house.short_tokens(10)
     await house.connect()
     admin = await connect(postgres_url.render_as_string(hide_password=False))
@@ -123,7 +121,7 @@ async def test_two_pods_with_the_same_challenge_make_one_refresh(house: Any) -> 
     assert house.microsoft.door.refreshes == 3
 
 
-async def test_a_token_that_answered_a_challenge_and_is_refused_itself_is_renewed(house: Any) -> None:
+async def test_a_token_that_answered_a_challenge_and_is_refused_is_renewed(house: Any) -> None:
     await house.connect()
     renewed = (await house.token(claims=CHALLENGE)).json()
     newest = (await house.token(claims=CHALLENGE, refused=token_digest(renewed["access_token"]))).json()
@@ -176,7 +174,7 @@ async def test_a_reconnect_keeps_the_ids_and_says_since_when_it_was_broken(house
     assert (await house.token()).status_code == 200
 
 
-async def test_a_busy_microsoft_does_not_end_a_connection_and_the_old_token_serves(house: Any) -> None:
+async def test_a_busy_microsoft_ends_no_connection_and_the_old_token_serves(house: Any) -> None:
     house.short_tokens(SHORT_S)
     await house.connect()
     house.microsoft.door.refuse_with = (503, {})
@@ -310,7 +308,7 @@ async def test_a_token_that_graph_refused_is_replaced_once_however_many_say_so(h
     assert house.microsoft.door.refreshes == 1
 
 
-async def test_microsoft_is_not_asked_again_and_again_when_graph_refuses_every_token(house: Any) -> None:
+async def test_microsoft_is_not_asked_again_when_graph_refuses_every_token(house: Any) -> None:
     await house.connect()
     given = (await house.token()).json()["access_token"]
     for _ in range(5):

@@ -48,7 +48,7 @@ MISCONFIGURED = {(503, "prospo_misconfigured")}
 RECONNECT = {(409, "reconnect_required")}
 
 
-async def test_an_unlisted_refusal_ends_nothing_however_often_it_is_heard_on_one_day(expired: Any) -> None:
+async def test_an_unlisted_refusal_ends_nothing_on_one_day(expired: Any) -> None:
     await refuse(expired, UNLISTED, times=3)
     assert await ask(expired, 3) == BUSY
     expired.service.settings.refusal_kept_s = 60

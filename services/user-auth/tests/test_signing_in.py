@@ -102,7 +102,7 @@ async def test_an_answer_that_took_too_long_is_refused(house: Any) -> None:
 
 
 @pytest.mark.parametrize("who", [{"user": "ben"}, {"org": "globex"}])
-async def test_the_answer_of_another_person_is_refused_and_their_own_still_counts(house: Any, who: Any) -> None:
+async def test_another_persons_answer_is_refused_and_their_own_still_counts(house: Any, who: Any) -> None:
     answer = await house.at_microsoft("anna@contoso.example")
     assert (await house.complete(answer, **who)).json()["code"] == "sign_in_unknown"
     assert await refused_in_trail(house) == [(who.get("user", "anna"), "sign_in_unknown")]
@@ -134,7 +134,7 @@ async def test_who_keeps_trying_answers_is_noted_so_often_and_no_more(house: Any
 @pytest.mark.parametrize(
     ("sqlstate", "said"), [("57P01", (503, "database_away")), ("22000", (500, "unexpected"))], ids=["away", "broken"]
 )
-async def test_what_fails_in_the_middle_of_a_sign_in_says_where_the_person_came_from(
+async def test_what_fails_in_a_sign_in_says_where_the_person_came_from(
     house: Any, sqlstate: str, said: tuple[int, str]
 ) -> None:
     """The attempt is used up by then, so the same address leads nowhere any more."""
@@ -172,7 +172,7 @@ async def test_a_partly_given_consent_names_what_is_missing(house: Any) -> None:
     await house.nothing_is_stored()
 
 
-async def test_an_account_that_microsoft_would_not_keep_connected_is_not_shown_as_connected(house: Any) -> None:
+async def test_an_account_microsoft_would_not_keep_connected_is_refused(house: Any) -> None:
     house.microsoft.door.edit = lambda said: said.pop("refresh_token")
     refused = await house.connect()
     assert (refused.status_code, refused.json()["code"]) == (409, "permissions_missing")
@@ -181,7 +181,7 @@ async def test_an_account_that_microsoft_would_not_keep_connected_is_not_shown_a
     await house.nothing_is_stored()
 
 
-async def test_a_life_of_the_token_that_is_not_told_or_not_readable_is_no_fault_of_ours(house: Any) -> None:
+async def test_a_life_of_the_token_that_is_not_readable_is_no_fault_of_ours(house: Any) -> None:
     house.microsoft.door.edit = lambda said: said.update(expires_in=None)
     refused = await house.connect()
     assert (refused.status_code, refused.json()["code"]) == (503, "microsoft_busy")
