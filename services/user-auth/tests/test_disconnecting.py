@@ -5,7 +5,6 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from m365_simulator.directory import CONTOSO, FABRIKAM
@@ -227,9 +226,8 @@ async def test_a_tenant_changed_meanwhile_refuses_the_sign_in(house: Any) -> Non
     assert (await house.complete(answer)).json()["code"] == "tenant_changed"
 
 
-@pytest.mark.parametrize("change", ["UPDATE audit SET outcome = 'x'", "DELETE FROM audit"])
-async def test_the_audit_trail_is_append_only(house: Any, change: str) -> None:
+async def test_the_audit_trail_is_append_only(house: Any) -> None:
     await house.connect()
-    with pytest.raises(DBAPIError, match="permission denied"):
-        async with house.service.db.system_work() as work:
-            await work.session.execute(text(change))
+    for change in ("UPDATE audit SET outcome = 'x'", "DELETE FROM audit"):
+        with pytest.raises(DBAPIError, match="permission denied"):
+            await house.sql(change)

@@ -9,7 +9,6 @@ import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from sqlalchemy import text
 
 from m365_simulator.directory import CONTOSO, FABRIKAM, PERSONAL
 from shared.testing.databases import connect
@@ -65,22 +64,13 @@ async def test_nobody_signs_in_before_the_tenant_is_connected(empty_house: Any) 
     assert (refused.status_code, refused.json()["code"]) == (409, "tenant_not_connected")
 
 
-@pytest.mark.parametrize(
-    "path",
-    [
-        "//evil.example",
-        "/\\evil.example",
-        "https://evil.example",
-        "https:",
-        "",
-        "meetings",
-        "/\t/evil.example",
-        "/a\nb",
-    ],
-)
-async def test_a_way_back_to_another_site_is_refused(house: Any, path: str) -> None:
-    refused = await house.start(path)
-    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
+ELSEWHERE = ["//evil.example", "/\\evil.example", "https://evil.example", "https:", "", "meetings", "/\t/evil.example"]
+
+
+async def test_a_way_back_to_another_site_is_refused(house: Any) -> None:
+    for path in [*ELSEWHERE, "/a\nb"]:
+        refused = await house.start(path)
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request"), path
     assert await house.rows("sign_in_attempt") == []
 
 
@@ -95,8 +85,7 @@ async def test_an_answer_counts_once(house: Any) -> None:
 
 async def test_an_answer_that_took_too_long_is_refused(house: Any) -> None:
     answer = await house.at_microsoft("anna@contoso.example")
-    async with house.service.db.system_work() as work:
-        await work.session.execute(text("UPDATE sign_in_attempt SET expires_at = clock_timestamp()"))
+    await house.sql("UPDATE sign_in_attempt SET expires_at = clock_timestamp()")
     assert (await house.complete(answer)).json()["code"] == "sign_in_unknown"
     assert house.microsoft.door.grants == []
 
@@ -109,18 +98,13 @@ async def test_another_persons_answer_is_refused_and_their_own_still_counts(hous
     assert (await house.complete(answer)).status_code == 200
 
 
-@pytest.mark.parametrize("key", ["", "another"])
-async def test_another_browser_cannot_complete_a_sign_in(house: Any, key: str) -> None:
-    answer = await house.at_microsoft("anna@contoso.example")
-    assert (await house.complete(answer | {"browser_key": key})).json()["code"] == "sign_in_unknown"
+async def test_another_browser_or_a_made_up_state_completes_no_sign_in(house: Any) -> None:
+    wrong = [{"browser_key": ""}, {"browser_key": "another"}, {"state": "made-up"}]
+    for change in wrong:
+        answer = await house.at_microsoft("anna@contoso.example")
+        assert (await house.complete(answer | change)).json()["code"] == "sign_in_unknown", change
     assert house.microsoft.door.grants == []
-    assert await refused_in_trail(house) == [("anna", "sign_in_unknown")]
-
-
-async def test_a_made_up_state_is_refused(house: Any) -> None:
-    answer = await house.at_microsoft("anna@contoso.example")
-    assert (await house.complete(answer | {"state": "made-up"})).json()["code"] == "sign_in_unknown"
-    assert await refused_in_trail(house) == [("anna", "sign_in_unknown")]
+    assert await refused_in_trail(house) == [("anna", "sign_in_unknown")] * len(wrong)
 
 
 async def test_who_keeps_trying_answers_is_noted_so_often_and_no_more(house: Any) -> None:
