@@ -162,7 +162,7 @@ async def test_a_process_migrates(environment: dict[str, str], start: Start) -> 
 
 
 @pytest.mark.parametrize("package", SERVICES)
-async def test_a_service_says_what_is_missing(package: str, environment: dict[str, str]) -> None:
+async def test_a_service_says_what_is_missing_and_exits_non_zero(package: str, environment: dict[str, str]) -> None:
     for name in WRONG:
         if name == "PROSPO_SERVICE_KEY_PATH":  # only a service that starts needs it
             continue
