@@ -17,18 +17,23 @@ from shared.testing.databases import Databases, connect
 from shared.testing.fixtures import PlatformKeys
 
 SERVICES = ["tenant-connector", "user-auth", "storage", "meetings", "recording-ingest"]
-PATIENCE_S = 60
+PATIENCE_S = 100
 ONCE = ["tenant.connected", "user.connected", "meeting.scheduled", "recording.imported", "transcript.imported"]
 LATER = """UPDATE job SET run_at = clock_timestamp()
     WHERE state = 'waiting' AND run_at < clock_timestamp() + interval '10 minutes'"""
 """Time that passes: what waits for a later moment is due."""
-LEASES = "UPDATE job SET lease_until = clock_timestamp() WHERE state = 'running'"
+LEASES = """WITH jobs AS (UPDATE job SET lease_until = clock_timestamp() WHERE state = 'running')
+    UPDATE graph_subscription SET claimed_until = clock_timestamp() WHERE claimed_until IS NOT NULL"""
 """The same for what a dead worker held."""
+LEFT = (
+    "SELECT kind FROM job WHERE state = 'running' OR state = 'waiting' AND run_at <= clock_timestamp()",
+    "SELECT topic FROM outbox",
+    "SELECT resource FROM graph_notification",
+)
 STUCK = (
     "SELECT kind, state, last_error FROM job WHERE state = 'failed'",
     "SELECT topic, last_error FROM outbox WHERE parked_at IS NOT NULL",
     "SELECT topic, reason FROM parked_record",
-    "SELECT resource FROM graph_notification",
 )
 
 
@@ -133,8 +138,12 @@ class Journey(Demo):
             meeting = await self.schedule()
             await self.let_it_happen(meeting)
             await self.wait_for_artefacts(meeting["id"])
+            await self.until(self.at_rest, "nothing is left to do")
         finally:
             await self.aclose()
+
+    async def at_rest(self) -> Json | None:
+        return None if await self.place.sql(*LEFT) else {"yes": True}
 
     async def aclose(self) -> None:
         await self.http.aclose()
