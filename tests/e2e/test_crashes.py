@@ -41,9 +41,11 @@ class Mortals:
 
     async def live(self, deadly: Callable[[str], bool]) -> list[str]:
         """Until the main job is done, or until deadly points: these. Who died before lives again."""
+        await self.bury()
         death = Death(deadly)
-        for door in self.doors:
-            door.death = death
+        death.lives = self.lives
+        for one in (*self.doors, *self.lives.values()):
+            one.death = death
         doing, died = asyncio.ensure_future(self._main_job(death)), asyncio.ensure_future(death.came.wait())
         await asyncio.wait({doing, died}, return_when=asyncio.FIRST_COMPLETED)
         died.cancel()
@@ -63,9 +65,6 @@ class Mortals:
             service = self.place.make(name, MortalBus(self.place.bus, life))
             self.place.apps[name] = Housed(service.app, life)
             mortal(service, life)
-        for life in self.lives.values():
-            life.death = death
-        death.lives = self.lives
         for name in born:
             with living(self.lives[name]):
                 await self.place.services[name].start(api=True, worker=True)
@@ -73,11 +72,12 @@ class Mortals:
         await Journey(self.place).run()
 
     async def bury(self, *, all_of_them: bool = False) -> None:
-        for name in [name for name, life in self.lives.items() if life.dead or all_of_them or not life.started]:
-            life = self.lives.pop(name)
+        """Another one may die meanwhile."""
+        while over := [name for name, life in self.lives.items() if life.dead or all_of_them or not life.started]:
+            life = self.lives.pop(over[0])
             life.dead = True
             await life.bury()
-            await self.place.services.pop(name).stop()
+            await self.place.services.pop(over[0]).stop()
 
 
 @pytest.fixture
