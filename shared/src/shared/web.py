@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Annotated, Any, Generic, TypeVar
 
 import structlog
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from starlette.datastructures import Headers, MutableHeaders
@@ -16,6 +16,7 @@ from shared import metrics
 from shared.db import REQUEST_ID, UnitOfWork, is_outage
 from shared.identity import Identity
 from shared.problems import Forbidden, NotSignedIn, TooLarge, problem_response, request_id_of
+from shared.words import STORABLE, storable_throughout, whole_number
 
 log = structlog.get_logger(__name__)
 
@@ -26,10 +27,23 @@ Send = Callable[[Message], Awaitable[None]]
 
 ORG_ADMIN = "org_admin"
 HEADER_MAX = 255
+Id = Annotated[str, Path(max_length=200), STORABLE]
+"""Of a thing of ours, in a path."""
+Cursor = Annotated[str | None, Query(max_length=200), STORABLE]
+"""Where a page begins: ``next_cursor`` of the one before."""
 
 
-class StrictModel(BaseModel):
-    """A request body: an unknown field is refused."""
+class Asked(BaseModel):
+    """A request body: every text in it can be stored."""
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _storable(cls, value: Any) -> Any:
+        return storable_throughout(value)
+
+
+class StrictModel(Asked):
+    """A request body that knows all its fields: another one is refused."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -172,7 +186,8 @@ class Edge:
 
     async def _limited(self, scope: Message, receive: Receive, send: Send) -> None:
         declared = Headers(scope=scope).get("content-length", "0")
-        if not declared.isdigit() or int(declared) > self._limit:
+        length = whole_number(declared)
+        if length is None or length > self._limit:
             await self._refuse(scope, receive, send)
             return
         taken = 0

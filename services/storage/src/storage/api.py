@@ -12,6 +12,7 @@ from shared.db import Database
 from shared.problems import PROBLEM_TYPE, BadInput, NotFound, problem_response
 from shared.secrets import digest
 from shared.web import Caller, StrictModel, Work, called_by, provided, with_header
+from shared.words import ONE_LINE, whole_number
 from storage import queries
 from storage.objects import Objects
 from storage.settings import Settings
@@ -23,13 +24,18 @@ Files = Annotated[Objects, Depends(provided("objects"))]
 Knobs = Annotated[Settings, Depends(provided("settings"))]
 
 
+_NAME = "[A-Za-z0-9!#$&^_.+-]+"
+CONTENT_TYPE = f'^{_NAME}/{_NAME}( *; *{_NAME}=({_NAME}|"[ !#-\\[\\]-~]*"))*$'
+"""RFC 9110 8.3.1, so that the file can be sent with it."""
+
+
 class UploadWanted(StrictModel):
     org_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    dedupe_key: str = Field(min_length=1, max_length=200)
-    path: str = Field(min_length=1, max_length=1000)
-    content_type: str = Field(min_length=1, max_length=200)
+    dedupe_key: Annotated[str, Field(min_length=1, max_length=200), ONE_LINE]
+    path: Annotated[str, Field(min_length=1, max_length=1000), ONE_LINE]
+    content_type: str = Field(max_length=200, pattern=CONTENT_TYPE)
     size_bytes: int = Field(gt=0, le=1 << 40)
-    owner_id: str | None = Field(default=None, min_length=1, max_length=200)
+    owner_id: Annotated[str, Field(min_length=1, max_length=200), ONE_LINE] | None = None
     """The one person of the organisation who may read it; everybody of it when left out."""
 
 
@@ -169,10 +175,11 @@ def _span(header: str | None, size: int) -> tuple[int, int, int]:
     first, dash, last = (header or "").removeprefix("bytes=").partition("-")
     if not (header or "").startswith("bytes=") or not dash or "," in last:
         return 0, size, 200
-    if first.isdigit():
-        start, end = int(first), min(size, int(last) + 1) if last.isdigit() else size
-    elif last.isdigit():
-        start, end = max(0, size - int(last)), size
+    since, until = whole_number(first), whole_number(last)
+    if since is not None and (until is not None or not last):
+        start, end = since, size if until is None else min(size, until + 1)
+    elif until is not None and not first:
+        start, end = max(0, size - until), size
     else:
         return 0, size, 200
     return (start, end, 206) if start < end else (0, 0, 416)
