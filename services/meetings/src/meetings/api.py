@@ -13,7 +13,7 @@ from shared.copies import TenantCopy, UserCopy, tenant_of, user_of
 from shared.db import Database, UnitOfWork
 from shared.identity import Identity
 from shared.outbox import uuid7
-from shared.problems import BadInput, Conflict, NotFound
+from shared.problems import BadInput, Conflict, NotFound, TooMany
 from shared.web import HEADER_MAX, Caller, Cursor, Id, Page, Work, needs_header, provided, with_header
 from shared.words import STORABLE
 
@@ -49,7 +49,7 @@ async def schedule(
         raise BadInput("idempotency_key_required", "Send an Idempotency-Key header, the same one when you try again.")
     scheduling.check_times(wanted.start, wanted.end)
     async with db.unit_of_work(caller.org_id) as work:
-        meeting_id = await _accept(work, caller, wanted, idempotency_key)
+        meeting_id = await _accept(work, caller, wanted, idempotency_key, settings)
     meeting = await outcomes.settled(db, caller.org_id, meeting_id, within_s=settings.schedule_wait_s)
     if meeting is None:
         raise _not_found()
@@ -106,12 +106,20 @@ async def cancel(meeting_id: Id, caller: Caller, work: Work) -> Meeting:
     return Meeting.of(row)
 
 
-async def _accept(work: UnitOfWork, caller: Identity, wanted: NewMeeting, key: str) -> str:
+async def _refuse_too_many(work: UnitOfWork, caller: Identity, settings: Settings) -> None:
+    if await queries.under_way(work.session, caller.org_id, caller.user_id) >= settings.meetings_under_way:
+        detail = "So many of your meetings are being scheduled at Microsoft. Try again when some of them are."
+        raise TooMany("too_many_under_way", detail, retry_after_s=60)
+
+
+async def _accept(work: UnitOfWork, caller: Identity, wanted: NewMeeting, key: str, settings: Settings) -> str:
     """The meeting this key stands for: made now together with its job, or by an earlier request."""
     request_hash = scheduling.fingerprint(wanted.model_dump(mode="json"))
     known = await queries.known_request(work.session, caller.org_id, caller.user_id, key)
     if known is None:
         user = await _connection(work, caller)
+        await _refuse_too_many(work, caller, settings)
+        await queries.forget_keys(work.session, caller.org_id, caller.user_id, settings.request_keys_keep_days)
         meeting_id = uuid7()
         if await queries.claim_key(work.session, caller.org_id, caller.user_id, key, request_hash, meeting_id):
             _add(work, caller, user, wanted, meeting_id)

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 
 from shared.db import Database
-from shared.problems import PROBLEM_TYPE, BadInput, NotFound, problem_response
+from shared.problems import PROBLEM_TYPE, BadInput, NotFound, TooMany, problem_response
 from shared.secrets import digest
 from shared.web import Caller, StrictModel, Work, called_by, provided, with_header
 from shared.words import ONE_LINE, whole_number
@@ -24,6 +24,8 @@ Files = Annotated[Objects, Depends(provided("objects"))]
 Knobs = Annotated[Settings, Depends(provided("settings"))]
 
 
+SHOWN = {"video/mp4", "audio/mp4", "audio/mpeg", "image/png", "image/jpeg", "text/plain", "text/vtt"}
+"""What a browser may show where it stands; everything else is saved."""
 _NAME = "[A-Za-z0-9!#$&^_.+-]+"
 CONTENT_TYPE = f'^{_NAME}/{_NAME}( *; *{_NAME}=({_NAME}|"[ !#-\\[\\]-~]*"))*$'
 """RFC 9110 8.3.1, so that the file can be sent with it."""
@@ -83,6 +85,7 @@ async def open_session(wanted: UploadWanted, db: Db, knobs: Knobs) -> dict[str, 
         if row.size_bytes != wanted.size_bytes:  # rolled back, so that a running upload keeps its address
             raise BadInput("size_changed", f"This file was begun with {row.size_bytes} bytes; use another dedupe_key.")
         if row.id == values["id"]:
+            await _refuse_too_many(work, wanted.org_id, knobs)
             give_up_later(work.jobs, knobs.unfinished_upload_keep_s)
     return {
         "file_id": row.id,
@@ -93,6 +96,15 @@ async def open_session(wanted: UploadWanted, db: Db, knobs: Knobs) -> dict[str, 
         "chunk_max": knobs.upload_chunk_max_bytes // CHUNK_MULTIPLE * CHUNK_MULTIPLE,
         "headers": {},
     }
+
+
+async def _refuse_too_many(work: Work, org_id: str, knobs: Settings) -> None:
+    """Counted with the new one, which is rolled back."""
+    found = (await work.session.execute(queries.UNFINISHED, {"org_id": org_id})).one()
+    if found.sessions > knobs.unfinished_uploads or found.bytes > knobs.unfinished_upload_bytes:
+        raise TooMany(
+            "too_many_uploads", "So many uploads are unfinished. Finish some of them first.", retry_after_s=60
+        )
 
 
 @router.put(
@@ -150,7 +162,7 @@ async def content(
     """The bytes, or one range of them (206). Several ranges are answered with the whole."""
     row = await _file(work, caller, file_id)
     start, end, status = _span(wanted, row.size_bytes)
-    headers = {"Accept-Ranges": "bytes", "Content-Length": str(end - start), "X-Content-Type-Options": "nosniff"}
+    headers = {"Accept-Ranges": "bytes", "Content-Length": str(end - start)} | _harmless(row.content_type)
     if status == 416:
         detail = f"The file has {row.size_bytes} bytes; ask for a range that begins within them."
         refused = problem_response(request, 416, "range_not_satisfiable", detail)
@@ -168,6 +180,16 @@ async def _file(work: Work, caller: Caller, file_id: uuid.UUID) -> Any:
     if row is None:
         raise NotFound("file_not_found", "There is no such file for you. Open it from where it was shown to you.")
     return row
+
+
+def _harmless(content_type: str) -> dict[str, str]:
+    """So that a browser runs nothing of a file, whoever made it, on the site it is read from."""
+    kind = content_type.partition(";")[0].strip().lower()
+    return {
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Content-Disposition": "inline" if kind in SHOWN else "attachment",
+    }
 
 
 def _span(header: str | None, size: int) -> tuple[int, int, int]:
