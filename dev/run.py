@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import fcntl
+import os
 import signal
 import sys
 import time
@@ -61,6 +62,7 @@ Ctrl-C stops it; `make clean-run` forgets everything.""",
 
 def main() -> None:
     given = arguments()
+    os.umask(0o077)  # recordings, keys and the log are for whoever runs it
     lock = take_state(given.state_dir.resolve())
     asyncio.run(serve(given.state_dir.resolve(), given.port))
     del lock

@@ -1,4 +1,4 @@
-"""Every regular expression that reads foreign text costs in proportion to the text, however it was made to cost more."""
+"""Every regular expression that reads foreign text costs in proportion to it, whatever was written to cost more."""
 
 import functools
 import importlib

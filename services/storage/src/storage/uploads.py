@@ -15,7 +15,7 @@ from storage.objects import Objects
 
 CHUNK_MULTIPLE = 320 * 1024
 GIVE_UP_UPLOADS = "give_up_uploads"
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 
 
 async def session_of(db: Database, token: str) -> Any:
