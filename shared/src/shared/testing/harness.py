@@ -99,7 +99,7 @@ class Harness:
     async def rows(self, table: str) -> list[Json]:
         return [dict(row._mapping) for row in await self.sql(f"SELECT * FROM {table}")]  # noqa: SLF001
 
-    async def published(self, topic: str) -> list[Json]:
+    async def published(self, topic: str) -> list[Any]:
         """Payloads, in the order of their publication per key; None for a tombstone."""
         await self.service.relay.drain()
         return [json.loads(record.value) if record.value else None for record in self.bus.records(topic)]
