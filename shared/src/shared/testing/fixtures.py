@@ -119,9 +119,14 @@ def _first_log_handlers() -> tuple[list[logging.Handler], int]:
 
 @pytest.fixture(autouse=True)
 def _logs(_first_log_handlers: tuple[list[logging.Handler], int]) -> Iterator[None]:
-    """A service that starts sets up the logs of its whole process; the next test finds them as pytest made them."""
-    yield
+    """Each test finds the logs as pytest made them, whatever the one before it set up.
+
+    Tracebacks are plain: structlog would draw each with all its variables, which takes seconds.
+    """
     structlog.reset_defaults()
+    plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure([*structlog.get_config()["processors"][:-1], plain])
+    yield
     structlog.contextvars.clear_contextvars()
     root = logging.getLogger()
     root.handlers[:], level = _first_log_handlers
