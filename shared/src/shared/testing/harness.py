@@ -104,7 +104,7 @@ class Harness:
         """Those of this kind, or all, whose rows are there: to do, or failed."""
         return [job for job in await self.rows("job") if kind in {"", job["kind"]}]
 
-    async def published(self, topic: str) -> list[Json]:
+    async def published(self, topic: str) -> list[Any]:
         """Payloads, in the order of their publication per key; None for a tombstone."""
         await self.service.relay.drain()
         return [json.loads(record.value) if record.value else None for record in self.bus.records(topic)]
