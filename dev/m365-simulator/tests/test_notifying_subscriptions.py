@@ -39,7 +39,7 @@ def meeting(watcher: Any, key: str = "MSo1", organizer: str = "anna", *guests: s
 
 
 @pytest.mark.behaviour(37)
-async def test_both_addresses_are_asked_during_the_create_in_plain_text_with_an_encoded_token(watcher: Any) -> None:
+async def test_both_addresses_are_asked_in_plain_text_with_an_encoded_token(watcher: Any) -> None:
     url = "https://listener.example/hook?tenant=a%20b"
     await watcher.subscribe(ALL, notificationUrl=url, lifecycleNotificationUrl=LIFE)
     first, second = watcher.address.asked

@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+import structlog
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -34,6 +35,11 @@ from shared.testing.serving import LISTENER, close_listeners
 
 ISSUER = "https://issuer.example"
 KAFKA = "KAFKA_BOOTSTRAP_SERVERS"
+
+
+def pytest_configure() -> None:
+    """Tracebacks are logged as plain text: drawn with every local variable, one takes seconds."""
+    structlog.dev.ConsoleRenderer.get_active().exception_formatter = structlog.dev.plain_traceback
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
