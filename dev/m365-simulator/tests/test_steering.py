@@ -30,20 +30,18 @@ async def test_a_fault_that_does_not_exist_is_refused_with_those_that_do(world: 
     assert all(name in said["detail"] for name in KINDS)
 
 
-@pytest.mark.parametrize(
-    ("options", "word"),
-    [
+async def test_an_option_that_a_fault_does_not_have_is_refused(world: Any) -> None:
+    wrong: list[tuple[dict[str, Any], str]] = [
         ({"retry_afterr": 1}, "retry_after"),
         ({"times": 0}, "times"),
         ({"times": "many"}, "times"),
         ({"skip": -1}, "skip"),
         ({"probability": 2}, "probability"),
         ({"match": "anna"}, "match"),
-    ],
-)
-async def test_an_option_that_a_fault_does_not_have_is_refused(world: Any, options: Any, word: str) -> None:
-    said = await refused(world, "/control/faults", {"name": "throttle", **options})
-    assert word in said["detail"]
+    ]
+    for options, word in wrong:
+        said = await refused(world, "/control/faults", {"name": "throttle", **options})
+        assert word in said["detail"]
     assert world.simulator.store.all("faults") == []
 
 

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from m365_simulator import Simulator, SimulatorSettings
 from m365_simulator.client import SimulatorClient
 from m365_simulator.testing import Hosting
+from m365_simulator.tls import usual_trust
 from recording_ingest.main import create_service
 from recording_ingest.settings import Settings
 from shared.bus import MemoryBus
@@ -32,14 +33,15 @@ from storage.settings import Settings as StorageSettings
 
 REDIRECT = "http://localhost:8365/integrations/microsoft/callback"
 VERIFIER = "v" * 50
+Tokens = dict[tuple[str, str], dict[str, Any]]
 SCOPES = "OnlineMeetings.ReadWrite Calendars.ReadWrite OnlineMeetingRecording.Read.All OnlineMeetingTranscript.Read.All"
 
 
 class UserAuth:
     """Stands where user-auth answers: a person's token from the simulator, or that they must reconnect."""
 
-    def __init__(self) -> None:
-        self.tokens: dict[tuple[str, str], dict[str, Any]] = {}
+    def __init__(self, tokens: Tokens) -> None:
+        self.tokens = dict(tokens)
         self.broken = False
 
     async def token(self, request: Request) -> JSONResponse:
@@ -64,7 +66,7 @@ class TenantConnector:
         form = {"client_id": self.settings.client_id, "client_secret": self.settings.client_secret}
         form |= {"grant_type": "client_credentials", "scope": "https://graph.microsoft.com/.default"}
         url = f"{self.settings.http_base_url}/{self.tid}/oauth2/v2.0/token"
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(verify=usual_trust()) as http:
             answer = (await http.post(url, data=form)).raise_for_status().json()
         made = {"access_token": answer["access_token"], "oid": None, "tid": self.tid}
         return JSONResponse(made | {"expires_at": "2099-01-01T00:00:00Z"})
@@ -113,22 +115,45 @@ class Dispatcher:
         await self._apps[service]({**scope, "path": f"/{rest}", "raw_path": f"/{rest}".encode()}, receive, send)
 
 
+class Town:
+    """What stands around the service: Microsoft, and beside us who gives tokens; each behind a wire."""
+
+    def __init__(self, simulator: Simulator, microsoft: SimulatorClient, tokens: Tokens) -> None:
+        self.simulator, self.microsoft = simulator, microsoft
+        self.user_auth = UserAuth(tokens)
+        self.tenant_connector = TenantConnector(simulator.settings, tokens["acme", "anna"]["tid"])
+        self.ours: dict[str, Any] = {
+            "user-auth": answering("/internal/tokens", self.user_auth.token),
+            "tenant-connector": answering("/internal/app-token", self.tenant_connector.token),
+        }
+        self.our_wire, self.graph_wire = Wire(Dispatcher(self.ours)), Wire(simulator.app)
+        simulator.app = self.graph_wire
+
+
+def answering(path: str, endpoint: Any) -> Starlette:
+    return Starlette(routes=[Route(path, endpoint, methods=["POST"])])
+
+
 class House(Harness):
-    """The service, storage beside it, the simulator of Microsoft, and the two services that give tokens."""
+    """The service, storage beside it, and the town: Microsoft and who gives tokens.
+
+    ``remake`` gives another process of the service, with the same settings.
+    """
 
     def __init__(
-        self, service: Service, storage: Service, keys: PlatformKeys, simulator: Simulator, microsoft: SimulatorClient
+        self,
+        service: Service,
+        storage: Service,
+        keys: PlatformKeys,
+        town: Town,
+        remake: Callable[[], Awaitable[Service]],
     ) -> None:
         super().__init__(service, keys)
         self.storage = Harness(storage, keys)
-        self.simulator = simulator
-        self.microsoft = microsoft
-        self.user_auth: UserAuth
-        self.tenant_connector: TenantConnector
-        self.graph_wire: Wire
-        self.our_wire: Wire
-        self.remake: Callable[[], Awaitable[Service]]
-        self.meetings: dict[str, dict[str, Any]] = {}
+        self.simulator, self.microsoft = town.simulator, town.microsoft
+        self.user_auth, self.tenant_connector = town.user_auth, town.tenant_connector
+        self.graph_wire, self.our_wire = town.graph_wire, town.our_wire
+        self.remake = remake
 
     async def read(self, path: str, *, files: bool = False, **who: str) -> httpx.Response:
         return await (self.storage if files else self).call("GET", path, **who)
@@ -161,8 +186,8 @@ class House(Harness):
             "isOnlineMeeting": True,
             "onlineMeetingProvider": "teamsForBusiness",
         }
-        base = f"{self.simulator.settings.http_base_url}/v1.0"
-        async with httpx.AsyncClient(base_url=base, headers={"Authorization": f"Bearer {token}"}) as graph:
+        base, headers = f"{self.simulator.settings.http_base_url}/v1.0", {"Authorization": f"Bearer {token}"}
+        async with httpx.AsyncClient(base_url=base, headers=headers, verify=usual_trust()) as graph:
             made = (await graph.post("/me/events", json=event)).raise_for_status().json()
             link = made["onlineMeeting"]["joinUrl"]
             found = await graph.get("/me/onlineMeetings", params={"$filter": f"JoinWebUrl eq '{link}'"})
@@ -220,7 +245,7 @@ async def sign_in(simulator: SimulatorClient, settings: SimulatorSettings, domai
     form = {"client_id": client, "client_secret": settings.client_secret, "grant_type": "authorization_code"}
     form |= {"redirect_uri": REDIRECT, "code_verifier": VERIFIER, "scope": SCOPES}
     form["code"] = parse_qs(urlsplit(back).query)["code"][0]
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(verify=usual_trust()) as http:
         answer = (await http.post(f"{base}/organizations/oauth2/v2.0/token", data=form)).raise_for_status().json()
     people = (await simulator.state())["users"]
     person = next(one for one in people if one["address"] == f"{name}@{domain}")
@@ -230,9 +255,6 @@ async def sign_in(simulator: SimulatorClient, settings: SimulatorSettings, domai
 
 def challenge_of(verifier: str) -> str:
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
-
-
-Tokens = dict[tuple[str, str], dict[str, Any]]
 
 
 @pytest.fixture(scope="session")
@@ -273,15 +295,8 @@ async def house(
     ingest_settings: dict[str, Any],
     chunk_max_bytes: int,
 ) -> AsyncIterator[House]:
-    graph_url = simulator.settings.http_base_url
-    user_auth, tenant_connector = UserAuth(), TenantConnector(simulator.settings, signed_in["acme", "anna"]["tid"])
-    user_auth.tokens |= signed_in
-    apps: dict[str, Any] = {
-        "user-auth": Starlette(routes=[Route("/internal/tokens", user_auth.token, methods=["POST"])]),
-        "tenant-connector": Starlette(routes=[Route("/internal/app-token", tenant_connector.token, methods=["POST"])]),
-    }
-    our_wire, simulator.app = Wire(Dispatcher(apps)), Wire(simulator.app)
-    async with serving(our_wire) as url:
+    town, graph_url = Town(simulator, microsoft, signed_in), simulator.settings.http_base_url
+    async with serving(town.our_wire) as url:
         reach = {"internal_url": url + "/{service}", "public_url": url}
         reach |= {"graph_base_url": f"{graph_url}/v1.0", "graph_hosts": [graph_url.removeprefix("http://")]}
         files = {"object_store_dir": tmp_path / "files", "upload_chunk_max_bytes": chunk_max_bytes}
@@ -291,8 +306,5 @@ async def house(
             return await start_service(create_service, Settings, "recording-ingest", **reach, **ingest_settings)
 
         service = await remake()
-        apps |= {one.name: one.app for one in (service, storage)}
-        house = House(service, storage, platform_keys, simulator, microsoft)
-        house.user_auth, house.tenant_connector, house.remake = user_auth, tenant_connector, remake
-        house.graph_wire, house.our_wire = simulator.app, our_wire
-        yield house
+        town.ours |= {one.name: one.app for one in (service, storage)}
+        yield House(service, storage, platform_keys, town, remake)
