@@ -125,7 +125,7 @@ async def _tasks_of_the_test() -> AsyncIterator[None]:
     before = asyncio.all_tasks()
     yield
     left = {task for task in asyncio.all_tasks() - before if task.get_name() != LISTENER}
-    left.discard(asyncio.current_task())  # type: ignore[arg-type]
+    left.discard(asyncio.current_task())
     for task in left:
         task.cancel()
     await asyncio.gather(*left, return_exceptions=True)
