@@ -165,4 +165,4 @@ async def test_who_lacked_a_mailbox_still_does_and_all_others_are_asked_anew(boa
         await board.sql(insert, name=name, lacks=lacks)
     await migrate("tenant_connector", board.service.settings)
     rows = await board.sql("SELECT lacks, without_mailbox FROM readiness_person ORDER BY user_id")
-    assert [tuple(row) for row in rows] == [('["teams"]', True), ("[]", None)]
+    assert [tuple(row) for row in rows] == [(["teams"], True), ([], None)]
