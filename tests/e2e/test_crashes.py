@@ -105,10 +105,10 @@ async def test_death_at_every_point_of_the_main_job_leaves_one_of_each(mortals: 
     assert_all_is_tried(survived)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-async def test_one_death_in_the_middle_of_a_job_leaves_one_of_each(mortals: Mortals, seed: int) -> None:
+@pytest.mark.parametrize("chance", [1, 2, 3])
+async def test_one_death_in_the_middle_of_a_job_leaves_one_of_each(mortals: Mortals, chance: int) -> None:
     """Anywhere among the points of a job, with nothing before it that could make good what it breaks."""
-    chosen, points = random.Random(seed).randrange(150), itertools.count()
+    chosen, points = random.Random(chance).randrange(150), itertools.count()
     assert await mortals.live(lambda _point: next(points) == chosen)
     assert await mortals.live(lambda _point: False) == []
     await mortals.bury(all_of_them=True)
