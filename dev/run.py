@@ -19,6 +19,11 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def private() -> None:
+    """Recordings, keys and the log are for whoever runs it, and nobody else of the machine."""
+    os.umask(0o077)
+
+
 def take_state(folder: Path) -> object:
     """Lock the state folder for this process, or say who has it."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -62,7 +67,7 @@ Ctrl-C stops it; `make clean-run` forgets everything.""",
 
 def main() -> None:
     given = arguments()
-    os.umask(0o077)  # recordings, keys and the log are for whoever runs it
+    private()
     lock = take_state(given.state_dir.resolve())
     asyncio.run(serve(given.state_dir.resolve(), given.port))
     del lock

@@ -1,6 +1,5 @@
 """Files and uploads that somebody means harm with."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +13,10 @@ HTML = b"<script>alert(1)</script>"
 
 
 @pytest.fixture
-async def storage(start_service: StartService, platform_keys: Any, tmp_path: Path) -> AsyncIterator[Harness]:
+async def storage(start_service: StartService, platform_keys: Any, tmp_path: Path) -> Harness:
     limits = {"unfinished_uploads": 3, "unfinished_upload_bytes": 1000}
     service = await start_service(create_service, Settings, "storage", object_store_dir=tmp_path / "files", **limits)
-    yield Harness(service, platform_keys)
+    return Harness(service, platform_keys)
 
 
 async def begin(storage: Harness, key: str, content_type: str = "video/mp4", size: int = len(HTML)) -> Any:
@@ -32,7 +31,11 @@ async def begin(storage: Harness, key: str, content_type: str = "video/mp4", siz
 
 
 async def test_a_page_among_the_files_runs_nothing_in_a_browser(storage: Harness) -> None:
-    for content_type, shown in {"text/html": "attachment", "image/svg+xml": "attachment", "video/mp4": "inline"}.items():
+    for content_type, shown in {
+        "text/html": "attachment",
+        "image/svg+xml": "attachment",
+        "video/mp4": "inline",
+    }.items():
         begun = (await begin(storage, content_type, content_type)).json()
         path = "/v1" + begun["upload_url"].partition("/v1")[2]
         whole = {"Content-Range": f"bytes 0-{len(HTML) - 1}/{len(HTML)}"}

@@ -89,8 +89,8 @@ class Service:
         install_problem_handlers(app)
         install_outage_handler(app)
         describe_problems(app)
-        limits = {"limit_bytes": self.settings.request_body_limit_bytes, "within_s": self.settings.request_body_s}
-        app.add_middleware(Edge, unlimited=unlimited, **limits)
+        most, within_s = self.settings.request_body_limit_bytes, self.settings.request_body_s
+        app.add_middleware(Edge, limit_bytes=most, unlimited=unlimited, within_s=within_s)
         app.add_api_route("/health/live", _live, include_in_schema=False)
         app.add_api_route("/health/ready", _ready, include_in_schema=False)
         return app
@@ -236,9 +236,10 @@ class Listener(uvicorn.Server):
 
 async def _serve(service: Service) -> None:
     host, port = service.settings.http_host, service.settings.http_port
-    quiet = {"lifespan": "off", "log_config": None, "access_log": False}
     most = service.settings.http_connections
-    config = uvicorn.Config(service.app, host=host, port=port, limit_concurrency=most, **quiet)
+    config = uvicorn.Config(
+        service.app, host=host, port=port, lifespan="off", log_config=None, access_log=False, limit_concurrency=most
+    )
     server = Listener(config)
     serving = asyncio.create_task(server.serve(), name=f"{service.name} http")
     stopped = asyncio.create_task(_until_stopped())
