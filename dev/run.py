@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import fcntl
+import os
 import signal
 import sys
 import time
@@ -16,6 +17,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--state-dir", type=Path, default=Path(".run"), help="where everything is kept")
     parser.add_argument("--port", type=int, default=8365, help="first of four loopback ports")
     return parser.parse_args()
+
+
+def private() -> None:
+    """Recordings, keys and the log are for whoever runs it, and nobody else of the machine."""
+    os.umask(0o077)
 
 
 def take_state(folder: Path) -> object:
@@ -61,6 +67,7 @@ Ctrl-C stops it; `make clean-run` forgets everything.""",
 
 def main() -> None:
     given = arguments()
+    private()
     lock = take_state(given.state_dir.resolve())
     asyncio.run(serve(given.state_dir.resolve(), given.port))
     del lock

@@ -3,9 +3,11 @@
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+MARK = "pytest.mark.behaviour"
 FOLDERS = ("dev/m365-simulator/tests", "shared/tests", "services", "tests")
 BEHAVIOURS = {
     "Entra": [
@@ -83,12 +85,14 @@ The simulator itself is described in [its README](../dev/m365-simulator/README.m
 """
 
 
+@cache
 def proofs() -> dict[int, list[str]]:
     """Behaviour → tests that carry its mark, as ``file::test``."""
     found: dict[int, list[str]] = defaultdict(list)
     for folder in FOLDERS:
         for path in sorted((ROOT / folder).rglob("test_*.py")):
-            for name, number in _marks(ast.parse(path.read_text())):
+            source = path.read_text()
+            for name, number in _marks(ast.parse(source)) if MARK in source else ():
                 found[number].append(f"{path.relative_to(ROOT)}::{name}")
     return found
 
@@ -98,7 +102,7 @@ def _marks(tree: ast.Module) -> Iterator[tuple[str, int]]:
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         for mark in node.decorator_list:
-            if isinstance(mark, ast.Call) and ast.unparse(mark.func) == "pytest.mark.behaviour":
+            if isinstance(mark, ast.Call) and ast.unparse(mark.func) == MARK:
                 yield from ((node.name, int(ast.literal_eval(argument))) for argument in mark.args)
 
 

@@ -105,9 +105,13 @@ def body(number: int, error: str, suberror: str = "") -> dict[str, Any]:
     )
 
 
+def new_entra() -> Entra:
+    return Entra(settings_of(Settings, client_secret=SECRETS["client"]))
+
+
 @pytest.fixture
 def entra() -> Entra:
-    return Entra(settings_of(Settings, client_secret=SECRETS["client"]))
+    return new_entra()
 
 
 @pytest.fixture
@@ -160,7 +164,13 @@ async def as_application(entra: Entra) -> None:
 
 
 WAYS: list[Way] = [refresh, redeem, as_application]
-every_way = pytest.mark.parametrize("way", WAYS)
+
+
+async def refused_by(way: Way, kind: Kind) -> EntraError:
+    """How Entra refuses a process that has asked nothing yet."""
+    with pytest.raises(kind) as refused:
+        await way(new_entra())
+    return refused.value
 
 
 def check(error: EntraError, kind: Kind, number: int) -> None:
@@ -171,22 +181,17 @@ def check(error: EntraError, kind: Kind, number: int) -> None:
     assert [secret for secret in (*SECRETS.values(), "anna@contoso.example") if secret in written] == []
 
 
-@every_way
 @pytest.mark.parametrize(("number", "error", "suberror", "kind"), TABLE)
-async def test_a_number_from_the_token_endpoint_says_who_acts_next(
-    way: Way, number: int, error: str, suberror: str, kind: Kind, entra: Entra, said: SaidByEntra
+async def test_a_number_says_who_acts_next_however_it_comes_back(
+    number: int, error: str, suberror: str, kind: Kind, said: SaidByEntra
 ) -> None:
     said.token = (401 if error == "invalid_client" else 400, body(number, error, suberror))
-    with pytest.raises(EntraError) as refused:
-        await way(entra)
-    check(refused.value, kind, number)
-    assert said.forms, "the token endpoint was asked"
-
-
-@pytest.mark.parametrize(("number", "error", "suberror", "kind"), TABLE)
-def test_a_number_in_a_redirect_says_who_acts_next(number: int, error: str, suberror: str, kind: Kind) -> None:
-    answer = {"error": error, "error_description": body(number, error)["error_description"], "state": "s"}
-    check(refusal(answer | ({"error_subcode": suberror} if suberror else {})), kind, number)
+    for way in WAYS:
+        said.asked.clear()
+        check(await refused_by(way, EntraError), kind, number)
+        assert said.forms, f"{way.__name__} asks the token endpoint"
+    redirect = {"error": error, "error_description": body(number, error)["error_description"], "state": "s"}
+    check(refusal(redirect | ({"error_subcode": suberror} if suberror else {})), kind, number)
 
 
 @pytest.mark.parametrize(("number", "error", "suberror", "kind"), TABLE)
@@ -258,14 +263,13 @@ def test_words_that_are_no_oauth_error_are_not_repeated_to_people(words: str) ->
 )
 @pytest.mark.parametrize("error", ["invalid_grant", "interaction_required"])
 async def test_a_suberror_decides_where_the_number_is_unknown(
-    suberror: str, kind: Kind, error: str, entra: Entra, said: SaidByEntra
+    suberror: str, kind: Kind, error: str, said: SaidByEntra
 ) -> None:
     """At the refresh, where MSAL blanks some of them in ``classification``."""
     said.token = (400, body(999999, error, suberror))
-    with pytest.raises(EntraError) as refused:
-        await refresh(entra)
-    check(refused.value, kind, 999999)
-    assert refused.value.suberror == suberror
+    refused = await refused_by(refresh, EntraError)
+    check(refused, kind, 999999)
+    assert refused.suberror == suberror
 
 
 @pytest.mark.parametrize(
@@ -293,65 +297,54 @@ NOT_MICROSOFT: list[Said] = [(200, PAGE), (400, PAGE), (403, PAGE), (200, ""), (
 NOT_MICROSOFT += [(status, {}, {"Location": "https://evil.example/"}) for status in (301, 302, 307, 308)]
 
 
-@every_way
 @pytest.mark.parametrize("answer", [*BUSY, *NOT_MICROSOFT], ids=lambda answer: f"{answer[0]} {str(answer[1])[:30]}")
 async def test_what_is_transient_never_ends_a_connection(
-    way: Way, answer: Said, entra: Entra, said: SaidByEntra, caplog: pytest.LogCaptureFixture
+    answer: Said, said: SaidByEntra, caplog: pytest.LogCaptureFixture
 ) -> None:
     said.token = answer
-    with pytest.raises(EntraRetry) as refused:
-        await way(entra)
-    assert "the-code" not in f"{refused.value.message}{caplog.text}"
-    if answer[1] is FINAL:
-        assert (refused.value.number, refused.value.trace_id) == (50173, TID)
-
-
-@pytest.mark.parametrize("answer", [*BUSY, *NOT_MICROSOFT], ids=lambda answer: f"{answer[0]} {str(answer[1])[:30]}")
-async def test_a_discovery_that_stumbles_is_asked_again(answer: Said, entra: Entra, said: SaidByEntra) -> None:
-    said.discovery = answer
-    with pytest.raises(EntraRetry):
-        await as_application(entra)
-    assert said.forms == []
+    for way in WAYS:
+        refused = await refused_by(way, EntraRetry)
+        assert "the-code" not in f"{refused.message}{caplog.text}"
+        if answer[1] is FINAL:
+            assert (refused.number, refused.trace_id) == (50173, TID)
+    said.discovery, asked = answer, len(said.forms)
+    await refused_by(as_application, EntraRetry)
+    assert len(said.forms) == asked, "who stumbles at the discovery asks for no token"
 
 
 IN_AN_HOUR = "in an hour"
 """Stands for that date: the runs of one test must agree on its name, whenever each begins."""
 
 
-@every_way
 @pytest.mark.parametrize(
     ("said_wait", "least", "most"),
     [("7", 7, 7), (IN_AN_HOUR, 600, 3600), ("soon", 0, 0), ("-1", 0, 0), ("999999999", 3600, 86_400), (None, 0, 0)],
 )
 async def test_how_long_microsoft_wants_to_be_left_alone_is_kept(
-    way: Way, said_wait: str | None, least: float, most: float, entra: Entra, said: SaidByEntra
+    said_wait: str | None, least: float, most: float, said: SaidByEntra
 ) -> None:
     if said_wait == IN_AN_HOUR:
         said_wait = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     said.token = (429, {}, {"Retry-After": said_wait} if said_wait else {})
-    with pytest.raises(EntraRetry) as refused:
-        await way(entra)
-    assert least <= refused.value.after_s <= most
+    for way in WAYS:
+        assert least <= (await refused_by(way, EntraRetry)).after_s <= most
 
 
-@every_way
-async def test_nothing_is_sent_after_a_redirect(way: Way, entra: Entra, said: SaidByEntra) -> None:
+async def test_nothing_is_sent_after_a_redirect(said: SaidByEntra) -> None:
     said.token = (307, {}, {"Location": "https://evil.example/"})
-    with pytest.raises(EntraRetry):
-        await way(entra)
+    for way in WAYS:
+        await refused_by(way, EntraRetry)
     assert [more["allow_redirects"] for _, _, more in said.asked] == [False] * len(said.asked)
     assert all(more["timeout"] for _, _, more in said.asked)
 
 
-@every_way
-async def test_an_unreachable_microsoft_is_asked_again(way: Way, entra: Entra, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreachable_microsoft_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody(*args: Any, **more: Any) -> None:
         raise requests.ConnectionError("no route with the-code")
 
     monkeypatch.setattr(requests.Session, "request", nobody)
-    with pytest.raises(EntraRetry) as refused:
-        await way(entra)
-    assert "the-code" not in refused.value.message
+    for way in WAYS:
+        assert "the-code" not in (await refused_by(way, EntraRetry)).message
 
 
 @pytest.mark.parametrize(
@@ -367,12 +360,11 @@ async def test_an_unreachable_microsoft_is_asked_again(way: Way, entra: Entra, m
     ],
 )
 async def test_a_discovery_that_refuses_or_makes_no_sense_is_told_apart(
-    answer: Said, kind: Kind, number: int, entra: Entra, said: SaidByEntra
+    answer: Said, kind: Kind, number: int, said: SaidByEntra
 ) -> None:
     said.discovery = answer
-    with pytest.raises(EntraError) as refused:
-        await as_application(entra)
-    assert (type(refused.value), refused.value.number) == (kind, number)
+    refused = await refused_by(as_application, EntraError)
+    assert (type(refused), refused.number) == (kind, number)
     assert issubclass(EntraTenantUnknown, EntraMisconfigured)
     assert said.forms == []
 

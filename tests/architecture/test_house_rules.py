@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,14 @@ def python_files(*folders: Path) -> Iterator[Path]:
         yield from sorted(folder.rglob("*.py"))
 
 
+@cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
 def imports_of(path: Path) -> set[str]:
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -73,9 +79,8 @@ def test_the_environment_is_read_in_settings_only() -> None:
 
 def test_handlers_are_registered_in_handlers_files_only() -> None:
     def registers(path: Path) -> bool:
-        tree = ast.parse(path.read_text())
         return any(
-            isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "on" for n in ast.walk(tree)
+            isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "on" for n in nodes_of(path)
         )
 
     elsewhere = [path for path in python_files(*SERVICES.values()) if path.name != "handlers.py" and registers(path)]
@@ -87,7 +92,7 @@ def test_every_event_is_emitted_by_its_one_service() -> None:
     names = {event.__name__: event.emitter.replace("-", "_") for event in ALL.values()}
     for service, folder in SERVICES.items():
         for path in python_files(folder):
-            for call in (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)):
+            for call in (n for n in nodes_of(path) if isinstance(n, ast.Call)):
                 made = call.func.value if isinstance(call.func, ast.Attribute) else call.func  # X.model_validate(…)
                 name = made.id if isinstance(made, ast.Name) else ""
                 if name in names:

@@ -1,4 +1,4 @@
-"""Every regular expression that reads foreign text costs in proportion to the text, however it was made to cost more."""
+"""Every regular expression that reads foreign text costs in proportion to it, whatever was written to cost more."""
 
 import functools
 import importlib
@@ -35,6 +35,7 @@ EXAMPLES = {
     ],
     "shared.aadsts": ["invalid_grant", "AADSTS700016: x", f"Trace ID: {GUID}"],
     "shared.bus.port": ["user.state"],
+    "shared.db": ["invalid input for query argument $1: 'x' (value out of range)"],
     "shared.entra": [GUID],
     "shared.graph.lifetimes": [
         "users('a')/mailfolders('b')/messages",
@@ -53,6 +54,7 @@ EXAMPLES = {
     "shared.graph.subscriptions": [GUID],
     "shared.graph.upload": [" 12 - 34 ", "12-"],
     "shared.telemetry": ["access_token", "eyJhbGciOiJI.eyJzdWIi.c2ln"],
+    "shared.words": ["a\x00b\u2028"],
     "storage.uploads": ["bytes 0-1/2"],
     "tenant_connector.answers": [GUID],
     "tenant_connector.links": ["sub-1.contoso.example"],

@@ -8,12 +8,15 @@ from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from shared.testing.fixtures import ISSUER, PlatformKeys
 
 Claims = dict[str, Any]
+_CURVE = ec.generate_private_key(ec.SECP256R1())
+HS256 = {"alg": "HS256", "typ": "JWT", "kid": "test"}
+ES256 = HS256 | {"alg": "ES256"}
 _STRANGER = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
@@ -54,6 +57,9 @@ def of_a_person(keys: PlatformKeys) -> dict[str, str]:
         "nonsense": "nonsense",
         "algorithm none": jwt.encode(good, None, algorithm="none", headers={"kid": "test"}),
         "HS256 with the public key": signed_with(pem, good),
+        "ES256 with the id of the issuer's RSA key": signed_with(b"", good).replace(_part(HS256), _part(ES256)),
+        "ES256 with the id of the issuer's RSA key, signed": jwt.encode(good, _CURVE, "ES256", {"kid": "test"}),
+        "NUL in a claim": by_issuer(good | {"org_id": "ac\x00me"}),
         "RS512": jwt.encode(good, keys.issuer_key, "RS512", {"kid": "test"}),
         "no signature": _cut(by_issuer(good)),
         "another key under a known id": jwt.encode(good, _STRANGER, "RS256", {"kid": "test"}),

@@ -1,6 +1,6 @@
 """Death at a chosen point of the main job: before or after a commit, a write to Microsoft or storage, a publication.
 
-A life is the time between a start of the services and their death. At the point nothing of the life gets further: its
+A life is the time between the start of a service and its death. At the point nothing of the life gets further: its
 tasks are cancelled, and what they try on the way out (to release a job, to commit, to publish) does not happen, as
 nothing happens after SIGKILL. The other side of the point did all or nothing of what it was asked.
 """
@@ -8,7 +8,7 @@ nothing happens after SIGKILL. The other side of the point did all or nothing of
 import asyncio
 import contextlib
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -30,19 +30,40 @@ class Dead(BaseException):
     """The process is gone."""
 
 
-class Life:
-    """Ends at the first point that ``deadly`` names; ``passed`` are those before it."""
+class Death:
+    """Comes to a service at the first point that ``deadly`` names; at what it asks of others, to all services."""
 
     def __init__(self, deadly: Callable[[str], bool]) -> None:
         self.deadly = deadly
-        self.passed: list[str] = []
-        self.died_at: str | None = None
-        self.died = asyncio.Event()
+        self.came = asyncio.Event()
+        self.points: list[str] = []
+        self.lives: dict[str, Life] = {}
+
+    def reach(self, point: str, *lives: "Life") -> None:
+        """Raises ``Dead`` there when it is deadly."""
+        if self.deadly(point):
+            self.points.append(point)
+            for life in lives:
+                life.dead = True
+            self.came.set()
+            raise Dead
+
+
+class Life:
+    """Of one service. ``tasks`` are those that it started, and those that started these."""
+
+    def __init__(self, death: Death) -> None:
+        self.death = death
+        self.started = self.dead = False
         self.tasks: set[asyncio.Task[Any]] = set()
 
-    @property
-    def dead(self) -> bool:
-        return self.died_at is not None
+    def check(self) -> None:
+        if self.dead:
+            raise Dead
+
+    def reach(self, point: str) -> None:
+        self.check()
+        self.death.reach(point, self)
 
     def ended(self, task: "asyncio.Task[Any]") -> None:
         """Forget it, and take its exception, which nobody else may ask for."""
@@ -50,55 +71,44 @@ class Life:
         if not task.cancelled():
             task.exception()
 
-    def check(self) -> None:
-        if self.dead:
-            raise Dead
-
-    def reach(self, point: str) -> None:
-        """Raises ``Dead`` there when it is deadly."""
-        self.check()
-        if self.deadly(point):
-            self.died_at = point
-            self.died.set()
-            raise Dead
-        self.passed.append(point)
-
-    async def run(self, work: Awaitable[None]) -> bool:
-        """True when ``work`` came to its end, False when the life did."""
-        doing, died = asyncio.ensure_future(work), asyncio.ensure_future(self.died.wait())
-        await asyncio.wait({doing, died}, return_when=asyncio.FIRST_COMPLETED)
-        died.cancel()
-        if not self.dead:
-            doing.result()
-            return True
-        self.tasks.discard(asyncio.current_task())  # type: ignore[arg-type]
-        for task in self.tasks | {doing}:
-            task.cancel()
-        await asyncio.gather(doing, *self.tasks, return_exceptions=True)
-        return False
+    async def bury(self) -> None:
+        """Nothing of it runs any more. A connection that is being closed is: a dead process has none."""
+        for task in self.tasks:
+            if not str(getattr(task.get_coro(), "__qualname__", "")).endswith(".close"):
+                task.cancel()
+        while self.tasks:
+            await asyncio.wait(set(self.tasks))
 
 
 LIFE: ContextVar[Life | None] = ContextVar("life", default=None)
 
 
+def _noting(loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> "asyncio.Task[Any]":
+    task, life = asyncio.Task(work, loop=loop, **more), LIFE.get()
+    if life is not None and task.get_name() != LISTENER:
+        life.tasks.add(task)
+        task.add_done_callback(life.ended)
+    return task
+
+
 @contextlib.contextmanager
-def living(life: Life) -> Iterator[None]:
-    """Every task that is started in the block, or by such a task, belongs to the life."""
+def tasks_noted() -> Iterator[None]:
+    """Every task that a life starts in the block, or that such a task starts, belongs to the life."""
     loop = asyncio.get_running_loop()
-
-    def factory(loop: asyncio.AbstractEventLoop, work: Any, **more: Any) -> "asyncio.Task[Any]":
-        task = asyncio.Task(work, loop=loop, **more)
-        if LIFE.get() is life and task.get_name() != LISTENER:
-            life.tasks.add(task)
-            task.add_done_callback(life.ended)
-        return task
-
-    before, token = loop.get_task_factory(), LIFE.set(life)
-    loop.set_task_factory(factory)
+    before = loop.get_task_factory()
+    loop.set_task_factory(_noting)
     try:
         yield
     finally:
         loop.set_task_factory(before)
+
+
+@contextlib.contextmanager
+def living(life: Life) -> Iterator[None]:
+    token = LIFE.set(life)
+    try:
+        yield
+    finally:
         LIFE.reset(token)
 
 
@@ -190,11 +200,11 @@ class Watched:
         self.app = app
         self.where = where
         self.paths = paths
-        self.life: Life | None = None
+        self.death: Death | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        life = self.life
-        if life is None or scope["method"] in {"GET", "HEAD"} or not self.paths.search(scope["path"]):
+        death = self.death
+        if death is None or scope["method"] in {"GET", "HEAD"} or not self.paths.search(scope["path"]):
             return await self.app(scope, receive, send)
         name = f"{scope['method']} {_ID.sub('…', scope['path'])} at {self.where}"
         said: list[Any] = []
@@ -203,9 +213,9 @@ class Watched:
             said.append(message)
 
         try:
-            life.reach(f"before {name}")
+            death.reach(f"before {name}", *death.lives.values())
             await self.app(scope, receive, keep)
-            life.reach(f"after {name}")
+            death.reach(f"after {name}", *death.lives.values())
         except Dead:
             said = []
             await Response(status_code=503)(scope, receive, send)  # nobody is there to read it
@@ -215,22 +225,22 @@ class Watched:
 
 
 class Housed:
-    """ASGI, around our own services: what answers a request there belongs to the life."""
+    """ASGI, around a service: what answers a request there belongs to its life."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, life: Life) -> None:
         self.app = app
-        self.life: Life | None = None
+        self.life = life
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        life, task = self.life, asyncio.current_task()
-        if life is None or task is None:
-            return await self.app(scope, receive, send)
-        LIFE.set(life)
-        life.tasks.add(task)
-        try:
-            await self.app(scope, receive, send)
-        except Dead:
-            await Response(status_code=503)(scope, receive, send)
-        finally:
-            life.tasks.discard(task)
-        return None
+        task = asyncio.current_task()
+        assert task is not None
+        if not self.life.dead:
+            self.life.tasks.add(task)
+            try:
+                with living(self.life):
+                    return await self.app(scope, receive, send)
+            except Dead:
+                pass
+            finally:
+                self.life.tasks.discard(task)
+        return await Response(status_code=503)(scope, receive, send)

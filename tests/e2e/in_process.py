@@ -4,7 +4,7 @@ import asyncio
 import importlib
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +17,23 @@ from shared.testing.databases import Databases, connect
 from shared.testing.fixtures import PlatformKeys
 
 SERVICES = ["tenant-connector", "user-auth", "storage", "meetings", "recording-ingest"]
-PATIENCE_S = 60
+PATIENCE_S = 100
 ONCE = ["tenant.connected", "user.connected", "meeting.scheduled", "recording.imported", "transcript.imported"]
-LATER = (
-    """UPDATE job SET run_at = clock_timestamp()
-       WHERE state = 'waiting' AND run_at < clock_timestamp() + interval '10 minutes'""",
-    "UPDATE job SET lease_until = clock_timestamp() WHERE state = 'running'",
+LATER = """UPDATE job SET run_at = clock_timestamp()
+    WHERE state = 'waiting' AND run_at < clock_timestamp() + interval '10 minutes'"""
+"""Time that passes: what waits for a later moment is due."""
+LEASES = """WITH jobs AS (UPDATE job SET lease_until = clock_timestamp() WHERE state = 'running')
+    UPDATE graph_subscription SET claimed_until = clock_timestamp() WHERE claimed_until IS NOT NULL"""
+"""The same for what a dead worker held."""
+LEFT = (
+    "SELECT kind FROM job WHERE state = 'running' OR state = 'waiting' AND run_at <= clock_timestamp()",
+    "SELECT topic FROM outbox",
+    "SELECT resource FROM graph_notification",
 )
-"""Time that passes: what waits for a later moment is due, and what a dead worker held is free."""
-
 STUCK = (
     "SELECT kind, state, last_error FROM job WHERE state = 'failed'",
     "SELECT topic, last_error FROM outbox WHERE parked_at IS NOT NULL",
     "SELECT topic, reason FROM parked_record",
-    "SELECT resource FROM graph_notification",
 )
 
 
@@ -44,8 +47,8 @@ class InProcess:
         self.folder = folder
         self.bus = MemoryBus()
         self.apps: dict[str, Any] = {}
-        self.services: list[Service] = []
-        self._looking: list[Any] = []
+        self.services: dict[str, Service] = {}
+        self._looking: dict[str, Any] = {}
         self.url = self.internal_url = ""
         known = simulator.settings
         self.gateway = Gateway(self.apps, PersonaTokens(f"{known.http_base_url}/prospo-issuer"))
@@ -54,11 +57,11 @@ class InProcess:
     async def open(self) -> None:
         for name in SERVICES:
             database = await self.databases.empty(name.replace("-", "_"))
-            self._looking.append(await connect(database.url))
-            await self._looking[-1].execute("SET app.scope = 'system'")
+            self._looking[name] = await connect(database.url)
+            await self._looking[name].execute("SET app.scope = 'system'")
 
     async def aclose(self) -> None:
-        for connection in self._looking:
+        for connection in self._looking.values():
             await connection.close()
 
     def settings(self, name: str) -> Any:
@@ -90,28 +93,30 @@ class InProcess:
         }
         return kind(**{name: value for name, value in values.items() if name in kind.model_fields})
 
-    async def start(self, bus: Any = None, made: Callable[[Service], None] = lambda _service: None) -> None:
+    async def start(self) -> None:
         """New services on what is there, each with its API and its worker."""
         for name in SERVICES:
-            module = importlib.import_module(f"{name.replace('-', '_')}.main")
-            service: Service = module.create_service(self.settings(name), bus=bus or self.bus)
-            made(service)
-            self.apps[name] = service.app
-            self.services.append(service)
-        for service in self.services:
+            self.make(name, self.bus)
+        for service in self.services.values():
             await service.start(api=True, worker=True)
 
-    async def stop(self) -> None:
-        services, self.services = self.services, []
-        for service in services:
-            await service.stop()
+    def make(self, name: str, bus: Any) -> Service:
+        """It answers from now on, and does nothing by itself before it is started."""
+        module = importlib.import_module(f"{name.replace('-', '_')}.main")
+        made: Service = module.create_service(self.settings(name), bus=bus)
+        self.services[name], self.apps[name] = made, made.app
+        return made
 
-    async def sql(self, *statements: str) -> list[Any]:
-        """Over all organisations of every service, past its own connections."""
+    async def stop(self) -> None:
+        while self.services:
+            await self.services.popitem()[1].stop()
+
+    async def sql(self, *statements: str, services: Iterable[str] = SERVICES) -> list[Any]:
+        """Over all organisations of these services, past their own connections."""
         found: list[Any] = []
-        for connection in self._looking:
+        for name in services:
             for statement in statements:
-                found += await connection.fetch(statement)
+                found += await self._looking[name].fetch(statement)
         return found
 
 
@@ -133,8 +138,12 @@ class Journey(Demo):
             meeting = await self.schedule()
             await self.let_it_happen(meeting)
             await self.wait_for_artefacts(meeting["id"])
+            await self.until(self.at_rest, "nothing is left to do")
         finally:
             await self.aclose()
+
+    async def at_rest(self) -> Json | None:
+        return None if await self.place.sql(*LEFT) else {"yes": True}
 
     async def aclose(self) -> None:
         await self.http.aclose()
@@ -149,7 +158,7 @@ class Journey(Demo):
             if looked % 50 == 0:
                 await self.place.simulator.settle()
                 if self.hurried:
-                    await self.place.sql(*LATER)
+                    await self.place.sql(LATER)
             await asyncio.sleep(0.01)
         return found
 

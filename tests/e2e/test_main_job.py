@@ -18,9 +18,9 @@ from m365_simulator.client import SimulatorClient
 from shared.events import ALL
 
 from .conftest import ROOT, RunningPlatform, ask
+from .in_process import LEASES, ONCE
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
-ONCE = ["tenant.connected", "user.connected", "meeting.scheduled", "recording.imported", "transcript.imported"]
 READ_S = 30
 DEMO_S = 400
 """Longer than the demo's own patience, which says what did not come true."""
@@ -91,7 +91,6 @@ async def check_one_of_each(described: dict[str, Any]) -> None:
 
 DEADLY = ("● Anna schedules a Teams meeting", "event artefact.detected")
 """What a demo says just before the platform dies: each time it has more to lose."""
-LEASES = "UPDATE job SET lease_until = clock_timestamp() WHERE state = 'running'"
 
 
 async def test_the_main_job_survives_two_kills_and_a_restart(own_platform: RunningPlatform) -> None:

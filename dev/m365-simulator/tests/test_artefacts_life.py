@@ -49,7 +49,7 @@ async def held(world: Any, meeting: str, people: list[str], *, minutes: float = 
 
 
 @pytest.mark.behaviour(29)
-async def test_a_booked_meeting_takes_place_by_itself_and_its_artefacts_come_minutes_after_its_end(world: Any) -> None:
+async def test_a_booked_meeting_takes_place_and_its_artefacts_come_after_its_end(world: Any) -> None:
     await booked(world, in_minutes=30, minutes=30)
     await world.control.advance(3600 + 299)
     assert told(world, "callRecording") == artefacts(world, "recordings") == []
@@ -124,7 +124,7 @@ async def test_a_policy_forbids_recording_or_transcription(world: Any, whose: st
 
 
 @pytest.mark.behaviour(30)
-async def test_a_recording_without_transcription_is_not_handed_out_unless_the_tenant_says_so(world: Any) -> None:
+async def test_a_recording_without_transcription_needs_the_tenants_leave(world: Any) -> None:
     await held(world, await booked(world, transcribe=False), [ANNA])
     assert world.simulator.store.all("artefacts") == []
     await world.control.do("meeting_policy", whose=CONTOSO, recordings_alone=True)
@@ -183,7 +183,7 @@ async def test_a_meeting_joined_again_after_its_end_has_two_calls_that_both_end(
 
 
 @pytest.mark.behaviour(45)
-async def test_call_events_are_covered_by_the_meetings_join_link_encoded_once_more(world: Any) -> None:
+async def test_call_events_are_covered_by_the_join_link_encoded_once_more(world: Any) -> None:
     meeting = await booked(world)
     await world.control.do("meeting_starts", meeting=meeting, people=[ANNA])
     started, joined = told(world, "callEvent")
@@ -198,7 +198,7 @@ async def test_call_events_are_covered_by_the_meetings_join_link_encoded_once_mo
 
 
 @pytest.mark.behaviour(45)
-async def test_a_call_is_told_only_to_subscriptions_that_were_there_when_it_began(watcher: Any) -> None:
+async def test_a_call_is_told_only_to_subscriptions_older_than_its_beginning(watcher: Any) -> None:
     do = watcher.world.control.do
     meeting = (await do("meeting_booked", organizer=ANNA, attendees=[BEN]))["id"]
     link = quote(watcher.simulator.store.get("meetings", meeting)["join_url"], safe="")
@@ -229,7 +229,7 @@ async def test_occurrences_of_a_series_share_one_list_each_with_its_own_call(wor
 
 
 @pytest.mark.behaviour(46)
-async def test_an_artefact_may_be_announced_before_it_and_its_content_can_be_read(world: Any) -> None:
+async def test_an_artefact_may_be_announced_before_it_can_be_read(world: Any) -> None:
     meeting = await booked(world)
     await world.control.do("artefact_timing", readable=600, content=300)
     await world.control.do("meeting_starts", meeting=meeting, people=[ANNA])
@@ -283,7 +283,7 @@ async def test_a_recording_that_runs_cannot_be_started_twice(world: Any) -> None
     assert answer.status_code == 400
 
 
-async def test_a_call_goes_on_when_its_event_is_cancelled_and_what_it_recorded_still_comes(world: Any) -> None:
+async def test_a_call_whose_event_is_cancelled_goes_on_and_is_recorded(world: Any) -> None:
     meeting = await booked(world, in_minutes=30, minutes=30)
     await world.control.advance(2000)
     await world.control.do("meeting_cancelled", meeting=meeting)

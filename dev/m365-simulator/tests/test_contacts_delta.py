@@ -90,7 +90,7 @@ async def test_a_deletion_and_a_move_are_told_as_removed_with_their_reasons(
 
 
 @pytest.mark.behaviour(47)
-async def test_a_change_during_the_first_round_comes_again_and_a_deletion_is_told_in_it(
+async def test_a_change_during_the_first_round_comes_again_or_as_a_deletion(
     world: Any, anna: httpx.AsyncClient
 ) -> None:
     seeded = await world.control.do("contacts_seed", user=ANNA, count=6)

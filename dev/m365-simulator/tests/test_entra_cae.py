@@ -51,7 +51,7 @@ async def test_a_revocation_challenges_capable_tokens_only_and_the_answer_passes
 
 
 @pytest.mark.behaviour(13)
-async def test_a_needed_context_lets_only_a_token_pass_that_was_asked_with_the_claims(entra: Any) -> None:
+async def test_a_needed_context_lets_only_a_token_with_the_claims_pass(entra: Any) -> None:
     said = await entra.tokens(ANNA, claims=CP1)
     await entra.do("claims_challenge", user=ANNA, context="c1")
     challenge = challenge_of(await entra.world.graph(said["access_token"]).get("/me"))
@@ -65,7 +65,7 @@ async def test_a_needed_context_lets_only_a_token_pass_that_was_asked_with_the_c
 
 
 @pytest.mark.behaviour(13, 16)
-async def test_revoked_sessions_and_a_disabled_account_reach_capable_tokens_before_they_expire(entra: Any) -> None:
+async def test_revocation_and_disabling_reach_capable_tokens_before_expiry(entra: Any) -> None:
     capable = await entra.tokens(ANNA, claims=CP1)
     await entra.do("sessions_revoke", user=ANNA)
     challenge = challenge_of(await entra.world.graph(capable["access_token"]).get("/me"))

@@ -33,7 +33,7 @@ async def test_an_administrators_yes_names_tenant_state_and_scope(entra: Any, pa
 @pytest.mark.parametrize(
     ("path", "error", "beside"), [("v2.0/", "consent_required", "True"), ("", "permission_denied", None)]
 )
-async def test_an_administrators_no_is_an_error_though_admin_consent_may_stand_beside_it(
+async def test_an_administrators_no_is_an_error_even_beside_admin_consent(
     entra: Any, path: str, error: str, beside: str | None
 ) -> None:
     said = await entra.admin_consent(path=path, decision="cancel")
@@ -50,7 +50,7 @@ async def test_who_is_no_administrator_cannot_consent_for_all(entra: Any) -> Non
 
 
 @pytest.mark.behaviour(14)
-async def test_the_older_form_takes_paths_below_a_registered_uri_and_the_newer_does_not(entra: Any) -> None:
+async def test_only_the_older_form_takes_paths_below_a_registered_uri(entra: Any) -> None:
     below = entra.simulator.settings.redirect_uris[0] + "/done"
     query = {"client_id": entra.client["client_id"], "redirect_uri": below, "scope": "User.Read"}
     assert (await entra.http.get("/common/adminconsent", params=query)).status_code == 200

@@ -65,7 +65,7 @@ def signed_with(entra: Any) -> str:
 
 
 @pytest.mark.behaviour(3)
-async def test_at_least_two_keys_are_published_and_the_next_is_known_before_it_signs(entra: Any) -> None:
+async def test_two_keys_are_published_and_the_next_is_known_before_it_signs(entra: Any) -> None:
     before = await kids(entra)
     assert len(before) >= 2
     rotated = await entra.do("keys_rotate")

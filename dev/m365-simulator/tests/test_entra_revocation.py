@@ -126,7 +126,7 @@ async def test_a_disabled_enterprise_application_is_refused_after_a_while(entra:
 
 
 @pytest.mark.behaviour(16)
-async def test_a_deleted_enterprise_application_takes_grants_and_subscriptions_with_it(
+async def test_a_deleted_enterprise_application_ends_grants_and_subscriptions(
     entra: Any, graph: httpx.AsyncClient
 ) -> None:
     said = await entra.tokens(ANNA)

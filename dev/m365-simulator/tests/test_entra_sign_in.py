@@ -17,9 +17,7 @@ def said_back(answer: Any) -> dict[str, str]:
 
 @pytest.mark.behaviour(5)
 @pytest.mark.parametrize("change", ["/", "?x=1", "/more"])
-async def test_a_redirect_uri_that_is_not_exactly_registered_gets_a_page_and_no_redirect(
-    entra: Any, change: str
-) -> None:
+async def test_a_redirect_uri_not_exactly_registered_gets_a_page(entra: Any, change: str) -> None:
     page = await entra.authorize(redirect_uri=entra.redirect_uri + change)
     assert page.status_code == 400
     assert "AADSTS50011" in page.text
@@ -104,7 +102,7 @@ async def test_a_silent_sign_in_says_when_it_would_have_to_ask(entra: Any) -> No
 
 
 @pytest.mark.behaviour(5)
-async def test_the_only_session_of_a_browser_signs_in_by_itself_unless_asked_not_to(entra: Any) -> None:
+async def test_a_browsers_only_session_signs_in_by_itself_unless_asked_not_to(entra: Any) -> None:
     await entra.admin_consent()
     assert "code" in said_back(await entra.authorize("contoso.example", scope="openid profile"))
     asked = await entra.authorize("contoso.example", scope="openid profile", prompt="select_account")

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import httpx
 import pytest
 
 from m365_simulator.directory import CONTOSO, FABRIKAM
@@ -105,9 +104,8 @@ async def test_a_new_tenant_with_a_new_person_signs_in(entra: Any) -> None:
     assert tenant["id"] in [row["id"] for row in entra.simulator.store.all("tenants")]
 
 
-@pytest.mark.parametrize(
-    ("verb", "arguments"),
-    [
+async def test_what_cannot_be_done_is_refused_with_a_sentence(entra: Any) -> None:
+    impossible: list[tuple[str, dict[str, Any]]] = [
         ("tenant_add", {"name": "Contoso", "domain": "contoso.example"}),
         ("user_add", {"tenant": "contoso.example", "name": "Anna", "local": "anna"}),
         ("user_change", {"user": "nobody@contoso.example"}),
@@ -121,13 +119,11 @@ async def test_a_new_tenant_with_a_new_person_signs_in(entra: Any) -> None:
         ("secret_remove", {"key_id": "unknown"}),
         ("secret_expire", {"key_id": "unknown"}),
         ("consent_request_decide", {"request": "unknown", "approve": True}),
-    ],
-)
-async def test_what_cannot_be_done_is_refused_with_a_sentence(entra: Any, verb: str, arguments: Any) -> None:
-    with pytest.raises(httpx.HTTPStatusError) as caught:
-        await entra.do(verb, **arguments)
-    assert caught.value.response.status_code == 400
-    assert caught.value.response.json()["detail"].endswith((".", "]"))
+    ]
+    for verb, arguments in impossible:
+        answer = await entra.http.post(f"/control/do/{verb}", json=arguments)
+        assert answer.status_code == 400, verb
+        assert answer.json()["detail"].endswith((".", "]"))
 
 
 async def test_the_same_seed_gives_the_same_codes_and_ids(make_world: Any, entra: Any) -> None:

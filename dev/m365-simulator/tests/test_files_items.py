@@ -197,7 +197,7 @@ async def test_delta_of_a_drive_tells_what_changed_and_what_went(world: Any, ann
 
 
 @pytest.mark.parametrize("code", ["resyncChangesApplyDifferences", "resyncChangesUploadDifferences"])
-async def test_a_lost_drive_state_answers_410_with_a_location_that_enumerates_anew(
+async def test_a_lost_drive_state_is_a_410_with_a_location_to_begin_anew(
     world: Any, anna: httpx.AsyncClient, code: str
 ) -> None:
     await put(anna, "a.txt")

@@ -20,7 +20,7 @@ def grant(app: str, *roles: str) -> dict[str, Any]:
 
 
 @pytest.mark.behaviour(52)
-async def test_a_selected_application_enters_a_site_once_it_was_granted_and_writes_with_the_write_role(
+async def test_a_selected_application_enters_a_granted_site_and_writes_by_role(
     world: Any, site: dict[str, Any]
 ) -> None:
     app = world.graph(world.app_token(CONTOSO, "Sites.Selected"))
@@ -60,9 +60,7 @@ async def test_a_grant_is_of_its_application_and_site_alone(world: Any, site: di
 
 
 @pytest.mark.behaviour(52)
-async def test_permissions_are_granted_by_full_control_only_and_to_one_known_role(
-    world: Any, site: dict[str, Any]
-) -> None:
+async def test_permissions_are_granted_by_full_control_and_to_one_known_role(world: Any, site: dict[str, Any]) -> None:
     path = f"/sites/{site['id']}/permissions"
     writer = world.graph(world.token(ANNA, "Sites.ReadWrite.All"))
     assert (await writer.post(path, json=grant("a", "write"))).status_code == 403

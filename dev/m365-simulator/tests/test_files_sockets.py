@@ -36,7 +36,7 @@ def fragment(first: int) -> dict[str, Any]:
 
 
 @pytest.mark.behaviour(50)
-async def test_a_connection_that_breaks_in_a_fragment_leaves_the_session_where_it_was(simulator: Simulator) -> None:
+async def test_a_connection_broken_in_a_fragment_leaves_the_session_as_it_was(simulator: Simulator) -> None:
     async with httpx.AsyncClient() as http:
         url = await session(http, simulator)
         parts = urlsplit(url)
@@ -53,7 +53,7 @@ async def test_a_connection_that_breaks_in_a_fragment_leaves_the_session_where_i
         assert (await http.get(made["@microsoft.graph.downloadUrl"])).content == CONTENT
 
 
-async def test_of_two_equal_fragments_at_once_one_is_taken_and_the_hash_stays_right(world: Any) -> None:
+async def test_of_two_equal_fragments_one_is_taken_and_the_hash_stays_right(world: Any) -> None:
     anna = world.graph(world.token(ANNA, "Files.ReadWrite"))
     url = (await anna.post("/me/drive/root:/film.mp4:/createUploadSession", json={})).json()["uploadUrl"]
     begun, done = asyncio.Event(), asyncio.Event()

@@ -58,7 +58,7 @@ def code(answer: httpx.Response) -> tuple[int, str]:
 
 
 @pytest.mark.behaviour(50)
-async def test_fragments_go_to_another_host_without_a_token_and_the_last_makes_the_item(uploads: Uploads) -> None:
+async def test_fragments_go_to_another_host_and_the_last_makes_the_item(uploads: Uploads) -> None:
     made = (await uploads.create("a/film.mp4")).json()
     url = made["uploadUrl"]
     assert urlsplit(url).hostname != urlsplit(uploads.world.base_url).hostname
@@ -113,7 +113,7 @@ async def test_a_fragment_is_under_60_mib_and_as_long_as_it_says(uploads: Upload
 
 
 @pytest.mark.behaviour(50)
-async def test_a_range_received_already_or_too_far_on_is_a_416_and_the_status_says_where_to_go_on(
+async def test_a_range_out_of_order_is_a_416_and_the_status_says_what_is_next(
     uploads: Uploads,
 ) -> None:
     url = await uploads.session()
@@ -141,7 +141,7 @@ async def test_a_part_that_was_lost_leaves_a_gap_to_fill(uploads: Uploads) -> No
 
 
 @pytest.mark.behaviour(50)
-async def test_a_session_expires_on_the_service_clock_and_lives_longer_with_every_fragment(uploads: Uploads) -> None:
+async def test_a_session_expires_and_lives_longer_with_every_fragment(uploads: Uploads) -> None:
     url, control = await uploads.session(), uploads.world.control
     await control.advance(10_000)
     assert await uploads.ranges(url) == ["0-"]
@@ -155,7 +155,7 @@ async def test_a_session_expires_on_the_service_clock_and_lives_longer_with_ever
 
 
 @pytest.mark.behaviour(50, 51)
-async def test_a_name_that_is_taken_shows_at_the_last_fragment_and_the_bytes_are_kept(uploads: Uploads) -> None:
+async def test_a_taken_name_shows_at_the_last_fragment_and_the_bytes_are_kept(uploads: Uploads) -> None:
     await uploads.anna.put("/me/drive/root:/film.mp4:/content", content=b"mine")
     url = await uploads.session(behaviour="fail")
     assert (await uploads.send(url, 0, 3 * UNIT)).status_code == 202
@@ -169,7 +169,7 @@ async def test_a_name_that_is_taken_shows_at_the_last_fragment_and_the_bytes_are
     assert (await uploads.http.get(url)).status_code == 404
 
 
-async def test_kept_bytes_are_committed_into_a_folder_by_name_once_they_are_whole(uploads: Uploads) -> None:
+async def test_kept_bytes_are_committed_into_a_folder_once_they_are_whole(uploads: Uploads) -> None:
     await uploads.anna.post("/me/drive/root/children", json={"name": "Films", "folder": {}})
     await uploads.anna.put("/me/drive/root:/film.mp4:/content", content=b"mine")
     url = await uploads.session()
@@ -193,7 +193,7 @@ async def test_a_session_replaces_or_renames_when_told(uploads: Uploads) -> None
 
 
 @pytest.mark.behaviour(50)
-async def test_an_if_match_that_no_longer_holds_is_a_412_at_the_start_and_at_the_end(uploads: Uploads) -> None:
+async def test_an_if_match_that_fails_is_a_412_at_the_start_and_at_the_end(uploads: Uploads) -> None:
     mine = (await uploads.anna.put("/me/drive/root:/film.mp4:/content", content=b"mine")).json()
     url = await uploads.session(headers={"If-Match": mine["eTag"]}, behaviour="replace")
     await uploads.anna.put("/me/drive/root:/film.mp4:/content", content=b"newer")

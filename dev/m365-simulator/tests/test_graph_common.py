@@ -152,7 +152,7 @@ async def test_the_connection_is_reset_before_or_after_it_acted(world: Any) -> N
 
 
 @pytest.mark.behaviour(21)
-async def test_outlook_takes_four_requests_at_a_time_for_a_mailbox_and_an_application(
+async def test_outlook_takes_four_requests_at_once_for_mailbox_and_application(
     make_world: Callable[..., Any],
 ) -> None:
     world = make_world(latency_ms=40)

@@ -40,7 +40,7 @@ def part(first: int, size: int = CHUNK, total: int = SIZE) -> dict[str, Any]:
 
 
 @pytest.mark.behaviour(49)
-async def test_an_attachment_under_three_megabytes_comes_inline_and_no_larger_one(anna: httpx.AsyncClient) -> None:
+async def test_an_attachment_comes_inline_only_under_three_megabytes(anna: httpx.AsyncClient) -> None:
     path = await draft(anna)
 
     def attachment(size: int) -> dict[str, Any]:
@@ -63,7 +63,7 @@ async def test_an_attachment_under_three_megabytes_comes_inline_and_no_larger_on
 
 
 @pytest.mark.behaviour(49)
-async def test_a_large_attachment_is_uploaded_on_another_host_with_its_odd_answers(
+async def test_a_large_attachment_is_uploaded_on_another_host_of_odd_answers(
     world: Any, anna: httpx.AsyncClient
 ) -> None:
     path, url = await session(anna)

@@ -96,7 +96,7 @@ EVENT = {
 }
 
 
-async def test_a_scheduled_meeting_happens_and_its_recording_is_announced_and_downloaded(
+async def test_a_meetings_recording_is_announced_and_downloaded(
     settings: SimulatorSettings, microsoft: SimulatorClient, receiver: tuple[str, asyncio.Queue[dict[str, Any]]]
 ) -> None:
     url, notifications = receiver

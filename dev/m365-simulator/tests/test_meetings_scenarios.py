@@ -139,7 +139,7 @@ async def test_a_moved_meeting_is_recorded_at_its_new_time(make_world: Any) -> N
 
 
 @pytest.mark.behaviour(32)
-async def test_while_the_switch_is_off_the_transcript_cannot_be_read_and_afterwards_it_can(make_world: Any) -> None:
+async def test_the_transcript_cannot_be_read_only_while_the_switch_is_off(make_world: Any) -> None:
     run = Run(make_world, "prospo")
     steps = list(scenarios.known()["transcript-switch-off"].steps)
     await run.world.http.post("/control/scenarios/run", json={"name": "first", "steps": steps[:-1]})

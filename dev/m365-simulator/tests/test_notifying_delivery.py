@@ -82,7 +82,7 @@ async def test_an_answer_that_does_not_come_is_not_waited_for(watcher: Any) -> N
 
 
 @pytest.mark.behaviour(40)
-async def test_what_is_refused_comes_again_at_growing_intervals_for_four_hours_and_is_then_lost(watcher: Any) -> None:
+async def test_what_is_refused_comes_again_for_four_hours_and_is_then_lost(watcher: Any) -> None:
     await watcher.subscribe("users", changeType="updated", minutes=400)
     watcher.address.status = 503
     watcher.tell("users", change="updated")
@@ -111,7 +111,7 @@ async def reauthorise(watcher: Any) -> None:
 
 
 @pytest.mark.behaviour(40)
-async def test_a_slow_address_gets_what_is_new_ten_minutes_late_until_a_few_are_quick(watcher: Any) -> None:
+async def test_a_slow_address_gets_the_new_ten_minutes_late_until_it_is_quick(watcher: Any) -> None:
     await watcher.subscribe("users", changeType="updated", minutes=400)
     await reauthorise(watcher)
     await watcher.world.control.fault("delivery_took", seconds=4, times=2)
@@ -139,7 +139,7 @@ async def test_a_share_of_one_in_ten_is_not_yet_slow(watcher: Any) -> None:
 
 
 @pytest.mark.behaviour(40)
-async def test_an_address_in_drop_state_loses_what_is_new_and_is_then_tried_with_a_few(watcher: Any) -> None:
+async def test_an_address_in_drop_state_loses_the_new_and_is_tried_with_a_few(watcher: Any) -> None:
     await watcher.subscribe("users", changeType="updated", minutes=400)
     await reauthorise(watcher)
     await watcher.world.control.fault("delivery_took", seconds=11, times=2)
@@ -238,7 +238,7 @@ async def test_one_that_knows_of_no_change_tells_of_something_that_is_not_there(
 
 
 @pytest.mark.behaviour(42)
-async def test_wrong_secrets_unknown_subscriptions_and_forged_bodies_are_sent_on_demand(watcher: Any) -> None:
+async def test_wrong_secrets_unknown_ids_and_forged_bodies_are_sent_on_demand(watcher: Any) -> None:
     made = await watcher.subscribe(ALL)
     await watcher.world.control.fault("wrong_client_state", value="guess")
     await watcher.world.control.fault("unknown_subscription", skip=1)

@@ -22,7 +22,7 @@ def events(watcher: Any) -> list[str]:
 
 
 @pytest.mark.behaviour(44)
-async def test_reauthorisation_is_asked_for_again_and_again_before_the_token_ends(watcher: Any) -> None:
+async def test_reauthorisation_is_asked_for_repeatedly_before_the_token_ends(watcher: Any) -> None:
     made = await long_one(watcher)
     await watcher.after(29 * 60)
     assert events(watcher) == []
@@ -116,7 +116,7 @@ async def test_deliveries_wait_while_the_consent_behind_them_is_gone(watcher: An
 
 
 @pytest.mark.behaviour(44)
-async def test_outlook_subscriptions_are_taken_away_or_missed_something_at_a_word(watcher: Any) -> None:
+async def test_outlook_subscriptions_are_removed_or_miss_something_on_demand(watcher: Any) -> None:
     made = await long_one(watcher, f"users/{watcher.oid()}/messages")
     await watcher.world.control.do("notifications_missed", subscription=made["id"])
     await watcher.world.control.do("subscription_remove", subscription=made["resource"])

@@ -56,7 +56,7 @@ def opened(key: rsa.RSAPrivateKey, content: dict[str, str]) -> Any:
 
 
 @pytest.mark.behaviour(43)
-async def test_the_data_opens_with_the_certificates_key_and_each_item_has_its_own(watcher: Any, key: Any) -> None:
+async def test_the_data_opens_with_the_certificates_key_each_item_by_its_own(watcher: Any, key: Any) -> None:
     await watcher.subscribe(ALL, **rich(key))
     first, second = watcher.tell(ALL, meetingId="m", createdDateTime=None), watcher.tell(ALL, text="ü" * 40)
     await watcher.after()
@@ -104,7 +104,7 @@ def settings_id(watcher: Any) -> str:
 
 
 @pytest.mark.behaviour(43)
-async def test_after_a_rotation_the_new_certificate_is_used_and_the_old_one_on_demand(
+async def test_after_a_rotation_the_new_certificate_is_used_the_old_on_demand(
     watcher: Any, key: Any, new_key: Any
 ) -> None:
     made = await watcher.subscribe(ALL, **rich(key, "old"))
@@ -123,7 +123,7 @@ async def test_after_a_rotation_the_new_certificate_is_used_and_the_old_one_on_d
 
 
 @pytest.mark.behaviour(43)
-async def test_signatures_are_tampered_with_and_the_key_is_spelt_otherwise_on_demand(watcher: Any, key: Any) -> None:
+async def test_signatures_are_tampered_with_and_keys_are_respelt_on_demand(watcher: Any, key: Any) -> None:
     await watcher.subscribe(ALL, **rich(key))
     await watcher.world.control.fault("tamper_signature")
     await watcher.world.control.fault("capital_encrypted_content", skip=1)
@@ -197,7 +197,7 @@ async def test_outlook_wants_the_properties_selected_and_gives_a_day(watcher: An
 
 
 @pytest.mark.behaviour(38)
-async def test_a_certificate_must_be_rsa_of_enough_bits_and_its_resource_must_have_data(watcher: Any, key: Any) -> None:
+async def test_a_certificate_is_rsa_of_enough_bits_and_its_resource_has_data(watcher: Any, key: Any) -> None:
     small = rsa.generate_private_key(public_exponent=65537, key_size=1024)
     for bad in (small, ec.generate_private_key(ec.SECP256R1())):
         answer = await watcher.graph.post("/subscriptions", json=watcher.wanted(ALL, **rich(bad)))

@@ -10,6 +10,7 @@ from playwright.async_api import async_playwright, expect
 from m365_simulator import Simulator
 
 CHROMIUM = "/usr/bin/chromium"
+expect.set_options(timeout=30_000)  # a browser on a busy machine
 ANNA = "anna@contoso.example"
 
 

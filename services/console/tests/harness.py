@@ -18,7 +18,6 @@ from starlette.types import Receive, Scope, Send
 from console.main import create_service
 from console.settings import Settings
 from m365_simulator.teams.recording import film
-from shared.telemetry import set_up_logs
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,6 @@ async def serve(site: Site, server: uvicorn.Server, listener: socket.socket) -> 
 
 @contextmanager
 def opened(**settings: Any) -> Iterator[Site]:
-    set_up_logs("info")
     listener = socket.create_server(("127.0.0.1", 0))
     url = f"http://localhost:{listener.getsockname()[1]}"
     given = {"public_url": url, "internal_url": f"{url}/apis/{{service}}", "simulator_url": "http://localhost:8367"}

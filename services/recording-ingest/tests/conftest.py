@@ -17,6 +17,7 @@ from m365_simulator import Simulator, SimulatorSettings
 from m365_simulator.client import SimulatorClient
 from m365_simulator.fixtures import SIGNED_IN
 from m365_simulator.testing import Wire
+from m365_simulator.tls import usual_trust
 from recording_ingest.main import create_service
 from recording_ingest.settings import Settings
 from shared.bus import MemoryBus
@@ -28,6 +29,9 @@ from shared.testing.serving import serving
 from shared.testing.siblings import Dispatcher, UserAuth
 from storage.main import create_service as create_storage
 from storage.settings import Settings as StorageSettings
+
+Tokens = dict[str, dict[str, Any]]
+PeoplesTokens = dict[tuple[str, str], dict[str, Any]]
 
 
 class TenantConnector:
@@ -44,28 +48,48 @@ class TenantConnector:
         form = {"client_id": self.settings.client_id, "client_secret": self.settings.client_secret}
         form |= {"grant_type": "client_credentials", "scope": "https://graph.microsoft.com/.default"}
         url = f"{self.settings.http_base_url}/{self.tid}/oauth2/v2.0/token"
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(verify=usual_trust()) as http:
             answer = (await http.post(url, data=form)).raise_for_status().json()
         made = {"access_token": answer["access_token"], "oid": None, "tid": self.tid}
         return JSONResponse(made | {"expires_at": "2099-01-01T00:00:00Z"})
 
 
+class Town:
+    """What stands around the service: Microsoft, and beside us who gives tokens; each behind a wire."""
+
+    def __init__(self, simulator: Simulator, microsoft: SimulatorClient, tokens: PeoplesTokens) -> None:
+        self.simulator, self.microsoft = simulator, microsoft
+        self.user_auth = UserAuth(tokens)
+        self.tenant_connector = TenantConnector(simulator.settings, tokens["acme", "anna"]["tid"])
+        token = Route("/internal/app-token", self.tenant_connector.token, methods=["POST"])
+        self.ours: dict[str, Any] = {
+            "user-auth": self.user_auth.app,
+            "tenant-connector": Starlette(routes=[token]),
+        }
+        self.our_wire, self.graph_wire = Wire(Dispatcher(self.ours)), Wire(simulator.app)
+        simulator.app = self.graph_wire
+
+
 class House(Harness):
-    """The service, storage beside it, the simulator of Microsoft, and the two services that give tokens."""
+    """The service, storage beside it, and the town: Microsoft and who gives tokens.
+
+    ``remake`` gives another process of the service, with the same settings.
+    """
 
     def __init__(
-        self, service: Service, storage: Service, keys: PlatformKeys, simulator: Simulator, microsoft: SimulatorClient
+        self,
+        service: Service,
+        storage: Service,
+        keys: PlatformKeys,
+        town: Town,
+        remake: Callable[[], Awaitable[Service]],
     ) -> None:
         super().__init__(service, keys)
         self.storage = Harness(storage, keys)
-        self.simulator = simulator
-        self.microsoft = microsoft
-        self.user_auth: UserAuth
-        self.tenant_connector: TenantConnector
-        self.graph_wire: Wire
-        self.our_wire: Wire
-        self.remake: Callable[[], Awaitable[Service]]
-        self.meetings: dict[str, dict[str, Any]] = {}
+        self.simulator, self.microsoft = town.simulator, town.microsoft
+        self.user_auth, self.tenant_connector = town.user_auth, town.tenant_connector
+        self.graph_wire, self.our_wire = town.graph_wire, town.our_wire
+        self.remake = remake
 
     async def read(self, path: str, *, files: bool = False, **who: str) -> httpx.Response:
         return await (self.storage if files else self).call("GET", path, **who)
@@ -98,8 +122,8 @@ class House(Harness):
             "isOnlineMeeting": True,
             "onlineMeetingProvider": "teamsForBusiness",
         }
-        base = f"{self.simulator.settings.http_base_url}/v1.0"
-        async with httpx.AsyncClient(base_url=base, headers={"Authorization": f"Bearer {token}"}) as graph:
+        base, headers = f"{self.simulator.settings.http_base_url}/v1.0", {"Authorization": f"Bearer {token}"}
+        async with httpx.AsyncClient(base_url=base, headers=headers, verify=usual_trust()) as graph:
             made = (await graph.post("/me/events", json=event)).raise_for_status().json()
             link = made["onlineMeeting"]["joinUrl"]
             found = await graph.get("/me/onlineMeetings", params={"$filter": f"JoinWebUrl eq '{link}'"})
@@ -143,10 +167,6 @@ class House(Harness):
         return {shown["kind"]: shown for shown in answer["artefacts"]}
 
 
-Tokens = dict[str, dict[str, Any]]
-PeoplesTokens = dict[tuple[str, str], dict[str, Any]]
-
-
 @pytest.fixture
 def tokens(signed_in: Tokens) -> PeoplesTokens:
     """The tokens of two organisations' people, by organisation and user."""
@@ -181,15 +201,8 @@ async def house(
     ingest_settings: dict[str, Any],
     chunk_max_bytes: int,
 ) -> AsyncIterator[House]:
-    graph_url = simulator.settings.http_base_url
-    user_auth = UserAuth(tokens)
-    tenant_connector = TenantConnector(simulator.settings, tokens["acme", "anna"]["tid"])
-    apps: dict[str, Any] = {
-        "user-auth": user_auth.app,
-        "tenant-connector": Starlette(routes=[Route("/internal/app-token", tenant_connector.token, methods=["POST"])]),
-    }
-    our_wire, simulator.app = Wire(Dispatcher(apps)), Wire(simulator.app)
-    async with serving(our_wire) as url:
+    town, graph_url = Town(simulator, microsoft, tokens), simulator.settings.http_base_url
+    async with serving(town.our_wire) as url:
         reach = {"internal_url": url + "/{service}", "public_url": url}
         reach |= {"graph_base_url": f"{graph_url}/v1.0", "graph_hosts": [graph_url.removeprefix("http://")]}
         files = {"object_store_dir": tmp_path / "files", "upload_chunk_max_bytes": chunk_max_bytes}
@@ -199,8 +212,5 @@ async def house(
             return await start_service(create_service, Settings, "recording-ingest", **reach, **ingest_settings)
 
         service = await remake()
-        apps |= {one.name: one.app for one in (service, storage)}
-        house = House(service, storage, platform_keys, simulator, microsoft)
-        house.user_auth, house.tenant_connector, house.remake = user_auth, tenant_connector, remake
-        house.graph_wire, house.our_wire = simulator.app, our_wire
-        yield house
+        town.ours |= {one.name: one.app for one in (service, storage)}
+        yield House(service, storage, platform_keys, town, remake)

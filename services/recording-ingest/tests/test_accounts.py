@@ -49,7 +49,7 @@ def forbidden(_method: str, path: str) -> Any:
     return JSONResponse(body, 403) if "/me/onlineMeetings/" in path else None
 
 
-async def test_a_permission_that_was_taken_back_is_named_and_what_it_kept_away_is_fetched_when_allowed_again(
+async def test_a_permission_taken_back_is_named_and_made_up_for_when_allowed(
     house: Any,
 ) -> None:
     """One recording is known, one meeting's is not, one meeting is to come."""

@@ -57,7 +57,7 @@ async def test_what_was_notified_before_the_end_is_dropped_unread(house: Any) ->
 
 
 @pytest.mark.parametrize("allowed", [True, False])
-async def test_the_application_removes_the_subscriptions_of_a_person_where_it_may(house: Any, allowed: bool) -> None:
+async def test_the_application_removes_a_persons_subscriptions_where_it_may(house: Any, allowed: bool) -> None:
     await house.connect()
     house.tenant_connector.refused = not allowed
     await end(house, 2)
@@ -81,7 +81,7 @@ async def test_a_subscription_in_the_making_is_taken_back(house: Any) -> None:
     assert await subscriptions(house) == []
 
 
-async def test_an_account_that_changed_between_two_subscriptions_is_not_asked_for_the_second(house: Any) -> None:
+async def test_an_account_changed_between_two_subscriptions_stops_the_second(house: Any) -> None:
     await house.connect()
     former = [f"/v1.0/subscriptions/{row.subscription_id}" for row in await house.sql(ROWS)]
 
@@ -135,7 +135,7 @@ async def test_nothing_is_asked_of_microsoft_after_the_end_but_what_is_under_way
 
 @pytest.mark.parametrize("whose", ["person", "tenant"])
 @pytest.mark.parametrize("switched", [False, True])
-async def test_a_meeting_that_took_place_meanwhile_is_fetched_once_after_the_reconnect(
+async def test_a_meeting_held_meanwhile_is_fetched_once_after_the_reconnect(
     house: Any, whose: str, switched: bool
 ) -> None:
     meeting = await booked(house)
@@ -186,7 +186,7 @@ async def test_a_person_who_is_heard_of_while_the_tenant_changes_is_not_missed(h
     assert await counts(house) == [2, 1, 1]
 
 
-async def test_a_reconnect_while_the_switch_is_off_fetches_nothing_until_it_is_on(house: Any) -> None:
+async def test_a_reconnect_while_switched_off_fetches_nothing_until_it_is_on(house: Any) -> None:
     meeting = await booked(house)
     await end(house, 2)
     await house.happen(meeting)

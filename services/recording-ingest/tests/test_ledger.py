@@ -21,7 +21,7 @@ async def transcript_access(house: Any, *, on: bool) -> None:
     await house.microsoft.do("tenant_change", tenant=CONTOSO, transcripts=on)
 
 
-async def test_doubled_notifications_and_reconciliation_beside_them_tell_each_thing_once(house: Any) -> None:
+async def test_doubled_notifications_and_reconciliation_tell_each_thing_once(house: Any) -> None:
     await house.connect()
     booked = await house.book()
     await house.hear(house.scheduled(booked))
@@ -101,7 +101,7 @@ async def test_the_database_itself_keeps_organisations_apart(house: Any) -> None
             assert (await work.session.execute(text(f"SELECT * FROM {table}"))).all() == []
 
 
-async def test_closed_transcript_access_is_said_at_once_and_taken_back_when_it_opens(house: Any) -> None:
+async def test_closed_transcript_access_is_told_and_taken_back_when_it_opens(house: Any) -> None:
     await transcript_access(house, on=False)
     await house.connect()
     assert len((await house.microsoft.state())["subscriptions"]) == 1
@@ -162,7 +162,7 @@ async def test_somebody_may_press_record(house: Any) -> None:
     assert await counts(house) == [2, 1, 1]
 
 
-async def test_a_broken_connection_is_said_and_what_was_missed_is_fetched_after_the_reconnect(house: Any) -> None:
+async def test_a_broken_connection_is_told_and_made_up_for_after_the_reconnect(house: Any) -> None:
     await house.connect()
     booked = await house.book()
     await house.hear(house.scheduled(booked))

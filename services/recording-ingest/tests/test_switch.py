@@ -33,7 +33,7 @@ async def happen_without_storage(house: Any) -> None:
     await house.settle()
 
 
-async def test_a_transfer_under_way_stops_at_the_next_range_and_goes_on_from_there(house: Any) -> None:
+async def test_a_transfer_stops_at_the_next_range_and_goes_on_from_there(house: Any) -> None:
     await house.microsoft.recording_size(SIZE)
     meeting = await booked(house)
     await house.happen(meeting)
@@ -120,9 +120,7 @@ async def test_missed_notifications_are_not_looked_for_while_off(house: Any) -> 
 
 
 @pytest.mark.parametrize("by_hand", [False, True])
-async def test_what_is_recorded_while_off_is_left_at_microsoft_and_fetched_when_it_is_on_again(
-    house: Any, by_hand: bool
-) -> None:
+async def test_what_is_recorded_while_off_is_fetched_when_it_is_on_again(house: Any, by_hand: bool) -> None:
     meeting = await booked(house, auto=not by_hand)
     await house.tenant(2, on=False)
     shown = (await house.ledger())["recording"]
@@ -159,7 +157,7 @@ async def test_of_an_ended_meeting_it_is_said_at_once_and_not_at_the_deadline(ho
     assert [event["detected"] for event in await house.published("artefact.awaited")] == [False, False]
 
 
-async def test_what_was_listed_before_the_switch_went_off_is_not_taken_up_after_it(house: Any) -> None:
+async def test_what_was_listed_before_the_switch_went_off_is_not_taken_up(house: Any) -> None:
     await house.connect()
     meeting = await house.book()
     await house.microsoft.fault("drop_notifications", times=2)
@@ -259,7 +257,7 @@ async def test_an_import_that_paused_for_long_has_its_whole_time_again(house: An
     assert (await counts(house))[1] == 1
 
 
-async def test_an_import_that_paused_for_too_long_is_given_up_and_begins_anew_when_it_may(house: Any) -> None:
+async def test_an_import_paused_for_too_long_is_given_up_and_may_begin_anew(house: Any) -> None:
     await house.microsoft.recording_size(SIZE)
     await house.happen(await booked(house))
     house.our_wire.during("PUT", "/storage/", lambda: house.tenant(2, on=False), number=2)

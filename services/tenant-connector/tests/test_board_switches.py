@@ -20,7 +20,7 @@ def feature(found: Any, name: str) -> Any:
     return next(row for row in found["features"] if row["feature"] == name)
 
 
-async def test_nothing_is_switched_on_while_what_it_needs_is_red_and_the_refusal_says_how_to_mend_it(
+async def test_nothing_is_switched_on_while_what_it_needs_is_red(
     board: Any,
 ) -> None:
     await red_permissions(board)
@@ -113,9 +113,7 @@ async def test_red_at_one_organisation_forbids_nothing_at_another(board: Any) ->
     assert (await board.switch({"auto_recording": True}, org="globex")).status_code == 200
 
 
-async def test_a_refusal_right_after_the_consent_waits_for_microsoft_and_is_looked_at_again(
-    house: Any, webhook: Any
-) -> None:
+async def test_a_refusal_right_after_the_consent_waits_for_microsoft(house: Any, webhook: Any) -> None:
     house.service.settings.notification_base_url = webhook.place
     await house.connect()
     house.take_away("OnlineMeetingRecording.Read.All")
@@ -137,9 +135,7 @@ async def test_a_refusal_right_after_the_consent_waits_for_microsoft_and_is_look
     assert (await house.told())[told:] == [("permissions", "waiting", "action_needed")]
 
 
-async def test_the_transcript_switch_which_a_consent_does_not_move_is_told_at_once_and_warned_of(
-    house: Any, webhook: Any
-) -> None:
+async def test_a_transcript_switch_that_was_off_is_told_at_once_and_warned_of(house: Any, webhook: Any) -> None:
     house.service.settings.notification_base_url = webhook.place
     await house.microsoft.do("tenant_change", tenant=CONTOSO, transcripts=False)
     await house.connect()
@@ -156,7 +152,7 @@ async def test_the_transcript_switch_which_a_consent_does_not_move_is_told_at_on
     assert "switched off in your tenant" in feature(found, "auto_recording")["warnings"][0]
 
 
-async def test_time_is_given_to_what_was_red_when_a_check_was_asked_for_and_to_nothing_else(board: Any) -> None:
+async def test_only_what_was_red_when_a_check_was_asked_for_is_given_time(board: Any) -> None:
     await board.microsoft.do("tenant_change", tenant=CONTOSO, transcripts=False)
     await board.checked()
     board.service.settings.readiness_propagation_s = 3_000
@@ -166,7 +162,7 @@ async def test_time_is_given_to_what_was_red_when_a_check_was_asked_for_and_to_n
     assert (await board.checked())["licences"]["until"] > rows["transcript_access"]["until"]
 
 
-async def test_the_speakers_names_which_no_check_asks_for_wait_for_the_next_transcript_only(board: Any) -> None:
+async def test_the_speakers_names_wait_for_the_next_transcript_only(board: Any) -> None:
     await board.transcript()
     await board.service.runner.drain()
     board.service.settings.readiness_propagation_s = 3_000
@@ -174,7 +170,7 @@ async def test_the_speakers_names_which_no_check_asks_for_wait_for_the_next_tran
     assert await board.next_in_s(CHECK) is None
 
 
-async def test_who_has_it_checked_again_is_given_time_once_and_not_longer_by_asking_more(board: Any) -> None:
+async def test_who_has_it_checked_again_is_given_time_once(board: Any) -> None:
     await board.microsoft.do("tenant_change", tenant=CONTOSO, transcripts=False)
     await board.checked()
     board.service.settings.readiness_propagation_s = 3_000
@@ -223,7 +219,7 @@ async def test_an_outage_at_the_end_of_waiting_is_no_way_past_what_is_red(board:
     assert (await board.switch({"auto_recording": True})).json()["code"] == "feature_not_ready"
 
 
-async def test_waiting_that_was_never_proven_ends_in_not_knowing_when_microsoft_cannot_be_asked(board: Any) -> None:
+async def test_waiting_that_was_never_proven_ends_in_unknown_in_an_outage(board: Any) -> None:
     await board.sql("UPDATE readiness_check SET patience_until = clock_timestamp() + interval '50 min'")
     board.take_away("OnlineMeetingRecording.Read.All")
     assert (await board.checked())["permissions"]["verdict"] == "waiting"

@@ -77,7 +77,7 @@ async def test_a_location_chosen_early_is_remembered_and_older_news_is_not_taken
     assert (await house.switch({"sharepoint_storage": True})).status_code == 200
 
 
-async def test_the_applications_token_comes_from_the_cache_until_the_tenant_is_left(house: Any) -> None:
+async def test_the_applications_token_is_kept_until_the_tenant_is_left(house: Any) -> None:
     await house.connect()
     answers = await asyncio.gather(*(house.app_token() for _ in range(4)))
     assert {answer.status_code for answer in answers} == {200}
@@ -101,7 +101,7 @@ async def test_a_token_near_its_end_is_replaced(house: Any, monkeypatch: pytest.
     assert first.json()["expires_at"] != second.json()["expires_at"]
 
 
-async def test_an_application_token_that_graph_refused_is_replaced_unless_it_was_just_made(
+async def test_an_application_token_that_graph_refused_is_replaced_unless_new(
     house: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await house.connect()
@@ -221,7 +221,7 @@ async def test_no_secret_is_written_down(house: Any) -> None:
         assert secret not in written
 
 
-async def test_a_switch_goes_off_without_a_connection_too_and_stays_off_at_the_next(house: Any) -> None:
+async def test_a_switch_goes_off_without_a_connection_and_stays_off(house: Any) -> None:
     await house.connect()
     await house.switch({"auto_recording": True})
     await house.call("DELETE", "/v1/tenant")
@@ -233,7 +233,7 @@ async def test_a_switch_goes_off_without_a_connection_too_and_stays_off_at_the_n
     assert (await house.connect())["features"]["auto_recording"] is False
 
 
-async def test_another_tenant_does_not_have_the_place_that_was_chosen_at_the_last_one(house: Any) -> None:
+async def test_another_tenant_does_not_have_the_place_chosen_at_the_last_one(house: Any) -> None:
     await house.connect()
     await house.select_location()
     await house.switch({"sharepoint_storage": True})

@@ -43,7 +43,7 @@ async def test_an_org_admin_connects_the_tenant_once_and_for_all(house: Any) -> 
     ]
 
 
-async def test_the_consent_url_asks_for_everything_registered_and_comes_back_to_the_console(house: Any) -> None:
+async def test_the_consent_url_asks_for_everything_and_comes_back_to_us(house: Any) -> None:
     started = await house.start()
     url = urlsplit(started["consent_url"])
     query = parse_qs(url.query)

@@ -26,7 +26,7 @@ def once(real: Any, error: Exception, *, after: bool = False) -> Any:
     return call
 
 
-async def test_the_first_page_loaded_again_sends_on_to_a_new_sign_in_in_place_of_the_old(house: Any) -> None:
+async def test_the_first_page_loaded_again_sends_on_to_a_new_sign_in(house: Any) -> None:
     body = await house.consent()
     first, second = [(await house.complete(body)).json()["sign_in_url"] for _ in range(2)]
     assert first != second
@@ -37,7 +37,7 @@ async def test_the_first_page_loaded_again_sends_on_to_a_new_sign_in_in_place_of
     assert (await house.sign_in(new)).status_code == 202
 
 
-async def test_the_last_page_loaded_again_answers_what_became_of_the_claim_and_claims_nothing_anew(house: Any) -> None:
+async def test_the_last_page_loaded_again_answers_and_claims_nothing_anew(house: Any) -> None:
     back = await house.signed_in(await house.consent())
     assert [(await house.sign_in(back)).json()["status"] for _ in range(2)] == ["proving", "proving"]
     await house.service.runner.drain()
@@ -47,7 +47,7 @@ async def test_the_last_page_loaded_again_answers_what_became_of_the_claim_and_c
     assert (await house.trail()).count(("consent.sign_in", "done", None)) == 1
 
 
-async def test_a_page_that_was_answered_answers_no_other_browser_or_person_and_they_end_nothing(house: Any) -> None:
+async def test_an_answered_page_answers_no_other_browser_or_person(house: Any) -> None:
     body = await house.consent()
     back = await house.signed_in(body)
     for other in (body | {"browser_key": "another"}, body | {"browser_key": ""}):
@@ -110,7 +110,7 @@ async def test_the_code_is_not_redeemed_before_the_keys_are_there(house: Any, mo
     assert (await house.sign_in(back)).status_code == 202
 
 
-async def test_a_new_key_that_cannot_be_fetched_after_the_code_was_redeemed_ends_the_trip_with_the_way_back(
+async def test_a_new_key_not_fetched_after_the_code_was_redeemed_ends_the_trip(
     house: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await house.connect()
@@ -126,9 +126,7 @@ async def test_a_new_key_that_cannot_be_fetched_after_the_code_was_redeemed_ends
     assert (await house.sign_in(back)).json()["code"] == "consent_attempt_unknown"
 
 
-async def test_an_answer_of_the_token_endpoint_that_was_lost_ends_the_trip_with_the_way_back(
-    house: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_lost_answer_of_the_token_endpoint_ends_the_trip(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     back = await house.signed_in(await house.consent())
     entra = house.service.provided["entra"]
     real, lost = entra.end_sign_in, [EntraRetry("Microsoft's sign-in cannot be reached (ReadTimeout).")]

@@ -26,7 +26,7 @@ async def an_hour_passes(house: Any) -> None:
     await house.sql("UPDATE readiness_check SET doubted_at = doubted_at - interval '1 hour'")
 
 
-async def test_a_connected_tenant_is_looked_at_each_day_with_a_new_token_until_it_is_left(house: Any) -> None:
+async def test_a_connected_tenant_is_looked_at_each_day_until_it_is_left(house: Any) -> None:
     await house.connect()
     kept = (await house.app_token()).json()["access_token"]
     assert 0 < await house.next_in_s(LOOK) <= DAY_S
@@ -96,7 +96,7 @@ async def test_the_next_call_notices_it_once_and_nobody_asks_again(house: Any) -
     assert len(await house.published("tenant.disconnected")) == 1
 
 
-async def test_a_caller_that_read_the_connection_before_it_was_lost_asks_nobody_again(house: Any) -> None:
+async def test_a_caller_that_read_the_lost_connection_asks_nobody_again(house: Any) -> None:
     await house.connect()
     tokens = house.service.provided["app_tokens"]
     read = await access.connection_of(house.service.db, "acme")
@@ -149,7 +149,7 @@ async def test_an_outage_counts_for_nothing(house: Any) -> None:
     assert await house.next_in_s(LOOK) > 900
 
 
-async def test_a_tenant_that_microsoft_does_not_know_is_asked_again_in_an_hour_and_then_left(house: Any) -> None:
+async def test_an_unknown_tenant_is_asked_again_in_an_hour_and_then_left(house: Any) -> None:
     await house.connect()
     await forget_tenant(house)
     await house.do_now(LOOK)
@@ -186,7 +186,7 @@ async def test_a_wrong_answer_of_discovery_cuts_nobody_off(house: Any) -> None:
     assert (await house.tenant())["status"] == "connected"  # the hour begins anew
 
 
-async def test_a_call_that_meets_it_has_the_tenant_looked_at_once_and_disconnects_nothing(house: Any) -> None:
+async def test_a_call_that_meets_an_unknown_tenant_disconnects_nothing(house: Any) -> None:
     await house.connect()
     await forget_tenant(house)
     for _ in range(3):
@@ -244,7 +244,7 @@ async def test_a_doubt_of_an_earlier_connection_is_none_of_the_later_one(
     assert check.doubted_at is None
 
 
-async def test_what_clears_an_earlier_connection_of_doubt_does_not_clear_the_later_one(
+async def test_what_clears_an_earlier_connection_does_not_clear_the_later_one(
     house: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await house.connect()

@@ -124,7 +124,7 @@ async def unconsented(house: Any) -> Any:
     return consent
 
 
-async def test_while_it_is_proven_the_newest_reason_is_shown_and_the_same_again_is_no_change(house: Any) -> None:
+async def test_while_it_is_proven_the_newest_reason_is_shown(house: Any) -> None:
     consent = await unconsented(house)
     await house.service.runner.drain()
     first = await house.tenant()
@@ -149,7 +149,7 @@ async def test_consenting_again_shows_no_reason_on_the_connection_that_is_up(hou
     assert (tenant["status"], tenant["problem"]) == ("connected", None)
 
 
-async def test_patience_is_counted_from_microsofts_first_answer_and_not_while_the_worker_is_away(house: Any) -> None:
+async def test_patience_is_counted_from_microsofts_first_answer(house: Any) -> None:
     await unconsented(house)
     await house.sql("UPDATE tenant SET claimed_at = claimed_at - interval '1 hour'")
     await house.service.runner.drain()
@@ -165,7 +165,7 @@ async def test_patience_is_counted_from_microsofts_first_answer_and_not_while_th
     assert (tenant["status"], tenant["problem"]["code"]) == ("failed", "consent_not_in_force")
 
 
-async def test_an_outage_takes_no_patience_and_a_long_pause_asked_for_does_not_outlast_it(house: Any) -> None:
+async def test_an_outage_takes_no_patience_and_no_pause_outlasts_it(house: Any) -> None:
     await house.claim()
     await house.sql("UPDATE tenant SET claimed_at = claimed_at - interval '1 hour'")
     await house.microsoft.fault("token_busy", retry_after=7200, times=1)
@@ -177,7 +177,7 @@ async def test_an_outage_takes_no_patience_and_a_long_pause_asked_for_does_not_o
     assert (await house.tenant())["status"] == "connected"
 
 
-async def test_what_a_failed_proof_lacked_is_remembered_with_microsofts_number_and_the_support_code(house: Any) -> None:
+async def test_what_a_failed_proof_lacked_is_remembered_with_its_numbers(house: Any) -> None:
     house.service.settings.proof_patience_s = 0
     back = await house.signed_in(await house.consent())
     claimed = await house.sign_in(back)

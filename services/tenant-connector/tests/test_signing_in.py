@@ -44,7 +44,7 @@ async def test_the_sign_in_asks_the_claimed_tenant_for_no_more_than_who_it_is(ho
     assert answer.json()["status"] == "not_connected"
 
 
-async def test_who_just_consented_signs_in_without_being_asked_and_nothing_of_it_is_kept(house: Any) -> None:
+async def test_who_just_consented_signs_in_unasked_and_nothing_of_it_is_kept(house: Any) -> None:
     body = await house.consent()
     url = (await house.complete(body)).json()["sign_in_url"]
     browser = house.microsoft._browsers[ADMIN]
@@ -179,31 +179,29 @@ async def test_a_personal_account_claims_nothing(house: Any, monkeypatch: pytest
     await check_nothing_came_of_it(house, "personal_account", body)
 
 
-@pytest.mark.parametrize(
-    ("change", "status", "code"),
-    [
-        ({"browser_key": "another"}, 403, "consent_other_browser"),
-        ({"browser_key": ""}, 403, "consent_other_browser"),
-        ({"code": None}, 409, "sign_in_missing"),
-        ({"code": ""}, 409, "sign_in_missing"),
-        ({"code": "forged"}, 409, "sign_in_refused"),
-        ({"error": ""}, 409, "sign_in_refused"),
-        ({"error": "access_denied", "error_description": "AADSTS65004: declined"}, 409, "sign_in_declined"),
-        ({"error": "consent_required", "error_description": "AADSTS65004: declined"}, 409, "sign_in_declined"),
-        ({"error": "invalid_grant", "error_description": "AADSTS65001: not yet"}, 409, "consent_not_in_force"),
-        ({"error": "unauthorized_client", "error_description": "AADSTS700016: who"}, 409, "consent_not_in_force"),
-        ({"error": "access_denied", "error_description": "AADSTS53003: blocked"}, 409, "sign_in_refused"),
-        ({"error": "interaction_required", "error_description": "AADSTS53003: x"}, 409, "sign_in_refused"),
-        ({"error": "temporarily_unavailable"}, 409, "microsoft_busy"),
-    ],
-)
-async def test_a_wrong_way_back_from_the_sign_in_is_refused_remembered_and_ends_the_trip(
-    house: Any, change: Json, status: int, code: str
-) -> None:
-    body = await house.signed_in(await house.consent())
-    refused = await house.sign_in(body | change)
-    assert (refused.status_code, refused.json()["code"]) == (status, code)
-    await check_nothing_came_of_it(house, code, body)
+WRONG_WAYS_BACK: list[tuple[Json, int, str]] = [
+    ({"browser_key": "another"}, 403, "consent_other_browser"),
+    ({"browser_key": ""}, 403, "consent_other_browser"),
+    ({"code": None}, 409, "sign_in_missing"),
+    ({"code": ""}, 409, "sign_in_missing"),
+    ({"code": "forged"}, 409, "sign_in_refused"),
+    ({"error": ""}, 409, "sign_in_refused"),
+    ({"error": "access_denied", "error_description": "AADSTS65004: declined"}, 409, "sign_in_declined"),
+    ({"error": "consent_required", "error_description": "AADSTS65004: declined"}, 409, "sign_in_declined"),
+    ({"error": "invalid_grant", "error_description": "AADSTS65001: not yet"}, 409, "consent_not_in_force"),
+    ({"error": "unauthorized_client", "error_description": "AADSTS700016: who"}, 409, "consent_not_in_force"),
+    ({"error": "access_denied", "error_description": "AADSTS53003: blocked"}, 409, "sign_in_refused"),
+    ({"error": "interaction_required", "error_description": "AADSTS53003: x"}, 409, "sign_in_refused"),
+    ({"error": "temporarily_unavailable"}, 409, "microsoft_busy"),
+]
+
+
+async def test_a_wrong_way_back_from_the_sign_in_is_refused_and_ends_the_trip(house: Any) -> None:
+    for change, status, code in WRONG_WAYS_BACK:
+        body = await house.signed_in(await house.consent())
+        refused = await house.sign_in(body | change)
+        assert (refused.status_code, refused.json()["code"]) == (status, code), change
+        await check_nothing_came_of_it(house, code, body)
 
 
 async def test_declining_at_microsofts_sign_in_is_a_decline(house: Any) -> None:

@@ -1,4 +1,4 @@
-"""Pods of user-auth in processes of their own: each asks itself for one person's token, as often as it is told, at once.
+"""Pods of user-auth in processes of their own: each asks itself for one person's token, as often as told, at once.
 
 This process imports everything once and forks a pod for each connection to its socket. A pod first says its process id.
 Told what to do by the first line, it says "ready" and asks when the second line comes; its last line is what it was

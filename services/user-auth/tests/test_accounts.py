@@ -31,7 +31,7 @@ async def without_mailbox(house: Any) -> str:
 
 
 @pytest.mark.parametrize(("account", "code"), [(guest, "guest_account"), (without_mailbox, "no_mailbox")])
-async def test_an_account_that_cannot_work_is_refused_with_a_remedy_and_its_tokens_are_dropped(
+async def test_an_account_that_cannot_work_is_refused_and_its_tokens_dropped(
     house: Any, account: Any, code: str
 ) -> None:
     refused = await house.connect(await account(house), return_to="/meetings/new?from=form")
@@ -51,7 +51,7 @@ async def test_a_guest_is_refused_though_the_mailbox_is_not_told(house: Any) -> 
     assert (await house.connect(account)).json()["code"] == "guest_account"
 
 
-async def test_a_reconnect_with_an_account_that_lost_its_mailbox_leaves_the_connection_as_it_was(house: Any) -> None:
+async def test_a_reconnect_with_an_account_without_mailbox_changes_nothing(house: Any) -> None:
     house.short_tokens(10)
     await house.connect()
     await house.microsoft.client.fault("token_invalid_grant")
@@ -62,7 +62,7 @@ async def test_a_reconnect_with_an_account_that_lost_its_mailbox_leaves_the_conn
     assert (shown["status"], shown["account"]["email"]) == ("expired", ANNA)
 
 
-async def test_without_a_teams_licence_the_account_is_connected_with_a_notice_until_a_check_says_otherwise(
+async def test_without_a_teams_licence_the_account_is_connected_with_a_notice(
     house: Any,
 ) -> None:
     await house.microsoft.client.do("meeting_policy", whose=ANNA, online_meetings=False)
@@ -147,12 +147,12 @@ async def test_a_consent_that_only_an_administrator_can_give_names_who_and_where
     await house.nothing_is_stored()
 
 
-async def test_a_consent_that_the_person_turned_down_is_not_the_administrators_affair(house: Any) -> None:
+async def test_a_consent_the_person_turned_down_is_no_administrators_affair(house: Any) -> None:
     await house.microsoft.client.fault("authorize_error", number=65004, error="consent_required")
     assert (await house.connect()).json()["code"] == "permissions_declined"
 
 
-async def test_where_microsoft_manages_consent_a_person_is_sent_to_the_administrator(house: Any) -> None:
+async def test_where_microsoft_manages_consent_the_administrator_is_asked(house: Any) -> None:
     await house.microsoft.client.do("consent_revoke", tenant=CONTOSO)
     refused = await house.connect()
     assert refused.json()["code"] == "consent_missing"

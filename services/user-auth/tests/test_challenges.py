@@ -76,7 +76,7 @@ async def test_a_challenge_brings_one_new_token_for_all_who_were_challenged(hous
     assert await house.published("user.connection_expired") == []
 
 
-async def test_an_authentication_context_is_answered_with_a_token_that_carries_it(house: Any, callers: Callers) -> None:
+async def test_an_authentication_context_is_answered_with_a_token_with_it(house: Any, callers: Callers) -> None:
     await house.connect()
     caller = await callers.at(house.service)
     await house.microsoft.client.do("claims_challenge", user=ANNA, context="c1")
@@ -86,7 +86,7 @@ async def test_an_authentication_context_is_answered_with_a_token_that_carries_i
     assert jwt.decode(kept, options={"verify_signature": False})["acrs"] == ["c1"]
 
 
-async def test_revoked_sessions_end_the_connection_once_whichever_pod_hears_of_it(house: Any, callers: Callers) -> None:
+async def test_revoked_sessions_end_the_connection_once_for_all_pods(house: Any, callers: Callers) -> None:
     await house.connect()
     asking = [await callers.at(house.service), await callers.at(await house.make())]
     for caller in asking:
@@ -122,9 +122,7 @@ async def asked_at_sign_in(house: Any) -> Any:
     return claims
 
 
-async def test_a_challenge_that_only_the_person_can_answer_is_answered_by_the_reconnect(
-    house: Any, callers: Callers
-) -> None:
+async def test_a_challenge_for_the_person_is_answered_by_the_reconnect(house: Any, callers: Callers) -> None:
     await house.connect()
     caller = await callers.at(house.service)
     await house.microsoft.client.do("claims_challenge", user=ANNA, context="c1")
@@ -149,9 +147,7 @@ async def test_a_reconnect_is_asked_for_what_graph_and_entra_want(house: Any) ->
 
 
 @pytest.mark.parametrize("claims", ["no JSON", "[]", json.dumps({"access_token": {"a": {"value": "x" * 5000}}})])
-async def test_what_entra_wants_in_words_that_cannot_be_asked_for_keeps_nobody_from_reconnecting(
-    house: Any, claims: str
-) -> None:
+async def test_unreadable_words_of_entra_keep_nobody_from_reconnecting(house: Any, claims: str) -> None:
     house.short_tokens(10)
     await house.connect()
     await refuse_the_refresh(house, claims=claims)

@@ -5,7 +5,6 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from m365_simulator.directory import CONTOSO, FABRIKAM
@@ -90,7 +89,7 @@ async def hint(house: Any) -> str:
     return dict(httpx.URL((await house.start()).json()["authorize_url"]).params).get("login_hint", "")
 
 
-async def test_who_comes_back_with_the_organisation_comes_back_with_the_account_their_meetings_are_in(
+async def test_who_comes_back_with_the_organisation_has_the_same_account(
     house: Any,
 ) -> None:
     await the_organisation_leaves(house)
@@ -117,7 +116,7 @@ async def test_in_another_tenant_the_former_account_is_not_asked_for(house: Any)
     assert (await house.connect("carl@fabrikam.example")).status_code == 200
 
 
-async def test_an_account_that_is_gone_is_disconnected_before_its_successor_is_connected(house: Any) -> None:
+async def test_an_account_that_is_gone_is_disconnected_before_its_successor(house: Any) -> None:
     house.microsoft.door.edit = lambda said: said.update(expires_in=10)
     await house.connect()
     await house.microsoft.client.fault("token_error", number=50034, match={"grant": "refresh_token"})
@@ -227,9 +226,8 @@ async def test_a_tenant_changed_meanwhile_refuses_the_sign_in(house: Any) -> Non
     assert (await house.complete(answer)).json()["code"] == "tenant_changed"
 
 
-@pytest.mark.parametrize("change", ["UPDATE audit SET outcome = 'x'", "DELETE FROM audit"])
-async def test_the_audit_trail_is_append_only(house: Any, change: str) -> None:
+async def test_the_audit_trail_is_append_only(house: Any) -> None:
     await house.connect()
-    with pytest.raises(DBAPIError, match="permission denied"):
-        async with house.service.db.system_work() as work:
-            await work.session.execute(text(change))
+    for change in ("UPDATE audit SET outcome = 'x'", "DELETE FROM audit"):
+        with pytest.raises(DBAPIError, match="permission denied"):
+            await house.sql(change)

@@ -120,7 +120,7 @@ async def test_the_tombstone_is_not_held_back_by_an_event_that_was_parked(
     assert [record.key for record in memory_bus.records("user.state")] == ["acme:anna"]
 
 
-async def test_an_erasure_waits_for_the_running_service_and_takes_what_it_adds_behind_it(service: Service) -> None:
+async def test_an_erasure_waits_for_the_running_service_and_takes_all_it_adds(service: Service) -> None:
     await erasure.fill(service, ROWS)
     blocked = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%connection%'")
     async with service.db.unit_of_work("acme") as busy:

@@ -30,7 +30,7 @@ async def test_two_accounts_with_the_same_address_are_two_identities(house: Any)
         assert (await house.token(user=person)).json()["oid"] == oid
 
 
-async def test_a_connection_is_made_and_kept_by_code_and_refresh_token_and_no_other_grant(house: Any) -> None:
+async def test_a_connection_uses_code_and_refresh_token_and_no_other_grant(house: Any) -> None:
     house.short_tokens(10)
     started = (await house.start()).json()
     asked = httpx.URL(started["authorize_url"]).params

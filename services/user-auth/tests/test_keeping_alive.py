@@ -58,7 +58,7 @@ async def test_a_tenant_that_does_not_know_us_for_a_day_ends_no_looking_after(ho
     assert await looked_after_tomorrow(house)
 
 
-async def test_a_connection_that_cannot_be_opened_is_looked_after_when_it_can_be_again(house: Any) -> None:
+async def test_a_connection_that_cannot_be_opened_is_looked_after_later(house: Any) -> None:
     await house.connect()
     await house.sql("UPDATE data_key SET ring_key_id = 'x' || ring_key_id")
     other = await house.make()

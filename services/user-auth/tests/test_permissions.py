@@ -6,7 +6,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import jwt
 import pytest
-from sqlalchemy import text
 
 from m365_simulator.directory import CONTOSO, FABRIKAM
 from shared.events import Features, TenantState
@@ -81,10 +80,10 @@ async def test_nothing_is_asked_for_a_feature_that_is_off(house: Any) -> None:
     assert feature(await house.connection(), "outlook_email")["on"] is False
 
 
-@pytest.mark.parametrize("name", ["sharepoint_storage", "Mail.ReadWrite", "", "outlook_email "])
-async def test_a_feature_that_is_none_is_refused(house: Any, name: str) -> None:
-    refused = await house.start(features=(name,))
-    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
+async def test_a_feature_that_is_none_is_refused(house: Any) -> None:
+    for name in ("sharepoint_storage", "Mail.ReadWrite", "", "outlook_email "):
+        refused = await house.start(features=(name,))
+        assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request"), name
 
 
 async def test_a_connection_shows_what_was_given_and_what_a_feature_lacks(house: Any) -> None:
@@ -122,7 +121,7 @@ async def test_turning_mail_down_leaves_the_connection_as_it_was(house: Any) -> 
     assert (await house.token()).status_code == 200
 
 
-async def test_a_feature_that_microsoft_gives_only_half_is_not_ready_and_the_rest_works(house: Any) -> None:
+async def test_a_feature_given_only_half_is_not_ready_and_the_rest_works(house: Any) -> None:
     await house.microsoft.client.do("policy_set", tenant=CONTOSO, withheld=["Mail.ReadWrite"])
     done = await house.connect(features=("outlook_email",))
     assert done.status_code == 200
@@ -142,7 +141,7 @@ async def test_a_refresh_asks_for_what_was_given_and_for_nothing_else(house: Any
     assert house.microsoft.door.refreshes == 1, "nothing was refused on the way"
 
 
-async def test_a_permission_taken_back_does_not_end_a_connection_that_works_for_the_rest(house: Any) -> None:
+async def test_a_permission_taken_back_ends_no_connection_that_still_works(house: Any) -> None:
     house.short_tokens(SHORT_S)
     await house.connect(features=("outlook_email",))
     takes_back(house, "Contacts.Read", "Mail.Send")
@@ -157,7 +156,7 @@ async def test_a_permission_taken_back_does_not_end_a_connection_that_works_for_
     assert house.microsoft.door.refreshes == 3, "from then on only what is left is asked for"
 
 
-async def test_a_consent_withdrawn_whole_ends_the_connection_and_names_the_administrator(house: Any) -> None:
+async def test_a_consent_withdrawn_whole_ends_the_connection(house: Any) -> None:
     house.short_tokens(10)
     await house.connect()
     await house.microsoft.client.do("consent_revoke", tenant=CONTOSO)
@@ -183,10 +182,9 @@ async def test_nothing_left_but_the_sign_in_itself_is_a_consent_withdrawn(
     assert (shown["status"], shown["problem"]["code"], granted(shown)) == ("expired", "admin_must_act", set())
 
 
-async def test_a_connection_that_was_given_nothing_does_not_show_everything_as_given(house: Any) -> None:
+async def test_a_connection_given_nothing_does_not_show_everything_as_given(house: Any) -> None:
     await house.connect()
-    async with house.service.db.system_work() as work:
-        await work.session.execute(text("UPDATE connection SET granted_scopes = '[]'"))
+    await house.sql("UPDATE connection SET granted_scopes = '[]'")
     assert granted(await house.connection()) == set()
 
 
@@ -220,8 +218,7 @@ async def test_every_pod_gives_the_newest_token_though_an_older_one_ends_later(h
 async def test_a_connection_made_before_grants_were_kept_goes_on(house: Any) -> None:
     house.short_tokens(SHORT_S)
     await house.connect()
-    async with house.service.db.system_work() as work:
-        await work.session.execute(text("UPDATE connection SET granted_scopes = NULL"))
+    await house.sql("UPDATE connection SET granted_scopes = NULL")
     assert granted(await house.connection()) == FIVE
     assert (await house.token()).status_code == 200
     (row,) = await house.rows("connection")
@@ -252,7 +249,7 @@ async def expire_with_mail(house: Any) -> None:
     await house.token()
 
 
-async def test_a_reconnect_asks_again_for_what_had_been_allowed_while_its_feature_is_on(house: Any) -> None:
+async def test_a_reconnect_asks_for_what_was_allowed_while_its_feature_is_on(house: Any) -> None:
     await expire_with_mail(house)
     assert (await asked(house))[0] == FIVE | MAIL
     await switched(house, 2, outlook_email=False)

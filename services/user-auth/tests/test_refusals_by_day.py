@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 
 EXPIRED_S = 10
 STILL_VALID_S = 200
@@ -29,13 +28,8 @@ async def ask(house: Any, times: int = 1) -> set[tuple[int, str]]:
     return {(answer.status_code, answer.json().get("code", "")) for answer in answers}
 
 
-async def run(house: Any, statement: str) -> None:
-    async with house.service.db.system_work() as work:
-        await work.session.execute(text(statement))
-
-
 async def a_day_later(house: Any) -> None:
-    await run(house, "UPDATE connection SET doubted_since = doubted_since - interval '1 day'")
+    await house.sql("UPDATE connection SET doubted_since = doubted_since - interval '1 day'")
 
 
 async def doubted(house: Any) -> bool:
@@ -48,7 +42,7 @@ MISCONFIGURED = {(503, "prospo_misconfigured")}
 RECONNECT = {(409, "reconnect_required")}
 
 
-async def test_an_unlisted_refusal_ends_nothing_however_often_it_is_heard_on_one_day(expired: Any) -> None:
+async def test_an_unlisted_refusal_ends_nothing_on_one_day(expired: Any) -> None:
     await refuse(expired, UNLISTED, times=3)
     assert await ask(expired, 3) == BUSY
     expired.service.settings.refusal_kept_s = 60
@@ -98,8 +92,8 @@ async def test_a_doubt_is_settled_the_next_day_though_nobody_asks(expired: Any) 
     await refuse(expired, UNLISTED, times=2)
     assert await ask(expired) == BUSY
     await a_day_later(expired)
-    await run(expired, "UPDATE job SET run_at = clock_timestamp() WHERE kind = 'keep_alive'")
-    await expired.service.runner.drain()
+    await expired.hurry("keep_alive")
+    await expired.work()
     assert (await expired.connection())["status"] == "expired"
     assert expired.microsoft.door.refreshes == 2
 

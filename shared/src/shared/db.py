@@ -5,6 +5,7 @@ Row-level security stands behind every query: the transaction says whose rows it
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -149,14 +150,25 @@ def _engine(url: str, **more: Any) -> AsyncEngine:
     return made
 
 
+_VALUE = re.compile(r"(invalid input for query argument \$[0-9]+):.*", re.DOTALL)
+"""How asyncpg names a value that it cannot send."""
+
+
 def _without_detail(context: ExceptionContext) -> None:
-    """PostgreSQL's DETAIL quotes the row."""
+    """PostgreSQL's DETAIL quotes the row, asyncpg the value."""
     original, wrapped = context.original_exception, context.sqlalchemy_exception
     if original.__cause__ is not None:
         vars(original.__cause__).pop("detail", None)
     for error in (original, wrapped):
         if error is not None:
-            error.args = tuple(said.partition("\nDETAIL:")[0] if isinstance(said, str) else said for said in error.args)
+            error.args = tuple(_without_values(said) if isinstance(said, str) else said for said in error.args)
+    if original.__cause__ is not None:
+        cause = original.__cause__
+        cause.args = tuple(_without_values(said) if isinstance(said, str) else said for said in cause.args)
+
+
+def _without_values(said: str) -> str:
+    return _VALUE.sub(r"\1", said.partition("\nDETAIL:")[0])
 
 
 class Database:

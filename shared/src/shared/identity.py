@@ -12,9 +12,13 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 
 from shared.problems import ConfigurationError, NotSignedIn, Unavailable
 from shared.settings import ServiceSettings
+from shared.words import storable_throughout
 
 USER_ALGORITHMS = ["RS256", "ES256"]
 SERVICE_TOKEN_LIFE_S = 300
+_KEY_TYPES = {"RS": "RSA", "ES": "EC"}
+_DEFECTS = (jwt.InvalidTokenError, TypeError, ValueError, OverflowError)
+"""A token may be so wrong that the library stumbles over it."""
 _JWKS_MIN_AGE_S = 30.0
 _LEEWAY_S = 10
 
@@ -37,7 +41,7 @@ class UserTokens:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
-        self._keys: dict[str, Any] = {}
+        self._keys: dict[str, jwt.PyJWK] = {}
         self._fetched = float("-inf")
         self._fetching = asyncio.Lock()
 
@@ -49,25 +53,26 @@ class UserTokens:
                 raise NotSignedIn("invalid_token", "The token's algorithm is not accepted. Sign in again.")
             claims = jwt.decode(
                 bearer,
-                await self._key(str(header.get("kid"))),
+                await self._key(str(header.get("kid")), header["alg"]),
                 algorithms=USER_ALGORITHMS,
                 audience=self._settings.jwt_audience,
                 issuer=self._settings.jwt_issuer,
                 leeway=_LEEWAY_S,
                 options={"require": ["exp", "sub", "org_id"]},
             )
-        except jwt.InvalidTokenError as error:
+            return _identity(claims)
+        except _DEFECTS as error:
             raise NotSignedIn("invalid_token", "The token is not valid here. Sign in again.") from error
-        return _identity(claims)
 
-    async def _key(self, kid: str) -> Any:
+    async def _key(self, kid: str, algorithm: str) -> Any:
         if kid not in self._keys:
             async with self._fetching:
                 if kid not in self._keys and time.monotonic() - self._fetched > _JWKS_MIN_AGE_S:
                     await self._fetch()
-        if kid not in self._keys:
+        known = self._keys.get(kid)
+        if known is None or known.key_type != _KEY_TYPES[algorithm[:2]]:
             raise NotSignedIn("invalid_token", "The token is signed by an unknown key. Sign in again.")
-        return self._keys[kid]
+        return known.key
 
     async def _fetch(self) -> None:
         try:
@@ -79,11 +84,13 @@ class UserTokens:
 
     def accept(self, jwks: dict[str, Any]) -> None:
         """Take these keys (a JWKS document) as the issuer's, until an unknown ``kid`` makes us fetch again."""
-        self._keys = {str(key.key_id): key.key for key in jwt.PyJWKSet.from_dict(jwks).keys}
+        self._keys = {str(key.key_id): key for key in jwt.PyJWKSet.from_dict(jwks).keys}
         self._fetched = time.monotonic()
 
 
 def _identity(claims: dict[str, Any]) -> Identity:
+    """Raises ``ValueError`` for what could not be stored."""
+    storable_throughout(claims)
     roles = claims.get("roles", [])
     if not (isinstance(claims["org_id"], str) and claims["org_id"] and claims["sub"] and isinstance(roles, list)):
         raise NotSignedIn("invalid_token", "The token names no organisation or person. Sign in again.")
@@ -137,9 +144,10 @@ class ServiceTokens:
                 leeway=_LEEWAY_S,
                 options={"require": ["exp", "iat"]},
             )
-        except jwt.InvalidTokenError as error:
+            life_s = int(claims["exp"]) - int(claims["iat"])
+        except _DEFECTS as error:
             raise NotSignedIn("invalid_token", "The service token is not valid here.") from error
-        if claims["exp"] - claims["iat"] > SERVICE_TOKEN_LIFE_S:
+        if life_s > SERVICE_TOKEN_LIFE_S:
             raise NotSignedIn("invalid_token", "The service token lives too long.")
         return caller
 

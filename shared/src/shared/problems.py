@@ -6,6 +6,7 @@ ProspoError
 ├── Forbidden           403         ask someone who may
 ├── NotFound            404         it is not there for you
 ├── Conflict            409         do something else first (``code`` says what)
+├── TooSlow             408         send it faster
 ├── PreconditionFailed  412         read it again, then change it
 ├── TooLarge            413         send less
 ├── PreconditionMissing 428         read it, then say with If-Match what you change
@@ -21,9 +22,10 @@ from typing import Any
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from shared import metrics
 
@@ -72,6 +74,10 @@ class NotFound(ProspoError):
 
 class Conflict(ProspoError):
     status = 409
+
+
+class TooSlow(ProspoError):
+    status = 408
 
 
 class PreconditionFailed(ProspoError):
@@ -163,6 +169,7 @@ def install_problem_handlers(app: FastAPI) -> None:
     app.add_exception_handler(ProspoError, _refusal)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unexpected)
 
 
@@ -185,14 +192,26 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
 async def _http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)  # noqa: S101 - what FastAPI registered it for
     codes = {404: "not_found", 405: "method_not_allowed"}
-    return problem_response(request, error.status_code, codes.get(error.status_code, "http_error"), f"{error.detail}.")
+    code = codes.get(error.status_code, "http_error")
+    answer = problem_response(request, error.status_code, code, f"{error.detail}.")
+    answer.headers.update(error.headers or {})  # 405 says with Allow what may be asked
+    return answer
 
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
-    log.error("request failed unexpectedly", request_id=request_id_of(request), exc_info=error)
-    return problem_response(
+    ids = {"request_id": request_id_of(request), "asked_as": request.scope.get("prospo.asked_as")}
+    log.error("request failed unexpectedly", **ids, exc_info=error)
+    answer = problem_response(
         request, 500, "unexpected", "Something broke on our side. Try again; if it stays, give support the request_id."
     )
+    # It is sent outside of Edge, which sets these on every other answer.
+    answer.headers.update({"X-Request-Id": request_id_of(request), "Cache-Control": "no-store"})
+    return answer
+
+
+async def _gone(_request: Request, _error: Exception) -> Response:
+    """The caller hung up before the body was there: nobody reads this, and nothing of ours is wrong."""
+    return Response(status_code=400)
 
 
 def _field(location: tuple[int | str, ...]) -> str:

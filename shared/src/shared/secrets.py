@@ -8,6 +8,7 @@ import base64
 import hashlib
 import os
 import secrets
+import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ DDL = [
 _VERSION = b"\x01"
 _NONCE = 12
 _KEY_BYTES = 32
+OPENED_MAX, OPENED_S = 1000, 300
+"""So many opened data keys a process keeps, and for so long."""
 
 _ACTIVE = text("SELECT id, ring_key_id, wrapped FROM data_key WHERE org_id = :org_id AND active")
 _BY_ID = text("SELECT id, ring_key_id, wrapped FROM data_key WHERE org_id = :org_id AND id = :id")
@@ -123,7 +126,7 @@ class Envelope:
 
     def __init__(self, ring: KeyRing) -> None:
         self._ring = ring
-        self._opened: dict[tuple[str, str], bytes] = {}
+        self._opened: dict[tuple[str, str], tuple[float, bytes]] = {}
 
     async def seal(self, session: AsyncSession, org_id: str, place: str, plaintext: bytes) -> bytes:
         """Encrypt for one place (``table|row``) of one organisation."""
@@ -175,14 +178,22 @@ class Envelope:
         return str(row.id), self._unwrap(org_id, row)
 
     async def _key(self, session: AsyncSession, org_id: str, key_id: str) -> bytes:
-        known = self._opened.get((org_id, key_id))
-        if known is None:
+        until, known = self._opened.get((org_id, key_id), (0.0, b""))
+        if until < time.monotonic():
             row = (await session.execute(_BY_ID, {"org_id": org_id, "id": key_id})).first()
             if row is None:
                 raise Unreadable("The data key of this secret is gone or belongs to another organisation.")
             known = self._unwrap(org_id, row)
-            self._opened[org_id, key_id] = known
+            self._remember(org_id, key_id, known)
         return known
+
+    def _remember(self, org_id: str, key_id: str, key: bytes) -> None:
+        """For a while, and not too many: what was shredded in the database is soon nowhere in a process either."""
+        now = time.monotonic()
+        self._opened = {place: kept for place, kept in self._opened.items() if kept[0] >= now}
+        while len(self._opened) >= OPENED_MAX:
+            del self._opened[next(iter(self._opened))]
+        self._opened[org_id, key_id] = now + OPENED_S, key
 
     def _unwrap(self, org_id: str, row: Row[Any]) -> bytes:
         """A key that this process does not know may have come to the ring after its start."""

@@ -86,12 +86,14 @@ class Service:
             docs_url=None,  # the descriptions are files in contracts/; a running service serves its API only
             redoc_url=None,
             openapi_url=None,
+            redirect_slashes=False,  # the address of such a redirect would be of the caller's Host
         )
         app.state.service = self
         install_problem_handlers(app)
         install_outage_handler(app)
         describe_problems(app)
-        app.add_middleware(Edge, limit_bytes=self.settings.request_body_limit_bytes, unlimited=unlimited)
+        most, within_s = self.settings.request_body_limit_bytes, self.settings.request_body_s
+        app.add_middleware(Edge, limit_bytes=most, unlimited=unlimited, within_s=within_s)
         app.add_api_route("/health/live", _live, include_in_schema=False)
         app.add_api_route("/health/ready", _ready, include_in_schema=False)
         return app
@@ -217,7 +219,7 @@ def run(create_service: CreateService, settings_class: type[ServiceSettings]) ->
         service = create_service(settings)
         if serves:
             set_up_traces(service.name, settings.otlp_endpoint)
-            set_up_metrics(service.name, settings.metrics_port, settings.otlp_endpoint)
+            set_up_metrics(service.name, settings.metrics_port, settings.otlp_endpoint, settings.metrics_host)
         sys.exit(asyncio.run(_serve_until_stopped(service, wanted.command) if serves else operate(service, wanted)))
     except ValidationError as error:
         missing = ", ".join(f"PROSPO_{'_'.join(map(str, item['loc'])).upper()}" for item in error.errors())
@@ -252,7 +254,10 @@ class Listener(uvicorn.Server):
 
 async def _serve(service: Service) -> None:
     host, port = service.settings.http_host, service.settings.http_port
-    config = uvicorn.Config(service.app, host=host, port=port, lifespan="off", log_config=None, access_log=False)
+    most = service.settings.http_connections
+    config = uvicorn.Config(
+        service.app, host=host, port=port, lifespan="off", log_config=None, access_log=False, limit_concurrency=most
+    )
     server = Listener(config)
     serving = asyncio.create_task(server.serve(), name=f"{service.name} http")
     stopped = asyncio.create_task(_until_stopped())

@@ -4,6 +4,7 @@ import functools
 import ssl
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 import httpx
 from pydantic import Field, SecretStr, model_validator
@@ -80,14 +81,22 @@ class ServiceSettings(BaseSettings):
     """Address that ``api`` listens on."""
     http_port: int = 8080
     """Port that ``api`` listens on."""
+    http_connections: int = 1000
+    """So many connections at a time; further ones are answered 503."""
     metrics_port: int | None = None
     """Port for Prometheus, apart from the API's; none when unset."""
+    metrics_host: str = "127.0.0.1"
+    """Address of that port. It asks for no credential: a wider one is for a network that only Prometheus reaches."""
     otlp_endpoint: str | None = None
     """``http://collector:4318`` for traces and metrics by OTLP; none leave when unset."""
     log_level: str = "INFO"
     """Lowest level that is logged."""
     request_body_limit_bytes: int = 256 * 1024
     """A larger body is refused with 413; uploads have a limit of their own."""
+    request_body_s: float = 60
+    """A body that is not whole by then is refused with 408."""
+    development: bool = False
+    """Only then may addresses that must be https be http beyond this machine."""
     audit_reads_per_hour: PerHour = 600
     """How often a person may read the audit trail."""
     refusals_noted_per_hour: PerHour = 60
@@ -97,6 +106,12 @@ class ServiceSettings(BaseSettings):
     def _addresses_of_the_cloud(self) -> Self:
         self.graph_base_url = self.graph_base_url or f"{self.microsoft.graph}/v1.0"
         self.entra_authority = self.entra_authority or self.microsoft.login
+        return self
+
+    @model_validator(mode="after")
+    def _nothing_in_the_clear(self) -> Self:
+        for name in ("public_url", "notification_base_url", "jwt_jwks_url"):
+            refuse_plain(name, getattr(self, name), development=self.development)
         return self
 
     @property
@@ -120,6 +135,16 @@ class ServiceSettings(BaseSettings):
             return _trust(self.ca_bundle)
         except OSError as error:
             raise ConfigurationError(f"PROSPO_CA_BUNDLE names no readable PEM file: {self.ca_bundle}.") from error
+
+
+def refuse_plain(name: str, url: str | None, *, development: bool) -> None:
+    """Raises ``ConfigurationError`` for an http address beyond this machine, unless it is a development run's."""
+    parts = urlsplit(url or "")
+    host = parts.hostname or ""
+    here = host in {"localhost", "127.0.0.1", "::1"} or host.endswith(".localhost")
+    if parts.scheme == "http" and not (here or development):
+        setting = f"PROSPO_{name.upper()}"
+        raise ConfigurationError(f"{setting} must be https, or of this machine; PROSPO_DEVELOPMENT=true allows http.")
 
 
 @functools.cache

@@ -118,7 +118,7 @@ def set_up_traces(service: str, endpoint: str | None) -> TracerProvider:
     return provider
 
 
-def set_up_metrics(service: str, port: int | None, endpoint: str | None) -> MeterProvider:
+def set_up_metrics(service: str, port: int | None, endpoint: str | None, host: str = "127.0.0.1") -> MeterProvider:
     """A meter provider of the service: Prometheus reads ``port``, OTLP goes to ``endpoint``, each when it is set.
 
     Raises ``ConfigurationError`` when the port is taken.
@@ -130,7 +130,7 @@ def set_up_metrics(service: str, port: int | None, endpoint: str | None) -> Mete
 
         readers.append(PrometheusMetricReader(scope_info_enabled=False))
         try:
-            start_http_server(port)
+            start_http_server(port, host)
         except OSError as error:
             raise ConfigurationError(f"PROSPO_METRICS_PORT {port} cannot be listened on: {error.strerror}.") from error
     if endpoint:

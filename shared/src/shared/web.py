@@ -1,13 +1,14 @@
 """What routes are given: the caller, one transaction, and what the service provides. And the body limit."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Annotated, Any, Generic, TypeVar
 
 import structlog
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from starlette.datastructures import Headers, MutableHeaders
@@ -15,7 +16,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from shared import metrics
 from shared.db import REQUEST_ID, UnitOfWork, is_outage
 from shared.identity import Identity
-from shared.problems import Forbidden, NotSignedIn, TooLarge, problem_response, request_id_of
+from shared.problems import Forbidden, NotSignedIn, TooLarge, TooSlow, problem_response, request_id_of
+from shared.words import STORABLE, storable_throughout, whole_number
 
 log = structlog.get_logger(__name__)
 
@@ -26,10 +28,23 @@ Send = Callable[[Message], Awaitable[None]]
 
 ORG_ADMIN = "org_admin"
 HEADER_MAX = 255
+Id = Annotated[str, Path(max_length=200), STORABLE]
+"""Of a thing of ours, in a path."""
+Cursor = Annotated[str | None, Query(max_length=200), STORABLE]
+"""Where a page begins: ``next_cursor`` of the one before."""
 
 
-class StrictModel(BaseModel):
-    """A request body: an unknown field is refused."""
+class Asked(BaseModel):
+    """A request body: every text in it can be stored."""
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _storable(cls, value: Any) -> Any:
+        return storable_throughout(value)
+
+
+class StrictModel(Asked):
+    """A request body that knows all its fields: another one is refused."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -130,9 +145,10 @@ async def _outage(request: Request, error: Exception) -> JSONResponse:
 
 
 class Edge:
-    """ASGI middleware around every service: a request id, no cache, and a limit on the body however it arrives.
+    """ASGI middleware around every service: a request id, no cache, and limits on the body however it arrives.
 
-    ``refusal`` makes the answer to a larger body out of request, status, code and detail.
+    The id is ours, for the audit trail has it; what the caller calls the request is noted beside it as ``asked_as``.
+    Only where ``believes`` is set the caller's is taken. ``refusal`` makes the answer to a larger or slower body.
     """
 
     def __init__(
@@ -140,10 +156,14 @@ class Edge:
         app: Any,
         limit_bytes: int,
         unlimited: tuple[str, ...] = (),
+        within_s: float = 60,
+        believes: bool = False,
         refusal: Callable[[Request, int, str, str], Response] = problem_response,
     ) -> None:
         self._app = app
         self._limit = limit_bytes
+        self._within_s = within_s
+        self._believes = believes
         self._unlimited = unlimited
         self._refusal = refusal
 
@@ -151,8 +171,10 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _known_id(Headers(scope=scope).get("x-request-id"))
+        asked_as = _known_id(Headers(scope=scope).get("x-request-id"))
+        request_id = asked_as if asked_as and self._believes else uuid.uuid4().hex
         scope["prospo.request_id"] = request_id
+        scope["prospo.asked_as"] = asked_as
         answered = REQUEST_ID.set(request_id)
 
         async def with_id(message: Message) -> None:
@@ -163,44 +185,70 @@ class Edge:
             await send(message)
 
         try:
-            if scope["path"].startswith(self._unlimited):
-                await self._app(scope, receive, with_id)
-            else:
-                await self._limited(scope, receive, with_id)
+            with structlog.contextvars.bound_contextvars(**({"asked_as": asked_as} if asked_as else {})):
+                if scope["path"].startswith(self._unlimited):
+                    await self._app(scope, receive, with_id)
+                else:
+                    await self._limited(scope, receive, with_id)
         finally:
             REQUEST_ID.reset(answered)
 
     async def _limited(self, scope: Message, receive: Receive, send: Send) -> None:
         declared = Headers(scope=scope).get("content-length", "0")
-        if not declared.isdigit() or int(declared) > self._limit:
+        length = whole_number(declared)
+        if length is None or length > self._limit:
             await self._refuse(scope, receive, send)
             return
-        taken = 0
+        body = _Body(receive, self._limit, self._within_s)
 
-        async def counted() -> Message:
-            nonlocal taken
-            message = await receive()
-            taken += len(message.get("body", b""))
-            if taken > self._limit:
-                raise TooLarge("body_too_large", "The body is larger than the limit.")
-            return message
-
-        async def unless_too_large(message: Message) -> None:
+        async def unless_refused(message: Message) -> None:
             # FastAPI words an error while reading the body as its own 400; ours is sent in its place below.
-            if taken <= self._limit:
+            if not (body.too_large or body.too_slow):
                 await send(message)
 
-        await self._app(scope, counted, unless_too_large)
-        if taken > self._limit:
+        await self._app(scope, body.receive, unless_refused)
+        if body.too_large:
             await self._refuse(scope, receive, send)
+        elif body.too_slow:
+            detail = f"The body did not arrive within {self._within_s:g} s. Send it faster."
+            await self._refusal(Request(scope), 408, "body_too_slow", detail)(scope, receive, send)
 
     async def _refuse(self, scope: Message, receive: Receive, send: Send) -> None:
         detail = f"The body is larger than {self._limit} bytes. Send less."
         await self._refusal(Request(scope), 413, "body_too_large", detail)(scope, receive, send)
 
 
-def _known_id(given: str | None) -> str:
-    """The gateway's request id when it is one, else a new one."""
-    if given and len(given) <= 64 and given.replace("-", "").isalnum():
-        return given
-    return uuid.uuid4().hex
+class _Body:
+    """A request's body on its way in: its bytes are counted, and so is its time until it is whole."""
+
+    def __init__(self, receive: Receive, limit_bytes: int, within_s: float) -> None:
+        self._receive = receive
+        self._limit_bytes = limit_bytes
+        self._until = asyncio.get_running_loop().time() + within_s
+        self._taken = 0
+        self._whole = False
+        self.too_slow = False
+
+    @property
+    def too_large(self) -> bool:
+        return self._taken > self._limit_bytes
+
+    async def receive(self) -> Message:
+        if self._whole:  # what is waited for now is the end of the connection
+            return await self._receive()
+        try:
+            async with asyncio.timeout_at(self._until):
+                message = await self._receive()
+        except TimeoutError:
+            self.too_slow = True
+            raise TooSlow("body_too_slow", "The body did not arrive in time.") from None
+        self._whole = not message.get("more_body")
+        self._taken += len(message.get("body", b""))
+        if self.too_large:
+            raise TooLarge("body_too_large", "The body is larger than the limit.")
+        return message
+
+
+def _known_id(given: str | None) -> str | None:
+    """The caller's request id when it is one."""
+    return given if given and len(given) <= 64 and given.replace("-", "").isalnum() and given.isascii() else None

@@ -14,7 +14,8 @@ class Store:
     """Rows of ``kind`` by ``id``, read from memory, in the order they were first put."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (folder / "simulator.sqlite").touch(mode=0o600)  # the issuers' private keys are in it
         self._db = sqlite3.connect(folder / "simulator.sqlite", isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")

@@ -151,13 +151,13 @@ async def held(simulator: Simulator, path: str) -> AsyncIterator[Callable[[], Aw
 
     ``TimeoutError`` when none comes within thirty seconds.
     """
-    app, asked, answered = simulator.app, asyncio.Event(), asyncio.Event()
+    behind, asked, answered = simulator.app, asyncio.Event(), asyncio.Event()
 
     async def door(scope: Any, receive: Any, send: Any) -> None:
         if path in scope.get("path", ""):
             asked.set()
             await answered.wait()
-        await app(scope, receive, send)
+        await behind(scope, receive, send)
 
     async def until_asked() -> None:
         async with asyncio.timeout(30):
@@ -167,7 +167,6 @@ async def held(simulator: Simulator, path: str) -> AsyncIterator[Callable[[], Aw
     try:
         yield until_asked
     finally:
-        simulator.app = app
         answered.set()
 
 

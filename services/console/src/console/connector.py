@@ -15,6 +15,8 @@ from console.wording import FEATURES
 PAGE = "/connectors/microsoft365"
 LINK = "/v1/tenant/consent/link"
 router = APIRouter(prefix=PAGE)
+Tag = Annotated[str, Form(max_length=100, pattern=r"^[!-~]*$")]
+"""An ETag as the page was given it; it goes into a header."""
 _NEWS = {
     "connected": "Your organisation is connected to Microsoft 365.",
     "failed": "The connection to Microsoft 365 failed.",
@@ -37,7 +39,7 @@ async def news(request: Request) -> Response:
 
 @router.post("/features")
 async def switch_feature(
-    request: Request, feature: Annotated[str, Form()], on: Annotated[bool, Form()], etag: Annotated[str, Form()]
+    request: Request, feature: Annotated[str, Form()], on: Annotated[bool, Form()], etag: Tag
 ) -> Response:
     try:
         await backend_of(request).call(

@@ -25,7 +25,7 @@ class Console:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.backend = Backend(settings)
-        pages = FastAPI(title="Prospo console", docs_url=None, redoc_url=None, openapi_url=None)
+        pages = FastAPI(title="Prospo console", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
         pages.state.console = self
         for module in (start, connector, connecting, integrations, scheduling, meetings):
             pages.include_router(module.router)
@@ -34,7 +34,9 @@ class Console:
         install_errors(pages)
         self._pages = pages
         # Outside FastAPI's own middleware, so that the page of an unexpected error is protected too.
-        self.app: ASGIApp = Protection(Edge(pages, settings.body_limit_bytes, refusal=self._too_large), settings)
+        self.app: ASGIApp = Protection(
+            Edge(pages, settings.body_limit_bytes, believes=True, refusal=self._too_large), settings
+        )
 
     async def start(self, api: bool = True, worker: bool = False) -> None:
         """Nothing to open: connections are made at the first call."""

@@ -14,8 +14,9 @@ from shared.copies import TenantCopy, UserCopy, tenant_of, user_of
 from shared.db import Database, UnitOfWork
 from shared.identity import Identity
 from shared.outbox import uuid7
-from shared.problems import BadInput, Conflict, NotFound
-from shared.web import HEADER_MAX, Caller, Page, Work, needs_header, provided, with_header
+from shared.problems import BadInput, Conflict, NotFound, TooMany
+from shared.web import HEADER_MAX, Caller, Cursor, Id, Page, Work, needs_header, provided, with_header
+from shared.words import STORABLE
 
 router = APIRouter(prefix="/v1/meetings", tags=["meetings"])
 
@@ -28,7 +29,7 @@ def _database(request: Request) -> Database:
 Database_ = Annotated[Database, Depends(_database)]
 Outcomes_ = Annotated[Outcomes, Depends(provided("outcomes"))]
 Settings_ = Annotated[Settings, Depends(provided("settings"))]
-Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=HEADER_MAX, include_in_schema=False)]
+Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=HEADER_MAX, include_in_schema=False), STORABLE]
 NEEDS_KEY = needs_header("Idempotency-Key", "Of this meeting; the same one when you try again.")
 LOCATED = with_header("Location", "Where the meeting is read.")
 Limit = Annotated[int, Query(ge=1, le=100)]
@@ -49,7 +50,7 @@ async def schedule(
         raise BadInput("idempotency_key_required", "Send an Idempotency-Key header, the same one when you try again.")
     scheduling.check_times(wanted.start, wanted.end)
     async with db.unit_of_work(caller.org_id) as work:
-        meeting_id = await _accept(work, caller, wanted, idempotency_key)
+        meeting_id = await _accept(work, caller, wanted, idempotency_key, settings)
     meeting = await outcomes.settled(db, caller.org_id, meeting_id, within_s=settings.schedule_wait_s)
     if meeting is None:
         raise _not_found()
@@ -60,7 +61,7 @@ async def schedule(
 
 
 @router.get("")
-async def meetings(caller: Caller, work: Work, cursor: str | None = None, limit: Limit = 50) -> Page[Meeting]:
+async def meetings(caller: Caller, work: Work, cursor: Cursor = None, limit: Limit = 50) -> Page[Meeting]:
     """The caller's own meetings, newest first."""
     rows = await queries.meetings_of(work.session, caller.org_id, caller.user_id, before=cursor, limit=limit + 1)
     tenant, user = await _copies(work, caller)
@@ -69,15 +70,13 @@ async def meetings(caller: Caller, work: Work, cursor: str | None = None, limit:
 
 
 @router.get("/{meeting_id}")
-async def meeting(meeting_id: str, caller: Caller, work: Work) -> Meeting:
+async def meeting(meeting_id: Id, caller: Caller, work: Work) -> Meeting:
     tenant, user = await _copies(work, caller)
     return Meeting.as_connected(await _own(work, caller, meeting_id), tenant, user)
 
 
 @router.patch("/{meeting_id}")
-async def reschedule(
-    meeting_id: str, change: MeetingChange, caller: Caller, work: Work, settings: Settings_
-) -> Meeting:
+async def reschedule(meeting_id: Id, change: MeetingChange, caller: Caller, work: Work, settings: Settings_) -> Meeting:
     """Subject, times or attendees; the join link stays."""
     row = await _own(work, caller, meeting_id, lock=True)
     scheduling.require_scheduled(row)
@@ -89,7 +88,7 @@ async def reschedule(
 
 
 @router.delete("/{meeting_id}")
-async def cancel(meeting_id: str, caller: Caller, work: Work) -> Meeting:
+async def cancel(meeting_id: Id, caller: Caller, work: Work) -> Meeting:
     """Cancel it; Microsoft tells the attendees. Cancelling again changes nothing."""
     row = await _own(work, caller, meeting_id, lock=True)
     if row.status == "cancelled":
@@ -106,12 +105,20 @@ async def cancel(meeting_id: str, caller: Caller, work: Work) -> Meeting:
     return Meeting.of(row)
 
 
-async def _accept(work: UnitOfWork, caller: Identity, wanted: NewMeeting, key: str) -> str:
+async def _refuse_too_many(work: UnitOfWork, caller: Identity, settings: Settings) -> None:
+    if await queries.under_way(work.session, caller.org_id, caller.user_id) >= settings.meetings_under_way:
+        detail = "So many of your meetings are being scheduled at Microsoft. Try again when some of them are."
+        raise TooMany("too_many_under_way", detail, retry_after_s=60)
+
+
+async def _accept(work: UnitOfWork, caller: Identity, wanted: NewMeeting, key: str, settings: Settings) -> str:
     """The meeting this key stands for: made now together with its job, or by an earlier request."""
     request_hash = scheduling.fingerprint(wanted.model_dump(mode="json"))
     known = await queries.known_request(work.session, caller.org_id, caller.user_id, key)
     if known is None:
         user = await _connection(work, caller)
+        await _refuse_too_many(work, caller, settings)
+        await queries.forget_keys(work.session, caller.org_id, caller.user_id, settings.request_keys_keep_days)
         meeting_id = uuid7()
         if await queries.claim_key(work.session, caller.org_id, caller.user_id, key, request_hash, meeting_id):
             _add(work, caller, user, wanted, meeting_id)

@@ -3,12 +3,13 @@
 from datetime import datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StringConstraints
 
 from meetings import refusals
 from meetings.tables import MeetingRow
 from shared.copies import TenantCopy, UserCopy
 from shared.web import StrictModel
+from shared.words import ONE_LINE
 
 _WHY_NOT = {
     "switched_off": "An Org Admin has auto-recording switched off. The meeting does not record by itself, and what is "
@@ -24,13 +25,23 @@ _UNCHANGEABLE = {
     "stays in that one's calendar as it is, and cannot be changed from Prospo until you disconnect this account and "
     "connect the former again under Settings > Integrations > Microsoft Outlook.",
 }
-Subject = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
-Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=320)]
+_YEARS = range(2000, 2200)
+
+
+def _of_these_times(value: datetime) -> datetime:
+    if value.year not in _YEARS:
+        raise ValueError(f"must be in the years {_YEARS[0]} to {_YEARS[-1]}")
+    return value
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_of_these_times)]
+Subject = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), ONE_LINE]
+Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=320), ONE_LINE]
 
 
 class Person(StrictModel):
     email: Email
-    name: Annotated[str, StringConstraints(max_length=255)] | None = None
+    name: Annotated[str, StringConstraints(max_length=255), ONE_LINE] | None = None
 
 
 People = Annotated[list[Person], Field(max_length=200)]
@@ -40,8 +51,8 @@ class NewMeeting(StrictModel):
     """Times are RFC 3339 with an offset."""
 
     subject: Subject
-    start: AwareDatetime
-    end: AwareDatetime
+    start: Moment
+    end: Moment
     attendees: People = Field(default_factory=list)
     body: Annotated[str, StringConstraints(max_length=20_000)] | None = None
 
@@ -50,8 +61,8 @@ class MeetingChange(StrictModel):
     """What is left out stays as it is."""
 
     subject: Subject | None = None
-    start: AwareDatetime | None = None
-    end: AwareDatetime | None = None
+    start: Moment | None = None
+    end: Moment | None = None
     attendees: People | None = None
 
 

@@ -17,6 +17,13 @@ _KEY = text(
     "SELECT request_hash, meeting_id FROM request_key WHERE org_id = :org_id AND user_id = :user_id AND key = :key"
 )
 
+_FORGET_KEYS = text(
+    """DELETE FROM request_key WHERE org_id = :org_id AND user_id = :user_id
+           AND created_at < clock_timestamp() - make_interval(days => :keep_days)"""
+)
+_UNDER_WAY = text(
+    "SELECT count(*) FROM meeting WHERE org_id = :org_id AND user_id = :user_id AND status = 'scheduling'"
+)
 _SWITCH = (
     "SELECT version, connected, coalesce((features ->> 'auto_recording')::boolean, false) FROM tenant_copy "
     "WHERE org_id = :org_id"
@@ -92,6 +99,16 @@ async def known_request(session: AsyncSession, org_id: str, user_id: str, key: s
     """Hash and meeting id of the request made with this key before, if any."""
     row = (await session.execute(_KEY, {"org_id": org_id, "user_id": user_id, "key": key})).first()
     return (row.request_hash, row.meeting_id) if row else None
+
+
+async def forget_keys(session: AsyncSession, org_id: str, user_id: str, keep_days: int) -> None:
+    """Keys of a person's requests that nobody tries again any more."""
+    await session.execute(_FORGET_KEYS, {"org_id": org_id, "user_id": user_id, "keep_days": keep_days})
+
+
+async def under_way(session: AsyncSession, org_id: str, user_id: str) -> int:
+    """How many meetings of a person are being scheduled."""
+    return int((await session.execute(_UNDER_WAY, {"org_id": org_id, "user_id": user_id})).scalar_one())
 
 
 async def claim_key(

@@ -8,5 +8,9 @@ class Settings(ServiceSettings):
 
     schedule_wait_s: float = 10
     """How long POST waits for the join link before it answers 202."""
+    meetings_under_way: int = 50
+    """So many meetings of one person are being scheduled at a time; a further one is refused with 429."""
+    request_keys_keep_days: int = 30
+    """How long an ``Idempotency-Key`` is known; it goes with the person's next new meeting after that."""
     booked_end_grace_s: int = 900
     """After the booked end, how long to wait for a better sign before saying the meeting ended."""

@@ -72,8 +72,8 @@ IMPORT_FAILED = Absence(
 )
 UNREADABLE = Absence(
     "transcript_unreadable",
-    "Microsoft's transcript cannot be read: it is not one that people could have spoken. Read it in Teams, and tell your "
-    "support, who can start its import again.",
+    "Microsoft's transcript cannot be read: it is not one that people could have spoken. Read it in Teams, and tell "
+    "your support, who can start its import again.",
 )
 _MISSING = {
     ("recording", True): Absence(

@@ -8,14 +8,14 @@ from recording_ingest import halts, queries
 from recording_ingest.models import Ledger, TranscriptShown
 from recording_ingest.settings import Settings
 from shared.problems import NotFound
-from shared.web import Caller, Work, provided
+from shared.web import Caller, Id, Work, provided
 
 router = APIRouter(prefix="/v1", tags=["recordings"])
 Settings_ = Annotated[Settings, Depends(provided("settings"))]
 
 
 @router.get("/transcripts/{transcript_id}")
-async def transcript(transcript_id: str, caller: Caller, work: Work) -> TranscriptShown:
+async def transcript(transcript_id: Id, caller: Caller, work: Work) -> TranscriptShown:
     row = await queries.transcript(work.session, caller.org_id, transcript_id)
     if row is None or row.user_id != caller.user_id:
         raise NotFound("transcript_not_found", "There is no such transcript of yours. Open it from your meeting.")
@@ -23,7 +23,7 @@ async def transcript(transcript_id: str, caller: Caller, work: Work) -> Transcri
 
 
 @router.get("/ledger/{meeting_id}")
-async def ledger(meeting_id: str, caller: Caller, work: Work, settings: Settings_) -> Ledger:
+async def ledger(meeting_id: Id, caller: Caller, work: Work, settings: Settings_) -> Ledger:
     """What came of a meeting's recording and transcript, or why nothing did."""
     meeting = await queries.meeting(work.session, caller.org_id, meeting_id)
     if meeting is None or meeting.user_id != caller.user_id:

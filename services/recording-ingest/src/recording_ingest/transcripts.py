@@ -2,8 +2,8 @@
 
 The text of a cue may be a JSON object (``metadataContent``), which names the speaker and the words.
 
-Ordinary WebVTT parsers refuse ``0:0:1.5``. This one takes any text and loses no spoken word: what it does not understand
-it keeps as something said. Its time grows with the text's length, and it ends when it is given no more.
+Ordinary WebVTT parsers refuse ``0:0:1.5``. This one takes any text and loses no spoken word: what it does not
+understand it keeps as something said. Its time grows with the text's length, and it ends when it is given no more.
 """
 
 import asyncio

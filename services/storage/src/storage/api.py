@@ -9,9 +9,10 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 
 from shared.db import Database
-from shared.problems import PROBLEM_TYPE, BadInput, NotFound, problem_response
+from shared.problems import PROBLEM_TYPE, BadInput, NotFound, TooMany, problem_response
 from shared.secrets import digest
 from shared.web import Caller, StrictModel, Work, called_by, provided, with_header
+from shared.words import ONE_LINE, whole_number
 from storage import queries
 from storage.objects import Objects
 from storage.settings import Settings
@@ -23,13 +24,20 @@ Files = Annotated[Objects, Depends(provided("objects"))]
 Knobs = Annotated[Settings, Depends(provided("settings"))]
 
 
+SHOWN = {"video/mp4", "audio/mp4", "audio/mpeg", "image/png", "image/jpeg", "text/plain", "text/vtt"}
+"""What a browser may show where it stands; everything else is saved."""
+_NAME = "[A-Za-z0-9!#$&^_.+-]+"
+CONTENT_TYPE = f'^{_NAME}/{_NAME}( *; *{_NAME}=({_NAME}|"[ !#-\\[\\]-~]*"))*$'
+"""RFC 9110 8.3.1, so that the file can be sent with it."""
+
+
 class UploadWanted(StrictModel):
     org_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    dedupe_key: str = Field(min_length=1, max_length=200)
-    path: str = Field(min_length=1, max_length=1000)
-    content_type: str = Field(min_length=1, max_length=200)
+    dedupe_key: Annotated[str, Field(min_length=1, max_length=200), ONE_LINE]
+    path: Annotated[str, Field(min_length=1, max_length=1000), ONE_LINE]
+    content_type: str = Field(max_length=200, pattern=CONTENT_TYPE)
     size_bytes: int = Field(gt=0, le=1 << 40)
-    owner_id: str | None = Field(default=None, min_length=1, max_length=200)
+    owner_id: Annotated[str, Field(min_length=1, max_length=200), ONE_LINE] | None = None
     """The one person of the organisation who may read it; everybody of it when left out."""
 
 
@@ -77,6 +85,7 @@ async def open_session(wanted: UploadWanted, db: Db, knobs: Knobs) -> dict[str, 
         if row.size_bytes != wanted.size_bytes:  # rolled back, so that a running upload keeps its address
             raise BadInput("size_changed", f"This file was begun with {row.size_bytes} bytes; use another dedupe_key.")
         if row.id == values["id"]:
+            await _refuse_too_many(work, wanted.org_id, knobs)
             give_up_later(work, knobs.unfinished_upload_keep_s)
     return {
         "file_id": row.id,
@@ -87,6 +96,15 @@ async def open_session(wanted: UploadWanted, db: Db, knobs: Knobs) -> dict[str, 
         "chunk_max": knobs.upload_chunk_max_bytes // CHUNK_MULTIPLE * CHUNK_MULTIPLE,
         "headers": {},
     }
+
+
+async def _refuse_too_many(work: Work, org_id: str, knobs: Settings) -> None:
+    """Counted with the new one, which is rolled back."""
+    found = (await work.session.execute(queries.UNFINISHED, {"org_id": org_id})).one()
+    if found.sessions > knobs.unfinished_uploads or found.bytes > knobs.unfinished_upload_bytes:
+        raise TooMany(
+            "too_many_uploads", "So many uploads are unfinished. Finish some of them first.", retry_after_s=60
+        )
 
 
 @router.put(
@@ -144,7 +162,7 @@ async def content(
     """The bytes, or one range of them (206). Several ranges are answered with the whole."""
     row = await _file(work, caller, file_id)
     start, end, status = _span(wanted, row.size_bytes)
-    headers = {"Accept-Ranges": "bytes", "Content-Length": str(end - start), "X-Content-Type-Options": "nosniff"}
+    headers = {"Accept-Ranges": "bytes", "Content-Length": str(end - start)} | _harmless(row.content_type)
     if status == 416:
         detail = f"The file has {row.size_bytes} bytes; ask for a range that begins within them."
         refused = problem_response(request, 416, "range_not_satisfiable", detail)
@@ -164,15 +182,26 @@ async def _file(work: Work, caller: Caller, file_id: uuid.UUID) -> Any:
     return row
 
 
+def _harmless(content_type: str) -> dict[str, str]:
+    """So that a browser runs nothing of a file, whoever made it, on the site it is read from."""
+    kind = content_type.partition(";")[0].strip().lower()
+    return {
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "Content-Disposition": "inline" if kind in SHOWN else "attachment",
+    }
+
+
 def _span(header: str | None, size: int) -> tuple[int, int, int]:
     """Start, end (exclusive) and status for a ``Range`` header."""
     first, dash, last = (header or "").removeprefix("bytes=").partition("-")
     if not (header or "").startswith("bytes=") or not dash or "," in last:
         return 0, size, 200
-    if first.isdigit():
-        start, end = int(first), min(size, int(last) + 1) if last.isdigit() else size
-    elif last.isdigit():
-        start, end = max(0, size - int(last)), size
+    since, until = whole_number(first), whole_number(last)
+    if since is not None and (until is not None or not last):
+        start, end = since, size if until is None else min(size, until + 1)
+    elif until is not None and not first:
+        start, end = max(0, size - until), size
     else:
         return 0, size, 200
     return (start, end, 206) if start < end else (0, 0, 416)

@@ -36,4 +36,8 @@ NEXT_GIVEN_UP_S = text(
     """SELECT CAST(extract(epoch FROM min(touched_at) - clock_timestamp()) AS float) + :keep_s
        FROM stored_file WHERE org_id = :org_id AND completed_at IS NULL"""
 )
+UNFINISHED = text(
+    """SELECT count(*) AS sessions, coalesce(sum(size_bytes), 0) AS bytes FROM stored_file
+       WHERE org_id = :org_id AND completed_at IS NULL"""
+)
 THERE = text("SELECT id FROM stored_file WHERE org_id = :org_id AND id = :id")

@@ -14,5 +14,9 @@ class Settings(ServiceSettings):
     """``s3://…``, ``az://…`` or ``gs://…``; credentials come from the platform's own environment."""
     upload_chunk_max_bytes: int = 10 * 1024 * 1024
     """Largest range of one ``PUT``."""
+    unfinished_uploads: int = 2000
+    """So many uploads of an organisation may be unfinished at a time; a further one is refused with 429."""
+    unfinished_upload_bytes: int = 20 * 1024**4
+    """So many bytes may they have together."""
     unfinished_upload_keep_s: float = 30 * 86_400
     """How long an upload that nobody goes on with is kept; who asks for it later begins anew."""

@@ -14,7 +14,7 @@ from storage.objects import Objects
 from storage.work import GiveUpUploads, TidyParts
 
 CHUNK_MULTIPLE = 320 * 1024
-_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 
 
 async def session_of(db: Database, token: str) -> Any:

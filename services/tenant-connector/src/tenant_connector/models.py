@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from shared.events import Features
-from shared.web import StrictModel
+from shared.web import Asked, StrictModel
 from tenant_connector.tables import TenantRow
 
 
@@ -21,7 +21,7 @@ class ConsentStarted(BaseModel):
     browser_key: str
 
 
-class ConsentAnswer(BaseModel):
+class ConsentAnswer(Asked):
     """What Microsoft put on the callback's URL, and the browser's key.
 
     Fields that Microsoft may add are ignored: refusing them would leave the attempt open.
@@ -39,7 +39,7 @@ class ConsentAnswer(BaseModel):
     error_subcode: str | None = None
 
 
-class SignInAnswer(BaseModel):
+class SignInAnswer(Asked):
     """What Microsoft put on the URL of the second callback, and the browser's key; what it may add is ignored."""
 
     model_config = ConfigDict(extra="ignore")

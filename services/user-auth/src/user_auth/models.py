@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from shared.copies import TenantCopy
 from shared.events import Features
-from shared.web import StrictModel
+from shared.web import Asked, StrictModel
 from user_auth import challenges, connections, permissions
 from user_auth.permissions import FEATURES, PERMISSIONS, USES
 from user_auth.tables import ConnectionRow
@@ -55,7 +55,7 @@ class SignInStarted(BaseModel):
     browser_key: str
 
 
-class SignInAnswer(BaseModel):
+class SignInAnswer(Asked):
     """What Microsoft put on the callback's URL; what it may add one day is left alone."""
 
     model_config = ConfigDict(extra="ignore")

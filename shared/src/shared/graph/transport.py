@@ -21,6 +21,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from shared import metrics
 from shared.db import Database
+from shared.graph import bounded
 from shared.graph.errors import GraphError, GraphReconnect, GraphRetry
 from shared.graph.links import Links, Target
 from shared.graph.paths import mailbox, service, template
@@ -225,7 +226,7 @@ class _Tries:
                 answer = await http.send(request, stream=True)
                 stack.push_async_callback(answer.aclose)
                 if not (call.stream and (answer.is_success or answer.has_redirect_location)):
-                    await answer.aread()
+                    await bounded.read(answer)
                 limit.reschedule(None)
         except (httpx.RequestError, TimeoutError) as error:
             sent = not isinstance(error, NOT_SENT)

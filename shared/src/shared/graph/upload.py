@@ -19,6 +19,7 @@ from typing import Any
 import httpx
 import structlog
 
+from shared.graph import bounded
 from shared.graph.errors import (
     GraphError,
     GraphFull,
@@ -147,7 +148,12 @@ class Uploads:
                 method, target.url, headers=all_headers, content=body, extensions=target.extensions
             )
             try:
-                return await self._http.send(request, auth=None, follow_redirects=False)
+                answer = await self._http.send(request, auth=None, follow_redirects=False, stream=True)
+                try:
+                    await bounded.read(answer)
+                finally:
+                    await answer.aclose()
+                return answer
             except httpx.RequestError as error:
                 sent = not isinstance(error, NOT_SENT)
                 message = f"The upload was not answered ({type(error).__name__})."

@@ -38,10 +38,6 @@ ISSUER = "https://issuer.example"
 KAFKA = "KAFKA_BOOTSTRAP_SERVERS"
 
 
-def pytest_configure() -> None:
-    plain_logs()
-
-
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[URL]:
     """A server to make databases on, as a superuser."""
@@ -124,9 +120,9 @@ def _first_log_handlers() -> tuple[list[logging.Handler], int]:
 
 @pytest.fixture(autouse=True)
 def _logs(_first_log_handlers: tuple[list[logging.Handler], int]) -> Iterator[None]:
-    """A service that starts sets up the logs of its whole process; the next test finds them as pytest made them."""
-    yield
+    """Each test finds the logs as pytest made them, whatever the one before it set up."""
     plain_logs()
+    yield
     structlog.contextvars.clear_contextvars()
     root = logging.getLogger()
     root.handlers[:], level = _first_log_handlers

@@ -196,6 +196,8 @@ def _redeem_code(asked: Asked) -> Row:
 def _check_verifier(code: Row, verifier: str) -> None:
     challenge = code["code_challenge"]
     if not challenge:
+        if verifier:  # RFC 9700 4.8.2: somebody took the challenge out of the request for the code
+            raise TokenError(501481)
         return
     hashed = encode_part(hashlib.sha256(verifier.encode()).digest())
     if challenge != (verifier if code["code_challenge_method"] == "plain" else hashed):
