@@ -19,6 +19,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from dev.embedded.paths import is_plain
 from m365_simulator.hosts import REFUSED, is_known
+from shared.problems import problem_response
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -68,6 +69,11 @@ class PersonaTokens:
         await self._http.aclose()
 
 
+def _refusal(scope: Scope, status: int, code: str, detail: str) -> Response:
+    """A problem document, as the services' own refusals are."""
+    return problem_response(Request(scope), status, code, detail)
+
+
 class Gateway:
     """Routes a request to one of the hosted services' apps, in process, streaming both ways."""
 
@@ -84,13 +90,17 @@ class Gateway:
             refused = await _choose_persona(Request(scope, receive))
         app, inner = self._route(scope["path"])
         if refused is not None or app is None:
-            await (refused or PlainTextResponse("Nothing is routed here.", 404))(scope, receive, send)
+            await (refused or _refusal(scope, 404, "not_routed", "Nothing is routed here. Check the address."))(
+                scope, receive, send
+            )
             return
         await app(await self._inner_scope(scope, inner), receive, send)
 
     def _refused(self, scope: Scope) -> Response | None:
         if not is_plain(scope["raw_path"]):
-            return PlainTextResponse("No dot segments, encoded slashes or control characters in a path.", 400)
+            return _refusal(
+                scope, 400, "path_refused", "A path has no dot segments, encoded slashes or control characters."
+            )
         notified = scope["method"] == "POST" and self._is_webhook(scope["path"])
         if not notified and not is_known(scope["headers"], self._hosts):
             return PlainTextResponse(REFUSED, 421)
@@ -99,7 +109,7 @@ class Gateway:
             and not _is_own_page(scope["headers"])
             and _persona_to_use(scope["headers"])
         ):
-            return PlainTextResponse("Another page may not call this with the person's cookie.", 403)
+            return _refusal(scope, 403, "another_page", "Another page may not call this with the person's cookie.")
         return None
 
     def _is_webhook(self, path: str) -> bool:

@@ -225,7 +225,11 @@ async def test_a_gigabyte_is_streamed_in_constant_memory(held: Held) -> None:
     request |= {"query_string": b"", "scheme": "http", "server": ("localhost", 8367), "root_path": ""}
     token = held.anna.headers["authorization"].encode()
     request |= {
-        "headers": [(b"authorization", token), (b"range", f"bytes={size - read}-".encode())],
+        "headers": [
+            (b"host", b"localhost:8367"),
+            (b"authorization", token),
+            (b"range", f"bytes={size - read}-".encode()),
+        ],
         "http_version": "1.1",
     }
     seen = {"bytes": 0, "most": 0}

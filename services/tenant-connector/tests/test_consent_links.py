@@ -242,9 +242,10 @@ NO_TENANT: list[tuple[Json | None, str, str]] = [
     (None, "invalid_request", "body"),
     ({}, "invalid_request", "tenant"),
     ({"tenant": "c" * 254}, "invalid_request", "tenant"),
+    ({"tenant": "co\x00.example"}, "invalid_request", "tenant"),
     *(
         ({"tenant": name}, "tenant_not_named", "for example contoso.com")
-        for name in ("", "contoso", "common", "../x.example", "a.example/b", "a@contoso.example", "co\x00.example")
+        for name in ("", "contoso", "common", "../x.example", "a.example/b", "a@contoso.example")
     ),
     ({"tenant": "nobody.example"}, "tenant_not_found", "nobody.example. Check the spelling"),
     ({"tenant": CONTOSO.replace("c0a7", "dead")}, "tenant_not_found", "Check the spelling"),

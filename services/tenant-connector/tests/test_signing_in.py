@@ -64,7 +64,7 @@ async def test_the_trail_says_who_of_microsoft_claimed_the_tenant(house: Any) ->
     await house.claim()
     (row,) = await house.sql("SELECT actor, details FROM audit WHERE action = 'consent.sign_in'")
     oid = next(user["id"] for user in house.simulator.store.all("users") if user["address"] == ADMIN)
-    assert (row.actor, row.details["tid"], row.details["oid"]) == ("ada", CONTOSO, oid)
+    assert (row.actor, row.details["claimed_tid"], row.details["oid"]) == ("ada", CONTOSO, oid)
 
 
 async def test_the_tenant_of_others_that_consented_once_cannot_be_claimed(house: Any) -> None:

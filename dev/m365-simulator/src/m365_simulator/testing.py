@@ -109,7 +109,7 @@ class Hosting:
             port = self.settings.https_port if tls else self.settings.http_port
             config = uvicorn.Config(
                 self._answer, host="127.0.0.1", port=port, interface="asgi3", http=Protocol, lifespan="off",
-                log_level="warning", timeout_graceful_shutdown=1, **files,  # type: ignore[arg-type]
+                log_config=None, access_log=False, timeout_graceful_shutdown=1, **files,  # type: ignore[arg-type]
             )  # fmt: skip
             self._servers.append(QuietServer(config))
         self._serving = [asyncio.create_task(server.serve(), name="listener") for server in self._servers]
