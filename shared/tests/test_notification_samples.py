@@ -15,7 +15,7 @@ import pytest
 
 from m365_simulator.directory import CONTOSO
 from m365_simulator.notifying import sealing
-from shared.graph.notifications import LIFECYCLE, PROCESS, load, state_hash
+from shared.graph.notifications import ChangeNotification, LifecycleNotification, load, state_hash
 from shared.graph.resource_data import artefact_in, call_event_in, call_events_of, moment
 from shared.graph.rich import NotGenuine
 from shared.testing.samples import Sample, samples
@@ -76,7 +76,8 @@ async def test_a_published_notification_is_stored_and_read_right(watch: Any, sam
     rows = await watch.rows("SELECT id FROM graph_notification ORDER BY id")
     assert len(rows) == len(items)
     kinds = [job.kind for job in await watch.rows("SELECT kind FROM job ORDER BY id")]
-    assert kinds == [LIFECYCLE if "lifecycleEvent" in item else PROCESS for item in items]
+    wanted = [LifecycleNotification if "lifecycleEvent" in item else ChangeNotification for item in items]
+    assert kinds == [work.kind for work in wanted]
     for row, item in zip(rows, items, strict=True):
         async with watch.service.db.unit_of_work("acme") as work:
             told = await load(work.session, "acme", row.id)

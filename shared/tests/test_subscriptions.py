@@ -9,7 +9,14 @@ import pytest
 
 from shared.graph.errors import GraphRetry
 from shared.graph.notifications import STORE_S
-from shared.graph.subscriptions import LIFECYCLE, PROCESS, Notification, Subscriptions, discard, load
+from shared.graph.subscriptions import (
+    ChangeNotification,
+    LifecycleNotification,
+    Notification,
+    Subscriptions,
+    discard,
+    load,
+)
 from shared.testing.databases import TestDatabase, connect
 
 GRAPH_WAITS_S = 3
@@ -73,7 +80,7 @@ async def test_a_repeated_notification_is_stored_once(watch: Any) -> None:
     await watch.tell(news(state, changeType="updated"))
     assert len(await watch.rows("SELECT * FROM graph_notification")) == 4
     jobs = await watch.rows("SELECT kind, payload FROM job")
-    assert [job.kind for job in jobs] == [PROCESS] * 4
+    assert [job.kind for job in jobs] == [ChangeNotification.kind] * 4
 
 
 async def test_lifecycle_events_are_stored_apart_and_again_after_they_were_dealt_with(watch: Any) -> None:
@@ -82,7 +89,7 @@ async def test_lifecycle_events_are_stored_apart_and_again_after_they_were_dealt
         for event in ("reauthorizationRequired", "missed"):
             await watch.tell({"subscriptionId": "s1", "clientState": state, "lifecycleEvent": event})
     jobs = await watch.rows("SELECT kind, payload FROM job ORDER BY id")
-    assert [job.kind for job in jobs] == [LIFECYCLE] * 2
+    assert [job.kind for job in jobs] == [LifecycleNotification.kind] * 2
     first = jobs[0].payload["notification_id"]
     async with watch.service.db.unit_of_work("globex") as work:
         assert await load(work.session, "globex", first) is None

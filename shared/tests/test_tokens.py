@@ -321,7 +321,7 @@ async def test_a_service_that_hears_of_no_connection_needs_no_copies(
     server.otherwise = token()
     more = {"database_url": database.url, "internal_url": server.url + "/{service}"}
     settings = make_settings(ServiceSettings, "meetings", **more)
-    service = Service("meetings", "meetings", settings, bus=MemoryBus())
+    service = Service("meetings", "notes", settings, bus=MemoryBus())
     service.provide(tokens=TokenClient(settings, service.service_tokens))
     await service.start(api=False, worker=False)
     for _ in range(2):

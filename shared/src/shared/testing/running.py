@@ -26,6 +26,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         weights[_file(item)] += known.get(item.nodeid) or _guessed_s(item)
     items.sort(key=lambda item: -round(math.log2(weights[_file(item)])))
+    _as_written(items)
+
+
+def _as_written(items: list[pytest.Item]) -> None:
+    """Tests of one end-to-end file share a running platform and its past, so they keep the order of the file."""
+    places = [place for place, item in enumerate(items) if item.nodeid.startswith("tests/e2e/")]
+    shared = sorted((items[place] for place in places), key=lambda item: item.location[1] or 0)
+    by_file = {name: iter([item for item in shared if _file(item) == name]) for name in {_file(i) for i in shared}}
+    for place in places:
+        items[place] = next(by_file[_file(items[place])])
 
 
 def _guessed_s(item: pytest.Item) -> float:
