@@ -103,7 +103,7 @@ def a_platform(**environment: str) -> Iterator[RunningPlatform]:
 
 @pytest.fixture(scope="module")
 def platform() -> Iterator[RunningPlatform]:
-    """One that runs, for all tests of a file, which come in the order of the file. They find what earlier tests left, and leave it running."""
+    """One that runs, for all tests of a file in their order. They find what earlier ones left, and leave it running."""
     with a_platform(PROSPO_READINESS_FIRST_CHECK_S="3600") as made:  # what asks Graph is what a test does
         made.described = made.start()
         yield made
