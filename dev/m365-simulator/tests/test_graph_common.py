@@ -297,6 +297,22 @@ async def test_a_client_that_comes_back_too_early_or_shows_a_secret_is_found_out
 
 
 @pytest.mark.behaviour(54)
+@pytest.mark.parametrize("fault", ["throttle", "server_error"])
+async def test_another_batch_is_not_bound_by_the_wait_of_the_first(world: Any, fault: str) -> None:
+    me = reader(world)
+    await world.control.fault(fault, retry_after=30, match={"path": "/$batch"})
+
+    async def ask(path: str) -> None:
+        await me.post("/$batch", json={"requests": [{"id": "1", "method": "GET", "url": path}]})
+
+    await ask("/me")
+    await ask("/organization")
+    assert await world.control.findings() == []
+    await ask("/me")
+    assert [found["kind"] for found in await world.control.findings()] == ["early_retry"]
+
+
+@pytest.mark.behaviour(54)
 async def test_a_subscription_that_outlives_its_tenants_consent_is_found(world: Any) -> None:
     world.simulator.store.put("subscriptions", "s", {"id": "s", "tenant": FABRIKAM, "resource": "x"})
     assert [found["kind"] for found in await world.control.findings()] == ["subscription_leaked"]

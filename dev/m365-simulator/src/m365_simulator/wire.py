@@ -116,7 +116,9 @@ class _Exchange:
         answer.headers["request-id"] = request_id
         answer.headers["client-request-id"] = client_id
         answer.headers["x-ms-ags-diagnostic"] = '{"ServerInfo":{"DataCenter":"Simulated","Slice":"E","Ring":"1"}}'
-        self._record(answer, time.monotonic() - began)
+        seconds = time.monotonic() - began
+        body = await self.request.body() if self.request.method == "POST" else b""
+        self._record(answer, seconds, body)
         return answer
 
     def _mailbox(self) -> str:
@@ -175,7 +177,7 @@ class _Exchange:
         if self.request.method == "GET" and self._due(NOT_YET):
             raise GraphError(404, "ResourceNotFound", "The resource could not be found.")
 
-    def _record(self, answer: Response, seconds: float) -> None:
+    def _record(self, answer: Response, seconds: float, body: bytes) -> None:
         claims, state = self.claims, self.request.state
         row = {
             "host": self.request.url.netloc,
@@ -192,7 +194,7 @@ class _Exchange:
             "request_id": answer.headers["request-id"],
             "client_request_id": self.request.headers.get("client-request-id"),
         }
-        self.simulator.calls.record(row, answer.headers.get("retry-after"))
+        self.simulator.calls.record(row, answer.headers.get("retry-after"), body)
 
 
 def reset(request: Request) -> None:
