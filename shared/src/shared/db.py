@@ -34,6 +34,10 @@ _ORGANISATION = text(
 )
 _SYSTEM = text("SELECT set_config('app.scope', 'system', true)")
 
+BY_INDEX = dict.fromkeys(("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit"), "off")
+"""Settings of the engines' connections. A queue is empty most of the time, so its statistics say that reading all of it
+is cheap; a backlog is then read whole for every batch. Their statements are all answered by an index."""
+
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 """The request that is being answered; the audit trail's rows take it, and the trace's id, from their transaction."""
 
@@ -179,8 +183,8 @@ class Database:
         self.source = source
         self.engine = _engine(url, pool_size=pool_size, max_overflow=pool_size)
         # A single statement cannot say first whose rows it may see; its connection does, from when it is opened.
-        scope = {"server_settings": {"app.scope": "system"}}
-        self.system_engine = _engine(url, pool_size=2, max_overflow=pool_size, connect_args=scope)
+        settings = {"server_settings": {"app.scope": "system", **BY_INDEX}}
+        self.system_engine = _engine(url, pool_size=2, max_overflow=pool_size, connect_args=settings)
         self.on_commit_wake = {"outbox": asyncio.Event(), "jobs": asyncio.Event()}
 
     async def open(self) -> None:
