@@ -27,11 +27,13 @@ from shared.jobs import queue
 from shared.jobs.work import Priority, Work
 from shared.outbox import EventMeta, Outbox
 from shared.problems import ConfigurationError
+from shared.wakes import Wakes
 
 _ORGANISATION = text(
     """SELECT set_config('app.org_id', :org_id, true), set_config('app.request_id', :request_id, true),
               set_config('app.trace_id', :trace_id, true)"""
 )
+_NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 _SYSTEM = text("SELECT set_config('app.scope', 'system', true)")
 
 BY_INDEX = dict.fromkeys(("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit"), "off")
@@ -185,7 +187,7 @@ class Database:
         # A single statement cannot say first whose rows it may see; its connection does, from when it is opened.
         settings = {"server_settings": {"app.scope": "system", **BY_INDEX}}
         self.system_engine = _engine(url, pool_size=2, max_overflow=pool_size, connect_args=settings)
-        self.on_commit_wake = {"outbox": asyncio.Event(), "jobs": asyncio.Event()}
+        self.wakes = Wakes(url, self._notify)
 
     async def open(self) -> None:
         """Try one connection. Raises ``ConfigurationError`` naming the setting when the database is not reachable."""
@@ -198,6 +200,7 @@ class Database:
             ) from error
 
     async def close(self) -> None:
+        await self.wakes.close()
         await self.engine.dispose()
         await self.system_engine.dispose()
 
@@ -233,8 +236,15 @@ class Database:
                 yield transaction
                 wake = await transaction.flush()
             transaction.committed()
-            for name in wake:
-                self.on_commit_wake[name].set()
+            self.wakes.tell(*wake)
+
+    @property
+    def on_commit_wake(self) -> dict[str, asyncio.Event]:
+        """Set after a commit, here or in another process: ``outbox`` when it has events, ``jobs`` when it has jobs."""
+        return self.wakes.loops
+
+    async def _notify(self, channel: str, payload: str) -> None:
+        await self.at_once(_NOTIFY, {"channel": channel, "payload": payload})
 
     async def at_once(self, statement: TextClause, values: Mapping[str, Any]) -> list[Row[Any]]:
         """One statement of an engine on its own tables, of all organisations: one round trip, not four."""

@@ -21,11 +21,12 @@ from shared.bus import Bus, BusUnavailable, Record
 from shared.db import Database
 from shared.loops import stop_if_cancelled
 from shared.retention import PRUNE_EVERY_S, prune
+from shared.wakes import POLL_S
 
 log = structlog.get_logger(__name__)
 
 BATCH = 500
-POLL_S = 0.5
+OUTAGE_S = 0.5
 BUSY_S = 0.1
 LINGER_S = 0.02
 """How long the lock is kept when nothing is left; a steady flow then costs two statements a batch."""
@@ -81,14 +82,14 @@ class Relay:
 
     async def run(self) -> None:
         """Publish until cancelled; wait out database and broker outages."""
-        outage_s = POLL_S
+        outage_s = OUTAGE_S
         try:
             while True:
                 try:
                     held = await self._publish_all(LINGER_S)
                     if held:
                         await self._prune_if_due()
-                    outage_s = POLL_S
+                    outage_s = OUTAGE_S
                     await self._woken(POLL_S if held else BUSY_S)
                 except Exception as error:
                     # Whatever it is, an outbox that is not published for ever is worse: begin again with a connection.
@@ -116,12 +117,12 @@ class Relay:
             await connection.execute(_REPLAY)
         finally:
             await connection.close()
-        self._db.on_commit_wake["outbox"].set()
+        self._db.wakes.tell("outbox")
 
     async def redrive(self, key: str | None = None) -> int:
         """Let parked rows, of one key or all, be published again in their order. Returns how many."""
         rows = await self._db.at_once(_REDRIVE, {"key": key})
-        self._db.on_commit_wake["outbox"].set()
+        self._db.wakes.tell("outbox")
         return len(rows)
 
     async def _publish_all(self, linger_s: float) -> bool:

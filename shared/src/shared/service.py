@@ -154,7 +154,7 @@ class Service:
             log.warning("Graph of this cloud has no recordings or transcripts of meetings", cloud=self.settings.cloud)
         await self.db.open()
         self._heed_ends()
-        loops = [self.relay.run()] if api or worker else []
+        loops = [self.relay.run(), self.db.wakes.listen()] if api or worker else []
         if self.settings.metrics_port is not None or self.settings.otlp_endpoint:
             loops.append(watch(self.db, self._jobs.kinds, self._gauging))
         if worker:

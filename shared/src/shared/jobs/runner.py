@@ -27,11 +27,14 @@ from shared.jobs.claiming import LEASE_S, Claims
 from shared.jobs.job import Job
 from shared.jobs.registry import Jobs
 from shared.loops import stop_if_cancelled
+from shared.wakes import POLL_S
 
 log = structlog.get_logger(__name__)
 tracer = trace.get_tracer(__name__)
 
-POLL_S = 0.5
+OUTAGE_S = 0.5
+BUSY_S = 0.05
+"""Between two claims while the jobs that are due are locked by others."""
 STOP_S = 4.0
 """How long a stopping worker lets jobs end or reach a checkpoint before it cancels and releases them."""
 _MAX_BACK_OFF_S = 600.0
@@ -75,6 +78,7 @@ class JobRunner:
         self._arguments = registry.arguments({"db": db, **provided})
         self._concurrency = concurrency
         self._running: dict[asyncio.Task[None], Job] = {}
+        self._rest_s = POLL_S
 
     async def run(self) -> None:
         """Claim and run until cancelled; a running job then ends, or is released for another worker at once."""
@@ -96,7 +100,7 @@ class JobRunner:
         """Make failed jobs due again: all, or those of a kind or with a dedupe key. Returns how many."""
         async with self._db.system_work() as work:
             count = await queue.redrive(work.session, key)
-        self._db.on_commit_wake["jobs"].set()
+        self._db.wakes.tell("jobs")
         return count
 
     async def drain(self) -> None:
@@ -106,6 +110,7 @@ class JobRunner:
                 await asyncio.wait(set(self._running), return_when=asyncio.FIRST_COMPLETED)
 
     async def _fill(self) -> int:
+        self._rest_s = POLL_S
         room = self._concurrency - len(self._running)
         if room <= 0:
             return 0
@@ -114,7 +119,9 @@ class JobRunner:
         except (SQLAlchemyError, OSError) as error:
             stop_if_cancelled()
             log.warning("jobs cannot be claimed; trying again", error=type(error).__name__)
+            self._rest_s = OUTAGE_S
             return 0
+        self._rest_s = BUSY_S if claimed.lined else max(BUSY_S, min(POLL_S, claimed.rest_s))
         jobs = [Job(self._db, self._registry.kinds[row[0]], *row[1:]) for row in claimed.rows]
         for job in jobs:
             task = asyncio.create_task(self._run_one(job), name=f"job {job.kind.name} {job.id}")
@@ -127,9 +134,10 @@ class JobRunner:
         self._db.on_commit_wake["jobs"].set()
 
     async def _wait(self) -> None:
+        """Until a job is queued or ends, the next one is due, a lease runs out, or ``POLL_S``."""
         wake = self._db.on_commit_wake["jobs"]
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(wake.wait(), POLL_S)
+            await asyncio.wait_for(wake.wait(), self._rest_s)
         wake.clear()
 
     async def _run_one(self, job: Job) -> None:
