@@ -178,16 +178,21 @@ def _without_values(said: str) -> str:
 
 
 class Database:
-    """Two pools of connections as the service's row-level-secured role: for transactions, and for single statements."""
+    """Two pools of connections as the service's row-level-secured role: for transactions, and for the engines.
 
-    def __init__(self, url: str, *, pool_size: int = 5, source: str = "") -> None:
+    Transactions may go through a pooler that gives a connection to a transaction only. What the engines need of a
+    session (locks, LISTEN, settings) goes to ``direct_url``, the server itself; ``url`` unless given.
+    """
+
+    def __init__(self, url: str, *, direct_url: str | None = None, pool_size: int = 5, source: str = "") -> None:
         self.url = url
+        self.direct_url = direct_url or url
         self.source = source
         self.engine = _engine(url, pool_size=pool_size, max_overflow=pool_size)
         # A single statement cannot say first whose rows it may see; its connection does, from when it is opened.
         settings = {"server_settings": {"app.scope": "system", **BY_INDEX}}
-        self.system_engine = _engine(url, pool_size=2, max_overflow=pool_size, connect_args=settings)
-        self.wakes = Wakes(url, self._notify)
+        self.system_engine = _engine(self.direct_url, pool_size=2, max_overflow=pool_size, connect_args=settings)
+        self.wakes = Wakes(self.direct_url, self._notify)
 
     async def open(self) -> None:
         """Try one connection. Raises ``ConfigurationError`` naming the setting when the database is not reachable."""
