@@ -106,8 +106,11 @@ async def make_service(
     """``await make_service(handlers, jobs)``: the small service, not yet started, on a database with its tables."""
     made: list[Service] = []
 
-    async def make(handlers: Handlers | None = None, jobs: Jobs | None = None, bus: Any = None) -> Service:
+    async def make(
+        handlers: Handlers | None = None, jobs: Jobs | None = None, bus: Any = None, direct_url: str | None = None
+    ) -> Service:
         own = {"database_url": database.url, "migration_database_url": database.owner_url}
+        own |= {"database_direct_url": direct_url} if direct_url else {}
         service = Service("notes", "notes", make_settings(ServiceSettings, "notes", **own), bus=bus or memory_bus)
         service.include(router)
         service.consume(handlers or Handlers())
