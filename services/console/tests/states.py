@@ -48,7 +48,7 @@ TRANSCRIPT = {
     "content_url": f"/v1/transcripts/{ID}",
     "reason": None,
 }
-HELD_BACK = {"status": "unavailable", "code": "auto_recording_switched_off"}
+HELD_BACK = {"status": "unavailable", "code": "feature_off"}
 HELD_BACK |= {"reason": "Auto-recording was switched off."}
 LINES = [
     {"speaker": "Anna Andersson", "start_ms": 1500, "end_ms": 4250, "text": "Hello everyone, shall we begin?"},
@@ -239,7 +239,7 @@ STATES = {
     **{name: outlook("connected", "connected", *says, **more) for name, (says, more) in CONNECTED_ACCOUNTS.items()},
     "outlook-check-refused": State(
         "/integrations/microsoft/check",
-        {"POST /v1/connection/check": problem("reconnect_required", "Reconnect your account.")},
+        {"POST /v1/connection/check": problem("account_not_connected", "Reconnect your account.")},
         ("Your account was not checked", "Reconnect your account.", "req-7"),
         status=409,
         post={},
@@ -281,7 +281,7 @@ STATES = {
     ),
     "form-refused": State(
         "/meetings",
-        CONNECTED | {"POST /v1/meetings": problem("connection_required", "Microsoft is away for you.")},
+        CONNECTED | {"POST /v1/meetings": problem("account_not_connected", "Microsoft is away for you.")},
         ("Microsoft is away for you.", "req-7", "Offer &lt;b&gt;", "ben@contoso.example", f'value="{ID}"'),
         status=409,
         post=FORM,
