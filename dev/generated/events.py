@@ -13,6 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 NOTE = "<!-- made by `make generate` -->"
 
 
+_OF_CONNECTIONS = {"keep", "follow"}
+"""Functions of ``shared.connections`` that register handlers of both state topics."""
+
+
 def handlers_by_event() -> dict[str, list[str]]:
     """Event class name → ``service: handler`` of everything in a ``handlers.py``, read without importing it."""
     found: dict[str, list[str]] = {}
@@ -28,8 +32,8 @@ def _registrations(tree: ast.Module) -> list[tuple[str, str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.AsyncFunctionDef):
             pairs += [(event, node.name) for decorator in node.decorator_list if (event := _event_of(decorator))]
-        elif isinstance(node, ast.Call) and (event := _event_of(node.func)):
-            pairs.append((event, ast.unparse(node.args[0])))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _OF_CONNECTIONS:
+            pairs += [(event, f"{node.func.id}_connections") for event in ("TenantState", "UserState")]
     return pairs
 
 

@@ -148,7 +148,7 @@ class Tokens:
 
     async def app_token(self, org_id: str) -> Token:
         if self.broken:
-            raise GraphReconnect("Connect again.", 409, "reconnect_required")
+            raise GraphReconnect("Connect again.", 409, "account_not_connected")
         return Token(self.values[org_id])
 
     async def user_token(self, org_id: str, user_id: str, *, claims: str | None = None) -> Token:

@@ -9,7 +9,7 @@ import jwt
 import pytest
 
 from shared.bus import MemoryBus
-from shared.copies import UNKNOWN, Versions
+from shared.connections.state import UNKNOWN, Versions
 from shared.graph.errors import GraphGiveUp, GraphReconnect, GraphRetry, GraphTellAdmin
 from shared.identity import ServiceTokens
 from shared.service import Service
@@ -159,7 +159,7 @@ async def test_one_who_stops_waiting_does_not_stop_the_others(server: ScriptedSe
 
 
 CONFLICTS = [
-    ("user", 409, "reconnect_required", GraphReconnect),
+    ("user", 409, "account_not_connected", GraphReconnect),
     ("user", 409, "tenant_not_connected", GraphTellAdmin),
     ("app", 409, "tenant_not_connected", GraphTellAdmin),
     ("app", 409, "", GraphTellAdmin),
@@ -271,7 +271,7 @@ async def test_a_token_newer_than_the_refused_one_is_kept(server: ScriptedServer
 
 
 class Heard:
-    """What a service has heard of a connection, as ``shared.copies`` tells it."""
+    """What a service has heard of a connection, as ``shared.connections`` tells it."""
 
     def __init__(self) -> None:
         self.versions = Versions(1, 1)

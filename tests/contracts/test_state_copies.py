@@ -2,25 +2,25 @@
 
 from datetime import UTC, datetime
 
-from shared.copies import TenantCopy, UserCopy, tenant_of, user_of
+from shared.connections import Account, Tenant, connection_of
 from shared.events import Features, TenantState, UserState
 from shared.testing.harness import Harness
 
 from .conftest import Hosted
 
 FEATURES = Features(auto_recording=True)
-TENANT = TenantCopy(connected=True, tid="t1", features=FEATURES)
-ANNA = UserCopy(connected=True, tid="t1", oid="o1", name="Anna", email="anna@acme.example")
-KEPT: dict[str, tuple[TenantCopy | None, UserCopy | None]] = {
-    "tenant-connector": (None, ANNA),
-    "user-auth": (TENANT, None),
+TENANT = Tenant(1, connected=True, tid="t1", features=FEATURES)
+ANNA = Account(1, connected=True, tid="t1", oid="o1", name="Anna", email="anna@acme.example")
+KEPT: dict[str, tuple[Tenant, Account]] = {
+    "tenant-connector": (Tenant(), ANNA),
+    "user-auth": (TENANT, Account()),
     "meetings": (TENANT, ANNA),
     "contacts": (TENANT, ANNA),
-    "storage": (None, None),
+    "storage": (Tenant(), Account()),
     "mail": (TENANT, ANNA),
     "recording-ingest": (TENANT, ANNA),
 }
-"""By service; None where it has no use for it."""
+"""By service; as before the first event where it has no use for it."""
 
 
 async def test_tenant_and_user_state_arrive_by_events(hosted: Hosted) -> None:
@@ -30,5 +30,5 @@ async def test_tenant_and_user_state_arrive_by_events(hosted: Hosted) -> None:
     events = TenantState(**about, features=FEATURES), UserState(**about, **who)
     await Harness(service, hosted.keys).hear(*events)
     async with service.db.unit_of_work("acme") as work:
-        found = await tenant_of(work.session, "acme"), await user_of(work.session, "acme", "anna")
-    assert found == KEPT[service.name]
+        found = await connection_of(work.session, "acme", "anna")
+    assert (found.tenant, found.account) == KEPT[service.name]

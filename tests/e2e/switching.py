@@ -9,7 +9,7 @@ from dev.demo import Demo, Json
 
 from .conftest import ask
 
-OFF = "auto_recording_switched_off"
+OFF = "feature_off"
 LISTENING = ("meetings", "recording_ingest")
 IDLE = """SELECT NOT EXISTS (SELECT FROM graph_notification)
     AND NOT EXISTS (SELECT FROM job WHERE state = 'running' OR state = 'waiting' AND run_at <= clock_timestamp())"""
@@ -100,7 +100,7 @@ async def not_recording(demo: Demo, meeting: Json) -> bool:
 
 async def cannot_be_changed(demo: Demo, meeting: Json) -> bool:
     told = (await record(demo, meeting))["problem"] or {}
-    return told.get("code") in {"tenant_not_connected", "connection_required"}
+    return told.get("code") in {"tenant_not_connected", "account_not_connected"}
 
 
 async def hold_while_off(demo: Demo) -> None:

@@ -60,7 +60,7 @@ CONNECTED_ACCOUNTS: dict[str, tuple[tuple[str, ...], Json]] = {
 }
 """Connected accounts that need a word more: what is then read, and what the API answers besides."""
 _LEFT = {"code": "tenant_not_connected", "detail": "Microsoft 365 was disconnected; an Org Admin connects it first."}
-_BACK = {"code": "reconnect_required", "detail": "Microsoft 365 is connected now. Connect your account again."}
+_BACK = {"code": "account_not_connected", "detail": "Microsoft 365 is connected now. Connect your account again."}
 _NOT_YOURS: Json = {"silent": ("You disconnected",)}
 ENDED_ACCOUNTS: dict[str, tuple[tuple[str, ...], Json]] = {
     "outlook-disconnected": (("connected", "You disconnected", "Connect Microsoft Account"), {}),

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Json = dict[str, Any]
-HELD_BACK = {"status": "unavailable", "code": "auto_recording_switched_off"}
+HELD_BACK = {"status": "unavailable", "code": "feature_off"}
 HELD_BACK |= {"reason": "Auto-recording was switched off."}
 LINES = [
     {"speaker": "Anna Andersson", "start_ms": 1500, "end_ms": 4250, "text": "Hello everyone, shall we begin?"},

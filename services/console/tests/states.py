@@ -237,7 +237,7 @@ STATES = ADMIN_STATES | {
     **{name: outlook("connected", "connected", *says, **more) for name, (says, more) in CONNECTED_ACCOUNTS.items()},
     "outlook-check-refused": State(
         "/integrations/microsoft/check",
-        {"POST /v1/connection/check": problem("reconnect_required", "Reconnect your account.")},
+        {"POST /v1/connection/check": problem("account_not_connected", "Reconnect your account.")},
         ("Your account was not checked", "Reconnect your account.", "req-7"),
         status=409,
         post={},
@@ -279,7 +279,7 @@ STATES = ADMIN_STATES | {
     ),
     "form-refused": State(
         "/meetings",
-        CONNECTED | {"POST /v1/meetings": problem("connection_required", "Microsoft is away for you.")},
+        CONNECTED | {"POST /v1/meetings": problem("account_not_connected", "Microsoft is away for you.")},
         ("Microsoft is away for you.", "req-7", "Offer &lt;b&gt;", "ben@contoso.example", f'value="{ID}"'),
         status=409,
         post=FORM,

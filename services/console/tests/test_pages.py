@@ -128,7 +128,7 @@ def test_when_the_service_was_away_the_form_keeps_its_key(site: Site) -> None:
 
 
 def test_a_booking_before_the_news_of_the_sign_in_arrived_is_tried_again_with_the_same_key(site: Site) -> None:
-    answers = iter([problem("connection_required", "Not connected.")] * 2 + [(201, meeting("scheduled"))])
+    answers = iter([problem("account_not_connected", "Not connected.")] * 2 + [(201, meeting("scheduled"))])
     site.apis.answers = CONNECTED | {"POST /v1/meetings": lambda: next(answers)}
     with site.client() as browser:
         assert browser.post("/meetings", data=FORM).headers["location"] == f"/meetings/{ID}"
@@ -146,7 +146,7 @@ def test_connect_now_before_the_news_of_the_tenant_arrived_is_tried_again(site: 
 
 def test_a_booking_without_a_connection_is_refused_at_once(site: Site) -> None:
     site.apis.answers = {"/v1/tenant": tenant("connected"), "/v1/connection": connection("not_connected")}
-    site.apis.answers["POST /v1/meetings"] = problem("connection_required", "Connect it first.")
+    site.apis.answers["POST /v1/meetings"] = problem("account_not_connected", "Connect it first.")
     with site.client() as browser:
         assert "Connect it first." in browser.post("/meetings", data=FORM).text
     assert len(site.apis.sent("POST")) == 1

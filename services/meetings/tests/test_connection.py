@@ -61,7 +61,8 @@ async def test_what_is_booked_as_the_connection_ends_is_finished_later(house: An
     disconnect_when_looked_up(house)
     answer = await house.schedule()
     shown = answer.json()
-    assert (answer.status_code, shown["status"], shown["problem"]["code"]) == (202, "scheduling", "connection_required")
+    assert (answer.status_code, shown["status"]) == (202, "scheduling")
+    assert shown["problem"]["code"] == "account_not_connected"
     assert shown["problem"]["detail"].endswith("; it is then finished by itself.")
     await house.hear(house.person(3))
     await house.work()
@@ -100,7 +101,7 @@ async def test_half_a_meeting_does_not_wait_beyond_its_end(house: Any) -> None:
     await house.sql("UPDATE meeting SET starts_at = '2020-01-01', ends_at = '2020-01-02'")
     await house.try_again()
     shown = await house.record(meeting_id)
-    assert (shown["status"], shown["problem"]["code"]) == ("failed", "connection_required")
+    assert (shown["status"], shown["problem"]["code"]) == ("failed", "account_not_connected")
     assert "cancel its event, which is in your calendar already, in Outlook" in shown["problem"]["detail"]
     assert [job.kind for job in await house.sql(FAILED)] == ["schedule"]
 
@@ -185,7 +186,7 @@ async def test_what_a_withdrawn_permission_kept_back_is_done_later(house: Any) -
     await house.work()
     shown = await house.record(meeting_id)
     assert shown["problem"]["code"] == "permission_missing"
-    assert "Allow it again under Settings > Integrations > Microsoft Outlook" in shown["problem"]["detail"]
+    assert "Allow it again under Settings → Integrations → Microsoft Outlook" in shown["problem"]["detail"]
     await house.microsoft.clear_faults()
     await house.hear(house.person(2))
     await house.work()

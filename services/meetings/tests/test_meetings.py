@@ -56,7 +56,7 @@ async def test_nothing_is_scheduled_before_tenant_and_user_are_connected(house: 
     headers = {"Idempotency-Key": "b"}
     body = {"subject": "R", "start": "2030-03-01T10:00:00Z", "end": "2030-03-01T11:00:00Z"}
     refused = await house.call("POST", "/v1/meetings", user="bo", json=body, headers=headers)
-    assert (refused.status_code, refused.json()["code"]) == (409, "connection_required")
+    assert (refused.status_code, refused.json()["code"]) == (409, "account_not_connected")
 
 
 async def test_a_missing_key_and_a_wrong_end_are_refused(house: Any) -> None:
@@ -70,7 +70,7 @@ async def test_a_broken_connection_fails_the_meeting_with_a_remedy(house: Any) -
     house.user_auth.broken = True
     meeting = (await house.schedule()).json()
     assert meeting["status"] == "failed"
-    assert meeting["problem"]["code"] == "connection_required"
+    assert meeting["problem"]["code"] == "account_not_connected"
 
 
 async def test_a_refused_recording_option_leaves_a_usable_meeting(house: Any) -> None:

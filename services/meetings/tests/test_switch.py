@@ -1,6 +1,5 @@
 """The organisation's switch for automatic recording acts at once on everything that is booked."""
 
-import json
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -11,7 +10,8 @@ from sqlalchemy.exc import DBAPIError
 
 from meetings import queries, recording
 from meetings.jobs import does
-from shared.copies import keep_tenant_copy
+from shared.connections import tenant_of
+from shared.connections.state import keep_tenant
 from shared.events import ArtefactAwaited, RecordingUnavailable
 from shared.jobs.runner import JobRunner
 
@@ -114,13 +114,13 @@ async def test_what_is_scheduled_while_the_switch_moves_ends_as_it_says(house: A
 async def impatiently_off(house: Any) -> None:
     async with house.service.db.unit_of_work("acme") as work:
         await work.session.execute(text("SET LOCAL lock_timeout = '100ms'"))
-        await keep_tenant_copy(house.tenant(2, on=False), session=work.session)
+        await keep_tenant(work.session, house.tenant(2, on=False))
 
 
 async def test_a_change_of_the_switch_waits_for_a_meeting_that_is_written_by_it(house: Any) -> None:
     await house.connect()
     async with house.service.db.unit_of_work("acme") as writing:
-        assert (await queries.switch(writing.session, "acme", hold=True)).on
+        assert (await tenant_of(writing.session, "acme", hold=True)).connected
         with pytest.raises(DBAPIError, match="lock timeout"):
             await impatiently_off(house)
 
@@ -220,7 +220,7 @@ async def test_what_a_broken_connection_keeps_on_is_a_problem_until_it_is_mended
     shown = await house.record(meeting_id)
     assert (shown["auto_recording"], shown["problem"]["code"]) == (True, "recording_not_changed")
     assert "still records by itself at Microsoft" in shown["problem"]["detail"]
-    assert "Connect your Microsoft account again" in shown["problem"]["detail"]
+    assert "Connect it under Settings" in shown["problem"]["detail"]
     assert (await house.asked(), await house.sql(JOBS)) == (asked, [])
     house.user_auth.broken = False
     await house.hear(house.person(3, connected=False), house.person(4))
@@ -255,26 +255,10 @@ async def test_what_begins_soon_is_changed_before_the_rest_and_each_has_one_job(
     await house.hear(house.tenant(2, on=False))
     for _ in range(2):
         async with house.service.db.unit_of_work("acme") as work:
-            switch = await queries.switch(work.session, "acme")
-            for meeting_id, is_soon in await queries.unlike_switch(
-                work.session, "acme", wanted=switch.on, user_id=None, after="", limit=9
-            ):
+            for meeting_id, is_soon in await queries.unlike_switch(work.session, "acme", "anna", wanted=False):
                 recording.queue(work, meeting_id, soon=is_soon)
     queued = sorted((job.meeting_id, job.priority) for job in await house.sql(JOBS))
     assert queued == sorted([(near, 1), (far, 2)])
-
-
-async def test_a_switch_that_moved_begins_again_with_the_first_batch(
-    house: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(recording, "BATCH", 2)
-    await house.connect()
-    ids = sorted(await house.booked(5))
-    await house.hear(house.tenant(2, on=False))
-    reached = json.dumps({"after": ids[3], "version": 1})
-    await house.sql("UPDATE job SET checkpoint = CAST(:c AS jsonb) WHERE kind = 'follow_switch'", c=reached)
-    await house.try_again()
-    assert await house.at_microsoft() == [False] * 5
 
 
 async def test_after_the_tenant_is_disconnected_nothing_is_asked_of_microsoft(house: Any) -> None:
@@ -299,7 +283,7 @@ async def test_after_the_tenant_is_disconnected_nothing_is_asked_of_microsoft(ho
     assert (await house.record(meeting_id))["problem"] is None
 
 
-@pytest.mark.parametrize(("lost", "code"), [("person", "connection_required"), ("tenant", "tenant_not_connected")])
+@pytest.mark.parametrize(("lost", "code"), [("person", "account_not_connected"), ("tenant", "tenant_not_connected")])
 async def test_a_booked_meeting_says_it_cannot_be_changed_until_the_reconnect(house: Any, lost: str, code: str) -> None:
     await house.connect()
     (meeting_id,) = await house.booked()

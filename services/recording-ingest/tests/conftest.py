@@ -102,8 +102,11 @@ class House(Harness):
 
     async def tenant(self, version: int, *, on: bool = True, connected: bool = True) -> None:
         """What tenant-connector says of the organisation, as later news than ``connect``'s."""
+        await self.hear(self.news(version, on=on, connected=connected))
+
+    def news(self, version: int, *, on: bool = True, connected: bool = True) -> TenantState:
         about = {"org_id": "acme", "aggregate_version": version, "tid": "t1", "changed_at": datetime.now(UTC)}
-        await self.hear(TenantState(**about, connected=connected, features=Features(auto_recording=on)))
+        return TenantState(**about, connected=connected, features=Features(auto_recording=on))
 
     def person(self, version: int, *, connected: bool, org: str = "acme", user: str = "anna") -> UserState:
         about = {"org_id": org, "aggregate_version": version, "tid": "t1", "changed_at": datetime.now(UTC)}

@@ -37,7 +37,7 @@ async def test_another_account_is_not_asked_for_meetings_of_the_former(house: An
     assert [path for _, path, _ in house.graph_wire.requests[calls:] if "/me/onlineMeetings/" in path] == []
     shown = (await house.ledger())["recording"]
     assert (shown["status"], shown["code"]) == ("paused", "another_account")
-    assert "connect that one again" in shown["reason"]
+    assert "connect the former again" in shown["reason"]
     assert (await house.ledger("m2"))["recording"]["code"] == "another_account"
     await change_account(house, 4, former)
     assert (await counts(house))[1] == 2
@@ -70,7 +70,7 @@ async def test_a_permission_taken_back_is_named_and_made_up_for_when_allowed(
     await do_all(house)
     shown = (await house.ledger())["recording"]
     assert (shown["status"], shown["code"]) == ("unavailable", "permission_missing")
-    assert "choose Allow again" in shown["reason"]
+    assert "Allow it again" in shown["reason"]
     assert (await house.ledger("m2"))["recording"]["code"] == "permission_missing"
     assert (await house.ledger("m3"))["recording"]["status"] == "expected"
     house.graph_wire.instead = None

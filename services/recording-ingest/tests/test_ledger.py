@@ -176,8 +176,8 @@ async def test_a_broken_connection_is_told_and_made_up_for_after_the_reconnect(h
     await house.hurry("reconcile")
     await house.settle()
     (told,) = await house.published("recording.unavailable")
-    assert told["code"] == "connection_broken"
-    assert "connect it again" in told["reason"]
+    assert told["code"] == "account_not_connected"
+    assert "Connect it under Settings" in told["reason"]
     house.user_auth.broken = False
     await house.connect(version=3)
     await house.settle()

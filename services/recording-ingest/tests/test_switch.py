@@ -41,12 +41,12 @@ async def test_a_transfer_stops_at_the_next_range_and_goes_on_from_there(house: 
     await house.settle()
     assert len(house.our_wire.accepted) == 2
     shown = (await house.ledger())["recording"]
-    assert (shown["status"], shown["code"]) == ("paused", "auto_recording_switched_off")
-    assert "switched off by an Org Admin" in shown["reason"]
+    assert (shown["status"], shown["code"]) == ("paused", "feature_off")
+    assert "switched off for your organisation" in shown["reason"]
     (job,) = await house.sql("SELECT state, checkpoint FROM job WHERE kind = 'transfer'")
     assert (job.state, job.checkpoint) == ("waiting", {"size": SIZE, "done": 6 * KIB})
     (told,) = await house.published("recording.unavailable")
-    assert told["code"] == "auto_recording_switched_off"
+    assert told["code"] == "feature_off"
     await do_all(house)
     assert (len(house.our_wire.accepted), await counts(house)) == (2, [2, 0, await transcripts(house)])
     await house.tenant(3)
@@ -125,7 +125,7 @@ async def test_what_is_recorded_while_off_is_fetched_when_it_is_on_again(house: 
     await house.tenant(2, on=False)
     shown = (await house.ledger())["recording"]
     assert (shown["status"], shown["expected_by"]) == ("not_expected", None)
-    assert "switched off by an Org Admin" in shown["reason"]
+    assert "switched off for your organisation" in shown["reason"]
     await house.happen(meeting, record=by_hand)
     calls = await asked(house)
     assert len(await house.sql("SELECT * FROM graph_notification")) == 2
@@ -150,7 +150,7 @@ async def test_of_an_ended_meeting_it_is_said_at_once_and_not_at_the_deadline(ho
     await house.tenant(2, on=False)
     await house.settle()
     for topic in ("recording.unavailable", "transcript.unavailable"):
-        assert [event["code"] for event in await house.published(topic)] == ["auto_recording_switched_off"]
+        assert [event["code"] for event in await house.published(topic)] == ["feature_off"]
     await house.tenant(3)
     await house.settle()
     assert await statuses(house) == {"recording": "expected", "transcript": "expected"}
@@ -241,7 +241,7 @@ async def test_what_ended_longer_ago_than_the_deadline_is_not_fetched(house: Any
     await house.tenant(3)
     await do_all(house)
     assert await counts(house) == [0, 0, 0]
-    assert (await house.ledger())["recording"]["code"] == "auto_recording_switched_off"
+    assert (await house.ledger())["recording"]["code"] == "feature_off"
 
 
 async def test_an_import_that_paused_for_long_has_its_whole_time_again(house: Any) -> None:
@@ -266,7 +266,7 @@ async def test_an_import_paused_for_too_long_is_given_up_and_may_begin_anew(hous
     await house.sql("UPDATE ledger_meeting SET ends_at = ends_at - interval '31 days'")
     await do_all(house)
     shown = (await house.ledger())["recording"]
-    assert (shown["status"], shown["code"]) == ("unavailable", "auto_recording_switched_off")
+    assert (shown["status"], shown["code"]) == ("unavailable", "feature_off")
     assert await house.sql("SELECT * FROM job WHERE kind = 'transfer'") == []
     async with house.storage.service.db.system_work() as work:
         await work.session.execute(text("UPDATE stored_file SET touched_at = touched_at - interval '31 days'"))

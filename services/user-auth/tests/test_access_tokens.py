@@ -143,14 +143,14 @@ async def test_a_refusal_for_good_ends_the_connection_once(house: Any) -> None:
     await house.microsoft.client.fault("token_invalid_grant")
     answers = await asyncio.gather(*(house.token() for _ in range(5)))
     answers.append(await house.token())
-    assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(409, "reconnect_required")}
+    assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(409, "account_not_connected")}
     assert house.microsoft.door.refreshes == 1
     (event,) = await house.published("user.connection_expired")
     assert "password" in event["reason"]
     assert [state["status"] for state in await house.published("user.state")] == ["connected", "expired"]
     shown = await house.connection()
     assert shown["status"] == "expired"
-    assert shown["problem"]["code"] == "reconnect_required"
+    assert shown["problem"]["code"] == "account_not_connected"
     assert shown["account"]["email"] == "anna@contoso.example"
     (row,) = await house.rows("connection")
     assert row["sealed_cache"] is None
@@ -251,7 +251,7 @@ async def test_another_pods_disconnect_is_heard_within_the_recheck_time(house: A
     assert (await house.ask(other, body)).status_code == 200
     await house.disconnect()
     refused = await house.ask(other, body)
-    assert (refused.status_code, refused.json()["code"]) == (409, "reconnect_required")
+    assert (refused.status_code, refused.json()["code"]) == (409, "account_not_connected")
 
 
 async def test_nobody_gets_a_token_of_somebody_else(house: Any) -> None:

@@ -120,7 +120,7 @@ async def test_a_connection_that_lost_its_mailbox_says_so_and_stands(house: Any)
 
 async def test_a_check_without_a_connection_says_what_comes_first(house: Any) -> None:
     refused = await house.call("POST", "/v1/connection/check")
-    assert (refused.status_code, refused.json()["code"]) == (409, "reconnect_required")
+    assert (refused.status_code, refused.json()["code"]) == (409, "account_not_connected")
 
 
 async def test_nothing_but_the_permissions_of_the_sign_in_is_used_for_the_check(house: Any) -> None:

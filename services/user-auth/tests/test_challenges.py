@@ -99,7 +99,7 @@ async def test_revoked_sessions_end_the_connection_once_for_all_pods(house: Any,
     assert "password or the sessions were reset" in event["reason"]
     assert [state["status"] for state in await house.published("user.state")] == ["connected", "expired"]
     shown = await house.connection()
-    assert (shown["status"], shown["problem"]["code"]) == ("expired", "reconnect_required")
+    assert (shown["status"], shown["problem"]["code"]) == ("expired", "account_not_connected")
     assert event["reason"] in shown["problem"]["detail"]
     again = await asyncio.gather(*(caller.get("/me") for caller in asking), return_exceptions=True)
     assert {type(one) for one in again} == {GraphReconnect}

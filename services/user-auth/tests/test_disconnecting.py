@@ -31,7 +31,7 @@ async def test_a_disconnect_destroys_the_tokens_at_once_and_is_told_once(house: 
     (row,) = await house.rows("connection")
     assert row["sealed_cache"] is None
     refused = await house.token()
-    assert (refused.status_code, refused.json()["code"]) == (409, "reconnect_required")
+    assert (refused.status_code, refused.json()["code"]) == (409, "account_not_connected")
     assert len(await house.published("user.disconnected")) == 1
     assert [item["connected"] for item in await house.published("user.state")] == [True, False]
     assert [line["action"] for line in await house.rows("audit")] == ["connection.connected", "connection.disconnected"]
@@ -78,11 +78,11 @@ async def test_once_the_organisation_is_back_only_the_person_is_left_to_act(hous
     await the_organisation_leaves(house)
     await house.hear(state(3, connected=True))
     problem = (await house.connection())["problem"]
-    assert problem["code"] == "reconnect_required"
+    assert problem["code"] == "account_not_connected"
     assert "Connect your account again" in problem["detail"]
     assert "Org Admin" not in problem["detail"]
     refused = (await house.token()).json()
-    assert (refused["code"], refused["detail"]) == ("reconnect_required", problem["detail"])
+    assert (refused["code"], refused["detail"]) == ("account_not_connected", problem["detail"])
 
 
 async def hint(house: Any) -> str:

@@ -162,7 +162,7 @@ async def test_a_consent_withdrawn_whole_ends_the_connection(house: Any) -> None
     await house.microsoft.client.do("consent_revoke", tenant=CONTOSO)
     assert (await house.token()).status_code == 409
     shown = await house.connection()
-    assert (shown["status"], shown["problem"]["code"], granted(shown)) == ("expired", "admin_must_act", set())
+    assert (shown["status"], shown["problem"]["code"], granted(shown)) == ("expired", "admin_required", set())
     assert len(await house.published("user.connection_expired")) == 1
 
 
@@ -179,7 +179,7 @@ async def test_nothing_left_but_the_sign_in_itself_is_a_consent_withdrawn(
     assert (await house.token()).status_code == 409
     assert house.microsoft.door.refreshes == 2, "the whole, and then what is left"
     shown = await house.connection()
-    assert (shown["status"], shown["problem"]["code"], granted(shown)) == ("expired", "admin_must_act", set())
+    assert (shown["status"], shown["problem"]["code"], granted(shown)) == ("expired", "admin_required", set())
 
 
 async def test_a_connection_given_nothing_does_not_show_everything_as_given(house: Any) -> None:

@@ -39,7 +39,7 @@ async def doubted(house: Any) -> bool:
 
 BUSY = {(503, "microsoft_busy")}
 MISCONFIGURED = {(503, "prospo_misconfigured")}
-RECONNECT = {(409, "reconnect_required")}
+RECONNECT = {(409, "account_not_connected")}
 
 
 async def test_an_unlisted_refusal_ends_nothing_on_one_day(expired: Any) -> None:

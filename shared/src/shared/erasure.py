@@ -17,6 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
 from shared import audit
+from shared.connections.places import ACCOUNT_PLACE, CONNECTOR_PLACE
 from shared.db import Database, UnitOfWork, is_outage
 from shared.events import Event
 from shared.problems import BadInput, Conflict, Unavailable
@@ -264,7 +265,7 @@ class Erasure:
         async with self._db.unit_of_work(self._subject.org_id) as work:
             connected = (await work.session.execute(text(query), self._values)).first() is not None
         if connected:
-            where = "Settings → Integrations → Microsoft Outlook" if person else "Admin → Connectors → Microsoft 365"
+            where = ACCOUNT_PLACE if person else CONNECTOR_PLACE
             raise Conflict(
                 "still_connected",
                 f"There is still a connection to Microsoft. Disconnect it first under {where}, and run this again when "

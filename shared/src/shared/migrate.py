@@ -24,7 +24,7 @@ ENGINES = [
     "shared.jobs.queue",
     "shared.secrets",
     "shared.graph.subscriptions",
-    "shared.copies",
+    "shared.connections.state",
     "shared.limits",
 ]
 _LOCK = 0x70726F73706F  # one migration at a time per database

@@ -19,7 +19,7 @@ from sqlalchemy.exc import DBAPIError
 from shared import audit, commands
 from shared.bus import Bus, open_bus
 from shared.commands import operate
-from shared.copies import versions_of
+from shared.connections.state import versions_of
 from shared.db import Database
 from shared.erasure import Holdings
 from shared.events import TenantState, UserState

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import httpx
 
-from shared.copies import UNKNOWN, Versions
+from shared.connections.state import UNKNOWN, Versions
 from shared.graph.errors import GraphError, GraphGiveUp, GraphReconnect, GraphRetry, GraphTellAdmin
 from shared.graph.refusals import wait_s
 from shared.identity import ServiceTokens

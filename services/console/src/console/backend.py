@@ -17,7 +17,7 @@ SERVICES = {
     "/v1/transcripts": "recording-ingest",
     "/v1/ledger": "recording-ingest",
 }
-SAID_BY = {"connection_required": "/v1/connection", "tenant_not_connected": "/v1/tenant"}
+SAID_BY = {"account_not_connected": "/v1/connection", "tenant_not_connected": "/v1/tenant"}
 """Refusals out of what an event told a service, and where the service stands that sends the event."""
 NEWS_PAUSES_S = (0.25, 0.5, 1, 2)
 Json = dict[str, Any]

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from shared.connections import HEARD_OF
+
 FEATURES = {
     "outlook_email": ("Outlook email", "Send as yourself and see your conversations with a contact."),
     "auto_recording": (
@@ -82,13 +84,11 @@ PARTS = {
 }
 """The parts of the product that are there, as the readiness board names them."""
 
-PAUSES = {"connection_broken", "tenant_not_connected", "auto_recording_switched_off"}
-PAUSES |= {"another_account", "permission_missing"}
+PAUSES = HEARD_OF
 """Why a recording or transcript is held back only for now: when it is over, what Microsoft has is fetched."""
 
 WAYS_ON = {
-    "connection_required": ("/integrations", "Connect your Microsoft account"),
-    "reconnect_required": ("/integrations", "Reconnect your Microsoft account"),
+    "account_not_connected": ("/integrations", "Connect your Microsoft account"),
     "tenant_not_connected": ("/connectors/microsoft365", "See the Microsoft 365 connector"),
     "another_account": ("/integrations/microsoft/disconnect", "Disconnect…"),
     "permission_missing": ("/integrations", "See your Microsoft account"),

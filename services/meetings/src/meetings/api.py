@@ -10,7 +10,7 @@ from meetings.settings import Settings
 from meetings.tables import MeetingRow
 from meetings.waiting import Outcomes
 from meetings.work import CancelMeeting, RescheduleMeeting, ScheduleMeeting
-from shared.copies import TenantCopy, UserCopy, tenant_of, user_of
+from shared.connections import Connection, connection_of
 from shared.db import Database, UnitOfWork
 from shared.identity import Identity
 from shared.outbox import uuid7
@@ -64,15 +64,14 @@ async def schedule(
 async def meetings(caller: Caller, work: Work, cursor: Cursor = None, limit: Limit = 50) -> Page[Meeting]:
     """The caller's own meetings, newest first."""
     rows = await queries.meetings_of(work.session, caller.org_id, caller.user_id, before=cursor, limit=limit + 1)
-    tenant, user = await _copies(work, caller)
-    shown = [Meeting.as_connected(row, tenant, user) for row in rows[:limit]]
+    person = await _person(work, caller)
+    shown = [Meeting.as_connected(row, person) for row in rows[:limit]]
     return Page[Meeting](items=shown, next_cursor=shown[-1].id if len(rows) > limit else None)
 
 
 @router.get("/{meeting_id}")
 async def meeting(meeting_id: Id, caller: Caller, work: Work) -> Meeting:
-    tenant, user = await _copies(work, caller)
-    return Meeting.as_connected(await _own(work, caller, meeting_id), tenant, user)
+    return Meeting.as_connected(await _own(work, caller, meeting_id), await _person(work, caller))
 
 
 @router.patch("/{meeting_id}")
@@ -80,7 +79,7 @@ async def reschedule(meeting_id: Id, change: MeetingChange, caller: Caller, work
     """Subject, times or attendees; the join link stays."""
     row = await _own(work, caller, meeting_id, lock=True)
     scheduling.require_scheduled(row)
-    await _organizer(work, caller, row)
+    scheduling.require_connection(await _person(work, caller), row.organizer_oid)
     _apply(row, change)
     scheduling.watch_booked_end(row, work, settings.booked_end_grace_s)
     work.queue(RescheduleMeeting(meeting_id=row.id))
@@ -97,7 +96,7 @@ async def cancel(meeting_id: Id, caller: Caller, work: Work) -> Meeting:
         raise Conflict("meeting_not_scheduled", f"The meeting is {row.status}; there is nothing left to cancel.")
     booked = row.status == "scheduled"
     if booked:
-        await _organizer(work, caller, row)
+        scheduling.require_connection(await _person(work, caller), row.organizer_oid)
     # Who schedules it undoes what was begun, at once if that waits.
     work.queue(CancelMeeting(meeting_id=row.id) if booked else ScheduleMeeting(meeting_id=row.id))
     row.status = "cancelled"
@@ -116,12 +115,13 @@ async def _accept(work: UnitOfWork, caller: Identity, wanted: NewMeeting, key: s
     request_hash = scheduling.fingerprint(wanted.model_dump(mode="json"))
     known = await queries.known_request(work.session, caller.org_id, caller.user_id, key)
     if known is None:
-        user = await _connection(work, caller)
+        person = await _person(work, caller)
+        scheduling.require_connection(person)
         await _refuse_too_many(work, caller, settings)
         await queries.forget_keys(work.session, caller.org_id, caller.user_id, settings.request_keys_keep_days)
         meeting_id = uuid7()
         if await queries.claim_key(work.session, caller.org_id, caller.user_id, key, request_hash, meeting_id):
-            _add(work, caller, user, wanted, meeting_id)
+            _add(work, caller, person, wanted, meeting_id)
             return meeting_id
         known = await queries.known_request(work.session, caller.org_id, caller.user_id, key)
     if known is None or known[0] != request_hash:
@@ -129,14 +129,14 @@ async def _accept(work: UnitOfWork, caller: Identity, wanted: NewMeeting, key: s
     return known[1]
 
 
-def _add(work: UnitOfWork, caller: Identity, user: UserCopy, wanted: NewMeeting, meeting_id: str) -> None:
+def _add(work: UnitOfWork, caller: Identity, person: Connection, wanted: NewMeeting, meeting_id: str) -> None:
     work.session.add(
         MeetingRow(
             org_id=caller.org_id,
             id=meeting_id,
             user_id=caller.user_id,
-            organizer_name=user.name or caller.name or "",
-            organizer_oid=user.oid or "",
+            organizer_name=person.account.name or caller.name or "",
+            organizer_oid=person.account.oid or "",
             subject=wanted.subject,
             body=wanted.body,
             starts_at=wanted.start,
@@ -147,16 +147,8 @@ def _add(work: UnitOfWork, caller: Identity, user: UserCopy, wanted: NewMeeting,
     work.queue(ScheduleMeeting(meeting_id=meeting_id))
 
 
-async def _connection(work: UnitOfWork, caller: Identity) -> UserCopy:
-    return scheduling.require_connections(*await _copies(work, caller))
-
-
-async def _organizer(work: UnitOfWork, caller: Identity, row: MeetingRow) -> None:
-    scheduling.require_organizer(row, await _connection(work, caller))
-
-
-async def _copies(work: UnitOfWork, caller: Identity) -> tuple[TenantCopy | None, UserCopy | None]:
-    return await tenant_of(work.session, caller.org_id), await user_of(work.session, caller.org_id, caller.user_id)
+async def _person(work: UnitOfWork, caller: Identity) -> Connection:
+    return await connection_of(work.session, caller.org_id, caller.user_id)
 
 
 async def _own(work: UnitOfWork, caller: Identity, meeting_id: str, *, lock: bool = False) -> MeetingRow:

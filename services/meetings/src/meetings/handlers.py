@@ -2,41 +2,23 @@
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from meetings import artefacts, queries, recording, scheduling
-from shared.copies import keep_tenant_copy, keep_user_copy
-from shared.db import UnitOfWork
+from meetings import artefacts, queries, scheduling
+from meetings.jobs import does
+from meetings.recording import SWITCH
+from shared.connections import follow
 from shared.events import (
     ArtefactAwaited,
     ArtefactDetected,
     RecordingImported,
     RecordingUnavailable,
-    TenantState,
     TranscriptImported,
     TranscriptUnavailable,
-    UserState,
 )
 from shared.handlers import Handlers
 from shared.outbox import Outbox
 
 on = Handlers()
-
-
-@on(TenantState)
-async def bring_meetings_to_the_switch(event: TenantState, *, work: UnitOfWork) -> None:
-    """A moved switch acts on all that is booked; a tenant that came back has done what waited for it."""
-    before = await queries.switch(work.session, event.org_id)
-    await keep_tenant_copy(event, session=work.session)
-    after = await queries.switch(work.session, event.org_id)
-    if after.position != before.position:
-        recording.follow(work)
-
-
-@on(UserState)
-async def take_up_what_waited(event: UserState, *, work: UnitOfWork) -> None:
-    """A connection that works again, or may do more than before, has done what waited for it."""
-    await keep_user_copy(event, session=work.session)
-    if event.connected:
-        recording.follow(work, event.user_id)
+follow(on, does, switch=SWITCH)
 
 
 @on(ArtefactDetected)

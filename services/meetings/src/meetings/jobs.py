@@ -5,12 +5,15 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from meetings import graph as teams
-from meetings import queries, recording, refusals, scheduling
-from meetings.refusals import ATTEMPTS, PATIENCE_S
+from meetings import problems, queries, recording, scheduling
+from meetings.organizer import as_organizer, require_connection
+from meetings.problems import ATTEMPTS, PATIENCE_S
+from meetings.recording import SWITCH
 from meetings.settings import Settings
 from meetings.tables import MeetingRow
 from meetings.waiting import Outcomes
 from meetings.work import BookedEnd, CancelMeeting, FollowSwitch, RescheduleMeeting, ScheduleMeeting, SetRecording
+from shared.connections import FollowConnections, Tenant, bring_in_line, tenant_of
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp
 from shared.jobs import Again, GiveUp, Jobs
@@ -24,19 +27,19 @@ does = Jobs()
 @does(ScheduleMeeting, attempts=ATTEMPTS, patience_s=PATIENCE_S)
 async def schedule(job: Job, wanted: ScheduleMeeting, *, graph: Graph, outcomes: Outcomes, settings: Settings) -> None:
     """Event, online meeting, recording option, record: each step may be done again and gives the same."""
-    meeting, switch = await _start(job, wanted.meeting_id)
+    meeting, tenant = await _start(job, wanted.meeting_id)
     if meeting.status == "cancelled" and not job.checkpoint:
         return
-    async with refusals.recorded(job, meeting, outcomes, status="failed"):
-        caller = await refusals.as_organizer(job, graph, meeting)
+    async with problems.recorded(job, meeting, outcomes, status="failed"):
+        caller = await as_organizer(job, graph, meeting)
         found = await _book(job, caller, meeting)
         if meeting.status != "cancelled":
-            found = await _prepare(job, caller, meeting, found, on=switch.on)
+            found = await _prepare(job, caller, meeting, found, on=tenant.has_on(SWITCH))
             if await _save_scheduled(job, meeting.id, found, settings):
                 outcomes.tell(meeting.id)
                 return
         await teams.cancel(caller, found["event_id"])
-        await refusals.write(job, meeting.id, None)
+        await problems.write(job, meeting.id, None)
 
 
 @does(RescheduleMeeting, attempts=ATTEMPTS, patience_s=PATIENCE_S)
@@ -45,10 +48,10 @@ async def reschedule(job: Job, wanted: RescheduleMeeting, *, graph: Graph, outco
     meeting, _ = await _start(job, wanted.meeting_id)
     if meeting.status == "cancelled":
         return
-    async with refusals.recorded(job, meeting, outcomes):
-        await teams.move(await refusals.as_organizer(job, graph, meeting), meeting)
+    async with problems.recorded(job, meeting, outcomes):
+        await teams.move(await as_organizer(job, graph, meeting), meeting)
         async with job.unit_of_work() as work:
-            now = await refusals.locked(work, meeting.id)
+            now = await queries.locked(work.session, work.org_id, meeting.id)
             if _told(now) != _told(meeting):
                 raise Again("the meeting changed meanwhile", after_s=0, counts=False)
             now.problem = None
@@ -59,58 +62,57 @@ async def reschedule(job: Job, wanted: RescheduleMeeting, *, graph: Graph, outco
 async def cancel(job: Job, wanted: CancelMeeting, *, graph: Graph, outcomes: Outcomes) -> None:
     """Let Microsoft tell the attendees, then tell the platform."""
     meeting, _ = await _start(job, wanted.meeting_id)
-    async with refusals.recorded(job, meeting, outcomes):
-        caller = await refusals.as_organizer(job, graph, meeting)
+    async with problems.recorded(job, meeting, outcomes):
+        caller = await as_organizer(job, graph, meeting)
         if meeting.event_id:
             await teams.cancel(caller, meeting.event_id)
         async with job.unit_of_work() as work:
-            now = await refusals.locked(work, meeting.id)
+            now = await queries.locked(work.session, work.org_id, meeting.id)
             now.problem = None
             scheduling.cancelled(now, work.outbox)
 
 
+@does(FollowConnections)
 @does(FollowSwitch)
-async def follow_switch(job: Job, wanted: FollowSwitch) -> None:
-    """Bring everything booked to the organisation's switch, batch by batch; of a person only, after a reconnect."""
-    going_on = True
-    while going_on:
-        async with job.unit_of_work() as work:
-            going_on = await recording.queue_changes(work, wanted.user_id, job.checkpoint)
+async def follow_connections(job: Job, wanted: FollowConnections) -> None:
+    """Bring what is booked to the switch, and have done what a lost connection kept from Microsoft."""
+    await bring_in_line(job, wanted, recording.follow)
 
 
 @does(SetRecording, attempts=ATTEMPTS)
 async def set_recording(job: Job, wanted: SetRecording, *, graph: Graph) -> None:
     """Bring one booked meeting at Microsoft to the switch; what the switch says last stays."""
-    meeting, switch = await _start(job, wanted.meeting_id)
+    meeting, tenant = await _start(job, wanted.meeting_id)
     if meeting.status != "scheduled":
         return
-    found: dict[str, Any] = {"auto_recording": switch.on}
-    async with recording.explained(job, meeting, on=switch.on):
-        if job.checkpoint or meeting.auto_recording != switch.on:
-            caller = await refusals.as_organizer(job, graph, meeting)
+    on = tenant.has_on(SWITCH)
+    found: dict[str, Any] = {"auto_recording": on}
+    async with recording.explained(job, meeting, on=on):
+        if job.checkpoint or meeting.auto_recording != on:
+            caller = await as_organizer(job, graph, meeting)
             async with _asking(job):
-                found = await recording.ask(caller, meeting.online_meeting_id or "", on=switch.on)
+                found = await recording.ask(caller, meeting.online_meeting_id or "", on=on)
         async with job.unit_of_work() as work:
-            await recording.keep(work, meeting.id, found, on=switch.on)
+            await recording.keep(work, meeting.id, found, on=on)
 
 
 @does(BookedEnd)
 async def booked_end(job: Job, wanted: BookedEnd) -> None:
     """Nothing better came: the booked end is all that is known. A moved meeting has a job of its own."""
     async with job.unit_of_work() as work:
-        meeting = await refusals.locked(work, wanted.meeting_id)
+        meeting = await queries.locked(work.session, work.org_id, wanted.meeting_id)
         if meeting.ends_at == wanted.ends_at:
             scheduling.ended(meeting, meeting.ends_at, "booked_end", "low", work.outbox)
 
 
-async def _start(job: Job, meeting_id: str) -> tuple[MeetingRow, queries.Switch]:
-    """The meeting as it is now, and whether the tenant wants automatic recording."""
+async def _start(job: Job, meeting_id: str) -> tuple[MeetingRow, Tenant]:
+    """The meeting and the tenant, whose switch says whether it records, as they are now."""
     async with job.unit_of_work() as work:
         meeting = await queries.meeting(work.session, job.org_id, meeting_id)
-        switch = await queries.switch(work.session, job.org_id)
+        tenant = await tenant_of(work.session, job.org_id)
     if meeting is None:
         raise GiveUp(f"The meeting {meeting_id} does not exist.")
-    return meeting, switch
+    return meeting, tenant
 
 
 @asynccontextmanager
@@ -153,7 +155,7 @@ async def _prepare(
 async def _keep(job: Job, meeting: MeetingRow, found: dict[str, Any]) -> None:
     """Save a step before the next. Raises as the next would when the connection ended meanwhile."""
     await job.checkpoint_now(found)
-    await refusals.require_connection(job, meeting)
+    await require_connection(job, meeting)
 
 
 async def _recording(
@@ -163,7 +165,7 @@ async def _recording(
     if not on and "asked" not in found:
         return {"auto_recording": False}
     async with _asking(job):
-        await refusals.require_connection(job, meeting)
+        await require_connection(job, meeting)
         return await recording.ask(caller, found["online_meeting_id"], on=on)
 
 
@@ -190,7 +192,7 @@ async def _save_scheduled(job: Job, meeting_id: str, found: dict[str, Any], sett
     One that failed is too: Microsoft has it by now, when the job was driven again.
     """
     async with job.unit_of_work() as work:
-        meeting = await refusals.locked(work, meeting_id)
+        meeting = await queries.locked(work.session, work.org_id, meeting_id)
         if meeting.status in {"scheduling", "failed"}:
             meeting.event_id, meeting.join_url = found["event_id"], found["join_url"]
             meeting.online_meeting_id = found["online_meeting_id"]

@@ -5,9 +5,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StringConstraints
 
-from meetings import refusals
 from meetings.tables import MeetingRow
-from shared.copies import TenantCopy, UserCopy
+from shared.connections import Connection
 from shared.web import StrictModel
 from shared.words import ONE_LINE
 
@@ -16,15 +15,7 @@ _WHY_NOT = {
     "recorded by hand is not brought to Prospo while it is off.",
     "refused": "Microsoft did not accept automatic recording for this meeting; start it by hand.",
 }
-_UNCHANGEABLE = {
-    "connection_required": "Your Microsoft account is not connected. The meeting stays in your calendar as it is, and "
-    "cannot be changed from Prospo until you connect again under Settings > Integrations > Microsoft Outlook.",
-    "tenant_not_connected": "Your organisation is not connected to Microsoft 365. The meeting stays in your calendar "
-    "as it is, and cannot be changed from Prospo until an Org Admin connects it and you connect your account again.",
-    "another_account": "This meeting was made with another Microsoft account than the one that is connected now. It "
-    "stays in that one's calendar as it is, and cannot be changed from Prospo until you disconnect this account and "
-    "connect the former again under Settings > Integrations > Microsoft Outlook.",
-}
+_UNCHANGEABLE = "The meeting stays in your calendar as it is, and cannot be changed from Prospo until then."
 _YEARS = range(2000, 2200)
 
 
@@ -139,10 +130,10 @@ class Meeting(BaseModel):
         return cls.model_validate(shown)
 
     @classmethod
-    def as_connected(cls, row: MeetingRow, tenant: TenantCopy | None, user: UserCopy | None) -> Self:
+    def as_connected(cls, row: MeetingRow, person: Connection) -> Self:
         """The record as the connection of now makes it; nothing is written when that changes."""
         shown = cls.of(row)
-        lost = refusals.lost(tenant, user, row)
-        if lost is not None and row.status == "scheduled" and row.problem is None:
-            shown.problem = ProblemShown(code=lost.code, detail=_UNCHANGEABLE[lost.code])
+        found = person.obstacle(made_by=row.organizer_oid)
+        if found is not None and row.status == "scheduled" and row.problem is None:
+            shown.problem = ProblemShown(code=found.code, detail=f"{found.sentence()} {_UNCHANGEABLE}")
         return shown

@@ -1,6 +1,5 @@
 """All SQL of the meetings service."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import text
@@ -8,6 +7,8 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from meetings.tables import MeetingRow
+from shared.connections.obstacles import FORMER, HEARD_OF
+from shared.jobs import GiveUp
 
 _CLAIM_KEY = text(
     """INSERT INTO request_key (org_id, user_id, key, request_hash, meeting_id)
@@ -24,58 +25,31 @@ _FORGET_KEYS = text(
 _UNDER_WAY = text(
     "SELECT count(*) FROM meeting WHERE org_id = :org_id AND user_id = :user_id AND status = 'scheduling'"
 )
-_SWITCH = (
-    "SELECT version, connected, coalesce((features ->> 'auto_recording')::boolean, false) FROM tenant_copy "
-    "WHERE org_id = :org_id"
-)
-_READ_SWITCH, _HOLD_SWITCH = text(_SWITCH), text(_SWITCH + " FOR SHARE")
 _UNLIKE_SWITCH = text(
     """SELECT id, starts_at < clock_timestamp() + interval '1 day' AS soon FROM meeting
-       WHERE org_id = :org_id AND status = 'scheduled' AND id > :after
+       WHERE org_id = :org_id AND user_id = :user_id AND status = 'scheduled'
            AND (auto_recording <> :wanted OR problem IS NOT NULL OR (auto_recording_reason = 'refused' AND NOT :wanted))
-           AND (CAST(:user_id AS text) IS NULL OR user_id = :user_id) ORDER BY id LIMIT :limit"""
+       ORDER BY id"""
 )
 _INTERRUPTED = text(
     """SELECT id, event_id IS NOT NULL, status = 'cancelled' FROM meeting
-       WHERE org_id = :org_id
+       WHERE org_id = :org_id AND user_id = :user_id
            AND (status IN ('scheduling', 'cancelled') OR (status = 'scheduled' AND ends_at > clock_timestamp()))
-           AND problem ->> 'code' = ANY(:codes) AND (CAST(:user_id AS text) IS NULL OR user_id = :user_id)"""
+           AND problem ->> 'code' = ANY(:codes)"""
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Switch:
-    """The organisation's switch for automatic recording, as old as the last event."""
-
-    version: int = 0
-    connected: bool = False
-    on: bool = False
-
-    @property
-    def position(self) -> tuple[bool, bool]:
-        return self.connected, self.on
+async def unlike_switch(session: AsyncSession, org_id: str, user_id: str, *, wanted: bool) -> list[Any]:
+    """A person's booked meetings that do not do what the switch says, or may not: id, and whether within a day."""
+    return list(await session.execute(_UNLIKE_SWITCH, {"org_id": org_id, "user_id": user_id, "wanted": wanted}))
 
 
-async def switch(session: AsyncSession, org_id: str, *, hold: bool = False) -> Switch:
-    """With ``hold`` its next change waits for this transaction, and then sees what this one wrote."""
-    row = (await session.execute(_HOLD_SWITCH if hold else _READ_SWITCH, {"org_id": org_id})).first()
-    return Switch(*row) if row else Switch()
+async def interrupted(session: AsyncSession, org_id: str, user_id: str) -> list[Any]:
+    """A person's meetings with a booking, change or cancellation that waits for a connection: id, booked, cancelled.
 
-
-async def unlike_switch(
-    session: AsyncSession, org_id: str, *, wanted: bool, user_id: str | None, after: str, limit: int
-) -> list[Any]:
-    """Booked meetings that do not do what the switch says, or may not: id, and whether they begin within a day."""
-    values = {"org_id": org_id, "wanted": wanted, "user_id": user_id, "after": after, "limit": limit}
-    return list(await session.execute(_UNLIKE_SWITCH, values))
-
-
-async def interrupted(session: AsyncSession, org_id: str, user_id: str | None, codes: list[str]) -> list[Any]:
-    """Meetings of which something was kept from Microsoft, as their problem says: id, booked, cancelled.
-
-    A change of what is over by now would only write to people about the past.
+    Changes of ended meetings are left: Outlook would only write to attendees about the past.
     """
-    values = {"org_id": org_id, "user_id": user_id, "codes": codes}
+    values = {"org_id": org_id, "user_id": user_id, "codes": [*HEARD_OF, *FORMER]}
     return list(await session.execute(_INTERRUPTED, values))
 
 
@@ -83,6 +57,14 @@ async def meeting(session: AsyncSession, org_id: str, meeting_id: str, *, lock: 
     """One meeting; with ``lock`` nobody else changes it before this transaction ends."""
     query = select(MeetingRow).where(MeetingRow.org_id == org_id, MeetingRow.id == meeting_id)
     return (await session.exec(query.with_for_update() if lock else query)).first()
+
+
+async def locked(session: AsyncSession, org_id: str, meeting_id: str) -> MeetingRow:
+    """The same for a job, locked. Raises ``GiveUp`` when it is gone."""
+    found = await meeting(session, org_id, meeting_id, lock=True)
+    if found is None:
+        raise GiveUp(f"The meeting {meeting_id} does not exist.")
+    return found
 
 
 async def meetings_of(

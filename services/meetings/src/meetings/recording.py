@@ -1,7 +1,7 @@
 """Whether booked meetings record by themselves: the organisation's switch, brought to each at Microsoft.
 
-The switch is a local copy that events change. Who writes a meeting by it holds it until the commit, so a change either
-comes before, and is read, or comes after, and finds the meeting written: of two at the same moment none is overlooked.
+Who writes a meeting by the switch holds it until the commit (``shared.connections.state``): a change comes before, and
+is read, or after, and finds the meeting written.
 """
 
 from collections.abc import AsyncIterator
@@ -9,58 +9,44 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from meetings import graph as teams
-from meetings import queries, refusals, scheduling
-from meetings.refusals import Problem
+from meetings import problems, queries, scheduling
+from meetings.problems import Problem
 from meetings.tables import MeetingRow
-from meetings.work import CancelMeeting, FollowSwitch, RescheduleMeeting, ScheduleMeeting, SetRecording
+from meetings.work import CancelMeeting, RescheduleMeeting, ScheduleMeeting, SetRecording
+from shared.connections import Connection, Obstructed, Switch, obstacle_of, tenant_of
 from shared.db import UnitOfWork
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp, GraphRetry, GraphTellAdmin
 from shared.jobs import Again, GiveUp
 from shared.jobs.job import Job, JobWork
 
-BATCH = 200
+SWITCH: Switch = "auto_recording"
 REFUSED = "auto_recording_refused"
-_OWN = {REFUSED, refusals.RECORDING_NOT_CHANGED}
+_OWN = {REFUSED, problems.RECORDING_NOT_CHANGED}
 
 
-def follow(work: UnitOfWork, user_id: str | None = None) -> None:
-    """Queue that everything booked, or a person's, is brought to the switch. Requests meanwhile are one."""
-    work.queue(FollowSwitch(user_id=user_id))
-
-
-async def queue_changes(work: JobWork, user_id: str | None, checkpoint: dict[str, Any]) -> bool:
-    """A job for each of the next meetings that do not do what the switch says; False when there are no more.
-
-    A switch that moved in between begins again from the first meeting.
-    """
-    switch = await queries.switch(work.session, work.org_id)
-    after = checkpoint.get("after", "") if checkpoint.get("version") == switch.version else ""
-    if not switch.connected:
-        return False
-    if not after:
-        await _take_up_again(work, user_id)
-    found = await queries.unlike_switch(
-        work.session, work.org_id, wanted=switch.on, user_id=user_id, after=after, limit=BATCH
-    )
-    for meeting_id, soon in found:
+async def follow(work: JobWork, person: Connection) -> None:
+    """A person's booked meetings do what the switch says, by a job each; what waited is told to Microsoft."""
+    if not person.tenant.connected:
+        return
+    if person.works:
+        await _take_up_again(work, person.user_id)
+    on = person.tenant.has_on(SWITCH)
+    for meeting_id, soon in await queries.unlike_switch(work.session, work.org_id, person.user_id, wanted=on):
         queue(work, meeting_id, soon=soon)
-    await work.save_checkpoint({"after": found[-1][0], "version": switch.version} if found else {})
-    return len(found) == BATCH
 
 
-async def _take_up_again(work: JobWork, user_id: str | None) -> None:
+async def _take_up_again(work: JobWork, user_id: str) -> None:
     """What a lost connection kept from Microsoft is told to it now."""
-    codes = sorted(refusals.REMEDIES)
-    for meeting_id, booked, cancelled in await queries.interrupted(work.session, work.org_id, user_id, codes):
+    for meeting_id, booked, cancelled in await queries.interrupted(work.session, work.org_id, user_id):
         wanted = ScheduleMeeting if not booked else CancelMeeting if cancelled else RescheduleMeeting
         work.queue(wanted(meeting_id=meeting_id), priority="fresh")
 
 
 async def follow_later_switch(work: JobWork, meeting: MeetingRow) -> None:
     """The switch may have moved since the meeting was made by it."""
-    switch = await queries.switch(work.session, work.org_id, hold=True)
-    if meeting.auto_recording != switch.on and meeting.auto_recording_reason != "refused":
+    tenant = await tenant_of(work.session, work.org_id, hold=True)
+    if meeting.auto_recording != tenant.has_on(SWITCH) and meeting.auto_recording_reason != "refused":
         queue(work, meeting.id, soon=True)
 
 
@@ -78,7 +64,7 @@ async def ask(caller: GraphCaller, online_id: str, *, on: bool) -> dict[str, Any
             raise
         return _refused(f" {error}")
     if accepted and not on:
-        raise GraphGiveUp("Microsoft keeps the automatic recording on.", code=refusals.RECORDING_NOT_CHANGED)
+        raise GraphGiveUp("Microsoft keeps the automatic recording on.", code=problems.RECORDING_NOT_CHANGED)
     return {"auto_recording": True} if accepted else ({"auto_recording": False} if not on else _refused(""))
 
 
@@ -89,9 +75,8 @@ def _refused(says: str) -> dict[str, Any]:
 
 async def keep(work: JobWork, meeting_id: str, found: dict[str, Any], *, on: bool) -> None:
     """Write what Microsoft took into the record. Raises ``Again`` when the switch says another thing by now."""
-    meeting = await refusals.locked(work, meeting_id)
-    switch = await queries.switch(work.session, work.org_id, hold=True)
-    if switch.on != on:
+    meeting = await queries.locked(work.session, work.org_id, meeting_id)
+    if (await tenant_of(work.session, work.org_id, hold=True)).has_on(SWITCH) != on:
         raise Again("the switch moved meanwhile", after_s=0, counts=False)
     _set_problem(meeting, found.get("problem"))
     taken = {"accepted": found["auto_recording"], "problem": found.get("problem")}
@@ -105,14 +90,14 @@ async def explained(job: Job, meeting: MeetingRow, *, on: bool) -> AsyncIterator
         yield
     except GraphRetry:
         raise
-    except GraphError as error:
+    except (Obstructed, GraphError) as error:
         async with job.unit_of_work() as work:
-            now = await refusals.locked(work, meeting.id)
+            now = await queries.locked(work.session, work.org_id, meeting.id)
             if now.status == "scheduled":
                 _set_problem(now, _problem(error, on=on))
-        if refusals.code_of(error) not in refusals.REMEDIES:
+        if not problems.waits(error):
             raise GiveUp(str(error)) from error
-        refusals.wait_with_checkpoint(job)
+        problems.wait_with_checkpoint(job)
 
 
 def _set_problem(meeting: MeetingRow, problem: Problem | None) -> None:
@@ -122,13 +107,12 @@ def _set_problem(meeting: MeetingRow, problem: Problem | None) -> None:
         meeting.version += 1
 
 
-def _problem(error: GraphError, *, on: bool) -> Problem:
+def _problem(error: Obstructed | GraphError, *, on: bool) -> Problem:
     state = "does not record by itself yet" if on else "still records by itself at Microsoft; nothing is imported"
     detail = f"Auto-recording was switched {'on' if on else 'off'}, but this meeting {state}."
-    if refusals.code_of(error) in refusals.REMEDIES:
-        remedy = refusals.explain(error, "it is then changed by itself")
-    elif isinstance(error, GraphTellAdmin):
-        remedy = f"Your Microsoft 365 administrator has to allow it. Microsoft says: {error}"
+    found = obstacle_of(error)
+    if found is not None:
+        remedy = found.sentence("it is then changed by itself" if problems.waits(error) else "")
     else:
         remedy = f"Change it in the meeting's options in Teams. Microsoft says: {error}"
-    return {"code": refusals.RECORDING_NOT_CHANGED, "detail": f"{detail} {remedy}"}
+    return {"code": problems.RECORDING_NOT_CHANGED, "detail": f"{detail} {remedy}"}

@@ -5,10 +5,10 @@ import json
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from meetings import refusals
+from meetings import problems
 from meetings.tables import MeetingRow
 from meetings.work import BookedEnd
-from shared.copies import TenantCopy, UserCopy
+from shared.connections import Connection
 from shared.db import UnitOfWork
 from shared.events import (
     Attendee,
@@ -38,29 +38,11 @@ def check_times(start: datetime, end: datetime) -> None:
         raise BadInput("meeting_too_long", "A Teams meeting lasts at most 30 hours; choose an earlier end.")
 
 
-def require_connections(tenant: TenantCopy | None, user: UserCopy | None) -> UserCopy:
-    """The user's connection. Raises ``Conflict`` naming what has to be connected first."""
-    if tenant is None or not tenant.connected:
-        raise Conflict(
-            "tenant_not_connected",
-            "Your organisation is not connected to Microsoft 365. Ask an Org Admin to connect it, then try again.",
-        )
-    if user is None or not user.connected:
-        raise Conflict(
-            "connection_required",
-            "Your Microsoft account is not connected. Connect it under Integrations, then try again.",
-        )
-    return user
-
-
-def require_organizer(meeting: MeetingRow, user: UserCopy) -> None:
-    """Raises ``Conflict`` when another Microsoft account made the meeting."""
-    if user.oid != meeting.organizer_oid:
-        raise Conflict(
-            "another_account",
-            "This meeting was made with another Microsoft account than the one that is connected now. Disconnect this "
-            "one and connect the former again under Integrations, then try again.",
-        )
+def require_connection(person: Connection, made_by: str | None = None) -> None:
+    """Raises ``Conflict`` naming what stands between the person and Microsoft, and who mends it."""
+    found = person.obstacle(made_by=made_by)
+    if found is not None:
+        raise Conflict(found.code, found.sentence("then try again"))
 
 
 def require_scheduled(meeting: MeetingRow) -> None:
@@ -145,7 +127,7 @@ def ended(meeting: MeetingRow, at: datetime, source: Source, confidence: Confide
         return False
     meeting.status = "ended"
     meeting.ended_at, meeting.ended_source, meeting.ended_confidence = at, source, confidence
-    meeting.problem = refusals.still_true(meeting, meeting.problem)
+    meeting.problem = problems.still_true(meeting, meeting.problem)
     meeting.version += 1
     outbox.add(
         MeetingEnded(

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import ClassVar
 
+from shared.connections import FollowConnections
 from shared.jobs import Priority, Work
 
 
@@ -43,15 +44,10 @@ class SetRecording(OfMeeting):
     kind = "set_recording"
 
 
-class FollowSwitch(Work):
-    """Bring all booked meetings to the switch, or those of one person after a reconnect."""
+class FollowSwitch(FollowConnections):
+    """``FollowConnections`` as version 0.1 queued it."""
 
     kind = "follow_switch"
-    user_id: str | None = None
-
-    @property
-    def key(self) -> str:
-        return self.user_id or ""
 
 
 class BookedEnd(OfMeeting):

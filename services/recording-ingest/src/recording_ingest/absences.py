@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from recording_ingest.graph import Kind, PermissionMissing, transcripts_disabled
-from shared.graph.errors import GraphError, GraphNotFound, GraphReconnect, GraphTellAdmin
+from shared.connections import ADMIN_REQUIRED, CONNECTOR_PLACE, HEARD_OF, Obstacle, obstacle_of
+from shared.connections.obstacles import FEATURE_OFF, FORMER, PERMISSION_MISSING
+from shared.graph.errors import GraphError, GraphNotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,38 +24,7 @@ TRANSCRIPTS_DISABLED = Absence(
     "then imported by itself.",
     at_once=True,
 )
-CONNECTION_BROKEN = Absence(
-    "connection_broken",
-    "The organizer's Microsoft account is not connected. The organizer has to connect it again under Settings > "
-    "Integrations > Microsoft Outlook; what was missed is then fetched.",
-)
-TENANT_NOT_CONNECTED = Absence(
-    "tenant_not_connected",
-    "Your organisation is not connected to Microsoft 365. An Org Admin has to connect it under Admin > Connectors > "
-    "Microsoft 365; what was missed is then fetched.",
-)
-SWITCHED_OFF = Absence(
-    "auto_recording_switched_off",
-    "Auto-recording was switched off by an Org Admin under Admin > Connectors > Microsoft 365, so nothing of this "
-    "meeting is imported. When it is switched on again soon, what Microsoft still has is fetched.",
-    at_once=True,
-)
-ANOTHER_ACCOUNT = Absence(
-    "another_account",
-    "This meeting was made with another Microsoft account than the one that is connected now. The organizer has to "
-    "connect that one again under Settings > Integrations > Microsoft Outlook; what was missed is then fetched.",
-)
-PERMISSION_MISSING = Absence(
-    "permission_missing",
-    "Microsoft does not let us read recordings and transcripts of the organizer's meetings: the permission was taken "
-    "back. The organizer has to choose Allow again under Settings > Integrations > Microsoft Outlook; what was missed "
-    "is then fetched.",
-    at_once=True,
-)
-MENDED_BY_CONNECTING = tuple(
-    absence.code for absence in (CONNECTION_BROKEN, TENANT_NOT_CONNECTED, ANOTHER_ACCOUNT, PERMISSION_MISSING)
-)
-PAUSING = (*MENDED_BY_CONNECTING, SWITCHED_OFF.code)
+PAUSING = frozenset({*HEARD_OF, *FORMER})
 """What keeps imports back for a while; they go on when it is over."""
 MEETING_GONE = Absence(
     "meeting_gone", "Microsoft no longer has this online meeting. If it was deleted in Outlook, schedule a new one."
@@ -84,7 +55,7 @@ _MISSING = {
     ("recording", False): Absence(
         "auto_recording_off",
         "Automatic recording was off for this meeting and nobody pressed record. An Org Admin can turn it on under "
-        "Admin > Connectors > Microsoft 365.",
+        f"{CONNECTOR_PLACE}.",
     ),
     ("transcript", True): Absence(
         "not_transcribed",
@@ -94,7 +65,7 @@ _MISSING = {
     ("transcript", False): Absence(
         "auto_recording_off",
         "Automatic recording was off for this meeting and nobody started transcription. An Org Admin can turn it on "
-        "under Admin > Connectors > Microsoft 365.",
+        f"under {CONNECTOR_PLACE}.",
     ),
 }
 
@@ -104,28 +75,31 @@ def missing(kind: Kind, *, recorded: bool) -> Absence:
     return _MISSING[kind, recorded]
 
 
+def of_obstacle(obstacle: Obstacle) -> Absence:
+    """What stands between us and the organizer's account; what is known for sure is said at once."""
+    sentence = obstacle.sentence("what Microsoft still has is then fetched" if obstacle.code in HEARD_OF else "")
+    return Absence(obstacle.code, sentence, at_once=obstacle.code in {FEATURE_OFF, PERMISSION_MISSING.code})
+
+
 def of_refusal(error: GraphError) -> Absence:
     """What Graph's refusal means for the meeting's record."""
     if transcripts_disabled(error):
         return TRANSCRIPTS_DISABLED
-    if isinstance(error, GraphReconnect):
-        return CONNECTION_BROKEN
-    if error.code == TENANT_NOT_CONNECTED.code:
-        return TENANT_NOT_CONNECTED
+    obstacle = obstacle_of(error)
+    if obstacle is not None:
+        return of_obstacle(obstacle)
     if isinstance(error, GraphNotFound):
         return MEETING_GONE
-    if isinstance(error, PermissionMissing):
-        return PERMISSION_MISSING
-    if isinstance(error, GraphTellAdmin):
-        sentence = f"Your Microsoft 365 administrator has to allow this first. Microsoft says: {error.message}"
-        return Absence("admin_required", sentence)
     sentence = f"Microsoft refused it; tell your support. Microsoft says: {error.message}"
     return Absence("microsoft_refused", sentence, at_once=True)
 
 
 def of_import(error: GraphError) -> Absence:
-    """The same for one artefact whose content Graph refuses."""
+    """The same for one artefact whose content Graph refuses; of its list and description nothing else is refused."""
     if isinstance(error, GraphNotFound):
         return ARTEFACT_GONE
     absence = of_refusal(error)
-    return DOWNLOAD_BLOCKED if absence.code == "admin_required" else absence
+    content = absence.code == ADMIN_REQUIRED.code or (
+        absence.code == PERMISSION_MISSING.code and not isinstance(error, PermissionMissing)
+    )
+    return DOWNLOAD_BLOCKED if content else absence

@@ -4,9 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from recording_ingest import halts, queries
+from recording_ingest import absences, queries
+from recording_ingest.ledger import obstacle_to
 from recording_ingest.models import Ledger, TranscriptShown
 from recording_ingest.settings import Settings
+from shared.connections import connection_of
 from shared.problems import NotFound
 from shared.web import Caller, Id, Work, provided
 
@@ -29,5 +31,5 @@ async def ledger(meeting_id: Id, caller: Caller, work: Work, settings: Settings_
     if meeting is None or meeting.user_id != caller.user_id:
         raise NotFound("meeting_not_found", "There is no such meeting of yours. Open it from your list of meetings.")
     rows = await queries.artefacts(work.session, caller.org_id, meeting_id)
-    halt = halts.of(await queries.person(work.session, caller.org_id, caller.user_id))
-    return Ledger.of(meeting, rows, halt, settings)
+    found = obstacle_to(await connection_of(work.session, caller.org_id, caller.user_id))
+    return Ledger.of(meeting, rows, absences.of_obstacle(found) if found else None, settings)

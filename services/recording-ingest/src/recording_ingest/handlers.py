@@ -1,11 +1,10 @@
 """Everything the recording-ingest service reacts to."""
 
-from recording_ingest import halts, ledger, queries, watching
-from recording_ingest.queries import Person
+from recording_ingest import ledger, queries, watching
+from recording_ingest.jobs import does
 from recording_ingest.settings import Settings
 from recording_ingest.tables import LedgerMeeting
-from recording_ingest.work import FollowPerson
-from shared.copies import keep_tenant_copy, keep_user_copy
+from shared.connections import follow
 from shared.db import UnitOfWork
 from shared.events import (
     MeetingCancelled,
@@ -13,55 +12,11 @@ from shared.events import (
     MeetingRecordingChanged,
     MeetingRescheduled,
     MeetingScheduled,
-    TenantState,
-    UserState,
 )
-from shared.graph.subscriptions import Subscriptions
 from shared.handlers import Handlers
 
 on = Handlers()
-
-
-@on(UserState)
-async def follow_user(event: UserState, *, work: UnitOfWork, subscriptions: Subscriptions) -> None:
-    """Subscriptions and imports follow the connection; one that works again fetches what was missed."""
-    await queries.hold_tenant(work.session, event.org_id, shared=True)
-    before = await queries.person(work.session, event.org_id, event.user_id)
-    await keep_user_copy(event, session=work.session)
-    after = await queries.person(work.session, event.org_id, event.user_id)
-    if after is not None and after != before:
-        await _follow(work, event.org_id, before, after, subscriptions)
-
-
-@on(TenantState)
-async def follow_tenant(event: TenantState, *, work: UnitOfWork, subscriptions: Subscriptions) -> None:
-    """The tenant's end or return is everybody's, and so is the switch for automatic recording."""
-    await queries.hold_tenant(work.session, event.org_id)
-    before = {person.user_id: person for person in await queries.people(work.session, event.org_id)}
-    await keep_tenant_copy(event, session=work.session)
-    for person in await queries.people(work.session, event.org_id):
-        await _follow(work, event.org_id, before.get(person.user_id), person, subscriptions)
-
-
-async def _follow(
-    work: UnitOfWork, org_id: str, before: Person | None, after: Person, subscriptions: Subscriptions
-) -> None:
-    """No notification is believed from the moment on in which a connection is known to have ended."""
-    if before is None or _of_imports(before) != _of_imports(after):
-        work.queue(FollowPerson(user_id=after.user_id))
-    if before is None or _of_account(before) != _of_account(after):
-        watching.queue(work, after)
-    if not after.connected and (before is None or before.connected):
-        await watching.forget(work, subscriptions, org_id, after)
-
-
-def _of_imports(person: Person) -> tuple[object, ...]:
-    """Whoever signs in again may have allowed more, or another account."""
-    return halts.of(person), person.user_version
-
-
-def _of_account(person: Person) -> tuple[object, ...]:
-    return person.connected, person.oid, person.user_version
+follow(on, does, switch=ledger.SWITCH, ended=watching.forget)
 
 
 @on(MeetingScheduled)

@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from recording_ingest import absences, halts, ledger, queries
+from recording_ingest import absences, ledger, queries
 from recording_ingest.absences import Absence
-from recording_ingest.halts import Halted
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting
 from recording_ingest.transcripts import TakesTooLong
 from recording_ingest.uploads import StorageRefused
+from shared.connections import Obstructed, connection_of
 from shared.db import UnitOfWork
 from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphRetry
 from shared.jobs import Again, GiveUp, Periodic
@@ -36,27 +36,25 @@ async def _given_up(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, 
     waited = await queries.now(work.session) - row.tried_since
     if row.status != "paused" or waited.total_seconds() <= settings.import_pause_limit_s:
         return False
-    absence = await halts.of_meeting(work.session, meeting)
+    absence = await ledger.absence_of(work, meeting, hold=True)
     if absence is not None:
         await ledger.fail_import(work, meeting, row, absence)
     return absence is not None
 
 
 async def save(job: Job, meeting: LedgerMeeting, checkpoint: dict[str, Any]) -> None:
-    """Keep where the import stands. Raises ``Halted`` when it has to stop there."""
+    """Keep where the import stands. Raises ``Obstructed`` when it has to stop there."""
     async with job.unit_of_work() as work:
         await work.save_checkpoint(checkpoint)
-        absence = await halts.of_meeting(work.session, meeting)
-    if absence is not None:
-        raise Halted(absence)
+        person = await connection_of(work.session, meeting.org_id, meeting.user_id or "")
+    person.require(switch=ledger.SWITCH, made_by=meeting.organizer_oid)
 
 
 async def may_go_on(job: Job, meeting: LedgerMeeting) -> None:
-    """Raises ``Halted``."""
+    """Raises ``Obstructed``."""
     async with job.unit_of_work() as work:
-        absence = await halts.of_meeting(work.session, meeting)
-    if absence is not None:
-        raise Halted(absence)
+        person = await connection_of(work.session, meeting.org_id, meeting.user_id or "")
+    person.require(switch=ledger.SWITCH, made_by=meeting.organizer_oid)
 
 
 async def locked(work: UnitOfWork, artefact_id: str) -> tuple[LedgerMeeting, ArtefactRow]:
@@ -79,9 +77,9 @@ async def explained(job: Job, meeting: LedgerMeeting, row: ArtefactRow, settings
     try:
         await may_go_on(job, meeting)
         yield
-    except Halted as halted:
+    except Obstructed as error:
         wait_s = settings.artefact_deadline_s if await _pause(job, row.id) else 0
-        raise Periodic(halted.absence.code, after_s=wait_s) from halted
+        raise Periodic(error.obstacle.code, after_s=wait_s) from error
     except GraphRetry:
         raise
     except GraphError as error:
@@ -102,7 +100,7 @@ async def _pause(job: Job, artefact_id: str) -> bool:
     """False when what held the import back is over again by now."""
     async with job.unit_of_work() as work:
         meeting, row = await locked(work, artefact_id)
-        absence = await halts.of_meeting(work.session, meeting)
+        absence = await ledger.absence_of(work, meeting, hold=True)
         if absence is not None and row.status != "imported":
             await ledger.pause(work, meeting, row, absence)
     return absence is not None

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from functools import partial
 
-from recording_ingest import absences, halts, imports, ledger, queries, reconciling, transcripts, transfers, watching
+from recording_ingest import absences, imports, ledger, queries, reconciling, transcripts, transfers, watching
 from recording_ingest import graph as teams
 from recording_ingest.absences import Absence
 from recording_ingest.graph import Artefact, Named
@@ -18,6 +18,7 @@ from recording_ingest.work import (
     TransferRecording,
     WatchUser,
 )
+from shared.connections import Connection, FollowConnections, bring_in_line, connection_of
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphError, GraphNotFound, GraphRetry
 from shared.graph.subscriptions import (
@@ -37,6 +38,21 @@ EMPTY_TRANSCRIPT_S = 600
 does = Jobs()
 
 
+@does(FollowConnections)
+@does(FollowPerson)
+async def follow_connections(job: Job, wanted: FollowConnections, *, settings: Settings) -> None:
+    """Imports go on or are held back, and subscriptions are made, as connection and switch say by now."""
+
+    async def follow(work: JobWork, person: Connection) -> None:
+        await ledger.follow(work, person, settings)
+        if wanted.user_id is None:
+            await watching.follow(work, person)
+        else:  # the account may be another, or allowed more, behind the same subscriptions
+            watching.queue(work, person)
+
+    await bring_in_line(job, wanted, follow)
+
+
 @does(WatchUser)
 async def watch_user(
     job: Job, wanted: WatchUser, *, graph: Graph, subscriptions: Subscriptions, settings: Settings
@@ -44,19 +60,19 @@ async def watch_user(
     """Bring the subscriptions to the connection's state, and look now and then whether Graph still has them."""
     caller = graph.as_user(job.org_id, wanted.user_id, job.priority)
     done = None
-    while (person := await _person(job, wanted.user_id)) is not None and person != done:
-        if person.connected:
+    while (person := await _person(job, wanted.user_id)) != done:
+        if person.works:
             await watching.bring_about(subscriptions, caller, person, partial(_is_now, job, person))
         else:  # heard of already, but one may have been in the making
             async with job.unit_of_work() as work:
-                await watching.forget(work, subscriptions, job.org_id, person)
+                await watching.forget(work, wanted.user_id)
         done = person  # when it changed meanwhile, the newer state is brought about too
-    if person is None:
-        return
-    if person.state != wanted.state:
+    if person.account.version is None:
+        return  # erased
+    if watching.state_of(person) != wanted.state:
         async with job.unit_of_work() as work:
             watching.queue(work, person)
-    elif person.connected:
+    elif person.works:
         raise Periodic("looked after again later", after_s=settings.subscription_check_interval_s)
 
 
@@ -64,21 +80,8 @@ async def watch_user(
 async def end_subscriptions(job: Job, wanted: EndSubscriptions, *, graph: Graph) -> None:
     """Those of a person whose connection ended, while the tenant's lasts."""
     for subscription_id in wanted.ids:
-        person = await _person(job, wanted.user_id)
-        if person is not None and person.tenant_connected:
+        if (await _person(job, wanted.user_id)).tenant.connected:
             await watching.end(graph.as_app(job.org_id, job.priority), subscription_id)
-
-
-@does(FollowPerson)
-async def follow_person(job: Job, wanted: FollowPerson, *, settings: Settings) -> None:
-    """Imports of a person's meetings go on or are held back, as connection and switch say by now."""
-    async with job.unit_of_work() as work:
-        person = await queries.person(work.session, job.org_id, wanted.user_id)
-        absence = halts.of(person)
-        if absence is not None:
-            await ledger.hold_back(work, job.org_id, wanted.user_id, absence, settings)
-        elif person is not None:
-            await ledger.catch_up(work, job.org_id, person, settings)
 
 
 @does(LifecycleNotification)
@@ -90,13 +93,13 @@ async def subscription_lifecycle(
         notification = await load(work.session, job.org_id, wanted.notification_id)
         if notification is None:
             return
-        person = await queries.person(work.session, job.org_id, notification.user_id)
+        person = await connection_of(work.session, job.org_id, notification.user_id)
     missed = False
-    if person and person.connected:
+    if person.works:
         missed = await subscriptions.heed(graph.as_user(job.org_id, person.user_id, job.priority), notification)
     async with job.unit_of_work() as work:
-        person = await queries.person(work.session, job.org_id, notification.user_id)
-        if missed and person is not None and halts.of(person) is None:
+        person = await connection_of(work.session, job.org_id, notification.user_id)
+        if missed and ledger.obstacle_to(person) is None:
             await ledger.catch_up(work, job.org_id, person, settings)
         await discard(work.session, notification.id)
 
@@ -109,8 +112,8 @@ async def process_notification(job: Job, wanted: ChangeNotification, *, graph: G
         if notification is None:
             return
         named = teams.named_in(notification.body)
-        person = await queries.person(work.session, job.org_id, notification.user_id)
-        if named is None or halts.of(person) is not None:  # what is missed is looked for when we may again
+        person = await connection_of(work.session, job.org_id, notification.user_id)
+        if named is None or ledger.obstacle_to(person) is not None:  # what is missed is looked for when we may again
             await discard(work.session, notification.id)
             return
         if not await _meetings(work, notification, named):  # not read and not stored: it may be none of our business
@@ -135,7 +138,7 @@ async def reconcile(job: Job, wanted: Reconcile, *, graph: Graph, settings: Sett
         meeting = await queries.meeting(work.session, job.org_id, wanted.meeting_id)
         if meeting is None or not meeting.user_id or meeting.revision != wanted.revision:
             return
-        halt = await halts.of_meeting(work.session, meeting)
+        halt = await ledger.absence_of(work, meeting)
     caller = graph.as_user(job.org_id, meeting.user_id, job.priority)
     looked = await reconciling.look(caller, meeting, halt)
     async with job.unit_of_work() as work:
@@ -191,12 +194,12 @@ async def import_transcript(job: Job, wanted: ImportTranscript, *, graph: Graph,
             ledger.transcript_imported(work, meeting, row, said)
 
 
-async def _person(job: Job, user_id: str) -> queries.Person | None:
+async def _person(job: Job, user_id: str) -> Connection:
     async with job.unit_of_work() as work:
-        return await queries.person(work.session, job.org_id, user_id)
+        return await connection_of(work.session, job.org_id, user_id)
 
 
-async def _is_now(job: Job, person: queries.Person) -> bool:
+async def _is_now(job: Job, person: Connection) -> bool:
     return await _person(job, person.user_id) == person
 
 

@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from recording_ingest import absences, halts, queries
+from recording_ingest import absences, queries
 from recording_ingest.absences import Absence
 from recording_ingest.graph import KINDS, Artefact, Kind
-from recording_ingest.queries import Person
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting
 from recording_ingest.transcripts import Transcript
 from recording_ingest.work import ImportArtefact, ImportTranscript, Reconcile, TransferRecording
+from shared.connections import Connection, Obstacle, Switch, connection_of
 from shared.db import UnitOfWork
 from shared.events import (
     ArtefactAwaited,
@@ -23,6 +23,7 @@ from shared.events import (
 from shared.outbox import uuid7
 
 IMPORTS: dict[str, type[ImportArtefact]] = {"recording": TransferRecording, "transcript": ImportTranscript}
+SWITCH: Switch = "auto_recording"
 LOCATION = "Prospo storage"
 CONTENT_TYPE = "video/mp4"
 OPEN = {"detected", "importing"}
@@ -74,7 +75,28 @@ async def plan(work: UnitOfWork, meeting: LedgerMeeting, settings: Settings, *, 
         work.queue(wanted, run_at=now if at_once else run_at)
 
 
-async def catch_up(work: UnitOfWork, org_id: str, person: Person, settings: Settings) -> None:
+def obstacle_to(person: Connection, meeting: LedgerMeeting | None = None) -> Obstacle | None:
+    """Why nothing is asked for this person, or of this meeting of theirs; asked before each call and at every chunk."""
+    return person.obstacle(switch=SWITCH, made_by=meeting.organizer_oid if meeting else None)
+
+
+async def absence_of(work: UnitOfWork, meeting: LedgerMeeting, *, hold: bool = False) -> Absence | None:
+    """Why nothing is asked of Microsoft for this meeting now, or None."""
+    person = await connection_of(work.session, meeting.org_id, meeting.user_id or "", hold=hold)
+    found = obstacle_to(person, meeting)
+    return absences.of_obstacle(found) if found else None
+
+
+async def follow(work: UnitOfWork, person: Connection, settings: Settings) -> None:
+    """A person's imports go on or are held back, as connection and switch say by now."""
+    found = obstacle_to(person)
+    if found is None:
+        await catch_up(work, work.org_id, person, settings)
+    else:
+        await hold_back(work, work.org_id, person.user_id, absences.of_obstacle(found), settings)
+
+
+async def catch_up(work: UnitOfWork, org_id: str, person: Connection, settings: Settings) -> None:
     """Nothing keeps us from the person's account any more: look for what we have missed, and import what waits."""
     ended_after = await queries.now(work.session) - timedelta(seconds=settings.artefact_deadline_s)
     ids = await queries.meetings_to_catch_up(work.session, org_id, person.user_id, ended_after)
@@ -82,16 +104,16 @@ async def catch_up(work: UnitOfWork, org_id: str, person: Person, settings: Sett
     for meeting in await queries.locked(work.session, org_id, ids):
         await plan(work, meeting, settings, at_once=True)
         rows = await queries.artefacts(work.session, org_id, meeting.meeting_id)
-        absence = halts.of(person, meeting)
-        if absence is None:
+        found = obstacle_to(person, meeting)
+        if found is None:
             await _take_up(work, meeting, rows)
         else:
-            await _pause_all(work, meeting, rows, absence)
+            await _pause_all(work, meeting, rows, absences.of_obstacle(found))
 
 
-async def _make_imports_due(work: UnitOfWork, org_id: str, person: Person, ids: Sequence[str]) -> None:
+async def _make_imports_due(work: UnitOfWork, org_id: str, person: Connection, ids: Sequence[str]) -> None:
     """An import locks its job first and then its meeting; so it is here."""
-    for kind, artefact_id in await queries.waiting_imports(work.session, org_id, ids, person.oid):
+    for kind, artefact_id in await queries.waiting_imports(work.session, org_id, ids, person.account.oid):
         queue_import(work, kind, artefact_id)
     await work.write_jobs()
 

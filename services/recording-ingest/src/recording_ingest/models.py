@@ -7,10 +7,11 @@ from typing import Self
 from pydantic import BaseModel
 
 from recording_ingest import ledger
-from recording_ingest.absences import SWITCHED_OFF, Absence
+from recording_ingest.absences import Absence
 from recording_ingest.graph import KINDS
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting, TranscriptRow
+from shared.connections.obstacles import FEATURE_OFF
 
 _BY_HAND = "Automatic recording is off for this meeting; it arrives if somebody presses record."
 
@@ -68,7 +69,7 @@ class ArtefactShown(BaseModel):
         told = meeting.absences.get(kind)
         if told:
             return cls(kind=kind, status="unavailable", expected_by=expected_by, **told)
-        if halt is SWITCHED_OFF:
+        if halt and halt.code == FEATURE_OFF:
             return cls(kind=kind, status="not_expected", code=halt.code, reason=halt.reason)
         reason = None if meeting.auto_recording else _BY_HAND
         return cls(kind=kind, status="expected", expected_by=expected_by, reason=reason)

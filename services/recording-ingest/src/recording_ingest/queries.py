@@ -1,7 +1,6 @@
 """All SQL of the recording-ingest service."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -10,10 +9,13 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
-from recording_ingest.absences import MENDED_BY_CONNECTING, PAUSING
+from recording_ingest.absences import PAUSING
 from recording_ingest.graph import Artefact
 from recording_ingest.tables import ArtefactRow, LedgerMeeting, TranscriptRow
+from shared.connections.obstacles import FEATURE_OFF, FORMER
 
+MENDED = PAUSING - {FEATURE_OFF, *(old for old, new in FORMER.items() if new == FEATURE_OFF)}
+"""Of what is declared absent for one of these a reconnect looks again, however long the meeting is over."""
 _NOTE_MEETING = text(
     """INSERT INTO ledger_meeting (org_id, meeting_id, subject, auto_recording, status, meeting_version, revision,
                                    version, absences)
@@ -46,53 +48,12 @@ _WAITING_IMPORTS = text(
        WHERE org_id = :org_id AND meeting_id = ANY(:ids) AND (m.organizer_oid IS NULL OR m.organizer_oid = :oid)
            AND (a.status IN ('detected', 'importing', 'paused') OR a.code = ANY(:codes)) ORDER BY a.id"""
 )
-_HOLD_TENANT = text("SELECT pg_advisory_xact_lock(hashtextextended('tenant of ' || :org_id, 0))")
-_HOLD_TENANT_SHARED = text("SELECT pg_advisory_xact_lock_shared(hashtextextended('tenant of ' || :org_id, 0))")
-_PEOPLE = text(
-    """SELECT u.user_id, u.oid, u.version AS user_version, coalesce(t.version, 0) AS tenant_version,
-              u.connected AND coalesce(t.connected, true) AS connected, coalesce(t.connected, true),
-              coalesce((t.features ->> 'auto_recording')::boolean, false) AS switched_on
-       FROM user_copy u LEFT JOIN tenant_copy t USING (org_id)
-       WHERE u.org_id = :org_id AND (CAST(:user_id AS text) IS NULL OR u.user_id = :user_id) ORDER BY u.user_id"""
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Person:
-    """A person's connection, as old as the last events; ``state`` changes with every one of them."""
-
-    user_id: str
-    oid: str | None
-    user_version: int
-    tenant_version: int
-    connected: bool
-    tenant_connected: bool
-    switched_on: bool
-
-    @property
-    def state(self) -> str:
-        return f"{self.user_version}.{self.tenant_version}"
 
 
 async def now(session: AsyncSession) -> datetime:
     """The database's clock: workers' clocks differ."""
     moment: datetime = (await session.execute(text("SELECT clock_timestamp()"))).scalar_one()
     return moment
-
-
-async def hold_tenant(session: AsyncSession, org_id: str, *, shared: bool = False) -> None:
-    """News of the tenant is taken in alone, news of its people together; a row to lock may not be there yet."""
-    await session.execute(_HOLD_TENANT_SHARED if shared else _HOLD_TENANT, {"org_id": org_id})
-
-
-async def people(session: AsyncSession, org_id: str) -> list[Person]:
-    """Everybody of the organisation whose connection was ever told to us."""
-    return [Person(*row) for row in await session.execute(_PEOPLE, {"org_id": org_id, "user_id": None})]
-
-
-async def person(session: AsyncSession, org_id: str, user_id: str) -> Person | None:
-    row = (await session.execute(_PEOPLE, {"org_id": org_id, "user_id": user_id})).first()
-    return Person(*row) if row else None
 
 
 async def meeting(session: AsyncSession, org_id: str, meeting_id: str, *, lock: bool = False) -> LedgerMeeting | None:
@@ -127,8 +88,8 @@ async def meetings_to_catch_up(
 
     Those to come of which nothing is known have their next look before them.
     """
-    values = {"org_id": org_id, "user_id": user_id, "ended_after": ended_after, "codes": list(MENDED_BY_CONNECTING)}
-    values["pausing"] = list(PAUSING)
+    values = {"org_id": org_id, "user_id": user_id, "ended_after": ended_after}
+    values |= {"codes": list(MENDED), "pausing": list(PAUSING)}
     return (await session.execute(_CATCH_UP, values)).scalars().all()
 
 

@@ -11,26 +11,40 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from recording_ingest import graph as teams
-from recording_ingest.queries import Person
 from recording_ingest.work import EndSubscriptions, WatchUser
+from shared.connections import Connection, tenant_of
 from shared.db import UnitOfWork
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphGiveUp, GraphNotFound, GraphReconnect, GraphTellAdmin
-from shared.graph.subscriptions import Subscriptions
+from shared.graph.subscriptions import Subscriptions, forget_subscriptions, subscribed
 
 log = structlog.get_logger(__name__)
 
 
-def queue(work: UnitOfWork, person: Person) -> None:
+def state_of(person: Connection) -> str:
+    """Changes with every event about the connection."""
+    return f"{person.account.version or 0}.{person.tenant.version or 0}"
+
+
+def queue(work: UnitOfWork, person: Connection) -> None:
     """Bring the subscriptions to what this state of the connection asks for; each state has its own job."""
-    work.queue(WatchUser(user_id=person.user_id, state=person.state))
+    work.queue(WatchUser(user_id=person.user_id, state=state_of(person)))
 
 
-async def forget(work: UnitOfWork, subscriptions: Subscriptions, org_id: str, person: Person) -> None:
-    """In the transaction that hears of the end; the application tries to remove them when it may still ask."""
-    ids = await subscriptions.forget(work.session, org_id, person.user_id)
-    if ids and person.tenant_connected:
-        work.queue(EndSubscriptions(user_id=person.user_id, ids=ids))
+async def follow(work: UnitOfWork, person: Connection) -> None:
+    """Queue that for a person who does not have the subscriptions, or has some too many."""
+    if set(await subscribed(work.session, work.org_id, person.user_id)) != set(_wanted(person)):
+        queue(work, person)
+
+
+async def forget(work: UnitOfWork, user_id: str | None) -> None:
+    """In the transaction that hears of the end of an account, or (None) of the tenant.
+
+    An account's are removed by the application, which may still ask while the tenant is connected.
+    """
+    ids = await forget_subscriptions(work.session, work.org_id, user_id)
+    if ids and user_id is not None and (await tenant_of(work.session, work.org_id)).connected:
+        work.queue(EndSubscriptions(user_id=user_id, ids=ids))
 
 
 async def end(caller: GraphCaller, subscription_id: str) -> None:
@@ -43,16 +57,20 @@ async def end(caller: GraphCaller, subscription_id: str) -> None:
 
 
 async def bring_about(
-    subscriptions: Subscriptions, caller: GraphCaller, person: Person, holds: Callable[[], Awaitable[bool]]
+    subscriptions: Subscriptions, caller: GraphCaller, person: Connection, holds: Callable[[], Awaitable[bool]]
 ) -> None:
     """Both subscriptions of a connected person and no other, as long as ``holds`` that nothing changed."""
-    wanted = teams.subscribed_resources(person.oid) if person.oid else []
+    wanted = _wanted(person)
     for resource in await subscriptions.resources_of(caller.org_id, person.user_id):
         if resource not in wanted and await holds():
             await subscriptions.remove(caller, resource)
     for resource in wanted:
         if await holds():
             await _ensure(subscriptions, caller, resource)
+
+
+def _wanted(person: Connection) -> list[str]:
+    return teams.subscribed_resources(person.account.oid) if person.works and person.account.oid else []
 
 
 async def _ensure(subscriptions: Subscriptions, caller: GraphCaller, resource: str) -> None:

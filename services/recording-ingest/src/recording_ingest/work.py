@@ -1,5 +1,6 @@
 """The jobs of the recording-ingest service; ``jobs.py`` does them."""
 
+from shared.connections import FollowConnections
 from shared.jobs import Work
 
 
@@ -27,15 +28,10 @@ class EndSubscriptions(Work):
         return f"{self.user_id}:{self.ids[0]}"
 
 
-class FollowPerson(Work):
-    """Let a person's imports go on, or hold them back, as connection and switch say."""
+class FollowPerson(FollowConnections):
+    """``FollowConnections`` as version 0.1 queued it."""
 
     kind = "follow_person"
-    user_id: str
-
-    @property
-    def key(self) -> str:
-        return self.user_id
 
 
 class Reconcile(Work):

@@ -2,7 +2,7 @@
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared.copies import keep_user_copy
+from shared.connections.state import keep_account
 from shared.db import UnitOfWork
 from shared.events import StorageLocationSelected, TranscriptImported, TranscriptUnavailable, UserState
 from shared.handlers import Handlers
@@ -24,7 +24,7 @@ async def remember_location(event: StorageLocationSelected, *, session: AsyncSes
 async def know_person(event: UserState, *, session: AsyncSession, work: UnitOfWork, settings: Settings) -> None:
     """Licences and mailboxes are those of connected people; with the first of them more can be asked of Microsoft."""
     before = await readiness_queries.connected_people(session, event.org_id)
-    await keep_user_copy(event, session=session)
+    await keep_account(session, event)
     if before == 0 and event.connected:
         watching.check_soon(work, settings.readiness_first_check_s)
 

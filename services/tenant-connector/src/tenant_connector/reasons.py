@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from shared.connections import CONNECTOR_PLACE
 from shared.entra import EntraMisconfigured
 from shared.graph.errors import GraphError
 from tenant_connector.readiness_queries import Tally
@@ -20,7 +21,7 @@ EXPIRY_UNKNOWN = (
     "a certificate."
 )
 _NOBODY = "Nobody has connected a Microsoft account yet, and this can only be asked about somebody."
-_CONNECT = "Admin → Connectors → Microsoft 365 → Connect"
+_CONNECT = f"{CONNECTOR_PLACE} → Connect"
 _NAMED = "Org Admins see who."
 _SWITCH = "Set-CsTeamsMeetingConfiguration -Identity Global"
 _CENTRE = "Teams admin centre → Meetings → Meeting settings → Transcript API access"
@@ -166,7 +167,7 @@ def storage(location: str | None, on: bool, roles: frozenset[str]) -> Found:
     if not on:
         return Found("storage_write", "not_needed", "SharePoint storage is switched off.")
     if location is None:
-        text = "Admin → Connectors → Microsoft 365 → Choose Storage Location."
+        text = f"{CONNECTOR_PLACE} → Choose Storage Location."
         reason = "SharePoint storage is switched on without a place."
         return Found("storage_write", "action_needed", reason, Remedy("org_admin", text))
     reason = "Writing worked when the place was chosen; whether it still does, only the next file shows."

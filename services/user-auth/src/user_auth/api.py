@@ -4,6 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 
+from shared.audit import note
+from shared.connections import tenant_of
 from shared.db import UnitOfWork
 from shared.identity import Identity
 from shared.limits import limited
@@ -48,7 +50,7 @@ async def people(caller: AdminCaller, work: Work, cursor: Cursor = None, limit: 
     Prospo knows a person who has never connected once they have looked at their own connection, and not before.
     """
     rows = await queries.people(work.session, caller.org_id, after=cursor, limit=limit + 1)
-    tenant = await queries.tenant_to_show(work.session, caller.org_id)
+    tenant = await tenant_of(work.session, caller.org_id)
     return People(
         items=[Person.of(row, tenant) for row in rows[:limit]],
         next_cursor=rows[limit - 1].user_id if len(rows) > limit else None,
@@ -92,14 +94,14 @@ async def disconnect(caller: Caller, work: Work, access_tokens: AccessTokens_) -
     await queries.cancel_attempts(work.session, caller.org_id, caller.user_id)
     row = await queries.connection_in_time(work.session, caller.org_id, caller.user_id)
     if row is not None and connections.disconnect(row, work.outbox, reason="The person disconnected the account."):
-        await queries.note(work.session, caller.org_id, caller.user_id, "connection.disconnected", "done")
+        await note(work.session, caller.org_id, caller.user_id, "connection.disconnected", "done")
         work.after_commit(lambda: access_tokens.forget(caller.org_id, caller.user_id))
     return await _shown(caller, work, row)
 
 
 @router.post("/internal/tokens", tags=["internal"], dependencies=[called_by("meetings", "recording-ingest")])
 async def access_token(wanted: TokenRequest, access_tokens: AccessTokens_) -> Token:
-    """409 ``reconnect_required`` or ``tenant_not_connected`` when somebody must act.
+    """409 ``account_not_connected`` or ``tenant_not_connected`` when somebody must act.
 
     503 when it is worth trying again: ``microsoft_busy``, ``prospo_misconfigured``, ``tenant_gone`` or
     ``connection_unreadable``, with ``Retry-After`` where the time is known.
@@ -109,4 +111,4 @@ async def access_token(wanted: TokenRequest, access_tokens: AccessTokens_) -> To
 
 
 async def _shown(caller: Identity, work: UnitOfWork, row: ConnectionRow | None) -> Connection:
-    return Connection.of(row, await queries.tenant_to_show(work.session, caller.org_id))
+    return Connection.of(row, await tenant_of(work.session, caller.org_id))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from shared.copies import TenantCopy
+from shared.connections import Tenant, tenant_of
 from shared.db import Database
 from shared.problems import Conflict
 from user_auth import queries
@@ -52,7 +52,7 @@ class AccountChecks:
                 raise Conflict(code, f"{detail} {remedy}", remedy=remedy)
         return _notices(codes)
 
-    async def again(self, org_id: str, user_id: str) -> tuple[ConnectionRow | None, TenantCopy]:
+    async def again(self, org_id: str, user_id: str) -> tuple[ConnectionRow | None, Tenant]:
         """Renew the notices of a connection, and return it. What was not answered stays as it is known.
 
         Raises ``Conflict`` when there is no connection (any more), ``Unavailable`` when Microsoft gives no token.
@@ -63,7 +63,7 @@ class AccountChecks:
             row = await queries.connection_in_time(work.session, org_id, user_id)
             if row is not None and (row.status, row.version) == ("connected", token.version):
                 row.notices = _notices(_codes(facts, {notice["code"] for notice in row.notices}))
-            return row, await queries.tenant_to_show(work.session, org_id)
+            return row, await tenant_of(work.session, org_id)
 
     async def _ask(self, org_id: str, user_id: str, access_token: str) -> AccountFacts:
         within_s = self._settings.account_check_within_s

@@ -3,6 +3,9 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from shared.audit import note
+from shared.connections import ACCOUNT_PLACE
+from shared.connections.obstacles import ACCOUNT_NOT_CONNECTED, ADMIN_REQUIRED, TENANT_NOT_CONNECTED
 from shared.db import UnitOfWork
 from shared.entra import EntraError, EntraTellAdmin
 from shared.events import UserConnected, UserConnectionExpired, UserDisconnected, UserReconnected, UserState
@@ -13,9 +16,9 @@ from user_auth import challenges, queries
 from user_auth.microsoft import Grant
 from user_auth.tables import ConnectionRow
 
-WHERE = "under Settings → Integrations → Microsoft Outlook"
+WHERE = f"under {ACCOUNT_PLACE}"
 _AGAIN = f"Connect your account again {WHERE}."
-_TENANT_LEFT = "tenant_not_connected"
+_TENANT_LEFT = TENANT_NOT_CONNECTED.code
 _ACCOUNT_GONE = 50034
 _RECONNECT = "Reconnect your account"
 
@@ -73,10 +76,10 @@ def expire(row: ConnectionRow, refused: EntraError, outbox: Outbox, *, claims: s
     ``claims`` is Graph's challenge that was to be answered. It and Entra's own are left to the next sign-in.
     """
     if isinstance(refused, EntraTellAdmin):
-        row.problem = {"code": "admin_must_act", "detail": f"{refused.message} Then reconnect your account {WHERE}."}
+        row.problem = {"code": ADMIN_REQUIRED.code, "detail": f"{refused.message} Then reconnect your account {WHERE}."}
     else:
         what = "Disconnect it, then connect your new account" if refused.number == _ACCOUNT_GONE else _RECONNECT
-        row.problem = {"code": "reconnect_required", "detail": f"{refused.message} {what} {WHERE}."}
+        row.problem = {"code": ACCOUNT_NOT_CONNECTED.code, "detail": f"{refused.message} {what} {WHERE}."}
     row.broken_since, row.unanswered_challenge = datetime.now(UTC), challenges.as_one(claims, refused.claims)
     _end(row, "expired")
     about = {"org_id": row.org_id, "user_id": row.user_id, "aggregate_version": row.version}
@@ -104,7 +107,7 @@ async def end_outside(work: UnitOfWork, org_id: str, tid: str | None, *, reason:
     for row in await queries.connections_outside(work.session, org_id, tid):
         disconnect(row, work.outbox, reason=reason, problem=problem)
         about = {"user_id": row.user_id}
-        await queries.note(work.session, org_id, "tenant-connector", "connection.disconnected", "done", **about)
+        await note(work.session, org_id, "tenant-connector", "connection.disconnected", "done", **about)
 
 
 def problem_of(row: ConnectionRow, *, tenant_connected: bool) -> dict[str, Any] | None:
@@ -112,7 +115,7 @@ def problem_of(row: ConnectionRow, *, tenant_connected: bool) -> dict[str, Any] 
     if not (tenant_connected and _ended_with_tenant(row)):
         return row.problem
     detail = f"Your organisation's Microsoft 365 was disconnected or changed, and is connected now. {_AGAIN}"
-    return {"code": "reconnect_required", "detail": detail}
+    return {"code": ACCOUNT_NOT_CONNECTED.code, "detail": detail}
 
 
 def refuse_token(row: ConnectionRow | None, *, tenant_connected: bool) -> Conflict:
@@ -121,15 +124,12 @@ def refuse_token(row: ConnectionRow | None, *, tenant_connected: bool) -> Confli
         return tenant_not_connected()
     problem = problem_of(row, tenant_connected=True) if row is not None else None
     if problem is not None:
-        return Conflict("reconnect_required", str(problem["detail"]))
-    return Conflict("reconnect_required", f"There is no Microsoft account connected. Connect one {WHERE}.")
+        return Conflict(ACCOUNT_NOT_CONNECTED.code, str(problem["detail"]))
+    return Conflict(ACCOUNT_NOT_CONNECTED.code, ACCOUNT_NOT_CONNECTED.sentence())
 
 
 def tenant_not_connected() -> Conflict:
-    return Conflict(
-        "tenant_not_connected",
-        "Your organisation is not connected to Microsoft 365. Ask an Org Admin to connect it under Admin → Connectors.",
-    )
+    return Conflict(TENANT_NOT_CONNECTED.code, TENANT_NOT_CONNECTED.sentence("then try again"))
 
 
 def _ended_with_tenant(row: ConnectionRow) -> bool:

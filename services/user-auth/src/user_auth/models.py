@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from shared.copies import TenantCopy
+from shared.connections import Tenant
 from shared.events import Features
 from shared.web import Asked, Page, StrictModel
 from user_auth import challenges, connections, permissions
@@ -134,7 +134,7 @@ class Connection(BaseModel):
     version: int
 
     @classmethod
-    def of(cls, row: ConnectionRow | None, tenant: TenantCopy) -> Self:
+    def of(cls, row: ConnectionRow | None, tenant: Tenant) -> Self:
         shown = row if row is not None and row.version else None
         connected = shown is not None and shown.status == "connected"
         granted = permissions.in_force(shown.granted_scopes) if shown is not None and connected else ()
@@ -182,7 +182,7 @@ class Person(BaseModel):
     broken_since: datetime | None
 
     @classmethod
-    def of(cls, row: ConnectionRow, tenant: TenantCopy) -> Self:
+    def of(cls, row: ConnectionRow, tenant: Tenant) -> Self:
         account = row if row.status != "disconnected" else None
         return cls.model_validate(
             {

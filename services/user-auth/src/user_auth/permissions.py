@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from shared.connections.obstacles import Switch, feature_off
 from shared.events import Features
 from shared.problems import Conflict
 
@@ -39,16 +40,13 @@ _KNOWN = {scope.casefold(): scope for scope in (*USES, SIGN_IN)}
 class Feature:
     """An Org Admin's switch that acts with people's own permissions."""
 
-    title: str
     scopes: tuple[str, ...]
 
 
-FEATURES = {
-    "outlook_email": Feature("Outlook email", ("Mail.Send", "Mail.ReadWrite")),
-    "contacts_import": Feature("Contacts import", ("Contacts.Read",)),
-    "auto_recording": Feature(
-        "Auto-recording", ("OnlineMeetingRecording.Read.All", "OnlineMeetingTranscript.Read.All")
-    ),
+FEATURES: dict[Switch, Feature] = {
+    "outlook_email": Feature(("Mail.Send", "Mail.ReadWrite")),
+    "contacts_import": Feature(("Contacts.Read",)),
+    "auto_recording": Feature(("OnlineMeetingRecording.Read.All", "OnlineMeetingTranscript.Read.All")),
 }
 """SharePoint storage is not here: the application writes there, with an access to one site of its own."""
 
@@ -73,7 +71,7 @@ def missing(granted: Collection[str], scopes: Iterable[str] = PERMISSIONS) -> li
     return [scope for scope in scopes if scope not in granted]
 
 
-def to_ask(wanted: Collection[str], granted: Collection[str], switches: Features) -> tuple[str, ...]:
+def to_ask(wanted: Collection[Switch], granted: Collection[str], switches: Features) -> tuple[str, ...]:
     """The scopes of a sign-in: the five, those of the features ``wanted``, and what was given to a feature that is on.
 
     Without the last, signing in again would take away what the person had allowed before. Raises ``Conflict`` for a
@@ -81,17 +79,10 @@ def to_ask(wanted: Collection[str], granted: Collection[str], switches: Features
     """
     for name in wanted:
         if not getattr(switches, name):
-            raise _off(FEATURES[name])
+            off = feature_off(name)
+            raise Conflict(off.code, off.sentence("then ask for it again"))
     scopes = [*PERMISSIONS, SIGN_IN]
     for name, feature in FEATURES.items():
         given = [scope for scope in feature.scopes if scope in granted] if getattr(switches, name) else []
         scopes += feature.scopes if name in wanted else given
     return tuple(dict.fromkeys(scopes))
-
-
-def _off(feature: Feature) -> Conflict:
-    return Conflict(
-        "feature_off",
-        f"{feature.title} is switched off for your organisation, so nothing is asked for it. An Org Admin switches it "
-        "on under Admin → Connectors → Microsoft 365.",
-    )

@@ -1,6 +1,5 @@
 """All SQL of user-auth."""
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,15 +8,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared.copies import TenantCopy, tenant_of
-from shared.events import Features
-from shared.outbox import uuid7
 from shared.problems import Unavailable
 from user_auth.tables import ConnectionRow
 
 _OPEN_ATTEMPTS = 5
 
-_TENANT = text("SELECT version, connected, tid, features FROM tenant_copy WHERE org_id = :org_id FOR SHARE")
 _FIRST = text(
     """INSERT INTO connection (org_id, user_id, status, version) VALUES (:org_id, :user_id, 'disconnected', 0)
        ON CONFLICT DO NOTHING"""
@@ -44,10 +39,6 @@ _TAKE_ATTEMPT = text(
        RETURNING tid, sealed_flow, return_to"""
 )
 _CANCEL_ATTEMPTS = text("DELETE FROM sign_in_attempt WHERE org_id = :org_id AND user_id = :user_id")
-_AUDIT = text(
-    """INSERT INTO audit (org_id, id, actor, action, outcome, details)
-       VALUES (:org_id, :id, :actor, :action, :outcome, CAST(:details AS jsonb))"""
-)
 _LOCK_WAIT_S = 3
 _LOCK_NOT_AVAILABLE = "55P03"
 _LIMIT_LOCKS = text("SELECT set_config('lock_timeout', :lock_wait, true)")
@@ -55,13 +46,6 @@ _LIMITS = text(
     """SELECT set_config('lock_timeout', :lock_wait, true),
               set_config('idle_in_transaction_session_timeout', :idle, true)"""
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Tenant(TenantCopy):
-    """The organisation's tenant as last told, with the version it was told in."""
-
-    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,19 +125,6 @@ async def connections_outside(session: AsyncSession, org_id: str, tid: str | Non
     return list((await session.exec(query.order_by(ConnectionRow.user_id).with_for_update())).all())
 
 
-async def tenant(session: AsyncSession, org_id: str) -> Tenant | None:
-    """The organisation's tenant. News of it wait until this transaction ends, so they see what it did."""
-    row = (await session.execute(_TENANT, {"org_id": org_id})).first()
-    if row is None:
-        return None
-    return Tenant(row.connected, row.tid, Features.model_validate(row.features), row.version)
-
-
-async def tenant_to_show(session: AsyncSession, org_id: str) -> TenantCopy:
-    """As last told, with the Org Admin's switches; before that not connected, with the defaults."""
-    return await tenant_of(session, org_id) or TenantCopy(connected=False, tid=None, features=Features())
-
-
 async def add_attempt(session: AsyncSession, **values: Any) -> None:
     """Keep one more sign-in under way; expired ones and a person's oldest beyond five go."""
     await session.execute(_ADD_ATTEMPT, values)
@@ -173,12 +144,6 @@ async def take_attempt(
 async def cancel_attempts(session: AsyncSession, org_id: str, user_id: str) -> None:
     """A person's sign-ins under way lead nowhere any more."""
     await session.execute(_CANCEL_ATTEMPTS, {"org_id": org_id, "user_id": user_id})
-
-
-async def note(session: AsyncSession, org_id: str, actor: str, action: str, outcome: str, **details: Any) -> None:
-    """One line of the audit trail; ``details`` holds no secret."""
-    values = {"org_id": org_id, "id": uuid7(), "actor": actor, "action": action, "outcome": outcome}
-    await session.execute(_AUDIT, values | {"details": json.dumps(details)})
 
 
 async def limit_waiting(session: AsyncSession, *, lock_wait_s: float, idle_s: float) -> None:

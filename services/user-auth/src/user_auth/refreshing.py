@@ -20,6 +20,8 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from shared.audit import note
+from shared.connections import tenant_of
 from shared.db import Database, UnitOfWork
 from shared.entra import (
     TIMEOUT_S,
@@ -254,7 +256,7 @@ class AccessTokens:
     async def _expire(self, work: UnitOfWork, row: ConnectionRow, refused: EntraError, wanted: Wanted) -> Conflict:
         connections.expire(row, refused, work.outbox, claims=wanted.claims)
         details = {"user_id": row.user_id, "aadsts": refused.number, "microsoft_trace_id": refused.trace_id}
-        await queries.note(work.session, row.org_id, "microsoft", "connection.expired", "done", **details)
+        await note(work.session, row.org_id, "microsoft", "connection.expired", "done", **details)
         work.after_commit(lambda: self.forget(row.org_id, row.user_id))
         return connections.refuse_token(row, tenant_connected=True)
 
@@ -264,8 +266,8 @@ class AccessTokens:
         if row is not None and row.status == "connected":
             return row
         self.forget(org_id, user_id)
-        tenant = await queries.tenant(session, org_id)
-        raise connections.refuse_token(row, tenant_connected=tenant is not None and tenant.connected)
+        tenant = await tenant_of(session, org_id, hold=True)
+        raise connections.refuse_token(row, tenant_connected=tenant.connected)
 
     async def _open(self, session: AsyncSession, row: ConnectionRow) -> tuple[UserToken, str]:
         """The stored token and MSAL's cache it is in. Raises ``Unavailable`` while it cannot be opened."""

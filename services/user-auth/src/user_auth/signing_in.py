@@ -14,6 +14,8 @@ import structlog
 from sqlalchemy.exc import IntegrityError
 
 from shared import audit
+from shared.connections import ADMIN_REQUIRED, CONNECTOR_PLACE, Switch, Tenant, tenant_of
+from shared.connections.obstacles import TENANT_NOT_CONNECTED
 from shared.db import Database, UnitOfWork
 from shared.entra import (
     EntraError,
@@ -44,7 +46,7 @@ _DECLINED = 65004
 _ACCEPT = "The permissions were not accepted. Start again and accept them."
 _NOT_ALLOWED = "Your organisation's Microsoft 365 does not let you allow Prospo these permissions yourself."
 _CONNECT_AGAIN = (
-    "An Org Admin opens Admin → Connectors → Microsoft 365, chooses Connect and accepts the permissions for everybody; "
+    f"An Org Admin opens {CONNECTOR_PLACE}, chooses Connect and accepts the permissions for everybody; "
     "then connect your account again."
 )
 _ADMIN_CONSENTS = {
@@ -71,7 +73,7 @@ class SignedIn:
 
     return_to: str
     row: ConnectionRow
-    tenant: queries.Tenant
+    tenant: Tenant
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class SignIns:
         self._access_tokens = access_tokens
         self._checks = checks
 
-    async def start(self, caller: Identity, return_to: str, features: Collection[str] = ()) -> tuple[str, str]:
+    async def start(self, caller: Identity, return_to: str, features: Collection[Switch] = ()) -> tuple[str, str]:
         """The address to open at Microsoft, and the key this browser must bring back. Raises ``Conflict``.
 
         ``features`` are those whose further permissions the person wants to give.
@@ -160,7 +162,7 @@ class SignIns:
 
     async def _refuse(self, caller: Identity, error: ProspoError) -> None:
         async with self._db.unit_of_work(caller.org_id) as work:
-            await queries.note(work.session, caller.org_id, caller.user_id, "sign_in", "refused", code=error.code)
+            await audit.note(work.session, caller.org_id, caller.user_id, "sign_in", "refused", code=error.code)
             if error.code == _CONSENT_MISSING:
                 row = await queries.connection(work.session, caller.org_id, caller.user_id, lock=True)
                 if row is not None and row.status == "expired":
@@ -220,7 +222,7 @@ class SignIns:
                     row, account, grant, work.outbox, sealed_cache=sealed, notices=proven.notices
                 )
                 about = {"tid": account.tid, "oid": account.oid}
-                await queries.note(work.session, row.org_id, row.user_id, f"connection.{action}", "done", **about)
+                await audit.note(work.session, row.org_id, row.user_id, f"connection.{action}", "done", **about)
                 look_after(work, row.user_id, self._settings)
                 work.after_commit(lambda: self._access_tokens.forget(row.org_id, row.user_id))
         except IntegrityError as error:
@@ -230,9 +232,10 @@ class SignIns:
         return SignedIn(attempt.return_to, row, tenant)
 
 
-async def _connected_tenant(work: UnitOfWork, org_id: str) -> tuple[queries.Tenant, str]:
-    tenant = await queries.tenant(work.session, org_id)
-    if tenant is None or not tenant.connected or not tenant.tid:
+async def _connected_tenant(work: UnitOfWork, org_id: str) -> tuple[Tenant, str]:
+    """Held, so that news of it wait for this transaction and see what it did."""
+    tenant = await tenant_of(work.session, org_id, hold=True)
+    if not tenant.connected or not tenant.tid:
         raise connections.tenant_not_connected()
     return tenant, tenant.tid
 
@@ -243,7 +246,7 @@ def _refused(error: EntraError) -> ProspoError:
     if isinstance(error, EntraRetry):
         return Unavailable("microsoft_busy", f"{error.message} Start the sign-in again in a moment.", **about)
     if isinstance(error, EntraTenantGone):
-        return Conflict("tenant_not_connected", f"{error.message} An Org Admin does that.", **about)
+        return Conflict(TENANT_NOT_CONNECTED.code, f"{error.message} An Org Admin does that.", **about)
     if isinstance(error, EntraMisconfigured):
         log.error("Microsoft refuses the registration", aadsts=error.number, trace=error.trace_id)
         return Unavailable("registration_refused", error.message, **about)
@@ -253,7 +256,7 @@ def _refused(error: EntraError) -> ProspoError:
         remedy = _ADMIN_CONSENTS.get(error.number, _CONNECT_AGAIN)
         return Conflict(_CONSENT_MISSING, f"{_NOT_ALLOWED} {remedy}", remedy=remedy, **about)
     if not isinstance(error, EntraReconnect):
-        return Conflict("admin_must_act", error.message, **about)
+        return Conflict(ADMIN_REQUIRED.code, error.message, **about)
     return Conflict("sign_in_refused", f"{error.message} Start the sign-in again.", **about)
 
 

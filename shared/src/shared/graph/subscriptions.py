@@ -47,8 +47,10 @@ __all__ = [
     "Notification",
     "Subscriptions",
     "discard",
+    "forget_subscriptions",
     "load",
     "receiver",
+    "subscribed",
 ]
 
 DDL = [
@@ -86,7 +88,14 @@ _KEEP = text(
         certificate_id = :certificate_id WHERE {_HERE} AND claim = :claim RETURNING resource"""
 )
 _DELETE = text(f"DELETE FROM graph_subscription WHERE {_HERE} AND claim = :claim")
-_FORGET = text("DELETE FROM graph_subscription WHERE org_id = :org_id AND user_id = :user_id RETURNING subscription_id")
+_FORGET = text(
+    """DELETE FROM graph_subscription WHERE org_id = :org_id
+           AND (CAST(:user_id AS text) IS NULL OR user_id = :user_id) RETURNING subscription_id"""
+)
+_SUBSCRIBED = text(
+    """SELECT resource FROM graph_subscription
+       WHERE org_id = :org_id AND user_id = :user_id AND subscription_id IS NOT NULL"""
+)
 _RESOURCES = text("SELECT resource FROM graph_subscription WHERE org_id = :org_id AND user_id = :user_id")
 
 
@@ -154,14 +163,6 @@ class Subscriptions:
                     await caller.delete(f"/subscriptions/{held.subscription_id}")
             async with self._db.unit_of_work(caller.org_id) as work:
                 await work.session.execute(_DELETE, held.place)
-
-    async def forget(self, session: AsyncSession, org_id: str, user_id: str) -> list[str]:
-        """For a connection that ended with its tokens: Graph is not asked, and notifications are not ours any more.
-
-        Returns the ids of what Graph may still have. One in the making is taken back by its maker.
-        """
-        rows = await session.execute(_FORGET, {"org_id": org_id, "user_id": user_id})
-        return sorted(found for found in rows.scalars() if found)
 
     async def heed(self, caller: GraphCaller, notification: Notification) -> bool:
         """Do what a lifecycle event asks for. Returns whether changes may have been missed and must be looked for."""
@@ -263,6 +264,21 @@ class Subscriptions:
             await _end(caller, made["id"])
             raise GraphRetry("Another worker took the subscription over.", after_s=1)
         return until
+
+
+async def forget_subscriptions(session: AsyncSession, org_id: str, user_id: str | None) -> list[str]:
+    """For a connection that ended with its tokens, or (None) for a tenant: notifications are not ours any more.
+
+    Graph is not asked. Returns the ids of what it may still have. One in the making is taken back by its maker.
+    """
+    rows = await session.execute(_FORGET, {"org_id": org_id, "user_id": user_id})
+    return sorted(found for found in rows.scalars() if found)
+
+
+async def subscribed(session: AsyncSession, org_id: str, user_id: str) -> list[str]:
+    """The resources of a person that Graph has taken a subscription to, as far as we know."""
+    rows = await session.execute(_SUBSCRIBED, {"org_id": org_id, "user_id": user_id})
+    return sorted(rows.scalars())
 
 
 def _is_as_wanted(held: _Held, change_types: str, *, rich: bool) -> bool:

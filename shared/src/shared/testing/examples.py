@@ -3,12 +3,14 @@
 from shared.events import TenantState, UserState
 
 
-def tenant_state(org_id: str = "acme", version: int = 1, *, auto_recording: bool = False) -> TenantState:
+def tenant_state(
+    org_id: str = "acme", version: int = 1, *, auto_recording: bool = False, connected: bool = True
+) -> TenantState:
     return TenantState.model_validate(
         {
             "org_id": org_id,
             "aggregate_version": version,
-            "connected": True,
+            "connected": connected,
             "tid": "t",
             "features": {"auto_recording": auto_recording},
             "changed_at": "2026-01-01T00:00:00Z",
@@ -16,14 +18,14 @@ def tenant_state(org_id: str = "acme", version: int = 1, *, auto_recording: bool
     )
 
 
-def user_state(user_id: str = "anna", version: int = 1) -> UserState:
+def user_state(user_id: str = "anna", version: int = 1, *, connected: bool = True) -> UserState:
     return UserState.model_validate(
         {
             "org_id": "acme",
             "user_id": user_id,
             "aggregate_version": version,
-            "connected": True,
-            "status": "connected",
+            "connected": connected,
+            "status": "connected" if connected else "disconnected",
             "tid": "t",
             "oid": "o",
             "name": "Anna",

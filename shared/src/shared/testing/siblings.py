@@ -25,7 +25,7 @@ class UserAuth:
         wanted = await request.json()
         found = self.tokens.get((wanted["org_id"], wanted["user_id"]))
         if self.broken or found is None:
-            return JSONResponse({"code": "reconnect_required", "detail": "Connect the account again."}, 409)
+            return JSONResponse({"code": "account_not_connected", "detail": "Connect the account again."}, 409)
         return JSONResponse(found)
 
 

@@ -1,0 +1,100 @@
+"""What keeps a job from Microsoft, and how the record says so.
+
+What a new connection mends waits: the record's problem names it, and ``recording.follow`` has it done when it is over.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from meetings import queries
+from meetings.tables import MeetingRow
+from meetings.waiting import Outcomes
+from meetings.work import CancelMeeting, RescheduleMeeting, ScheduleMeeting
+from shared.connections import HEARD_OF, Obstructed, obstacle_of
+from shared.graph.errors import GraphError, GraphGiveUp, GraphReconnect, GraphTellAdmin
+from shared.jobs import Again, GiveUp, Periodic
+from shared.jobs.job import Job
+
+ATTEMPTS = 20
+PATIENCE_S = 3600
+"""How long Microsoft may be away before a person is told that it is."""
+ONCE_A_DAY_S = 86_400
+RECORDING_NOT_CHANGED = "recording_not_changed"
+_BY_ITSELF = {
+    ScheduleMeeting.kind: "it is then finished by itself",
+    RescheduleMeeting.kind: "the change is then made by itself",
+    CancelMeeting.kind: "the meeting is then cancelled by itself",
+}
+_BY_HAND = {RescheduleMeeting.kind: "change the meeting again", CancelMeeting.kind: "cancel the meeting in Outlook"}
+_ANEW = "schedule the meeting again"
+_BOOKED_ANEW = f"cancel its event, which is in your calendar already, in Outlook and {_ANEW}"
+_BEFORE_THE_END = {*HEARD_OF, RECORDING_NOT_CHANGED}
+Problem = dict[str, str]
+
+
+def waits(error: Exception) -> bool:
+    """Whether what is refused is done by itself once a connection works again."""
+    found = obstacle_of(error)
+    return found is not None and found.code in HEARD_OF
+
+
+@asynccontextmanager
+async def recorded(job: Job, meeting: MeetingRow, outcomes: Outcomes, status: str | None = None) -> AsyncIterator[None]:
+    """Write what cannot be mended by trying again into the record, for people to read.
+
+    ``status`` is what the meeting becomes, unless Microsoft may have something of it and connecting mends it.
+    """
+    try:
+        yield
+    except (Obstructed, GraphReconnect, GraphTellAdmin, GraphGiveUp) as error:
+        begun = bool(job.checkpoint) and meeting.ends_at > datetime.now(UTC)
+        later = waits(error) and (status is None or begun)
+        then = _BY_ITSELF[job.kind.name] if later else f"then {_anew(job)}"
+        await write(job, meeting.id, _problem(error, then), None if later else status)
+        outcomes.tell(meeting.id)
+        if not later:
+            raise GiveUp(str(error)) from error
+        wait_with_checkpoint(job)
+    except Again as error:
+        if job.fails_with(error):
+            by_hand = _BY_HAND.get(job.kind.name, _anew(job))
+            detail = f"Microsoft did not answer in time, though asked many times; {by_hand}."
+            await write(job, meeting.id, {"code": "microsoft_unavailable", "detail": detail}, status)
+            outcomes.tell(meeting.id)
+            raise GiveUp(str(error)) from error
+        raise
+
+
+def wait_with_checkpoint(job: Job) -> None:
+    """The record has what waits done anew, so the job may end; one whose checkpoint knows more than that stays."""
+    if job.checkpoint:
+        raise Periodic("the connection is missing", after_s=ONCE_A_DAY_S)
+
+
+async def write(job: Job, meeting_id: str, problem: Problem | None, status: str | None = None) -> None:
+    async with job.unit_of_work() as work:
+        meeting = await queries.locked(work.session, work.org_id, meeting_id)
+        if status and meeting.status == "scheduling":
+            meeting.status = status
+        problem = still_true(meeting, problem)
+        if meeting.problem != problem:
+            meeting.problem = problem
+            meeting.version += 1
+
+
+def still_true(meeting: MeetingRow, problem: Problem | None) -> Problem | None:
+    """Nothing at Microsoft is changed any more once a meeting has ended, so no problem may say that it is."""
+    over = meeting.status == "ended" and problem is not None and problem["code"] in _BEFORE_THE_END
+    return None if over else problem
+
+
+def _anew(job: Job) -> str:
+    return _BOOKED_ANEW if "event_id" in job.checkpoint else _ANEW
+
+
+def _problem(error: Obstructed | GraphError, then: str) -> Problem:
+    found = obstacle_of(error)
+    if found is not None:
+        return {"code": found.code, "detail": found.sentence(then)}
+    return {"code": getattr(error, "code", "") or "microsoft_refused", "detail": str(error)}

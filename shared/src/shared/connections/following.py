@@ -1,0 +1,103 @@
+"""Hearing of connections and switches: the state is kept with the event, everything else is done by one job.
+
+A change of the tenant queues one job for all its people, a change of an account one for the person. The job asks the
+state of its own moment, so of many changes the last one counts.
+"""
+
+from collections.abc import Awaitable, Callable
+
+from shared.connections.obstacles import Switch
+from shared.connections.state import Connection, connection_of, keep_account, keep_tenant, people_of, tenant_of
+from shared.db import UnitOfWork
+from shared.events import TenantState, UserState
+from shared.handlers import Handlers
+from shared.jobs import Jobs, Work
+from shared.jobs.job import Job, JobWork
+
+BATCH = 20
+"""People in one transaction: what is done for one may lock many rows."""
+Then = Callable[[JobWork, Connection], Awaitable[None]]
+"""Brings what the service does for a person in line with their connection; may be called again with the same."""
+
+
+class FollowConnections(Work):
+    """Bring what the service does for a person, or for all of the organisation, in line with connection and switch."""
+
+    kind = "follow_connections"
+    user_id: str | None = None
+
+    @property
+    def key(self) -> str:
+        return self.user_id or ""
+
+
+def keep(on: Handlers) -> None:
+    """Keep the state of tenants and accounts, and do nothing at a change."""
+
+    @on(TenantState)
+    async def keep_tenant_state(event: TenantState, *, work: UnitOfWork) -> None:
+        await keep_tenant(work.session, event)
+
+    @on(UserState)
+    async def keep_user_state(event: UserState, *, work: UnitOfWork) -> None:
+        await keep_account(work.session, event)
+
+
+Ended = Callable[[UnitOfWork, str | None], Awaitable[None]]
+"""Called in the transaction that hears of an end: of one person's account, or (None) of the tenant."""
+
+
+def follow(on: Handlers, does: Jobs, *, switch: Switch | None = None, ended: Ended | None = None) -> None:
+    """Keep the state and queue ``FollowConnections`` at each change of an account, of the tenant or of ``switch``.
+
+    Raises ``ValueError`` when no function of ``does`` does that job.
+    """
+    if FollowConnections.kind not in does.kinds:
+        raise ValueError("Whoever follows connections does FollowConnections: write a function for it.")
+
+    @on(TenantState)
+    async def follow_tenant(event: TenantState, *, work: UnitOfWork) -> None:
+        before = await keep_tenant(work.session, event)
+        if before is None:
+            return
+        now = await tenant_of(work.session, event.org_id)
+        if (before.connected, before.tid) != (now.connected, now.tid) or (
+            switch is not None and before.has_on(switch) != now.has_on(switch)
+        ):
+            work.queue(FollowConnections())
+        if before.connected and not now.connected and ended is not None:
+            await ended(work, None)
+
+    @on(UserState)
+    async def follow_user(event: UserState, *, work: UnitOfWork) -> None:
+        """Each version is a change: whoever signs in again may have allowed more, or another account."""
+        if await keep_account(work.session, event):
+            work.queue(FollowConnections(user_id=event.user_id))
+            if not event.connected and ended is not None:
+                await ended(work, event.user_id)
+
+
+async def bring_in_line(job: Job, wanted: FollowConnections, then: Then) -> None:
+    """Call ``then`` for the person, or for everybody of the organisation, a few in each transaction.
+
+    A tenant that changes in between begins again with the first.
+    """
+    going_on = True
+    while going_on:
+        async with job.unit_of_work() as work:
+            if wanted.user_id is not None:
+                await then(work, await connection_of(work.session, job.org_id, wanted.user_id))
+                return
+            going_on = await _next_batch(job, work, then)
+
+
+async def _next_batch(job: Job, work: JobWork, then: Then) -> bool:
+    """Whether there are more."""
+    version = (await tenant_of(work.session, job.org_id)).version
+    after = job.checkpoint.get("after", "") if job.checkpoint.get("version") == version else ""
+    people = await people_of(work.session, job.org_id, after=after, limit=BATCH)
+    for person in people:
+        await then(work, person)
+    going_on = len(people) == BATCH
+    await work.save_checkpoint({"after": people[-1].user_id, "version": version} if going_on else {})
+    return going_on

@@ -1,0 +1,4 @@
+"""Where in Prospo a person or an Org Admin mends a connection; each menu path is spelled here and nowhere else."""
+
+ACCOUNT_PLACE = "Settings → Integrations → Microsoft Outlook"
+CONNECTOR_PLACE = "Admin → Connectors → Microsoft 365"
