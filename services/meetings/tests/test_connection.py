@@ -1,6 +1,6 @@
 """What a connection that ends makes of meetings that are being scheduled, changed or cancelled, and what mends it."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -109,7 +109,7 @@ async def test_half_a_meeting_does_not_wait_beyond_its_end(house: Any) -> None:
 async def test_what_failed_after_it_was_booked_is_finished_when_driven_again(house: Any) -> None:
     await house.connect()
     await house.refuse(400, "*/onlineMeetings")
-    meeting_id = (await house.schedule()).json()["id"]
+    meeting_id = (await house.schedule()).json()["meeting_id"]
     assert (await house.record(meeting_id))["status"] == "failed"
     await house.microsoft.clear_faults()
     assert await house.service.runner.redrive() == 1
@@ -173,9 +173,10 @@ async def test_another_account_cannot_change_a_meeting_of_the_former(house: Any)
 async def test_a_meeting_of_which_microsoft_surely_has_nothing_fails(house: Any) -> None:
     await house.connect()
     await house.refuse(403)
-    shown = (await house.schedule()).json()
-    assert (shown["status"], shown["problem"]["code"]) == ("failed", "permission_missing")
-    assert "; then schedule the meeting again." in shown["problem"]["detail"]
+    refused = (await house.schedule()).json()
+    assert (refused["status"], refused["code"]) == (409, "permission_missing")
+    assert "; then schedule the meeting again." in refused["detail"]
+    assert (await house.record(refused["meeting_id"]))["status"] == "failed"
 
 
 async def test_what_a_withdrawn_permission_kept_back_is_done_later(house: Any) -> None:
@@ -197,12 +198,13 @@ async def test_what_a_withdrawn_permission_kept_back_is_done_later(house: Any) -
 async def test_a_meeting_moved_without_a_connection_ends_when_it_was_moved_to(house: Any) -> None:
     await house.connect()
     (meeting_id,) = await house.booked()
-    past = {"start": "2020-03-01T10:00:00Z", "end": "2020-03-01T10:30:00Z"}
-    await house.call("PATCH", f"/v1/meetings/{meeting_id}", json=past)
+    moved = {"start": "2031-03-01T10:00:00Z", "end": "2031-03-01T10:30:00Z"}
+    await house.call("PATCH", f"/v1/meetings/{meeting_id}", json=moved)
     await house.hear(house.person(2, connected=False))
+    await house.hurry("booked_end")
     await house.work()
     shown = await house.record(meeting_id)
-    assert (shown["status"], shown["ended"]["at"], shown["problem"]) == ("ended", past["end"], None)
+    assert (shown["status"], shown["ended"]["at"], shown["problem"]) == ("ended", moved["end"], None)
 
 
 @pytest.mark.parametrize("waiting", ["change", "switch"])
@@ -218,8 +220,8 @@ async def test_a_meeting_that_ended_does_not_say_any_more_that_something_waits(h
         await house.hear(house.person(4, connected=False))
     await house.work()
     assert "by itself" in (await house.record(meeting_id))["problem"]["detail"]
-    now = datetime.now(UTC)
-    seen = {"org_id": "acme", "meeting_id": meeting_id, "artefact_id": "r1", "kind": "recording", "created_at": now}
+    held = datetime.fromisoformat((await house.record(meeting_id))["start"])
+    seen = {"org_id": "acme", "meeting_id": meeting_id, "artefact_id": "r1", "kind": "recording", "created_at": held}
     await house.hear(ArtefactDetected(**seen))
     shown = await house.record(meeting_id)
     assert (shown["status"], shown["problem"]) == ("ended", None)

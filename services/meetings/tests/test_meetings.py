@@ -68,9 +68,10 @@ async def test_a_missing_key_and_a_wrong_end_are_refused(house: Any) -> None:
 async def test_a_broken_connection_fails_the_meeting_with_a_remedy(house: Any) -> None:
     await house.connect()
     house.user_auth.broken = True
-    meeting = (await house.schedule()).json()
-    assert meeting["status"] == "failed"
-    assert meeting["problem"]["code"] == "account_not_connected"
+    refused = await house.schedule()
+    assert (refused.status_code, refused.json()["code"]) == (409, "account_not_connected")
+    meeting = await house.record(refused.json()["meeting_id"])
+    assert (meeting["status"], meeting["problem"]["code"]) == ("failed", "account_not_connected")
 
 
 async def test_a_refused_recording_option_leaves_a_usable_meeting(house: Any) -> None:
@@ -153,8 +154,8 @@ async def test_the_first_artefact_ends_the_meeting_once(house: Any) -> None:
 
 async def test_an_artefact_is_surer_than_the_booked_end(house: Any) -> None:
     await house.connect()
-    start = datetime.now(UTC) - timedelta(days=1)
-    (meeting_id,) = await house.booked(start=start.isoformat(), end=(start + timedelta(minutes=30)).isoformat())
+    (meeting_id,) = await house.booked()
+    await house.hurry("booked_end")
     await house.work()
     seen = {"org_id": "acme", "meeting_id": meeting_id, "created_at": START}
     await house.hear(ArtefactDetected(**seen, artefact_id="r1", kind="recording"))

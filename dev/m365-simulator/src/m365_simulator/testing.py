@@ -20,11 +20,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from . import create_simulator
-from .client import SimulatorClient, usual_trust
+from .client import SimulatorClient
 from .core import Simulator
 from .serving import Protocol, QuietServer, serve
 from .settings import SimulatorSettings
-from .tls import ensure_certificates
+from .tls import ensure_certificates, usual_trust
 
 REDIRECT = "http://localhost:8365/integrations/microsoft/callback"
 VERIFIER = "v" * 50

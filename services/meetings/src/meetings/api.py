@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from meetings import queries, scheduling
+from meetings import changing, queries, scheduling
 from meetings.models import Meeting, MeetingChange, NewMeeting
 from meetings.settings import Settings
 from meetings.tables import MeetingRow
@@ -45,7 +45,10 @@ async def schedule(
     response: Response,
     idempotency_key: Key = None,
 ) -> Meeting:
-    """201 with the join link, or 202 while Microsoft takes longer; read the meeting again then."""
+    """201 with the join link, or 202 while Microsoft takes longer; read the meeting again then.
+
+    409 with the code of what Microsoft refused, and ``meeting_id``; where connecting mends it, ``link`` leads there.
+    """
     if not idempotency_key:
         raise BadInput("idempotency_key_required", "Send an Idempotency-Key header, the same one when you try again.")
     scheduling.check_times(wanted.start, wanted.end)
@@ -54,6 +57,9 @@ async def schedule(
     meeting = await outcomes.settled(db, caller.org_id, meeting_id, within_s=settings.schedule_wait_s)
     if meeting is None:
         raise _not_found()
+    if meeting.status == "failed":
+        failed = meeting.problem or {"code": "microsoft_refused", "detail": "Microsoft refused it."}
+        raise Conflict(failed["code"], failed["detail"], meeting_id=meeting.id)
     response.headers["Location"] = f"/v1/meetings/{meeting.id}"
     if meeting.status == "scheduling":
         response.status_code = 202
@@ -63,6 +69,10 @@ async def schedule(
 @router.get("")
 async def meetings(caller: Caller, work: Work, cursor: Cursor = None, limit: Limit = 50) -> Page[Meeting]:
     """The caller's own meetings, newest first."""
+    if cursor is not None:
+        last = await queries.meeting(work.session, caller.org_id, cursor)
+        if last is None or last.user_id != caller.user_id:
+            raise BadInput("unknown_cursor", "There is no such page. Take next_cursor of the page before, or none.")
     rows = await queries.meetings_of(work.session, caller.org_id, caller.user_id, before=cursor, limit=limit + 1)
     person = await _person(work, caller)
     shown = [Meeting.as_connected(row, person) for row in rows[:limit]]
@@ -76,13 +86,17 @@ async def meeting(meeting_id: Id, caller: Caller, work: Work) -> Meeting:
 
 @router.patch("/{meeting_id}")
 async def reschedule(meeting_id: Id, change: MeetingChange, caller: Caller, work: Work, settings: Settings_) -> Meeting:
-    """Subject, times or attendees; the join link stays."""
+    """Subject, times or attendees; the join link stays. Microsoft is told of what changed and of nothing else.
+
+    What was changed in Outlook meanwhile is kept, and ``problem`` says what was not sent. A request that changes
+    nothing does nothing.
+    """
     row = await _own(work, caller, meeting_id, lock=True)
     scheduling.require_scheduled(row)
     scheduling.require_connection(await _person(work, caller), row.organizer_oid)
-    _apply(row, change)
-    scheduling.watch_booked_end(row, work, settings.booked_end_grace_s)
-    work.queue(RescheduleMeeting(meeting_id=row.id))
+    if _apply(row, change):
+        scheduling.watch_booked_end(row, work, settings.booked_end_grace_s)
+        work.queue(RescheduleMeeting(meeting_id=row.id))
     return Meeting.of(row)
 
 
@@ -116,6 +130,7 @@ async def _accept(work: UnitOfWork, caller: Identity, wanted: NewMeeting, key: s
     known = await queries.known_request(work.session, caller.org_id, caller.user_id, key)
     if known is None:
         person = await _person(work, caller)
+        scheduling.require_future(wanted.start, wanted.end)
         scheduling.require_connection(person)
         await _refuse_too_many(work, caller, settings)
         await queries.forget_keys(work.session, caller.org_id, caller.user_id, settings.request_keys_keep_days)
@@ -158,14 +173,19 @@ async def _own(work: UnitOfWork, caller: Identity, meeting_id: str, *, lock: boo
     return row
 
 
-def _apply(row: MeetingRow, change: MeetingChange) -> None:
+def _apply(row: MeetingRow, change: MeetingChange) -> bool:
+    """Whether anything changes."""
     start, end = change.start or row.starts_at, change.end or row.ends_at
     scheduling.check_times(start, end)
-    row.subject = change.subject or row.subject
-    row.starts_at, row.ends_at = start, end
-    if change.attendees is not None:
-        row.attendees = [person.model_dump() for person in change.attendees]
+    scheduling.require_future(None if start == row.starts_at else start, None if end == row.ends_at else end)
+    attendees = row.attendees if change.attendees is None else [person.model_dump() for person in change.attendees]
+    wanted = (change.subject or row.subject, start, end, attendees)
+    if wanted == (row.subject, row.starts_at, row.ends_at, row.attendees):
+        return False
+    changing.remember_before_change(row)
+    row.subject, row.starts_at, row.ends_at, row.attendees = wanted
     row.version += 1
+    return True
 
 
 def _not_found() -> NotFound:

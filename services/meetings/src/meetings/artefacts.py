@@ -16,7 +16,8 @@ from shared.events import (
 def expect(meeting: MeetingRow, event: ArtefactDetected) -> None:
     """It is on its way; said only while nothing more is known."""
     if event.kind == "recording" and meeting.recording is None:
-        _recording(meeting, event.aggregate_version, {"status": "importing"})
+        seconds = (event.ended_at - event.created_at).total_seconds() if event.ended_at else None
+        _recording(meeting, event.aggregate_version, {"status": "importing", "duration_s": seconds})
     if event.kind == "transcript" and meeting.transcript is None:
         _transcript(meeting, event.aggregate_version, {"status": "importing"})
 
@@ -36,6 +37,7 @@ def keep_recording(meeting: MeetingRow, event: RecordingImported) -> None:
         "size_bytes": event.size_bytes,
         "content_url": f"/v1/files/{event.file_id}/content",
         "location": event.location,
+        "duration_s": (meeting.recording or {}).get("duration_s"),
     }
     _recording(meeting, event.aggregate_version, shown)
 

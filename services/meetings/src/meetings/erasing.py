@@ -30,7 +30,7 @@ HOLDINGS = Holdings(
                 "transcript": "transcript",
                 "problem": "problem",
             },
-            withheld="""organizer_oid version event_id online_meeting_id auto_recording auto_recording_reason
+            withheld="""organizer_oid version event_id online_meeting_id shown auto_recording auto_recording_reason
                 ended_confidence recording_version transcript_version""",
         ),
     ),

@@ -1,5 +1,6 @@
 """Microsoft's words for a meeting. Nobody else sees Graph's JSON."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -12,10 +13,24 @@ from shared.graph.errors import GraphNotFound
 
 @dataclass(frozen=True, slots=True)
 class Booked:
-    """A calendar event with its Teams link; ``join_url`` is None when the calendar made no online meeting."""
+    """A calendar event with its Teams link.
+
+    ``offered`` says whether the calendar makes online meetings at all; ``join_url`` is None while it has made none yet.
+    """
 
     event_id: str
     join_url: str | None
+    offered: bool
+    shown: "Shown"
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An event as Microsoft shows it: ``parts`` are those that Prospo changes, as ``parts_of`` gives them."""
+
+    etag: str
+    parts: dict[str, Any]
+    cancelled: bool = False
 
 
 async def book(caller: GraphCaller, meeting: MeetingRow) -> Booked:
@@ -28,7 +43,12 @@ async def book(caller: GraphCaller, meeting: MeetingRow) -> Booked:
     if meeting.body:
         wanted["body"] = {"contentType": "text", "content": meeting.body}
     event = await caller.post("/me/events", wanted)
-    return Booked(event["id"], (event.get("onlineMeeting") or {}).get("joinUrl"))
+    return Booked(event["id"], _join_url(event), bool(event.get("isOnlineMeeting")), _shown(event))
+
+
+async def join_url(caller: GraphCaller, event_id: str) -> str | None:
+    """The event's link; None while Microsoft has not made it."""
+    return _join_url(await caller.get(_event_path(event_id), {"$select": "id,onlineMeeting"}))
 
 
 async def online_meeting_id(caller: GraphCaller, join_url: str) -> str | None:
@@ -52,9 +72,66 @@ async def turn_recording(caller: GraphCaller, online_id: str, *, on: bool) -> bo
     return bool(_entity(answer).get("recordAutomatically", on))
 
 
-async def move(caller: GraphCaller, meeting: MeetingRow) -> None:
-    """Bring the event to the record's subject, times and people. The body stays: it carries the join information."""
-    await caller.patch(_event_path(meeting.event_id or ""), _times_and_people(meeting))
+async def read(caller: GraphCaller, event_id: str) -> Shown:
+    """Raises ``GraphNotFound`` when the event is gone."""
+    return _shown(await caller.get(_event_path(event_id)))
+
+
+async def change(caller: GraphCaller, meeting: MeetingRow, names: Collection[str], etag: str) -> Shown:
+    """Bring these parts of the event to the record, and no other; the body carries the join information.
+
+    Raises ``GraphChanged`` when the event is not the one of ``etag`` any more.
+    """
+    wanted = {name: value for name, value in _times_and_people(meeting).items() if name in names}
+    return _shown(await caller.patch(_event_path(meeting.event_id or ""), wanted, etag=etag))
+
+
+def parts_of(meeting: MeetingRow) -> dict[str, Any]:
+    """What Prospo changes of an event, so that two can be compared: times in UTC, the addresses of attendees."""
+    return {
+        "subject": meeting.subject,
+        "start": _text(meeting.starts_at),
+        "end": _text(meeting.ends_at),
+        "attendees": sorted({person["email"].lower() for person in meeting.attendees}),
+    }
+
+
+def take(meeting: MeetingRow, shown: Shown, names: Collection[str]) -> None:
+    """Bring these parts of the record to the event."""
+    there = shown.parts
+    if "subject" in names:
+        meeting.subject = there["subject"]
+    if "start" in names:
+        meeting.starts_at = datetime.fromisoformat(there["start"])
+    if "end" in names:
+        meeting.ends_at = datetime.fromisoformat(there["end"])
+    if "attendees" in names:
+        known = {person["email"].lower(): person for person in meeting.attendees}
+        meeting.attendees = [known.get(email, {"email": email, "name": None}) for email in there["attendees"]]
+
+
+def _shown(event: dict[str, Any]) -> Shown:
+    attendees = [(person.get("emailAddress") or {}).get("address") or "" for person in event.get("attendees") or []]
+    parts = {
+        "subject": event.get("subject") or "",
+        "start": _utc(event["start"]),
+        "end": _utc(event["end"]),
+        "attendees": sorted({address.lower() for address in attendees if address}),
+    }
+    return Shown(str(event.get("@odata.etag") or ""), parts, bool(event.get("isCancelled")))
+
+
+def _join_url(event: dict[str, Any]) -> str | None:
+    return (event.get("onlineMeeting") or {}).get("joinUrl") or None
+
+
+def _text(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat(timespec="seconds")
+
+
+def _utc(moment: dict[str, str]) -> str:
+    """Graph answers in UTC unless another zone is asked for, with seven digits of a second."""
+    return _text(datetime.fromisoformat(moment["dateTime"][:19]).replace(tzinfo=UTC))
 
 
 async def cancel(caller: GraphCaller, event_id: str) -> None:

@@ -27,7 +27,9 @@ async def end_meeting(event: ArtefactDetected, *, session: AsyncSession, outbox:
     meeting = await queries.meeting(session, event.org_id, event.meeting_id, lock=True)
     if meeting is not None:
         artefacts.expect(meeting, event)
-        scheduling.ended(meeting, event.ended_at or event.created_at, "artefact", "high", outbox)
+        over = event.ended_at or event.created_at
+        if over > meeting.starts_at - scheduling.REHEARSAL:  # earlier, it was a rehearsal: the meeting is still to come
+            scheduling.ended(meeting, over, "artefact", "high", outbox)
 
 
 @on(ArtefactAwaited)

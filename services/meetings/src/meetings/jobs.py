@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from meetings import changing, problems, queries, recording, scheduling
 from meetings import graph as teams
-from meetings import problems, queries, recording, scheduling
 from meetings.organizer import as_organizer, require_connection
-from meetings.problems import ATTEMPTS, PATIENCE_S
+from meetings.problems import ATTEMPTS, PATIENCE_S, LateLink
 from meetings.recording import SWITCH
 from meetings.settings import Settings
 from meetings.tables import MeetingRow
@@ -16,10 +16,13 @@ from meetings.work import BookedEnd, CancelMeeting, FollowSwitch, RescheduleMeet
 from shared.connections import FollowConnections, Tenant, bring_in_line, tenant_of
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp
-from shared.jobs import Again, GiveUp, Jobs
+from shared.jobs import GiveUp, Jobs
 from shared.jobs.job import Job
 
-LOOK_AGAIN_S = 1.0
+_NOT_OFFERED = (
+    "Your calendar does not offer Teams meetings, so the event was taken out of your calendar again. Ask your "
+    "Microsoft 365 administrator to allow Teams meetings, then schedule the meeting again."
+)
 
 does = Jobs()
 
@@ -43,19 +46,24 @@ async def schedule(job: Job, wanted: ScheduleMeeting, *, graph: Graph, outcomes:
 
 
 @does(RescheduleMeeting, attempts=ATTEMPTS, patience_s=PATIENCE_S)
-async def reschedule(job: Job, wanted: RescheduleMeeting, *, graph: Graph, outcomes: Outcomes) -> None:
-    """Bring Microsoft's event to the record; when the record changed meanwhile, do it again."""
+async def reschedule(
+    job: Job, wanted: RescheduleMeeting, *, graph: Graph, outcomes: Outcomes, settings: Settings
+) -> None:
+    """Bring Microsoft's event to the record. A change meanwhile has asked for this job once more."""
     meeting, _ = await _start(job, wanted.meeting_id)
     if meeting.status == "cancelled":
         return
     async with problems.recorded(job, meeting, outcomes):
-        await teams.move(await as_organizer(job, graph, meeting), meeting)
+        brought = await changing.bring(await as_organizer(job, graph, meeting), meeting)
         async with job.unit_of_work() as work:
             now = await queries.locked(work.session, work.org_id, meeting.id)
-            if _told(now) != _told(meeting):
-                raise Again("the meeting changed meanwhile", after_s=0, counts=False)
-            now.problem = None
-            scheduling.rescheduled(now, work.outbox)
+            if now.status != "scheduled":  # cancelled or over meanwhile, which has its own job and event
+                return
+            if brought is None:
+                changing.gone(now, work.outbox)
+            else:
+                changing.keep(now, meeting, brought, work.outbox)
+                scheduling.watch_booked_end(now, work, settings.booked_end_grace_s)
 
 
 @does(CancelMeeting, attempts=ATTEMPTS, patience_s=PATIENCE_S)
@@ -134,7 +142,11 @@ async def _book(job: Job, caller: GraphCaller, meeting: MeetingRow) -> dict[str,
         return dict(job.checkpoint)
     async with _asking(job):
         booked = await teams.book(caller, meeting)
-    found = {"event_id": booked.event_id, "join_url": _require_link(booked)}
+    if not booked.offered:
+        await teams.cancel(caller, booked.event_id)
+        raise GraphGiveUp(_NOT_OFFERED, code="teams_not_offered")
+    found: dict[str, Any] = {"event_id": booked.event_id, "join_url": booked.join_url}
+    found["shown"] = {"etag": booked.shown.etag, **booked.shown.parts}
     await _keep(job, meeting, found)
     return found
 
@@ -143,6 +155,10 @@ async def _prepare(
     job: Job, caller: GraphCaller, meeting: MeetingRow, found: dict[str, Any], *, on: bool
 ) -> dict[str, Any]:
     """What makes the event a meeting that records as wanted; kept in the checkpoint after each step."""
+    if not found["join_url"]:
+        found["join_url"] = await teams.join_url(caller, found["event_id"])
+        if not found["join_url"]:
+            raise LateLink()
     if "online_meeting_id" not in found:
         found["online_meeting_id"] = await _resolve(caller, found["join_url"])
         await _keep(job, meeting, found)
@@ -169,20 +185,10 @@ async def _recording(
         return await recording.ask(caller, found["online_meeting_id"], on=on)
 
 
-def _require_link(booked: teams.Booked) -> str:
-    if booked.join_url is None:
-        raise GraphGiveUp(
-            "Your calendar does not offer Teams meetings. Ask your Microsoft 365 administrator to allow them, then "
-            "schedule the meeting again.",
-            code="teams_not_offered",
-        )
-    return booked.join_url
-
-
 async def _resolve(caller: GraphCaller, join_url: str) -> str:
     found = await teams.online_meeting_id(caller, join_url)
     if found is None:
-        raise Again("Microsoft does not know the new online meeting yet", after_s=LOOK_AGAIN_S)
+        raise LateLink()
     return found
 
 
@@ -195,14 +201,10 @@ async def _save_scheduled(job: Job, meeting_id: str, found: dict[str, Any], sett
         meeting = await queries.locked(work.session, work.org_id, meeting_id)
         if meeting.status in {"scheduling", "failed"}:
             meeting.event_id, meeting.join_url = found["event_id"], found["join_url"]
-            meeting.online_meeting_id = found["online_meeting_id"]
+            meeting.online_meeting_id, meeting.shown = found["online_meeting_id"], found.get("shown")
             meeting.problem = found.get("problem")
             scheduling.note_recording(meeting, accepted=found["auto_recording"], problem=meeting.problem)
             await recording.follow_later_switch(work, meeting)
             scheduling.scheduled(meeting, work.outbox)
             scheduling.watch_booked_end(meeting, work, settings.booked_end_grace_s)
         return meeting.status != "cancelled"
-
-
-def _told(meeting: MeetingRow) -> tuple[Any, ...]:
-    return meeting.subject, meeting.starts_at, meeting.ends_at, meeting.attendees, meeting.status

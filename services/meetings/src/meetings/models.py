@@ -35,7 +35,12 @@ class Person(StrictModel):
     name: Annotated[str, StringConstraints(max_length=255), ONE_LINE] | None = None
 
 
-People = Annotated[list[Person], Field(max_length=200)]
+def _each_once(people: list[Person]) -> list[Person]:
+    """Exchange knows no case in an address; of two the first stays."""
+    return list({person.email.lower(): person for person in reversed(people)}.values())[::-1]
+
+
+People = Annotated[list[Person], Field(max_length=200), AfterValidator(_each_once)]
 
 
 class NewMeeting(StrictModel):

@@ -19,6 +19,8 @@ from shared.jobs.job import Job
 ATTEMPTS = 20
 PATIENCE_S = 3600
 """How long Microsoft may be away before a person is told that it is."""
+LINK_PAUSE_S = 2.0
+"""Between two looks for the online meeting of a new event."""
 ONCE_A_DAY_S = 86_400
 RECORDING_NOT_CHANGED = "recording_not_changed"
 _BY_ITSELF = {
@@ -26,11 +28,20 @@ _BY_ITSELF = {
     RescheduleMeeting.kind: "the change is then made by itself",
     CancelMeeting.kind: "the meeting is then cancelled by itself",
 }
+_NO_LINK = "Microsoft made the calendar event, but no online meeting for it within an hour"
+_LATE = "Microsoft is still making the online meeting, which can take some minutes; the meeting is finished by itself."
 _BY_HAND = {RescheduleMeeting.kind: "change the meeting again", CancelMeeting.kind: "cancel the meeting in Outlook"}
 _ANEW = "schedule the meeting again"
 _BOOKED_ANEW = f"cancel its event, which is in your calendar already, in Outlook and {_ANEW}"
 _BEFORE_THE_END = {*HEARD_OF, RECORDING_NOT_CHANGED}
 Problem = dict[str, str]
+
+
+class LateLink(Again):
+    """Microsoft has made the event and is still making its online meeting."""
+
+    def __init__(self) -> None:
+        super().__init__("Microsoft does not have the new online meeting yet", after_s=LINK_PAUSE_S, counts=False)
 
 
 def waits(error: Exception) -> bool:
@@ -57,12 +68,22 @@ async def recorded(job: Job, meeting: MeetingRow, outcomes: Outcomes, status: st
             raise GiveUp(str(error)) from error
         wait_with_checkpoint(job)
     except Again as error:
+        late = isinstance(error, LateLink)
         if job.fails_with(error):
             by_hand = _BY_HAND.get(job.kind.name, _anew(job))
-            detail = f"Microsoft did not answer in time, though asked many times; {by_hand}."
-            await write(job, meeting.id, {"code": "microsoft_unavailable", "detail": detail}, status)
+            problem = (
+                {"code": "join_link_missing", "detail": f"{_NO_LINK}; {by_hand}."}
+                if late
+                else {
+                    "code": "microsoft_unavailable",
+                    "detail": f"Microsoft did not answer in time, though asked many times; {by_hand}.",
+                }
+            )
+            await write(job, meeting.id, problem, status)
             outcomes.tell(meeting.id)
             raise GiveUp(str(error)) from error
+        if late:
+            await write(job, meeting.id, {"code": "join_link_late", "detail": _LATE})
         raise
 
 

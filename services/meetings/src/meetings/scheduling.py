@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from meetings import problems
@@ -23,6 +23,10 @@ from shared.problems import BadInput, Conflict
 
 Source = Literal["call_event", "artefact", "booked_end"]
 Confidence = Literal["high", "medium", "low"]
+BEGUN = timedelta(minutes=5)
+"""So long ago a new meeting may have started: people say "now" and then fill in a form."""
+REHEARSAL = timedelta(hours=1)
+"""A call that was over so long before the booked start was not the meeting."""
 _RANK = {None: 0, "low": 1, "medium": 2, "high": 3}
 
 
@@ -38,11 +42,20 @@ def check_times(start: datetime, end: datetime) -> None:
         raise BadInput("meeting_too_long", "A Teams meeting lasts at most 30 hours; choose an earlier end.")
 
 
+def require_future(start: datetime | None, end: datetime | None) -> None:
+    """Of times that a person has just chosen. A meeting may have begun a moment ago."""
+    now = datetime.now(UTC)
+    if start is not None and start < now - BEGUN:
+        raise BadInput("start_in_the_past", "The meeting would have started already; choose a later start.")
+    if end is not None and end <= now:
+        raise BadInput("end_in_the_past", "The meeting would be over already; choose a later end.")
+
+
 def require_connection(person: Connection, made_by: str | None = None) -> None:
     """Raises ``Conflict`` naming what stands between the person and Microsoft, and who mends it."""
     found = person.obstacle(made_by=made_by)
     if found is not None:
-        raise Conflict(found.code, found.sentence("then try again"))
+        raise Conflict(found.code, found.sentence("then try again"), **({"link": found.path} if found.path else {}))
 
 
 def require_scheduled(meeting: MeetingRow) -> None:

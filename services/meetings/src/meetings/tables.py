@@ -37,6 +37,8 @@ class MeetingRow(Table, table=True):
     join_url: str | None = None
     event_id: str | None = None
     online_meeting_id: str | None = None
+    shown: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    """What Microsoft last showed of the event: ``etag``, subject, start, end, attendees; none of older meetings."""
     auto_recording: bool = False
     auto_recording_reason: str | None = None
     """Why it is false: ``switched_off`` by an Org Admin, ``refused`` by Microsoft."""

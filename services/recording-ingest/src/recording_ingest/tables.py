@@ -66,7 +66,7 @@ class ArtefactRow(Table, table=True):
     """When an import that had paused went on; its time to succeed counts from then."""
     status: str = "detected"
     file_id: str | None = None
-    size_bytes: int | None = None
+    size_bytes: int | None = Field(default=None, sa_type=BigInteger)
     code: str | None = None
     reason: str | None = None
 

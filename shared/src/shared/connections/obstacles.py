@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Literal
 
-from shared.connections.places import ACCOUNT_PLACE, CONNECTOR_PLACE
+from shared.connections.places import ACCOUNT_PATH, ACCOUNT_PLACE, CONNECTOR_PATH, CONNECTOR_PLACE
 from shared.graph.errors import GraphError, GraphReconnect, GraphTellAdmin
 
 Switch = Literal["outlook_email", "auto_recording", "contacts_import", "sharepoint_storage"]
@@ -28,6 +28,11 @@ class Obstacle:
     remedy: str
     who: Literal["person", "org_admin", "microsoft_admin"]
     says: str = ""
+
+    @property
+    def path(self) -> str:
+        """The page of the console where a person or an Org Admin mends it; empty when it is mended at Microsoft."""
+        return {"person": ACCOUNT_PATH, "org_admin": CONNECTOR_PATH}.get(self.who, "")
 
     def sentence(self, then: str = "") -> str:
         """For people; ``then`` is what happens once it is mended."""

@@ -2,3 +2,5 @@
 
 ACCOUNT_PLACE = "Settings → Integrations → Microsoft Outlook"
 CONNECTOR_PLACE = "Admin → Connectors → Microsoft 365"
+ACCOUNT_PATH, CONNECTOR_PATH = "/integrations", "/connectors/microsoft365"
+"""Where these are in the console."""

@@ -11,7 +11,7 @@ from m365_simulator.odata import Allows
 from m365_simulator.store import Row
 from m365_simulator.wire import Caller, GraphError, GraphRoute, answer, body_of, json_of, listed
 
-from . import calendar_items, calendar_shown
+from . import calendar_items, calendar_shown, items
 from .calendar_shown import calendar_id
 from .calendar_views import find, own, views
 from .recurrence import BadRecurrence
@@ -131,6 +131,7 @@ async def read(request: Request, key: str) -> Response:
 async def change(request: Request, key: str) -> Response:
     caller, user = mailbox(request, write=True)
     view = event_of(caller, user, key)
+    items.current_key(request, calendar_shown.change_key(view))
     body = await body_of(request, EVENT)
     _look_at_body(caller, view, body)
     body.pop("transactionId", None)  # set once, when the event is made

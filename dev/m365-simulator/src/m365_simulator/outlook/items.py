@@ -126,8 +126,12 @@ def gone(simulator: Simulator, row: Row, reason: changelog.Reason = "deleted") -
 
 def current(request: Request, row: Row) -> None:
     """412 when If-Match names another version."""
+    current_key(request, row["body"]["changeKey"])
+
+
+def current_key(request: Request, key: str) -> None:
     wanted = request.headers.get("if-match", "*")
-    if wanted not in ("*", etag(row), row["body"]["changeKey"]):
+    if wanted not in ("*", f'W/"{key}"', key):
         text = "The send or update operation could not be performed because the change key passed in the request "
         raise GraphError(412, "ErrorIrresolvableConflict", text + "does not match the current change key for the item.")
 
