@@ -12,9 +12,9 @@ from sqlalchemy import text
 
 from shared import audit
 from shared.erasure import AUDIT, Holdings
+from shared.housekeeping import prune_audit
 from shared.migrate import protect
 from shared.outbox import uuid7
-from shared.retention import prune_audit
 from shared.service import Service
 from shared.settings import ServiceSettings
 from shared.testing.databases import Databases, TestDatabase, connect

@@ -15,9 +15,11 @@ from confluent_kafka import Producer
 from sqlalchemy import event as sqlalchemy_event
 
 from shared import outbox as outbox_module
+from shared import relay as relay_module
 from shared.bus import BusUnavailable, KafkaBus, MemoryBus, Record
 from shared.commands import operate, parser
 from shared.events import MeetingCancelled
+from shared.housekeeping import keep_house
 from shared.relay import TRIES, Relay
 from shared.service import Service
 from shared.testing.databases import TestDatabase, connect
@@ -162,6 +164,54 @@ async def test_of_two_relays_one_is_active_and_the_other_takes_over_when_it_dies
     await asyncio.gather(standby, return_exceptions=True)
 
 
+async def test_a_relay_that_hangs_loses_the_lock(make_service: MakeService, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(relay_module._SERVER_SETTINGS, "idle_session_timeout", "300")
+    monkeypatch.setattr(relay_module, "STANDBY_S", (0.05, 0.05))
+    first, second = await make_service(), await make_service(bus=MemoryBus())
+    hung = await first.relay._connect()
+    assert await hung.fetchval(relay_module._TRY_LOCK, relay_module._LOCK)
+    await emit(first, tenant_state())
+    standby = asyncio.create_task(second.relay.run())
+
+    async def taken_over() -> bool:
+        bus: Any = second.bus
+        return len(bus.records("tenant.state")) == 1
+
+    await until(taken_over)
+    assert hung.is_closed()
+    standby.cancel()
+    await asyncio.gather(standby, return_exceptions=True)
+
+
+async def test_a_relay_keeps_the_lock_while_the_broker_is_slow(
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(relay_module._SERVER_SETTINGS, "idle_session_timeout", "1000")
+    monkeypatch.setattr(relay_module, "STANDBY_S", (0.05, 0.05))
+    monkeypatch.setattr(relay_module, "BEAT_S", 0.1)
+    slow, other = SlowBus(), MemoryBus()
+    first, second = await make_service(bus=slow), await make_service(bus=other)
+    said = logged(first.relay)
+    await emit(first, tenant_state())
+    relays = [asyncio.create_task(service.relay.run()) for service in (first, second)]
+    await slow.publishing.wait()
+
+    async def long_idle() -> bool:
+        return said.count("SELECT 1") >= 15  # at 0.1 s each: longer than an idle session lives
+
+    await until(long_idle)
+    slow.go_on.set()
+
+    async def published() -> bool:
+        return len(slow.records("tenant.state")) == 1
+
+    await until(published)
+    assert other.records("tenant.state") == []
+    for relay in relays:
+        relay.cancel()
+    await asyncio.gather(*relays, return_exceptions=True)
+
+
 async def test_a_relay_whose_connection_is_cut_connects_again(
     make_service: MakeService, memory_bus: MemoryBus, owner: Any, postgres_url: Any
 ) -> None:
@@ -245,7 +295,8 @@ async def test_the_inbox_and_what_was_sent_are_pruned(
     await service.relay.drain()
     await owner.execute("UPDATE outbox_sent SET sent_at = sent_at - interval '2 h'")
     await emit(service, tenant_state(version=2))
-    running = asyncio.create_task(service.relay.run())
+    await service.relay.drain()
+    running = asyncio.create_task(keep_house(service.db, 3600, None))
 
     async def pruned() -> bool:
         inbox = await owner.fetchval("SELECT count(*) FROM inbox")

@@ -48,6 +48,7 @@ ROUTES: dict[str, dict[str, Who]] = {
         "POST /v1/connection/sign-in": "person",
         "POST /v1/connection/check": "person",
         "POST /v1/connection/complete": "person",
+        "GET /v1/connection/people": "admin",
         "GET /v1/connection/audit": "admin",
         "GET /v1/audit": "admin",
         "POST /internal/tokens": ("meetings", "recording-ingest"),

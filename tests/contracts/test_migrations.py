@@ -1,8 +1,12 @@
 """Every service's migrations can be undone, and done again, with the same outcome."""
 
+import importlib
+from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Table
+from sqlalchemy.dialects import postgresql
 
 from shared.migrate import migrate
 from shared.testing.databases import connect
@@ -14,6 +18,8 @@ _COLUMNS = """SELECT table_name, column_name, data_type, is_nullable, column_def
     WHERE table_schema = 'public' ORDER BY 1, 2"""
 _CHECKS = """SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint
     WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2"""
+_LONG = {"varchar": "text"}
+"""PostgreSQL has one type for both."""
 
 
 async def shape(owner_url: str) -> list[tuple[Any, ...]]:
@@ -77,3 +83,26 @@ async def test_rows_with_a_former_code_say_the_new_one(hosted: Hosted) -> None:
     await migrate(package, settings)
     assert await owner.fetchval(read) == expected
     await owner.close()
+
+
+_TYPES = """SELECT table_name || '.' || column_name, data_type FROM information_schema.columns
+    WHERE table_schema = 'public'"""
+
+
+def bound(package: str) -> dict[str, str]:
+    """The type by which PostgreSQL is sent each column of the service's mapped classes."""
+    folder, found = Path(str(importlib.import_module(package).__file__)).parent, {}
+    for module in (importlib.import_module(f"{package}.{path.stem}") for path in folder.glob("*tables.py")):
+        for table in (getattr(mapped, "__table__", None) for mapped in vars(module).values()):
+            for column in table.columns if isinstance(table, Table) else ():
+                found[f"{column.table.name}.{column.name}"] = column.type.compile(postgresql.dialect()).lower()
+    return found
+
+
+async def test_a_value_is_bound_as_what_its_column_holds(hosted: Hosted) -> None:
+    """A bigint that is bound as an integer ends at 2^31."""
+    owner = await connect(hosted.service.settings.migration_database_url)
+    kept = dict(await owner.fetch(_TYPES))
+    await owner.close()
+    said = {name: _LONG.get(kind, kind) for name, kind in bound(hosted.service.package).items()}
+    assert said == {name: kept[name] for name in said}

@@ -22,8 +22,8 @@ from shared.testing.serving import LISTENER
 _WRITES = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)", re.IGNORECASE)
 _NOT_TABLES = {"OF", "SKIP", "SET", "NOWAIT"}
 _ID = re.compile(r"\(.+\)|(?<=/)(?!v1)[^/]*\d[^/]*(?=/|$)|(?<=/)[^/]{24,}")
-_CLAIM = "busy AS"
-"""A claim that takes nothing is no step of a job; one that does is followed by the job's next point."""
+_CLAIM = re.compile("busy AS|overdue AS")
+"""A look or claim that takes nothing is no step of a job; one that does is followed by the job's next point."""
 
 
 class Dead(BaseException):
@@ -153,7 +153,7 @@ def _watch_commits(engine: Any, name: str, life: Life) -> None:
 
 
 def _written(statement: str) -> dict[str, None]:
-    if _CLAIM in statement:
+    if _CLAIM.search(statement):
         return {}
     found = {f"{verb.split()[0].lower()} {table}" for verb, table in _WRITES.findall(statement)}
     return dict.fromkeys(sorted(one for one in found if one.split()[1].upper() not in _NOT_TABLES))

@@ -3,23 +3,23 @@
 from typing import Any
 
 Json = dict[str, Any]
-MAIL = {"Mail.Send": "send mail as you", "Mail.ReadWrite": "show your conversations"}
+MAIL = {"Mail.Send": "sending a mail when you ask", "Mail.ReadWrite": "showing your conversations"}
 
 
 def mail(**more: Any) -> Json:
     """What Outlook email needs and has not been given."""
-    asked = [{"scope": scope, "use": use, "granted": False} for scope, use in MAIL.items()]
+    asked = [{"scope": scope, "name": "Mail", "use": use, "granted": False} for scope, use in MAIL.items()]
     return {"name": "outlook_email", "on": True, "ready": False, "missing": list(MAIL), "permissions": asked, **more}
 
 
 def connection(status: str, lacking: str = "", **more: Any) -> Json:
     known, given = status in {"connected", "expired"}, status == "connected"
     uses = {
-        "Contacts.Read": "read contacts for import",
-        "Calendars.ReadWrite": "read and write the calendar for invitations",
-        "OnlineMeetings.ReadWrite": "create and manage Teams meetings with join links",
-        "OnlineMeetingRecording.Read.All": "read recordings to import them",
-        "OnlineMeetingTranscript.Read.All": "read transcripts to import them by themselves",
+        "Contacts.Read": ("Read your contacts", "importing Outlook contacts into Prospo"),
+        "Calendars.ReadWrite": ("Read and write your calendar", "creating Teams meeting invites"),
+        "OnlineMeetings.ReadWrite": ("Create and manage Teams meetings", "generating Teams join links"),
+        "OnlineMeetingRecording.Read.All": ("Read meeting recordings", "importing Teams recording files"),
+        "OnlineMeetingTranscript.Read.All": ("Read meeting transcripts", "automatic transcript import after meetings"),
     }
     return {
         "status": status,
@@ -27,7 +27,8 @@ def connection(status: str, lacking: str = "", **more: Any) -> Json:
         "problem": None,
         "notices": [],
         "permissions": [
-            {"scope": scope, "use": use, "granted": given and scope != lacking} for scope, use in uses.items()
+            {"scope": scope, "name": name, "use": use, "granted": given and scope != lacking}
+            for scope, (name, use) in uses.items()
         ],
         "features": [],
         "connected_at": "2026-03-03T09:15:00Z" if known else None,
@@ -38,7 +39,7 @@ def connection(status: str, lacking: str = "", **more: Any) -> Json:
 LICENCE = {"code": "no_teams_licence", "detail": "This account may not hold Teams meetings.", "remedy": "Ask for one."}
 CONNECTED_ACCOUNTS: dict[str, tuple[tuple[str, ...], Json]] = {
     "outlook-mail-to-allow": (
-        (">Allow mail</button>", 'name="feature" value="outlook_email"', "send mail as you", "<td>Yes</td>"),
+        (">Allow mail</button>", 'name="feature" value="outlook_email"', "sending a mail when you ask", "<td>Yes</td>"),
         {"silent": ("Allow again", "<td>No</td>"), "features": [mail()]},
     ),
     "outlook-mail-allowed-or-off": (

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from console.main import create_service
 from console.settings import Settings
 from m365_simulator.teams.recording import film
+from shared.testing.serving import NO_TLS
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Site:
     def client(self, **headers: str) -> httpx.Client:
         """A client that sends what a browser on our own pages sends; it does not follow redirects."""
         own = {"Origin": self.url, "Sec-Fetch-Site": "same-origin"}
-        return httpx.Client(base_url=self.url, headers=own | headers, trust_env=False, timeout=10)
+        return httpx.Client(base_url=self.url, headers=own | headers, trust_env=False, timeout=10, verify=NO_TLS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]

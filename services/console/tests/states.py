@@ -1,13 +1,13 @@
 """Every state of every page, as the APIs would answer it, with words that must then be on the page."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from services.console.tests.accounts import CONNECTED_ACCOUNTS, ENDED_ACCOUNTS, connection
+from services.console.tests.administrating import ADMIN_STATES, RECORDED
+from services.console.tests.state import EXPECTED, HELD_BACK, LINES, Json, State, problem
 from services.console.tests.tenants import INVITATION, LINK, LINK_MADE, TENANTS, tenant
 
 ID = "018f0000-0000-7000-8000-000000000001"
-Json = dict[str, Any]
 
 
 def meeting(status: str, **more: Any) -> Json:
@@ -48,39 +48,6 @@ TRANSCRIPT = {
     "content_url": f"/v1/transcripts/{ID}",
     "reason": None,
 }
-HELD_BACK = {"status": "unavailable", "code": "feature_off"}
-HELD_BACK |= {"reason": "Auto-recording was switched off."}
-LINES = [
-    {"speaker": "Anna Andersson", "start_ms": 1500, "end_ms": 4250, "text": "Hello everyone, shall we begin?"},
-    {"speaker": "Ben Berg", "start_ms": 3_605_000, "end_ms": 3_609_000, "text": "Yes. The offer goes out on Friday."},
-]
-EXPECTED = {"artefacts": [{"kind": "recording", "status": "expected", "expected_by": "2026-03-04T14:30:00Z"}]}
-
-
-def problem(code: str, detail: str, status: int = 409, **more: Any) -> tuple[int, Json]:
-    return status, {
-        "title": "Conflict",
-        "status": status,
-        "code": code,
-        "detail": detail,
-        "request_id": "req-7",
-        **more,
-    }
-
-
-@dataclass(frozen=True)
-class State:
-    """A page, what the APIs answer, who looks, and what must then be read; ``post`` makes it a form that is sent."""
-
-    page: str
-    answers: Json
-    says: tuple[str, ...]
-    person: str | None = "acme-anna"
-    status: int = 200
-    post: Json | None = None
-    silent: tuple[str, ...] = field(default=())
-
-
 CONNECTED = {"/v1/tenant": tenant("connected"), "/v1/connection": connection("connected")}
 CARD, RECORD = "/connectors/microsoft365", f"/meetings/{ID}"
 FORM = {"subject": "Offer <b>", "start": "2026-03-04T10:00", "minutes": "30", "time_zone": "Europe/Berlin"}
@@ -89,10 +56,12 @@ REMEDY = {"remedy": {"who": "teams_admin", "text": "In PowerShell:", "command": 
 SWITCH = {"feature": "sharepoint_storage", "on": "true", "etag": '"6"'}
 
 
-def start(person: str, tenant_: Any, connection_: Any, items: list[Json] | None, *says: str) -> State:
+def start(
+    person: str, tenant_: Any, connection_: Any, items: list[Json] | None, *says: str, silent: tuple[str, ...] = ()
+) -> State:
     listed = {"items": items} if items is not None else problem("down", "Down.", 503)
     answers = {"/v1/tenant": tenant_, "/v1/connection": connection_, "/v1/meetings": listed}
-    return State("/", answers, says, person)
+    return State("/", answers, says, person, silent=silent)
 
 
 def card(tenant_: Json, *says: str, person: str = "acme-admin", **more: Any) -> State:
@@ -127,7 +96,7 @@ def record(shown: Json, *says: str, silent: tuple[str, ...] = ()) -> State:
     return State(RECORD, answers, says, silent=silent)
 
 
-STATES = {
+STATES = ADMIN_STATES | {
     "welcome": State("/", {}, ("Choose who you are",), None),
     "start-nothing": start(
         "acme-anna", tenant("not_connected"), connection("not_connected"), [], "Ask an <strong>Org Admin</strong>"
@@ -140,8 +109,37 @@ STATES = {
         "acme-anna", tenant("connected"), connection("connected"), [], "Schedule a Teams meeting</a>"
     ),
     "start-done": start(
-        "acme-anna", tenant("connected"), connection("connected"), [meeting("ended")], "Everything is set up"
+        "acme-anna",
+        tenant("connected"),
+        connection("connected"),
+        [meeting("ended")],
+        "Everything is set up",
+        "Auto-recording is off",
     ),
+    "start-recording": start(
+        "acme-anna",
+        tenant("connected", features=RECORDED),
+        connection("connected"),
+        [meeting("ended")],
+        "Auto-recording is on",
+        silent=("Auto-recording is off", "no longer connected"),
+    ),
+    "start-expired": start(
+        "acme-anna",
+        tenant("connected"),
+        connection("expired"),
+        [],
+        "Your Microsoft account is no longer connected",
+        ">Reconnect</a>",
+        silent=("Connect your account",),
+    ),
+    "meetings-expired": State(
+        "/meetings",
+        {"/v1/meetings": {"items": []}, "/v1/connection": connection("expired")},
+        ("Your Microsoft account is no longer connected", 'href="/integrations">Reconnect</a>'),
+    ),
+    "help-connecting": State("/help/connecting", {}, ("Read your contacts: importing Outlook contacts into Prospo",)),
+    "help-disconnecting": State("/help/disconnecting", {}, ("Left at Microsoft",), None),
     "start-services-away": start(
         "acme-anna", problem("down", "Down.", 503), problem("down", "Down.", 503), None, "Not known right now"
     ),

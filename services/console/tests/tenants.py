@@ -15,6 +15,7 @@ def tenant(status: str, **more: Any) -> Json:
         "features": FEATURES,
         "problem": None,
         "connected_at": "2026-03-03T09:05:00Z" if status == "connected" else None,
+        "connected_by": "acme-admin" if status == "connected" else None,
         **more,
     }
 
@@ -30,7 +31,16 @@ TENANTS: dict[str, tuple[Json, tuple[str, ...], tuple[str, ...]]] = {
     "card-no-link": (tenant("failed"), ("Make a link</button>",), ("Revoke the link",)),
     "card-connected": (
         tenant("connected"),
-        ("Contoso", "c0a70500", 'role="switch"', "3 March 2026, 09:05 (UTC)", QUIETLY.format("Consent again")),
+        (
+            "Contoso",
+            "c0a70500",
+            "acme-admin",
+            "not known right now",
+            "People</a>",
+            'role="switch"',
+            "3 March 2026, 09:05 (UTC)",
+            QUIETLY.format("Consent again"),
+        ),
         (),
     ),
     "card-link-connected": (tenant("connected"), ("Make a link</button>", "They consent again with it"), ()),

@@ -6,12 +6,13 @@
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 from services.console.tests.accounts import connection
 from services.console.tests.harness import Site
@@ -30,6 +31,8 @@ pytestmark = pytest.mark.browser
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 THEMES = {"light": RULES, "dark": ["color-contrast", "link-in-text-block"]}
 """The dark theme changes colours only."""
+LARGE: ViewportSize = {"width": 1280, "height": 800}
+SMALL: ViewportSize = {"width": 320, "height": 640}
 NEWS_MS = 30_000
 """Many times the pause between two looks for news."""
 PICTURES = os.environ.get("PROSPO_SCREENSHOTS")
@@ -49,6 +52,7 @@ class Watched:
     def __init__(self, page: Page) -> None:
         self.page = page
         self.errors: list[str] = []
+        """Since the page was opened, or since a test emptied it."""
         page.on("console", lambda said: self.errors.append(said.text) if said.type in {"error", "warning"} else None)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
 
@@ -57,17 +61,25 @@ class Watched:
         return [text for text in self.errors if not text.startswith("Failed to load resource: the server responded")]
 
 
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    made = browser.new_context(timezone_id="Europe/Berlin", viewport={"width": 1280, "height": 800})
+@contextmanager
+def a_context(browser: Browser) -> Iterator[BrowserContext]:
+    made = browser.new_context(timezone_id="Europe/Berlin", viewport=LARGE)
     made.set_default_timeout(10_000)
     yield made
     made.close()
 
 
 @pytest.fixture
-def watched(context: BrowserContext) -> Watched:
-    return Watched(context.new_page())
+def watched(browser: Browser) -> Iterator[Watched]:
+    with a_context(browser) as context:
+        yield Watched(context.new_page())
+
+
+@pytest.fixture(scope="module")
+def kept(browser: Browser) -> Iterator[Watched]:
+    """A page for all states, one after another: opening one takes longer than looking at it."""
+    with a_context(browser) as context:
+        yield Watched(context.new_page())
 
 
 def show(site: Site, page: Page, state: State) -> None:
@@ -81,24 +93,29 @@ def show(site: Site, page: Page, state: State) -> None:
 
 
 def complaints(page: Page, rules: list[str]) -> list[str]:
-    found: list[dict[str, Any]] = Axe().run(page, options={"runOnly": rules}).response["violations"]
+    """What axe, which ``page`` has loaded, finds."""
+    options = {"runOnly": rules, "resultTypes": ["violations"]}
+    found: list[dict[str, Any]] = page.evaluate("options => axe.run(options).then(said => said.violations)", options)
     return [f"{one['id']}: {node['html']}" for one in found for node in one["nodes"]]
 
 
 @pytest.mark.parametrize("name", STATES)
 def test_each_state_is_accessible_in_both_themes_fits_a_small_screen_and_breaks_no_rule(
-    site: Site, watched: Watched, name: str
+    site: Site, kept: Watched, name: str
 ) -> None:
-    page = watched.page
+    page = kept.page
+    kept.errors.clear()
+    page.set_viewport_size(LARGE)
     show(site, page, STATES[name])
+    page.evaluate(Axe().axe_script)
     for theme, rules in THEMES.items():
         page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
         picture(page, f"{name}-{theme}")
         assert complaints(page, rules) == []
-    page.set_viewport_size({"width": 320, "height": 640})
+    page.set_viewport_size(SMALL)
     picture(page, f"{name}-small")
-    assert page.evaluate("document.documentElement.scrollWidth") <= 320
-    assert watched.unexpected() == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= SMALL["width"]
+    assert kept.unexpected() == []
 
 
 def picture(page: Page, name: str) -> None:

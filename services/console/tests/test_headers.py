@@ -16,3 +16,11 @@ def test_no_page_can_be_framed_rebased_or_reached_by_the_window_that_opened_it(s
     assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Cache-Control"] == ("public, max-age=300" if path.startswith("/static/") else "no-store")
+
+
+def test_pages_are_compressed_for_a_browser_that_takes_it(site: Site) -> None:
+    site.apis.answers = CONNECTED
+    with site.client() as browser:
+        answers = [browser.get("/integrations", headers={"Accept-Encoding": how}) for how in ("gzip", "identity")]
+    assert [answer.headers.get("Content-Encoding") for answer in answers] == ["gzip", None]
+    assert answers[0].text == answers[1].text

@@ -8,6 +8,7 @@ import pytest
 
 from services.console.tests.harness import Site
 from services.console.tests.states import CONNECTED
+from shared.testing.serving import NO_TLS
 
 CONSENT = {"consent_url": "https://login.microsoftonline.com/organizations/v2.0/adminconsent?x", "browser_key": "k-1"}
 ADMINISTRATOR = {"sign_in_url": "https://login.microsoftonline.com/t/oauth2/v2.0/authorize?y"}
@@ -54,7 +55,7 @@ def cookies_of(answer: httpx.Response) -> dict[str, str]:
 )
 def test_a_form_that_was_not_sent_from_our_pages_is_refused(site: Site, path: str, headers: dict[str, str]) -> None:
     site.apis.answers = CONNECTED | STARTS
-    with httpx.Client(base_url=site.url, trust_env=False, headers=headers) as browser:
+    with httpx.Client(base_url=site.url, trust_env=False, verify=NO_TLS, headers=headers) as browser:
         answer = browser.post(f"/{path}")
     assert answer.status_code == 403
     assert f"Support code <code>{answer.headers['X-Request-Id']}</code>" in answer.text
@@ -67,7 +68,7 @@ def test_a_form_that_was_not_sent_from_our_pages_is_refused(site: Site, path: st
 def test_either_header_of_our_own_pages_is_enough(site: Site, headers: dict[str, str]) -> None:
     site.apis.answers = STARTS
     own = {name: site.url if value == "own" else value for name, value in headers.items()}
-    with httpx.Client(base_url=site.url, trust_env=False, headers=own) as browser:
+    with httpx.Client(base_url=site.url, trust_env=False, verify=NO_TLS, headers=own) as browser:
         assert browser.post("/connectors/microsoft365/connect").headers["location"] == CONSENT["consent_url"]
 
 

@@ -246,3 +246,19 @@ async def test_addresses_are_in_no_checkpoint_and_no_event(house: Any) -> None:
     written = f"{job}" + "".join(str(record) for topic in ("artefact.detected",) for record in house.bus.records(topic))
     assert seen
     assert not [token for token in seen if token in written]
+
+
+async def test_a_recording_of_two_gibibytes_is_imported(house: Any) -> None:
+    """Its size is beyond 2^31. A worker dies when storage has all of it, so no byte needs to move here."""
+    size = 2**31 + 5
+    house.our_wire.instead = lambda method, _path: Response(status_code=503) if method == "PUT" else None
+    await recorded(house, size)
+    await house.settle()
+    house.our_wire.instead = None
+    await house.storage.sql("UPDATE stored_file SET received_bytes = size_bytes, completed_at = clock_timestamp()")
+    await until_settled(house)
+    (told,) = await house.published("recording.imported")
+    shown = (await house.ledger())["recording"]
+    (kept,) = await house.storage.rows("stored_file")
+    assert [told["size_bytes"], shown["size_bytes"], kept["size_bytes"]] == [size] * 3
+    assert shown["status"] == "imported"

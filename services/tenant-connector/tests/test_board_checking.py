@@ -14,7 +14,7 @@ from m365_simulator.directory import CONTOSO
 from m365_simulator.testing import held
 from shared import metrics
 from shared.events import TranscriptUnavailable
-from shared.testing.serving import serving
+from shared.testing.serving import NO_TLS, serving
 from tenant_connector import readiness
 
 CHECK = "check_readiness"
@@ -33,7 +33,7 @@ class Between:
         request = Request(scope, receive)
         target = f"{self.graph}{scope['raw_path'].decode()}?{request.url.query}"
         headers = {name: value for name, value in request.headers.items() if name != "host"}
-        async with httpx.AsyncClient(timeout=30) as http:
+        async with httpx.AsyncClient(timeout=30, verify=NO_TLS) as http:
             said = await http.request(request.method, target, content=await request.body(), headers=headers)
         change = self.changes.get(f"{request.method} {request.url.path.rpartition('/')[2]}", _as_it_is)
         await change(said)(scope, receive, send)

@@ -27,12 +27,18 @@ from shared.jobs import queue
 from shared.jobs.work import Priority, Work
 from shared.outbox import EventMeta, Outbox
 from shared.problems import ConfigurationError
+from shared.wakes import Wakes
 
 _ORGANISATION = text(
     """SELECT set_config('app.org_id', :org_id, true), set_config('app.request_id', :request_id, true),
               set_config('app.trace_id', :trace_id, true)"""
 )
+_NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 _SYSTEM = text("SELECT set_config('app.scope', 'system', true)")
+
+BY_INDEX = dict.fromkeys(("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit"), "off")
+"""Settings of the engines' connections. A queue is empty most of the time, so its statistics say that reading all of it
+is cheap; a backlog is then read whole for every batch. Their statements are all answered by an index."""
 
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 """The request that is being answered; the audit trail's rows take it, and the trace's id, from their transaction."""
@@ -172,16 +178,21 @@ def _without_values(said: str) -> str:
 
 
 class Database:
-    """Two pools of connections as the service's row-level-secured role: for transactions, and for single statements."""
+    """Two pools of connections as the service's row-level-secured role: for transactions, and for the engines.
 
-    def __init__(self, url: str, *, pool_size: int = 5, source: str = "") -> None:
+    Transactions may go through a pooler that gives a connection to a transaction only. What the engines need of a
+    session (locks, LISTEN, settings) goes to ``direct_url``, the server itself; ``url`` unless given.
+    """
+
+    def __init__(self, url: str, *, direct_url: str | None = None, pool_size: int = 5, source: str = "") -> None:
         self.url = url
+        self.direct_url = direct_url or url
         self.source = source
         self.engine = _engine(url, pool_size=pool_size, max_overflow=pool_size)
         # A single statement cannot say first whose rows it may see; its connection does, from when it is opened.
-        scope = {"server_settings": {"app.scope": "system"}}
-        self.system_engine = _engine(url, pool_size=2, max_overflow=pool_size, connect_args=scope)
-        self.on_commit_wake = {"outbox": asyncio.Event(), "jobs": asyncio.Event()}
+        settings = {"server_settings": {"app.scope": "system", **BY_INDEX}}
+        self.system_engine = _engine(self.direct_url, pool_size=2, max_overflow=pool_size, connect_args=settings)
+        self.wakes = Wakes(self.direct_url, self._notify)
 
     async def open(self) -> None:
         """Try one connection. Raises ``ConfigurationError`` naming the setting when the database is not reachable."""
@@ -194,6 +205,7 @@ class Database:
             ) from error
 
     async def close(self) -> None:
+        await self.wakes.close()
         await self.engine.dispose()
         await self.system_engine.dispose()
 
@@ -229,8 +241,15 @@ class Database:
                 yield transaction
                 wake = await transaction.flush()
             transaction.committed()
-            for name in wake:
-                self.on_commit_wake[name].set()
+            self.wakes.tell(*wake)
+
+    @property
+    def on_commit_wake(self) -> dict[str, asyncio.Event]:
+        """Set after a commit, here or in another process: ``outbox`` when it has events, ``jobs`` when it has jobs."""
+        return self.wakes.loops
+
+    async def _notify(self, channel: str, payload: str) -> None:
+        await self.at_once(_NOTIFY, {"channel": channel, "payload": payload})
 
     async def at_once(self, statement: TextClause, values: Mapping[str, Any]) -> list[Row[Any]]:
         """One statement of an engine on its own tables, of all organisations: one round trip, not four."""

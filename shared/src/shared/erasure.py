@@ -138,7 +138,7 @@ def engine_holdings(holdings: Holdings) -> tuple[list[Holding], list[Holding]]:
         Holding("user_copy", person=OF_PERSON, exported=_USER_COPY, withheld="version"),
         Holding("tenant_copy", of_organisation=_TENANT_COPY, withheld="version"),
         Holding("rate_limit", person=OF_PERSON, exported={"limited": "name"}, withheld="granted full_at"),
-        Holding("job_turn", withheld="served_at"),
+        Holding("job_turn", withheld="priority served_at version"),
         Holding("inbox", None, keeps=_INBOX_KEEPS, withheld="event_id topic handled_at"),
         Holding("alembic_version", None, withheld="version_num"),
         Holding("data_key", None, withheld="id ring_key_id wrapped active created_at"),
@@ -147,7 +147,7 @@ def engine_holdings(holdings: Holdings) -> tuple[list[Holding], list[Holding]]:
 
 
 _JOB = """id kind payload checkpoint dedupe_key priority run_at state attempt fence lease_until again last_error
-    traceparent created_at tried_since"""
+    traceparent created_at tried_since due_as"""
 _OUTBOX = "id event_id topic key headers payload created_at attempts parked_at last_error"
 _SENT = "id event_id topic key headers payload sent_at"
 _PARKED = "id topic key partition offset headers value reason parked_at"

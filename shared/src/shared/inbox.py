@@ -206,7 +206,7 @@ class Inbox:
                     "record parked", topic=record.topic, key=record.key, offset=record.offset, reason=reason[:300]
                 )
                 metrics.events_handled.add(1, {"topic": record.topic, "outcome": "parked"})
-                self._db.on_commit_wake["outbox"].set()
+                self._db.wakes.tell("outbox")
                 return True
 
 

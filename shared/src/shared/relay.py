@@ -1,5 +1,9 @@
 """From the outbox to Kafka: one active relay per database, batches, delete after the broker's acknowledgement.
 
+Each worker has a relay. The active one holds a lock of its session and says something to the database at least every
+few seconds; the server ends a session that says nothing for ``IDLE_S``, so a process that hangs loses the lock. The
+others ask for it now and then, and at once when the active one stops.
+
 Guarantee: every committed row is published at least once. Every pass reads from the oldest row, without a cursor, so a
 row that commits late is found. A relay that dies between acknowledgement and delete publishes a batch again.
 A row that the cluster refuses is parked after ``TRIES`` with all later rows of its key; the other keys go on.
@@ -8,7 +12,6 @@ A row that the cluster refuses is parked after ``TRIES`` with all later rows of 
 import asyncio
 import contextlib
 import json
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,25 +21,27 @@ from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from shared.bus import Bus, BusUnavailable, Record
-from shared.db import Database
+from shared.db import BY_INDEX, Database
+from shared.housekeeping import prune
 from shared.loops import stop_if_cancelled
-from shared.retention import PRUNE_EVERY_S, prune
+from shared.wakes import POLL_S
 
 log = structlog.get_logger(__name__)
 
 BATCH = 500
-POLL_S = 0.5
-BUSY_S = 0.1
-LINGER_S = 0.02
-"""How long the lock is kept when nothing is left; a steady flow then costs two statements a batch."""
+OUTAGE_S = 0.5
 MAX_OUTAGE_WAIT_S = 10.0
+STANDBY_S = (0.1, 5.0)
+"""The first and the longest pause between two asks for the lock."""
+IDLE_S = 15
+BEAT_S = 5.0
+"""While the broker takes a batch, the session says that it lives this often."""
 ANSWER_S = 15.0
 """A database that does not answer in this time counts as gone, and the server lets go of a relay that is."""
 TRIES = 5
 
 _LOCK = 0x6F7574626F78
 _TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
-_UNLOCK = "SELECT pg_advisory_unlock($1)"
 _ROWS = """SELECT id, topic, key, headers, payload,
         (topic, key) IN (SELECT topic, key FROM outbox WHERE parked_at IS NOT NULL) AS behind
     FROM outbox WHERE parked_at IS NULL AND id > $1 ORDER BY id LIMIT $2"""
@@ -48,25 +53,26 @@ _REFUSED = """UPDATE outbox o SET attempts = attempts + 1, last_error = r.reason
         parked_at = CASE WHEN attempts + 1 >= $3 THEN clock_timestamp() END
     FROM unnest($1::bigint[], $2::text[]) AS r(id, reason) WHERE o.id = r.id
     RETURNING o.id, o.topic, o.key, o.parked_at, o.last_error"""
-_REPLAY = """WITH again AS (DELETE FROM outbox_sent RETURNING *)
+_REPLAY = text(
+    """WITH again AS (DELETE FROM outbox_sent RETURNING *)
     INSERT INTO outbox (id, event_id, topic, key, headers, payload) OVERRIDING SYSTEM VALUE
     SELECT id, event_id, topic, key, headers, payload FROM again ORDER BY id ON CONFLICT (id) DO NOTHING"""
+)
 _REDRIVE = text(
     """UPDATE outbox SET parked_at = NULL, attempts = 0
        WHERE parked_at IS NOT NULL AND (CAST(:key AS text) IS NULL OR key = :key) RETURNING id"""
 )
 _OUTAGES = (BusUnavailable, OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
-# A table that is empty most of the time has no statistics worth having: without the last three the planner reads all of
-# a backlog to find the parked keys, and sorts it, for every batch.
 _SERVER_SETTINGS = {
     "application_name": "relay",
     "tcp_keepalives_idle": "5",
     "tcp_keepalives_interval": "3",
     "tcp_keepalives_count": "3",
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-    "jit": "off",
+    "idle_session_timeout": str(IDLE_S * 1000),
+    **BY_INDEX,
 }
+_FREE = "relay"
+"""The name of the wake that the lock is free."""
 
 
 class Relay:
@@ -77,19 +83,21 @@ class Relay:
         self._bus = bus
         self._keep_sent_s = keep_sent_s
         self._connection: Any = None
-        self._pruned_at = -PRUNE_EVERY_S
+        self._active = False
 
     async def run(self) -> None:
-        """Publish until cancelled; wait out database and broker outages."""
-        outage_s = POLL_S
+        """Publish until cancelled; wait out database and broker outages, and another relay's time."""
+        outage_s, standby_s = OUTAGE_S, STANDBY_S[0]
         try:
             while True:
                 try:
-                    held = await self._publish_all(LINGER_S)
-                    if held:
-                        await self._prune_if_due()
-                    outage_s = POLL_S
-                    await self._woken(POLL_S if held else BUSY_S)
+                    if await self._publish_all():
+                        standby_s = STANDBY_S[0]
+                        await self._woken(POLL_S)
+                    else:
+                        await self._stand_by(standby_s)
+                        standby_s = min(standby_s * 2, STANDBY_S[1])
+                    outage_s = OUTAGE_S
                 except Exception as error:
                     # Whatever it is, an outbox that is not published for ever is worse: begin again with a connection.
                     bug = None if isinstance(error, _OUTAGES) else error
@@ -104,41 +112,33 @@ class Relay:
     async def drain(self) -> None:
         """Publish all there is; for tests. Needs the lock, so no other relay may run."""
         try:
-            await self._publish_all(0)
+            await self._publish_all()
         finally:
             await self._disconnect()
 
     async def replay_sent(self) -> None:
         """Queue everything kept for publishing again; consumers know what they have handled."""
-        connection = await self._connect()
-        try:
-            await prune(connection, self._keep_sent_s)
-            await connection.execute(_REPLAY)
-        finally:
-            await connection.close()
-        self._db.on_commit_wake["outbox"].set()
+        await prune(self._db, self._keep_sent_s)
+        await self._db.at_once(_REPLAY, {})
+        self._db.wakes.tell("outbox")
 
     async def redrive(self, key: str | None = None) -> int:
         """Let parked rows, of one key or all, be published again in their order. Returns how many."""
         rows = await self._db.at_once(_REDRIVE, {"key": key})
-        self._db.on_commit_wake["outbox"].set()
+        self._db.wakes.tell("outbox")
         return len(rows)
 
-    async def _publish_all(self, linger_s: float) -> bool:
-        """Publish until nothing is left for ``linger_s``. False when another relay holds the lock."""
+    async def _publish_all(self) -> bool:
+        """Publish until nothing is left. False when another relay holds the lock."""
         if self._connection is None:
             self._connection = await self._connect()
         connection = self._connection
-        if not await connection.fetchval(_TRY_LOCK, _LOCK):
-            return False
-        try:
+        self._active = self._active or await connection.fetchval(_TRY_LOCK, _LOCK)
+        if self._active:
             rows = await connection.fetch(_ROWS, 0, BATCH)
-            while rows or await self._woken(linger_s):
+            while rows or await self._woken(0):
                 rows = await (self._publish(connection, rows) if rows else connection.fetch(_ROWS, 0, BATCH))
-        finally:
-            if not connection.is_closed():
-                await connection.execute(_UNLOCK, _LOCK)
-        return True
+        return self._active
 
     async def _publish(self, connection: Any, rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """Publish a batch and delete it; what is behind it, but nothing after a refusal."""
@@ -159,32 +159,46 @@ class Relay:
         """In a backlog the database reads the next batch while the broker takes this one."""
         reading = asyncio.create_task(connection.fetch(_ROWS, last, BATCH)) if full else None
         try:
-            refused = await self._bus.publish([_record(row) for row in rows]) if rows else {}
+            refused = await self._publish_batch(connection, [_record(row) for row in rows], reading) if rows else {}
         finally:
             if reading is not None:
                 await asyncio.wait([reading])
         return refused, list(reading.result()) if reading is not None else []
+
+    async def _publish_batch(
+        self, connection: Any, records: list[Record], reading: "asyncio.Task[Any] | None"
+    ) -> dict[int, str]:
+        publishing = asyncio.create_task(self._bus.publish(records))
+        try:
+            while not (await asyncio.wait([publishing], timeout=BEAT_S))[0]:
+                if reading is None or reading.done():
+                    await connection.execute("SELECT 1")
+            return publishing.result()
+        finally:
+            publishing.cancel()
+            await asyncio.wait([publishing])
 
     async def _refuse(self, connection: Any, reasons: dict[int, str], tries: int) -> None:
         for row in await connection.fetch(_REFUSED, list(reasons), list(reasons.values()), tries):
             if row["parked_at"]:
                 log.error("event parked", topic=row["topic"], key=row["key"], id=row["id"], reason=row["last_error"])
 
-    async def _prune_if_due(self) -> None:
-        if time.monotonic() - self._pruned_at >= PRUNE_EVERY_S and self._connection is not None:
-            self._pruned_at = time.monotonic()
-            deleted = await prune(self._connection, self._keep_sent_s)
-            log.info("pruned", rows=deleted)
-
     async def _connect(self) -> Any:
-        url = make_url(self._db.url).set(drivername="postgresql").render_as_string(hide_password=False)
+        url = make_url(self._db.direct_url).set(drivername="postgresql").render_as_string(hide_password=False)
         return await asyncpg.connect(url, timeout=10, command_timeout=ANSWER_S, server_settings=_SERVER_SETTINGS)
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
+        was_active, self._active = self._active, False
         if connection is not None:
             with contextlib.suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError):
                 await connection.close(timeout=2)
+        if was_active:
+            self._db.wakes.tell(_FREE)
+
+    async def _stand_by(self, wait_s: float) -> None:
+        with self._db.wakes.waiting(_FREE) as free, contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(free.wait(), wait_s)
 
     async def _woken(self, wait_s: float) -> bool:
         """True when something was committed. Clearing before the next read loses no wake: the read sees the commit."""

@@ -25,6 +25,7 @@ from shared.erasure import Holdings
 from shared.events import TenantState, UserState
 from shared.graph.notifications import ChangeNotification, LifecycleNotification, receiver
 from shared.handlers import Handlers
+from shared.housekeeping import keep_house
 from shared.identity import Identity, ServiceTokens, UserTokens
 from shared.jobs import Jobs, Work
 from shared.jobs.runner import JobRunner
@@ -32,7 +33,6 @@ from shared.jobs.work import all_work
 from shared.lanes import LaneRunner
 from shared.problems import ConfigurationError, describe_problems, install_problem_handlers
 from shared.relay import Relay
-from shared.retention import keep_audit
 from shared.secrets import Envelope, KeyRing
 from shared.settings import ServiceSettings
 from shared.telemetry import set_up_logs, set_up_metrics, set_up_traces
@@ -62,7 +62,8 @@ class Service:
         self.name = name
         self.package = package
         self.settings = settings
-        self.db = Database(settings.database_url, pool_size=settings.database_pool_size, source=name)
+        direct, size = settings.database_direct_url, settings.database_pool_size
+        self.db = Database(settings.database_url, direct_url=direct, pool_size=size, source=name)
         self.bus = bus or open_bus(settings.kafka_bootstrap_servers, name)
         self.user_tokens = UserTokens(settings)
         self.service_tokens = ServiceTokens(settings, name)
@@ -154,13 +155,13 @@ class Service:
             log.warning("Graph of this cloud has no recordings or transcripts of meetings", cloud=self.settings.cloud)
         await self.db.open()
         self._heed_ends()
-        loops = [self.relay.run()] if api or worker else []
-        if self.settings.metrics_port is not None or self.settings.otlp_endpoint:
-            loops.append(watch(self.db, self._jobs.kinds, self._gauging))
+        loops = [self.db.wakes.listen()] if api or worker else []
         if worker:
-            loops += [self.lanes.run(), self.runner.run()]
-        if worker and self.holdings.audit_path is not None:
-            loops.append(keep_audit(self.db, self.settings.audit_keep_days))
+            days = self.settings.audit_keep_days if self.holdings.audit_path is not None else None
+            loops += [self.relay.run(), self.lanes.run(), self.runner.run()]
+            loops.append(keep_house(self.db, self.settings.outbox_keep_sent_s, days))
+        if worker and (self.settings.metrics_port is not None or self.settings.otlp_endpoint):
+            loops.append(watch(self.db, self._jobs.kinds, self._gauging))
         for call in self._starting:
             await call()
         self._tasks = [asyncio.create_task(loop, name=self.name) for loop in loops]

@@ -22,11 +22,15 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="PROSPO_", extra="ignore")
 
     database_url: str
-    """The service's own database, as its row-level-secured role: ``postgresql+asyncpg://…``."""
+    """The service's own database, as its row-level-secured role: ``postgresql+asyncpg://…``. May be a pooler of
+    transactions (PgBouncer 1.21 or later with ``max_prepared_statements``); then the next setting is the server."""
+    database_direct_url: str | None = None
+    """The same database and role without a pooler, for locks, LISTEN and the engines; ``database_url`` when unset."""
     migration_database_url: str | None = None
     """The same database as the role that owns the tables; without it, ``database_url`` is used for migrations."""
     database_pool_size: int = 5
-    """Connections kept, beside two of the engines; as many again are opened under load."""
+    """Connections kept, beside two direct ones; as many again of each kind are opened under load. A process that runs
+    keeps one more direct connection to be woken, a worker another for its relay, and one for the slots of mailboxes."""
     kafka_bootstrap_servers: str
     """``host:port,…`` of Kafka, or ``memory:`` in tests."""
     outbox_keep_sent_s: int | None = None

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from . import create_simulator
-from .client import SimulatorClient
+from .client import SimulatorClient, usual_trust
 from .core import Simulator
 from .serving import Protocol, QuietServer, serve
 from .settings import SimulatorSettings
@@ -215,7 +215,7 @@ async def sign_in(client: SimulatorClient, settings: SimulatorSettings, address:
     form = {"client_id": app, "client_secret": settings.client_secret, "grant_type": "authorization_code"}
     form |= {"redirect_uri": REDIRECT, "code_verifier": VERIFIER, "scope": SCOPES}
     form["code"] = parse_qs(urlsplit(back).query)["code"][0]
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(verify=usual_trust()) as http:
         answer = (await http.post(f"{base}/oauth2/v2.0/token", data=form)).raise_for_status().json()
     person = next(one for one in (await client.state())["users"] if one["address"] == address)
     made = {"access_token": answer["access_token"], "oid": person["id"], "tid": person["tenant"]}

@@ -10,7 +10,7 @@ from console.backend import Json, Refused, backend_of
 from console.person import person_of
 from console.problems import refused_page
 from console.rendering import Live, answer_live, answer_no_news, render
-from console.wording import FEATURES
+from console.wording import FEATURES, plural
 
 PAGE = "/connectors/microsoft365"
 LINK = "/v1/tenant/consent/link"
@@ -111,9 +111,21 @@ async def _page(request: Request, status: int = 200, **values: Any) -> Response:
     return render(request, "connector/page.html", status, tenant=tenant, live=live, features=FEATURES, **values)
 
 
+def _ready_words(board: Json | None) -> str:
+    if board is None:
+        return "not known right now"
+    wanting = sum(one["verdict"] == "action_needed" for one in board["capabilities"])
+    if wanting:
+        return plural(wanting, "point needs an action", "points need an action")
+    return "Microsoft is being asked" if board["checking"] else "nothing needs an action"
+
+
 async def _live(request: Request, **values: Any) -> tuple[Live, Json]:
     answer = await backend_of(request).call(request, "GET", "/v1/tenant")
     tenant: Json = answer.json()
-    shown = {"tenant": tenant, "etag": answer.headers.get("etag", ""), "features": FEATURES} | values
+    board = await backend_of(request).look(request, "/v1/tenant/readiness") if tenant["status"] == "connected" else None
+    warnings = {one["feature"]: one["warnings"] for one in board["features"]} if board else {}
+    shown = {"tenant": tenant, "etag": answer.headers.get("etag", ""), "features": FEATURES, "warnings": warnings}
+    shown |= {"ready_words": _ready_words(board)} | values
     every_s = request.app.state.console.settings.live_interval_s if tenant["status"] == "proving" else None
     return Live(request, PAGE, "connector", {"tenant": tenant["status"], "features": ""}, every_s, **shown), tenant

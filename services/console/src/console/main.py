@@ -4,15 +4,17 @@ import sys
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
+from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from console import connecting, connector, integrations, meetings, scheduling, start
+from console import board, connecting, connector, help_pages, integrations, meetings, scheduling, start
 from console.backend import Backend
 from console.problems import install_errors, too_large_page
 from console.protection import OwnForms, Protection
+from console.reminder import look_at_connection
 from console.rendering import HERE
 from console.settings import Settings
 from shared.telemetry import set_up_logs
@@ -27,10 +29,12 @@ class Console:
         self.backend = Backend(settings)
         pages = FastAPI(title="Prospo console", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
         pages.state.console = self
-        for module in (start, connector, connecting, integrations, scheduling, meetings):
-            pages.include_router(module.router)
+        for module in (start, connector, board, connecting, integrations, scheduling, meetings, help_pages):
+            pages.include_router(module.router, dependencies=[Depends(look_at_connection)])
         pages.mount("/static", StaticFiles(directory=HERE / "static"))
         pages.add_middleware(OwnForms, settings=settings)
+        # No page shows a secret beside what another site can put into it, so compressing tells nobody anything.
+        pages.add_middleware(GZipMiddleware)
         install_errors(pages)
         self._pages = pages
         # Outside FastAPI's own middleware, so that the page of an unexpected error is protected too.

@@ -44,6 +44,7 @@ def _common(request: Request) -> dict[str, Any]:
         "person": person_of(request),
         "zone": times.zone_of(request),
         "path": request.url.path,
+        "expired": getattr(request.state, "expired", False),
     }
 
 

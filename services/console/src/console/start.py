@@ -29,7 +29,10 @@ async def start(request: Request) -> Response:
         backend.look(request, "/v1/connection"),
         backend.look(request, "/v1/meetings", params={"limit": 1}),
     )
-    return render(request, "start.html", tenant=tenant, steps=_steps(request, tenant, connection, meetings))
+    steps = _steps(request, tenant, connection, meetings)
+    if request.state.expired:
+        steps["account"] = "expired"
+    return render(request, "start.html", tenant=tenant, steps=steps)
 
 
 def _steps(request: Request, tenant: Json | None, connection: Json | None, meetings: Json | None) -> dict[str, Any]:

@@ -49,7 +49,40 @@ STATUSES = {
     "next": ("Next", "busy", "arrow"),
     "later": ("Later", "neutral", "dash"),
     "waiting": ("Waiting for an Org Admin", "neutral", "clock"),
+    "never_connected": ("Never connected", "neutral", "dash"),
+    "ready": ("Ready", "good", "check"),
+    "action_needed": ("Action needed", "bad", "cross"),
+    "waiting_at_microsoft": ("Microsoft is applying it", "busy", "clock"),
+    "not_needed": ("Not needed", "neutral", "dash"),
 }
+
+CAPABILITIES = {
+    "consent": "Consent of the organisation",
+    "permissions": "Permissions of the application",
+    "transcript_access": "Access to transcripts",
+    "speaker_attribution": "Names of speakers",
+    "application_access_policy": "Application access policy",
+    "licences": "Licences of people",
+    "mailbox": "Mailboxes of people",
+    "notifications": "Notifications from Microsoft",
+    "credential_expiry": "Prospo's own credentials",
+    "storage_write": "Storage location",
+}
+ACTORS = {
+    "org_admin": "An Org Admin",
+    "microsoft_admin": "An administrator of your Microsoft 365",
+    "teams_admin": "A Teams administrator",
+    "operator": "Whoever operates Prospo",
+    "nobody": "Nobody has to act",
+}
+PARTS = {
+    "schedule": "scheduling meetings",
+    "auto_recording": "auto-recording",
+    "transcript": "transcripts",
+    "speaker_names": "names in transcripts",
+    "recording": "recordings",
+}
+"""The parts of the product that are there, as the readiness board names them."""
 
 PAUSES = HEARD_OF
 """Why a recording or transcript is held back only for now: when it is over, what Microsoft has is fetched."""

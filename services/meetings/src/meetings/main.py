@@ -21,7 +21,7 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service.hold(HOLDINGS)
     tokens = TokenClient(settings, ServiceTokens(settings, "meetings"))
     graph = Graph(settings, tokens, service.db)
-    service.provide(tokens=tokens, graph=graph, outcomes=Outcomes(), settings=settings)
+    service.provide(tokens=tokens, graph=graph, outcomes=Outcomes(service.db.wakes), settings=settings)
     service.include(router)
     service.consume(on)
     service.work(does)

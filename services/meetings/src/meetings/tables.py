@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, DateTime
+from sqlalchemy import BigInteger, Column, DateTime
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
@@ -33,7 +33,7 @@ class MeetingRow(Table, table=True):
     ends_at: datetime = Field(sa_column=_moment())
     attendees: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
     status: str = "scheduling"
-    version: int = 1
+    version: int = Field(default=1, sa_type=BigInteger)
     join_url: str | None = None
     event_id: str | None = None
     online_meeting_id: str | None = None
@@ -44,7 +44,7 @@ class MeetingRow(Table, table=True):
     ended_source: str | None = None
     ended_confidence: str | None = None
     recording: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
-    recording_version: int = 0
+    recording_version: int = Field(default=0, sa_type=BigInteger)
     transcript: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
-    transcript_version: int = 0
+    transcript_version: int = Field(default=0, sa_type=BigInteger)
     problem: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))

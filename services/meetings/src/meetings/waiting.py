@@ -1,40 +1,34 @@
 """Waiting for a meeting's outcome without holding a transaction.
 
-The job may run in this process, which then wakes the request at once, or in a worker elsewhere, which only the
-database tells about; so the row is read again at least every ``POLL_S``.
+The worker that has it wakes the request (``shared.wakes``). A wake can be lost, so the row is read every ``POLL_S``
+all the same.
 """
 
 import asyncio
 import contextlib
-from collections import defaultdict
 
 from meetings import queries
 from meetings.tables import MeetingRow
 from shared.db import Database
+from shared.wakes import Wakes
 
-POLL_S = 0.25
+POLL_S = 1.0
 
 
 class Outcomes:
-    """Wakes the requests of this process that wait for a meeting."""
+    """Wakes the requests that wait for a meeting, whichever process answers them."""
 
-    def __init__(self) -> None:
-        self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+    def __init__(self, wakes: Wakes) -> None:
+        self._wakes = wakes
 
     def tell(self, meeting_id: str) -> None:
-        for event in self._waiting.get(meeting_id, ()):
-            event.set()
+        """Its outcome is committed."""
+        self._wakes.tell(f"meeting:{meeting_id}")
 
     async def settled(self, db: Database, org_id: str, meeting_id: str, *, within_s: float) -> MeetingRow | None:
         """The meeting once it is no longer ``scheduling``, or as it is after ``within_s``; None when it is gone."""
-        woken = asyncio.Event()
-        self._waiting[meeting_id].add(woken)
-        try:
+        with self._wakes.waiting(f"meeting:{meeting_id}") as woken:
             return await _watch(db, org_id, meeting_id, woken, within_s)
-        finally:
-            self._waiting[meeting_id].discard(woken)
-            if not self._waiting[meeting_id]:
-                del self._waiting[meeting_id]
 
 
 async def _watch(

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, DateTime, FetchedValue
+from sqlalchemy import BigInteger, Column, DateTime, FetchedValue
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
@@ -33,13 +33,13 @@ class LedgerMeeting(Table, table=True):
     ended_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     auto_recording: bool = False
     status: str = "scheduled"
-    meeting_version: int = 0
+    meeting_version: int = Field(default=0, sa_type=BigInteger)
     """The newest version of the meeting that was told to us."""
-    recording_version: int = 0
+    recording_version: int = Field(default=0, sa_type=BigInteger)
     """The version of the meeting that ``auto_recording`` is from."""
-    revision: int = 0
+    revision: int = Field(default=0, sa_type=BigInteger)
     """Counts the reconciliations begun; the job of an older one ends."""
-    version: int = 0
+    version: int = Field(default=0, sa_type=BigInteger)
     """Counts what we told others; leaves with every event as the aggregate version."""
     absences: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSONB, nullable=False))
     """By kind: code and reason of what was declared absent."""

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, DateTime
+from sqlalchemy import BigInteger, Column, DateTime
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -49,7 +49,7 @@ class ReadinessCheckRow(Table, table=True):
     __tablename__ = "readiness_check"
 
     org_id: str = Field(primary_key=True)
-    version: int = 0
+    version: int = Field(default=0, sa_type=BigInteger)
     asked_at: datetime | None = Field(default=None, sa_column=_moment())
     began_at: datetime | None = Field(default=None, sa_column=_moment())
     done_at: datetime | None = Field(default=None, sa_column=_moment())

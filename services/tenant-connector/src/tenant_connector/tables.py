@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, DateTime
+from sqlalchemy import BigInteger, Column, DateTime
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
@@ -31,7 +31,7 @@ class TenantRow(Table, table=True):
     tid: str | None = None
     display_name: str | None = None
     features: dict[str, bool] = Field(sa_column=Column(JSONB, nullable=False))
-    version: int = 0
+    version: int = Field(default=0, sa_type=BigInteger)
     problem: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     connected_at: datetime | None = Field(default=None, sa_column=_moment())
     connected_by: str | None = None
@@ -40,4 +40,4 @@ class TenantRow(Table, table=True):
     claimed_by: str | None = None
     claimed_at: datetime | None = Field(default=None, sa_column=_moment())
     storage_location: str | None = None
-    storage_location_version: int = 0
+    storage_location_version: int = Field(default=0, sa_type=BigInteger)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from shared.audit import note
 from shared.connections import tenant_of
@@ -10,10 +10,20 @@ from shared.db import UnitOfWork
 from shared.identity import Identity
 from shared.limits import limited
 from shared.problems import say_with_problems
-from shared.web import Caller, Work, called_by, provided
+from shared.web import AdminCaller, Caller, Cursor, Work, called_by, provided
 from user_auth import connections, queries
 from user_auth.checking import AccountChecks
-from user_auth.models import Connection, NewSignIn, SignInAnswer, SignInDone, SignInStarted, Token, TokenRequest
+from user_auth.models import (
+    Connection,
+    NewSignIn,
+    People,
+    Person,
+    SignInAnswer,
+    SignInDone,
+    SignInStarted,
+    Token,
+    TokenRequest,
+)
 from user_auth.refreshing import AccessTokens
 from user_auth.signing_in import SignIns
 from user_auth.tables import ConnectionRow
@@ -22,6 +32,7 @@ router = APIRouter()
 
 SignIns_ = Annotated[SignIns, Depends(provided("sign_ins"))]
 AccessTokens_ = Annotated[AccessTokens, Depends(provided("access_tokens"))]
+Limit = Annotated[int, Query(ge=1, le=100)]
 SIGN_INS = limited("sign_in", per_hour="sign_ins_per_hour")
 CHECKS = limited("check", per_hour="checks_per_hour")
 Checks = Annotated[AccountChecks, Depends(provided("checks"))]
@@ -29,7 +40,22 @@ Checks = Annotated[AccountChecks, Depends(provided("checks"))]
 
 @router.get("/v1/connection", tags=["connection"])
 async def connection(caller: Caller, work: Work) -> Connection:
-    return await _shown(caller, work, await queries.connection(work.session, caller.org_id, caller.user_id))
+    return await _shown(caller, work, await queries.connection_to_show(work.session, caller.org_id, caller.user_id))
+
+
+@router.get("/v1/connection/people", tags=["connection"])
+async def people(caller: AdminCaller, work: Work, cursor: Cursor = None, limit: Limit = 50) -> People:
+    """The people of the organisation by id: connected, expired, disconnected, or never connected.
+
+    Prospo knows a person who has never connected once they have looked at their own connection, and not before.
+    """
+    rows = await queries.people(work.session, caller.org_id, after=cursor, limit=limit + 1)
+    tenant = await tenant_of(work.session, caller.org_id)
+    return People(
+        items=[Person.of(row, tenant) for row in rows[:limit]],
+        next_cursor=rows[limit - 1].user_id if len(rows) > limit else None,
+        counts=await queries.counts(work.session, caller.org_id),
+    )
 
 
 @router.post("/v1/connection/sign-in", status_code=201, tags=["connection"], dependencies=[SIGN_INS])

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from shared.connections import Tenant
 from shared.events import Features
-from shared.web import Asked, StrictModel
+from shared.web import Asked, Page, StrictModel
 from user_auth import challenges, connections, permissions
 from user_auth.permissions import FEATURES, PERMISSIONS, USES
 from user_auth.tables import ConnectionRow
@@ -91,9 +91,10 @@ class Problem(BaseModel):
 
 
 class Permission(BaseModel):
-    """A Microsoft Graph permission, what it is used for, and whether Microsoft gives it to the connection now."""
+    """A permission of Microsoft Graph (``scope``), our name for it, what it is used for, and whether it is given."""
 
     scope: str
+    name: str
     use: str
     granted: bool
 
@@ -154,7 +155,7 @@ class Connection(BaseModel):
 
 
 def _permissions(scopes: Iterable[str], granted: Collection[str]) -> list[dict[str, Any]]:
-    return [{"scope": scope, "use": USES[scope], "granted": scope in granted} for scope in dict.fromkeys(scopes)]
+    return [{"scope": scope, "granted": scope in granted} | USES[scope]._asdict() for scope in dict.fromkeys(scopes)]
 
 
 def _features(switches: Features, granted: Collection[str]) -> list[dict[str, Any]]:
@@ -164,6 +165,42 @@ def _features(switches: Features, granted: Collection[str]) -> list[dict[str, An
         known = {"name": name, "on": getattr(switches, name), "ready": not missing, "missing": missing}
         shown.append(known | {"permissions": _permissions(feature.scopes, granted)})
     return shown
+
+
+class Person(BaseModel):
+    """A person of the organisation and how their connection is; nothing of their account's content.
+
+    ``name`` and ``email`` are Microsoft's, of an account that is connected or expired.
+    """
+
+    user_id: str
+    status: Literal["connected", "expired", "disconnected", "never_connected"]
+    name: str | None
+    email: str | None
+    problem: Problem | None
+    connected_at: datetime | None
+    broken_since: datetime | None
+
+    @classmethod
+    def of(cls, row: ConnectionRow, tenant: Tenant) -> Self:
+        account = row if row.status != "disconnected" else None
+        return cls.model_validate(
+            {
+                "user_id": row.user_id,
+                "status": row.status if row.version else "never_connected",
+                "name": account and account.name,
+                "email": account and account.email,
+                "problem": connections.problem_of(row, tenant_connected=tenant.connected) if row.version else None,
+                "connected_at": row.connected_at,
+                "broken_since": row.broken_since,
+            }
+        )
+
+
+class People(Page[Person]):
+    """``counts``: how many of the organisation are in each status."""
+
+    counts: dict[str, int]
 
 
 class SignInDone(BaseModel):

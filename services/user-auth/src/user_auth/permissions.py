@@ -2,22 +2,31 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.connections.obstacles import Switch, feature_off
 from shared.events import Features
 from shared.problems import Conflict
 
+
+class Use(NamedTuple):
+    """What a permission lets Prospo do, as people read it, and what Prospo does with it."""
+
+    name: str
+    use: str
+
+
 PERMISSIONS = {
-    "Contacts.Read": "import your Outlook contacts",
-    "Calendars.ReadWrite": "put meetings into your calendar and send invitations",
-    "OnlineMeetings.ReadWrite": "create Teams meetings and their join links",
-    "OnlineMeetingRecording.Read.All": "import recordings of your meetings",
-    "OnlineMeetingTranscript.Read.All": "import transcripts of your meetings",
+    "Contacts.Read": Use("Read your contacts", "importing Outlook contacts into Prospo"),
+    "Calendars.ReadWrite": Use("Read and write your calendar", "creating Teams meeting invites"),
+    "OnlineMeetings.ReadWrite": Use("Create and manage Teams meetings", "generating Teams join links"),
+    "OnlineMeetingRecording.Read.All": Use("Read meeting recordings", "importing Teams recording files"),
+    "OnlineMeetingTranscript.Read.All": Use("Read meeting transcripts", "automatic transcript import after meetings"),
 }
 """Everybody who connects an account is asked for these."""
 MORE = {
-    "Mail.Send": "send mail as you, when you ask for it",
-    "Mail.ReadWrite": "show your conversations with a contact and keep drafts",
+    "Mail.Send": Use("Send mail as you", "sending a mail when you ask for it"),
+    "Mail.ReadWrite": Use("Read and write your mail", "showing your conversations with a contact and keeping drafts"),
 }
 """Asked for with the feature that needs them, once the person wants it."""
 USES = PERMISSIONS | MORE

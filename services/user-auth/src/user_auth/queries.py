@@ -17,6 +17,10 @@ _FIRST = text(
     """INSERT INTO connection (org_id, user_id, status, version) VALUES (:org_id, :user_id, 'disconnected', 0)
        ON CONFLICT DO NOTHING"""
 )
+_COUNTS = text(
+    """SELECT CASE WHEN version = 0 THEN 'never_connected' ELSE status END AS standing, count(*) AS people
+       FROM connection WHERE org_id = :org_id GROUP BY standing"""
+)
 _ADD_ATTEMPT = text(
     """INSERT INTO sign_in_attempt
            (org_id, state_hash, user_id, browser_key_hash, tid, sealed_flow, return_to, expires_at)
@@ -79,6 +83,26 @@ async def connection_to_change(session: AsyncSession, org_id: str, user_id: str)
     row = await connection_in_time(session, org_id, user_id)
     assert row is not None  # noqa: S101 - it was there or has just been inserted
     return row
+
+
+async def connection_to_show(session: AsyncSession, org_id: str, user_id: str) -> ConnectionRow | None:
+    """The row, made at the first look: the Org Admin then reads that this person never connected."""
+    row = await connection(session, org_id, user_id)
+    if row is None:
+        await session.execute(_FIRST, {"org_id": org_id, "user_id": user_id})
+    return row
+
+
+async def people(session: AsyncSession, org_id: str, *, after: str | None, limit: int) -> list[ConnectionRow]:
+    """By ``user_id``, those after ``after``."""
+    query = select(ConnectionRow).where(ConnectionRow.org_id == org_id, ConnectionRow.user_id > (after or ""))
+    return list((await session.exec(query.order_by(ConnectionRow.user_id).limit(limit))).all())
+
+
+async def counts(session: AsyncSession, org_id: str) -> dict[str, int]:
+    """How many people are in each status; ``never_connected`` are those whose connection has no version yet."""
+    rows = (await session.execute(_COUNTS, {"org_id": org_id})).all()
+    return {row.standing: row.people for row in rows}
 
 
 async def connected_elsewhere(session: AsyncSession, own: ConnectionRow, tid: str, oid: str) -> bool:

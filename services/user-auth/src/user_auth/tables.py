@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, DateTime
+from sqlalchemy import BigInteger, Column, DateTime
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
@@ -25,7 +25,7 @@ class ConnectionRow(Table, table=True):
     org_id: str = Field(primary_key=True)
     user_id: str = Field(primary_key=True)
     status: str
-    version: int
+    version: int = Field(sa_type=BigInteger)
     tid: str | None = None
     oid: str | None = None
     name: str | None = None

@@ -46,7 +46,7 @@ class Slots:
 
     def __init__(self, db: Database | None) -> None:
         self.turns = Turns()
-        self._locks = _Locks(db.url) if db is not None else None
+        self._locks = _Locks(db.direct_url) if db is not None else None
 
     @asynccontextmanager
     async def slot(self, org_id: str, mailbox: str | None = None, priority: Priority = "fresh") -> AsyncIterator[None]:

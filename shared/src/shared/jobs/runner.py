@@ -23,50 +23,22 @@ from shared import metrics
 from shared.db import Database
 from shared.jobs import queue
 from shared.jobs.again import Again, GiveUp, LeaseLost, Periodic
+from shared.jobs.claiming import LEASE_S, Claims
 from shared.jobs.job import Job
 from shared.jobs.registry import Jobs
 from shared.loops import stop_if_cancelled
+from shared.wakes import POLL_S
 
 log = structlog.get_logger(__name__)
 tracer = trace.get_tracer(__name__)
 
-POLL_S = 0.5
-CLAIM_LEASE_S = 60
+OUTAGE_S = 0.5
+BUSY_S = 0.05
+"""Between two claims while the jobs that are due are locked by others."""
 STOP_S = 4.0
 """How long a stopping worker lets jobs end or reach a checkpoint before it cancels and releases them."""
 _MAX_BACK_OFF_S = 600.0
 
-# Round-robin over organisations; of equals the organisation served least recently comes first. A job whose worker died
-# in its last attempt is parked here: nobody else would ever count that attempt.
-_CLAIM = text(
-    """WITH kinds AS (SELECT * FROM unnest(CAST(:kinds AS text[]), CAST(:attempts AS int[])) AS k(kind, attempts)),
-            dead AS (UPDATE job SET state = 'failed', lease_until = NULL,
-                            last_error = 'The worker died in each of ' || attempt || ' attempts.'
-                     FROM kinds WHERE job.kind = kinds.kind AND job.state = 'running'
-                       AND job.lease_until <= clock_timestamp() AND job.attempt >= kinds.attempts
-                     RETURNING job.id),
-            busy AS (SELECT org_id, count(*) AS running FROM job
-                     WHERE state = 'running' AND lease_until > clock_timestamp() GROUP BY org_id),
-            due AS (SELECT j.id, j.priority, j.run_at, job_turn.served_at,
-                           row_number() OVER (PARTITION BY j.org_id ORDER BY j.priority, j.run_at, j.id)
-                               + coalesce(busy.running, 0) AS turn
-                    FROM job j JOIN kinds USING (kind) LEFT JOIN busy USING (org_id) LEFT JOIN job_turn USING (org_id)
-                    WHERE (j.state = 'waiting' AND j.run_at <= clock_timestamp())
-                       OR (j.state = 'running' AND j.lease_until <= clock_timestamp()
-                           AND j.attempt < kinds.attempts)),
-            chosen AS (SELECT job.id, job.org_id FROM job JOIN due USING (id)
-                       WHERE job.state = 'waiting' OR job.lease_until <= clock_timestamp()
-                       ORDER BY due.priority, due.turn, due.served_at NULLS FIRST, due.run_at
-                       LIMIT :room FOR UPDATE OF job SKIP LOCKED),
-            served AS (INSERT INTO job_turn SELECT org_id, clock_timestamp() FROM chosen GROUP BY org_id ORDER BY org_id
-                       ON CONFLICT (org_id) DO UPDATE SET served_at = excluded.served_at)
-       UPDATE job SET state = 'running', attempt = attempt + 1, fence = fence + 1, again = false,
-              tried_since = coalesce(tried_since, clock_timestamp()),
-              lease_until = clock_timestamp() + make_interval(secs => :lease_s)
-       FROM chosen WHERE job.id = chosen.id
-       RETURNING job.kind, job.id, job.org_id, job.payload, job.checkpoint, job.attempt, job.fence, job.traceparent,
-                 job.priority, extract(epoch FROM clock_timestamp() - job.tried_since)::float8"""
-)
 _HOLD = text(
     """UPDATE job SET lease_until = clock_timestamp() + make_interval(secs => :lease_s)
        WHERE id = :id AND fence = :fence AND state = 'running' RETURNING id"""
@@ -102,9 +74,11 @@ class JobRunner:
     def __init__(self, db: Database, registry: Jobs, provided: dict[str, Any], *, concurrency: int = 8) -> None:
         self._db = db
         self._registry = registry
+        self._claims = Claims(db, registry)
         self._arguments = registry.arguments({"db": db, **provided})
         self._concurrency = concurrency
         self._running: dict[asyncio.Task[None], Job] = {}
+        self._rest_s = POLL_S
 
     async def run(self) -> None:
         """Claim and run until cancelled; a running job then ends, or is released for another worker at once."""
@@ -126,7 +100,7 @@ class JobRunner:
         """Make failed jobs due again: all, or those of a kind or with a dedupe key. Returns how many."""
         async with self._db.system_work() as work:
             count = await queue.redrive(work.session, key)
-        self._db.on_commit_wake["jobs"].set()
+        self._db.wakes.tell("jobs")
         return count
 
     async def drain(self) -> None:
@@ -136,15 +110,19 @@ class JobRunner:
                 await asyncio.wait(set(self._running), return_when=asyncio.FIRST_COMPLETED)
 
     async def _fill(self) -> int:
+        self._rest_s = POLL_S
         room = self._concurrency - len(self._running)
         if room <= 0:
             return 0
         try:
-            jobs = await self._claim(room)
+            claimed = await self._claims.take(room)
         except (SQLAlchemyError, OSError) as error:
             stop_if_cancelled()
             log.warning("jobs cannot be claimed; trying again", error=type(error).__name__)
+            self._rest_s = OUTAGE_S
             return 0
+        self._rest_s = BUSY_S if claimed.lined else max(BUSY_S, min(POLL_S, claimed.rest_s))
+        jobs = [Job(self._db, self._registry.kinds[row[0]], *row[1:]) for row in claimed.rows]
         for job in jobs:
             task = asyncio.create_task(self._run_one(job), name=f"job {job.kind.name} {job.id}")
             self._running[task] = job
@@ -156,17 +134,11 @@ class JobRunner:
         self._db.on_commit_wake["jobs"].set()
 
     async def _wait(self) -> None:
+        """Until a job is queued or ends, the next one is due, a lease runs out, or ``POLL_S``."""
         wake = self._db.on_commit_wake["jobs"]
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(wake.wait(), POLL_S)
+            await asyncio.wait_for(wake.wait(), self._rest_s)
         wake.clear()
-
-    async def _claim(self, room: int) -> list[Job]:
-        kinds = self._registry.kinds
-        attempts = [kind.attempts for kind in kinds.values()]
-        values = {"kinds": list(kinds), "attempts": attempts, "room": room, "lease_s": CLAIM_LEASE_S}
-        rows: list[Any] = await self._db.at_once(_CLAIM, values)
-        return [Job(self._db, kinds[row.kind], *row[1:]) for row in rows]
 
     async def _run_one(self, job: Job) -> None:
         name = job.kind.name
@@ -209,7 +181,7 @@ class JobRunner:
     async def _hold(self, job: Job, worker: "asyncio.Task[Any] | None") -> None:
         """Renew the lease at a third of its length; stop the work when it is no longer ours."""
         while True:
-            await asyncio.sleep(min(job.kind.lease_s, CLAIM_LEASE_S) / 3)
+            await asyncio.sleep(min(job.kind.lease_s, LEASE_S) / 3)
             with contextlib.suppress(SQLAlchemyError, OSError):
                 values = {"id": job.id, "fence": job.fence, "lease_s": job.kind.lease_s}
                 if not await self._db.at_once(_HOLD, values) and worker is not None:

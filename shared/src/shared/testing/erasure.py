@@ -21,7 +21,7 @@ MARK = "private of {org}/{user}"
 ENGINE_ROWS = (
     """INSERT INTO job (org_id, kind, payload, priority, run_at) VALUES ('{org}', 'some',
         '{{"user_id": "{user}", "about": "{mark}"}}', 0, clock_timestamp() + interval '1 day')""",
-    """INSERT INTO job_turn (org_id, served_at) VALUES ('{org}', clock_timestamp()) ON CONFLICT DO NOTHING""",
+    """INSERT INTO job_turn (org_id, priority) VALUES ('{org}', 1) ON CONFLICT DO NOTHING""",
     """INSERT INTO outbox (event_id, topic, key, headers, payload, parked_at) VALUES (gen_random_uuid(), 'some.topic',
         '{org}:m1', '{{"ce_orgid": "{org}"}}', '{{"user_id":"{user}","about":"{mark}"}}', clock_timestamp())""",
     """INSERT INTO outbox_sent (id, event_id, topic, key, headers, payload)

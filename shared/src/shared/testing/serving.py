@@ -5,6 +5,7 @@ Listeners are kept and used again: starting and stopping a server takes longer t
 
 import asyncio
 import socket
+import ssl
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,8 @@ import uvicorn
 
 from shared.service import Listener
 
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""``verify`` of a client that asks plain http only; without it each httpx client reads the machine's authorities."""
 LISTENER = "listener"
 """The name of the tasks that outlive a test."""
 
