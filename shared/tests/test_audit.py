@@ -303,7 +303,7 @@ TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln"
 )
 async def test_no_secret_gets_into_a_line_whoever_writes_it(service: Service, details: dict[str, Any]) -> None:
     async with service.db.unit_of_work("acme") as work:
-        await audit.note(work.session, "acme", "anna", "some", **details, code="consent_declined", tid="t")
+        audit.note(work.session, "acme", "anna", "some", **details, code="consent_declined", tid="t")
         (row,) = (await work.session.execute(text("SELECT details FROM audit"))).scalars()
     assert row == dict.fromkeys(details, "[redacted]") | {"code": "consent_declined", "tid": "t"}
 

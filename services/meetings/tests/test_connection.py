@@ -56,7 +56,9 @@ async def finished(house: Any, meeting_id: str) -> None:
     assert (await house.asked("POST", "/events"), len(await house.published("meeting.scheduled"))) == (1, 1)
 
 
-async def test_what_is_booked_as_the_connection_ends_is_finished_later(house: Any) -> None:
+@pytest.mark.parametrize("former", [None, "connection_required"])
+async def test_what_is_booked_as_the_connection_ends_is_finished_later(house: Any, former: str | None) -> None:
+    """``former`` is the code that a process of the previous version writes beside this one."""
     await house.connect()
     disconnect_when_looked_up(house)
     answer = await house.schedule()
@@ -64,6 +66,9 @@ async def test_what_is_booked_as_the_connection_ends_is_finished_later(house: An
     assert (answer.status_code, shown["status"]) == (202, "scheduling")
     assert shown["problem"]["code"] == "account_not_connected"
     assert shown["problem"]["detail"].endswith("; it is then finished by itself.")
+    if former:
+        renamed = "UPDATE meeting SET problem = problem || jsonb_build_object('code', CAST(:c AS text))"
+        await house.sql(renamed, c=former)
     await house.hear(house.person(3))
     await house.work()
     await finished(house, shown["id"])

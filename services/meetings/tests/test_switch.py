@@ -329,7 +329,7 @@ async def test_a_cancellation_kept_back_is_told_after_the_reconnect_once(house: 
 async def test_what_was_kept_away_is_no_longer_said_once_it_is_awaited_again(house: Any) -> None:
     await house.connect(on=False)
     (meeting_id,) = await house.booked()
-    told = {"code": "auto_recording_switched_off", "reason": "Switched off."}
+    told = {"code": "feature_off", "reason": "Switched off."}
     await house.hear(RecordingUnavailable(org_id="acme", meeting_id=meeting_id, aggregate_version=2, **told))
     assert (await house.record(meeting_id))["recording"]["reason"] == "Switched off."
     about = {"org_id": "acme", "meeting_id": meeting_id, "kind": "recording"}

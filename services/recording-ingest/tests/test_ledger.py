@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 from starlette.responses import JSONResponse, Response
 
@@ -162,7 +163,9 @@ async def test_somebody_may_press_record(house: Any) -> None:
     assert await counts(house) == [2, 1, 1]
 
 
-async def test_a_broken_connection_is_told_and_made_up_for_after_the_reconnect(house: Any) -> None:
+@pytest.mark.parametrize("former", [None, "connection_broken"])
+async def test_a_broken_connection_is_told_and_made_up_for_after_the_reconnect(house: Any, former: str | None) -> None:
+    """``former`` is the code that a process of the previous version writes beside this one."""
     await house.connect()
     booked = await house.book()
     await house.hear(house.scheduled(booked))
@@ -178,6 +181,9 @@ async def test_a_broken_connection_is_told_and_made_up_for_after_the_reconnect(h
     (told,) = await house.published("recording.unavailable")
     assert told["code"] == "account_not_connected"
     assert "Connect it under Settings" in told["reason"]
+    if former:
+        renamed = "UPDATE ledger_meeting SET absences = CAST(replace(CAST(absences AS text), :new, :old) AS jsonb)"
+        await house.sql(renamed, new=told["code"], old=former)
     house.user_auth.broken = False
     await house.connect(version=3)
     await house.settle()

@@ -6,14 +6,16 @@ not do more by its grants either. Every line knows the request and the trace it 
 secret, or looks like a token, never gets into it: the database sees to both, whoever adds the line.
 """
 
-import json
 import uuid
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel
-from sqlalchemy import text
+from sqlalchemy import Column, Uuid, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import registry
+from sqlmodel import Field, SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.db import Database
@@ -21,6 +23,7 @@ from shared.limits import limited, take
 from shared.outbox import uuid7
 from shared.web import AdminCaller, Page, Work
 
+Outcome = Literal["done", "refused", "failed"]
 LEAST_KEEP_DAYS = 30
 """Whatever is configured, nothing younger is ever deleted: the trigger knows this number too."""
 
@@ -98,12 +101,25 @@ _PAGE = text(
          AND (CAST(:action AS text) IS NULL OR action = :action) AND (CAST(:cursor AS uuid) IS NULL OR id < :cursor)
        ORDER BY id DESC LIMIT :limit"""
 )
-_ADD = text(
-    """INSERT INTO audit (org_id, id, actor, action, outcome, details)
-       VALUES (:org_id, CAST(:id AS uuid), :actor, :action, :outcome, CAST(:details AS jsonb))"""
-)
 READS = limited("audit", per_hour="audit_reads_per_hour")
 Words = Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]+$")]
+
+
+class Table(SQLModel, registry=registry()):
+    """Own registry: services hosted in one process have tables of other names beside it."""
+
+
+class AuditRow(Table, table=True):
+    """A line as it is written; the database adds when, and in which request and trace."""
+
+    __tablename__ = "audit"
+
+    org_id: str = Field(primary_key=True)
+    id: str = Field(sa_column=Column(Uuid(as_uuid=False), primary_key=True))
+    actor: str
+    action: str
+    outcome: str
+    details: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
 
 
 class AuditLine(BaseModel):
@@ -146,19 +162,21 @@ def router(path: str) -> APIRouter:
         rows = (await work.session.execute(_PAGE, values)).all()
         if cursor is None:
             who = caller.user_id
-            await note(work.session, caller.org_id, who, "audit.read", user_id=actor, of_action=action)
+            note(work.session, caller.org_id, who, "audit.read", user_id=actor, of_action=action)
         shown = [AuditLine.model_validate(dict(row._mapping)) for row in rows[:limit]]  # noqa: SLF001 - its public name
         return Page[AuditLine](items=shown, next_cursor=str(shown[-1].id) if len(rows) > limit else None)
 
     return routes
 
 
-async def note(
-    session: AsyncSession, org_id: str, actor: str, action: str, outcome: str = "done", **details: Any
+def note(
+    session: AsyncSession, org_id: str, actor: str, action: str, outcome: Outcome = "done", **details: Any
 ) -> None:
-    """One line, in the transaction of what it tells about; it takes that transaction's request and trace."""
-    values = {"org_id": org_id, "id": uuid7(), "actor": actor, "action": action, "outcome": outcome}
-    await session.execute(_ADD, values | {"details": json.dumps(details)})
+    """One line, in the transaction of what it tells about; it takes that transaction's request and trace.
+
+    ``details`` hold ids, codes and switches, never a state, a key or a token.
+    """
+    session.add(AuditRow(org_id=org_id, id=uuid7(), actor=actor, action=action, outcome=outcome, details=details))
 
 
 async def note_refused(db: Database, org_id: str, actor: str, action: str, per_hour: int, **details: Any) -> None:
@@ -168,9 +186,9 @@ async def note_refused(db: Database, org_id: str, actor: str, action: str, per_h
     """
     if await take(db, org_id, actor, "refusal_noted", per_hour) == 0:
         async with db.unit_of_work(org_id) as work:
-            await note(work.session, org_id, actor, action, "refused", **details)
+            note(work.session, org_id, actor, action, "refused", **details)
 
 
-async def note_command(session: AsyncSession, org_id: str, service: str, action: str, rows: int) -> None:
+def note_command(session: AsyncSession, org_id: str, service: str, action: str, rows: int) -> None:
     """The fact that an operator erased or exported so many rows, without saying of whom."""
-    await note(session, org_id, f"service:{service}", action, rows=rows)
+    note(session, org_id, f"service:{service}", action, rows=rows)

@@ -93,7 +93,7 @@ async def _export(service: "Service", wanted: argparse.Namespace) -> int:
     if service.holdings.audit_path is not None:
         async with service.db.unit_of_work(wanted.org) as work:
             action = "organisation.export" if wanted.user is None else "person.export"
-            await audit.note_command(work.session, wanted.org, service.name, action, rows)
+            audit.note_command(work.session, wanted.org, service.name, action, rows)
     return 0
 
 

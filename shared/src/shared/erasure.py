@@ -347,7 +347,7 @@ class Erasure:
     async def _note(self) -> None:
         action = "organisation.erase" if self._subject.user_id is None else "person.erase"
         async with self._db.unit_of_work(self._subject.org_id) as work:
-            await audit.note_command(work.session, self._subject.org_id, self._service, action, self.report.total)
+            audit.note_command(work.session, self._subject.org_id, self._service, action, self.report.total)
 
 
 def _statement(table: str, part: Delete | Rewrite, returning: str = "") -> str:

@@ -49,7 +49,7 @@ class Traveller:
     def of(cls, caller: Identity) -> "Traveller":
         return cls(caller.org_id, caller.user_id)
 
-    def note(self, work: UnitOfWork, action: audit.Action, outcome: audit.Outcome = "done", **details: Any) -> None:
+    def note(self, work: UnitOfWork, action: str, outcome: audit.Outcome = "done", **details: Any) -> None:
         if self.link is None:
             audit.note(work.session, self.org_id, self.user_id, action, outcome, **details)
         else:
@@ -61,7 +61,7 @@ class _Leg:
     """One way back from Microsoft, under the state it brought."""
 
     who: Traveller
-    action: audit.Action
+    action: str
     state_hash: str
     browser_key: str = field(repr=False)
 

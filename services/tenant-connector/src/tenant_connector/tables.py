@@ -1,9 +1,9 @@
-"""The tenant connection, consent attempts under way, and the audit trail."""
+"""The tenant connection, and consent attempts under way."""
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, DateTime, Uuid
+from sqlalchemy import BigInteger, Column, DateTime
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
@@ -41,16 +41,3 @@ class TenantRow(Table, table=True):
     claimed_at: datetime | None = Field(default=None, sa_column=_moment())
     storage_location: str | None = None
     storage_location_version: int = Field(default=0, sa_type=BigInteger)
-
-
-class AuditRow(Table, table=True):
-    """Who did what to the connection, and how it went. Rows are only ever added."""
-
-    __tablename__ = "audit"
-
-    org_id: str = Field(primary_key=True)
-    id: str = Field(sa_column=Column(Uuid(as_uuid=False), primary_key=True))
-    actor: str
-    action: str
-    outcome: str
-    details: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))

@@ -107,7 +107,7 @@ async def end_outside(work: UnitOfWork, org_id: str, tid: str | None, *, reason:
     for row in await queries.connections_outside(work.session, org_id, tid):
         disconnect(row, work.outbox, reason=reason, problem=problem)
         about = {"user_id": row.user_id}
-        await note(work.session, org_id, "tenant-connector", "connection.disconnected", "done", **about)
+        note(work.session, org_id, "tenant-connector", "connection.disconnected", "done", **about)
 
 
 def problem_of(row: ConnectionRow, *, tenant_connected: bool) -> dict[str, Any] | None:

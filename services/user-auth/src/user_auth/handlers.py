@@ -16,7 +16,7 @@ async def end_connections_to_another_tenant(
     event: TenantState, *, work: UnitOfWork, access_tokens: AccessTokens
 ) -> None:
     """What ``tenant.disconnected`` ends, also when that comes later, or a sign-in was completed in between."""
-    if await keep_tenant(work.session, event) is not None:
+    if await keep_tenant(work.session, event):
         tid = event.tid if event.connected else None
         await connections.end_outside(work, event.org_id, tid, reason="The organisation left this Microsoft 365.")
         work.after_commit(lambda: access_tokens.forget(event.org_id))

@@ -256,7 +256,7 @@ class AccessTokens:
     async def _expire(self, work: UnitOfWork, row: ConnectionRow, refused: EntraError, wanted: Wanted) -> Conflict:
         connections.expire(row, refused, work.outbox, claims=wanted.claims)
         details = {"user_id": row.user_id, "aadsts": refused.number, "microsoft_trace_id": refused.trace_id}
-        await note(work.session, row.org_id, "microsoft", "connection.expired", "done", **details)
+        note(work.session, row.org_id, "microsoft", "connection.expired", "done", **details)
         work.after_commit(lambda: self.forget(row.org_id, row.user_id))
         return connections.refuse_token(row, tenant_connected=True)
 

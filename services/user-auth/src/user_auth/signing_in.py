@@ -162,7 +162,7 @@ class SignIns:
 
     async def _refuse(self, caller: Identity, error: ProspoError) -> None:
         async with self._db.unit_of_work(caller.org_id) as work:
-            await audit.note(work.session, caller.org_id, caller.user_id, "sign_in", "refused", code=error.code)
+            audit.note(work.session, caller.org_id, caller.user_id, "sign_in", "refused", code=error.code)
             if error.code == _CONSENT_MISSING:
                 row = await queries.connection(work.session, caller.org_id, caller.user_id, lock=True)
                 if row is not None and row.status == "expired":
@@ -222,7 +222,7 @@ class SignIns:
                     row, account, grant, work.outbox, sealed_cache=sealed, notices=proven.notices
                 )
                 about = {"tid": account.tid, "oid": account.oid}
-                await audit.note(work.session, row.org_id, row.user_id, f"connection.{action}", "done", **about)
+                audit.note(work.session, row.org_id, row.user_id, f"connection.{action}", "done", **about)
                 look_after(work, row.user_id, self._settings)
                 work.after_commit(lambda: self._access_tokens.forget(row.org_id, row.user_id))
         except IntegrityError as error:

@@ -7,7 +7,7 @@ state of its own moment, so of many changes the last one counts.
 from collections.abc import Awaitable, Callable
 
 from shared.connections.obstacles import Switch
-from shared.connections.state import Connection, connection_of, keep_account, keep_tenant, people_of, tenant_of
+from shared.connections.state import Connection, Tenant, connection_of, keep_account, keep_tenant, people_of, tenant_of
 from shared.db import UnitOfWork
 from shared.events import TenantState, UserState
 from shared.handlers import Handlers
@@ -57,24 +57,34 @@ def follow(on: Handlers, does: Jobs, *, switch: Switch | None = None, ended: End
 
     @on(TenantState)
     async def follow_tenant(event: TenantState, *, work: UnitOfWork) -> None:
-        before = await keep_tenant(work.session, event)
-        if before is None:
+        before = await tenant_of(work.session, event.org_id)
+        now = Tenant(event.aggregate_version, event.connected, event.tid, event.features)
+        if before.version is not None and event.aggregate_version <= before.version:
             return
-        now = await tenant_of(work.session, event.org_id)
-        if (before.connected, before.tid) != (now.connected, now.tid) or (
-            switch is not None and before.has_on(switch) != now.has_on(switch)
-        ):
-            work.queue(FollowConnections())
+        switched = switch is not None and before.has_on(switch) != now.has_on(switch)
+        if switched or (before.connected, before.tid) != (now.connected, now.tid):
+            await _queue(work, FollowConnections())
+        await keep_tenant(work.session, event)
         if before.connected and not now.connected and ended is not None:
             await ended(work, None)
 
     @on(UserState)
     async def follow_user(event: UserState, *, work: UnitOfWork) -> None:
         """Each version is a change: whoever signs in again may have allowed more, or another account."""
-        if await keep_account(work.session, event):
-            work.queue(FollowConnections(user_id=event.user_id))
-            if not event.connected and ended is not None:
-                await ended(work, event.user_id)
+        before = (await connection_of(work.session, event.org_id, event.user_id)).account
+        if before.version is not None and event.aggregate_version <= before.version:
+            return
+        await _queue(work, FollowConnections(user_id=event.user_id))
+        await keep_account(work.session, event)
+        if not event.connected and ended is not None:
+            await ended(work, event.user_id)
+
+
+async def _queue(work: UnitOfWork, wanted: FollowConnections) -> None:
+    """Written before the state: an event that waits for a batch of the same job must not hold what the batch, or
+    somebody whom the batch waits for, reads."""
+    work.queue(wanted)
+    await work.write_jobs()
 
 
 async def bring_in_line(job: Job, wanted: FollowConnections, then: Then) -> None:

@@ -30,7 +30,7 @@ DDL = [
 ]
 
 _TENANT = "SELECT version, connected, tid, features FROM tenant_copy WHERE org_id = :org_id"
-_READ_TENANT, _HOLD_TENANT, _CHANGE_TENANT = text(_TENANT), text(_TENANT + " FOR SHARE"), text(_TENANT + " FOR UPDATE")
+_READ_TENANT, _HOLD_TENANT = text(_TENANT), text(_TENANT + " FOR SHARE")
 _CONNECTION = """WITH t AS (SELECT * FROM tenant_copy WHERE org_id = :org_id {hold}),
          u AS (SELECT * FROM user_copy WHERE org_id = :org_id AND {who} {hold})
     SELECT t.version AS tenant_version, t.connected AS tenant_connected, t.tid AS tenant_tid, t.features,
@@ -148,12 +148,11 @@ async def people_of(session: AsyncSession, org_id: str, *, after: str, limit: in
     return [_connection(row, row.user_id) for row in await session.execute(_PEOPLE, values)]
 
 
-async def keep_tenant(session: AsyncSession, event: TenantState) -> Tenant | None:
-    """Keep the state and return the one before; None when the event is not news, and nothing is changed."""
-    before = _tenant((await session.execute(_CHANGE_TENANT, {"org_id": event.org_id})).first())
+async def keep_tenant(session: AsyncSession, event: TenantState) -> bool:
+    """Keep the state. False when the event is not news, and nothing is changed."""
     values = event.model_dump(include={"org_id", "connected", "tid"})
     values |= {"version": event.aggregate_version, "features": event.features.model_dump_json()}
-    return before if (await session.execute(_KEEP_TENANT, values)).first() else None
+    return (await session.execute(_KEEP_TENANT, values)).first() is not None
 
 
 async def keep_account(session: AsyncSession, event: UserState) -> bool:
