@@ -37,8 +37,10 @@ def take_state(folder: Path) -> object:
     return lock
 
 
-async def serve(state: Path, port: int) -> None:
+async def serve(state: Path, port: int) -> int:
+    """Returns the exit status."""
     from dev.embedded.platform import Platform  # after the lock: importing every service takes a second
+    from shared.service import EXIT_BROKEN
     from shared.telemetry import set_up_logs
 
     set_up_logs("INFO", (state / "platform.log").open("a", buffering=1))
@@ -60,17 +62,23 @@ Microsoft 365 for Prospo is ready after {time.monotonic() - STARTED:.1f} s.
 Ctrl-C stops it; `make clean-run` forgets everything.""",
         flush=True,
     )
-    await stop.wait()
-    print("stopping", flush=True)
+    stopped, broken = asyncio.create_task(stop.wait()), asyncio.create_task(platform.broken())
+    await asyncio.wait([stopped, broken], return_when=asyncio.FIRST_COMPLETED)
+    failed = broken.done()
+    print("a service has failed (see the log); stopping" if failed else "stopping", flush=True)
+    for waiting in (stopped, broken):
+        waiting.cancel()
     await platform.stop()
+    return EXIT_BROKEN if failed else 0
 
 
 def main() -> None:
     given = arguments()
     private()
     lock = take_state(given.state_dir.resolve())
-    asyncio.run(serve(given.state_dir.resolve(), given.port))
+    status = asyncio.run(serve(given.state_dir.resolve(), given.port))
     del lock
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -55,6 +55,16 @@ class Platform:
         self._description.unlink(missing_ok=True)
         await asyncio.to_thread(self.postgres.stop)
 
+    async def broken(self) -> None:
+        """Return when a loop of a service has ended by itself."""
+        hosted = [service for service in self.services if isinstance(service, Service)]
+        ends = [asyncio.create_task(service.ended.wait()) for service in hosted]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
+
     @property
     def _description(self) -> Path:
         return self.state / "platform.json"

@@ -45,15 +45,23 @@ class Handlers:
     def of(self, topic: str) -> list[Handler]:
         return self._by_topic.get(topic, [])
 
-    def bind(self, provided: dict[str, Any]) -> None:
-        """Check every wanted name now, not at the first event. ``ValueError`` names the handler and the name."""
+    @property
+    def wants(self) -> set[str]:
+        """Every name that a handler wants of the service."""
+        every = {name for handlers in self._by_topic.values() for handler in handlers for name in handler.wants}
+        return every - OF_THE_WORK
+
+    def bind(self, provided: dict[str, Any]) -> "Handlers":
+        """The same handlers, given these objects. ``ValueError`` names a handler and what it wants and is not there."""
         for handlers in self._by_topic.values():
             for handler in handlers:
                 missing = set(handler.wants) - OF_THE_WORK - set(provided)
                 if missing:
                     name = handler.function.__qualname__
                     raise ValueError(f"The handler {name} wants {sorted(missing)}, which the service does not provide.")
-        self._provided = provided
+        bound = Handlers()
+        bound._by_topic, bound._provided = self._by_topic, provided
+        return bound
 
     async def call(self, handler: Handler, event: Event, work: Any, meta: Any) -> None:
         """Run one handler inside ``work``."""

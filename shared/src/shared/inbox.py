@@ -2,12 +2,14 @@
 
 Guarantee: the effect of a record is in the database once, however often it is delivered, and only after that of the
 earlier records of its key. An outage waits and is never counted against the record; a handler's own error is tried five
-times, then the key is parked (``shared.deadletters``). Several records of one organisation share a transaction when
-they wait together; if anything is wrong with one of them, each is handled by itself.
+times, then the key is parked (``shared.deadletters``). When most records fail, the fault is ours: no more are parked
+and ``TooManyFailures`` ends consuming. Several records of one organisation share a transaction when they wait together;
+if anything is wrong with one of them, each is handled by itself.
 """
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -54,6 +56,30 @@ _TAKE = text(
 )
 
 
+class TooManyFailures(Exception):
+    """Most of the last records cannot be handled: the record in hand is not parked, and consuming has to stop."""
+
+
+class Brake:
+    """Says whether parking is still the answer, by how the last ``LAST`` records ended."""
+
+    LAST = 100
+    AT_LEAST = 20
+
+    def __init__(self) -> None:
+        self._failed: deque[bool] = deque(maxlen=self.LAST)
+
+    def handled(self, count: int) -> None:
+        self._failed.extend([False] * count)
+
+    def failed(self, reason: str) -> None:
+        """Raises ``TooManyFailures`` with the newest ``reason``."""
+        self._failed.append(True)
+        failures = sum(self._failed)
+        if failures >= self.AT_LEAST and failures * 2 > len(self._failed):
+            raise TooManyFailures(f"{failures} of {len(self._failed)} records failed, the last with {reason[:300]}")
+
+
 class Delivery(NamedTuple):
     """A record and what it says."""
 
@@ -77,6 +103,7 @@ class Inbox:
         self._group = group
         self._db = db
         self._handlers = handlers
+        self._brake = Brake()
 
     async def handle_all(self, records: Sequence[Record]) -> None:
         """Bring about the effects of a lane's waiting records, in order. Returns when each is durable or parked."""
@@ -123,6 +150,7 @@ class Inbox:
                     return None
                 continue
             except Undecodable as error:
+                self._brake.failed(str(error))
                 await self._parked(record, str(error))
                 return None
             except Exception as error:
@@ -135,6 +163,7 @@ class Inbox:
                 tries += 1
                 log.warning("handler failed", topic=record.topic, key=record.key, attempt=tries, exc_info=error)
                 if tries >= QUICK_TRIES:
+                    self._brake.failed(f"{type(error).__name__}: {error}")
                     await self._parked(record, f"{type(error).__name__}: {error}")
                     return None
             await asyncio.sleep(QUICK_WAIT_S * tries)
@@ -179,6 +208,8 @@ class Inbox:
                     await self._run_handlers(transaction, delivery)
             if redriven is not None:
                 await deadletters.release(transaction.session, redriven)
+        if redriven is None:
+            self._brake.handled(len(deliveries))
         _count(deliveries, set(transaction.answer.taken), time.perf_counter() - started)
 
     async def _run_handlers(self, transaction: Transaction, delivery: Delivery) -> None:

@@ -14,10 +14,11 @@ from zlib import crc32
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from shared import metrics
 from shared.bus import Bus, BusConsumer, BusUnavailable, Record
 from shared.db import Database
 from shared.handlers import Handlers
-from shared.inbox import TOGETHER, Inbox
+from shared.inbox import TOGETHER, Inbox, TooManyFailures
 from shared.loops import stop_if_cancelled
 from shared.watermark import Assignment, Partition
 
@@ -40,8 +41,9 @@ class LaneRunner:
         self.group = service
         self._bus = bus
         self.topics = handlers.topics
-        handlers.bind(provided)
-        self._inbox = Inbox(service, db, handlers)
+        self.stopped = ""
+        """Why it reads no more until the process starts again; empty while it does."""
+        self._inbox = Inbox(service, db, handlers.bind(provided))
         self._assignment = Assignment()
 
     async def run(self) -> None:
@@ -51,6 +53,8 @@ class LaneRunner:
             started = asyncio.get_running_loop().time()
             try:
                 await self._consume()
+            except TooManyFailures as error:
+                await self._halt(str(error))
             except (BusUnavailable, OSError, SQLAlchemyError) as error:
                 log.warning("consuming waits", error=type(error).__name__, reason=str(error)[:200])
             except Exception as error:
@@ -60,6 +64,13 @@ class LaneRunner:
             quick = asyncio.get_running_loop().time() - started < MAX_OUTAGE_WAIT_S
             wait_s = min(wait_s * 2, MAX_OUTAGE_WAIT_S) if quick else 0.2
             await asyncio.sleep(wait_s)
+
+    async def _halt(self, reason: str) -> None:
+        """Wait for the restart. The group's other members take over the partitions, and find out for themselves."""
+        self.stopped = reason
+        metrics.consumer_stopped.set(1)
+        log.critical("consumer.stopped", group=self.group, reason=reason)
+        await asyncio.Event().wait()
 
     @property
     def in_hand(self) -> int:
@@ -89,6 +100,8 @@ class LaneRunner:
                     group.create_task(self._work_lane(lane))
                 group.create_task(self._commit_regularly(consumer))
                 group.create_task(self._feed(consumer, lanes))
+        except* TooManyFailures as errors:
+            raise errors.exceptions[0] from None
         except* (BusUnavailable, OSError, SQLAlchemyError) as errors:
             raise errors.exceptions[0] from None
         finally:

@@ -20,6 +20,8 @@ outbox_oldest_age = _meter.create_gauge("outbox_oldest_age", unit="s")
 """Age of the oldest of them; the freshness of everything downstream."""
 records_parked = _meter.create_gauge("records_parked")
 """Records that wait for someone to re-drive them; above zero is somebody's task."""
+consumer_stopped = _meter.create_gauge("consumer_stopped")
+"""1 while the service reads no events because it could not handle most of them; it goes on after a restart."""
 
 # Jobs --------------------------------------------------------------------------------------------------------------
 jobs_ended = _meter.create_counter("jobs_ended")

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,9 @@ from shared.connections.state import versions_of
 from shared.db import Database
 from shared.erasure import Holdings
 from shared.events import TenantState, UserState
+from shared.graph import Graph
 from shared.graph.notifications import ChangeNotification, LifecycleNotification, receiver
+from shared.graph.subscriptions import Subscriptions
 from shared.handlers import Handlers
 from shared.housekeeping import keep_house
 from shared.identity import Identity, ServiceTokens, UserTokens
@@ -43,6 +45,10 @@ from shared.web import Edge, install_outage_handler
 log = structlog.get_logger(__name__)
 
 EXIT_MISCONFIGURED = 2
+EXIT_BROKEN = 3
+"""A loop of the service ended by itself."""
+USUAL = {"tokens", "graph", "subscriptions"}
+"""What handlers, jobs and routes may want of every service."""
 _READY_S = 2
 _STOP_S = 10
 
@@ -74,8 +80,12 @@ class Service:
         self.holdings = Holdings()
         self._handlers = Handlers()
         self._jobs = Jobs()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._starting: list[Callable[[], Awaitable[None]]] = []
+        self._loops: dict[asyncio.Task[None], str] = {}
+        self._consumer: LaneRunner | None = None
+        self.broken = ""
+        """Which loop ended although nobody stopped the service; empty while all run."""
+        self.ended = asyncio.Event()
+        """Set when a loop ended by itself: whoever hosts the service stops it, and the process says that it failed."""
         self._gauging: list[Gauging] = []
         self._queues: set[type[Work]] = set()
 
@@ -95,8 +105,7 @@ class Service:
         describe_problems(app)
         most, within_s = self.settings.request_body_limit_bytes, self.settings.request_body_s
         app.add_middleware(Edge, limit_bytes=most, unlimited=unlimited, within_s=within_s)
-        app.add_api_route("/health/live", _live, include_in_schema=False)
-        app.add_api_route("/health/ready", _ready, include_in_schema=False)
+        _add_health(app)
         return app
 
     def include(self, router: APIRouter) -> None:
@@ -136,16 +145,56 @@ class Service:
         """Gauges of the service's own tables, set regularly while metrics are on."""
         self._gauging.append(gauging)
 
-    def on_start(self, call: Callable[[], Awaitable[None]]) -> None:
-        self._starting.append(call)
+    @property
+    def tokens(self) -> TokenClient:
+        """Access tokens of the organisations and people that the service acts for."""
+        tokens: TokenClient = self.guest("tokens")
+        return tokens
+
+    @property
+    def graph(self) -> Graph:
+        """Microsoft Graph."""
+        graph: Graph = self.guest("graph")
+        return graph
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """The service's subscriptions at Graph."""
+        subscriptions: Subscriptions = self.guest("subscriptions")
+        return subscriptions
+
+    def guest(self, name: str) -> Any:
+        """What is provided under this name. ``tokens``, ``graph`` and ``subscriptions`` are made when first wanted."""
+        made = {"tokens": self._make_tokens, "graph": self._make_graph, "subscriptions": self._make_subscriptions}
+        if name in made and name not in self.provided:
+            self.provided[name] = made[name]()
+        return self.provided[name]
+
+    def _make_tokens(self) -> TokenClient:
+        tokens = TokenClient(self.settings, self.service_tokens)
+        if {TenantState.topic, UserState.topic} <= set(self._handlers.topics):
+            tokens.heed(partial(versions_of, self.db))  # kept tokens end with their connection
+        return tokens
+
+    def _make_graph(self) -> Graph:
+        return Graph(self.settings, self.tokens, self.db)
+
+    def _make_subscriptions(self) -> Subscriptions:
+        return Subscriptions(self.db, self.settings, self.name)
+
+    def _with(self, names: set[str]) -> dict[str, Any]:
+        for name in USUAL & names:
+            self.guest(name)
+        return self.provided
 
     @property
     def lanes(self) -> LaneRunner:
-        return LaneRunner(self.name, self.db, self.bus, self._handlers, self.provided)
+        return LaneRunner(self.name, self.db, self.bus, self._handlers, self._with(self._handlers.wants))
 
     @property
     def runner(self) -> JobRunner:
-        return JobRunner(self.db, self._jobs, {k: v for k, v in self.provided.items() if k != "db"})
+        provided = self._with(self._jobs.wants)
+        return JobRunner(self.db, self._jobs, {k: v for k, v in provided.items() if k != "db"})
 
     async def start(self, api: bool = True, worker: bool = True) -> None:
         """Open what is needed and start the loops. Raises ``ConfigurationError`` saying what is missing."""
@@ -154,17 +203,39 @@ class Service:
         if not self.settings.microsoft.artefacts:
             log.warning("Graph of this cloud has no recordings or transcripts of meetings", cloud=self.settings.cloud)
         await self.db.open()
-        self._heed_ends()
-        loops = [self.db.wakes.listen()] if api or worker else []
+        self._with(self._handlers.wants | self._jobs.wants)
+        loops: dict[str, Coroutine[Any, Any, None]] = {"wakes": self.db.wakes.listen()} if api or worker else {}
         if worker:
-            days = self.settings.audit_keep_days if self.holdings.audit_path is not None else None
-            loops += [self.relay.run(), self.lanes.run(), self.runner.run()]
-            loops.append(keep_house(self.db, self.settings.outbox_keep_sent_s, days))
-        if worker and (self.settings.metrics_port is not None or self.settings.otlp_endpoint):
-            loops.append(watch(self.db, self._jobs.kinds, self._gauging))
-        for call in self._starting:
-            await call()
-        self._tasks = [asyncio.create_task(loop, name=self.name) for loop in loops]
+            loops |= self._workers_loops()
+        for name, loop in loops.items():
+            task = asyncio.create_task(loop, name=self.name)
+            self._loops[task] = name
+            task.add_done_callback(self._loop_ended)
+
+    def _workers_loops(self) -> dict[str, Coroutine[Any, Any, None]]:
+        runner, lanes = self.runner, self.lanes
+        days = self.settings.audit_keep_days if self.holdings.audit_path is not None else None
+        loops = {
+            "relay": self.relay.run(),
+            "jobs": runner.run(),
+            "housekeeping": keep_house(self.db, self.settings.outbox_keep_sent_s, days),
+        }
+        if self._handlers.topics:
+            self._consumer = lanes
+            loops["consumer"] = lanes.run()
+        if self.settings.metrics_port is not None or self.settings.otlp_endpoint:
+            loops["gauges"] = watch(self.db, self._jobs.kinds, self._gauging)
+        return loops
+
+    def _loop_ended(self, task: "asyncio.Task[None]") -> None:
+        """No loop ends by itself: what it did would be missing for ever, and nobody would hear of it."""
+        name = self._loops.pop(task, None)
+        if name is None:
+            return  # the service stops
+        error = None if task.cancelled() else task.exception()
+        self.broken = name
+        log.critical("service.loop_ended", service=self.name, loop=name, exc_info=error)
+        self.ended.set()
 
     def _check_jobs(self) -> None:
         """Whatever the service itself queues, it does: nobody else ever would."""
@@ -175,35 +246,46 @@ class Service:
                     f"{self.name} queues the job {work.__name__} and has no function that does it."
                 )
 
-    def _heed_ends(self) -> None:
-        """Kept tokens end with their connection, in the services that hear of connections."""
-        if {TenantState.topic, UserState.topic} <= set(self._handlers.topics):
-            for thing in self.provided.values():
-                if isinstance(thing, TokenClient):
-                    thing.heed(partial(versions_of, self.db))
+    def waits_for(self) -> str:
+        """What keeps the service from its work though it runs; empty when nothing does."""
+        return "a handler that can handle its events" if self._consumer and self._consumer.stopped else ""
 
     async def stop(self) -> None:
-        for task in self._tasks:
+        """End the loops and close everything, in the order it was provided, whatever fails on the way."""
+        tasks, self._loops = list(self._loops), {}
+        for task in tasks:
             task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_STOP_S)  # a broker that is gone must not keep us
-        for thing in self.provided.values():
-            if hasattr(thing, "aclose"):
-                await thing.aclose()
-        await self.bus.stop()
-        await self.db.close()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_STOP_S)  # a broker that is gone must not keep us
+        closing = [thing.aclose for thing in self.provided.values() if hasattr(thing, "aclose")]
+        for close in [*closing, self.bus.stop, self.db.close]:
+            try:
+                await close()
+            except Exception as error:
+                log.exception(
+                    "service.close_failed", service=self.name, what=close.__qualname__, error=str(error)[:200]
+                )
 
 
-async def _live() -> dict[str, str]:
-    return {"status": "ok"}
+def _add_health(app: FastAPI) -> None:
+    app.add_api_route("/health/live", _live, include_in_schema=False)
+    app.add_api_route("/health/ready", _ready, include_in_schema=False)
+
+
+async def _live(request: Request) -> JSONResponse:
+    broken = request.app.state.service.broken
+    return JSONResponse({"status": "broken", "loop": broken}, 503) if broken else JSONResponse({"status": "ok"})
 
 
 async def _ready(request: Request) -> JSONResponse:
+    service: Service = request.app.state.service
     try:
-        async with asyncio.timeout(_READY_S), request.app.state.service.db.engine.connect() as connection:
+        async with asyncio.timeout(_READY_S), service.db.engine.connect() as connection:
             await connection.execute(text("SELECT 1"))
     except (OSError, TimeoutError, DBAPIError) as error:
         return JSONResponse({"status": "waiting", "for": "database", "error": type(error).__name__}, 503)
+    if waits_for := service.waits_for():
+        return JSONResponse({"status": "waiting", "for": waits_for}, 503)
     return JSONResponse({"status": "ok"})
 
 
@@ -234,15 +316,26 @@ def _misconfigured(sentence: str) -> None:
     sys.exit(EXIT_MISCONFIGURED)
 
 
-async def _serve_until_stopped(service: Service, command: str) -> None:
+async def _serve_until_stopped(service: Service, command: str) -> int:
+    """Returns the exit status: ``EXIT_BROKEN`` when a loop ended by itself, after a clean stop all the same."""
+    settings = service.settings
+    await service.start(api=command == "api", worker=command == "worker")
     if command == "api":
-        await service.start(api=True, worker=False)
-        await _serve(service)
+        await _serve(service, service.app, settings.http_port)
     else:
-        await service.start(api=False, worker=True)
         log.info("the worker runs", service=service.name)
-        await _until_stopped()
+        health = settings.health_port
+        await (_until_stopped(service) if health is None else _serve(service, _health_of(service), health))
     await service.stop()
+    return EXIT_BROKEN if service.broken else 0
+
+
+def _health_of(service: Service) -> FastAPI:
+    """A worker's app: it answers nothing but its health."""
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.service = service
+    _add_health(app)
+    return app
 
 
 class Listener(uvicorn.Server):
@@ -253,25 +346,24 @@ class Listener(uvicorn.Server):
         yield
 
 
-async def _serve(service: Service) -> None:
-    host, port = service.settings.http_host, service.settings.http_port
-    most = service.settings.http_connections
+async def _serve(service: Service, app: FastAPI, port: int) -> None:
+    host, most = service.settings.http_host, service.settings.http_connections
     config = uvicorn.Config(
-        service.app, host=host, port=port, lifespan="off", log_config=None, access_log=False, limit_concurrency=most
+        app, host=host, port=port, lifespan="off", log_config=None, access_log=False, limit_concurrency=most
     )
     server = Listener(config)
     serving = asyncio.create_task(server.serve(), name=f"{service.name} http")
-    stopped = asyncio.create_task(_until_stopped())
+    stopped = asyncio.create_task(_until_stopped(service))
     await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)
     server.should_exit = True
     stopped.cancel()
     await serving
 
 
-async def _until_stopped() -> None:
-    stop = asyncio.Event()
+async def _until_stopped(service: Service) -> None:
+    """A signal, or a loop that ended."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(number, stop.set)
-    await stop.wait()
+            loop.add_signal_handler(number, service.ended.set)
+    await service.ended.wait()

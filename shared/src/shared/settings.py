@@ -87,6 +87,8 @@ class ServiceSettings(BaseSettings):
     """Port that ``api`` listens on."""
     http_connections: int = 1000
     """So many connections at a time; further ones are answered 503."""
+    health_port: int | None = None
+    """Port of a worker's ``/health/live`` and ``/health/ready``, on ``http_host``; none when unset."""
     metrics_port: int | None = None
     """Port for Prometheus, apart from the API's; none when unset."""
     metrics_host: str = "127.0.0.1"

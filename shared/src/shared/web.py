@@ -124,7 +124,7 @@ def provided(name: str) -> Callable[[Request], Any]:
     """A dependency that gives what ``service.provide(name=…)`` holds."""
 
     def get(request: Request) -> Any:
-        return request.app.state.service.provided[name]
+        return request.app.state.service.guest(name)
 
     return get
 

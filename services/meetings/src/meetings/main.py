@@ -9,19 +9,14 @@ from meetings.jobs import does
 from meetings.settings import Settings
 from meetings.waiting import Outcomes
 from shared.bus import Bus
-from shared.graph import Graph
-from shared.identity import ServiceTokens
 from shared.service import Service, run
-from shared.tokens import TokenClient
 
 
 def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     """Everything the service is made of; nothing runs before ``start``."""
     service = Service("meetings", "meetings", settings, bus=bus)
     service.hold(HOLDINGS)
-    tokens = TokenClient(settings, ServiceTokens(settings, "meetings"))
-    graph = Graph(settings, tokens, service.db)
-    service.provide(tokens=tokens, graph=graph, outcomes=Outcomes(service.db.wakes), settings=settings)
+    service.provide(outcomes=Outcomes(service.db.wakes))
     service.include(router)
     service.consume(on)
     service.work(does)

@@ -9,11 +9,7 @@ from recording_ingest.jobs import does
 from recording_ingest.settings import Settings
 from recording_ingest.uploads import StorageClient
 from shared.bus import Bus
-from shared.graph import Graph
-from shared.graph.subscriptions import Subscriptions
-from shared.identity import ServiceTokens
 from shared.service import Service, run
-from shared.tokens import TokenClient
 
 NAME = "recording-ingest"
 
@@ -22,14 +18,7 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     """Everything the service is made of; nothing runs before ``start``."""
     service = Service(NAME, "recording_ingest", settings, bus=bus)
     service.hold(HOLDINGS)
-    service_tokens = ServiceTokens(settings, NAME)
-    tokens = TokenClient(settings, service_tokens)
-    service.provide(
-        tokens=tokens,
-        graph=Graph(settings, tokens, service.db),
-        storage=StorageClient(settings, service_tokens),
-        subscriptions=Subscriptions(service.db, settings, NAME),
-    )
+    service.provide(storage=StorageClient(settings, service.service_tokens))
     service.include(router)
     service.hear_graph()
     service.consume(on)

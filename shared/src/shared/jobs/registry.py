@@ -55,6 +55,11 @@ class Jobs:
 
         return register
 
+    @property
+    def wants(self) -> set[str]:
+        """Every name that a job wants of the service."""
+        return {name for kind in self.kinds.values() for name in kind.wants}
+
     def arguments(self, provided: dict[str, Any]) -> dict[str, dict[str, Any]]:
         """Kind → its keyword arguments. ``ValueError`` naming the job when something is not provided."""
         for kind in self.kinds.values():

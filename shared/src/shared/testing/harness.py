@@ -30,7 +30,7 @@ async def publish(bus: MemoryBus, *events: Event, source: str = "another-service
 
 
 async def consume(service: Service) -> None:
-    """Let the service's own consumer run until everything published so far is handled or parked."""
+    """Let the service's own consumer run until everything published so far is handled or parked, or it stops."""
     lanes = service.lanes
     bus: Any = service.bus
     if not lanes.topics:
@@ -39,7 +39,7 @@ async def consume(service: Service) -> None:
     try:
         while not (bus.all_fetched(lanes.group) and lanes.in_hand == 0):
             await asyncio.sleep(0.001)
-            if consuming.done():
+            if consuming.done() or lanes.stopped:
                 break
     finally:
         consuming.cancel()
