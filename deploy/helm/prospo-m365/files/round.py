@@ -13,8 +13,8 @@ from pathlib import Path
 from sqlalchemy import text
 
 from meetings.settings import Settings
-from shared.connecting import database_security
 from shared.db import Database
+from shared.engine_security import database_security
 from shared.events import TenantState
 
 PATIENCE_S = 120
