@@ -25,6 +25,15 @@ clean-run: ## forget what `make run` stored
 up: ## the composed platform: every service a container (needs Docker)
 	docker compose up --build --wait
 
+down: ## stop the composed platform and forget what it stored
+	docker compose down --volumes --remove-orphans
+
+sbom: setup ## what each service's image holds, as CycloneDX: .run/sbom
+	@$(BIN)/python -m dev.sbom .run/sbom
+
+chart-test: setup ## the chart on the cluster of KUBECONFIG, which has the images with the tag test; takes helm and kubectl
+	@.ci/cluster/chart.sh
+
 ##@ Check
 test: setup $(VENV)/.sdk ## every test that this machine has the engines for; says what did not run
 	@$(PYTEST) $(SPREAD)
@@ -66,5 +75,6 @@ lock: setup ## resolve versions again
 	$(BIN)/uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --extra embedded --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	$(BIN)/uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --extra sdk -c requirements-dev.lock pyproject.toml -o requirements-sdk.lock
+	$(BIN)/python -m dev.locks
 
-.PHONY: help run demo clean-run up test test-fast check lint types architecture bench generate setup lock
+.PHONY: help run demo clean-run up down sbom chart-test test test-fast check lint types architecture bench generate setup lock

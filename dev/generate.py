@@ -3,7 +3,10 @@
 import sys
 from pathlib import Path
 
+from dev.envoy import COMPOSED, written
 from dev.generated.behaviours import behaviours_page
+from dev.generated.chart import CHART, facts, readme
+from dev.generated.compose import composed
 from dev.generated.configuration import configuration_page
 from dev.generated.events import asyncapi, events_page, schema_file
 from dev.generated.http import openapi_files
@@ -21,6 +24,10 @@ def generated() -> dict[Path, str]:
         ROOT / "docs/jobs.md": jobs_page(),
         ROOT / "docs/configuration.md": configuration_page(),
         ROOT / "docs/simulator.md": behaviours_page(),
+        ROOT / "deploy/compose/envoy.yaml": written(COMPOSED),
+        ROOT / "compose.yaml": composed(),
+        CHART / "files/services.yaml": facts(),
+        CHART / "README.md": readme(),
         contracts / "asyncapi.yaml": asyncapi(),
     }
     files |= {contracts / "events" / f"{topic}.v1.schema.json": schema_file(topic, ALL[topic]) for topic in ALL}

@@ -2,7 +2,7 @@
 # At the first start: for each service a database, the role that owns its tables, and the role it works as.
 # The passwords are for development: the server is reachable inside the composed network only.
 set -eu
-for name in tenant_connector user_auth storage meetings recording_ingest contacts mail; do
+for name in $(awk '/^\[/ { name = $0 } /^database = true/ { gsub(/[][]/, "", name); gsub(/-/, "_", name); print name }' /services.toml); do
   psql -v ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname postgres <<SQL
 CREATE ROLE ${name}_owner LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD 'development';
 CREATE ROLE ${name} LOGIN NOSUPERUSER NOBYPASSRLS PASSWORD 'development';

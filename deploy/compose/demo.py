@@ -11,9 +11,9 @@ from dev.demo import main
 STATE = Path("/state/demo")  # in a volume: an interrupted demo is finished by the next
 PLATFORM = {
     "pid": os.getpid(),
-    "url": "http://gateway.localhost:8365",
-    "kafka_bootstrap_servers": "kafka:9092",
-    "simulator_url": "http://microsoft.localhost:8367",
+    "url": os.environ.get("DEMO_URL", "http://gateway.localhost:8365"),
+    "kafka_bootstrap_servers": os.environ.get("DEMO_KAFKA", "kafka:9092"),
+    "simulator_url": os.environ.get("DEMO_SIMULATOR", "http://microsoft.localhost:8367"),
 }
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from dev.embedded.paths import is_plain
+from dev.services import HEARING, ROUTES
 from m365_simulator.hosts import REFUSED, is_known
 from shared.problems import problem_response
 
@@ -34,16 +35,6 @@ PERSONAS = {
     "acme-ben": "Acme · Ben",
     "globex-admin": "Globex · Org Admin",
     "globex-carl": "Globex · Carl",
-}
-ROUTES = {
-    "/v1/tenant": "tenant-connector",
-    "/v1/connection": "user-auth",
-    "/v1/meetings": "meetings",
-    "/v1/contacts": "contacts",
-    "/v1/mail": "mail",
-    "/v1/files": "storage",
-    "/v1/transcripts": "recording-ingest",
-    "/v1/ledger": "recording-ingest",
 }
 _OWN_PAGES = {"same-origin", "none"}
 """``Sec-Fetch-Site`` of what our own pages or a person's own typing send."""
@@ -74,20 +65,57 @@ def _refusal(scope: Scope, status: int, code: str, detail: str) -> Response:
     return problem_response(Request(scope), status, code, detail)
 
 
-class Gateway:
-    """Routes a request to one of the hosted services' apps, in process, streaming both ways."""
+class Personas:
+    """Whose token a request is given, by a cookie, and from where people may ask.
 
-    def __init__(self, apps: dict[str, App], tokens: PersonaTokens, hosts: str = "") -> None:
-        self._apps = apps
+    As an app it answers a gateway that routes by itself: asked for ``/check`` and the path, 200 with what to add.
+    """
+
+    def __init__(self, tokens: PersonaTokens, hosts: str = "") -> None:
         self._tokens = tokens
         self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        asked = {**scope, "path": scope["path"].removeprefix("/check")}
+        answer = self.refused(asked)
+        if answer is None and scope["path"] == "/dev/persona":
+            answer = await choose_persona(Request(scope, receive))
+        added = await self.added(scope["headers"]) if answer is None else []
+        names = {name.decode(): value.decode() for name, value in added}
+        await (answer or Response(headers=names))(scope, receive, send)
+
+    def refused(self, scope: Scope) -> Response | None:
+        """Under a foreign name nobody is anybody, and another page may not use the person's cookie."""
+        if not is_known(scope["headers"], self._hosts):
+            return PlainTextResponse(REFUSED, 421)
+        if scope["path"].startswith("/v1/") and not _is_own_page(scope["headers"]) and persona_of(scope["headers"]):
+            return _refusal(scope, 403, "another_page", "Another page may not call this with the person's cookie.")
+        return None
+
+    async def added(self, headers: Headers) -> Headers:
+        """The person's token, and who it is; nothing for a request with a token of its own, or without a person."""
+        persona = persona_of(headers)
+        if persona is None:
+            return []
+        token = await self._tokens.token(persona)
+        return [(b"authorization", f"Bearer {token}".encode()), (b"x-prospo-persona", persona.encode())]
+
+
+class Gateway:
+    """Routes a request to one of the hosted services' apps, in process, streaming both ways."""
+
+    def __init__(self, apps: dict[str, App], tokens: PersonaTokens, hosts: str = "") -> None:
+        self._apps = apps
+        self._personas = Personas(tokens, hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
         refused = self._refused(scope)
         if refused is None and scope["path"] == "/dev/persona":
-            refused = await _choose_persona(Request(scope, receive))
+            refused = await choose_persona(Request(scope, receive))
         app, inner = self._route(scope["path"])
         if refused is not None or app is None:
             await (refused or _refusal(scope, 404, "not_routed", "Nothing is routed here. Check the address."))(
@@ -102,19 +130,11 @@ class Gateway:
                 scope, 400, "path_refused", "A path has no dot segments, encoded slashes or control characters."
             )
         notified = scope["method"] == "POST" and self._is_webhook(scope["path"])
-        if not notified and not is_known(scope["headers"], self._hosts):
-            return PlainTextResponse(REFUSED, 421)
-        if (
-            scope["path"].startswith("/v1/")
-            and not _is_own_page(scope["headers"])
-            and _persona_to_use(scope["headers"])
-        ):
-            return _refusal(scope, 403, "another_page", "Another page may not call this with the person's cookie.")
-        return None
+        return None if notified else self._personas.refused(scope)
 
     def _is_webhook(self, path: str) -> bool:
         service, _, rest = path.removeprefix("/").partition("/")
-        return service in self._apps and rest == "webhooks/graph"
+        return service in HEARING and service in self._apps and rest == "webhooks/graph"
 
     def _route(self, path: str) -> tuple[App | None, str]:
         for prefix, service in ROUTES.items():
@@ -128,10 +148,8 @@ class Gateway:
 
     async def _inner_scope(self, scope: Scope, path: str) -> Scope:
         headers = [(name, value) for name, value in scope["headers"] if name != b"x-prospo-persona"]
-        persona = _persona_to_use(headers)
-        if persona and not path.startswith("/webhooks/"):
-            headers.append((b"authorization", f"Bearer {await self._tokens.token(persona)}".encode()))
-            headers.append((b"x-prospo-persona", persona.encode()))
+        if not path.startswith("/webhooks/"):
+            headers += await self._personas.added(headers)
         raw = scope["raw_path"] if path == scope["path"] else path.encode()
         return {**scope, "path": path, "raw_path": raw, "headers": headers}
 
@@ -157,7 +175,7 @@ def _is_own_page(headers: Headers) -> bool:
     return all(value.decode("latin-1") in _OWN_PAGES for name, value in headers if name == b"sec-fetch-site")
 
 
-def _persona_to_use(headers: Headers) -> str | None:
+def persona_of(headers: Headers) -> str | None:
     """Whose token the request is given: the cookie's person, unless the request has a token of its own."""
     if any(name == b"authorization" for name, _ in headers):
         return None
@@ -169,7 +187,7 @@ def _persona_to_use(headers: Headers) -> str | None:
     return None
 
 
-async def _choose_persona(request: Request) -> Response:
+async def choose_persona(request: Request) -> Response:
     if request.method != "POST" or request.headers.get("sec-fetch-site", "same-origin") not in _OWN_PAGES:
         return PlainTextResponse("Choose a person with the form on the page.", 405)
     form = parse_qs((await request.body()).decode())

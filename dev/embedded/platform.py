@@ -11,13 +11,13 @@ from dev.embedded.engines import EmbeddedKafka, EmbeddedPostgres
 from dev.embedded.gateway import Gateway, InternalDispatcher, PersonaTokens
 from dev.embedded.hosting import Listeners
 from dev.embedded.keys import make_key_ring, make_service_keys
+from dev.services import SERVICES
 from m365_simulator import create_simulator
 from m365_simulator.serving import serve
 from m365_simulator.settings import SimulatorSettings
 from shared.migrate import migrate
 from shared.service import Service
 
-SERVICES = ["tenant-connector", "user-auth", "storage", "meetings", "recording-ingest", "contacts", "mail"]
 KEEP_SENT_S = 7 * 24 * 3600
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dev.embedded.keys import make_key_ring, make_service_keys
-from dev.embedded.platform import SERVICES
+from dev.services import SERVICES
 
 
 def openapi_files() -> dict[str, str]:

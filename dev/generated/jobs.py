@@ -2,7 +2,7 @@
 
 import importlib
 
-from dev.embedded.platform import SERVICES
+from dev.services import SERVICES
 from shared.jobs.registry import Jobs, Kind
 
 NOTE = "<!-- made by `make generate` -->"

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from dev.embedded.platform import SERVICES
+from dev.services import SERVICES
 from shared.identity import ServiceTokens
 from shared.service import Service
 from shared.testing.fixtures import PlatformKeys

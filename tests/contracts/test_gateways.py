@@ -1,9 +1,7 @@
-"""The two development gateways, embedded and composed: whom they answer, and which paths they pass on."""
+"""The gateway of the embedded platform: whom it answers, and which paths it passes on. Envoy has ``test_envoy.py``."""
 
 import asyncio
-import importlib.util
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,23 +10,13 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
 from dev.embedded.gateway import Gateway, PersonaTokens
-from dev.embedded.platform import SERVICES
+from dev.services import HEARING, SERVICES
 from m365_simulator.core import Simulator
 from shared.testing.serving import serving
 
-COMPOSED = Path(__file__).parents[2] / "deploy" / "compose" / "gateway.py"
 FOREIGN = ["demo.tunnel.example", "localhost.evil.example", "localhost@evil.example", "127.0.0.1.evil.example:80", ""]
 OWN = ["localhost", "localhost:8365", "gateway.localhost:1", "127.0.0.1:8365", "[::1]:8365"]
 ANNA = {"Cookie": "prospo_persona=acme-anna"}
-
-
-def upstream() -> Any:
-    spec = importlib.util.spec_from_file_location("composed_gateway", COMPOSED)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.Upstream
 
 
 class Services:
@@ -62,16 +50,12 @@ class Door:
         return int(answer.split()[1])
 
 
-@pytest.fixture(params=["embedded", "composed"])
-async def door(request: pytest.FixtureRequest, simulator: Simulator) -> AsyncIterator[Door]:
+@pytest.fixture
+async def door(simulator: Simulator) -> AsyncIterator[Door]:
     services = Services()
     tokens = PersonaTokens(f"{simulator.settings.http_base_url}/prospo-issuer")
-    names = [*SERVICES, "console"]
-    async with httpx.AsyncClient(trust_env=False) as http, serving(services) as url:
-        composed = upstream()
-        apps = {name: services if request.param == "embedded" else composed(http, url) for name in names}
-        async with serving(Gateway(apps, tokens)) as gateway:
-            yield Door(gateway, services)
+    async with serving(Gateway(dict.fromkeys([*SERVICES, "console"], services), tokens)) as gateway:
+        yield Door(gateway, services)
     await tokens.aclose()
 
 
@@ -89,9 +73,9 @@ async def test_under_a_foreign_name_nobody_is_anybody(door: Door) -> None:
 
 
 async def test_under_a_foreign_name_microsofts_notifications_arrive(door: Door) -> None:
-    for name in SERVICES:
+    for name in HEARING:
         assert await door.ask(f"/{name}/webhooks/graph", "POST", host="demo.tunnel.example", **ANNA) == 200
-    assert door.services.seen == ["POST /webhooks/graph"] * len(SERVICES)
+    assert door.services.seen == ["POST /webhooks/graph"] * len(HEARING)
 
 
 READ_TWICE = [

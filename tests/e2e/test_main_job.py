@@ -13,7 +13,7 @@ import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer
 
-from dev.embedded.platform import SERVICES
+from dev.services import SERVICES
 from m365_simulator.client import SimulatorClient
 from shared.events import ALL
 

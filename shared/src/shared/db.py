@@ -12,12 +12,14 @@ from contextvars import ContextVar
 from datetime import datetime
 from typing import Any, TypeVar
 
+import asyncpg
 import sqlalchemy.ext.asyncio
 import sqlalchemy.orm
 import sqlmodel
 import sqlmodel.ext.asyncio.session
 from opentelemetry import trace
 from sqlalchemy import ExceptionContext, Result, Row, TextClause, event, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -181,18 +183,28 @@ class Database:
     """Two pools of connections as the service's row-level-secured role: for transactions, and for the engines.
 
     Transactions may go through a pooler that gives a connection to a transaction only. What the engines need of a
-    session (locks, LISTEN, settings) goes to ``direct_url``, the server itself; ``url`` unless given.
+    session (locks, LISTEN, settings) goes to ``direct_url``, the server itself; ``url`` unless given. ``security`` is
+    of ``shared.engine_security``.
     """
 
-    def __init__(self, url: str, *, direct_url: str | None = None, pool_size: int = 5, source: str = "") -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        direct_url: str | None = None,
+        pool_size: int = 5,
+        source: str = "",
+        security: Mapping[str, Any] | None = None,
+    ) -> None:
         self.url = url
         self.direct_url = direct_url or url
         self.source = source
-        self.engine = _engine(url, pool_size=pool_size, max_overflow=pool_size)
+        self._security = dict(security or {})
+        self.engine = _engine(url, pool_size=pool_size, max_overflow=pool_size, connect_args=self._security)
         # A single statement cannot say first whose rows it may see; its connection does, from when it is opened.
-        settings = {"server_settings": {"app.scope": "system", **BY_INDEX}}
+        settings = self._security | {"server_settings": {"app.scope": "system", **BY_INDEX}}
         self.system_engine = _engine(self.direct_url, pool_size=2, max_overflow=pool_size, connect_args=settings)
-        self.wakes = Wakes(self.direct_url, self._notify)
+        self.wakes = Wakes(self.connect, self._notify)
 
     async def open(self) -> None:
         """Try one connection. Raises ``ConfigurationError`` naming the setting when the database is not reachable."""
@@ -203,6 +215,11 @@ class Database:
             raise ConfigurationError(
                 f"The database does not answer ({type(error).__name__}). Check PROSPO_DATABASE_URL and that it runs."
             ) from error
+
+    async def connect(self, **more: Any) -> Any:
+        """A connection of asyncpg's own to the server itself, for a session that an engine keeps."""
+        url = make_url(self.direct_url).set(drivername="postgresql").render_as_string(hide_password=False)
+        return await asyncpg.connect(url, **self._security, **more)
 
     async def close(self) -> None:
         await self.wakes.close()

@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from shared import audit
+from shared.engine_security import database_security
 from shared.row_security import protecting
 from shared.settings import ServiceSettings
 
@@ -52,7 +53,8 @@ def protect(op: Any, table: str) -> None:
 
 async def migrate(package: str, settings: ServiceSettings) -> None:
     """Bring the service's database to the newest revision and grant the tables to the service's role."""
-    engine = create_async_engine(settings.migration_database_url or settings.database_url)
+    url = settings.migration_database_url or settings.database_url
+    engine = create_async_engine(url, connect_args=database_security(settings))
     try:
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})

@@ -18,7 +18,6 @@ from typing import Any
 import asyncpg
 import structlog
 from sqlalchemy import text
-from sqlalchemy.engine import make_url
 
 from shared.bus import Bus, BusUnavailable, Record
 from shared.db import BY_INDEX, Database
@@ -184,8 +183,7 @@ class Relay:
                 log.error("event parked", topic=row["topic"], key=row["key"], id=row["id"], reason=row["last_error"])
 
     async def _connect(self) -> Any:
-        url = make_url(self._db.direct_url).set(drivername="postgresql").render_as_string(hide_password=False)
-        return await asyncpg.connect(url, timeout=10, command_timeout=ANSWER_S, server_settings=_SERVER_SETTINGS)
+        return await self._db.connect(timeout=10, command_timeout=ANSWER_S, server_settings=_SERVER_SETTINGS)
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -21,6 +21,7 @@ from shared.bus import Bus, open_bus
 from shared.commands import operate
 from shared.connections.state import versions_of
 from shared.db import Database
+from shared.engine_security import database_security, kafka_security
 from shared.erasure import Holdings
 from shared.events import TenantState, UserState
 from shared.graph import Graph
@@ -68,9 +69,9 @@ class Service:
         self.name = name
         self.package = package
         self.settings = settings
-        direct, size = settings.database_direct_url, settings.database_pool_size
-        self.db = Database(settings.database_url, direct_url=direct, pool_size=size, source=name)
-        self.bus = bus or open_bus(settings.kafka_bootstrap_servers, name)
+        direct, size, security = settings.database_direct_url, settings.database_pool_size, database_security(settings)
+        self.db = Database(settings.database_url, direct_url=direct, pool_size=size, source=name, security=security)
+        self.bus = bus or open_bus(settings.kafka_bootstrap_servers, name, kafka_security(settings))
         self.user_tokens = UserTokens(settings)
         self.service_tokens = ServiceTokens(settings, name)
         self.envelope = Envelope(KeyRing.load(settings.key_ring_dir))

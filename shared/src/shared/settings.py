@@ -1,14 +1,21 @@
 """The settings every service has; its own ``settings.py`` adds to them. Nothing else reads the environment."""
 
 import functools
+import os
+import re
 import ssl
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
 import httpx
-from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 
 from shared.clouds import CLOUDS, Cloud, CloudName
 from shared.problems import ConfigurationError
@@ -21,9 +28,24 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PROSPO_", extra="ignore")
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """A variable may be a file of its name instead, in the folder that ``PROSPO_SECRETS_DIR`` names."""
+        folder = os.environ.get("PROSPO_SECRETS_DIR")
+        files = (SecretsSettingsSource(settings_cls, folder),) if folder else ()
+        return (init_settings, env_settings, *files)
+
     database_url: str
-    """The service's own database, as its row-level-secured role: ``postgresql+asyncpg://…``. May be a pooler of
-    transactions (PgBouncer 1.21 or later with ``max_prepared_statements``); then the next setting is the server."""
+    """The service's own database, as its row-level-secured role: ``postgresql://user:password@host/database``. May be a
+    pooler of transactions (PgBouncer 1.21 or later with ``max_prepared_statements``); then the next setting is the
+    server."""
     database_direct_url: str | None = None
     """The same database and role without a pooler, for locks, LISTEN and the engines; ``database_url`` when unset."""
     migration_database_url: str | None = None
@@ -31,8 +53,26 @@ class ServiceSettings(BaseSettings):
     database_pool_size: int = 5
     """Connections kept, beside two direct ones; as many again of each kind are opened under load. A process that runs
     keeps one more direct connection to be woken, a worker another for its relay, and one for the slots of mailboxes."""
+    database_tls: bool = False
+    """Whether connections to the database are encrypted, and its certificate and name verified."""
+    database_ca: Path | None = None
+    """Certificates that may vouch for the database, PEM; the public ones when unset."""
     kafka_bootstrap_servers: str
     """``host:port,…`` of Kafka, or ``memory:`` in tests."""
+    kafka_tls: bool = False
+    """Whether connections to Kafka are encrypted, and its certificates and names verified."""
+    kafka_ca: Path | None = None
+    """Certificates that may vouch for Kafka's brokers, PEM; the public ones when unset."""
+    kafka_certificate: Path | None = None
+    """This service's certificate for Kafka, PEM, where Kafka knows its clients by certificates."""
+    kafka_certificate_key: Path | None = None
+    """The private key of that certificate, PEM."""
+    kafka_sasl_mechanism: Literal["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN"] | None = None
+    """How this service says who it is to Kafka, where Kafka knows its clients by passwords."""
+    kafka_username: str = ""
+    """Its name for that."""
+    kafka_password: SecretStr = SecretStr("")
+    """Its password for that."""
     outbox_keep_sent_s: int | None = None
     """Keep sent events this long for a replay; only the embedded run needs it."""
 
@@ -107,6 +147,11 @@ class ServiceSettings(BaseSettings):
     """How often a person may read the audit trail."""
     refusals_noted_per_hour: PerHour = 60
     """How many refused calls of one person the audit trail notes; further ones are in the log only."""
+
+    @field_validator("database_url", "database_direct_url", "migration_database_url", mode="after")
+    @classmethod
+    def _with_our_driver(cls, url: str | None) -> str | None:
+        return url and re.sub(r"^postgres(ql)?://", "postgresql+asyncpg://", url)
 
     @model_validator(mode="after")
     def _addresses_of_the_cloud(self) -> Self:

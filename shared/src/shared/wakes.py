@@ -14,7 +14,6 @@ from typing import Any
 
 import asyncpg
 import structlog
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared.loops import stop_if_cancelled
@@ -34,9 +33,9 @@ _DOWN = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 class Wakes:
     """The wakes of one process on one database. Names have no spaces: ``jobs``, ``outbox``, ``meeting:<id>``."""
 
-    def __init__(self, url: str, notify: Callable[[str, str], Awaitable[Any]]) -> None:
+    def __init__(self, connect: Callable[..., Awaitable[Any]], notify: Callable[[str, str], Awaitable[Any]]) -> None:
         self.loops = {"outbox": asyncio.Event(), "jobs": asyncio.Event()}
-        self._url = url
+        self._connect = connect
         self._notify = notify
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
         self._me = uuid.uuid4().hex[:12]
@@ -101,9 +100,8 @@ class Wakes:
             await asyncio.sleep(APART_S)
 
     async def _hear(self) -> None:
-        url = make_url(self._url).set(drivername="postgresql").render_as_string(hide_password=False)
         named = {"application_name": "wakes"}
-        connection = await asyncpg.connect(url, timeout=10, command_timeout=10, server_settings=named)
+        connection = await self._connect(timeout=10, command_timeout=10, server_settings=named)
         try:
             ended = asyncio.Event()
             connection.add_termination_listener(lambda _connection: ended.set())

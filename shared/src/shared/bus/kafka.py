@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -31,18 +31,18 @@ log = structlog.get_logger(__name__)
 
 
 class KafkaBus:
-    """A Kafka cluster by its bootstrap servers (``host:port,…``)."""
+    """A Kafka cluster by its bootstrap servers (``host:port,…``); ``security`` as of ``shared.engine_security``."""
 
-    def __init__(self, bootstrap_servers: str, client_id: str = "prospo") -> None:
-        self.bootstrap_servers = bootstrap_servers
-        self.client_id = client_id
+    def __init__(
+        self, bootstrap_servers: str, client_id: str = "prospo", security: Mapping[str, Any] | None = None
+    ) -> None:
+        self.reached = {"bootstrap_servers": bootstrap_servers, "client_id": client_id, **(security or {})}
         self._producer: AIOKafkaProducer | None = None
         self._known: set[str] = set()
 
     async def start(self) -> None:
         producer = AIOKafkaProducer(
-            bootstrap_servers=self.bootstrap_servers,
-            client_id=self.client_id,
+            **self.reached,
             acks="all",
             enable_idempotence=True,
             linger_ms=0,  # the relay hands over whole batches; waiting for more would only be latency
@@ -120,9 +120,7 @@ class KafkaBus:
 
     async def _make_topics(self, topics: Iterable[str]) -> dict[str, str | None]:
         """Topic → why it is neither there nor could be made, or None."""
-        admin = AIOKafkaAdminClient(
-            bootstrap_servers=self.bootstrap_servers, client_id=self.client_id, request_timeout_ms=15_000
-        )
+        admin = AIOKafkaAdminClient(**self.reached, request_timeout_ms=15_000)
         with _unavailable():
             await admin.start()
             try:
@@ -183,8 +181,7 @@ class _KafkaConsumer:
     def __init__(self, bus: KafkaBus, group: str, topics: list[str]) -> None:
         self._topics = topics
         self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=bus.bootstrap_servers,
-            client_id=bus.client_id,
+            **bus.reached,
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",

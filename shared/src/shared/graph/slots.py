@@ -13,13 +13,12 @@ import asyncio
 import hashlib
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import asyncpg
 import structlog
-from sqlalchemy.engine import make_url
 
 from shared.db import Database
 from shared.graph.errors import GraphRetry
@@ -46,7 +45,7 @@ class Slots:
 
     def __init__(self, db: Database | None) -> None:
         self.turns = Turns()
-        self._locks = _Locks(db.direct_url) if db is not None else None
+        self._locks = _Locks(db.connect) if db is not None else None
 
     @asynccontextmanager
     async def slot(self, org_id: str, mailbox: str | None = None, priority: Priority = "fresh") -> AsyncIterator[None]:
@@ -112,8 +111,8 @@ class Slots:
 class _Locks:
     """Advisory locks of one database session, asked for one after the other."""
 
-    def __init__(self, url: str) -> None:
-        self._url = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    def __init__(self, connect: Callable[[], Awaitable[Any]]) -> None:
+        self._connect = connect
         self._connection: Any = None
         self._turn = asyncio.Lock()
         self._down_until = 0.0
@@ -164,7 +163,7 @@ class _Locks:
         try:
             async with asyncio.timeout(_DATABASE_S):
                 if self._connection is None:
-                    self._connection = await asyncpg.connect(self._url)
+                    self._connection = await self._connect()
                 answer = await self._connection.fetchval(sql, value)
         except _DOWN as error:
             self._lost(error)

@@ -138,7 +138,9 @@ class Databases:
 
 def _migrated(package: str) -> Make:
     async def make(database: TestDatabase) -> None:
-        settings: Any = SimpleNamespace(migration_database_url=database.owner_url, database_url=database.url)
+        settings: Any = SimpleNamespace(
+            migration_database_url=database.owner_url, database_url=database.url, database_tls=False, database_ca=None
+        )
         await migrate(package, settings)
 
     return make
