@@ -23,9 +23,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared import metrics
-from shared.db import Database, UnitOfWork
+from shared.db import Database
 from shared.graph.rich import NotGenuine, ValidationTokens
-from shared.jobs.work import Work
+from shared.jobs.queue import ON_CONFLICT, traceparent
+from shared.jobs.work import PRIORITIES, Work
 from shared.problems import BadInput, Unavailable
 from shared.row_security import protecting
 
@@ -41,7 +42,9 @@ MAX_NOTIFICATIONS = 1000
 MAX_TOKEN = 2048
 STATEMENT_MS = 1000
 STORE_S = 1.5
-"""Graph waits three seconds and drops what is answered late; 503 makes it send again."""
+"""When nothing could be stored for so long, the answer is 503, which makes Graph send again; it waits three seconds."""
+AT_A_TIME = 4
+"""Batches stored side by side; further ones wait their turn, so that a burst does not take the pool from others."""
 
 _BOUND = text(
     """SELECT set_config('lock_timeout', :ms, true), set_config('statement_timeout', :ms, true),
@@ -51,18 +54,26 @@ _OF_STATES = text(
     """SELECT org_id, user_id, resource, change_types, client_state_hash FROM graph_subscription
        WHERE client_state_hash = ANY(:hashes)"""
 )
+# A repeat gives the same row, and its job again should the first have failed for good.
 _STORE = text(
-    """INSERT INTO graph_notification (dedupe, org_id, user_id, resource, change_types, body)
-       VALUES (:dedupe, :org_id, :user_id, :resource, :change_types, CAST(:body AS jsonb))
-       ON CONFLICT (dedupe) DO UPDATE SET received_at = graph_notification.received_at RETURNING id"""
+    f"""WITH given AS (SELECT * FROM unnest(CAST(:dedupe AS text[]), CAST(:org_id AS text[]), CAST(:user_id AS text[]),
+                          CAST(:resource AS text[]), CAST(:change_types AS text[]), CAST(:body AS text[]),
+                          CAST(:kind AS text[])) AS g(dedupe, org_id, user_id, resource, change_types, body, kind)),
+            stored AS (INSERT INTO graph_notification (dedupe, org_id, user_id, resource, change_types, body)
+                SELECT dedupe, org_id, user_id, resource, change_types, CAST(body AS jsonb) FROM given ORDER BY dedupe
+                ON CONFLICT (dedupe) DO UPDATE SET received_at = graph_notification.received_at
+                RETURNING id, org_id, dedupe)
+       INSERT INTO job (org_id, kind, payload, dedupe_key, priority, traceparent)
+       SELECT stored.org_id, given.kind, jsonb_build_object('notification_id', stored.id), stored.id::text, :priority,
+              :traceparent
+       FROM stored JOIN given USING (dedupe) ORDER BY stored.id
+       {ON_CONFLICT}"""
 )
-"""A repeat gives the same row, and its job again should the first have failed for good."""
 _LOAD = text(
     """SELECT id, org_id, user_id, resource, change_types, body, received_at FROM graph_notification
        WHERE id = :id AND org_id = :org_id"""
 )
 _DISCARD = text("DELETE FROM graph_notification WHERE id = :id")
-_storing: set["asyncio.Task[None]"] = set()
 
 
 class OfNotification(Work):
@@ -132,6 +143,7 @@ def receiver(tokens: ValidationTokens | None = None) -> APIRouter:
     """
     router = APIRouter()
     verifiers = [tokens] if tokens else []
+    store = _Store()
 
     @router.post("/webhooks/graph", include_in_schema=False)
     async def receive(request: Request, validationToken: str | None = None) -> Response:  # noqa: N803 - Graph's name
@@ -147,7 +159,7 @@ def receiver(tokens: ValidationTokens | None = None) -> APIRouter:
             log.warning("a hostile batch of notifications", reason=str(error), count=len(notifications))
             metrics.graph_notifications.add(len(notifications), {"outcome": "hostile"})
             return Response(status_code=202)  # like any other, so that a guesser learns nothing
-        await _store_soon(service.db, notifications)
+        await store.soon(service.db, notifications)
         return Response(status_code=202)
 
     return router
@@ -198,23 +210,42 @@ def _encrypted(item: dict[str, Any]) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and found else None
 
 
-async def _store_soon(db: Database, notifications: list[dict[str, Any]]) -> None:
-    """Stored, or ``Unavailable`` within ``STORE_S``. A late commit is harmless: the repeat is known by its key."""
-    storing = asyncio.create_task(_store_all(db, notifications))
-    _storing.add(storing)
-    storing.add_done_callback(_ended)
-    done, _ = await asyncio.wait([storing], timeout=STORE_S)
-    if not done:
-        storing.cancel()
-    if not done or storing.cancelled() or isinstance(storing.exception(), DBAPIError | OSError):
-        raise Unavailable("cannot_store", "The notification cannot be stored right now. Send it again.")
-    storing.result()
+class _Store:
+    """Where the receiver of one service stores batches, a few at a time."""
 
+    def __init__(self) -> None:
+        self._room = asyncio.Semaphore(AT_A_TIME)
+        self._storing: set[asyncio.Task[None]] = set()
+        self._stored_at = 0.0
 
-def _ended(storing: "asyncio.Task[None]") -> None:
-    _storing.discard(storing)
-    if not storing.cancelled():
-        storing.exception()
+    async def soon(self, db: Database, notifications: list[dict[str, Any]]) -> None:
+        """Stored, or ``Unavailable`` when nothing was stored for ``STORE_S``: a burst waits while others get through.
+
+        A late commit is harmless: the repeat is known by its key.
+        """
+        storing = asyncio.create_task(self._in_turn(db, notifications))
+        self._storing.add(storing)
+        storing.add_done_callback(self._ended)
+        now = asyncio.get_running_loop().time
+        since = now()
+        while not storing.done() and (left_s := max(since, self._stored_at) + STORE_S - now()) > 0:
+            await asyncio.wait([storing], timeout=left_s)
+        done = storing.done()
+        if not done:
+            storing.cancel()
+        if not done or storing.cancelled() or isinstance(storing.exception(), DBAPIError | OSError):
+            raise Unavailable("cannot_store", "The notification cannot be stored right now. Send it again.")
+        storing.result()
+
+    async def _in_turn(self, db: Database, notifications: list[dict[str, Any]]) -> None:
+        async with self._room:
+            await _store_all(db, notifications)
+            self._stored_at = asyncio.get_running_loop().time()
+
+    def _ended(self, storing: "asyncio.Task[None]") -> None:
+        self._storing.discard(storing)
+        if not storing.cancelled():
+            storing.exception()
 
 
 async def _store_all(db: Database, notifications: list[dict[str, Any]]) -> None:
@@ -222,26 +253,35 @@ async def _store_all(db: Database, notifications: list[dict[str, Any]]) -> None:
     async with db.system_work() as work:
         await work.session.execute(_BOUND, {"ms": str(STATEMENT_MS)})
         states = [state_hash(str(item.pop("clientState", None) or "")) for item in notifications]
-        rows = (await work.session.execute(_OF_STATES, {"hashes": sorted(set(states))})).all()
+        found = (await work.session.execute(_OF_STATES, {"hashes": sorted(set(states))})).all()
+        known: list[dict[str, str]] = []
         for item, given in zip(notifications, states, strict=True):
-            known = [row for row in rows if hmac.compare_digest(row.client_state_hash, given)]
-            if known:
-                await _store(work, known[0], item)
+            subscription = next((row for row in found if hmac.compare_digest(row.client_state_hash, given)), None)
+            if subscription is not None:
+                known.append(_row(subscription, item))
             # else not ours: answered like any other, so that a guesser learns nothing
-            metrics.graph_notifications.add(1, {"outcome": "stored" if known else "unknown"})
+        if rows := {row["dedupe"]: row for row in known}:
+            columns = {name: [row[name] for row in rows.values()] for name in _COLUMNS}
+            await work.session.execute(_STORE, columns | {"priority": _PRIORITY, "traceparent": traceparent()})
+            work.wrote_jobs = True
+    for outcome, count in (("stored", len(known)), ("unknown", len(notifications) - len(known))):
+        if count:
+            metrics.graph_notifications.add(count, {"outcome": outcome})
 
 
-async def _store(work: UnitOfWork, subscription: Any, item: dict[str, Any]) -> None:
-    values = {
+_COLUMNS = ("dedupe", "org_id", "user_id", "resource", "change_types", "body", "kind")
+_PRIORITY = PRIORITIES[OfNotification.priority]
+
+
+def _row(subscription: Any, item: dict[str, Any]) -> dict[str, str]:
+    return {
         **_content(item),
         "org_id": subscription.org_id,
         "user_id": subscription.user_id,
         "resource": subscription.resource,
         "change_types": subscription.change_types,
+        "kind": (LifecycleNotification if item.get("lifecycleEvent") else ChangeNotification).kind,
     }
-    stored = (await work.session.execute(_STORE, values)).one()
-    wanted = LifecycleNotification if item.get("lifecycleEvent") else ChangeNotification
-    work.queue(wanted(notification_id=stored.id), org_id=subscription.org_id)
 
 
 def _content(item: dict[str, Any]) -> dict[str, str]:

@@ -49,19 +49,21 @@ DDL = [
     protecting("job_turn"),
 ]
 
-_INSERT = text(
-    """INSERT INTO job (org_id, kind, payload, dedupe_key, priority, run_at, traceparent)
-       VALUES (:org_id, :kind, CAST(:payload AS jsonb), :dedupe_key, :priority,
-               coalesce(CAST(:run_at AS timestamptz), clock_timestamp()), :traceparent)
-       ON CONFLICT (org_id, kind, dedupe_key) WHERE dedupe_key IS NOT NULL AND state IN ('waiting', 'running')
+ON_CONFLICT = """ON CONFLICT (org_id, kind, dedupe_key) WHERE dedupe_key IS NOT NULL AND state IN ('waiting', 'running')
        DO UPDATE SET again = job.state = 'running', priority = least(job.priority, excluded.priority),
            payload = excluded.payload,
            run_at = CASE job.state WHEN 'running' THEN excluded.run_at ELSE least(job.run_at, excluded.run_at) END"""
+"""What becomes of a job that lives under the key of one that is inserted."""
+_INSERT = text(
+    f"""INSERT INTO job (org_id, kind, payload, dedupe_key, priority, run_at, traceparent)
+       VALUES (:org_id, :kind, CAST(:payload AS jsonb), :dedupe_key, :priority,
+               coalesce(CAST(:run_at AS timestamptz), clock_timestamp()), :traceparent)
+       {ON_CONFLICT}"""
 )
 
 # Of several failed jobs with one dedupe key the newest is run again, and none while another one lives.
 _REDRIVE = text(
-    """UPDATE job SET state = 'waiting', attempt = 0, tried_since = NULL, run_at = clock_timestamp()
+    """UPDATE job SET state = 'waiting', due_as = NULL, attempt = 0, tried_since = NULL, run_at = clock_timestamp()
        WHERE id IN (SELECT max(f.id) FROM job f
            WHERE f.state = 'failed' AND (CAST(:key AS text) IS NULL OR :key IN (f.kind, f.dedupe_key))
              AND NOT EXISTS (SELECT FROM job l WHERE (l.org_id, l.kind, l.dedupe_key) = (f.org_id, f.kind, f.dedupe_key)
@@ -72,8 +74,6 @@ _REDRIVE = text(
 
 def row(work: Work, org_id: str, run_at: datetime | None, priority: Priority | None) -> dict[str, Any]:
     """The job's row, in the trace of who queues it."""
-    carrier: dict[str, str] = {}
-    inject(carrier)
     return {
         "org_id": org_id,
         "kind": work.kind,
@@ -81,8 +81,15 @@ def row(work: Work, org_id: str, run_at: datetime | None, priority: Priority | N
         "dedupe_key": work.key,
         "priority": PRIORITIES[priority or work.priority],
         "run_at": run_at,
-        "traceparent": carrier.get("traceparent"),
+        "traceparent": traceparent(),
     }
+
+
+def traceparent() -> str | None:
+    """Of the trace that goes on here, for what is done later."""
+    carrier: dict[str, str] = {}
+    inject(carrier)
+    return carrier.get("traceparent")
 
 
 async def write(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
