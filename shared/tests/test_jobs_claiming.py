@@ -200,3 +200,14 @@ async def test_jobs_of_another_version_hold_nothing_up(make_service: MakeService
     await run(service, INSERT, org="z", orgs=1, kind="note", count=3, after_s=-1)
     claims = Claims(service.db, does)
     assert len((await claims.take(8)).rows) == 3
+
+
+async def test_a_re_driven_job_is_found_whatever_mark_it_had(make_service: MakeService) -> None:
+    """As when it failed after its lease had run out, when another worker had marked it already."""
+    service = await make_service(jobs=does)
+    insert = (
+        "INSERT INTO job (org_id, kind, payload, priority, state, due_as) VALUES ('acme', 'note', '{}', 1, 'failed', 1)"
+    )
+    await run(service, insert)
+    assert await service.runner.redrive() == 1
+    assert len((await Claims(service.db, does).take(1)).rows) == 1

@@ -25,6 +25,7 @@ POLL_S = 5.0
 APART_S = 0.005
 _CHANNEL = "prospo_wake"
 _PING_S = 30.0
+_CLOSE_S = 1.0
 _AT_ONCE = 100
 """Names in one NOTIFY, whose payload is 8,000 bytes at most."""
 _DOWN = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -75,9 +76,10 @@ class Wakes:
             await asyncio.sleep(POLL_S)
 
     async def close(self) -> None:
-        """Tell nobody any more."""
+        """Tell what is untold if that is quick, and nobody any more."""
         self._shared = False
         if self._telling is not None:
+            await asyncio.wait([self._telling], timeout=_CLOSE_S)
             self._telling.cancel()
             await asyncio.gather(self._telling, return_exceptions=True)
 

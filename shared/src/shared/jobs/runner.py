@@ -47,11 +47,12 @@ _HOLD = text(
 # leaves the row as it is, to be done again when its lease runs out.
 _DONE = text(
     """WITH gone AS (DELETE FROM job WHERE id = :id AND fence = :fence AND NOT again)
-       UPDATE job SET state = 'waiting', lease_until = NULL, attempt = 0, tried_since = NULL, checkpoint = '{}'
+       UPDATE job SET state = 'waiting', due_as = NULL, lease_until = NULL, attempt = 0, tried_since = NULL,
+           checkpoint = '{}'
        WHERE id = :id AND fence = :fence AND again"""
 )
 _AGAIN = text(
-    """UPDATE job SET state = 'waiting', lease_until = NULL, attempt = :tries, last_error = :error,
+    """UPDATE job SET state = 'waiting', due_as = NULL, lease_until = NULL, attempt = :tries, last_error = :error,
        tried_since = CASE WHEN :anew THEN NULL ELSE tried_since END,
        run_at = CASE WHEN again THEN run_at ELSE clock_timestamp() + make_interval(secs => :after_s) END
        WHERE id = :id AND fence = :fence"""
@@ -61,7 +62,8 @@ _RELEASE = text(
        WHERE id = :id AND fence = :fence AND state = 'running'"""
 )
 _FAILED = text(
-    """UPDATE job SET state = CASE WHEN again THEN 'waiting' ELSE 'failed' END, lease_until = NULL, last_error = :error,
+    """UPDATE job SET state = CASE WHEN again THEN 'waiting' ELSE 'failed' END, due_as = NULL, lease_until = NULL,
+           last_error = :error,
            attempt = CASE WHEN again THEN 0 ELSE attempt END,
            tried_since = CASE WHEN again THEN NULL ELSE tried_since END
        WHERE id = :id AND fence = :fence"""
