@@ -22,7 +22,7 @@ def test_a_service_with_migrations_is_said_to_have_a_database() -> None:
 def test_the_switches_are_those_that_a_service_reads() -> None:
     for name, service in described().items():
         source = "".join(path.read_text() for path in (ROOT / "services" / name / "src").rglob("*.py"))
-        assert set(service.switches) == set(re.findall(r'SWITCH: Switch = "(\w+)"', source)), name
+        assert set(service.switches) == set(re.findall(r'^SWITCH: Switch = "(\w+)"', source, re.MULTILINE)), name
 
 
 def test_no_prefix_of_a_route_leads_to_two_services() -> None:
