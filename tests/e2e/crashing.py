@@ -201,8 +201,22 @@ class Watched:
         self.where = where
         self.paths = paths
         self.death: Death | None = None
+        self._asked = 0
+        self.idle = asyncio.Event()
+        """Set while nothing that was asked here is on its way; who asked it may be dead by then."""
+        self.idle.set()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self._asked += 1
+        self.idle.clear()
+        try:
+            await self._answer(scope, receive, send)
+        finally:
+            self._asked -= 1
+            if not self._asked:
+                self.idle.set()
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         death = self.death
         if death is None or scope["method"] in {"GET", "HEAD"} or not self.paths.search(scope["path"]):
             return await self.app(scope, receive, send)

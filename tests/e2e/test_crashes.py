@@ -55,6 +55,9 @@ class Mortals:
         doing.cancel()
         await asyncio.gather(doing, return_exceptions=True)
         await self.bury()
+        for door in self.doors:  # what a dead one asked is still done, and that is this death's affair
+            await door.idle.wait()
+        await self.bury()
         return death.points
 
     async def _main_job(self, death: Death) -> None:
