@@ -23,6 +23,8 @@ WRITES = (
     *("POST /v1.0/me/events", "PATCH /v1.0/me/onlineMeetings", "POST /v1.0/subscriptions"),
     *("POST /storage/internal/upload-sessions", "PUT /storage/", "POST /user-auth/internal/tokens"),
 )
+AS_WELL = {"after PUT /storage/": "storage: after commit of update stored_file, insert outbox"}
+"""The same moment: the file is whole and the answer lost. Who died there sends nothing again that could be answered."""
 FRESH = "UPDATE job SET attempt = 0"
 """A job is given up after some tries, and here it dies more often than that."""
 EVERYTHING = re.compile("/")
@@ -127,4 +129,4 @@ def assert_all_is_tried(survived: set[str]) -> None:
         for topic in ONCE:
             assert re.search(rf"{side} publication of ([a-z._]+, )*{topic}", points)
         for write in WRITES:
-            assert f"{side} {write}" in points
+            assert f"{side} {write}" in points or AS_WELL.get(f"{side} {write}", "none") in points
