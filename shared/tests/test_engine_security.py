@@ -1,13 +1,21 @@
 """How a service reaches Kafka and PostgreSQL: settings from files, and what is said when they do not fit."""
 
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.engine import URL
 
+from m365_simulator.tls import ensure_certificates
+from shared.bus import BusUnavailable, KafkaBus, Record
+from shared.db import Database
 from shared.engine_security import database_security, kafka_security
 from shared.problems import ConfigurationError
 from shared.settings import ServiceSettings
+from shared.testing import engines
 
 from .said_by_entra import settings_of
 
@@ -71,3 +79,90 @@ def test_settings_that_do_not_fit_are_named(given: dict[str, object], named: str
     settings = settings_of(ServiceSettings, **given)
     with pytest.raises(ConfigurationError, match=named):
         kafka_security(settings), database_security(settings)
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that a container may read: an authority, a server's certificate and key, for this machine."""
+    if not engines.docker_answers():
+        pytest.skip("needs Docker: engines of their own, with certificates")
+    folder = tmp_path_factory.mktemp("tls")
+    certificate, key = ensure_certificates(folder)
+    (folder / "broker.pem").write_bytes(key.read_bytes() + certificate.read_bytes())
+    for path in (folder, *folder.iterdir()):
+        path.chmod(0o755)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def kafka(tls: Path) -> Iterator[str]:
+    with engines.kafka_container(tls, meetings="of-meetings") as servers:
+        yield servers
+
+
+@pytest.fixture(scope="module")
+def postgres(tls: Path) -> Iterator[URL]:
+    with engines.postgres_container(tls) as url:
+        yield url
+
+
+def kafka_of(servers: str, tls: Path, **more: Any) -> KafkaBus:
+    given = PASSWORD | {"kafka_sasl_mechanism": "PLAIN", "kafka_tls": True, "kafka_ca": tls / "ca.pem"} | more
+    return KafkaBus(servers, "meetings", kafka_security(settings_of(ServiceSettings, **given)))
+
+
+async def revoked(_partitions: Any) -> None:
+    pass
+
+
+@pytest.mark.engine
+async def test_events_go_through_a_kafka_that_wants_tls_and_a_password(kafka: str, tls: Path) -> None:
+    bus = kafka_of(kafka, tls)
+    record = Record("meeting.scheduled", "m1", b"{}", {"ce_id": "1"})
+    assert await bus.publish([record]) == {}
+    consumer = bus.consumer("meetings", [record.topic])
+    await consumer.start(revoked)
+    found: list[Record] = []
+    while not found:
+        found = await consumer.fetch(1, 1)
+    assert (found[0].key, found[0].value) == ("m1", b"{}")
+    await consumer.stop()
+    await bus.stop()
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(
+    "wrong", [{"kafka_password": "another"}, {"kafka_ca": None}, {"kafka_tls": False, "kafka_ca": None}]
+)
+async def test_who_cannot_say_who_it_is_or_trusts_nobody_reaches_no_kafka(
+    kafka: str, tls: Path, wrong: dict[str, Any]
+) -> None:
+    bus = kafka_of(kafka, tls, **wrong)
+    with pytest.raises(BusUnavailable):
+        await bus.publish([Record("meeting.scheduled", "m1", b"{}")])
+    await bus.stop()
+
+
+@pytest.mark.engine
+async def test_every_connection_to_the_database_is_encrypted(postgres: URL, tls: Path) -> None:
+    url = postgres.render_as_string(hide_password=False)
+    security = database_security(settings_of(ServiceSettings, database_tls=True, database_ca=tls / "ca.pem"))
+    database = Database(url, security=security)
+    await database.open()
+    encrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+    for engine in (database.engine, database.system_engine):
+        async with engine.connect() as connection:
+            assert (await connection.execute(text(encrypted))).scalar() is True
+    direct = await database.connect()
+    assert await direct.fetchval(encrypted) is True
+    await direct.close()
+    await database.close()
+
+
+@pytest.mark.engine
+async def test_a_database_that_nobody_vouches_for_is_not_used(postgres: URL) -> None:
+    security = database_security(settings_of(ServiceSettings, database_tls=True))
+    database = Database(postgres.render_as_string(hide_password=False), security=security)
+    with pytest.raises(ConfigurationError, match="PROSPO_DATABASE_URL"):
+        await database.open()
+    await database.close()

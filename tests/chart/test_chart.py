@@ -210,10 +210,13 @@ def test_memory_is_limited_to_what_is_asked_for(render: Render) -> None:
 
 
 def test_probes_ask_what_they_are_for(render: Render) -> None:
-    for name in SERVICES:
+    for name, port in [
+        (name + part, port) for name in SERVICES for part, port in (("", "http"), ("-worker", "health"))
+    ]:
         asked = container(render().named("Deployment", f"-{name}")["spec"]["template"]["spec"])
-        assert asked["startupProbe"]["httpGet"]["path"] == asked["livenessProbe"]["httpGet"]["path"] == "/health/live"
-        assert asked["readinessProbe"]["httpGet"]["path"] == "/health/ready"
+        for probe, path in {"startup": "live", "liveness": "live", "readiness": "ready"}.items():
+            assert asked[f"{probe}Probe"]["httpGet"] == {"path": f"/health/{path}", "port": port}
+        assert port in [one["name"] for one in asked["ports"]]
 
 
 def test_a_pod_is_given_time_to_stop(render: Render) -> None:

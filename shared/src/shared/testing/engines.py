@@ -69,9 +69,21 @@ def _ping() -> bool:
         client.close()
 
 
+_ONLY_TLS = """#!/bin/sh
+set -eu
+cp /tls/server.pem "$PGDATA/server.crt"
+install -m 600 /tls/server.key "$PGDATA/server.key"
+echo 'ssl = on' >> "$PGDATA/postgresql.conf"
+sed -i 's/^host all all all/hostssl all all all/' "$PGDATA/pg_hba.conf"
+"""
+
+
 @contextmanager
-def postgres_container() -> Iterator[URL]:
-    """A PostgreSQL server that forgets everything, as its superuser."""
+def postgres_container(tls: Path | None = None) -> Iterator[URL]:
+    """A PostgreSQL server that forgets everything, as its superuser.
+
+    With ``tls``, a folder of ``server.pem`` and ``server.key``, it takes nothing else from the network.
+    """
     from testcontainers.community.postgres import PostgresContainer
 
     port, password = free_port(), secrets.token_hex(16)
@@ -79,13 +91,20 @@ def postgres_container() -> Iterator[URL]:
     host, bind = _place(container, port)
     container.with_env("PGPORT", str(port))
     container.with_command(f"postgres -c fsync=off -c max_connections=300 -c listen_addresses={bind}")
+    if tls:
+        (tls / "only-tls.sh").write_text(_ONLY_TLS)
+        container.with_volume_mapping(str(tls), "/tls")
+        container.with_volume_mapping(str(tls / "only-tls.sh"), "/docker-entrypoint-initdb.d/only-tls.sh")
     with container:
         yield URL.create("postgresql+asyncpg", "postgres", password, host, port, "postgres")
 
 
 @contextmanager
-def kafka_container() -> Iterator[str]:
-    """One Kafka broker that is its own controller; its bootstrap servers."""
+def kafka_container(tls: Path | None = None, **users: str) -> Iterator[str]:
+    """One Kafka broker that is its own controller; its bootstrap servers.
+
+    With ``tls``, a folder of ``broker.pem``, it takes these users by their passwords over TLS and nobody else.
+    """
     from testcontainers.core.container import DockerContainer
     from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
@@ -93,7 +112,25 @@ def kafka_container() -> Iterator[str]:
     container = DockerContainer(KAFKA_IMAGE)
     host, bind = _place(container, port)
     servers = f"{host}:{port}"
-    for name, value in _kafka_settings(bind, servers, port, controller).items():
+    settings = _kafka_settings(bind, servers, port, controller)
+    if tls:
+        container.with_volume_mapping(str(tls), "/tls")
+        known = " ".join(f'user_{name}="{password}"' for name, password in {"broker": "of-itself", **users}.items())
+        module = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+        settings |= {
+            "INTER_BROKER_LISTENER_NAME": "PLAINTEXT",  # the name of the listener, whatever it speaks
+            "LISTENER_SECURITY_PROTOCOL_MAP": "CONTROLLER:PLAINTEXT,PLAINTEXT:SASL_SSL",
+            "SASL_ENABLED_MECHANISMS": "PLAIN",
+            "SASL_MECHANISM_INTER_BROKER_PROTOCOL": "PLAIN",
+            "LISTENER_NAME_PLAINTEXT_PLAIN_SASL_JAAS_CONFIG": (
+                f'{module} username="broker" password="of-itself" {known};'
+            ),
+            "SSL_KEYSTORE_TYPE": "PEM",
+            "SSL_KEYSTORE_LOCATION": "/tls/broker.pem",
+            "SSL_TRUSTSTORE_TYPE": "PEM",
+            "SSL_TRUSTSTORE_LOCATION": "/tls/ca.pem",
+        }
+    for name, value in settings.items():
         container.with_env(f"KAFKA_{name}", value)
     container.waiting_for(LogMessageWaitStrategy("Kafka Server started").with_startup_timeout(_START_S))
     with container:
