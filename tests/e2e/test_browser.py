@@ -107,7 +107,7 @@ def let_it_happen(page: Page) -> None:
     page.get_by_role("button", name="Let the meeting happen").click()
     video = page.get_by_label("Recording of Quarterly review")
     expect(video).to_be_visible(timeout=PATIENCE_MS)
-    expect(page.locator("#part-transcript")).to_contain_text("shall we begin?", timeout=PATIENCE_MS)
+    expect(page.locator("#part-transcript")).to_contain_text("Ben Berg", timeout=PATIENCE_MS)
     playable = video.evaluate(
         "v => v.readyState >= 1 || new Promise((ok, no) => {v.onloadedmetadata = () => ok(true); v.onerror = no})"
     )

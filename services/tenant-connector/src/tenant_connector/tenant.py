@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shared.events import Features, TenantConnected, TenantDisconnected, TenantFeaturesChanged, TenantState
+from shared.events.tenant import TenantLeftBecause
 from shared.outbox import Outbox, uuid7
 from shared.problems import Conflict
 from tenant_connector.tables import TenantRow
@@ -102,7 +103,7 @@ def disconnect(row: TenantRow, reason: str, outbox: Outbox) -> bool:
     row.status, row.problem = "disconnected", None
     row.version += 1
     if was_connected:
-        _tell_disconnected(row, reason, outbox)
+        _tell_disconnected(row, "by_org_admin", reason, outbox)
     return True
 
 
@@ -110,7 +111,7 @@ def lose(row: TenantRow, problem: Problem, outbox: Outbox) -> None:
     """Microsoft does not know us there any more. A new consent under way goes on."""
     row.status, row.problem = "proving" if row.claim_id else "disconnected", problem
     row.version += 1
-    _tell_disconnected(row, problem["detail"], outbox)
+    _tell_disconnected(row, "unknown_at_microsoft", problem["detail"], outbox)
 
 
 def doubt(row: TenantRow, problem: Problem) -> None:
@@ -208,8 +209,9 @@ def _tell_features(row: TenantRow, user_id: str, outbox: Outbox) -> None:
     )
 
 
-def _tell_disconnected(row: TenantRow, reason: str, outbox: Outbox) -> None:
-    outbox.add(TenantDisconnected(org_id=row.org_id, aggregate_version=row.version, tid=row.tid, reason=reason))
+def _tell_disconnected(row: TenantRow, code: TenantLeftBecause, reason: str, outbox: Outbox) -> None:
+    about = {"org_id": row.org_id, "aggregate_version": row.version, "tid": row.tid}
+    outbox.add(TenantDisconnected.model_validate(about | {"code": code, "reason": reason}))
     _tell_state(row, outbox)
 
 
