@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from shared import features
 from shared.events import Features, TenantConnected, TenantDisconnected, TenantFeaturesChanged, TenantState
 from shared.events.tenant import TenantLeftBecause
 from shared.outbox import Outbox, uuid7
@@ -159,12 +160,14 @@ def refusal(row: TenantRow | None, feature: str, red: Mapping[str, Obstacle]) ->
     """Why a feature cannot be switched on; None when it can."""
     if row is None or row.status != "connected":
         return not_connected()
-    if feature == "sharepoint_storage" and not row.storage_location:
+    if not features.available(feature):
         return Conflict(
-            "storage_location_required",
-            "SharePoint storage needs a place first. Choose one under Admin, Connectors, Microsoft 365, Choose Storage "
-            "Location, then switch it on.",
+            "feature_not_available",
+            "Prospo does not have this feature yet. There is nothing to switch on, and nothing for you to do.",
+            feature=feature,
         )
+    if feature == "sharepoint_storage" and not row.storage_location:
+        return Conflict("storage_location_required", "SharePoint storage needs a place first.")
     found = obstacle(feature, red)
     return _not_ready(feature, found) if found is not None else None
 
@@ -203,9 +206,9 @@ def _leave_place(row: TenantRow) -> dict[str, bool]:
 
 
 def _tell_features(row: TenantRow, user_id: str, outbox: Outbox) -> None:
-    features = Features.model_validate(row.features)
+    switches = Features.model_validate(row.features)
     outbox.add(
-        TenantFeaturesChanged(org_id=row.org_id, aggregate_version=row.version, features=features, changed_by=user_id)
+        TenantFeaturesChanged(org_id=row.org_id, aggregate_version=row.version, features=switches, changed_by=user_id)
     )
 
 
