@@ -45,10 +45,10 @@ def pages() -> dict[str, str]:
     found = {}
     for path in TEMPLATES.rglob("*.html"):
         words = path.read_text()
-        trail, heading = (re.search(rf"<{tag}>(.*?)</", words) for tag in ('p class="trail"', "h1"))
-        if trail and heading and "<a" not in trail[1] and "{" not in heading[1]:
+        trail, heading = (re.search(rf"<{tag}>(.*?)</{tag[:2].strip()}>", words) for tag in ('p class="trail"', "h1"))
+        if trail and heading and "{" not in heading[1]:
             parts = " ".join(part.read_text() for part in path.parent.glob("*.html"))
-            found[f"{trail[1]} → {heading[1]}"] = parts + (TEMPLATES / "macros.html").read_text()
+            found[f"{_TAG.sub('', trail[1])} → {heading[1]}"] = parts + (TEMPLATES / "macros.html").read_text()
     return found
 
 
@@ -59,7 +59,7 @@ def is_there(place: str) -> bool:
     if any(there.startswith(whole) for there in pages()):
         return True
     page, _, words = whole.rpartition(" → ")
-    return any(there == page and re.search(rf"[>\"]{words}[.…]*[<\"]", text) for there, text in pages().items())
+    return any(there == page and re.search(rf'[>"]{words}[.…]*\s*(?:[<"]|{{{{)', text) for there, text in pages().items())
 
 
 def test_a_place_that_a_sentence_names_is_there() -> None:
