@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from shared.connections.obstacles import Switch, feature_off
+from shared.connections.obstacles import SWITCHES, Switch, feature_off
 from shared.events import Features
 from shared.features import available
 from shared.problems import Conflict
@@ -80,7 +80,7 @@ def to_ask(wanted: Collection[Switch], granted: Collection[str], switches: Featu
     """
     for name in wanted:
         if not available(name):
-            raise _not_yet(FEATURES[name])
+            raise _not_yet(name)
         if not getattr(switches, name):
             off = feature_off(name)
             raise Conflict(off.code, off.sentence("then ask for it again"))
@@ -96,6 +96,6 @@ def acts(name: str, switches: Features) -> bool:
     return available(name) and bool(getattr(switches, name))
 
 
-def _not_yet(feature: Feature) -> Conflict:
-    detail = f"Prospo does not have {feature.title} yet, so nothing is asked for it. There is nothing for you to do."
+def _not_yet(name: Switch) -> Conflict:
+    detail = f"Prospo does not have {SWITCHES[name]} yet, so nothing is asked for it. There is nothing for you to do."
     return Conflict("feature_not_available", detail)
