@@ -59,7 +59,9 @@ def is_there(place: str) -> bool:
     if any(there.startswith(whole) for there in pages()):
         return True
     page, _, words = whole.rpartition(" → ")
-    return any(there == page and re.search(rf'[>"]{words}[.…]*\s*(?:[<"]|{{{{)', text) for there, text in pages().items())
+    return any(
+        there == page and re.search(rf'[>"]{words}[.…]*\s*(?:[<"]|{{{{)', text) for there, text in pages().items()
+    )
 
 
 def test_a_place_that_a_sentence_names_is_there() -> None:
