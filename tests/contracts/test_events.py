@@ -12,8 +12,8 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from shared.events import ALL
 from shared.events.tenant import Capability
+from shared.housekeeping import INBOX_KEEP_S
 from shared.outbox import EventMeta, Outbox
-from shared.retention import INBOX_KEEP_S
 from tenant_connector.verdicts import AFFECTS
 
 CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
