@@ -208,8 +208,9 @@ class Demo:
         say(f"recording   {recording['size_bytes']} bytes in {recording['location']}")
         say(f"            {self.url}{recording['content_url']}")
         say(f"transcript  speakers: {', '.join(transcript['speakers'])}")
-        for line in transcript["first_lines"]:
-            say(f"            {line}")
+        said = (await self.call("acme-anna", "GET", transcript["content_url"])).json()
+        for line in said["lines"][:3]:
+            say(f"            {line['speaker']}: {line['text']}")
 
     async def print_events(self) -> None:
         consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, auto_offset_reset="earliest")

@@ -41,9 +41,10 @@ async def serve(state: Path, port: int) -> int:
     """Returns the exit status."""
     from dev.embedded.platform import Platform  # after the lock: importing every service takes a second
     from shared.service import EXIT_BROKEN
-    from shared.telemetry import set_up_logs
+    from shared.telemetry import set_up_logs, set_up_traces
 
     set_up_logs("INFO", (state / "platform.log").open("a", buffering=1))
+    set_up_traces("prospo", None)
     platform = Platform(state, port)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -86,7 +86,7 @@ async def _ours(stage: Stage) -> AsyncIterator[Callable[[], Awaitable[float]]]:
 
     async def commit(number: int) -> None:
         async with db.unit_of_work(ORG) as work:
-            work.outbox.add(kind(org_id=ORG, number=number))
+            work.outbox.add(kind(org_id=ORG, number=number, aggregate_version=1))
         clock.left[number] = time.perf_counter()
 
     runners = [Relay(db, bus).run(), LaneRunner(kind.topic, db, bus, on, {}).run()]

@@ -38,4 +38,5 @@ async def _work(db: Database, events: bool, count: int) -> None:
         async with db.unit_of_work(ORG) as work:
             await work.session.execute(_WRITE, {"org_id": ORG, "words": "a meeting"})
             if events:
-                work.outbox.add(UserDisconnected(org_id=ORG, user_id=f"u{number}", reason="asked"))
+                about = {"org_id": ORG, "user_id": f"u{number}", "aggregate_version": 1}
+                work.outbox.add(UserDisconnected(**about, code="by_person", reason="asked"))

@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic.json_schema import GenerateJsonSchema
 
-from shared.events import ALL, TO_COME, Event
+from shared.bus.topics import settings_of
+from shared.events import ALL, TO_COME, Event, schema_id
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTE = "<!-- made by `make generate` -->"
@@ -63,15 +65,22 @@ def events_page() -> str:
 
 
 def _summary(event: type[Event]) -> str:
-    return " ".join((event.__doc__ or "").split("\n\n")[0].split())
+    return " ".join((event.__doc__ or "").split())
 
 
 def schema(topic: str, event: type[Event]) -> dict[str, Any]:
     """The JSON schema of the event's data."""
-    return event.model_json_schema(mode="serialization") | {
+    return event.model_json_schema(mode="serialization", schema_generator=_WithoutTitles) | {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "$id": f"urn:prospo:m365:{topic}:v1",
+        "$id": schema_id(topic),
     }
+
+
+class _WithoutTitles(GenerateJsonSchema):
+    """A title on every property gives each a type of its own in generated code."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
 
 
 def schema_file(topic: str, event: type[Event]) -> str:
@@ -106,22 +115,32 @@ def _channel(topic: str, event: type[Event]) -> dict[str, Any]:
         "headers": {"$ref": "#/components/schemas/Event"},
         "payload": {"schemaFormat": "application/schema+json", "schema": {"$ref": f"events/{topic}.v1.schema.json"}},
         "bindings": _keyed(event),
+        "examples": [_example(f"{topic}.v1.json")],
     }
     state = topic.endswith(".state")
     tombstone = {
         "name": f"{event.__name__}Tombstone",
-        "summary": "The aggregate was erased; forget what is held under its key.",
+        "summary": "The aggregate was erased: delete what is held under its key, its version too.",
         "headers": {"$ref": "#/components/schemas/Tombstone"},
         "payload": {"type": "null"},
         "bindings": _keyed(event),
+        "examples": [_example(f"{topic}.v1.tombstone.json")] if state else [],
     }
-    kept = {"topicConfiguration": {"cleanup.policy": ["compact"]}} if state else {}
     return {
         "address": topic,
         "title": f"emitted by {_emitter(topic, event)}",
         "messages": {event.__name__: message} | ({tombstone["name"]: tombstone} if state else {}),
-        "bindings": {"kafka": {"topic": topic, **kept}},
+        "bindings": {"kafka": {"topic": topic, "topicConfiguration": _kept(topic), "bindingVersion": "0.5.0"}},
     }
+
+
+def _example(name: str) -> dict[str, Any]:
+    record = json.loads((ROOT / "contracts/examples" / name).read_text())
+    return {"headers": record["headers"], "payload": record["value"]}
+
+
+def _kept(topic: str) -> dict[str, Any]:
+    return {name: [value] if name == "cleanup.policy" else value for name, value in settings_of(topic).items()}
 
 
 def _emitter(topic: str, event: type[Event]) -> str:
@@ -152,6 +171,7 @@ def _dead_letters() -> dict[str, Any]:
         "title": "emitted by each service that handles events",
         "parameters": {"service": {"enum": services, "description": "Who could not handle it."}},
         "messages": {"DeadLetter": message},
+        "bindings": {"kafka": {"topicConfiguration": _kept("dlq."), "bindingVersion": "0.5.0"}},
     }
 
 
@@ -174,6 +194,7 @@ _TOMBSTONE = {
 }
 _EVENT = _TOMBSTONE | {
     "ce_aggregateversion": "A number; comparable with others of one `ce_source` under one key.",
+    "ce_dataschema": "The `$id` of the JSON Schema of the data.",
     "content-type": "application/json",
 }
 _SOMETIMES = {

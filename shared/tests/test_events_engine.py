@@ -122,7 +122,7 @@ async def test_a_handlers_own_event_is_caused_by_the_one_it_handled(
 
     @on(TenantState)
     async def answer(event: TenantState, *, outbox: Any) -> None:
-        outbox.add(MeetingCancelled(org_id=event.org_id, meeting_id="m1"))
+        outbox.add(MeetingCancelled(org_id=event.org_id, aggregate_version=1, meeting_id="m1"))
 
     service = await make_service(on)
     await emit(service, tenant_state())

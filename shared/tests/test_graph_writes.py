@@ -197,6 +197,25 @@ async def test_what_a_batch_did_is_not_lost_to_a_later_refusal(server: ScriptedS
     assert len(server.seen) == 2
 
 
+@pytest.mark.parametrize("status", [424, 429])
+async def test_a_batch_refused_as_a_whole_is_read_item_by_item(
+    server: ScriptedServer, anna: GraphCaller, status: int
+) -> None:
+    failed = {"id": "1", "status": status, "body": {"error": {"code": "x"}}, "headers": {"Retry-After": "3600"}}
+    server.script.append(Reply(status, json={"responses": [{"id": "0", "status": 201, "body": {}}, failed]}))
+    done, refused = await anna.batch([BatchRequest("POST", f"/me/contacts/{n}", {}) for n in range(2)])
+    assert (done.status, done.error, refused.status) == (201, None, status)
+    assert len(server.seen) == 1
+
+
+async def test_a_redirect_in_a_batch_keeps_where_it_leads(server: ScriptedServer, anna: GraphCaller) -> None:
+    leads = {"id": "0", "status": 302, "headers": {"Location": "https://files.example/secret-link"}}
+    server.script.append(Reply(json={"responses": [leads]}))
+    (answer,) = await anna.batch([BatchRequest("GET", "/me/drive/items/1/content")])
+    assert (answer.status, answer.error, answer.location) == (302, None, "https://files.example/secret-link")
+    assert "secret-link" not in repr(answer)
+
+
 async def test_the_rest_of_a_long_batch_is_not_sent_after_a_refusal(server: ScriptedServer, anna: GraphCaller) -> None:
     server.script.append(Reply(json={"responses": [{"id": n, "status": 201, "body": {}} for n in range(20)]}))
     server.otherwise = Reply(503)

@@ -65,7 +65,7 @@ async def test_a_request_is_followed_through_outbox_job_and_consumer(
     @does(Finish)
     async def finish(job: Job, wanted: Finish) -> None:
         async with job.unit_of_work() as work:
-            work.outbox.add(MeetingCancelled(org_id=job.org_id, meeting_id="m1"))
+            work.outbox.add(MeetingCancelled(org_id=job.org_id, aggregate_version=1, meeting_id="m1"))
 
     service = await make_service(on, does)
     service.include(router)
@@ -81,6 +81,7 @@ async def test_a_request_is_followed_through_outbox_job_and_consumer(
     await service.runner.drain()
     await service.relay.drain()
     (first,), (last,) = memory_bus.records("tenant.state"), memory_bus.records("meeting.cancelled")
+    assert last.headers["ce_causationid"] == last.headers["ce_correlationid"] == first.headers["ce_id"]
     assert first.headers["traceparent"].split("-")[1] == last.headers["traceparent"].split("-")[1] == begun
     named = {span.name for span in spans.get_finished_spans() if format(span.context.trace_id, "032x") == begun}
     assert {"POST /v1/begin", "handle tenant.state", "job finish"} <= named

@@ -12,6 +12,7 @@ from jsonschema import Draft202012Validator
 from dev.generated.chart import camel
 from dev.services import ROUTES, SERVICES, described
 from shared import metrics
+from shared.bus.topics import settings_of
 from shared.events import ALL
 from shared.testing.engines import ABOUT_HELM
 
@@ -266,7 +267,7 @@ def test_kafka_has_a_topic_for_each_event_and_a_user_for_each_service(render: Re
     assert set(topics) >= {topic for topic, event in ALL.items() if event.emitter in SERVICES}
     for topic, one in topics.items():
         assert one["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
-        assert one["spec"]["config"]["cleanup.policy"] == ("compact" if topic.endswith(".state") else "delete")
+        assert settings_of(topic).items() <= one["spec"]["config"].items()
         assert one["spec"]["config"]["min.insync.replicas"] < one["spec"]["replicas"]
     users = {one["metadata"]["name"]: one["spec"]["authorization"]["acls"] for one in made.of("KafkaUser")}
     assert set(users) == {f"prospo-{name}" for name in SERVICES}

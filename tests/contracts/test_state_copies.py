@@ -25,7 +25,7 @@ KEPT: dict[str, tuple[Tenant, Account]] = {
 
 async def test_tenant_and_user_state_arrive_by_events(hosted: Hosted) -> None:
     service = hosted.service
-    about = {"org_id": "acme", "tid": "t1", "connected": True, "changed_at": datetime.now(UTC)}
+    about = {"org_id": "acme", "aggregate_version": 1, "tid": "t1", "connected": True, "changed_at": datetime.now(UTC)}
     who = {"user_id": "anna", "status": "connected", "oid": "o1", "name": "Anna", "email": "anna@acme.example"}
     events = TenantState(**about, features=FEATURES), UserState(**about, **who)
     await Harness(service, hosted.keys).hear(*events)

@@ -257,3 +257,8 @@ async def test_a_changed_drive_is_told_at_its_root(world: Any, anna: httpx.Async
     drive = (await put(anna, "a.txt")).json()["parentReference"]["driveId"]
     assert told[-1].covered_by[0] == f"drives/{drive}/root"
     assert told[-1].change_type == "updated"
+
+
+async def test_children_are_listed_a_thousand_at_a_time(anna: Any) -> None:
+    assert (await anna.get("/me/drive/root/children", params={"$top": "1000"})).status_code == 200
+    assert (await anna.get("/me/drive/root/children", params={"$top": "1001"})).status_code == 400

@@ -346,3 +346,13 @@ async def test_mail_folders_have_a_delta_of_their_own(anna: httpx.AsyncClient) -
     await anna.patch(f"/me/mailFolders/{made['id']}", json={"displayName": "Soon"})
     (changed,) = (await anna.get(first["@odata.deltaLink"])).json()["value"]
     assert (changed["id"], changed["displayName"]) == (made["id"], "Soon")
+
+
+async def test_mail_is_not_sent_as_somebody_else(anna: httpx.AsyncClient) -> None:
+    as_ben = to(BEN, **{"from": {"emailAddress": {"address": BEN}}})
+    sent = await anna.post("/me/sendMail", json={"message": as_ben})
+    draft = (await anna.post("/me/messages", json=as_ben)).json()
+    for refused in (sent, await anna.post(f"/me/messages/{draft['id']}/send")):
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "ErrorSendAsDenied")
+    own = to(BEN, **{"from": {"emailAddress": {"address": ANNA.upper()}}})
+    assert (await anna.post("/me/sendMail", json={"message": own})).status_code == 202

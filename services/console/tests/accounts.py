@@ -9,7 +9,8 @@ MAIL = {"Mail.Send": "sending a mail when you ask", "Mail.ReadWrite": "showing y
 def mail(**more: Any) -> Json:
     """What Outlook email needs and has not been given."""
     asked = [{"scope": scope, "name": "Mail", "use": use, "granted": False} for scope, use in MAIL.items()]
-    return {"name": "outlook_email", "on": True, "ready": False, "missing": list(MAIL), "permissions": asked, **more}
+    said = {"name": "outlook_email", "available": True, "on": True, "ready": False, "missing": list(MAIL)}
+    return {**said, "permissions": asked, **more}
 
 
 def connection(status: str, lacking: str = "", **more: Any) -> Json:
@@ -48,6 +49,10 @@ CONNECTED_ACCOUNTS: dict[str, tuple[tuple[str, ...], Json]] = {
             "silent": ("Allow mail", "Allow contacts", "What you can allow"),
             "features": [mail(ready=True, missing=[]), mail(name="contacts_import", on=False)],
         },
+    ),
+    "outlook-mail-not-there-yet": (
+        ("Disconnect…",),
+        {"silent": ("Allow mail", "What you can allow"), "features": [mail(available=False, missing=[])]},
     ),
     "outlook-permission-taken-back": (
         (">Allow again</button>", "<td>No</td>", "goes on working"),

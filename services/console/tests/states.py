@@ -44,7 +44,7 @@ RECORDING = {
 TRANSCRIPT = {
     "status": "imported",
     "speakers": ["Anna Andersson", "Ben Berg"],
-    "first_lines": ["Anna Andersson: Hello everyone, shall we begin?", "Ben Berg: Yes. The offer goes out on Friday."],
+    "line_count": 2,
     "content_url": f"/v1/transcripts/{ID}",
     "reason": None,
 }
@@ -344,7 +344,7 @@ STATES = ADMIN_STATES | {
         meeting("ended"), "expected by", "14:30 (UTC)", "Confidence high", silent=("Join in Teams",)
     ),
     "meeting-importing": record(
-        meeting("ended", recording={"status": "importing"}, transcript=TRANSCRIPT), "being brought", "shall we begin"
+        meeting("ended", recording={"status": "importing"}, transcript=TRANSCRIPT), "being brought", "Lines: 2"
     ),
     "meeting-complete": record(
         meeting("ended", recording=RECORDING, transcript=TRANSCRIPT),

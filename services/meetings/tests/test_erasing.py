@@ -1,6 +1,7 @@
 """What an erasure leaves of a person and an organisation in meetings."""
 
 import pytest
+from sqlalchemy import text
 
 from meetings.main import create_service
 from meetings.settings import Settings
@@ -32,6 +33,9 @@ async def test_every_table_is_declared(service: Service) -> None:
 async def test_a_person_is_erased_and_nobody_else(service: Service) -> None:
     erased = await erasure.check_a_person_is_erased(service, ROWS)
     assert (erased["meeting"], erased["request_key"], erased["job"]) == (1, 1, 2)
+    async with service.db.system_work() as work:
+        told = await work.session.execute(text("SELECT topic, key, payload FROM outbox WHERE payload = ''"))
+    assert [row.key.rpartition("-")[2] for row in told if row.topic == "meeting.state"] == ["anna"]
 
 
 async def test_an_organisation_is_erased_and_no_other(service: Service) -> None:

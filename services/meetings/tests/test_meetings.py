@@ -1,6 +1,7 @@
 """Meetings through the front door."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -140,7 +141,8 @@ async def test_a_cancelled_meeting_is_cancelled_at_microsoft_once(house: Any) ->
 async def test_the_first_artefact_ends_the_meeting_once(house: Any) -> None:
     await house.connect()
     (meeting_id,) = await house.booked()
-    seen = {"org_id": "acme", "meeting_id": meeting_id, "created_at": START, "ended_at": START + timedelta(minutes=20)}
+    about = {"org_id": "acme", "aggregate_version": 1, "meeting_id": meeting_id}
+    seen = about | {"created_at": START, "ended_at": START + timedelta(minutes=20)}
     await house.hear(
         ArtefactDetected(**seen, artefact_id="r1", kind="recording"),
         ArtefactDetected(**seen, artefact_id="t1", kind="transcript"),
@@ -157,7 +159,7 @@ async def test_an_artefact_is_surer_than_the_booked_end(house: Any) -> None:
     (meeting_id,) = await house.booked()
     await house.hurry("booked_end")
     await house.work()
-    seen = {"org_id": "acme", "meeting_id": meeting_id, "created_at": START}
+    seen = {"org_id": "acme", "aggregate_version": 1, "meeting_id": meeting_id, "created_at": START}
     await house.hear(ArtefactDetected(**seen, artefact_id="r1", kind="recording"))
     ended = await house.published("meeting.ended")
     assert [(event["source"], event["confidence"]) for event in ended] == [("booked_end", "low"), ("artefact", "high")]
@@ -167,14 +169,23 @@ async def test_recording_and_transcript_appear_and_older_news_changes_nothing(ho
     await house.connect()
     (meeting_id,) = await house.booked()
     about = {"org_id": "acme", "meeting_id": meeting_id}
+    seen = about | {"created_at": START}
     recording = {"artefact_id": "r1", "file_id": "f1", "size_bytes": 7, "content_type": "video/mp4"}
-    lines = {"transcript_id": "t1", "speakers": ["Anna"], "first_lines": ["Anna: Hello"], "line_count": 1}
+    lines = {"artefact_id": "t1", "speakers": ["Anna"], "line_count": 1}
     await house.hear(
-        RecordingImported(**about, **recording, location="Prospo storage", aggregate_version=5),
+        RecordingImported(**seen, **recording, location="Prospo storage", aggregate_version=5),
         RecordingUnavailable(**about, code="none", reason="There is none.", aggregate_version=4),
-        TranscriptImported(**about, **lines, aggregate_version=2),
+        TranscriptImported(**seen, **lines, aggregate_version=2),
     )
     meeting = await house.record(meeting_id)
     assert meeting["recording"]["content_url"] == "/v1/files/f1/content"
     assert meeting["transcript"]["content_url"] == "/v1/transcripts/t1"
-    assert meeting["transcript"]["first_lines"] == ["Anna: Hello"]
+    assert meeting["transcript"]["line_count"] == 1
+    states = await house.published("meeting.state")
+    assert [state["aggregate_version"] for state in states] == list(range(1, meeting["version"] + 1))
+    newest = states[-1]
+    assert [state["status"] for state in states] == ["scheduling"] + ["scheduled"] * (len(states) - 1)
+    assert [newest["recording"]["artefact_id"], newest["recording"]["file_id"]] == ["r1", "f1"]
+    assert [newest["transcript"]["artefact_id"], newest["recording_version"]] == ["t1", 5]
+    told = json.dumps(states)
+    assert not [words for words in ("Review", "bo@acme.example", "Anna", "teams.microsoft", "/v1/") if words in told]

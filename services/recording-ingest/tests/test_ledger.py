@@ -85,7 +85,7 @@ async def test_nobody_else_sees_ledger_and_transcript(house: Any) -> None:
     await house.settle()
     (told,) = await house.published("transcript.imported")
     (stored,) = await house.published("recording.imported")
-    paths = [f"/v1/transcripts/{told['transcript_id']}", "/v1/ledger/m1"]
+    paths = [f"/v1/transcripts/{told['artefact_id']}", "/v1/ledger/m1"]
     for path in paths:
         assert (await house.read(path)).status_code == 200
         for user, org in (("bo", "acme"), ("anna", "globex")):
@@ -274,7 +274,7 @@ async def test_a_transcript_without_speakers_is_asked_for_in_the_other_form(hous
     await house.happen(booked)
     await house.settle()
     (told,) = await house.published("transcript.imported")
-    assert (told["speakers"], told["first_lines"]) == ([], ["Hello."])
+    assert (told["speakers"], told["line_count"]) == ([], 1)
 
 
 async def test_a_blocked_download_is_said_and_tried_again(house: Any) -> None:

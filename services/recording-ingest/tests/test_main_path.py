@@ -1,5 +1,6 @@
 """From a scheduled meeting to its recording and transcript, with the simulated Microsoft and a real storage."""
 
+import json
 from typing import Any
 
 
@@ -20,12 +21,17 @@ async def test_a_recorded_meeting_arrives_by_itself(house: Any) -> None:
     (recording,) = await house.published("recording.imported")
     (transcript,) = await house.published("transcript.imported")
     assert transcript["speakers"] == ["Anna Andersson", "Ben Berg"]
-    assert transcript["first_lines"][1] == "Ben Berg: Yes. The offer goes out on Friday."
+    assert "offer" not in json.dumps(transcript)  # what was said is never in an event
     assert recording["location"] == "Prospo storage"
+    led = {record.headers["ce_id"] for record in house.bus.records("artefact.detected")}
+    for topic in ("recording.imported", "transcript.imported"):
+        (record,) = house.bus.records(topic)
+        assert record.headers["ce_causationid"] in led
+        assert record.headers["ce_correlationid"] != record.headers["ce_id"]
     video = await house.read(f"/v1/files/{recording['file_id']}/content", files=True)
     assert len(video.content) == recording["size_bytes"]
     assert video.content[4:8] == b"ftyp"
-    shown = (await house.read(f"/v1/transcripts/{transcript['transcript_id']}")).json()
+    shown = (await house.read(f"/v1/transcripts/{transcript['artefact_id']}")).json()
     assert shown["lines"][0] == {
         "speaker": "Anna Andersson",
         "start_ms": 1500,

@@ -298,7 +298,7 @@ async def test_the_newest_news_of_a_meetings_option_counts_in_any_order(house: A
     meeting = await house.book()
     about = {"org_id": "acme", "meeting_id": "m1", "user_id": "anna"}
     await house.hear(
-        MeetingRecordingChanged(**about, auto_recording=False, reason="switched_off", aggregate_version=5),
+        MeetingRecordingChanged(**about, auto_recording=False, code="switched_off", aggregate_version=5),
         house.scheduled(meeting, auto=True, version=2),
         MeetingRecordingChanged(**about, auto_recording=True, aggregate_version=4),
     )

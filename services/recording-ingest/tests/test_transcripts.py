@@ -66,12 +66,6 @@ def test_nothing_said_gives_no_lines() -> None:
     assert parse("").lines == parse("WEBVTT\n\n").lines == parse("WEBVTT\n\n0:1 --> 0:2\n\n").lines == []
 
 
-def test_first_lines_fit_an_event() -> None:
-    said = parse("WEBVTT\n\n" + "\n\n".join(f"0:{n} --> 0:{n}\n<v A>{'word ' * 100}</v>" for n in range(9)))
-    assert len(said.first_lines()) == 3
-    assert all(len(line) == 200 and line.startswith("A: word") for line in said.first_lines())
-
-
 @given(st.text())
 @settings(max_examples=200)
 def test_any_text_is_read_and_can_be_stored(text: str) -> None:

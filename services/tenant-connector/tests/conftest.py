@@ -140,7 +140,8 @@ class House(Harness):
             await self.hear(UserState(org_id="acme", user_id=name, connected=connected, **about))
 
     async def transcript(self, *speakers: str, lines: int = 3) -> None:
-        about: Json = {"meeting_id": "m", "transcript_id": "t", "first_lines": [], "line_count": lines}
+        about: Json = {"meeting_id": "m", "artefact_id": "t", "line_count": lines, "aggregate_version": 1}
+        about["created_at"] = "2026-01-01T00:00:00Z"
         await self.hear(TranscriptImported(org_id="acme", speakers=list(speakers), **about))
 
     async def do_now(self, kind: str) -> None:

@@ -219,7 +219,7 @@ async def test_a_refusal_about_one_person_does_not_stand_for_the_tenant(board: A
 async def test_a_transcript_refused_for_the_switch_has_the_board_checked(board: Any) -> None:
     await board.checked()
     await board.microsoft.do("tenant_change", tenant=CONTOSO, transcripts=False)
-    about: Any = {"org_id": "acme", "meeting_id": "m", "reason": "No transcript."}
+    about: Any = {"org_id": "acme", "aggregate_version": 1, "meeting_id": "m", "reason": "No transcript."}
     await board.hear(TranscriptUnavailable(code="transcript_deleted", **about))
     assert await board.next_in_s(CHECK) is None
     await board.hear(TranscriptUnavailable(code="transcripts_disabled", **about))

@@ -18,7 +18,8 @@ def state(version: int, *, connected: bool, tid: str = CONTOSO) -> TenantState:
 
 
 def gone(version: int) -> TenantDisconnected:
-    return TenantDisconnected(org_id="acme", aggregate_version=version, tid=CONTOSO, reason="An Org Admin did it.")
+    about = {"org_id": "acme", "aggregate_version": version, "tid": CONTOSO}
+    return TenantDisconnected(**about, code="by_org_admin", reason="An Org Admin did it.")
 
 
 async def test_a_disconnect_destroys_the_tokens_at_once_and_is_told_once(house: Any) -> None:

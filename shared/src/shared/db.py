@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from shared import outbox
 from shared.jobs import queue
 from shared.jobs.work import Priority, Work
-from shared.outbox import EventMeta, Outbox
+from shared.outbox import Cause, EventMeta, Outbox
 from shared.problems import ConfigurationError
 from shared.wakes import Wakes
 
@@ -81,7 +81,7 @@ class UnitOfWork:
     ``org_id`` is empty in one over all organisations.
     """
 
-    def __init__(self, session: Session, org_id: str, source: str, cause: EventMeta | None) -> None:
+    def __init__(self, session: Session, org_id: str, source: str, cause: EventMeta | Cause | None) -> None:
         self.session = session
         self.org_id = org_id
         self.wrote_jobs = False
@@ -90,9 +90,16 @@ class UnitOfWork:
         self._after_commit: list[Callable[[], None]] = []
 
     def queue(
-        self, work: Work, *, org_id: str | None = None, run_at: datetime | None = None, priority: Priority | None = None
+        self,
+        work: Work,
+        *,
+        org_id: str | None = None,
+        run_at: datetime | None = None,
+        priority: Priority | None = None,
+        because: str | None = None,
     ) -> None:
-        """Queue a job, which exists when the transaction commits.
+        """Queue a job, which exists when the transaction commits. Its events say what led to it: the event of this
+        unit of work whose ``ce_id`` is ``because``, else what led to this unit of work.
 
         While a job with the same kind and key waits, it gets this payload, and becomes earlier or more urgent. One that
         runs is run once more afterwards: it may have read too early what this is about.
@@ -100,7 +107,7 @@ class UnitOfWork:
         owner = org_id or self.org_id
         if not owner:
             raise ValueError("A job belongs to an organisation: give org_id outside a unit of work of one.")
-        self.jobs.append(queue.row(work, owner, run_at, priority))
+        self.jobs.append(queue.row(work, owner, run_at, priority, self.outbox.cause_of(because)))
 
     async def write_jobs(self) -> None:
         """Write what was queued so far now, and lock those jobs, rather than before the commit."""
@@ -129,10 +136,10 @@ class Transaction:
         self._source = source
         self._works: list[UnitOfWork] = []
 
-    def work(self, org_id: str, cause: EventMeta | None = None) -> UnitOfWork:
+    def work(self, org_id: str, cause: EventMeta | Cause | None = None) -> UnitOfWork:
         return self.work_of(UnitOfWork, org_id, cause)
 
-    def work_of(self, kind: type[AnyWork], org_id: str, cause: EventMeta | None = None) -> AnyWork:
+    def work_of(self, kind: type[AnyWork], org_id: str, cause: EventMeta | Cause | None = None) -> AnyWork:
         made = kind(self.session, org_id, self._source, cause)
         self._works.append(made)
         return made
@@ -227,14 +234,14 @@ class Database:
         await self.system_engine.dispose()
 
     @asynccontextmanager
-    async def unit_of_work(self, org_id: str, *, cause: EventMeta | None = None) -> AsyncIterator[UnitOfWork]:
+    async def unit_of_work(self, org_id: str, *, cause: EventMeta | Cause | None = None) -> AsyncIterator[UnitOfWork]:
         """One transaction that sees the rows of ``org_id`` only; commits on a clean exit, else rolls back."""
         async with self.unit_of_work_of(UnitOfWork, org_id, cause=cause) as work:
             yield work
 
     @asynccontextmanager
     async def unit_of_work_of(
-        self, kind: type[AnyWork], org_id: str, *, cause: EventMeta | None = None
+        self, kind: type[AnyWork], org_id: str, *, cause: EventMeta | Cause | None = None
     ) -> AsyncIterator[AnyWork]:
         """The same, as a subclass of ``UnitOfWork``."""
         span = trace.get_current_span().get_span_context()

@@ -19,7 +19,7 @@ from opentelemetry.propagate import inject
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared.events import Event
+from shared.events import Event, schema_id
 
 TYPE_PREFIX = "com.prospo.m365."
 MAX_PAYLOAD_BYTES = 64 * 1024
@@ -61,6 +61,14 @@ class EventMeta:
     traceparent: str | None = None
 
 
+class Cause(NamedTuple):
+    """The event that led to a job, as the job's row keeps it: its ``ce_id``, and that of the chain's first event."""
+
+    id: str
+    correlation_id: str
+    traceparent: str | None = None
+
+
 def uuid7() -> str:
     """A UUIDv7 (RFC 9562): 48 bits of milliseconds, then random; sorts by time."""
     value = (time.time_ns() // 1_000_000 << 80) | int.from_bytes(os.urandom(10), "big")
@@ -87,7 +95,7 @@ async def write(session: AsyncSession, rows: Sequence[Row]) -> None:
 class Outbox:
     """Collects the events of one unit of work; its transaction writes them before it commits."""
 
-    def __init__(self, *, source: str, cause: EventMeta | None = None) -> None:
+    def __init__(self, *, source: str, cause: EventMeta | Cause | None = None) -> None:
         self._source = source
         self._cause = cause
         self.rows: list[Row] = []
@@ -100,7 +108,15 @@ class Outbox:
                 f"{event.topic} is larger than {MAX_PAYLOAD_BYTES} bytes; put ids in events, not contents."
             )
         headers = {"ce_aggregateversion": str(event.aggregate_version), "content-type": "application/json"}
+        headers["ce_dataschema"] = schema_id(event.topic)
         return self._add(event.topic, event.org_id, event.key, headers, payload)
+
+    def cause_of(self, event_id: str | None) -> Cause | None:
+        """What a job comes from: the event of this unit of work with this ``ce_id``, or what that comes from itself."""
+        cause = self._cause
+        if event_id is not None:
+            return Cause(event_id, cause.correlation_id if cause else event_id)
+        return Cause(cause.id, cause.correlation_id) if cause else None
 
     def bury(self, kind: type[Event], org_id: str, key: str) -> str:
         """Publish a tombstone for an erased aggregate of a state topic: its key, and null in the place of its state."""

@@ -30,8 +30,8 @@ PLANS = {"exchange": EXCHANGE, "TeamspaceAPI": "57ff2da0-773e-42df-b2af-ffb7a231
 WITHIN = {"EXCHANGESTANDARD": ("exchange",), "TEAMS_ESSENTIALS": ("TeamspaceAPI",)}
 """Licences of one service; any other has both. How Teams names its service is unproven."""
 
-USUAL = {"id", "displayName", "userPrincipalName", "mail"}
-"""What of a person is shown when nothing is selected; Graph shows names and telephones besides."""
+USUAL = {"id", "displayName", "givenName", "surname", "userPrincipalName", "mail"}
+"""What of a person is shown when nothing is selected; Graph shows telephones besides."""
 
 
 def organisation_shown(tenant: Row) -> Row:
@@ -53,9 +53,12 @@ def organisation_shown(tenant: Row) -> Row:
 
 
 def person_shown(user: Row) -> Row:
+    given, _, surname = user["name"].partition(" ")
     return {
         "id": user["id"],
         "displayName": user["name"],
+        "givenName": given,
+        "surname": surname or None,
         "userPrincipalName": user["address"],
         "mail": user["address"] if user["mailbox"] else None,
         "accountEnabled": user.get("enabled", True),

@@ -18,7 +18,8 @@ router = APIRouter(prefix=PAGE)
 @router.get("")
 async def integrations(request: Request) -> Response:
     connection, tenant_ready = await connection_of(request)
-    wanting = [feature for feature in connection.get("features", []) if feature["on"] and not feature["ready"]]
+    there = [feature for feature in connection.get("features", []) if feature["available"]]
+    wanting = [feature for feature in there if feature["on"] and not feature["ready"]]
     with_features = {scope for feature in wanting for scope in feature["missing"]}
     lacking = [one for one in connection["permissions"] if not one["granted"] and one["scope"] not in with_features]
     return render(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from meetings import changing, queries, scheduling
+from meetings import changing, queries, scheduling, state
 from meetings.models import Meeting, MeetingChange, NewMeeting
 from meetings.settings import Settings
 from meetings.tables import MeetingRow
@@ -95,6 +95,7 @@ async def reschedule(meeting_id: Id, change: MeetingChange, caller: Caller, work
     scheduling.require_scheduled(row)
     scheduling.require_connection(await _person(work, caller), row.organizer_oid)
     if _apply(row, change):
+        state.changed(row, work.outbox)
         scheduling.watch_booked_end(row, work, settings.booked_end_grace_s)
         work.queue(RescheduleMeeting(meeting_id=row.id))
     return Meeting.of(row)
@@ -114,7 +115,7 @@ async def cancel(meeting_id: Id, caller: Caller, work: Work) -> Meeting:
     # Who schedules it undoes what was begun, at once if that waits.
     work.queue(CancelMeeting(meeting_id=row.id) if booked else ScheduleMeeting(meeting_id=row.id))
     row.status = "cancelled"
-    row.version += 1
+    state.changed(row, work.outbox)
     return Meeting.of(row)
 
 
@@ -145,20 +146,20 @@ async def _accept(work: UnitOfWork, caller: Identity, wanted: NewMeeting, key: s
 
 
 def _add(work: UnitOfWork, caller: Identity, person: Connection, wanted: NewMeeting, meeting_id: str) -> None:
-    work.session.add(
-        MeetingRow(
-            org_id=caller.org_id,
-            id=meeting_id,
-            user_id=caller.user_id,
-            organizer_name=person.account.name or caller.name or "",
-            organizer_oid=person.account.oid or "",
-            subject=wanted.subject,
-            body=wanted.body,
-            starts_at=wanted.start,
-            ends_at=wanted.end,
-            attendees=[person.model_dump() for person in wanted.attendees],
-        )
+    row = MeetingRow(
+        org_id=caller.org_id,
+        id=meeting_id,
+        user_id=caller.user_id,
+        organizer_name=person.account.name or caller.name or "",
+        organizer_oid=person.account.oid or "",
+        subject=wanted.subject,
+        body=wanted.body,
+        starts_at=wanted.start,
+        ends_at=wanted.end,
+        attendees=[person.model_dump() for person in wanted.attendees],
     )
+    work.session.add(row)
+    state.tell(row, work.outbox)
     work.queue(ScheduleMeeting(meeting_id=meeting_id))
 
 
@@ -184,7 +185,6 @@ def _apply(row: MeetingRow, change: MeetingChange) -> bool:
         return False
     changing.remember_before_change(row)
     row.subject, row.starts_at, row.ends_at, row.attendees = wanted
-    row.version += 1
     return True
 
 

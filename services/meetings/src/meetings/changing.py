@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from meetings import graph as teams
-from meetings import scheduling
+from meetings import scheduling, state
 from meetings.graph import Shown
 from meetings.problems import Problem
 from meetings.tables import MeetingRow
@@ -76,9 +76,10 @@ def keep(meeting: MeetingRow, asked: MeetingRow, brought: Brought, outbox: Outbo
     conflict = _conflict(asked, brought) if brought.lost else None
     if taken and not changed_again:
         teams.take(meeting, brought.shown, taken)
-    if taken or meeting.problem != conflict:
-        meeting.version += 1
+    told = taken or meeting.problem != conflict
     meeting.problem = conflict
+    if told:
+        state.changed(meeting, outbox)
     if (brought.sent or taken) and not changed_again:  # else the job that was asked for meanwhile tells it
         scheduling.rescheduled(meeting, outbox)
 
@@ -87,7 +88,7 @@ def gone(meeting: MeetingRow, outbox: Outbox) -> None:
     """The event was cancelled or deleted in Outlook: so is the meeting."""
     meeting.status = "cancelled"
     meeting.problem = {"code": CANCELLED, "detail": "The meeting was cancelled in Outlook, so it was not changed."}
-    meeting.version += 1
+    state.changed(meeting, outbox)
     scheduling.cancelled(meeting, outbox)
 
 

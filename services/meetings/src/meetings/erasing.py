@@ -1,6 +1,9 @@
 """What the tables hold of people and organisations."""
 
-from shared.erasure import OF_PERSON, Holding, Holdings
+from shared.erasure import OF_ORGANISATION, OF_PERSON, Delete, Holding, Holdings
+from shared.events import MeetingState
+
+_TOMBSTONE = (MeetingState, "org_id || ':' || id")
 
 HOLDINGS = Holdings(
     tables=(
@@ -12,7 +15,8 @@ HOLDINGS = Holdings(
         ),
         Holding(
             "meeting",
-            person=OF_PERSON,
+            Delete(OF_ORGANISATION.where, _TOMBSTONE),
+            Delete(OF_PERSON.where, _TOMBSTONE),
             keeps="As an attendee, a person stays in the meetings of others: these are their organizers' records.",
             exported={
                 "id": "id",

@@ -2,7 +2,7 @@
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from meetings import artefacts, queries, scheduling
+from meetings import artefacts, queries, scheduling, state
 from meetings.jobs import does
 from meetings.recording import SWITCH
 from shared.connections import follow
@@ -26,42 +26,43 @@ async def end_meeting(event: ArtefactDetected, *, session: AsyncSession, outbox:
     """What was recorded is over: the surest sign without call events."""
     meeting = await queries.meeting(session, event.org_id, event.meeting_id, lock=True)
     if meeting is not None:
-        artefacts.expect(meeting, event)
+        if artefacts.expect(meeting, event):
+            state.changed(meeting, outbox)
         over = event.ended_at or event.created_at
         if over > meeting.starts_at - scheduling.REHEARSAL:  # earlier, it was a rehearsal: the meeting is still to come
             scheduling.ended(meeting, over, "artefact", "high", outbox)
 
 
 @on(ArtefactAwaited)
-async def expect_artefact_again(event: ArtefactAwaited, *, session: AsyncSession) -> None:
+async def expect_artefact_again(event: ArtefactAwaited, *, session: AsyncSession, outbox: Outbox) -> None:
     meeting = await queries.meeting(session, event.org_id, event.meeting_id, lock=True)
-    if meeting is not None:
-        artefacts.expect_again(meeting, event)
+    if meeting is not None and artefacts.expect_again(meeting, event):
+        state.changed(meeting, outbox)
 
 
 @on(RecordingImported)
-async def show_recording(event: RecordingImported, *, session: AsyncSession) -> None:
+async def show_recording(event: RecordingImported, *, session: AsyncSession, outbox: Outbox) -> None:
     meeting = await queries.meeting(session, event.org_id, event.meeting_id, lock=True)
-    if meeting is not None:
-        artefacts.keep_recording(meeting, event)
+    if meeting is not None and artefacts.keep_recording(meeting, event):
+        state.changed(meeting, outbox)
 
 
 @on(RecordingUnavailable)
-async def explain_missing_recording(event: RecordingUnavailable, *, session: AsyncSession) -> None:
+async def explain_missing_recording(event: RecordingUnavailable, *, session: AsyncSession, outbox: Outbox) -> None:
     meeting = await queries.meeting(session, event.org_id, event.meeting_id, lock=True)
-    if meeting is not None:
-        artefacts.miss_recording(meeting, event)
+    if meeting is not None and artefacts.miss_recording(meeting, event):
+        state.changed(meeting, outbox)
 
 
 @on(TranscriptImported)
-async def show_transcript(event: TranscriptImported, *, session: AsyncSession) -> None:
+async def show_transcript(event: TranscriptImported, *, session: AsyncSession, outbox: Outbox) -> None:
     meeting = await queries.meeting(session, event.org_id, event.meeting_id, lock=True)
-    if meeting is not None:
-        artefacts.keep_transcript(meeting, event)
+    if meeting is not None and artefacts.keep_transcript(meeting, event):
+        state.changed(meeting, outbox)
 
 
 @on(TranscriptUnavailable)
-async def explain_missing_transcript(event: TranscriptUnavailable, *, session: AsyncSession) -> None:
+async def explain_missing_transcript(event: TranscriptUnavailable, *, session: AsyncSession, outbox: Outbox) -> None:
     meeting = await queries.meeting(session, event.org_id, event.meeting_id, lock=True)
-    if meeting is not None:
-        artefacts.miss_transcript(meeting, event)
+    if meeting is not None and artefacts.miss_transcript(meeting, event):
+        state.changed(meeting, outbox)

@@ -91,7 +91,8 @@ class Recording(BaseModel):
 class Transcript(BaseModel):
     status: str
     speakers: list[str] = []
-    first_lines: list[str] = []
+    line_count: int | None = None
+    """How many things were said."""
     content_url: str | None = None
     code: str | None = None
     reason: str | None = None

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from meetings import queries
+from meetings import queries, state
 from meetings.tables import MeetingRow
 from meetings.waiting import Outcomes
 from meetings.work import CancelMeeting, RescheduleMeeting, ScheduleMeeting
@@ -96,12 +96,12 @@ def wait_with_checkpoint(job: Job) -> None:
 async def write(job: Job, meeting_id: str, problem: Problem | None, status: str | None = None) -> None:
     async with job.unit_of_work() as work:
         meeting = await queries.locked(work.session, work.org_id, meeting_id)
+        before = meeting.status, meeting.problem
         if status and meeting.status == "scheduling":
             meeting.status = status
-        problem = still_true(meeting, problem)
-        if meeting.problem != problem:
-            meeting.problem = problem
-            meeting.version += 1
+        meeting.problem = still_true(meeting, problem)
+        if (meeting.status, meeting.problem) != before:
+            state.changed(meeting, work.outbox)
 
 
 def still_true(meeting: MeetingRow, problem: Problem | None) -> Problem | None:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from meetings import graph as teams
-from meetings import problems, queries, scheduling
+from meetings import problems, queries, scheduling, state
 from meetings.problems import Problem
 from meetings.tables import MeetingRow
 from meetings.work import CancelMeeting, RescheduleMeeting, ScheduleMeeting, SetRecording
@@ -78,7 +78,7 @@ async def keep(work: JobWork, meeting_id: str, found: dict[str, Any], *, on: boo
     meeting = await queries.locked(work.session, work.org_id, meeting_id)
     if (await tenant_of(work.session, work.org_id, hold=True)).has_on(SWITCH) != on:
         raise Again("the switch moved meanwhile", after_s=0, counts=False)
-    _set_problem(meeting, found.get("problem"))
+    _set_problem(work, meeting, found.get("problem"))
     taken = {"accepted": found["auto_recording"], "problem": found.get("problem")}
     scheduling.recording_set(meeting, **taken, outbox=work.outbox)
 
@@ -94,22 +94,22 @@ async def explained(job: Job, meeting: MeetingRow, *, on: bool) -> AsyncIterator
         async with job.unit_of_work() as work:
             now = await queries.locked(work.session, work.org_id, meeting.id)
             if now.status == "scheduled":
-                _set_problem(now, _problem(error, on=on))
+                _set_problem(work, now, _problem(error, on=on))
         if not problems.waits(error):
             raise GiveUp(str(error)) from error
         problems.wait_with_checkpoint(job)
 
 
-def _set_problem(meeting: MeetingRow, problem: Problem | None) -> None:
+def _set_problem(work: JobWork, meeting: MeetingRow, problem: Problem | None) -> None:
     """Another problem is not hidden by ours."""
     if meeting.problem != problem and (meeting.problem is None or meeting.problem["code"] in _OWN):
         meeting.problem = problem
-        meeting.version += 1
+        state.changed(meeting, work.outbox)
 
 
 def _problem(error: Obstructed | GraphError, *, on: bool) -> Problem:
-    state = "does not record by itself yet" if on else "still records by itself at Microsoft; nothing is imported"
-    detail = f"Auto-recording was switched {'on' if on else 'off'}, but this meeting {state}."
+    now = "does not record by itself yet" if on else "still records by itself at Microsoft; nothing is imported"
+    detail = f"Auto-recording was switched {'on' if on else 'off'}, but this meeting {now}."
     found = obstacle_of(error)
     if found is not None:
         remedy = found.sentence("it is then changed by itself" if problems.waits(error) else "")

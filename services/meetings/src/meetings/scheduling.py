@@ -3,9 +3,9 @@
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
-from meetings import problems
+from meetings import problems, state
 from meetings.tables import MeetingRow
 from meetings.work import BookedEnd
 from shared.connections import Connection
@@ -18,11 +18,10 @@ from shared.events import (
     MeetingRescheduled,
     MeetingScheduled,
 )
+from shared.events.meetings import Confidence, EndSource, NotRecordingBecause
 from shared.outbox import Outbox
 from shared.problems import BadInput, Conflict
 
-Source = Literal["call_event", "artefact", "booked_end"]
-Confidence = Literal["high", "medium", "low"]
 BEGUN = timedelta(minutes=5)
 """So long ago a new meeting may have started: people say "now" and then fill in a form."""
 REHEARSAL = timedelta(hours=1)
@@ -69,7 +68,7 @@ def require_scheduled(meeting: MeetingRow) -> None:
 def scheduled(meeting: MeetingRow, outbox: Outbox) -> None:
     """The event exists with its link."""
     meeting.status = "scheduled"
-    meeting.version += 1
+    state.changed(meeting, outbox)
     outbox.add(
         MeetingScheduled(
             org_id=meeting.org_id,
@@ -111,7 +110,7 @@ def recording_set(meeting: MeetingRow, *, accepted: bool, problem: dict[str, str
     before = meeting.auto_recording, meeting.auto_recording_reason
     note_recording(meeting, accepted=accepted, problem=problem)
     if before != (meeting.auto_recording, meeting.auto_recording_reason):
-        meeting.version += 1
+        state.changed(meeting, outbox)
         outbox.add(
             MeetingRecordingChanged(
                 org_id=meeting.org_id,
@@ -119,7 +118,7 @@ def recording_set(meeting: MeetingRow, *, accepted: bool, problem: dict[str, str
                 meeting_id=meeting.id,
                 user_id=meeting.user_id,
                 auto_recording=accepted,
-                reason=meeting.auto_recording_reason,
+                code=meeting.auto_recording_reason,
             )
         )
 
@@ -128,20 +127,20 @@ def note_recording(meeting: MeetingRow, *, accepted: bool, problem: dict[str, st
     meeting.auto_recording, meeting.auto_recording_reason = accepted, _reason(problem, accepted=accepted)
 
 
-def _reason(problem: dict[str, str] | None, *, accepted: bool) -> Literal["switched_off", "refused"] | None:
+def _reason(problem: dict[str, str] | None, *, accepted: bool) -> NotRecordingBecause | None:
     if accepted:
         return None
     return "refused" if problem else "switched_off"
 
 
-def ended(meeting: MeetingRow, at: datetime, source: Source, confidence: Confidence, outbox: Outbox) -> bool:
+def ended(meeting: MeetingRow, at: datetime, source: EndSource, confidence: Confidence, outbox: Outbox) -> bool:
     """Say that the meeting ended, unless something at least as sure said so before or it was cancelled."""
     if meeting.status not in {"scheduled", "ended"} or _RANK[confidence] <= _RANK[meeting.ended_confidence]:
         return False
     meeting.status = "ended"
     meeting.ended_at, meeting.ended_source, meeting.ended_confidence = at, source, confidence
     meeting.problem = problems.still_true(meeting, meeting.problem)
-    meeting.version += 1
+    state.changed(meeting, outbox)
     outbox.add(
         MeetingEnded(
             org_id=meeting.org_id,

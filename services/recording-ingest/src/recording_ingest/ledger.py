@@ -156,8 +156,8 @@ async def pause(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, abse
     await _stop(work, meeting, row, absence, "paused")
 
 
-def queue_import(work: UnitOfWork, kind: str, artefact_id: str) -> None:
-    work.queue(IMPORTS[kind](artefact_id=artefact_id))
+def queue_import(work: UnitOfWork, kind: str, artefact_id: str, because: str | None = None) -> None:
+    work.queue(IMPORTS[kind](artefact_id=artefact_id), because=because)
 
 
 def closest(meetings: Sequence[LedgerMeeting], found: Artefact) -> LedgerMeeting | None:
@@ -172,7 +172,7 @@ async def detect(work: UnitOfWork, meeting: LedgerMeeting, found: Artefact) -> N
     if not await queries.add_artefact(work.session, meeting, artefact_id, found):
         return
     meeting.version += 1
-    work.outbox.add(
+    told = work.outbox.add(
         ArtefactDetected(
             org_id=meeting.org_id,
             aggregate_version=meeting.version,
@@ -183,7 +183,7 @@ async def detect(work: UnitOfWork, meeting: LedgerMeeting, found: Artefact) -> N
             ended_at=found.ended_at,
         )
     )
-    queue_import(work, found.kind, artefact_id)
+    queue_import(work, found.kind, artefact_id, because=told)
 
 
 def conclude(
@@ -258,6 +258,8 @@ def recording_imported(
             size_bytes=size_bytes,
             content_type=CONTENT_TYPE,
             location=LOCATION,
+            created_at=row.created_at,
+            ended_at=row.ended_at,
         )
     )
 
@@ -270,10 +272,11 @@ def transcript_imported(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactR
             org_id=meeting.org_id,
             aggregate_version=meeting.version,
             meeting_id=meeting.meeting_id,
-            transcript_id=row.id,
+            artefact_id=row.id,
             speakers=said.speakers[:_SPEAKERS_TOLD],
-            first_lines=said.first_lines(),
             line_count=len(said.lines),
+            created_at=row.created_at,
+            ended_at=row.ended_at,
         )
     )
 

@@ -16,8 +16,6 @@ from dataclasses import asdict, dataclass, field
 from itertools import chain
 from typing import Any
 
-FIRST_LINES = 3
-FIRST_LINE_LENGTH = 200
 _NAME_LENGTH = 100
 _TIME = r"-?(?:-?[0-9]{1,9}:){1,2}-?[0-9]{1,9}(?:[.,][0-9]{1,9})?"
 _TIMING = re.compile(rf"\s*(?P<start>{_TIME})\s*-->\s*(?P<end>{_TIME})(?:\s.*)?")
@@ -52,11 +50,6 @@ class Transcript:
     def speakers(self) -> list[str]:
         """In the order they first spoke."""
         return list(dict.fromkeys(line.speaker for line in self.lines if line.speaker))
-
-    def first_lines(self) -> list[str]:
-        """As ``Speaker: words``, cut to a length that fits an event."""
-        shown = (f"{line.speaker}: {line.text}" if line.speaker else line.text for line in self.lines[:FIRST_LINES])
-        return [words[:FIRST_LINE_LENGTH] for words in shown]
 
     def as_rows(self) -> list[dict[str, Any]]:
         return [asdict(line) for line in self.lines]

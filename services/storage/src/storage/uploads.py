@@ -99,6 +99,7 @@ async def complete(db: Database, objects: Objects, row: Any) -> None:
             work.outbox.add(
                 FileStored(
                     org_id=row.org_id,
+                    aggregate_version=1,
                     file_id=row.id,
                     path=row.path,
                     size_bytes=row.size_bytes,

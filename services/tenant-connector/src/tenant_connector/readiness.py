@@ -11,10 +11,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from shared import metrics
 from shared.db import Database
 from shared.events import TenantReadinessChanged
+from shared.events.tenant import Verdict
 from shared.outbox import Outbox
 from tenant_connector import audit, readiness_queries
 from tenant_connector.readiness_tables import ReadinessCheckRow, ReadinessRow
-from tenant_connector.verdicts import AFFECTS, SPREAD_BY_CONSENT, Found, Obstacle, Outcome, Remedy, Unanswered, Verdict
+from tenant_connector.verdicts import AFFECTS, SPREAD_BY_CONSENT, Found, Obstacle, Outcome, Remedy, Unanswered
 
 _NOT_CONNECTED = "Your organisation is not connected to Microsoft 365, so nothing is known."
 _WAS_RED = "was_action_needed"

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from shared import features
 from shared.connections import CONNECTOR_PLACE
 from shared.entra import EntraMisconfigured
 from shared.graph.errors import GraphError
@@ -164,12 +165,13 @@ def storage(location: str | None, on: bool, roles: frozenset[str]) -> Found:
         text = f"Connect again under {_CONNECT}, accept all permissions, then choose the storage location again."
         reason = f"A storage location is chosen, but the permission {SITES} is missing."
         return Found("storage_write", "action_needed", reason, Remedy("microsoft_admin", text), propagates=True)
+    if not features.available("sharepoint_storage"):
+        return Found("storage_write", "not_needed", "Prospo does not have SharePoint storage yet.")
     if not on:
         return Found("storage_write", "not_needed", "SharePoint storage is switched off.")
     if location is None:
-        text = f"{CONNECTOR_PLACE} → Choose Storage Location."
         reason = "SharePoint storage is switched on without a place."
-        return Found("storage_write", "action_needed", reason, Remedy("org_admin", text))
+        return Found("storage_write", "action_needed", reason, Remedy("org_admin", "Choose a place for files first."))
     reason = "Writing worked when the place was chosen; whether it still does, only the next file shows."
     return Found("storage_write", "unknown", reason, details={"location": location})
 

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from shared import features
 from shared.events import Features, TenantConnected, TenantDisconnected, TenantFeaturesChanged, TenantState
+from shared.events.tenant import TenantLeftBecause
 from shared.outbox import Outbox, uuid7
 from shared.problems import Conflict
 from tenant_connector.tables import TenantRow
@@ -102,7 +104,7 @@ def disconnect(row: TenantRow, reason: str, outbox: Outbox) -> bool:
     row.status, row.problem = "disconnected", None
     row.version += 1
     if was_connected:
-        _tell_disconnected(row, reason, outbox)
+        _tell_disconnected(row, "by_org_admin", reason, outbox)
     return True
 
 
@@ -110,7 +112,7 @@ def lose(row: TenantRow, problem: Problem, outbox: Outbox) -> None:
     """Microsoft does not know us there any more. A new consent under way goes on."""
     row.status, row.problem = "proving" if row.claim_id else "disconnected", problem
     row.version += 1
-    _tell_disconnected(row, problem["detail"], outbox)
+    _tell_disconnected(row, "unknown_at_microsoft", problem["detail"], outbox)
 
 
 def doubt(row: TenantRow, problem: Problem) -> None:
@@ -158,12 +160,14 @@ def refusal(row: TenantRow | None, feature: str, red: Mapping[str, Obstacle]) ->
     """Why a feature cannot be switched on; None when it can."""
     if row is None or row.status != "connected":
         return not_connected()
-    if feature == "sharepoint_storage" and not row.storage_location:
+    if not features.available(feature):
         return Conflict(
-            "storage_location_required",
-            "SharePoint storage needs a place first. Choose one under Admin, Connectors, Microsoft 365, Choose Storage "
-            "Location, then switch it on.",
+            "feature_not_available",
+            "Prospo does not have this feature yet. There is nothing to switch on, and nothing for you to do.",
+            feature=feature,
         )
+    if feature == "sharepoint_storage" and not row.storage_location:
+        return Conflict("storage_location_required", "SharePoint storage needs a place first.")
     found = obstacle(feature, red)
     return _not_ready(feature, found) if found is not None else None
 
@@ -202,14 +206,15 @@ def _leave_place(row: TenantRow) -> dict[str, bool]:
 
 
 def _tell_features(row: TenantRow, user_id: str, outbox: Outbox) -> None:
-    features = Features.model_validate(row.features)
+    switches = Features.model_validate(row.features)
     outbox.add(
-        TenantFeaturesChanged(org_id=row.org_id, aggregate_version=row.version, features=features, changed_by=user_id)
+        TenantFeaturesChanged(org_id=row.org_id, aggregate_version=row.version, features=switches, changed_by=user_id)
     )
 
 
-def _tell_disconnected(row: TenantRow, reason: str, outbox: Outbox) -> None:
-    outbox.add(TenantDisconnected(org_id=row.org_id, aggregate_version=row.version, tid=row.tid, reason=reason))
+def _tell_disconnected(row: TenantRow, code: TenantLeftBecause, reason: str, outbox: Outbox) -> None:
+    about = {"org_id": row.org_id, "aggregate_version": row.version, "tid": row.tid}
+    outbox.add(TenantDisconnected.model_validate(about | {"code": code, "reason": reason}))
     _tell_state(row, outbox)
 
 

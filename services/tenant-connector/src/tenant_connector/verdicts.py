@@ -3,10 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 
-Verdict = Literal["ready", "waiting", "action_needed", "not_needed", "unknown"]
-Who = Literal["org_admin", "microsoft_admin", "teams_admin", "operator", "nobody"]
+from shared.events.tenant import Verdict, Who
 
 _EVERYTHING = ("schedule", "auto_recording", "transcript", "speaker_names", "recording", "contacts", "mail", "storage")
 AFFECTS: dict[str, tuple[str, ...]] = {

@@ -93,7 +93,9 @@ async def disconnect(caller: Caller, work: Work, access_tokens: AccessTokens_) -
     """
     await queries.cancel_attempts(work.session, caller.org_id, caller.user_id)
     row = await queries.connection_in_time(work.session, caller.org_id, caller.user_id)
-    if row is not None and connections.disconnect(row, work.outbox, reason="The person disconnected the account."):
+    if row is not None and connections.disconnect(
+        row, work.outbox, "by_person", reason="The person disconnected the account."
+    ):
         note(work.session, caller.org_id, caller.user_id, "connection.disconnected", "done")
         work.after_commit(lambda: access_tokens.forget(caller.org_id, caller.user_id))
     return await _shown(caller, work, row)

@@ -9,6 +9,7 @@ from shared.connections.obstacles import ACCOUNT_NOT_CONNECTED, ADMIN_REQUIRED, 
 from shared.db import UnitOfWork
 from shared.entra import EntraError, EntraTellAdmin
 from shared.events import UserConnected, UserConnectionExpired, UserDisconnected, UserReconnected, UserState
+from shared.events.user import DisconnectedBecause
 from shared.id_tokens import Account
 from shared.outbox import Outbox
 from shared.problems import Conflict
@@ -83,11 +84,13 @@ def expire(row: ConnectionRow, refused: EntraError, outbox: Outbox, *, claims: s
     row.broken_since, row.unanswered_challenge = datetime.now(UTC), challenges.as_one(claims, refused.claims)
     _end(row, "expired")
     about = {"org_id": row.org_id, "user_id": row.user_id, "aggregate_version": row.version}
-    outbox.add(UserConnectionExpired(**about, reason=refused.message))
+    outbox.add(UserConnectionExpired(**about, code=row.problem["code"], reason=refused.message))
     _tell_state(row, outbox)
 
 
-def disconnect(row: ConnectionRow, outbox: Outbox, *, reason: str, problem: dict[str, str] | None = None) -> bool:
+def disconnect(
+    row: ConnectionRow, outbox: Outbox, code: DisconnectedBecause, *, reason: str, problem: dict[str, str] | None = None
+) -> bool:
     """End it and destroy the tokens. False when there is nothing to end."""
     if row.status == "disconnected":
         row.problem = problem  # whoever disconnects what the organisation had ended may choose another account
@@ -95,7 +98,7 @@ def disconnect(row: ConnectionRow, outbox: Outbox, *, reason: str, problem: dict
     row.problem, row.broken_since, row.granted_scopes, row.unanswered_challenge = problem, None, None, None
     _end(row, "disconnected")
     about = {"org_id": row.org_id, "user_id": row.user_id, "aggregate_version": row.version}
-    outbox.add(UserDisconnected(**about, reason=reason))
+    outbox.add(UserDisconnected(**about, code=code, reason=reason))
     _tell_state(row, outbox)
     return True
 
@@ -105,7 +108,7 @@ async def end_outside(work: UnitOfWork, org_id: str, tid: str | None, *, reason:
     detail = f"Your organisation's Microsoft 365 was disconnected; an Org Admin connects it first. {_AGAIN}"
     problem = {"code": _TENANT_LEFT, "detail": detail}
     for row in await queries.connections_outside(work.session, org_id, tid):
-        disconnect(row, work.outbox, reason=reason, problem=problem)
+        disconnect(row, work.outbox, "tenant_left", reason=reason, problem=problem)
         about = {"user_id": row.user_id}
         note(work.session, org_id, "tenant-connector", "connection.disconnected", "done", **about)
 

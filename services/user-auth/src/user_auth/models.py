@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from shared.connections import Tenant
 from shared.events import Features
+from shared.features import available
 from shared.web import Asked, Page, StrictModel
 from user_auth import challenges, connections, permissions
 from user_auth.permissions import FEATURES, PERMISSIONS, USES
@@ -108,9 +109,13 @@ class Notice(BaseModel):
 
 
 class Feature(BaseModel):
-    """What a feature needs of this connection. ``on`` is the Org Admin's switch; ``ready`` if nothing is missing."""
+    """What a feature needs of this connection. ``on`` is the Org Admin's switch; ``ready`` if nothing is missing.
+
+    What is not ``available`` does not exist yet: it is never ready, and nothing is missing for it.
+    """
 
     name: FeatureName
+    available: bool
     on: bool
     ready: bool
     missing: list[str]
@@ -161,9 +166,10 @@ def _permissions(scopes: Iterable[str], granted: Collection[str]) -> list[dict[s
 def _features(switches: Features, granted: Collection[str]) -> list[dict[str, Any]]:
     shown = []
     for name, feature in FEATURES.items():
-        missing = permissions.missing(granted, feature.scopes)
-        known = {"name": name, "on": getattr(switches, name), "ready": not missing, "missing": missing}
-        shown.append(known | {"permissions": _permissions(feature.scopes, granted)})
+        there = available(name)
+        missing = permissions.missing(granted, feature.scopes) if there else []
+        known = {"name": name, "available": there, "on": getattr(switches, name), "ready": there and not missing}
+        shown.append(known | {"missing": missing, "permissions": _permissions(feature.scopes, granted)})
     return shown
 
 

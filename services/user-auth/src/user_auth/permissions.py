@@ -4,8 +4,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from shared.connections.obstacles import Switch, feature_off
+from shared.connections.obstacles import SWITCHES, Switch, feature_off
 from shared.events import Features
+from shared.features import available
 from shared.problems import Conflict
 
 
@@ -78,11 +79,23 @@ def to_ask(wanted: Collection[Switch], granted: Collection[str], switches: Featu
     feature that is off.
     """
     for name in wanted:
+        if not available(name):
+            raise _not_yet(name)
         if not getattr(switches, name):
             off = feature_off(name)
             raise Conflict(off.code, off.sentence("then ask for it again"))
     scopes = [*PERMISSIONS, SIGN_IN]
     for name, feature in FEATURES.items():
-        given = [scope for scope in feature.scopes if scope in granted] if getattr(switches, name) else []
+        given = [scope for scope in feature.scopes if scope in granted] if acts(name, switches) else []
         scopes += feature.scopes if name in wanted else given
     return tuple(dict.fromkeys(scopes))
+
+
+def acts(name: str, switches: Features) -> bool:
+    """Whether there is such a feature and an Org Admin has it on."""
+    return available(name) and bool(getattr(switches, name))
+
+
+def _not_yet(name: Switch) -> Conflict:
+    detail = f"Prospo does not have {SWITCHES[name]} yet, so nothing is asked for it. There is nothing for you to do."
+    return Conflict("feature_not_available", detail)

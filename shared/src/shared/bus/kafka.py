@@ -22,6 +22,7 @@ from aiokafka.errors import (
 )
 
 from shared.bus.port import BusConsumer, BusUnavailable, Partition, Record, Refusals, Revoked, refusal
+from shared.bus.topics import settings_of
 
 PARTITIONS = 12
 _STOP_S = 5
@@ -146,8 +147,8 @@ async def _send(producer: Any, record: Record) -> Any:
 
 
 async def _make(admin: AIOKafkaAdminClient, topic: str, replicas: int) -> str | None:
-    compacted = {"cleanup.policy": "compact"} if topic.endswith(".state") else {}
-    new = NewTopic(topic, num_partitions=PARTITIONS, replication_factor=replicas, topic_configs=compacted)
+    kept = {name: str(value) for name, value in settings_of(topic).items()}
+    new = NewTopic(topic, num_partitions=PARTITIONS, replication_factor=replicas, topic_configs=kept)
     try:
         answer = await admin.create_topics([new])
     except TopicAlreadyExistsError:

@@ -1,6 +1,6 @@
 """The integration events, one file per producer. Imports pydantic and the standard library only."""
 
-from shared.events.base import Event
+from shared.events.base import Event, schema_id
 from shared.events.contacts import ContactsImported
 from shared.events.mail import MailReceived, MailSent
 from shared.events.meetings import (
@@ -10,6 +10,7 @@ from shared.events.meetings import (
     MeetingRecordingChanged,
     MeetingRescheduled,
     MeetingScheduled,
+    MeetingState,
 )
 from shared.events.recordings import (
     ArtefactAwaited,
@@ -44,6 +45,7 @@ ALL: dict[str, type[Event]] = {
         MeetingRecordingChanged,
         MeetingRescheduled,
         MeetingScheduled,
+        MeetingState,
         RecordingImported,
         RecordingUnavailable,
         StorageLocationSelected,
@@ -82,6 +84,7 @@ __all__ = [
     "MeetingRecordingChanged",
     "MeetingRescheduled",
     "MeetingScheduled",
+    "MeetingState",
     "RecordingImported",
     "RecordingUnavailable",
     "StorageLocationSelected",
@@ -97,4 +100,5 @@ __all__ = [
     "UserDisconnected",
     "UserReconnected",
     "UserState",
+    "schema_id",
 ]

@@ -2,14 +2,17 @@
 
 from typing import ClassVar
 
-from shared.events.base import Event
+from shared.events.base import Event, Pseudonym
 
 
 class MailEvent(Event):
     emitter: ClassVar[str] = "mail"
-    user_id: str
+    user_id: Pseudonym
+    """The person in Prospo whose mailbox it is."""
     message_id: str
+    """The message at Microsoft; it stays the same when the message is moved."""
     conversation_id: str
+    """The conversation at Microsoft that the message belongs to."""
 
     @property
     def key(self) -> str:

@@ -1,21 +1,34 @@
-"""Emitted by meetings. Key: organisation and meeting."""
+"""Emitted by meetings. Key: organisation and meeting.
+
+``start`` and ``end`` are what is booked. A name in ``_at`` is a moment that happened.
+"""
 
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel
+from shared.events.base import Direct, Event, Part, Pseudonym, known, personal
+from shared.events.recordings import AbsenceCode
 
-from shared.events.base import Event
+MeetingStatus = Literal["scheduling", "scheduled", "failed", "cancelled", "ended"]
+NotRecordingBecause = Literal["switched_off", "refused"]
+EndSource = Literal["call_event", "artefact", "booked_end"]
+Confidence = Literal["high", "medium", "low"]
+ArtefactStatus = Literal["importing", "imported", "unavailable"]
 
 
-class Attendee(BaseModel):
-    email: str
-    name: str | None = None
+class Attendee(Part):
+    """Somebody who was invited; the organizer is not among them."""
+
+    email: Direct
+    """The address that the invitation went to."""
+    name: Direct | None = None
+    """The name, where the organizer gave one."""
 
 
 class MeetingEvent(Event):
     emitter: ClassVar[str] = "meetings"
     meeting_id: str
+    """The meeting in Prospo."""
 
     @property
     def key(self) -> str:
@@ -23,57 +36,129 @@ class MeetingEvent(Event):
 
 
 class MeetingScheduled(MeetingEvent):
-    """The Teams meeting exists in the organizer's calendar with a join link; invitations are on their way."""
+    """The Teams meeting exists in the organizer's calendar with a join link; invitations are on their way.
+
+    Only for meetings scheduled through Prospo. Version 1 was the request, so this is 2 or higher.
+    """
 
     topic: ClassVar[str] = "meeting.scheduled"
-    user_id: str
-    organizer_oid: str
-    online_meeting_id: str
-    join_url: str
-    subject: str
+    user_id: Pseudonym
+    """The organizer in Prospo, who owns the meeting."""
+    organizer_oid: Pseudonym
+    """The organizer's account at Microsoft: what ``oid`` is in ``user.state``."""
+    online_meeting_id: Pseudonym
+    """The online meeting at Microsoft; it holds the organizer's ``oid``."""
+    join_url: Direct
+    """The link by which anybody who has it may ask to join."""
+    subject: Direct
+    """What the organizer wrote as the subject."""
     start: datetime
+    """The booked start."""
     end: datetime
-    attendees: list[Attendee]
+    """The booked end."""
+    attendees: Annotated[list[Attendee], personal("direct")]
+    """Who was invited."""
     auto_recording: bool
+    """Whether Microsoft took that the meeting records by itself."""
 
 
 class MeetingRescheduled(MeetingEvent):
-    """Subject, times or attendees changed; the join link stays."""
+    """Subject, times or attendees were changed in Prospo and Microsoft has it; the join link stays.
+
+    Not emitted for a change that somebody makes in Outlook.
+    """
 
     topic: ClassVar[str] = "meeting.rescheduled"
-    subject: str
+    subject: Direct
+    """The subject as it is now."""
     start: datetime
+    """The booked start as it is now."""
     end: datetime
-    attendees: list[Attendee]
+    """The booked end as it is now."""
+    attendees: Annotated[list[Attendee], personal("direct")]
+    """All who are invited now."""
 
 
 class MeetingCancelled(MeetingEvent):
-    """The meeting was cancelled in Prospo; Microsoft told the attendees."""
+    """The meeting was cancelled in Prospo; Microsoft told the attendees. Not emitted for a cancellation in Outlook."""
 
     topic: ClassVar[str] = "meeting.cancelled"
 
 
 class MeetingRecordingChanged(MeetingEvent):
-    """Microsoft took that a booked meeting records by itself from now on, or no longer; emitted after the switch.
-
-    ``reason`` says why it does not: ``switched_off`` or ``refused`` (by Microsoft).
-    """
+    """Microsoft took that a booked meeting records by itself from now on, or no longer; emitted after the switch."""
 
     topic: ClassVar[str] = "meeting.recording_changed"
-    user_id: str
+    user_id: Pseudonym
+    """The organizer in Prospo."""
     auto_recording: bool
-    reason: Literal["switched_off", "refused"] | None = None
+    """Whether it records by itself now."""
+    code: Annotated[str, known(NotRecordingBecause)] | None = None
+    """Why it does not: an Org Admin's switch, or Microsoft refused. Null when it does."""
 
 
 class MeetingEnded(MeetingEvent):
-    """The meeting is over, as far as ``source`` can tell; a better source emits it again with higher confidence.
-
-    ``ended_at`` is the booked end for ``booked_end``; it is a fact only for ``call_event`` and ``artefact``.
-    """
+    """The meeting is over, as far as ``source`` can tell; a better source emits it again with higher confidence."""
 
     topic: ClassVar[str] = "meeting.ended"
-    user_id: str
+    user_id: Pseudonym
+    """The organizer in Prospo."""
     ended_at: datetime
-    source: Literal["call_event", "artefact", "booked_end"]
-    confidence: Literal["high", "medium", "low"]
+    """When it ended. A fact for ``call_event`` and ``artefact``; for ``booked_end`` only the booked end."""
+    source: Annotated[str, known(EndSource)]
+    """How it is known: Microsoft's call, a recording or transcript that ended, or only that the booked end passed."""
+    confidence: Annotated[str, known(Confidence)]
+    """How sure the source is."""
     auto_recording: bool = False
+    """Whether it was to record by itself."""
+
+
+class ArtefactOfMeeting(Part):
+    """What is known of a meeting's newest recording or transcript."""
+
+    status: Annotated[str, known(ArtefactStatus)]
+    """How far it got."""
+    artefact_id: str | None = None
+    """The artefact, as in ``artefact.detected``; null until it is imported."""
+    file_id: str | None = None
+    """The stored file of a recording; null until it is imported, and for transcripts."""
+    code: Annotated[str, known(AbsenceCode)] | None = None
+    """Why it is unavailable, as in ``recording.unavailable`` and ``transcript.unavailable``."""
+
+
+class MeetingState(MeetingEvent):
+    """The whole current state of a meeting after any change; compacted, for late joiners and local copies.
+
+    Ids, times and statuses only: subject, attendees, link and words are read from the API by who may. A tombstone
+    follows when the meeting is erased.
+    """
+
+    topic: ClassVar[str] = "meeting.state"
+    user_id: Pseudonym
+    """The organizer in Prospo, who owns the meeting."""
+    organizer_oid: Pseudonym
+    """The organizer's account at Microsoft: what ``oid`` is in ``user.state``."""
+    status: Annotated[str, known(MeetingStatus)]
+    """``scheduling`` until Microsoft has it; ``failed`` when it will not; then ``cancelled`` or ``ended``."""
+    start: datetime
+    """The booked start."""
+    end: datetime
+    """The booked end."""
+    ended_at: datetime | None
+    """When it ended; null until it is known to have."""
+    ended_source: Annotated[str, known(EndSource)] | None
+    """How the end is known, as ``source`` in ``meeting.ended``."""
+    ended_confidence: Annotated[str, known(Confidence)] | None
+    """How sure that is."""
+    auto_recording: bool
+    """Whether Microsoft took that the meeting records by itself."""
+    recording: ArtefactOfMeeting | None
+    """The newest recording; null while nothing is known of one."""
+    recording_version: int
+    """The version of recording-ingest's event that ``recording`` is from; 0 when there was none."""
+    transcript: ArtefactOfMeeting | None
+    """The newest transcript; null while nothing is known of one."""
+    transcript_version: int
+    """The version of recording-ingest's event that ``transcript`` is from; 0 when there was none."""
+    changed_at: datetime
+    """When this state began."""

@@ -1,14 +1,34 @@
 """Emitted by recording-ingest. Key: organisation and meeting. An artefact is a recording or a transcript."""
 
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from shared.events.base import Event
+from shared.events.base import Direct, Event, known
+
+AbsenceCode = Literal[
+    "account_not_connected",
+    "admin_required",
+    "another_account",
+    "artefact_gone",
+    "auto_recording_off",
+    "download_blocked",
+    "feature_off",
+    "import_failed",
+    "meeting_gone",
+    "microsoft_refused",
+    "not_recorded",
+    "not_transcribed",
+    "permission_missing",
+    "tenant_not_connected",
+    "transcript_unreadable",
+    "transcripts_disabled",
+]
 
 
 class ArtefactEvent(Event):
     emitter: ClassVar[str] = "recording-ingest"
     meeting_id: str
+    """The meeting in Prospo; its owner is in ``meeting.state``. These events may come before ``meeting.scheduled``."""
 
     @property
     def key(self) -> str:
@@ -16,60 +36,100 @@ class ArtefactEvent(Event):
 
 
 class ArtefactDetected(ArtefactEvent):
-    """Microsoft has a recording or transcript of one of our meetings; its transfer is queued."""
+    """Microsoft has a recording or transcript of one of our meetings; its transfer is queued.
+
+    A meeting has as many as people started and stopped recording, each detected once.
+    """
 
     topic: ClassVar[str] = "artefact.detected"
     artefact_id: str
+    """The artefact in Prospo; ``recording.imported`` and ``transcript.imported`` name it again."""
     kind: Literal["recording", "transcript"]
+    """Of which kind it is. No other will be added."""
     created_at: datetime
+    """When recording or transcription began, as Microsoft says."""
     ended_at: datetime | None = None
+    """When it stopped, as Microsoft says; null when it does not say so."""
 
 
 class ArtefactAwaited(ArtefactEvent):
     """What the Org Admin's switch or a lost connection kept away is waited for again.
 
-    Takes back that it would not arrive; ``detected`` says that Microsoft has it and that its transfer goes on.
+    Takes back that it would not arrive.
     """
 
     topic: ClassVar[str] = "artefact.awaited"
     kind: Literal["recording", "transcript"]
+    """Which kind is waited for. No other will be added."""
     detected: bool
+    """Whether Microsoft is known to have it, so that its transfer goes on."""
 
 
 class RecordingImported(ArtefactEvent):
-    """The recording is stored, whole and size-checked."""
+    """The recording is stored, whole and size-checked. Takes back an earlier ``recording.unavailable``.
+
+    A meeting that was recorded more than once has one of these for each recording.
+    """
 
     topic: ClassVar[str] = "recording.imported"
     artefact_id: str
+    """The artefact, as in ``artefact.detected``."""
     file_id: str
+    """The stored file; the organizer reads it at ``GET /v1/files/{file_id}/content``."""
     size_bytes: int
+    """Bytes of the whole file; may exceed 2^31."""
     content_type: str
+    """Its media type, such as ``video/mp4``."""
     location: str
-    """Where it lies, for people: ``Prospo storage`` or the SharePoint folder."""
+    """Where it lies, for people to read: ``Prospo storage`` or the SharePoint folder. Programs use ``file_id``."""
+    created_at: datetime
+    """When the recording began, as Microsoft says."""
+    ended_at: datetime | None = None
+    """When the recording stopped, as Microsoft says; null when it does not say so."""
 
 
 class TranscriptImported(ArtefactEvent):
-    """The transcript is parsed and readable at ``GET /v1/transcripts/{transcript_id}``."""
+    """The transcript is parsed; the organizer reads it at ``GET /v1/transcripts/{artefact_id}``.
+
+    Takes back an earlier ``transcript.unavailable``. What was said is never in an event.
+    """
 
     topic: ClassVar[str] = "transcript.imported"
-    transcript_id: str
-    speakers: list[str]
-    first_lines: list[str]
-    """At most three, as ``Speaker: words``, each at most 200 characters."""
+    artefact_id: str
+    """The artefact, as in ``artefact.detected``."""
+    speakers: list[Direct]
+    """The names of those who spoke, at most 100; empty when the organisation's transcripts name nobody."""
     line_count: int
+    """How many things were said."""
+    created_at: datetime
+    """When the transcription began, as Microsoft says."""
+    ended_at: datetime | None = None
+    """When the transcription stopped, as Microsoft says; null when it does not say so."""
 
 
 class RecordingUnavailable(ArtefactEvent):
-    """No recording will arrive, with the reason for people."""
+    """No recording will arrive as things are.
+
+    Emitted at once for what is known for sure, else when the deadline after the meeting has passed. When the cause is
+    mended, ``artefact.awaited`` or ``recording.imported`` may follow.
+    """
 
     topic: ClassVar[str] = "recording.unavailable"
-    code: str
+    code: Annotated[str, known(AbsenceCode)]
+    """Why."""
     reason: str
+    """Why, and who mends it how, as a sentence for people."""
 
 
 class TranscriptUnavailable(ArtefactEvent):
-    """No transcript will arrive, with the reason for people."""
+    """No transcript will arrive as things are.
+
+    Emitted at once for what is known for sure, else when the deadline after the meeting has passed. When the cause is
+    mended, ``artefact.awaited`` or ``transcript.imported`` may follow.
+    """
 
     topic: ClassVar[str] = "transcript.unavailable"
-    code: str
+    code: Annotated[str, known(AbsenceCode)]
+    """Why."""
     reason: str
+    """Why, and who mends it how, as a sentence for people."""

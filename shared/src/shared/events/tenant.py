@@ -1,20 +1,38 @@
 """Emitted by tenant-connector. Key: the organisation."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel
+from shared.events.base import Event, Part, Pseudonym, known
 
-from shared.events.base import Event
+Capability = Literal[
+    "consent",
+    "permissions",
+    "transcript_access",
+    "speaker_attribution",
+    "application_access_policy",
+    "licences",
+    "mailbox",
+    "notifications",
+    "credential_expiry",
+    "storage_write",
+]
+Verdict = Literal["ready", "waiting", "action_needed", "not_needed", "unknown"]
+Who = Literal["org_admin", "microsoft_admin", "teams_admin", "operator"]
+TenantLeftBecause = Literal["by_org_admin", "unknown_at_microsoft"]
 
 
-class Features(BaseModel):
+class Features(Part):
     """The Org Admin's four switches, with the defaults a new connection gets."""
 
     outlook_email: bool = True
+    """Prospo may send mail as people and show their conversations."""
     auto_recording: bool = False
+    """Meetings record by themselves, and recording and transcript are imported."""
     contacts_import: bool = True
+    """People may import their Outlook contacts."""
     sharepoint_storage: bool = False
+    """Files go to a chosen place in SharePoint."""
 
 
 class TenantEvent(Event):
@@ -26,8 +44,11 @@ class TenantConnected(TenantEvent):
 
     topic: ClassVar[str] = "tenant.connected"
     tid: str
+    """The tenant's id at Microsoft."""
     display_name: str
+    """The tenant's name at Microsoft."""
     features: Features
+    """The switches as they are now."""
 
 
 class TenantDisconnected(TenantEvent):
@@ -35,7 +56,11 @@ class TenantDisconnected(TenantEvent):
 
     topic: ClassVar[str] = "tenant.disconnected"
     tid: str | None
+    """The tenant that was connected."""
+    code: Annotated[str, known(TenantLeftBecause)]
+    """Whether an Org Admin did it, or Microsoft knows the tenant or our application in it no more."""
     reason: str
+    """The same as a sentence for people."""
 
 
 class TenantFeaturesChanged(TenantEvent):
@@ -46,27 +71,33 @@ class TenantFeaturesChanged(TenantEvent):
 
     topic: ClassVar[str] = "tenant.features_changed"
     features: Features
-    changed_by: str
+    """All switches as they are now."""
+    changed_by: Pseudonym
+    """The ``user_id`` of the Org Admin."""
 
 
 class TenantReadinessChanged(TenantEvent):
     """A capability's verdict changed.
 
-    Emitted once per change, never when a check found the same again. ``verdict`` and ``previous`` are one of ready,
-    waiting, action_needed, not_needed, unknown; ``aggregate_version`` counts the changes of the organisation's board.
+    Emitted once per change, never when a check found the same again. Its ``aggregate_version`` counts the changes of
+    the organisation's board, and is not comparable with that of other events.
     """
 
     topic: ClassVar[str] = "tenant.readiness_changed"
-    capability: str
-    verdict: str
+    capability: Annotated[str, known(Capability)]
+    """What was looked at."""
+    verdict: Annotated[str, known(Verdict)]
+    """What was found; ``waiting`` is expected to become ready by itself."""
     reason: str | None = None
-    previous: str | None = None
+    """Why, as a sentence for people."""
+    previous: Annotated[str, known(Verdict)] | None = None
+    """The verdict before; null for the first one."""
     remedy: str | None = None
     """What mends it, to follow or to copy."""
-    who: str | None = None
-    """Who must act: org_admin, microsoft_admin, teams_admin, operator or nobody."""
+    who: Annotated[str, known(Who)] | None = None
+    """Who must act; null when nobody must."""
     until: datetime | None = None
-    """How long Microsoft may still need, when the verdict is waiting."""
+    """How long Microsoft may still need, when the verdict is ``waiting``."""
 
 
 class TenantState(TenantEvent):
@@ -74,6 +105,10 @@ class TenantState(TenantEvent):
 
     topic: ClassVar[str] = "tenant.state"
     connected: bool
+    """Whether the organisation's tenant is connected and proven."""
     tid: str | None
+    """The tenant's id at Microsoft; null when none is known."""
     features: Features
+    """The switches; they are kept while no tenant is connected."""
     changed_at: datetime
+    """When this state began."""

@@ -1,14 +1,19 @@
 """Emitted by user-auth. Key: organisation and user."""
 
 from datetime import datetime
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal
 
-from shared.events.base import Event
+from shared.events.base import Direct, Event, Pseudonym, known
+
+ConnectionStatus = Literal["connected", "expired", "disconnected"]
+ExpiredBecause = Literal["account_not_connected", "admin_required"]
+DisconnectedBecause = Literal["by_person", "tenant_left"]
 
 
 class UserEvent(Event):
     emitter: ClassVar[str] = "user-auth"
-    user_id: str
+    user_id: Pseudonym
+    """The person in Prospo, within the organisation."""
 
     @property
     def key(self) -> str:
@@ -16,36 +21,52 @@ class UserEvent(Event):
 
 
 class UserConnected(UserEvent):
-    """A user connected a Microsoft work account for the first time (or after a disconnect)."""
+    """A user connected a Microsoft work account for the first time, or after a disconnect.
+
+    Not emitted when a connection that works is renewed, nor after it expired: that is ``user.reconnected``.
+    """
 
     topic: ClassVar[str] = "user.connected"
     tid: str
-    oid: str
-    name: str
-    email: str
+    """The Microsoft tenant of the account."""
+    oid: Pseudonym
+    """The account at Microsoft, within the tenant. ``tid`` and ``oid`` together are the identity, never the address."""
+    name: Direct
+    """The person's name as Microsoft has it."""
+    email: Direct
+    """The account's address as Microsoft has it; it may change, and another account may get it later."""
 
 
 class UserReconnected(UserEvent):
-    """A user signed in again after the connection broke; what was missed since ``broken_since`` can be fetched."""
+    """A user signed in again after the connection expired; what was missed since ``broken_since`` can be fetched."""
 
     topic: ClassVar[str] = "user.reconnected"
     tid: str
-    oid: str
+    """The Microsoft tenant of the account."""
+    oid: Pseudonym
+    """The account at Microsoft, the same as before."""
     broken_since: datetime | None = None
+    """When the connection was found to have expired."""
 
 
 class UserConnectionExpired(UserEvent):
     """Microsoft refuses the refresh token for good; emitted once per break."""
 
     topic: ClassVar[str] = "user.connection_expired"
+    code: Annotated[str, known(ExpiredBecause)]
+    """Who can mend it: the person by connecting again, or first an administrator at Microsoft."""
     reason: str
+    """What Microsoft says, for people."""
 
 
 class UserDisconnected(UserEvent):
-    """The user disconnected; the tokens are destroyed, data is kept."""
+    """The user disconnected, or the organisation left the tenant; the tokens are destroyed, data is kept."""
 
     topic: ClassVar[str] = "user.disconnected"
+    code: Annotated[str, known(DisconnectedBecause)]
+    """Whether the person did it, or the organisation's tenant was disconnected or changed."""
     reason: str
+    """The same as a sentence for people."""
 
 
 class UserState(UserEvent):
@@ -53,9 +74,16 @@ class UserState(UserEvent):
 
     topic: ClassVar[str] = "user.state"
     connected: bool
-    status: str
+    """Whether the platform can act for this person at Microsoft now; true for the status ``connected`` only."""
+    status: Annotated[str, known(ConnectionStatus)]
+    """``expired`` waits for the person to connect again; ``disconnected`` was ended on purpose."""
     tid: str | None
-    oid: str | None
-    name: str | None
-    email: str | None
+    """The Microsoft tenant of the account; null when none is known."""
+    oid: Pseudonym | None
+    """The account at Microsoft; null when none is known."""
+    name: Direct | None
+    """The person's name as Microsoft has it."""
+    email: Direct | None
+    """The account's address as Microsoft has it."""
     changed_at: datetime
+    """When this state began."""

@@ -39,13 +39,15 @@ class BatchRequest:
 class BatchAnswer:
     """The answer to one request; ``error`` says why it is none.
 
-    ``said_wait_s`` is how long Graph said to wait, when it did.
+    ``said_wait_s`` is how long Graph said to wait, when it did; ``location`` where a redirect leads, which may hold a
+    token of its own.
     """
 
     status: int
     body: Any
     error: GraphError | None = None
     said_wait_s: float | None = None
+    location: str | None = field(default=None, repr=False)
 
 
 def read_answers(said: dict[str, Any], attempt: int) -> dict[int, BatchAnswer]:
@@ -76,6 +78,8 @@ def _answer(item: dict[str, Any], attempt: int) -> BatchAnswer:
         return BatchAnswer(status, body)
     said = field_of(item, "headers")
     headers = httpx.Headers({str(k): str(v) for k, v in said.items()} if isinstance(said, dict) else {})
+    if 300 <= status < 400 and "location" in headers:
+        return BatchAnswer(status, body, location=headers["location"])
     error = refusal(status, headers, body, attempt=attempt)
     return BatchAnswer(status, body, error, said_wait_s(headers))
 

@@ -29,7 +29,7 @@ from shared.graph.refusals import claims_challenge, refusal, said_wait_s, wait_s
 from shared.graph.slots import Slots
 from shared.graph.throttles import Rates, Scope, Throttles
 from shared.graph.turns import CONNECTIONS
-from shared.graph.words import request_id_of
+from shared.graph.words import field_of, request_id_of
 from shared.jobs.work import Priority
 from shared.settings import ServiceSettings
 
@@ -187,7 +187,8 @@ class _Tries:
         answer, error = await self._exchange(headers, stack)
         if answer is not None:
             self._transport.throttles.notice(self._scope, answer.headers)
-            if not (answer.is_success or (call.stream and answer.has_redirect_location)):
+            redirected = call.stream and answer.has_redirect_location
+            if not (answer.is_success or redirected or (call.about is not None and _is_item_by_item(answer))):
                 error = refusal(answer.status_code, answer.headers, read_json(answer), attempt=self._count)
                 self._learn(answer)
         self._tell(span, headers, answer, error)
@@ -262,6 +263,11 @@ class _Tries:
         if error is not None:
             about = {"graph_code": error.code, "inner_code": error.inner_code, "attempt": self._count}
             log.warning("graph refused", call=self.name, status=status, **about, **ids, org_id=self._call.org_id)
+
+
+def _is_item_by_item(answer: httpx.Response) -> bool:
+    """A batch that got the status of one of its requests as a whole, and each one's answer all the same."""
+    return answer.status_code in {424, 429} and isinstance(field_of(read_json(answer), "responses"), list)
 
 
 def _spread(seconds: float) -> float:

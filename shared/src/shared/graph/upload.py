@@ -297,9 +297,13 @@ def _standing(answer: httpx.Response, end: int, size: int) -> Standing:
 
 
 def _gap(wanted: Any, size: int) -> Standing:
-    """The first of the ranges that are missing: ``26-``, ``2097152``, ``72797-4533321``, alone or in a list."""
+    """The first of the ranges that are missing: ``26-``, ``2097152``, ``72797-4533321``, alone or in a list.
+
+    Microsoft's own example has a last byte that is the size, so one past the last.
+    """
     found = [_FIRST_LAST.fullmatch(str(one)) for one in (wanted if isinstance(wanted, list) else [wanted])]
-    gaps = sorted((int(one[1]), int(one[2]) + 1 if one[2] else size) for one in found if one is not None)
+    untils = [(int(one[1]), int(one[2]) + 1 if one[2] else size) for one in found if one is not None]
+    gaps = sorted((first, size if until == size + 1 else until) for first, until in untils)
     if len(gaps) != len(found) or any(not first < until <= size for first, until in gaps if first != size):
         raise GraphRetry("Microsoft wants ranges that the file does not have.", code="unreadable_ranges")
     return Standing(gaps[0][0], gaps[0][1])

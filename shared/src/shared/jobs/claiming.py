@@ -97,7 +97,8 @@ CLAIM = text(
                         FROM chosen WHERE job.id = chosen.id
                         RETURNING job.kind, job.id, job.org_id, job.payload, job.checkpoint, job.attempt, job.fence,
                                   job.traceparent, job.priority,
-                                  extract(epoch FROM clock_timestamp() - job.tried_since)::float8 AS tried_s)
+                                  extract(epoch FROM clock_timestamp() - job.tried_since)::float8 AS tried_s,
+                                  job.cause)
        SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM unmarked) AS tidied, claimed.*
        FROM (SELECT) AS one LEFT JOIN claimed ON true"""
 )

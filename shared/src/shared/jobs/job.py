@@ -14,6 +14,7 @@ from shared.db import Database, UnitOfWork
 from shared.jobs.again import Again, GiveUp, LeaseLost, Periodic
 from shared.jobs.registry import Kind
 from shared.jobs.work import PRIORITIES, Priority
+from shared.outbox import Cause
 
 _NAMES = {level: name for name, level in PRIORITIES.items()}
 _LOCK = text("SELECT id FROM job WHERE id = :id AND fence = :fence AND state = 'running' FOR UPDATE")
@@ -49,6 +50,8 @@ class Job:
     level: int = PRIORITIES["fresh"]
     tried_s: float = 0.0
     """For how long it had been tried when it was claimed."""
+    cause: list[str] | None = None
+    """Of the event that led to it: its ``ce_id``, and that of the first event of its chain."""
     claimed_at: float = field(default_factory=time.monotonic)
     lost: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -70,7 +73,8 @@ class Job:
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncIterator[JobWork]:
         """A transaction that commits only while the lease is ours. Raises ``LeaseLost`` otherwise."""
-        async with self.db.unit_of_work_of(JobWork, self.org_id) as work:
+        cause = Cause(*self.cause) if self.cause else None
+        async with self.db.unit_of_work_of(JobWork, self.org_id, cause=cause) as work:
             work.job = self
             if (await work.session.execute(_LOCK, {"id": self.id, "fence": self.fence})).first() is None:
                 raise LeaseLost(f"job {self.id} was taken over")

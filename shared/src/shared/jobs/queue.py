@@ -1,5 +1,6 @@
 """The job table, and queueing in the business transaction."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -9,6 +10,7 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.jobs.work import PRIORITIES, Priority, Work
+from shared.outbox import Cause
 from shared.row_security import protecting
 
 # Every job is a few dead rows soon; the indexes that a claim reads must not fill with them.
@@ -23,6 +25,7 @@ DDL = [
         again boolean NOT NULL DEFAULT false,
         last_error text, traceparent text, created_at timestamptz NOT NULL DEFAULT clock_timestamp())""",
     "ALTER TABLE job ADD COLUMN IF NOT EXISTS tried_since timestamptz",
+    "ALTER TABLE job ADD COLUMN IF NOT EXISTS cause jsonb",
     """CREATE UNIQUE INDEX IF NOT EXISTS job_dedupe ON job (org_id, kind, dedupe_key)
         WHERE dedupe_key IS NOT NULL AND state IN ('waiting', 'running')""",
     # The priority at which a worker found the job due, until it is claimed.
@@ -51,13 +54,13 @@ DDL = [
 
 ON_CONFLICT = """ON CONFLICT (org_id, kind, dedupe_key) WHERE dedupe_key IS NOT NULL AND state IN ('waiting', 'running')
        DO UPDATE SET again = job.state = 'running', priority = least(job.priority, excluded.priority),
-           payload = excluded.payload,
+           payload = excluded.payload, cause = coalesce(excluded.cause, job.cause),
            run_at = CASE job.state WHEN 'running' THEN excluded.run_at ELSE least(job.run_at, excluded.run_at) END"""
 """What becomes of a job that lives under the key of one that is inserted."""
 _INSERT = text(
-    f"""INSERT INTO job (org_id, kind, payload, dedupe_key, priority, run_at, traceparent)
+    f"""INSERT INTO job (org_id, kind, payload, dedupe_key, priority, run_at, traceparent, cause)
        VALUES (:org_id, :kind, CAST(:payload AS jsonb), :dedupe_key, :priority,
-               coalesce(CAST(:run_at AS timestamptz), clock_timestamp()), :traceparent)
+               coalesce(CAST(:run_at AS timestamptz), clock_timestamp()), :traceparent, CAST(:cause AS jsonb))
        {ON_CONFLICT}"""
 )
 
@@ -72,8 +75,10 @@ _REDRIVE = text(
 )
 
 
-def row(work: Work, org_id: str, run_at: datetime | None, priority: Priority | None) -> dict[str, Any]:
-    """The job's row, in the trace of who queues it."""
+def row(
+    work: Work, org_id: str, run_at: datetime | None, priority: Priority | None, cause: Cause | None = None
+) -> dict[str, Any]:
+    """The job's row, in the trace of who queues it and in the chain of the event that led to it."""
     return {
         "org_id": org_id,
         "kind": work.kind,
@@ -82,6 +87,7 @@ def row(work: Work, org_id: str, run_at: datetime | None, priority: Priority | N
         "priority": PRIORITIES[priority or work.priority],
         "run_at": run_at,
         "traceparent": traceparent(),
+        "cause": json.dumps([cause.id, cause.correlation_id]) if cause else None,
     }
 
 

@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.engine import URL, make_url
 
+from shared import features
 from shared.bus import MemoryBus
 from shared.identity import UserTokens
 from shared.secrets import KeyRing
@@ -248,3 +249,9 @@ async def client_of() -> AsyncIterator[Callable[[Any], Awaitable[httpx.AsyncClie
     yield make
     for client in clients:
         await client.aclose()
+
+
+@pytest.fixture
+def every_feature(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it will be when all switches have something behind them."""
+    monkeypatch.setattr(features, "NOT_YET", frozenset())

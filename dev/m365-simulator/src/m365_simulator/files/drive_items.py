@@ -19,7 +19,7 @@ from .visits import KIND, Visit, place, visited
 router = APIRouter(prefix="/v1.0", route_class=GraphRoute)
 SMALL = 250 * 1024 * 1024
 BEHAVIOUR = "@microsoft.graph.conflictBehavior"
-LIST = Allows(top=999, orders=("name", "lastModifiedDateTime", "size"), filters=("name",), page=200, count=True)
+LIST = Allows(top=1000, orders=("name", "lastModifiedDateTime", "size"), filters=("name",), page=200, count=True)
 DELTA = Allows(top=1000, page=200, other=("token",))
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 DRIVE_BASES = ("/me/drive", "/users/{user}/drive", "/drives/{drive}", "/sites/{site}/drive")

@@ -34,7 +34,11 @@ def recipients(body: Row) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def _check(simulator: Simulator, body: Row, files: list[Row]) -> None:
+def _check(simulator: Simulator, user: Row, body: Row, files: list[Row]) -> None:
+    sender = (((body.get("from") or {}).get("emailAddress") or {}).get("address") or user["address"]).lower()
+    if sender != user["address"].lower():
+        text = "The user account which was used to submit this request does not have the right to send mail on behalf "
+        raise GraphError(403, "ErrorSendAsDenied", text + "of the specified sending account.")
     people = recipients(body)
     if not people or not all(one.count("@") == 1 and all(one.split("@")) for one in people):
         raise GraphError(400, "ErrorInvalidRecipients", "At least one recipient isn't valid.")
@@ -73,7 +77,7 @@ def _sent_state(simulator: Simulator) -> Row:
 
 def send_new(simulator: Simulator, user: Row, body: Row, files: list[Row], thread: str, *, save: bool) -> None:
     made = mail_items.filled(simulator, user, body) | _sent_state(simulator)
-    _check(simulator, made, files)
+    _check(simulator, user, made, files)
     deliver(simulator, user, made, thread, files)
     if save:
         mail_items.stand(simulator, user["id"], "sentitems", made, thread, files)
@@ -117,7 +121,7 @@ async def send_draft(request: Request) -> Response:
     row = message(request, caller, user)
     if not row["body"]["isDraft"]:
         raise GraphError(400, "ErrorInvalidRequest", "The message was sent already; only a draft can be sent.")
-    _check(caller.simulator, row["body"], row["attachments"])
+    _check(caller.simulator, user, row["body"], row["attachments"])
     with caller.store.together():
         send_row(caller.simulator, user, row)
     return Response(status_code=202)
