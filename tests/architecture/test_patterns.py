@@ -63,6 +63,8 @@ EXAMPLES = {
 """What each module's patterns are meant for. Every beginning of it is gone on with for long, and does not end well."""
 
 LONG, SOON_S = 1_500, 0.002
+SURE = 4
+"""So often it must be measured: a busy machine now and then makes one text cost thrice as much."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def grows(read: Read, start: str, pump: str) -> bool:
     """Whether twice the text costs thrice as much or more, for an end that fits and one that does not."""
     for end in ("", "\x01"):
         once, twice = (start + pump * (size // len(pump)) + end for size in (LONG, 2 * LONG))
-        if cost_s(read, once) > SOON_S and _best(read, twice) > 3 * _best(read, once):
+        if cost_s(read, once) > SOON_S and all(_best(read, twice) > 3 * _best(read, once) for _ in range(SURE)):
             return True
     return False
 

@@ -7,6 +7,7 @@ import base64
 import json
 from typing import Any
 
+from m365_simulator.clock import moment_of
 from m365_simulator.core import Simulator
 from m365_simulator.directory import home_of
 from m365_simulator.store import Row
@@ -64,7 +65,9 @@ def check(simulator: Simulator, claims: dict[str, Any]) -> None:
     if account is None or CAPABILITY not in claims.get("xms_cc", []):
         return
     if is_revoked(account, claims.get(EPOCH, 0)) or not account.get("enabled", True):
-        moment = str(int(simulator.clock.service().timestamp()))
+        # The moment of what happened to the account, not of the call: all who are challenged get one challenge.
+        since = account.get("sessions_valid_from")
+        moment = str(int((moment_of(since) if since else simulator.clock.service()).timestamp()))
         raise _challenge(simulator, {"nbf": {"essential": True, "value": moment}}, "TokenCreatedWithOutdatedPolicies")
     needed = account.get("needs_context")
     if needed and needed not in claims.get("acrs", []):
