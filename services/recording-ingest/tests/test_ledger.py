@@ -133,6 +133,8 @@ async def test_at_the_deadline_it_is_said_why_there_is_nothing(house: Any) -> No
         booked = await house.book(auto=auto)
         past = {"start": LONG_AGO, "end": LONG_AGO + timedelta(minutes=30)}
         await house.hear(house.scheduled(booked | past, meeting_id, auto=auto))
+    booked = await house.book(auto=False)
+    await house.hear(house.scheduled(booked | past, "m3", auto=False, auto_recording_code="refused"))
     for _ in range(2):
         await house.hurry("reconcile")
         await house.settle()
@@ -141,12 +143,14 @@ async def test_at_the_deadline_it_is_said_why_there_is_nothing(house: Any) -> No
     assert {key: event["code"] for key, event in recordings.items()} == {
         "m1": "not_recorded",
         "m2": "auto_recording_off",
+        "m3": "auto_recording_refused",
     }
     assert {key: event["code"] for key, event in transcripts.items()} == {
         "m1": "not_transcribed",
         "m2": "auto_recording_off",
+        "m3": "auto_recording_refused",
     }
-    assert len(await house.published("recording.unavailable")) == 2
+    assert len(await house.published("recording.unavailable")) == 3
     assert await house.sql("SELECT * FROM job WHERE kind = 'reconcile'") == []
     assert (await house.ledger())["recording"]["code"] == "not_recorded"
 

@@ -248,6 +248,17 @@ async def test_addresses_are_in_no_checkpoint_and_no_event(house: Any) -> None:
     assert not [token for token in seen if token in written]
 
 
+async def test_an_empty_recording_is_said_to_be_empty_and_not_deleted(house: Any) -> None:
+    await recorded(house, 0)
+    await house.settle()
+    assert (await house.ledger())["recording"]["status"] == "importing"
+    await house.sql("UPDATE artefact SET detected_at = detected_at - interval '30 days'")
+    await house.hurry()
+    await house.settle()
+    shown = (await house.ledger())["recording"]
+    assert (shown["status"], shown["code"]) == ("unavailable", "artefact_empty")
+
+
 async def test_a_recording_of_two_gibibytes_is_imported(house: Any) -> None:
     """Its size is beyond 2^31. A worker dies when storage has all of it, so no byte needs to move here."""
     size = 2**31 + 5

@@ -83,6 +83,7 @@ def scheduled(meeting: MeetingRow, outbox: Outbox) -> None:
             end=meeting.ends_at,
             attendees=_attendees(meeting),
             auto_recording=meeting.auto_recording,
+            auto_recording_code=meeting.auto_recording_reason,
         )
     )
 

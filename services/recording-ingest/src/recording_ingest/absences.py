@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from recording_ingest.graph import Kind, PermissionMissing, transcripts_disabled
+from recording_ingest.graph import EmptyAtMicrosoft, Kind, PermissionMissing, transcripts_disabled
 from shared.connections import ADMIN_REQUIRED, CONNECTOR_PLACE, HEARD_OF, Obstacle, obstacle_of
 from shared.connections.obstacles import FEATURE_OFF, FORMER, PERMISSION_MISSING
 from shared.graph.errors import GraphError, GraphNotFound
@@ -32,6 +32,10 @@ MEETING_GONE = Absence(
 ARTEFACT_GONE = Absence(
     "artefact_gone",
     "It was deleted at Microsoft before it could be imported. The organizer may restore it there.",
+)
+EMPTY = Absence(
+    "artefact_empty",
+    "What Microsoft has of it is empty (0 bytes), so there was nothing to import. Look at it in Teams.",
 )
 DOWNLOAD_BLOCKED = Absence(
     "download_blocked",
@@ -68,11 +72,19 @@ _MISSING = {
         f"under {CONNECTOR_PLACE}.",
     ),
 }
+_REFUSED = Absence(
+    "auto_recording_refused",
+    "Microsoft did not accept automatic recording for this meeting, and nobody started it by hand. Ask your Teams "
+    "administrator whether the meeting policy of the organizer allows it.",
+)
 
 
-def missing(kind: Kind, *, recorded: bool) -> Absence:
-    """The deadline passed and Microsoft has none; ``recorded``: it should have, or has the other kind."""
-    return _MISSING[kind, recorded]
+def missing(kind: Kind, *, recorded: bool, refused: bool) -> Absence:
+    """The deadline passed and Microsoft has none.
+
+    ``recorded``: it should have, or has the other kind. ``refused``: Microsoft did not take the automatic recording.
+    """
+    return _REFUSED if refused and not recorded else _MISSING[kind, recorded]
 
 
 def of_obstacle(obstacle: Obstacle) -> Absence:
@@ -96,6 +108,8 @@ def of_refusal(error: GraphError) -> Absence:
 
 def of_import(error: GraphError) -> Absence:
     """The same for one artefact whose content Graph refuses; of its list and description nothing else is refused."""
+    if isinstance(error, EmptyAtMicrosoft):
+        return EMPTY
     if isinstance(error, GraphNotFound):
         return ARTEFACT_GONE
     absence = of_refusal(error)

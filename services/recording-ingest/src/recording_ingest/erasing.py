@@ -42,7 +42,7 @@ HOLDINGS = Holdings(
                 "status": "status",
                 "absent": "absences",
             },
-            withheld="""organizer_oid online_meeting_id auto_recording
+            withheld="""organizer_oid online_meeting_id auto_recording auto_recording_code
                 meeting_version revision version recording_version""",
         ),
     ),

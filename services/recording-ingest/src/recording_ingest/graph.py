@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 from urllib.parse import quote
 
 from shared.graph import GraphCaller
-from shared.graph.errors import GraphError, GraphGiveUp, GraphTellAdmin
+from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphTellAdmin
 
 Kind = Literal["recording", "transcript"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -46,6 +46,10 @@ class Named:
     online_meeting_id: str
     kind: Kind
     graph_id: str
+
+
+class EmptyAtMicrosoft(GraphNotFound):
+    """There is an artefact, and nothing in it."""
 
 
 class PermissionMissing(GraphTellAdmin):

@@ -24,7 +24,7 @@ async def expect_artefacts(event: MeetingScheduled, *, work: UnitOfWork, setting
     meeting = await queries.noted_meeting(work.session, event.org_id, event.meeting_id)
     meeting.user_id, meeting.organizer_oid = event.user_id, event.organizer_oid
     meeting.online_meeting_id = event.online_meeting_id
-    _note_recording(meeting, event.aggregate_version, on=event.auto_recording)
+    _note_recording(meeting, event.aggregate_version, on=event.auto_recording, code=event.auto_recording_code)
     if event.aggregate_version > meeting.meeting_version or meeting.ends_at is None:
         meeting.subject, meeting.starts_at, meeting.ends_at = event.subject, event.start, event.end
     meeting.meeting_version = max(meeting.meeting_version, event.aggregate_version)
@@ -35,13 +35,13 @@ async def expect_artefacts(event: MeetingScheduled, *, work: UnitOfWork, setting
 async def expect_a_recording_or_none(event: MeetingRecordingChanged, *, work: UnitOfWork) -> None:
     """Whether one is missed later; what is imported depends on the switch and not on this."""
     meeting = await queries.noted_meeting(work.session, event.org_id, event.meeting_id)
-    _note_recording(meeting, event.aggregate_version, on=event.auto_recording)
+    _note_recording(meeting, event.aggregate_version, on=event.auto_recording, code=event.code)
     meeting.meeting_version = max(meeting.meeting_version, event.aggregate_version)
 
 
-def _note_recording(meeting: LedgerMeeting, version: int, *, on: bool) -> None:
+def _note_recording(meeting: LedgerMeeting, version: int, *, on: bool, code: str | None) -> None:
     if version > meeting.recording_version:
-        meeting.auto_recording, meeting.recording_version = on, version
+        meeting.auto_recording, meeting.auto_recording_code, meeting.recording_version = on, code, version
 
 
 @on(MeetingRescheduled)

@@ -205,7 +205,9 @@ def conclude(
             continue
         if now >= by:
             recorded = meeting.auto_recording or bool(artefacts)
-            declare_absent(work, meeting, kind, known or absences.missing(kind, recorded=recorded))
+            refused = meeting.auto_recording_code == "refused"
+            missing = absences.missing(kind, recorded=recorded, refused=refused)
+            declare_absent(work, meeting, kind, known or missing)
         elif known is not None and known.at_once and (waited_for or ended or artefacts):
             declare_absent(work, meeting, kind, known)
 

@@ -32,6 +32,8 @@ class LedgerMeeting(Table, table=True):
     ends_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     ended_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     auto_recording: bool = False
+    auto_recording_code: str | None = None
+    """Why it is false: ``switched_off`` by an Org Admin, ``refused`` by Microsoft; None of older meetings."""
     status: str = "scheduled"
     meeting_version: int = Field(default=0, sa_type=BigInteger)
     """The newest version of the meeting that was told to us."""

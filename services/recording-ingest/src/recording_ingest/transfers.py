@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import dataclass
 
+from recording_ingest.graph import EmptyAtMicrosoft
 from recording_ingest.uploads import SessionGone, StorageClient, StorageRetry, UploadSession, Wanted
 from shared import metrics
 from shared.graph import Download, GraphCaller
@@ -154,5 +155,5 @@ async def _size(caller: GraphCaller, path: str) -> int:
         async for piece in download.chunks:
             size += len(piece)
     if not size:
-        raise GraphNotFound("Microsoft has no content for it yet.", 404)
+        raise EmptyAtMicrosoft("Microsoft has no content for it yet.", 404)
     return size

@@ -60,12 +60,14 @@ class MeetingScheduled(MeetingEvent):
     """Who was invited."""
     auto_recording: bool
     """Whether Microsoft took that the meeting records by itself."""
+    auto_recording_code: Annotated[str, known(NotRecordingBecause)] | None = None
+    """Why it does not: an Org Admin's switch, or Microsoft refused. Null when it does."""
 
 
 class MeetingRescheduled(MeetingEvent):
     """Subject, times or attendees were changed in Prospo and Microsoft has it; the join link stays.
 
-    Not emitted for a change that somebody makes in Outlook.
+    What somebody changed in Outlook is told with the next change that is made in Prospo, not by itself.
     """
 
     topic: ClassVar[str] = "meeting.rescheduled"
