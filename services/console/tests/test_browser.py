@@ -211,7 +211,7 @@ def test_recording_and_transcript_arrive_in_the_open_page_without_disturbing_it(
     site.apis.answers = {path: meeting("ended", recording=RECORDING, transcript=TRANSCRIPT)}
     expect(page.get_by_role("status")).to_contain_text("The transcript has arrived.", timeout=NEWS_MS)
     assert video.get_attribute("data-mine") == "yes"
-    expect(page.get_by_text("The offer goes out on Friday.")).to_be_visible()
+    expect(page.get_by_role("link", name="Read the whole transcript")).to_be_visible()
     expect(page.get_by_role("link", name="Check again")).to_have_count(0)
     assert watched.unexpected() == []
     expect(page.locator("[hx-get]")).to_have_count(0)  # nothing asks any more
