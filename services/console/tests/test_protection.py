@@ -230,14 +230,14 @@ def test_after_microsoft_was_away_for_a_used_up_sign_in_the_person_goes_back_and
 
 def test_an_answer_that_cannot_be_read_is_said_so_without_the_names_of_its_fields(site: Site) -> None:
     fields = {"errors": [{"field": "state", "message": "Field required"}], "request_id": "req-5"}
-    refusal = {"detail": "Mend these fields and send it again: state.", "code": "invalid_request"} | fields
+    refusal = {"detail": "Correct these fields and try again: state.", "code": "invalid_request"} | fields
     site.apis.answers = {"POST /v1/connection/complete": (422, refusal)}
     with site.client(Cookie="prospo_sign_in=k-1") as browser:
         answer = browser.get("/integrations/microsoft/callback")
     assert answer.status_code == 422
     assert "Start again" in answer.text
     assert "req-5" in answer.text
-    assert "Mend these fields" not in answer.text
+    assert "Correct these fields" not in answer.text
     assert "Field required" not in answer.text
 
 

@@ -185,7 +185,7 @@ async def _invalid(request: Request, error: Exception) -> JSONResponse:
     errors = [{"field": _field(item["loc"]), "message": item["msg"]} for item in error.errors()]
     named = ", ".join(item["field"] for item in errors)
     return problem_response(
-        request, 422, "invalid_request", f"Mend these fields and send it again: {named}.", errors=errors
+        request, 422, "invalid_request", f"Correct these fields and try again: {named}.", errors=errors
     )
 
 

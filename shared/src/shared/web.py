@@ -140,7 +140,7 @@ async def _outage(request: Request, error: Exception) -> JSONResponse:
         raise error
     log.error("the database cannot be used", request_id=request_id_of(request), reason=str(error)[:300])
     return problem_response(
-        request, 503, "database_away", "We cannot get at our data right now. Try again in a moment."
+        request, 503, "database_away", "The database is temporarily unavailable. Try again in a moment."
     )
 
 

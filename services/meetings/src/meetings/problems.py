@@ -76,7 +76,7 @@ async def recorded(job: Job, meeting: MeetingRow, outcomes: Outcomes, status: st
                 if late
                 else {
                     "code": "microsoft_unavailable",
-                    "detail": f"Microsoft did not answer in time, though asked many times; {by_hand}.",
+                    "detail": f"Microsoft did not answer in time, after several attempts; {by_hand}.",
                 }
             )
             await write(job, meeting.id, problem, status)

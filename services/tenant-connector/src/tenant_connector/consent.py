@@ -283,7 +283,7 @@ def check_connected(row: TenantRow | None, tid: str) -> None:
 def _under_way() -> ProspoError:
     return Unavailable(
         "consent_under_way",
-        "What came back from Microsoft is being taken right now. Load this page again in a moment.",
+        "Prospo is still processing Microsoft's answer. Load this page again in a moment.",
         retry_after_s=2,
     )
 

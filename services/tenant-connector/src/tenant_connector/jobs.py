@@ -23,7 +23,7 @@ _ELSEWHERE: tenant.Problem = {
 }
 _BROKEN: tenant.Problem = {
     "code": "proof_broken",
-    "detail": "The proof broke on our side again and again. Connect again later.",
+    "detail": "Prospo could not verify your tenant because of an error on our side. Connect again later.",
 }
 
 does = Jobs()

@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 CHECK_ATTEMPTS = 6
 """Tries that end unexpectedly, within some minutes; the last one only says so. The next look comes tomorrow."""
-_BROKEN = "The check broke on our side again and again. The operator finds the reason in the log."
+_BROKEN = "The check failed because of an error on our side. The operator finds the reason in the log."
 _NOT_ASKED = "Microsoft could not be asked: "
 _PROVEN = {"consent", "permissions"}
 _ASKED_OF_MICROSOFT = ("transcript_access", "licences", "mailbox", "notifications")

@@ -88,7 +88,7 @@ class MeetingCancelled(MeetingEvent):
 
 
 class MeetingRecordingChanged(MeetingEvent):
-    """Microsoft took that a booked meeting records by itself from now on, or no longer; emitted after the switch."""
+    """Automatic recording of a scheduled meeting was turned on or off at Microsoft, after the Org Admin's switch."""
 
     topic: ClassVar[str] = "meeting.recording_changed"
     user_id: Pseudonym

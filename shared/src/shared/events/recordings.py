@@ -55,9 +55,9 @@ class ArtefactDetected(ArtefactEvent):
 
 
 class ArtefactAwaited(ArtefactEvent):
-    """What the Org Admin's switch or a lost connection kept away is waited for again.
+    """A recording or transcript that was reported unavailable is expected again.
 
-    Takes back that it would not arrive.
+    The Org Admin's switch is on again, or the connection works again. This supersedes the earlier ``*.unavailable``.
     """
 
     topic: ClassVar[str] = "artefact.awaited"
