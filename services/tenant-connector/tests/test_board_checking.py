@@ -174,7 +174,7 @@ async def test_a_check_that_breaks_again_and_again_says_so_and_ends(board: Any) 
     found = await board.read_board()
     assert found["checking"] is False
     row = row_of(found, "consent")
-    assert (row["verdict"], "broke on our side" in row["failure"]) == ("ready", True)
+    assert (row["verdict"], "error on our side" in row["failure"]) == ("ready", True)
     assert row["checked_at"] == before["consent"]["checked_at"]
     assert [job["state"] for job in await board.jobs(CHECK)] == ["failed"]
     assert (await board.checked())["consent"]["failure"] is None
