@@ -5,7 +5,9 @@ BIN := $(VENV)/bin
 export UV_PYTHON_DOWNLOADS := never
 # Compiled tests and services are kept, whatever the machine is set to: workers and child processes start sooner.
 PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
-SPREAD := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# A third of the time a worker waits for a database, a browser or another process, so there is one more than cores, at most 5.
+WORKERS ?= $(shell cores=$$(nproc 2>/dev/null || echo 2); echo $$((cores > 4 ? 5 : cores + 1)))
+SPREAD := -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 

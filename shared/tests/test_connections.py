@@ -144,7 +144,8 @@ async def test_each_change_queues_one_job_and_what_changes_nothing_none(
     await service.runner.drain()
     assert followed.called == [(person.user_id, True) for person in people]
     other = tenant_state(version=3, auto_recording=True)
-    other.features.contacts_import = not other.features.contacts_import
+    features = other.features.model_copy(update={"contacts_import": not other.features.contacts_import})
+    other = other.model_copy(update={"features": features})
     await hear(service, other, tenant_state(version=2))
     assert (await jobs(service), followed.ended) == ([], [])
     await hear(service, tenant_state(version=4, auto_recording=True, connected=False))

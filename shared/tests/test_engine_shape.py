@@ -193,8 +193,9 @@ async def test_a_relay_keeps_the_lock_while_the_broker_is_slow(
     first, second = await make_service(bus=slow), await make_service(bus=other)
     said = logged(first.relay)
     await emit(first, tenant_state())
-    relays = [asyncio.create_task(service.relay.run()) for service in (first, second)]
+    relays = [asyncio.create_task(first.relay.run())]
     await slow.publishing.wait()
+    relays.append(asyncio.create_task(second.relay.run()))
 
     async def long_idle() -> bool:
         return said.count("SELECT 1") >= 15  # at 0.1 s each: longer than an idle session lives

@@ -26,7 +26,7 @@ async def test_a_batch_and_its_jobs_are_one_statement_to_store(watch: Any) -> No
     batch = [*(news(state, number) for number in range(3)), lifecycle, news(state, 1), news("a guess", 9)]
     assert (await watch.tell(*batch)).status_code == 202
     assert len(statements) == 4  # the scope, the bounds, whose they are, and all of them with their jobs
-    stored = await watch.rows("SELECT id::text FROM graph_notification ORDER BY id")
+    stored = await watch.rows("SELECT n.id::text FROM graph_notification n ORDER BY n.id")
     jobs = await watch.rows("SELECT dedupe_key, kind, payload ->> 'notification_id' FROM job ORDER BY id")
     assert [job[0] for job in jobs] == [job[2] for job in jobs] == [row[0] for row in stored]
     assert sorted(job[1] for job in jobs) == ["process_notification"] * 3 + ["subscription_lifecycle"]

@@ -227,7 +227,7 @@ async def test_a_meeting_that_ended_does_not_say_any_more_that_something_waits(h
     assert "by itself" in (await house.record(meeting_id))["problem"]["detail"]
     held = datetime.fromisoformat((await house.record(meeting_id))["start"])
     seen = {"org_id": "acme", "meeting_id": meeting_id, "artefact_id": "r1", "kind": "recording", "created_at": held}
-    await house.hear(ArtefactDetected(**seen))
+    await house.hear(ArtefactDetected(**seen, aggregate_version=1))
     shown = await house.record(meeting_id)
     assert (shown["status"], shown["problem"]) == ("ended", None)
 

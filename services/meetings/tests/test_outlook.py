@@ -117,7 +117,7 @@ async def test_a_rehearsal_long_before_does_not_end_the_meeting(house: Any) -> N
     meeting_id = await booked(house)
     early = START - timedelta(hours=3)
     seen = {"org_id": "acme", "meeting_id": meeting_id, "created_at": early, "ended_at": early + timedelta(minutes=2)}
-    await house.hear(ArtefactDetected(**seen, artefact_id="r1", kind="recording"))
+    await house.hear(ArtefactDetected(**seen, artefact_id="r1", kind="recording", aggregate_version=1))
     shown = await house.record(meeting_id)
     assert (shown["status"], shown["ended"], shown["recording"]["duration_s"]) == ("scheduled", None, 120)
     assert await house.published("meeting.ended") == []

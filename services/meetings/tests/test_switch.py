@@ -32,7 +32,7 @@ async def test_switched_off_no_booked_meeting_records_and_each_says_why(house: A
     told = await house.published("meeting.recording_changed")
     assert {event["meeting_id"] for event in told} == set(ids)
     assert len(told) == 3
-    assert {(event["auto_recording"], event["reason"], event["aggregate_version"]) for event in told} == {
+    assert {(event["auto_recording"], event["code"], event["aggregate_version"]) for event in told} == {
         (False, "switched_off", 3)
     }
 
@@ -200,7 +200,7 @@ async def test_a_refused_recording_is_switched_off_once_the_switch_is(house: Any
     assert "switched off" in shown["auto_recording_reason"]
     assert shown["problem"] is None
     (told,) = await house.published("meeting.recording_changed")
-    assert (told["auto_recording"], told["reason"]) == (False, "switched_off")
+    assert (told["auto_recording"], told["code"]) == (False, "switched_off")
     assert told["aggregate_version"] == shown["version"]
 
 

@@ -70,10 +70,13 @@ class Cause(NamedTuple):
 
 
 def uuid7() -> str:
-    """A UUIDv7 (RFC 9562): 48 bits of milliseconds, then random; sorts by time."""
-    value = (time.time_ns() // 1_000_000 << 80) | int.from_bytes(os.urandom(10), "big")
-    value = value & ~(0xF << 76) | (0x7 << 76)
-    return str(uuid.UUID(int=value & ~(0x3 << 62) | (0x2 << 62)))
+    """A UUIDv7 (RFC 9562): 48 bits of milliseconds, 12 of their fraction (its method 3), then random.
+
+    So ids that one process makes one after another sort in that order, also those of one transaction.
+    """
+    milliseconds, rest_ns = divmod(time.time_ns(), 1_000_000)
+    value = (milliseconds << 80) | (0x7 << 76) | (rest_ns * 4096 // 1_000_000 << 64)
+    return str(uuid.UUID(int=value | (0x2 << 62) | (int.from_bytes(os.urandom(8), "big") >> 2)))
 
 
 class Row(NamedTuple):

@@ -114,8 +114,8 @@ def _shown(event: dict[str, Any]) -> Shown:
     attendees = [(person.get("emailAddress") or {}).get("address") or "" for person in event.get("attendees") or []]
     parts = {
         "subject": event.get("subject") or "",
-        "start": _utc(event["start"]),
-        "end": _utc(event["end"]),
+        "start": _utc(event.get("start")),
+        "end": _utc(event.get("end")),
         "attendees": sorted({address.lower() for address in attendees if address}),
     }
     return Shown(str(event.get("@odata.etag") or ""), parts, bool(event.get("isCancelled")))
@@ -129,8 +129,10 @@ def _text(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="seconds")
 
 
-def _utc(moment: dict[str, str]) -> str:
-    """Graph answers in UTC unless another zone is asked for, with seven digits of a second."""
+def _utc(moment: dict[str, str] | None) -> str:
+    """Graph answers in UTC unless another zone is asked for, with seven digits of a second; empty when it says none."""
+    if not moment:
+        return ""
     return _text(datetime.fromisoformat(moment["dateTime"][:19]).replace(tzinfo=UTC))
 
 
