@@ -213,6 +213,14 @@ async def test_a_relay_keeps_the_lock_while_the_broker_is_slow(
     await asyncio.gather(*relays, return_exceptions=True)
 
 
+async def test_the_server_ends_a_relays_session_that_says_nothing(make_service: MakeService) -> None:
+    connection = await (await make_service()).relay._connect()
+    try:
+        assert await connection.fetchval("SHOW idle_session_timeout") == f"{relay_module.IDLE_S}s"
+    finally:
+        await connection.close()
+
+
 async def test_a_relay_whose_connection_is_cut_connects_again(
     make_service: MakeService, memory_bus: MemoryBus, owner: Any, postgres_url: Any
 ) -> None:
