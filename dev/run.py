@@ -40,7 +40,7 @@ def take_state(folder: Path) -> object:
 async def serve(state: Path, port: int) -> int:
     """Returns the exit status."""
     from dev.embedded.platform import Platform  # after the lock: importing every service takes a second
-    from shared.service import EXIT_BROKEN
+    from shared.hosting.service import EXIT_BROKEN
     from shared.telemetry import set_up_logs, set_up_traces
 
     set_up_logs("INFO", (state / "platform.log").open("a", buffering=1))

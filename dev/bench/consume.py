@@ -12,9 +12,9 @@ from sqlalchemy import text
 from dev.bench.measuring import Outcome, ratio, rounds
 from dev.bench.stage import LANES, ORG, Stage
 from shared.bus import KafkaBus, Record
+from shared.eventing.handlers import Handlers
+from shared.eventing.lanes import LaneRunner
 from shared.events import Event
-from shared.handlers import Handlers
-from shared.lanes import LaneRunner
 
 RECORDS = 5000
 KEYS = 400

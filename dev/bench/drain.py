@@ -9,8 +9,8 @@ from aiokafka import AIOKafkaProducer
 from dev.bench.measuring import Outcome, ratio, rounds
 from dev.bench.stage import ORG, Stage
 from shared.bus import KafkaBus
-from shared.outbox import uuid7
-from shared.relay import Relay
+from shared.database.outbox import uuid7
+from shared.eventing.relay import Relay
 
 BACKLOG = 20_000
 PAYLOAD = json.dumps({"org_id": ORG, "words": "x" * 560}).encode()
@@ -19,7 +19,7 @@ _FILL = """INSERT INTO outbox (event_id, topic, key, headers, payload)
 
 
 def headers(topic: str) -> dict[str, str]:
-    """Those of ``shared.outbox``, with a trace."""
+    """Those of ``shared.database.outbox``, with a trace."""
     names = ("specversion", "id", "type", "source", "time", "subject", "orgid", "partitionkey", "aggregateversion")
     told = {f"ce_{name}": uuid7() for name in (*names, "correlationid")}
     trace = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}

@@ -12,10 +12,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from dev.bench.measuring import Outcome, difference, rounds
 from dev.bench.stage import ORG, Stage
 from shared.bus import KafkaBus
+from shared.eventing.handlers import Handlers
+from shared.eventing.lanes import LaneRunner
+from shared.eventing.relay import Relay
 from shared.events import Event
-from shared.handlers import Handlers
-from shared.lanes import LaneRunner
-from shared.relay import Relay
 
 RATE = 200
 COUNT = 400

@@ -15,8 +15,8 @@ from sqlalchemy.engine import make_url
 
 from dev.embedded.engines import EmbeddedKafka, EmbeddedPostgres
 from shared.bus import KafkaBus
-from shared.db import Database
-from shared.migrate import create_engine_tables, protect
+from shared.database.unit_of_work import Database
+from shared.hosting.migrate import create_engine_tables, protect
 
 ORG = "acme"
 LANES = 8

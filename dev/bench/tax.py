@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from dev.bench.measuring import Outcome, ratio, rounds
 from dev.bench.stage import LANES, ORG, Stage
-from shared.db import Database
+from shared.database.unit_of_work import Database
 from shared.events import UserDisconnected
 
 TRANSACTIONS = 2400

@@ -22,7 +22,7 @@ from dev.bench.simulator import _bare, _process
 from dev.embedded.keys import make_key_ring, make_service_keys
 from m365_simulator.testing import free_port
 from shared.bus import MemoryBus
-from shared.identity import ServiceTokens
+from shared.web.identity import ServiceTokens
 from user_auth.main import create_service
 from user_auth.refreshing import UserToken
 from user_auth.settings import Settings

@@ -5,7 +5,7 @@ from typing import Any
 
 import uvicorn
 
-from shared.service import Listener
+from shared.hosting.service import Listener
 
 
 class Listeners:

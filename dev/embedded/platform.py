@@ -15,8 +15,8 @@ from dev.services import SERVICES
 from m365_simulator import create_simulator
 from m365_simulator.serving import serve
 from m365_simulator.settings import SimulatorSettings
-from shared.migrate import migrate
-from shared.service import Service
+from shared.hosting.migrate import migrate
+from shared.hosting.service import Service
 
 KEEP_SENT_S = 7 * 24 * 3600
 

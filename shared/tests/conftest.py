@@ -17,20 +17,20 @@ from m365_simulator.changes import Change
 from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO
 from shared.bus import MemoryBus
-from shared.db import Database
+from shared.database.unit_of_work import Database
+from shared.eventing.handlers import Handlers
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphReconnect
-from shared.graph.rich import CertificateRing, ValidationTokens
-from shared.graph.subscriptions import Subscriptions, receiver
-from shared.handlers import Handlers
+from shared.hosting.migrate import create_engine_tables, protect
+from shared.hosting.service import Service
 from shared.jobs import Jobs
-from shared.migrate import create_engine_tables, protect
-from shared.service import Service
 from shared.settings import ServiceSettings
+from shared.subscriptions.rich import CertificateRing, ValidationTokens
+from shared.subscriptions.subscriptions import Subscriptions, receiver
 from shared.testing.databases import Databases, TestDatabase, connect
 from shared.testing.fixtures import MakeSettings, PlatformKeys
 from shared.testing.serving import NO_TLS, serving
-from shared.web import AdminCaller, Caller, StrictModel, Work, called_by
+from shared.web.routes import AdminCaller, Caller, StrictModel, Work, called_by
 
 
 class Note(StrictModel):

@@ -7,7 +7,7 @@ import sys
 from collections import Counter
 from typing import Any
 
-from shared.db import Database
+from shared.database.unit_of_work import Database
 from shared.graph import Graph, slots
 from shared.graph.errors import GraphError
 from shared.settings import ServiceSettings

@@ -9,11 +9,11 @@ import asyncpg
 import pytest
 from sqlalchemy import event as sqlalchemy_event
 
-from shared import relay as relay_module
-from shared import wakes as wakes_module
-from shared import watch as watch_module
+from shared.database import wakes as wakes_module
+from shared.database import watch as watch_module
+from shared.eventing import relay as relay_module
+from shared.hosting.service import Service
 from shared.jobs import runner as runner_module
-from shared.service import Service
 from shared.testing.databases import TestDatabase, connect
 from shared.testing.waiting import until
 

@@ -10,15 +10,15 @@ from opentelemetry import trace
 from pydantic import ValidationError
 from sqlalchemy import text
 
-from shared import audit
-from shared.erasure import AUDIT, Holdings
-from shared.housekeeping import prune_audit
-from shared.migrate import protect
-from shared.outbox import uuid7
-from shared.service import Service
+from shared.database.housekeeping import prune_audit
+from shared.database.outbox import uuid7
+from shared.hosting.migrate import protect
+from shared.hosting.service import Service
+from shared.privacy.erasure import AUDIT, Holdings
 from shared.settings import ServiceSettings
 from shared.testing.databases import Databases, TestDatabase, connect
 from shared.testing.fixtures import MakeSettings, PlatformKeys
+from shared.web import audit
 
 from .conftest import ClientOf, MakeService, _Plain, make_tables
 

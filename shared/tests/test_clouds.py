@@ -16,13 +16,13 @@ from structlog.testing import capture_logs
 from console.protection import content_policy
 from console.settings import Settings as ConsoleSettings
 from shared.clouds import ARTEFACT_PERMISSIONS, CLOUDS, CloudName
-from shared.entra import Entra, EntraMisconfigured, EntraOtherCloud, EntraTellAdmin, refusal
+from shared.entra.client import Entra, EntraMisconfigured, EntraOtherCloud, EntraTellAdmin, refusal
+from shared.entra.id_tokens import IdTokens
 from shared.graph.errors import GraphGiveUp
 from shared.graph.links import Links
-from shared.graph.rich import NotGenuine, ValidationTokens
-from shared.id_tokens import IdTokens
 from shared.problems import Conflict
 from shared.settings import ServiceSettings
+from shared.subscriptions.rich import NotGenuine, ValidationTokens
 from tenant_connector import consent
 from tenant_connector.settings import Settings as ConnectorSettings
 from tenant_connector.tokens import acquire

@@ -25,13 +25,13 @@ from shared.connections import (
     tenant_of,
 )
 from shared.connections.state import keep_account, keep_tenant
-from shared.db import UnitOfWork
+from shared.database.unit_of_work import UnitOfWork
+from shared.eventing.handlers import Handlers
 from shared.events import Features, TenantState, UserState
 from shared.graph.errors import GraphError, GraphGiveUp, GraphReconnect, GraphRetry, GraphTellAdmin
-from shared.handlers import Handlers
+from shared.hosting.service import Service
 from shared.jobs import Jobs
 from shared.jobs.job import Job, JobWork
-from shared.service import Service
 from shared.testing.examples import tenant_state, user_state
 from shared.testing.harness import consume, publish
 

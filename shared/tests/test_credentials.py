@@ -18,8 +18,8 @@ from m365_simulator import SimulatorSettings, create_simulator
 from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO, FABRIKAM
 from m365_simulator.testing import loopback_settings, running
-from shared.credentials import credentials
-from shared.entra import Entra, EntraMisconfigured, EntraTenantGone
+from shared.entra.client import Entra, EntraMisconfigured, EntraTenantGone
+from shared.entra.credentials import credentials
 from shared.problems import ConfigurationError
 from shared.settings import ServiceSettings
 from shared.testing.fixtures import MakeSettings
@@ -103,7 +103,9 @@ def test_the_warning_comes_once_a_day_however_often_the_credentials_are_read(
             credentials(settings)
     assert [(line["log_level"], line["days"]) for line in logs] == [("warning", 19)]
     a_day_on = datetime.datetime.now(datetime.UTC) + datetime.timedelta(days=1)
-    monkeypatch.setattr("shared.credentials.datetime", type("Later", (datetime.datetime,), {"now": lambda _: a_day_on}))
+    monkeypatch.setattr(
+        "shared.entra.credentials.datetime", type("Later", (datetime.datetime,), {"now": lambda _: a_day_on})
+    )
     with capture_logs() as logs:
         for _ in range(3):
             credentials(settings)

@@ -11,12 +11,12 @@ import pytest
 from fastapi import Request
 from sqlalchemy import text
 
-from shared.db import Database
+from shared.database.unit_of_work import Database
 from shared.graph import bounded
 from shared.graph.errors import GraphGiveUp
+from shared.hosting.service import Service
 from shared.problems import ConfigurationError
 from shared.secrets import OPENED_MAX, Envelope, KeyRing
-from shared.service import Service
 from shared.settings import ServiceSettings
 from shared.telemetry import set_up_logs
 from shared.testing.databases import TestDatabase

@@ -11,8 +11,8 @@ from sqlalchemy.engine import URL
 
 from m365_simulator.tls import ensure_certificates
 from shared.bus import BusUnavailable, KafkaBus, Record
-from shared.db import Database
-from shared.engine_security import database_security, kafka_security
+from shared.database.unit_of_work import Database
+from shared.hosting.engine_security import database_security, kafka_security
 from shared.problems import ConfigurationError
 from shared.settings import ServiceSettings
 from shared.testing import engines

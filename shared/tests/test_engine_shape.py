@@ -14,14 +14,14 @@ from asyncpg.exceptions import CheckViolationError
 from confluent_kafka import Producer
 from sqlalchemy import event as sqlalchemy_event
 
-from shared import outbox as outbox_module
-from shared import relay as relay_module
 from shared.bus import BusUnavailable, KafkaBus, MemoryBus, Record
-from shared.commands import operate, parser
+from shared.database import outbox as outbox_module
+from shared.database.housekeeping import keep_house
+from shared.eventing import relay as relay_module
+from shared.eventing.relay import TRIES, Relay
 from shared.events import MeetingCancelled
-from shared.housekeeping import keep_house
-from shared.relay import TRIES, Relay
-from shared.service import Service
+from shared.hosting.commands import operate, parser
+from shared.hosting.service import Service
 from shared.testing.databases import TestDatabase, connect
 from shared.testing.examples import tenant_state, user_state
 from shared.testing.logs import plain_logs

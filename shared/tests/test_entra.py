@@ -10,8 +10,9 @@ import msal
 import pytest
 import requests
 
-from shared.aadsts import NUMBERS
-from shared.entra import (
+from shared.database.outbox import Outbox
+from shared.entra.aadsts import NUMBERS
+from shared.entra.client import (
     Entra,
     EntraError,
     EntraMisconfigured,
@@ -23,7 +24,6 @@ from shared.entra import (
     EntraTenantUnknown,
     refusal,
 )
-from shared.outbox import Outbox
 from tenant_connector.tokens import acquire
 from user_auth import connections
 from user_auth.microsoft import Microsoft

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from shared.entra import Entra, EntraRetry
+from shared.entra.client import Entra, EntraRetry
 from tenant_connector.settings import Settings
 from tenant_connector.tokens import acquire
 

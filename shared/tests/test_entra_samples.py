@@ -16,9 +16,9 @@ import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import ValidationError
 
-from shared.entra import Entra, EntraError, EntraMisconfigured, granted_scopes, refusal
+from shared.entra.client import Entra, EntraError, EntraMisconfigured, granted_scopes, refusal
+from shared.entra.id_tokens import IdTokens
 from shared.graph.refusals import claims_challenge
-from shared.id_tokens import IdTokens
 from shared.problems import ProspoError
 from shared.testing.samples import Sample, samples
 from tenant_connector import answers, graph

@@ -11,7 +11,7 @@ from m365_simulator import create_simulator
 from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO
 from m365_simulator.testing import loopback_settings, running
-from shared.entra import (
+from shared.entra.client import (
     Entra,
     EntraError,
     EntraMisconfigured,

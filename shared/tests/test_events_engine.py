@@ -14,10 +14,10 @@ from sqlalchemy import text
 
 from shared.bus import Bus, KafkaBus, MemoryBus, Record
 from shared.connections import keep, tenant_of
-from shared.db import Database
+from shared.database.unit_of_work import Database
+from shared.eventing.handlers import Handlers
 from shared.events import MeetingCancelled, TenantState, UserState
-from shared.handlers import Handlers
-from shared.service import Service
+from shared.hosting.service import Service
 from shared.testing.examples import tenant_state, user_state
 from shared.testing.harness import consume
 from shared.testing.waiting import until

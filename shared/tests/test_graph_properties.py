@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from shared.db import Database
+from shared.database.unit_of_work import Database
 from shared.graph import BatchAnswer, BatchRequest, Graph, GraphCaller
 from shared.graph.errors import GraphError, GraphRetry
 from shared.testing.databases import TestDatabase

@@ -53,7 +53,7 @@ def asked(sample: dict[str, Any], *parts: str) -> bool:
 
 
 def is_entra(sample: dict[str, Any]) -> bool:
-    """Entra's words are ``shared.entra``'s business."""
+    """Entra's words are ``shared.entra.client``'s business."""
     return asked(sample, "login.microsoftonline", "oauth2") or field_of(answer_of(sample).get("body"), "error_codes")
 
 

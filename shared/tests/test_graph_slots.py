@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import structlog
 
-from shared.db import Database
+from shared.database.unit_of_work import Database
 from shared.graph import Graph
 from shared.graph import slots as slots_module
 from shared.graph.errors import GraphRetry

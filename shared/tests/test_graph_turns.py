@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.db import Database
+from shared.database.unit_of_work import Database
+from shared.database.work import PRIORITIES, Priority
 from shared.graph import Graph
 from shared.graph import slots as slots_module
 from shared.graph.slots import Slots
 from shared.graph.turns import CONNECTIONS, PASSED_OVER, PER_MAILBOX, Line, Turns
+from shared.hosting.service import Service
 from shared.jobs import Jobs, Work
 from shared.jobs.job import Job
-from shared.jobs.work import PRIORITIES, Priority
-from shared.service import Service
 from shared.testing.databases import TestDatabase
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.scripted import CountedTokens, Reply, ScriptedServer, client_settings, scripted_server

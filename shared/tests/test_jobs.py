@@ -9,13 +9,13 @@ import structlog
 from sqlalchemy import text
 from sqlmodel import Field, SQLModel
 
+from shared.database.watch import look
 from shared.graph.errors import GraphRetry
+from shared.hosting.service import Service
 from shared.jobs import Again, GiveUp, Jobs, LeaseLost, Periodic, Work
 from shared.jobs.job import Job
 from shared.jobs.runner import JobRunner
 from shared.problems import ConfigurationError
-from shared.service import Service
-from shared.watch import look
 
 MakeService = Callable[..., Awaitable[Service]]
 

@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from shared.db import Database
+from shared.database.unit_of_work import Database
+from shared.hosting.service import Service
 from shared.jobs import Jobs, Work
 from shared.jobs.claiming import CLAIM, LOOK, Claims
 from shared.jobs.job import Job
-from shared.service import Service
 from shared.testing.databases import TestDatabase, connect
 
 MakeService = Callable[..., Awaitable[Service]]

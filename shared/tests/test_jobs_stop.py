@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from shared.hosting.service import Service
 from shared.jobs import GiveUp, Jobs, Work
 from shared.jobs import runner as runner_module
 from shared.jobs.job import Job
-from shared.service import Service
 
 MakeService = Callable[..., Awaitable[Service]]
 

@@ -7,12 +7,12 @@ import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from shared import keys
-from shared.commands import operate, parser
-from shared.db import Database
+from shared.database.unit_of_work import Database
+from shared.hosting.commands import operate, parser
+from shared.hosting.service import Service
+from shared.privacy import keys
 from shared.problems import ConfigurationError
 from shared.secrets import Envelope, KeyRing, Unreadable
-from shared.service import Service
 
 from .conftest import MakeService
 

@@ -12,13 +12,13 @@ import structlog
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text
 
-from shared import lanes as lanes_module
 from shared.bus import MemoryBus, Record
+from shared.eventing import lanes as lanes_module
+from shared.eventing.handlers import Handlers
+from shared.eventing.inbox import QUICK_TRIES, TOGETHER, Inbox
+from shared.eventing.lanes import FETCH, LANE_DEPTH, LANES
 from shared.events import UserState
-from shared.handlers import Handlers
-from shared.inbox import QUICK_TRIES, TOGETHER, Inbox
-from shared.lanes import FETCH, LANE_DEPTH, LANES
-from shared.service import Service
+from shared.hosting.service import Service
 from shared.testing.databases import TestDatabase, connect
 from shared.testing.examples import user_state
 from shared.testing.logs import plain_logs

@@ -9,12 +9,12 @@ from fastapi import APIRouter
 from pydantic import ValidationError
 from sqlalchemy import text
 
-from shared.limits import limited, take
+from shared.hosting.service import Service
 from shared.problems import BadInput
-from shared.service import Service
 from shared.settings import ServiceSettings
 from shared.testing.fixtures import MakeSettings, PlatformKeys
-from shared.web import Caller
+from shared.web.limits import limited, take
+from shared.web.routes import Caller
 
 from .conftest import ClientOf, MakeService
 

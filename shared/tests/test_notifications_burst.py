@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import event as sqlalchemy_event
 
-from shared.graph import notifications as notifications_module
+from shared.subscriptions import notifications as notifications_module
 
 STORING_S = 0.15
 PATIENCE_S = 1.5

@@ -11,9 +11,9 @@ from m365_simulator.directory import CONTOSO, FABRIKAM
 from m365_simulator.notifying.sealing import WRONGS, validation_token
 from m365_simulator.verbs import perform
 from shared import metrics
-from shared.graph.rich import CertificateRing, NotGenuine, Unopenable, ValidationTokens
-from shared.graph.subscriptions import load
 from shared.problems import Unavailable
+from shared.subscriptions.rich import CertificateRing, NotGenuine, Unopenable, ValidationTokens
+from shared.subscriptions.subscriptions import load
 
 RESOURCE = "communications/onlineMeetings/getAllRecordings"
 SECRET = "the words nobody else may read"

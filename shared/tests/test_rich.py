@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from m365_simulator.notifying import sealing
-from shared.graph.resource_data import artefact_in, call_event_in, moment
-from shared.graph.rich import CertificateRing, Unopenable
 from shared.problems import ConfigurationError
+from shared.subscriptions.resource_data import artefact_in, call_event_in, moment
+from shared.subscriptions.rich import CertificateRing, Unopenable
 
 SECRET = {"id": "MSMj", "subject": "the secret of the house"}
 
@@ -94,7 +94,7 @@ def test_the_signature_is_compared_before_anything_is_decrypted(
     ring: CertificateRing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decrypted: list[bytes] = []
-    monkeypatch.setattr("shared.graph.rich._decrypted", lambda _secret, data: decrypted.append(data) or b"{}")
+    monkeypatch.setattr("shared.subscriptions.rich._decrypted", lambda _secret, data: decrypted.append(data) or b"{}")
     with pytest.raises(Unopenable):
         ring.open(changed(sealed(ring), "dataSignature"))
     assert decrypted == []

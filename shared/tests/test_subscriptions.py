@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from shared.graph.errors import GraphRetry
-from shared.graph.notifications import STORE_S
-from shared.graph.subscriptions import (
+from shared.subscriptions.notifications import STORE_S
+from shared.subscriptions.subscriptions import (
     ChangeNotification,
     LifecycleNotification,
     Notification,

@@ -9,10 +9,10 @@ from m365_simulator.directory import CONTOSO, find_user
 from m365_simulator.signing import access_token
 from m365_simulator.verbs import perform
 from shared.graph.errors import GraphReconnect
-from shared.graph.lifetimes import life_in, life_of, renew_before
-from shared.graph.rich import CertificateRing
-from shared.graph.subscriptions import Notification, Subscriptions
 from shared.problems import ConfigurationError
+from shared.subscriptions.lifetimes import life_in, life_of, renew_before
+from shared.subscriptions.rich import CertificateRing
+from shared.subscriptions.subscriptions import Notification, Subscriptions
 
 RESOURCE = "communications/onlineMeetings/getAllRecordings"
 ROLES = "OnlineMeetingRecording.Read.All Mail.Read Contacts.Read Calendars.Read User.Read.All Files.Read.All"

@@ -9,20 +9,20 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from shared import service as service_module
 from shared.bus import MemoryBus
+from shared.entra.tokens import TokenClient
+from shared.eventing.handlers import Handlers
 from shared.events import UserState
 from shared.graph import Graph
-from shared.graph.subscriptions import Subscriptions
-from shared.handlers import Handlers
+from shared.hosting import service as service_module
+from shared.hosting.service import EXIT_BROKEN, Service
 from shared.jobs import Jobs, Work
 from shared.jobs.job import Job
-from shared.service import EXIT_BROKEN, Service
+from shared.subscriptions.subscriptions import Subscriptions
 from shared.testing.engines import free_port
 from shared.testing.examples import user_state
 from shared.testing.harness import consume, publish
 from shared.testing.waiting import until
-from shared.tokens import TokenClient
 
 MakeService = Callable[..., Awaitable[Service]]
 ClientOf = Callable[[Any], Awaitable[httpx.AsyncClient]]

@@ -10,14 +10,14 @@ import pytest
 
 from shared.bus import MemoryBus
 from shared.connections.state import UNKNOWN, Versions
+from shared.entra.tokens import KEPT_AT_MOST, AccessToken, TokenClient, _Flight, token_digest
 from shared.graph.errors import GraphGiveUp, GraphReconnect, GraphRetry, GraphTellAdmin
-from shared.identity import ServiceTokens
-from shared.service import Service
+from shared.hosting.service import Service
 from shared.settings import ServiceSettings
 from shared.testing.databases import TestDatabase
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.scripted import Reply, ScriptedServer, client_settings, scripted_server
-from shared.tokens import KEPT_AT_MOST, AccessToken, TokenClient, _Flight, token_digest
+from shared.web.identity import ServiceTokens
 
 
 @pytest.fixture

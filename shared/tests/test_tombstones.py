@@ -7,8 +7,8 @@ from sqlalchemy import text
 
 from shared.bus import MemoryBus, Record
 from shared.bus.kafka import KafkaBus, _send
+from shared.eventing.handlers import Handlers
 from shared.events import TenantState, UserState
-from shared.handlers import Handlers
 from shared.testing.examples import tenant_state, user_state
 from shared.testing.harness import consume
 

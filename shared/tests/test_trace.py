@@ -12,15 +12,15 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from shared.bus import MemoryBus
+from shared.eventing.handlers import Handlers
 from shared.events import MeetingCancelled, TenantState
-from shared.handlers import Handlers
 from shared.jobs import Jobs
 from shared.jobs import Work as Wanted
 from shared.jobs.job import Job
 from shared.testing.examples import tenant_state
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.harness import consume
-from shared.web import Work
+from shared.web.routes import Work
 
 from .conftest import MakeService
 

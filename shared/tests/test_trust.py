@@ -7,11 +7,11 @@ import pytest
 from fastapi import FastAPI
 
 from m365_simulator.tls import ensure_certificates
-from shared.identity import UserTokens
 from shared.problems import Unavailable
 from shared.settings import ServiceSettings
 from shared.testing.fixtures import MakeSettings, PlatformKeys
 from shared.testing.serving import serving
+from shared.web.identity import UserTokens
 
 
 async def test_keys_are_fetched_from_a_server_of_a_known_authority_only(

@@ -8,13 +8,13 @@ import pytest
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.engine import make_url
 
-from shared import relay as relay_module
-from shared import wakes as wakes_module
 from shared.bus import MemoryBus
+from shared.database import wakes as wakes_module
+from shared.eventing import relay as relay_module
+from shared.hosting.service import Service
 from shared.jobs import Jobs, Work
 from shared.jobs import runner as runner_module
 from shared.jobs.job import Job
-from shared.service import Service
 from shared.testing.databases import connect
 from shared.testing.examples import tenant_state
 from shared.testing.waiting import until

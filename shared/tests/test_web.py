@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from shared import metrics
-from shared.identity import ServiceTokens
 from shared.settings import ServiceSettings
 from shared.testing.fixtures import ISSUER, MakeSettings, PlatformKeys
+from shared.web.identity import ServiceTokens
 
 
 def bearer(token: str) -> dict[str, str]:

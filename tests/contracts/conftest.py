@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from dev.services import SERVICES
-from shared.identity import ServiceTokens
-from shared.service import Service
+from shared.hosting.service import Service
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.harness import StartService
+from shared.web.identity import ServiceTokens
 
 NO_PERSON = ("/v1/uploads/", "/v1/tenant/consent/link/")
 """A secret of its own opens these, in the address or in the body."""

@@ -23,7 +23,7 @@ from m365_simulator.directory import CONTOSO
 from shared.bus import MemoryBus
 from shared.events import Features, TenantState
 from shared.graph.errors import GraphReconnect, GraphTellAdmin
-from shared.service import Service
+from shared.hosting.service import Service
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.harness import StartService, consume
 from shared.testing.serving import serving

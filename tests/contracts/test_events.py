@@ -10,10 +10,10 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator, FormatChecker
 
+from shared.database.housekeeping import INBOX_KEEP_S
+from shared.database.outbox import EventMeta, Outbox
 from shared.events import ALL
 from shared.events.tenant import Capability
-from shared.housekeeping import INBOX_KEEP_S
-from shared.outbox import EventMeta, Outbox
 from tenant_connector.verdicts import AFFECTS
 
 CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 
-from shared.migrate import migrate
+from shared.hosting.migrate import migrate
 from shared.testing.databases import connect
 from shared.testing.migrating import back_to
 

@@ -2,8 +2,8 @@
 
 from sqlalchemy import text
 
+from shared.hosting.migrate import migrate
 from shared.jobs import Work
-from shared.migrate import migrate
 from shared.testing.databases import connect
 
 from .conftest import Hosted

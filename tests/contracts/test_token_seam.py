@@ -1,4 +1,4 @@
-"""``shared.tokens`` and the two services that hold tokens understand each other."""
+"""``shared.entra.tokens`` and the two services that hold tokens understand each other."""
 
 import importlib
 import json
@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from dev.embedded.gateway import InternalDispatcher
+from shared.entra.tokens import TokenClient
 from shared.graph.errors import GraphTellAdmin
-from shared.identity import ServiceTokens
 from shared.settings import ServiceSettings
 from shared.testing.fixtures import MakeSettings
 from shared.testing.harness import StartService
 from shared.testing.serving import serving
-from shared.tokens import TokenClient
+from shared.web.identity import ServiceTokens
 
 CHALLENGE = json.dumps({"access_token": {"nbf": {"essential": True, "value": "1"}}})
 

@@ -16,7 +16,7 @@ from sqlalchemy import event
 from starlette.responses import Response
 
 from shared.bus import MemoryBus, Record
-from shared.service import Service
+from shared.hosting.service import Service
 from shared.testing.serving import LISTENER
 
 _WRITES = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)", re.IGNORECASE)

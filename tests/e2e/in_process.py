@@ -12,7 +12,7 @@ from dev.demo import Demo, Json
 from dev.embedded.gateway import Gateway, InternalDispatcher, PersonaTokens
 from m365_simulator import Simulator
 from shared.bus import MemoryBus
-from shared.service import Service
+from shared.hosting.service import Service
 from shared.testing.databases import Databases, connect
 from shared.testing.fixtures import PlatformKeys
 

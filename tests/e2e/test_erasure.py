@@ -16,9 +16,9 @@ import pytest
 from dev.embedded.engines import EmbeddedKafka
 from shared.bus.kafka import KafkaBus
 from shared.bus.port import Record
-from shared.db import Database
-from shared.keys import BATCH
-from shared.relay import Relay
+from shared.database.unit_of_work import Database
+from shared.eventing.relay import Relay
+from shared.privacy.keys import BATCH
 from shared.secrets import Envelope, KeyRing
 from shared.testing.databases import TestDatabase, connect
 from shared.testing.fixtures import ISSUER, PlatformKeys

@@ -21,7 +21,7 @@ from sqlalchemy import text
 import dev.embedded.platform as embedded
 from dev.embedded.platform import Platform
 from m365_simulator import create_simulator
-from shared.service import Service
+from shared.hosting.service import Service
 from shared.telemetry import set_up_logs, set_up_traces
 
 IN_QUERY = {"code", "state", "nonce", "code_verifier", "client_secret", "client_assertion", "refresh_token"}

@@ -4,7 +4,7 @@ import pytest
 
 from mail.main import create_service
 from mail.settings import Settings
-from shared.service import Service
+from shared.hosting.service import Service
 from shared.testing import erasure
 from shared.testing.harness import StartService
 

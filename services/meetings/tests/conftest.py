@@ -14,7 +14,7 @@ from m365_simulator.testing import Wire
 from meetings.main import create_service
 from meetings.settings import Settings
 from shared.events import Features, TenantState, UserState
-from shared.service import Service
+from shared.hosting.service import Service
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.harness import Harness, StartService
 from shared.testing.serving import serving

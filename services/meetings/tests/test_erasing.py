@@ -5,7 +5,7 @@ from sqlalchemy import text
 
 from meetings.main import create_service
 from meetings.settings import Settings
-from shared.service import Service
+from shared.hosting.service import Service
 from shared.testing import erasure
 from shared.testing.harness import StartService
 

@@ -22,7 +22,7 @@ from recording_ingest.main import create_service
 from recording_ingest.settings import Settings
 from shared.bus import MemoryBus
 from shared.events import Features, MeetingScheduled, TenantState, UserState
-from shared.service import Service
+from shared.hosting.service import Service
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.harness import Harness, StartService
 from shared.testing.serving import serving

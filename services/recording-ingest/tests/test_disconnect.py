@@ -7,7 +7,7 @@ import pytest
 from starlette.responses import Response
 
 from recording_ingest.handlers import on
-from shared.db import UnitOfWork
+from shared.database.unit_of_work import UnitOfWork
 
 from .steps import SIZE, booked, counts, do_all
 

@@ -5,8 +5,8 @@ from sqlalchemy import text
 
 from recording_ingest.main import create_service
 from recording_ingest.settings import Settings
+from shared.hosting.service import Service
 from shared.problems import Unavailable
-from shared.service import Service
 from shared.testing import erasure
 from shared.testing.harness import StartService
 

@@ -13,7 +13,7 @@ from recording_ingest.main import create_service
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow
 from shared.bus import MemoryBus
-from shared.service import Service
+from shared.hosting.service import Service
 from shared.telemetry import set_up_logs
 
 

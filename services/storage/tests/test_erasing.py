@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from shared.erasure import Erasure, Subject
+from shared.hosting.service import Service
+from shared.privacy.erasure import Erasure, Subject
 from shared.problems import BadInput, NotFound
-from shared.service import Service
 from shared.testing import erasure
 from shared.testing.harness import StartService
 from storage import uploads

@@ -9,10 +9,10 @@ import httpx
 import pytest
 from jsonschema import Draft202012Validator
 
-from shared.identity import ServiceTokens
-from shared.service import Service
+from shared.hosting.service import Service
 from shared.testing.fixtures import MakeSettings, PlatformKeys
 from shared.testing.harness import Harness, StartService
+from shared.web.identity import ServiceTokens
 from storage.main import create_service
 from storage.settings import Settings
 

@@ -14,11 +14,11 @@ from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO, ROLES, find_user
 from m365_simulator.testing import Address, held
 from shared.events import StorageLocationSelected, TranscriptImported, UserState
-from shared.identity import ServiceTokens
-from shared.service import Service
+from shared.hosting.service import Service
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.harness import Harness, StartService
 from shared.testing.serving import serving
+from shared.web.identity import ServiceTokens
 from tenant_connector.main import create_service
 from tenant_connector.settings import Settings
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from m365_simulator.directory import CONTOSO, FABRIKAM, find_user
-from shared.migrate import migrate
+from shared.hosting.migrate import migrate
 from shared.testing.migrating import back_to
 
 CHECK = "check_readiness"

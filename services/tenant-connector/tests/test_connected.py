@@ -7,8 +7,8 @@ import asyncpg
 import pytest
 
 from m365_simulator.directory import CONTOSO, FABRIKAM
+from shared.entra.tokens import token_digest
 from shared.testing.databases import connect
-from shared.tokens import token_digest
 
 pytestmark = pytest.mark.usefixtures("every_feature")
 

@@ -4,8 +4,8 @@ import pytest
 from sqlalchemy import text
 
 from shared.bus import MemoryBus
+from shared.hosting.service import Service
 from shared.problems import Conflict
-from shared.service import Service
 from shared.testing import erasure
 from shared.testing.harness import StartService
 from tenant_connector.main import create_service

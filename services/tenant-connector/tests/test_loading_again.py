@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from m365_simulator.directory import CONTOSO
-from shared.entra import EntraRetry
+from shared.entra.client import EntraRetry
 from shared.problems import Unavailable
 
 ADMIN = "admin@contoso.example"
@@ -116,7 +116,7 @@ async def test_a_new_key_not_fetched_after_the_code_was_redeemed_ends_the_trip(
     await house.connect()
     back = await house.signed_in(await house.consent())
     await house.microsoft.do("keys_rotate", announced=False)
-    monkeypatch.setattr("shared.id_tokens._KEYS_MIN_AGE_S", 0)
+    monkeypatch.setattr("shared.entra.id_tokens._KEYS_MIN_AGE_S", 0)
     id_tokens = house.service.provided["id_tokens"]
     monkeypatch.setattr(id_tokens, "_fetch", once(id_tokens._fetch, Unavailable("microsoft_busy", "Away.")))
     refused = await house.sign_in(back)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from m365_simulator.directory import CONTOSO
-from shared.entra import EntraTenantGone
-from shared.migrate import migrate
+from shared.entra.client import EntraTenantGone
+from shared.hosting.migrate import migrate
 from shared.testing.migrating import back_to
 from tenant_connector import access, readiness_jobs
 

@@ -16,10 +16,10 @@ from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO
 from m365_simulator.testing import Hosting
 from shared.events import Features, TenantState
-from shared.identity import ServiceTokens
-from shared.service import Service
+from shared.hosting.service import Service
 from shared.testing.fixtures import MakeSettings, PlatformKeys
 from shared.testing.harness import Harness, StartService
+from shared.web.identity import ServiceTokens
 from user_auth.main import create_service
 from user_auth.settings import Settings
 

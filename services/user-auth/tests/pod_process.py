@@ -17,9 +17,9 @@ from typing import Any
 import httpx
 
 from shared.bus import MemoryBus
-from shared.identity import ServiceTokens
+from shared.entra.tokens import token_digest
 from shared.telemetry import set_up_logs
-from shared.tokens import token_digest
+from shared.web.identity import ServiceTokens
 from user_auth import refreshing
 from user_auth.main import create_service
 from user_auth.refreshing import AccessTokens

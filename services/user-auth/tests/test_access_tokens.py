@@ -10,9 +10,9 @@ from sqlalchemy import event
 from structlog.testing import capture_logs
 
 from m365_simulator.directory import FABRIKAM
+from shared.entra.tokens import token_digest
 from shared.testing.databases import connect
 from shared.testing.serving import NO_TLS
-from shared.tokens import token_digest
 
 SHORT_S = 200  # less than the margin: due for a refresh at the first question
 CHALLENGE = json.dumps({"access_token": {"nbf": {"essential": True, "value": "1"}}})

@@ -13,11 +13,11 @@ import pytest
 from dev.embedded.gateway import InternalDispatcher
 from dev.embedded.hosting import Listeners
 from m365_simulator.testing import free_port
+from shared.entra.tokens import TokenClient
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphReconnect
-from shared.identity import ServiceTokens
 from shared.settings import ServiceSettings
-from shared.tokens import TokenClient
+from shared.web.identity import ServiceTokens
 
 ANNA = "anna@contoso.example"
 

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import text
 
 from shared.bus import MemoryBus
-from shared.erasure import Erasure
+from shared.hosting.service import Service
+from shared.privacy.erasure import Erasure
 from shared.problems import Conflict
-from shared.service import Service
 from shared.testing import erasure
 from shared.testing.harness import StartService
 from user_auth.main import create_service

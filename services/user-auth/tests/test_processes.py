@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from shared.entra.tokens import token_digest
 from shared.testing.databases import connect
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.waiting import until
-from shared.tokens import token_digest
 
 PODS, TASKS = 4, 50
 EXPIRED_S = 10  # no caller gets a token with so little time left, nor is it good enough when Microsoft is away

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Row, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from shared.database.row_security import protecting
 from shared.problems import ConfigurationError
-from shared.row_security import protecting
 
 DDL = [
     """CREATE TABLE IF NOT EXISTS data_key (

@@ -13,9 +13,9 @@ from pathlib import Path
 from sqlalchemy import text
 
 from meetings.settings import Settings
-from shared.db import Database
-from shared.engine_security import database_security
+from shared.database.unit_of_work import Database
 from shared.events import TenantState
+from shared.hosting.engine_security import database_security
 
 PATIENCE_S = 120
 NOBODY = "prospo-helm-test"

@@ -18,7 +18,7 @@ from console.reminder import look_at_connection
 from console.rendering import HERE
 from console.settings import Settings
 from shared.telemetry import set_up_logs
-from shared.web import Edge
+from shared.web.routes import Edge
 
 
 class Console:

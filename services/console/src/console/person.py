@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import jwt
 from fastapi import Request
 
-from shared.web import ORG_ADMIN
+from shared.web.routes import ORG_ADMIN
 
 PERSONAS = {
     "acme-admin": "Acme · Org Admin",

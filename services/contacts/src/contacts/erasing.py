@@ -1,6 +1,6 @@
 """What the tables hold of people and organisations."""
 
-from shared.erasure import OF_PERSON, Holding, Holdings
+from shared.privacy.erasure import OF_PERSON, Holding, Holdings
 
 HOLDINGS = Holdings(
     tables=(

@@ -6,7 +6,7 @@ from contacts.erasing import HOLDINGS
 from contacts.handlers import on
 from contacts.settings import Settings
 from shared.bus import Bus
-from shared.service import Service, run
+from shared.hosting.service import Service, run
 
 
 def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:

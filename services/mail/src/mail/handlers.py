@@ -1,7 +1,7 @@
 """Everything the mail service reacts to."""
 
 from shared.connections import keep
-from shared.handlers import Handlers
+from shared.eventing.handlers import Handlers
 
 on = Handlers()
 keep(on)

@@ -6,7 +6,7 @@ from mail.erasing import HOLDINGS
 from mail.handlers import on
 from mail.settings import Settings
 from shared.bus import Bus
-from shared.service import Service, run
+from shared.hosting.service import Service, run
 
 
 def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:

@@ -11,12 +11,12 @@ from meetings.tables import MeetingRow
 from meetings.waiting import Outcomes
 from meetings.work import CancelMeeting, RescheduleMeeting, ScheduleMeeting
 from shared.connections import Connection, connection_of
-from shared.db import Database, UnitOfWork
-from shared.identity import Identity
-from shared.outbox import uuid7
+from shared.database.outbox import uuid7
+from shared.database.unit_of_work import Database, UnitOfWork
 from shared.problems import BadInput, Conflict, NotFound, TooMany
-from shared.web import HEADER_MAX, Caller, Cursor, Id, Page, Work, needs_header, provided, with_header
-from shared.words import STORABLE
+from shared.web.identity import Identity
+from shared.web.routes import HEADER_MAX, Caller, Cursor, Id, Page, Work, needs_header, provided, with_header
+from shared.web.words import STORABLE
 
 router = APIRouter(prefix="/v1/meetings", tags=["meetings"])
 

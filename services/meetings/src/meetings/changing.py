@@ -14,10 +14,10 @@ from meetings import scheduling, state
 from meetings.graph import Shown
 from meetings.problems import Problem
 from meetings.tables import MeetingRow
+from shared.database.outbox import Outbox
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphChanged, GraphNotFound
 from shared.jobs import Again
-from shared.outbox import Outbox
 
 CONFLICT, CANCELLED = "changed_in_outlook", "cancelled_in_outlook"
 _NAMES = {"subject": "the subject", "start": "the start", "end": "the end", "attendees": "the attendees"}

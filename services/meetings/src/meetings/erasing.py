@@ -1,7 +1,7 @@
 """What the tables hold of people and organisations."""
 
-from shared.erasure import OF_ORGANISATION, OF_PERSON, Delete, Holding, Holdings
 from shared.events import MeetingState
+from shared.privacy.erasure import OF_ORGANISATION, OF_PERSON, Delete, Holding, Holdings
 
 _TOMBSTONE = (MeetingState, "org_id || ':' || id")
 

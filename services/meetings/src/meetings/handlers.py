@@ -6,6 +6,8 @@ from meetings import artefacts, queries, scheduling, state
 from meetings.jobs import does
 from meetings.recording import SWITCH
 from shared.connections import follow
+from shared.database.outbox import Outbox
+from shared.eventing.handlers import Handlers
 from shared.events import (
     ArtefactAwaited,
     ArtefactDetected,
@@ -14,8 +16,6 @@ from shared.events import (
     TranscriptImported,
     TranscriptUnavailable,
 )
-from shared.handlers import Handlers
-from shared.outbox import Outbox
 
 on = Handlers()
 follow(on, does, switch=SWITCH)

@@ -9,7 +9,7 @@ from meetings.jobs import does
 from meetings.settings import Settings
 from meetings.waiting import Outcomes
 from shared.bus import Bus
-from shared.service import Service, run
+from shared.hosting.service import Service, run
 
 
 def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:

@@ -7,8 +7,8 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StringCons
 
 from meetings.tables import MeetingRow
 from shared.connections import Connection
-from shared.web import StrictModel
-from shared.words import ONE_LINE
+from shared.web.routes import StrictModel
+from shared.web.words import ONE_LINE
 
 _WHY_NOT = {
     "switched_off": "An Org Admin has auto-recording switched off. The meeting does not record by itself, and what is "

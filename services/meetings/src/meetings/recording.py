@@ -14,7 +14,7 @@ from meetings.problems import Problem
 from meetings.tables import MeetingRow
 from meetings.work import CancelMeeting, RescheduleMeeting, ScheduleMeeting, SetRecording
 from shared.connections import Connection, Obstructed, Switch, obstacle_of, tenant_of
-from shared.db import UnitOfWork
+from shared.database.unit_of_work import UnitOfWork
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp, GraphRetry, GraphTellAdmin
 from shared.jobs import Again, GiveUp

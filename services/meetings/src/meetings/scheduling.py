@@ -9,7 +9,8 @@ from meetings import problems, state
 from meetings.tables import MeetingRow
 from meetings.work import BookedEnd
 from shared.connections import Connection
-from shared.db import UnitOfWork
+from shared.database.outbox import Outbox
+from shared.database.unit_of_work import UnitOfWork
 from shared.events import (
     Attendee,
     MeetingCancelled,
@@ -19,7 +20,6 @@ from shared.events import (
     MeetingScheduled,
 )
 from shared.events.meetings import Confidence, EndSource, NotRecordingBecause
-from shared.outbox import Outbox
 from shared.problems import BadInput, Conflict
 
 BEGUN = timedelta(minutes=5)

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 
 from meetings.tables import MeetingRow
+from shared.database.outbox import Outbox
 from shared.events import MeetingState
-from shared.outbox import Outbox
 
 
 def changed(meeting: MeetingRow, outbox: Outbox) -> None:

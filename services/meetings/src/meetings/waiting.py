@@ -1,7 +1,7 @@
 """Waiting for a meeting's outcome without holding a transaction.
 
-The worker that has it wakes the request (``shared.wakes``). A wake can be lost, so the row is read every ``POLL_S``
-all the same.
+The worker that has it wakes the request (``shared.database.wakes``). A wake can be lost, so the row is read every
+``POLL_S`` all the same.
 """
 
 import asyncio
@@ -9,8 +9,8 @@ import contextlib
 
 from meetings import queries
 from meetings.tables import MeetingRow
-from shared.db import Database
-from shared.wakes import Wakes
+from shared.database.unit_of_work import Database
+from shared.database.wakes import Wakes
 
 POLL_S = 1.0
 

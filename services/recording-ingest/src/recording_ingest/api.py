@@ -10,7 +10,7 @@ from recording_ingest.models import Ledger, TranscriptShown
 from recording_ingest.settings import Settings
 from shared.connections import connection_of
 from shared.problems import NotFound
-from shared.web import Caller, Id, Work, provided
+from shared.web.routes import Caller, Id, Work, provided
 
 router = APIRouter(prefix="/v1", tags=["recordings"])
 Settings_ = Annotated[Settings, Depends(provided("settings"))]

@@ -1,6 +1,6 @@
 """What the tables hold of people and organisations."""
 
-from shared.erasure import OF_PERSON, Delete, Holding, Holdings
+from shared.privacy.erasure import OF_PERSON, Delete, Holding, Holdings
 
 _MEETINGS = "(SELECT meeting_id FROM ledger_meeting WHERE org_id = :org_id AND user_id = :user_id)"
 _ARTEFACTS = f"(SELECT id FROM artefact WHERE org_id = :org_id AND meeting_id IN {_MEETINGS})"

@@ -5,7 +5,8 @@ from recording_ingest.jobs import does
 from recording_ingest.settings import Settings
 from recording_ingest.tables import LedgerMeeting
 from shared.connections import follow
-from shared.db import UnitOfWork
+from shared.database.unit_of_work import UnitOfWork
+from shared.eventing.handlers import Handlers
 from shared.events import (
     MeetingCancelled,
     MeetingEnded,
@@ -13,7 +14,6 @@ from shared.events import (
     MeetingRescheduled,
     MeetingScheduled,
 )
-from shared.handlers import Handlers
 
 on = Handlers()
 follow(on, does, switch=ledger.SWITCH, ended=watching.forget)

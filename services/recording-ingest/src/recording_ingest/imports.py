@@ -11,7 +11,7 @@ from recording_ingest.tables import ArtefactRow, LedgerMeeting
 from recording_ingest.transcripts import TakesTooLong
 from recording_ingest.uploads import StorageRefused
 from shared.connections import Obstructed, connection_of
-from shared.db import UnitOfWork
+from shared.database.unit_of_work import UnitOfWork
 from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphRetry
 from shared.jobs import Again, GiveUp, Periodic
 from shared.jobs.job import Job

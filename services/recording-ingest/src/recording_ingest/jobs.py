@@ -21,7 +21,9 @@ from recording_ingest.work import (
 from shared.connections import Connection, FollowConnections, bring_in_line, connection_of
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphError, GraphNotFound, GraphRetry
-from shared.graph.subscriptions import (
+from shared.jobs import Again, Jobs, Periodic
+from shared.jobs.job import Job, JobWork
+from shared.subscriptions.subscriptions import (
     ChangeNotification,
     LifecycleNotification,
     Notification,
@@ -29,8 +31,6 @@ from shared.graph.subscriptions import (
     discard,
     load,
 )
-from shared.jobs import Again, Jobs, Periodic
-from shared.jobs.job import Job, JobWork
 
 EMPTY_TRANSCRIPT_S = 600
 """Microsoft lists a transcript some time before its words; after this long it really has none."""

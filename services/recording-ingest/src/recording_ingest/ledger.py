@@ -11,7 +11,8 @@ from recording_ingest.tables import ArtefactRow, LedgerMeeting
 from recording_ingest.transcripts import Transcript
 from recording_ingest.work import ImportArtefact, ImportTranscript, Reconcile, TransferRecording
 from shared.connections import Connection, Obstacle, Switch, connection_of
-from shared.db import UnitOfWork
+from shared.database.outbox import uuid7
+from shared.database.unit_of_work import UnitOfWork
 from shared.events import (
     ArtefactAwaited,
     ArtefactDetected,
@@ -20,7 +21,6 @@ from shared.events import (
     TranscriptImported,
     TranscriptUnavailable,
 )
-from shared.outbox import uuid7
 
 IMPORTS: dict[str, type[ImportArtefact]] = {"recording": TransferRecording, "transcript": ImportTranscript}
 SWITCH: Switch = "auto_recording"

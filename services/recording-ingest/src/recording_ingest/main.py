@@ -9,7 +9,7 @@ from recording_ingest.jobs import does
 from recording_ingest.settings import Settings
 from recording_ingest.uploads import StorageClient
 from shared.bus import Bus
-from shared.service import Service, run
+from shared.hosting.service import Service, run
 
 NAME = "recording-ingest"
 

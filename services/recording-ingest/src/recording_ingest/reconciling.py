@@ -9,7 +9,7 @@ from recording_ingest.absences import Absence
 from recording_ingest.graph import KINDS, Artefact, Kind
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting
-from shared.db import UnitOfWork
+from shared.database.unit_of_work import UnitOfWork
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphError, GraphRetry
 

@@ -16,8 +16,8 @@ from shared.graph.errors import GraphError, GraphPastEnd, GraphRetry, GraphSessi
 from shared.graph.links import Links
 from shared.graph.upload import CHUNK_LIMIT, Uploads
 from shared.graph.upload import UploadSession as Address
-from shared.identity import ServiceTokens
 from shared.jobs import Again
+from shared.web.identity import ServiceTokens
 
 _DEDUPE_LENGTH = 200
 

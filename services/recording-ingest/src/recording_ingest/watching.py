@@ -13,10 +13,10 @@ import structlog
 from recording_ingest import graph as teams
 from recording_ingest.work import EndSubscriptions, WatchUser
 from shared.connections import Connection, tenant_of
-from shared.db import UnitOfWork
+from shared.database.unit_of_work import UnitOfWork
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphGiveUp, GraphNotFound, GraphReconnect, GraphTellAdmin
-from shared.graph.subscriptions import Subscriptions, forget_subscriptions, subscribed
+from shared.subscriptions.subscriptions import Subscriptions, forget_subscriptions, subscribed
 
 log = structlog.get_logger(__name__)
 

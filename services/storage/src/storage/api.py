@@ -8,11 +8,11 @@ from fastapi import APIRouter, Depends, Header, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 
-from shared.db import Database
+from shared.database.unit_of_work import Database
 from shared.problems import PROBLEM_TYPE, BadInput, NotFound, TooMany, problem_response
 from shared.secrets import digest
-from shared.web import Caller, StrictModel, Work, called_by, provided, with_header
-from shared.words import ONE_LINE, whole_number
+from shared.web.routes import Caller, StrictModel, Work, called_by, provided, with_header
+from shared.web.words import ONE_LINE, whole_number
 from storage import queries
 from storage.objects import Objects
 from storage.settings import Settings

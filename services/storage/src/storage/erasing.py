@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shared.erasure import Delete, Holding, Holdings
+from shared.privacy.erasure import Delete, Holding, Holdings
 
 _OWN = "org_id = :org_id AND owner_id = :user_id"
 

@@ -1,6 +1,6 @@
 """What the storage service does in its own time."""
 
-from shared.db import Database
+from shared.database.unit_of_work import Database
 from shared.jobs import Jobs, Periodic
 from shared.jobs.job import Job
 from storage import queries

@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 
 from shared.bus import Bus
-from shared.service import Service, run
+from shared.hosting.service import Service, run
 from storage.api import router
 from storage.erasing import HOLDINGS
 from storage.jobs import does

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.db import Database, UnitOfWork
+from shared.database.unit_of_work import Database, UnitOfWork
 from shared.events import FileStored
 from shared.problems import BadInput, Conflict, NotFound, TooLarge, Unavailable
 from shared.secrets import digest

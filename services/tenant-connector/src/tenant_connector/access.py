@@ -2,10 +2,10 @@
 
 import structlog
 
-from shared.db import Database, UnitOfWork
-from shared.entra import Entra, EntraError, EntraMisconfigured, EntraRetry, EntraTenantGone, EntraTenantUnknown
+from shared.database.unit_of_work import Database, UnitOfWork
+from shared.entra.client import Entra, EntraError, EntraMisconfigured, EntraRetry, EntraTenantGone, EntraTenantUnknown
+from shared.entra.tokens import AccessToken
 from shared.problems import Conflict, Unavailable
-from shared.tokens import AccessToken
 from tenant_connector import audit, queries, readiness, readiness_queries, tenant, watching
 from tenant_connector.tokens import AppTokens, Connection
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import structlog
 
-from shared.entra import Entra, EntraError, EntraMisconfigured, EntraRetry, EntraTenantUnknown
-from shared.id_tokens import Account, IdTokens
+from shared.entra.client import Entra, EntraError, EntraMisconfigured, EntraRetry, EntraTenantUnknown
+from shared.entra.id_tokens import Account, IdTokens
 from shared.problems import Conflict, ProspoError, Unavailable
 from tenant_connector.answers import AGAIN, about, sign_in_error, spent
 from tenant_connector.settings import Settings

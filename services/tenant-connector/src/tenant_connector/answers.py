@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from shared.entra import (
+from shared.entra.client import (
     PERSONAL_TENANT,
     EntraError,
     EntraReconnect,

@@ -4,11 +4,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Response
 
-from shared.db import Database
-from shared.entra import Entra
-from shared.limits import limited
+from shared.database.unit_of_work import Database
+from shared.entra.client import Entra
 from shared.problems import PreconditionFailed, PreconditionMissing
-from shared.web import HEADER_MAX, AdminCaller, Caller, Work, called_by, needs_header, provided, with_header
+from shared.web.limits import limited
+from shared.web.routes import HEADER_MAX, AdminCaller, Caller, Work, called_by, needs_header, provided, with_header
 from tenant_connector import access, audit, queries, readiness, tenant, watching
 from tenant_connector.consent import Consents, Traveller
 from tenant_connector.models import (

@@ -1,6 +1,6 @@
 """Who writes in the audit trail beside people; ``note`` adds a line."""
 
-from shared.audit import Outcome, note
+from shared.web.audit import Outcome, note
 
 __all__ = ["LINK", "SERVICE", "Outcome", "note"]
 

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from shared.db import UnitOfWork
-from shared.identity import Identity
+from shared.database.unit_of_work import UnitOfWork
 from shared.problems import TooMany
-from shared.web import ORG_ADMIN, AdminCaller, Caller, Work, provided
+from shared.web.identity import Identity
+from shared.web.routes import ORG_ADMIN, AdminCaller, Caller, Work, provided
 from tenant_connector import audit, queries, readiness, readiness_queries, tenant, watching
 from tenant_connector.board_models import Board, FeatureShown, Lacking, NewCheck
 from tenant_connector.readiness_tables import ReadinessCheckRow, ReadinessRow

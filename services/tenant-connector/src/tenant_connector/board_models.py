@@ -8,7 +8,7 @@ from typing import Any, Self
 from pydantic import BaseModel
 
 from shared.problems import Conflict
-from shared.web import StrictModel
+from shared.web.routes import StrictModel
 from tenant_connector import verdicts
 from tenant_connector.readiness_queries import Tally
 from tenant_connector.readiness_tables import ReadinessCheckRow, ReadinessRow

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
-from shared.db import REQUEST_ID, Database, UnitOfWork
-from shared.entra import Entra
-from shared.id_tokens import Account
-from shared.identity import Identity
+from shared.database.unit_of_work import REQUEST_ID, Database, UnitOfWork
+from shared.entra.client import Entra
+from shared.entra.id_tokens import Account
 from shared.problems import Conflict, Forbidden, ProspoError, Unavailable
 from shared.secrets import Envelope, digest
+from shared.web.identity import Identity
 from tenant_connector import audit, queries, tenant
 from tenant_connector.administrators import Administrators
 from tenant_connector.answers import AGAIN, LINK_AGAIN, consent_refused, sign_in_refused

@@ -1,7 +1,7 @@
 """What the tables hold of people and organisations."""
 
-from shared.erasure import AUDIT, OF_ORGANISATION, OF_PERSON, Delete, Holding, Holdings, Rewrite, pseudonym_for
 from shared.events import TenantState
+from shared.privacy.erasure import AUDIT, OF_ORGANISATION, OF_PERSON, Delete, Holding, Holdings, Rewrite, pseudonym_for
 
 HOLDINGS = Holdings(
     tables=(

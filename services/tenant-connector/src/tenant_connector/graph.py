@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from shared.entra.tokens import AccessToken, OneToken
 from shared.graph import Graph, GraphCaller
 from shared.graph.batch import SIZE, BatchAnswer, BatchRequest
 from shared.graph.errors import GraphConflict, GraphError, GraphRetry
@@ -16,7 +17,6 @@ from shared.graph.paths import template
 from shared.graph.words import request_id_of
 from shared.jobs import Priority
 from shared.settings import ServiceSettings
-from shared.tokens import AccessToken, OneToken
 
 CANARY = {"resource": "users", "changeType": "deleted"}
 """Watched for a moment: something harmless that no other part of the platform watches."""

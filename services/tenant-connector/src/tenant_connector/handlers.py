@@ -3,9 +3,9 @@
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.connections.state import keep_account
-from shared.db import UnitOfWork
+from shared.database.unit_of_work import UnitOfWork
+from shared.eventing.handlers import Handlers
 from shared.events import StorageLocationSelected, TranscriptImported, TranscriptUnavailable, UserState
-from shared.handlers import Handlers
 from tenant_connector import queries, readiness, readiness_queries, tenant, watching
 from tenant_connector.settings import Settings
 

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.exc import IntegrityError
 
-from shared.entra import Entra
+from shared.entra.client import Entra
 from shared.jobs import Again, Jobs
 from shared.jobs.job import Job, JobWork
 from tenant_connector import audit, proof, queries, tenant, watching

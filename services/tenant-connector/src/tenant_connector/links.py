@@ -12,12 +12,12 @@ import binascii
 import re
 import secrets
 
-from shared import limits
-from shared.db import Database, UnitOfWork
-from shared.entra import Entra, EntraError, EntraTenantUnknown
-from shared.identity import Identity
+from shared.database.unit_of_work import Database, UnitOfWork
+from shared.entra.client import Entra, EntraError, EntraTenantUnknown
 from shared.problems import BadInput, NotFound
 from shared.secrets import digest
+from shared.web import limits
+from shared.web.identity import Identity
 from tenant_connector import audit, queries
 from tenant_connector.administrators import refused
 from tenant_connector.answers import GUID, about

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
-from shared.db import Database
-from shared.entra import Entra
-from shared.limits import limited
+from shared.database.unit_of_work import Database
+from shared.entra.client import Entra
 from shared.problems import NotFound
 from shared.secrets import digest
-from shared.web import AdminCaller, Work, provided
+from shared.web.limits import limited
+from shared.web.routes import AdminCaller, Work, provided
 from tenant_connector import links, queries
 from tenant_connector.consent import Consents
 from tenant_connector.models import (

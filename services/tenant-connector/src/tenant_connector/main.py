@@ -3,9 +3,9 @@
 from fastapi import FastAPI
 
 from shared.bus import Bus
-from shared.entra import Entra
-from shared.id_tokens import IdTokens
-from shared.service import Service, run
+from shared.entra.client import Entra
+from shared.entra.id_tokens import IdTokens
+from shared.hosting.service import Service, run
 from tenant_connector import api, board_api, links_api, readiness
 from tenant_connector.administrators import Administrators
 from tenant_connector.consent import Consents

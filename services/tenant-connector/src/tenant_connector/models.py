@@ -5,9 +5,9 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from shared import features
+from shared.connections import features
 from shared.events import Features
-from shared.web import Asked, StrictModel
+from shared.web.routes import Asked, StrictModel
 from tenant_connector.tables import TenantRow
 
 

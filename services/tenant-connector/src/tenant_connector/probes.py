@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from shared.credentials import WARN_DAYS, credentials
+from shared.entra.credentials import WARN_DAYS, credentials
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphError, GraphNotFound, GraphRetry
 from shared.problems import ConfigurationError

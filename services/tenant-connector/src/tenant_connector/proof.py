@@ -2,9 +2,9 @@
 
 import asyncio
 
-from shared.entra import Entra, EntraError, EntraMisconfigured, EntraRetry, EntraTenantGone, EntraTenantUnknown
+from shared.entra.client import Entra, EntraError, EntraMisconfigured, EntraRetry, EntraTenantGone, EntraTenantUnknown
+from shared.entra.tokens import AccessToken
 from shared.graph.errors import GraphError, GraphGiveUp, GraphRetry
-from shared.tokens import AccessToken
 from tenant_connector import graph
 from tenant_connector.settings import Settings
 from tenant_connector.tenant import Problem, as_problem

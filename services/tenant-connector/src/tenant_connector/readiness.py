@@ -9,10 +9,10 @@ from typing import Any, get_args
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared import metrics
-from shared.db import Database
+from shared.database.outbox import Outbox
+from shared.database.unit_of_work import Database
 from shared.events import TenantReadinessChanged
 from shared.events.tenant import Verdict
-from shared.outbox import Outbox
 from tenant_connector import audit, readiness_queries
 from tenant_connector.readiness_tables import ReadinessCheckRow, ReadinessRow
 from tenant_connector.verdicts import AFFECTS, SPREAD_BY_CONSENT, Found, Obstacle, Outcome, Remedy, Unanswered

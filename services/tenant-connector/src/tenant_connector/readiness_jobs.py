@@ -9,12 +9,12 @@ from typing import Any
 
 import structlog
 
-from shared.db import Database
-from shared.entra import Entra, EntraError, EntraMisconfigured, EntraRetry, EntraTenantGone, EntraTenantUnknown
+from shared.database.unit_of_work import Database
+from shared.entra.client import Entra, EntraError, EntraMisconfigured, EntraRetry, EntraTenantGone, EntraTenantUnknown
+from shared.entra.tokens import AccessToken
 from shared.graph.errors import GraphError, GraphRetry
 from shared.jobs import GiveUp, Periodic
 from shared.jobs.job import Job, JobWork
-from shared.tokens import AccessToken
 from tenant_connector import access, graph, probes, queries, readiness, readiness_queries, reasons, tenant, watching
 from tenant_connector.jobs import does
 from tenant_connector.settings import Settings

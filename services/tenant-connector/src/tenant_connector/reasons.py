@@ -2,9 +2,8 @@
 
 from datetime import datetime
 
-from shared import features
-from shared.connections import CONNECTOR_PLACE
-from shared.entra import EntraMisconfigured
+from shared.connections import CONNECTOR_PLACE, features
+from shared.entra.client import EntraMisconfigured
 from shared.graph.errors import GraphError
 from tenant_connector.readiness_queries import Tally
 from tenant_connector.verdicts import Evidence, Found, Remedy

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from shared import features
+from shared.connections import features
+from shared.database.outbox import Outbox, uuid7
 from shared.events import Features, TenantConnected, TenantDisconnected, TenantFeaturesChanged, TenantState
 from shared.events.tenant import TenantLeftBecause
-from shared.outbox import Outbox, uuid7
 from shared.problems import Conflict
 from tenant_connector.tables import TenantRow
 from tenant_connector.verdicts import Obstacle, obstacle

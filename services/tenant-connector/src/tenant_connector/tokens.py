@@ -8,8 +8,8 @@ from typing import Any
 
 import jwt
 
-from shared.entra import Entra, EntraReconnect, EntraRetry, EntraTenantGone, refusal
-from shared.tokens import AccessToken, token_digest
+from shared.entra.client import Entra, EntraReconnect, EntraRetry, EntraTenantGone, refusal
+from shared.entra.tokens import AccessToken, token_digest
 
 EARLY = timedelta(minutes=5)
 LIFE_S = 3599

@@ -4,8 +4,8 @@ import asyncio
 import random
 from datetime import UTC, datetime, timedelta
 
-from shared.db import UnitOfWork
-from shared.entra import Entra, EntraError
+from shared.database.unit_of_work import UnitOfWork
+from shared.entra.client import Entra, EntraError
 from tenant_connector import readiness_queries
 from tenant_connector.settings import Settings
 from tenant_connector.work import CheckReadiness, LookAfterTenant

@@ -4,13 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 
-from shared.audit import note
 from shared.connections import tenant_of
-from shared.db import UnitOfWork
-from shared.identity import Identity
-from shared.limits import limited
+from shared.database.unit_of_work import UnitOfWork
 from shared.problems import say_with_problems
-from shared.web import AdminCaller, Caller, Cursor, Work, called_by, provided
+from shared.web.audit import note
+from shared.web.identity import Identity
+from shared.web.limits import limited
+from shared.web.routes import AdminCaller, Caller, Cursor, Work, called_by, provided
 from user_auth import connections, queries
 from user_auth.checking import AccountChecks
 from user_auth.models import (

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from shared.connections import Tenant, tenant_of
-from shared.db import Database
+from shared.database.unit_of_work import Database
 from shared.problems import Conflict
 from user_auth import queries
 from user_auth.graph import AccountFacts, account_facts

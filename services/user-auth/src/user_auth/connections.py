@@ -3,16 +3,16 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.audit import note
 from shared.connections import ACCOUNT_PLACE
 from shared.connections.obstacles import ACCOUNT_NOT_CONNECTED, ADMIN_REQUIRED, TENANT_NOT_CONNECTED
-from shared.db import UnitOfWork
-from shared.entra import EntraError, EntraTellAdmin
+from shared.database.outbox import Outbox
+from shared.database.unit_of_work import UnitOfWork
+from shared.entra.client import EntraError, EntraTellAdmin
+from shared.entra.id_tokens import Account
 from shared.events import UserConnected, UserConnectionExpired, UserDisconnected, UserReconnected, UserState
 from shared.events.user import DisconnectedBecause
-from shared.id_tokens import Account
-from shared.outbox import Outbox
 from shared.problems import Conflict
+from shared.web.audit import note
 from user_auth import challenges, queries
 from user_auth.microsoft import Grant
 from user_auth.tables import ConnectionRow

@@ -1,7 +1,7 @@
 """What the tables hold of people and organisations."""
 
-from shared.erasure import AUDIT, OF_ORGANISATION, OF_PERSON, Delete, Holding, Holdings
 from shared.events import UserState
+from shared.privacy.erasure import AUDIT, OF_ORGANISATION, OF_PERSON, Delete, Holding, Holdings
 
 _TOMBSTONE = (UserState, "org_id || ':' || user_id")
 _CONNECTED = "SELECT 1 FROM connection WHERE org_id = :org_id AND status = 'connected'"

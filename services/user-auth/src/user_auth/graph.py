@@ -7,10 +7,10 @@ from typing import TypeVar
 
 import structlog
 
+from shared.entra.tokens import OneToken
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphError
 from shared.settings import ServiceSettings
-from shared.tokens import OneToken
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)

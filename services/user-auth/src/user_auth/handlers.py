@@ -2,9 +2,9 @@
 
 from shared.connections import tenant_of
 from shared.connections.state import keep_tenant
-from shared.db import UnitOfWork
+from shared.database.unit_of_work import UnitOfWork
+from shared.eventing.handlers import Handlers
 from shared.events import TenantDisconnected, TenantState
-from shared.handlers import Handlers
 from user_auth import connections
 from user_auth.refreshing import AccessTokens
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from shared.db import UnitOfWork
+from shared.database.unit_of_work import UnitOfWork
 from shared.jobs import Jobs, Periodic
 from shared.jobs.job import Job
 from shared.problems import Conflict, Unavailable

@@ -3,9 +3,9 @@
 from fastapi import FastAPI
 
 from shared.bus import Bus
-from shared.entra import Entra
-from shared.id_tokens import IdTokens
-from shared.service import Service, run
+from shared.entra.client import Entra
+from shared.entra.id_tokens import IdTokens
+from shared.hosting.service import Service, run
 from user_auth.api import router
 from user_auth.checking import AccountChecks
 from user_auth.erasing import HOLDINGS

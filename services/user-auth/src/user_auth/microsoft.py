@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msal
 
 from shared import metrics
-from shared.entra import (
+from shared.entra.client import (
     Entra,
     EntraError,
     EntraReconnect,

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from shared.connections import Tenant
+from shared.connections.features import available
 from shared.events import Features
-from shared.features import available
-from shared.web import Asked, Page, StrictModel
+from shared.web.routes import Asked, Page, StrictModel
 from user_auth import challenges, connections, permissions
 from user_auth.permissions import FEATURES, PERMISSIONS, USES
 from user_auth.tables import ConnectionRow

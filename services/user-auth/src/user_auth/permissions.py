@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from shared.connections.features import available
 from shared.connections.obstacles import SWITCHES, Switch, feature_off
 from shared.events import Features
-from shared.features import available
 from shared.problems import Conflict
 
 

@@ -20,10 +20,9 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared.audit import note
 from shared.connections import tenant_of
-from shared.db import Database, UnitOfWork
-from shared.entra import (
+from shared.database.unit_of_work import Database, UnitOfWork
+from shared.entra.client import (
     TIMEOUT_S,
     EntraError,
     EntraMisconfigured,
@@ -33,9 +32,10 @@ from shared.entra import (
     EntraTenantUnknown,
     is_listed,
 )
+from shared.entra.tokens import token_digest
 from shared.problems import ConfigurationError, Conflict, ProspoError, Unavailable
 from shared.secrets import Envelope, Unreadable, digest
-from shared.tokens import token_digest
+from shared.web.audit import note
 from user_auth import connections, queries
 from user_auth.microsoft import NOTHING_KEPT, Grant, Microsoft, kept_token
 from user_auth.refusals import Owner, Refusals

@@ -4,7 +4,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from shared.entra import EntraError, EntraRetry, EntraTenantGone
+from shared.entra.client import EntraError, EntraRetry, EntraTenantGone
 from user_auth.settings import Settings
 
 _MAX_KEPT = 5_000

@@ -13,11 +13,10 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import IntegrityError
 
-from shared import audit
 from shared.connections import ADMIN_REQUIRED, CONNECTOR_PLACE, Switch, Tenant, tenant_of
 from shared.connections.obstacles import TENANT_NOT_CONNECTED
-from shared.db import Database, UnitOfWork
-from shared.entra import (
+from shared.database.unit_of_work import Database, UnitOfWork
+from shared.entra.client import (
     EntraError,
     EntraMisconfigured,
     EntraReconnect,
@@ -25,10 +24,11 @@ from shared.entra import (
     EntraTenantGone,
     refusal,
 )
-from shared.id_tokens import Account, IdTokens
-from shared.identity import Identity
+from shared.entra.id_tokens import Account, IdTokens
 from shared.problems import Conflict, ProspoError, Unavailable
 from shared.secrets import Envelope, digest
+from shared.web import audit
+from shared.web.identity import Identity
 from user_auth import connections, permissions, queries
 from user_auth.checking import AccountChecks, Notice
 from user_auth.jobs import look_after

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from shared.bus.port import Record
+from shared.database.outbox import EventMeta
 from shared.events import Event
-from shared.outbox import EventMeta
 
 STRUCTURED = "application/cloudevents+json"
 

@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 
 
 class KafkaBus:
-    """A Kafka cluster by its bootstrap servers (``host:port,…``); ``security`` as of ``shared.engine_security``."""
+    """A Kafka cluster by its bootstrap servers (``host:port,…``); ``security`` is of ``hosting.engine_security``."""
 
     def __init__(
         self, bootstrap_servers: str, client_id: str = "prospo", security: Mapping[str, Any] | None = None

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 
 from shared.connections.obstacles import Switch
 from shared.connections.state import Connection, Tenant, connection_of, keep_account, keep_tenant, people_of, tenant_of
-from shared.db import UnitOfWork
+from shared.database.unit_of_work import UnitOfWork
+from shared.eventing.handlers import Handlers
 from shared.events import TenantState, UserState
-from shared.handlers import Handlers
 from shared.jobs import Jobs, Work
 from shared.jobs.job import Job, JobWork
 

@@ -14,9 +14,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.connections import obstacles
 from shared.connections.obstacles import Obstacle, Obstructed, Switch
-from shared.db import Database
+from shared.database.row_security import protecting
+from shared.database.unit_of_work import Database
 from shared.events import Features, TenantState, UserState
-from shared.row_security import protecting
 
 DDL = [
     """CREATE TABLE IF NOT EXISTS tenant_copy (

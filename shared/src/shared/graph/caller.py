@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 
+from shared.database.work import Priority
 from shared.graph.batch import (
     SIZE,
     BatchAnswer,
@@ -24,7 +25,6 @@ from shared.graph.paths import is_outlook, service
 from shared.graph.throttles import Scope
 from shared.graph.transport import PATIENCE_S, TRIES, Call, Transport, read_json, request_id
 from shared.graph.upload import Upload, Uploads, UploadSession, read_session
-from shared.jobs.work import Priority
 
 TEXT_BYTES = 64 * 1024 * 1024
 CONTENT_BYTES = 4 * 1024 * 1024

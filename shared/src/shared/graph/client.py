@@ -1,9 +1,9 @@
 """Microsoft Graph over httpx: one client per service, callers for people and for the application."""
 
+from shared.database.work import Priority
 from shared.graph.caller import DeltaPage, GraphCaller
 from shared.graph.download import Download
 from shared.graph.transport import Token, Tokens, Transport
-from shared.jobs.work import Priority
 
 __all__ = ["DeltaPage", "Download", "Graph", "GraphCaller", "Token", "Tokens"]
 

@@ -20,10 +20,10 @@ from typing import Any
 import asyncpg
 import structlog
 
-from shared.db import Database
+from shared.database.unit_of_work import Database
+from shared.database.work import PRIORITIES, Priority
 from shared.graph.errors import GraphRetry
 from shared.graph.turns import Line, Turns
-from shared.jobs.work import PRIORITIES, Priority
 
 log = structlog.get_logger(__name__)
 

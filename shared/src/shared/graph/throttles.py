@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from shared.database.work import Priority
 from shared.graph.refusals import read_seconds
-from shared.jobs.work import Priority
 
 KEPT_AT_MOST = 4096
 BELIEVED_S = 900.0

@@ -20,7 +20,8 @@ from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from shared import metrics
-from shared.db import Database
+from shared.database.unit_of_work import Database
+from shared.database.work import Priority
 from shared.graph import bounded
 from shared.graph.errors import GraphError, GraphReconnect, GraphRetry
 from shared.graph.links import Links, Target
@@ -30,7 +31,6 @@ from shared.graph.slots import Slots
 from shared.graph.throttles import Rates, Scope, Throttles
 from shared.graph.turns import CONNECTIONS
 from shared.graph.words import field_of, request_id_of
-from shared.jobs.work import Priority
 from shared.settings import ServiceSettings
 
 log = structlog.get_logger(__name__)
@@ -44,14 +44,14 @@ NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 class Token(Protocol):
-    """What a token provider answers; ``shared.tokens.AccessToken`` is one."""
+    """What a token provider answers; ``shared.entra.tokens.AccessToken`` is one."""
 
     @property
     def value(self) -> str: ...
 
 
 class Tokens(Protocol):
-    """What gives tokens; ``shared.tokens.TokenClient`` is one."""
+    """What gives tokens; ``shared.entra.tokens.TokenClient`` is one."""
 
     async def user_token(self, org_id: str, user_id: str, *, claims: str | None = None) -> Any: ...
 

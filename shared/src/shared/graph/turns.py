@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-from shared.jobs.work import PRIORITIES
+from shared.database.work import PRIORITIES
 
 CONNECTIONS = 100
 PER_MAILBOX = 4

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import text
 
-from shared.db import Database
+from shared.database.unit_of_work import Database
 from shared.jobs.registry import Jobs
 
 LEASE_S = 60

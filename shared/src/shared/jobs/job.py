@@ -10,11 +10,11 @@ from typing import Any
 
 from sqlalchemy import text
 
-from shared.db import Database, UnitOfWork
+from shared.database.outbox import Cause
+from shared.database.unit_of_work import Database, UnitOfWork
+from shared.database.work import PRIORITIES, Priority
 from shared.jobs.again import Again, GiveUp, LeaseLost, Periodic
 from shared.jobs.registry import Kind
-from shared.jobs.work import PRIORITIES, Priority
-from shared.outbox import Cause
 
 _NAMES = {level: name for name, level in PRIORITIES.items()}
 _LOCK = text("SELECT id FROM job WHERE id = :id AND fence = :fence AND state = 'running' FOR UPDATE")

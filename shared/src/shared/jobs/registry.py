@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from shared.jobs.work import Work
+from shared.database.work import Work
 
 JobFunction = Callable[..., Awaitable[None]]
 WEEK_S = 7 * 86_400.0

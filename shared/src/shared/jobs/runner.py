@@ -20,14 +20,14 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared import metrics
-from shared.db import Database
-from shared.jobs import queue
+from shared.database import queue
+from shared.database.loops import stop_if_cancelled
+from shared.database.unit_of_work import Database
+from shared.database.wakes import POLL_S
 from shared.jobs.again import Again, GiveUp, LeaseLost, Periodic
 from shared.jobs.claiming import LEASE_S, Claims
 from shared.jobs.job import Job
 from shared.jobs.registry import Jobs
-from shared.loops import stop_if_cancelled
-from shared.wakes import POLL_S
 
 log = structlog.get_logger(__name__)
 tracer = trace.get_tracer(__name__)

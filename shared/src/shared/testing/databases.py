@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy.engine import URL, make_url
 
-from shared.migrate import migrate
+from shared.hosting.migrate import migrate
 
 # What a test may change beside rows: relations and their rights, columns, triggers, policies, functions, settings.
 _SHAPE = """SELECT ARRAY[

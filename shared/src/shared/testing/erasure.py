@@ -12,10 +12,10 @@ from typing import Any
 
 from sqlalchemy import text
 
-from shared.db import Database
-from shared.erasure import Delete, Erasure, Report, Rewrite, Subject, declared
-from shared.exporting import export
-from shared.service import Service
+from shared.database.unit_of_work import Database
+from shared.hosting.service import Service
+from shared.privacy.erasure import Delete, Erasure, Report, Rewrite, Subject, declared
+from shared.privacy.exporting import export
 
 MARK = "private of {org}/{user}"
 ENGINE_ROWS = (

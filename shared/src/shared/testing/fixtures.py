@@ -25,15 +25,15 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.engine import URL, make_url
 
-from shared import features
 from shared.bus import MemoryBus
-from shared.identity import UserTokens
+from shared.connections import features
 from shared.secrets import KeyRing
 from shared.telemetry import TALKATIVE
 from shared.testing import engines
 from shared.testing.databases import Databases, TestDatabase
 from shared.testing.logs import plain_logs
 from shared.testing.serving import LISTENER, close_listeners
+from shared.web.identity import UserTokens
 
 ISSUER = "https://issuer.example"
 KAFKA = "KAFKA_BOOTSTRAP_SERVERS"

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import text
 
 from shared.bus import MemoryBus, Record
+from shared.database.outbox import Outbox
 from shared.events import Event
-from shared.outbox import Outbox
-from shared.service import Service
+from shared.hosting.service import Service
 from shared.testing.databases import Databases
 from shared.testing.fixtures import MakeSettings, PlatformKeys
 

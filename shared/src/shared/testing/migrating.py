@@ -2,7 +2,7 @@
 
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from shared.migrate import move
+from shared.hosting.migrate import move
 
 
 async def back_to(revision: str, package: str, owner_url: str) -> None:

@@ -264,7 +264,7 @@ def client_settings(keys: PlatformKeys, **more: Any) -> ServiceSettings:
 
 
 class CountedTokens:
-    """Stands where ``shared.tokens.TokenClient`` stands: a new token after each refusal, and what it was asked."""
+    """Stands in for ``shared.entra.tokens.TokenClient``: a new token after each refusal, and what it was asked."""
 
     def __init__(self) -> None:
         self.number = 1

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from shared.migrate import protect
+from shared.hosting.migrate import protect
 
 revision = "0001"
 down_revision = None

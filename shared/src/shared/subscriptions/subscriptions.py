@@ -21,12 +21,15 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared.db import Database
+from shared.database.row_security import protecting
+from shared.database.unit_of_work import Database
 from shared.graph.client import GraphCaller
 from shared.graph.errors import GraphGiveUp, GraphNotFound, GraphReconnect, GraphRetry, GraphTellAdmin
-from shared.graph.lifetimes import life_in, life_of, renew_before
-from shared.graph.notifications import DDL as _NOTIFICATION_DDL
-from shared.graph.notifications import (
+from shared.problems import ConfigurationError
+from shared.settings import ServiceSettings
+from shared.subscriptions.lifetimes import life_in, life_of, renew_before
+from shared.subscriptions.notifications import DDL as _NOTIFICATION_DDL
+from shared.subscriptions.notifications import (
     ChangeNotification,
     LifecycleNotification,
     Notification,
@@ -35,10 +38,7 @@ from shared.graph.notifications import (
     receiver,
     state_hash,
 )
-from shared.graph.rich import CertificateRing
-from shared.problems import ConfigurationError
-from shared.row_security import protecting
-from shared.settings import ServiceSettings
+from shared.subscriptions.rich import CertificateRing
 
 __all__ = [
     "DDL",

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 
 from shared.problems import ConfigurationError, NotSignedIn, Unavailable
 from shared.settings import ServiceSettings
-from shared.words import storable_throughout
+from shared.web.words import storable_throughout
 
 USER_ALGORITHMS = ["RS256", "ES256"]
 SERVICE_TOKEN_LIFE_S = 300

@@ -2,7 +2,7 @@
 
 Guarantee: nothing is dropped. The record and all later ones of its key wait in ``parked_record``, in order, and each
 also goes to ``dlq.<group>`` for people to see. Whether a key is parked is asked in the transaction that handles a
-record (``shared.inbox``), so a re-drive by another process is known at once.
+record (``shared.eventing.inbox``), so a re-drive by another process is known at once.
 """
 
 import json
@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.bus import Record
-from shared.db import Database
+from shared.database.unit_of_work import Database
 
 # Offsets begin again when a topic is made again, so the content belongs to what makes a record the same.
 DDL = [

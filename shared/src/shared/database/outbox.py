@@ -1,8 +1,9 @@
 """The outbox: an event is a row of the business transaction, so it exists exactly when the change does.
 
 Guarantee: a committed event is published at least once, in commit order per key as far as one transaction follows
-another; a rolled-back one never. The relay (``shared.relay``) publishes and deletes after the broker's acknowledgement.
-A row the broker refuses for good is parked (``parked_at``, ``last_error``) with the later ones of its key.
+another; a rolled-back one never. The relay (``shared.eventing.relay``) publishes, and deletes after the broker's
+acknowledgement. A row the broker refuses for good is parked (``parked_at``, ``last_error``) with the later ones of
+its key.
 A tombstone is a row without payload: on a compacted topic it makes Kafka forget the key.
 """
 

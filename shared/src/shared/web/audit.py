@@ -18,10 +18,10 @@ from sqlalchemy.orm import registry
 from sqlmodel import Field, SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared.db import Database
-from shared.limits import limited, take
-from shared.outbox import uuid7
-from shared.web import AdminCaller, Page, Work
+from shared.database.outbox import uuid7
+from shared.database.unit_of_work import Database
+from shared.web.limits import limited, take
+from shared.web.routes import AdminCaller, Page, Work
 
 Outcome = Literal["done", "refused", "failed"]
 LEAST_KEEP_DAYS = 30

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import jwt
 
-from shared.entra import PERSONAL_TENANT, Entra
+from shared.entra.client import PERSONAL_TENANT, Entra
 from shared.problems import Conflict, Unavailable
 from shared.settings import ServiceSettings
 

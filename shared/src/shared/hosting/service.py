@@ -16,32 +16,33 @@ from pydantic import ValidationError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from shared import audit, commands
 from shared.bus import Bus, open_bus
-from shared.commands import operate
 from shared.connections.state import versions_of
-from shared.db import Database
-from shared.engine_security import database_security, kafka_security
-from shared.erasure import Holdings
+from shared.database.housekeeping import keep_house
+from shared.database.unit_of_work import Database
+from shared.database.watch import Gauging, watch
+from shared.database.work import all_work
+from shared.entra.tokens import TokenClient
+from shared.eventing.handlers import Handlers
+from shared.eventing.lanes import LaneRunner
+from shared.eventing.relay import Relay
 from shared.events import TenantState, UserState
 from shared.graph import Graph
-from shared.graph.notifications import ChangeNotification, LifecycleNotification, receiver
-from shared.graph.subscriptions import Subscriptions
-from shared.handlers import Handlers
-from shared.housekeeping import keep_house
-from shared.identity import Identity, ServiceTokens, UserTokens
+from shared.hosting import commands
+from shared.hosting.commands import operate
+from shared.hosting.engine_security import database_security, kafka_security
 from shared.jobs import Jobs, Work
 from shared.jobs.runner import JobRunner
-from shared.jobs.work import all_work
-from shared.lanes import LaneRunner
+from shared.privacy.erasure import Holdings
 from shared.problems import ConfigurationError, describe_problems, install_problem_handlers
-from shared.relay import Relay
 from shared.secrets import Envelope, KeyRing
 from shared.settings import ServiceSettings
+from shared.subscriptions.notifications import ChangeNotification, LifecycleNotification, receiver
+from shared.subscriptions.subscriptions import Subscriptions
 from shared.telemetry import set_up_logs, set_up_metrics, set_up_traces
-from shared.tokens import TokenClient
-from shared.watch import Gauging, watch
-from shared.web import Edge, install_outage_handler
+from shared.web import audit
+from shared.web.identity import Identity, ServiceTokens, UserTokens
+from shared.web.routes import Edge, install_outage_handler
 
 log = structlog.get_logger(__name__)
 

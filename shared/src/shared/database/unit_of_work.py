@@ -1,7 +1,7 @@
 """The database of a service: one transaction per request or message, bound to one organisation.
 
 Row-level security stands behind every query: the transaction says whose rows it may see, and the policies made by
-``shared.row_security`` compare. Nobody but ``Database`` commits.
+``shared.database.row_security`` compare. Nobody but ``Database`` commits.
 """
 
 import asyncio
@@ -24,12 +24,11 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from shared import outbox
-from shared.jobs import queue
-from shared.jobs.work import Priority, Work
-from shared.outbox import Cause, EventMeta, Outbox
+from shared.database import outbox, queue
+from shared.database.outbox import Cause, EventMeta, Outbox
+from shared.database.wakes import Wakes
+from shared.database.work import Priority, Work
 from shared.problems import ConfigurationError
-from shared.wakes import Wakes
 
 _ORGANISATION = text(
     """SELECT set_config('app.org_id', :org_id, true), set_config('app.request_id', :request_id, true),
@@ -191,7 +190,7 @@ class Database:
 
     Transactions may go through a pooler that gives a connection to a transaction only. What the engines need of a
     session (locks, LISTEN, settings) goes to ``direct_url``, the server itself; ``url`` unless given. ``security`` is
-    of ``shared.engine_security``.
+    of ``shared.hosting.engine_security``.
     """
 
     def __init__(

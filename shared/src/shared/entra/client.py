@@ -17,7 +17,8 @@ import msal
 import requests
 import structlog
 
-from shared.aadsts import (
+from shared.clouds import ARTEFACT_PERMISSIONS, cloud_of_host
+from shared.entra.aadsts import (
     NUMBERS,
     EntraError,
     EntraMisconfigured,
@@ -29,8 +30,7 @@ from shared.aadsts import (
     EntraTenantUnknown,
     refusal,
 )
-from shared.clouds import ARTEFACT_PERMISSIONS, cloud_of_host
-from shared.credentials import Credential, credentials
+from shared.entra.credentials import Credential, credentials
 from shared.graph.refusals import said_wait_s
 from shared.problems import ConfigurationError
 from shared.settings import ServiceSettings

@@ -14,10 +14,10 @@ from typing import Any, Literal
 from fastapi import Depends, Request
 from sqlalchemy import text
 
-from shared.db import Database
+from shared.database.row_security import protecting
+from shared.database.unit_of_work import Database
 from shared.problems import TooMany
-from shared.row_security import protecting
-from shared.web import Caller
+from shared.web.routes import Caller
 
 DDL = [
     """CREATE TABLE IF NOT EXISTS rate_limit (

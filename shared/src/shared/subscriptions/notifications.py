@@ -23,12 +23,12 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared import metrics
-from shared.db import Database
-from shared.graph.rich import NotGenuine, ValidationTokens
-from shared.jobs.queue import ON_CONFLICT, traceparent
-from shared.jobs.work import PRIORITIES, Work
+from shared.database.queue import ON_CONFLICT, traceparent
+from shared.database.row_security import protecting
+from shared.database.unit_of_work import Database
+from shared.database.work import PRIORITIES, Work
 from shared.problems import BadInput, Unavailable
-from shared.row_security import protecting
+from shared.subscriptions.rich import NotGenuine, ValidationTokens
 
 log = structlog.get_logger(__name__)
 DDL = [

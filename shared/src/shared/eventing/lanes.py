@@ -1,8 +1,9 @@
 """The lane runner: records of one key in order, keys side by side, offsets committed up to what is done.
 
-Guarantee: at least once from Kafka, once in effect (``shared.inbox``), in order per key within a topic. Offsets are
-committed only up to the first record that is not yet handled (the watermark). Before partitions are given away, what is
-in hand is finished, for ``SETTLE_S`` at most; what is not is handled again elsewhere and has one effect all the same.
+Guarantee: at least once from Kafka, once in effect (``shared.eventing.inbox``), in order per key within a topic.
+Offsets are committed only up to the first record that is not yet handled (the watermark). Before partitions are given
+away, what is in hand is finished, for ``SETTLE_S`` at most; what is not is handled again elsewhere and has one effect
+all the same.
 """
 
 import asyncio
@@ -16,11 +17,11 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shared import metrics
 from shared.bus import Bus, BusConsumer, BusUnavailable, Record
-from shared.db import Database
-from shared.handlers import Handlers
-from shared.inbox import TOGETHER, Inbox, TooManyFailures
-from shared.loops import stop_if_cancelled
-from shared.watermark import Assignment, Partition
+from shared.database.loops import stop_if_cancelled
+from shared.database.unit_of_work import Database
+from shared.eventing.handlers import Handlers
+from shared.eventing.inbox import TOGETHER, Inbox, TooManyFailures
+from shared.eventing.watermark import Assignment, Partition
 
 log = structlog.get_logger(__name__)
 

@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared import metrics
-from shared.db import Database
+from shared.database.unit_of_work import Database
 
 log = structlog.get_logger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from shared.db import Database
+from shared.database.unit_of_work import Database
 from shared.secrets import Envelope, KeyRing
 
 BATCH = 100

@@ -16,11 +16,11 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from shared import audit
 from shared.connections.places import ACCOUNT_PLACE, CONNECTOR_PLACE
-from shared.db import Database, UnitOfWork, is_outage
+from shared.database.unit_of_work import Database, UnitOfWork, is_outage
 from shared.events import Event
 from shared.problems import BadInput, Conflict, Unavailable
+from shared.web import audit
 
 log = structlog.get_logger(__name__)
 

@@ -14,10 +14,10 @@ from sqlalchemy.exc import TimeoutError as PoolExhausted
 from starlette.datastructures import Headers, MutableHeaders
 
 from shared import metrics
-from shared.db import REQUEST_ID, UnitOfWork, is_outage
-from shared.identity import Identity
+from shared.database.unit_of_work import REQUEST_ID, UnitOfWork, is_outage
 from shared.problems import Forbidden, NotSignedIn, TooLarge, TooSlow, problem_response, request_id_of
-from shared.words import STORABLE, storable_throughout, whole_number
+from shared.web.identity import Identity
+from shared.web.words import STORABLE, storable_throughout, whole_number
 
 log = structlog.get_logger(__name__)
 

@@ -13,20 +13,20 @@ from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from shared import audit
-from shared.engine_security import database_security
-from shared.row_security import protecting
+from shared.database.row_security import protecting
+from shared.hosting.engine_security import database_security
 from shared.settings import ServiceSettings
+from shared.web import audit
 
 ENGINES = [
-    "shared.outbox",
-    "shared.inbox",
-    "shared.deadletters",
-    "shared.jobs.queue",
+    "shared.database.outbox",
+    "shared.eventing.inbox",
+    "shared.eventing.deadletters",
+    "shared.database.queue",
     "shared.secrets",
-    "shared.graph.subscriptions",
+    "shared.subscriptions.subscriptions",
     "shared.connections.state",
-    "shared.limits",
+    "shared.web.limits",
 ]
 _LOCK = 0x70726F73706F  # one migration at a time per database
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import text
 
-from shared.db import Database, UnitOfWork
-from shared.erasure import OF_ORGANISATION, Delete, Holding, Holdings, Subject, declared
+from shared.database.unit_of_work import Database, UnitOfWork
+from shared.privacy.erasure import OF_ORGANISATION, Delete, Holding, Holdings, Subject, declared
 
 
 async def export(

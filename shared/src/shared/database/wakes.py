@@ -16,7 +16,7 @@ import asyncpg
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.loops import stop_if_cancelled
+from shared.database.loops import stop_if_cancelled
 
 log = structlog.get_logger(__name__)
 

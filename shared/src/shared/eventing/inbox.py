@@ -1,10 +1,10 @@
 """The inbox: a record's effect, and the note that it is there, in one transaction.
 
 Guarantee: the effect of a record is in the database once, however often it is delivered, and only after that of the
-earlier records of its key. An outage waits and is never counted against the record; a handler's own error is tried five
-times, then the key is parked (``shared.deadletters``). When most records fail, the fault is ours: no more are parked
-and ``TooManyFailures`` ends consuming. Several records of one organisation share a transaction when they wait together;
-if anything is wrong with one of them, each is handled by itself.
+earlier records of its key. An outage waits and is never counted against the record; a handler's own error is tried
+five times, then the key is parked (``shared.eventing.deadletters``). When most records fail, the fault is ours: no
+more are parked and ``TooManyFailures`` ends consuming. Several records of one organisation share a transaction when
+they wait together; if anything is wrong with one of them, each is handled by itself.
 """
 
 import asyncio
@@ -20,13 +20,14 @@ from opentelemetry.propagate import extract
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared import deadletters, metrics
+from shared import metrics
 from shared.bus import BusUnavailable, Record
 from shared.bus.codec import Undecodable, decode
-from shared.db import Database, Transaction, is_outage
-from shared.handlers import Handlers
-from shared.loops import stop_if_cancelled
-from shared.outbox import EventMeta
+from shared.database.loops import stop_if_cancelled
+from shared.database.outbox import EventMeta
+from shared.database.unit_of_work import Database, Transaction, is_outage
+from shared.eventing import deadletters
+from shared.eventing.handlers import Handlers
 
 log = structlog.get_logger(__name__)
 tracer = trace.get_tracer(__name__)

@@ -7,8 +7,8 @@ import structlog
 from sqlalchemy import TextClause, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.db import Database, is_outage
-from shared.loops import stop_if_cancelled
+from shared.database.loops import stop_if_cancelled
+from shared.database.unit_of_work import Database, is_outage
 
 log = structlog.get_logger(__name__)
 

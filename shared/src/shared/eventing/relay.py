@@ -20,10 +20,10 @@ import structlog
 from sqlalchemy import text
 
 from shared.bus import Bus, BusUnavailable, Record
-from shared.db import BY_INDEX, Database
-from shared.housekeeping import prune
-from shared.loops import stop_if_cancelled
-from shared.wakes import POLL_S
+from shared.database.housekeeping import prune
+from shared.database.loops import stop_if_cancelled
+from shared.database.unit_of_work import BY_INDEX, Database
+from shared.database.wakes import POLL_S
 
 log = structlog.get_logger(__name__)
 

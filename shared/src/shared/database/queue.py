@@ -9,9 +9,9 @@ from opentelemetry.propagate import inject
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared.jobs.work import PRIORITIES, Priority, Work
-from shared.outbox import Cause
-from shared.row_security import protecting
+from shared.database.outbox import Cause
+from shared.database.row_security import protecting
+from shared.database.work import PRIORITIES, Priority, Work
 
 # Every job is a few dead rows soon; the indexes that a claim reads must not fill with them.
 _VACUUMED = "autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0"

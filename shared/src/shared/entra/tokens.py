@@ -16,9 +16,9 @@ import httpx
 from shared.connections.state import UNKNOWN, Versions
 from shared.graph.errors import GraphError, GraphGiveUp, GraphReconnect, GraphRetry, GraphTellAdmin
 from shared.graph.refusals import wait_s
-from shared.identity import ServiceTokens
 from shared.secrets import digest
 from shared.settings import ServiceSettings
+from shared.web.identity import ServiceTokens
 
 T = TypeVar("T")
 KEPT_AT_MOST = 10_000

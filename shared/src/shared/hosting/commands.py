@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from shared import audit, keys
-from shared.erasure import Erasure, Subject
-from shared.exporting import export
+from shared.privacy import keys
+from shared.privacy.erasure import Erasure, Subject
+from shared.privacy.exporting import export
 from shared.problems import ProspoError
 from shared.secrets import KeyRing
+from shared.web import audit
 
 if TYPE_CHECKING:
-    from shared.service import Service
+    from shared.hosting.service import Service
 
 log = structlog.get_logger(__name__)
 
@@ -61,7 +62,7 @@ async def operate(service: "Service", wanted: argparse.Namespace) -> int:
 
 
 async def _migrate(service: "Service", _wanted: argparse.Namespace) -> int:
-    from shared.migrate import migrate  # here: nothing else needs Alembic, and it takes a sixth of a start
+    from shared.hosting.migrate import migrate  # here: nothing else needs Alembic, and it takes a sixth of a start
 
     await migrate(service.package, service.settings)
     return 0

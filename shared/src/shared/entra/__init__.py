@@ -1,0 +1,1 @@
+"""Microsoft Entra: signing in, credentials, tokens, and what its refusals mean."""

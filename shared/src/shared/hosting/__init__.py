@@ -1,0 +1,1 @@
+"""How a service runs: its composition, its commands, its migrations."""

@@ -1,0 +1,1 @@
+"""Personal data: erasing it, exporting it, and the keys that seal it."""

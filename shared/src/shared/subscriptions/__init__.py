@@ -1,0 +1,1 @@
+"""Being told by Microsoft Graph: subscriptions, their lifetimes, notifications and what they carry."""

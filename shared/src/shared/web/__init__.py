@@ -1,0 +1,1 @@
+"""HTTP: routes, callers, limits, texts from outside, the audit trail."""
