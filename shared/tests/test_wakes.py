@@ -161,3 +161,23 @@ async def test_a_listener_that_was_cut_off_hears_again(
     await admin.close()
     await pair.commit()
     await until(pair.both_done)
+
+
+@pytest.mark.parametrize("loop", ["relay", "jobs"])
+async def test_a_stop_at_the_moment_of_a_wake_is_obeyed(pair: Pair, loop: str) -> None:
+    """``asyncio.wait_for`` of Python 3.11 would lose it, and the process would go on until it is killed."""
+    runs = {"relay": pair.worker.relay.run, "jobs": pair.worker.runner.run}
+    wake = pair.worker.db.on_commit_wake[{"relay": "outbox"}.get(loop, loop)]
+    running = asyncio.create_task(runs[loop]())
+
+    async def waits() -> bool:
+        return bool(wake._waiters)  # type: ignore[attr-defined]
+
+    await until(waits)
+    wake.set()
+    await asyncio.sleep(0)
+    running.cancel()
+    done, _ = await asyncio.wait([running], timeout=5)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert done

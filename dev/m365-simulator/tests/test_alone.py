@@ -96,4 +96,5 @@ async def test_a_large_recording_streams_in_constant_memory(tmp_path: Path) -> N
 async def test_it_ends_in_order_when_told(tmp_path: Path) -> None:
     async with process(tmp_path) as (_, made):
         made.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(made.wait(), 20) == 0
+        async with asyncio.timeout(20):
+            assert await made.wait() == 0

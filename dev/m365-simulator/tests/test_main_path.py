@@ -121,7 +121,8 @@ async def test_a_meetings_recording_is_announced_and_downloaded(
         assert (await app.post("/subscriptions", json=wanted)).status_code == 201
         await microsoft.let_meeting_happen(join_url)
         await microsoft.settle()
-        item = (await asyncio.wait_for(notifications.get(), 10))["value"][0]
+        async with asyncio.timeout(10):
+            item = (await notifications.get())["value"][0]
         assert item["clientState"] == "secret"
         base = f"/users/{oid}/onlineMeetings/{meeting['id']}"
         content = await app.get(f"{base}/recordings/{item['resourceData']['id']}/content")

@@ -44,4 +44,5 @@ async def _watch(
         if meeting is None or meeting.status != "scheduling" or left_s <= 0:
             return meeting
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(woken.wait(), min(POLL_S, left_s))
+            async with asyncio.timeout(min(POLL_S, left_s)):
+                await woken.wait()

@@ -164,7 +164,8 @@ async def _make(admin: AIOKafkaAdminClient, topic: str, replicas: int) -> str | 
 async def _stop_quietly(client: Any) -> None:
     """Leave; a broker that is gone must not keep us, and what is unsent is sent again from where it is stored."""
     with contextlib.suppress(KafkaError, OSError, TimeoutError):
-        await asyncio.wait_for(client.stop(), _STOP_S)
+        async with asyncio.timeout(_STOP_S):
+            await client.stop()
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]

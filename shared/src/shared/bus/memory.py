@@ -93,7 +93,8 @@ class _MemoryConsumer:
         if not found and wait_s > 0:
             self._bus.arrived.clear()
             try:
-                await asyncio.wait_for(self._bus.arrived.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await self._bus.arrived.wait()
             except TimeoutError:
                 return []
             await self._steady.wait()

@@ -111,7 +111,8 @@ class Wakes:
             self._wake([*self.loops, *self._waiting])  # whatever was told before anybody listened
             while not ended.is_set():
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(ended.wait(), _PING_S)
+                    async with asyncio.timeout(_PING_S):
+                        await ended.wait()
                     return
                 await connection.execute("SELECT 1")  # a server that vanished says nothing
         finally:

@@ -196,14 +196,16 @@ class Relay:
 
     async def _stand_by(self, wait_s: float) -> None:
         with self._db.wakes.waiting(_FREE) as free, contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(free.wait(), wait_s)
+            async with asyncio.timeout(wait_s):
+                await free.wait()
 
     async def _woken(self, wait_s: float) -> bool:
         """True when something was committed. Clearing before the next read loses no wake: the read sees the commit."""
         wake = self._db.on_commit_wake["outbox"]
         with contextlib.suppress(TimeoutError):
             if not wake.is_set() and wait_s > 0:
-                await asyncio.wait_for(wake.wait(), wait_s)
+                async with asyncio.timeout(wait_s):
+                    await wake.wait()
         woken = wake.is_set()
         wake.clear()
         return woken

@@ -67,5 +67,6 @@ class Assignment:
         """Begin nothing more and wait for what is in hand; False when it takes longer than ``within_s``."""
         self.revoked = True
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._settled.wait(), within_s)
+            async with asyncio.timeout(within_s):
+                await self._settled.wait()
         return self._settled.is_set()

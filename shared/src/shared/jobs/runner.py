@@ -139,7 +139,8 @@ class JobRunner:
         """Until a job is queued or ends, the next one is due, a lease runs out, or ``POLL_S``."""
         wake = self._db.on_commit_wake["jobs"]
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(wake.wait(), self._rest_s)
+            async with asyncio.timeout(self._rest_s):
+                await wake.wait()
         wake.clear()
 
     async def _run_one(self, job: Job) -> None:
