@@ -14,13 +14,12 @@ from dev.services import ROUTES, SERVICES, described
 from shared import metrics
 from shared.bus.topics import settings_of
 from shared.events import ALL
-from shared.testing.engines import ABOUT_HELM
 
 from .conftest import CHART, EVERYTHING, HELM, SMALLEST, Json, Render
 
 pytestmark = [
     pytest.mark.chart,
-    pytest.mark.skipif(HELM is None, reason=ABOUT_HELM),
+    pytest.mark.skipif(HELM is None, reason="needs Helm: put it on the path or name it in PROSPO_HELM"),
 ]
 Refused = Callable[..., str]
 BOTH = pytest.mark.parametrize("values", [SMALLEST, EVERYTHING], ids=["smallest", "everything"])
