@@ -79,11 +79,8 @@ _DISCARD = text("DELETE FROM graph_notification WHERE id = :id")
 class OfNotification(Work):
     """A stored notification to be dealt with."""
 
+    keyed_by = ("notification_id",)
     notification_id: int
-
-    @property
-    def key(self) -> str:
-        return str(self.notification_id)
 
 
 class ChangeNotification(OfNotification):
