@@ -104,6 +104,9 @@ class ServiceSettings(BaseSettings):
     """Which of Microsoft's clouds: ``global``, ``us_gov_l4`` (GCC High), ``us_gov_l5`` (DoD) or ``china``."""
     graph_base_url: str = ""
     """Microsoft Graph with its version; the cloud's when empty."""
+    graph_mailbox_share: Annotated[int, Field(ge=0, le=4)] = 0
+    """So many requests at a time to one person's mailbox, over all processes of this service; Microsoft allows four of
+    all services together. 0: it asks mailboxes now and then, without a place of its own."""
     graph_hosts: list[str] = []
     """Further hosts (``host`` or ``host:port``) that links in Graph's answers may point to."""
     entra_authority: str = ""
