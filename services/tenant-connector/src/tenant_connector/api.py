@@ -9,7 +9,7 @@ from shared.entra.client import Entra
 from shared.problems import PreconditionFailed, PreconditionMissing
 from shared.web.limits import limited
 from shared.web.routes import HEADER_MAX, AdminCaller, Caller, Work, called_by, needs_header, provided, with_header
-from tenant_connector import access, audit, queries, readiness, tenant, watching
+from tenant_connector import access, audit, queries, tenant
 from tenant_connector.consent import Consents, Traveller
 from tenant_connector.models import (
     AppToken,
@@ -22,6 +22,8 @@ from tenant_connector.models import (
     SignInAnswer,
     Tenant,
 )
+from tenant_connector.readiness import board as readiness
+from tenant_connector.readiness import schedule as watching
 from tenant_connector.tables import TenantRow
 from tenant_connector.tokens import AppTokens
 
