@@ -12,6 +12,7 @@ import structlog
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -111,7 +112,12 @@ class Service:
         return app
 
     def include(self, router: APIRouter) -> None:
-        self.app.include_router(router)
+        """Add its routes as they are: what ``include_router`` makes of them is matched twice for every request."""
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                route.unique_id = route.name  # the ``operationId``
+                route.responses = self.app.router.responses | route.responses
+        self.app.router.routes += router.routes
 
     def hear_graph(self) -> None:
         """Take Graph's notifications at ``/webhooks/graph``; the service does the two jobs that they become."""
