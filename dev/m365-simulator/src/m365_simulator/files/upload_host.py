@@ -22,14 +22,15 @@ LAST_FAILS = fault("upload_last_fails", "the last fragment makes the item and is
 LOSES = fault("upload_loses_part", "the first `bytes` of a received fragment are lost, which leaves a gap", "bytes")
 
 
-def _session(request: Request) -> tuple[Simulator, Row]:
-    simulator = refuse_token(request)
+def _session(request: Request, *, answers: bool = False) -> tuple[Simulator, Row]:
+    simulator = refuse_token(request, answers=answers)
     return simulator, uploads.session(simulator, request.path_params["key"])
 
 
 @router.get("/up/{key}")
 async def status(request: Request) -> Response:
-    _, row = _session(request)
+    """With a token too, as rclone asks."""
+    _, row = _session(request, answers=True)
     return JSONResponse(uploads.status_of(row))
 
 

@@ -59,10 +59,11 @@ def _opened(visit: Visit, body: Row, item: Row, existing: Row | None) -> Row:
         "drive": visit.tree.drive["id"],
         "start": start["id"],
         "path": where,
-        "behaviour": tree.behaviour_of(item.get(BEHAVIOUR), "fail" if path else "replace"),
+        "behaviour": tree.behaviour_of(item.get(BEHAVIOUR), rule(simulator, "put_conflict")),
         "if_match": visit.request.headers.get("if-match"),
         "defer": bool(body.get("deferCommit")),
         "by": visit.by(),
+        "times": item.get("fileSystemInfo"),
         "total": None,
         "ranges": [],
         "bits": 0,
@@ -150,6 +151,7 @@ def commit(simulator: Simulator, row: Row) -> tuple[tree.Tree, Row, bool]:
             *above, name = row["path"]
             folder = place_.walk(start, tuple(above), make=True, by=row["by"]) or start
             item = place_.add(folder, name, file, by=row["by"], behaviour=row["behaviour"])
+        item = place_.dated(item, row.get("times"))
         simulator.store.delete("upload_sessions", row["id"])
     return place_, item, existing is None or row["behaviour"] != "replace"
 
