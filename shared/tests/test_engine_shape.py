@@ -14,7 +14,8 @@ from asyncpg.exceptions import CheckViolationError
 from confluent_kafka import Producer
 from sqlalchemy import event as sqlalchemy_event
 
-from shared.bus import BusUnavailable, KafkaBus, MemoryBus, Record
+from shared.bus import BusUnavailable, MemoryBus, Record
+from shared.bus.kafka import KafkaBus
 from shared.database import outbox as outbox_module
 from shared.database.housekeeping import keep_house
 from shared.eventing import relay as relay_module

@@ -5,7 +5,7 @@ import contextlib
 import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterator
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import structlog
@@ -73,12 +73,12 @@ class Service:
         self.settings = settings
         direct, size, security = settings.database_direct_url, settings.database_pool_size, database_security(settings)
         self.db = Database(settings.database_url, direct_url=direct, pool_size=size, source=name, security=security)
-        self.bus = bus or open_bus(settings.kafka_bootstrap_servers, name, kafka_security(settings))
+        self._bus = bus
+        self._open_bus = partial(open_bus, settings.kafka_bootstrap_servers, name, kafka_security(settings))
         self.user_tokens = UserTokens(settings)
         self.service_tokens = ServiceTokens(settings, name)
         self.envelope = Envelope(KeyRing.load(settings.key_ring_dir))
         self.provided: dict[str, Any] = {"db": self.db, "settings": settings, "envelope": self.envelope}
-        self.relay = Relay(self.db, self.bus, keep_sent_s=settings.outbox_keep_sent_s)
         self.app = self._make_app(unlimited_bodies)
         self.holdings = Holdings()
         self._handlers = Handlers()
@@ -110,6 +110,17 @@ class Service:
         app.add_middleware(Edge, limit_bytes=most, unlimited=unlimited, within_s=within_s)
         _add_health(app)
         return app
+
+    @property
+    def bus(self) -> Bus:
+        """Kafka, opened when first wanted: an api process wants none."""
+        if self._bus is None:
+            self._bus = self._open_bus()
+        return self._bus
+
+    @cached_property
+    def relay(self) -> Relay:
+        return Relay(self.db, self.bus, keep_sent_s=self.settings.outbox_keep_sent_s)
 
     def include(self, router: APIRouter) -> None:
         """Add its routes as they are: what ``include_router`` makes of them is matched twice for every request."""
@@ -266,7 +277,7 @@ class Service:
         if tasks:
             await asyncio.wait(tasks, timeout=_STOP_S)  # a broker that is gone must not keep us
         closing = [thing.aclose for thing in self.provided.values() if hasattr(thing, "aclose")]
-        for close in [*closing, self.bus.stop, self.db.close]:
+        for close in [*closing, *([self._bus.stop] if self._bus else []), self.db.close]:
             try:
                 await close()
             except Exception as error:
