@@ -39,6 +39,7 @@ DDL = [
         id bigint PRIMARY KEY, event_id uuid NOT NULL, topic text NOT NULL, key text NOT NULL, headers jsonb NOT NULL,
         payload bytea NOT NULL, sent_at timestamptz NOT NULL DEFAULT clock_timestamp())""",
     "CREATE INDEX IF NOT EXISTS outbox_sent_age ON outbox_sent (sent_at)",
+    "CREATE INDEX IF NOT EXISTS outbox_sent_states ON outbox_sent (topic, key, id) WHERE topic LIKE '%.state'",
 ]
 
 _INSERT = text(
