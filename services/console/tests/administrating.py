@@ -55,7 +55,38 @@ PEOPLE = {
     "next_cursor": "a&b",
     "counts": {"connected": 1, "expired": 1, "never_connected": 1},
 }
+_LINE = {"id": "l", "occurred_at": ASKED_AT, "outcome": "done", "request_id": "req-3", "trace_id": None}
+READS = [
+    _LINE
+    | {"actor": "program:acme-<archive>", "action": "file.read", "target": "f-1", "details": {"user_id": "acme-anna"}},
+    _LINE | {"actor": "acme-admin", "action": "else.done", "target": "acme", "details": {}, "outcome": "refused"},
+]
 ADMIN_STATES = {
+    "activity": State(
+        f"{CARD}/activity",
+        {"/v1/files/audit": {"items": READS, "next_cursor": "a&b"}},
+        (
+            "<strong>program:acme-&lt;archive&gt;</strong> Read the bytes",
+            "<code>f-1</code> of <code>acme-anna</code>",
+            "else.done (refused)",
+            "Support code <code>req-3</code>",
+            "of=files&amp;cursor=a%26b",
+        ),
+        "acme-admin",
+        silent=("Newest",),
+    ),
+    "activity-older": State(
+        f"{CARD}/activity?of=transcripts&cursor=z",
+        {"/v1/transcripts/audit": {"items": [], "next_cursor": None}},
+        ("Nothing yet.", 'of=transcripts">Newest'),
+        "acme-admin",
+    ),
+    "activity-looked-at": State(
+        f"{CARD}/activity?of=organisation",
+        {"/v1/tenant/audit": problem("org_admin_required", "Only an Org Admin may do this.", 403)},
+        ("Only an Org Admin may do this.", "req-7"),
+        status=403,
+    ),
     "connectors": State(
         "/connectors",
         {"/v1/tenant": tenant("connected")},

@@ -74,7 +74,7 @@ class ServiceSettings(BaseSettings):
     kafka_password: SecretStr = SecretStr("")
     """Its password for that."""
     outbox_keep_sent_s: int | None = None
-    """Keep sent events this long for a replay, the newest state of each key for ever; only the embedded run needs it."""
+    """Keep sent events this long for a replay, a key's newest state for ever; only the embedded run needs it."""
 
     audit_keep_days: Annotated[int, Field(ge=30)] = 730
     """How long a line of the audit trail is kept, where the service has one; at least 30 days."""

@@ -64,9 +64,12 @@ class EventMeta:
 
 
 class Cause(NamedTuple):
-    """The event that led to a job, as the job's row keeps it: its ``ce_id``, and that of the chain's first event."""
+    """What led to a job, as the job's row keeps it: the ``ce_id`` of the event, and the id of the chain.
 
-    id: str
+    A notification of Microsoft is no event: what it leads to has the id of the request that brought it, and no cause.
+    """
+
+    id: str | None
     correlation_id: str
     traceparent: str | None = None
 
@@ -146,7 +149,7 @@ class Outbox:
             "ce_partitionkey": key,
             "ce_correlationid": cause.correlation_id if cause else event_id,
         }
-        if cause:
+        if cause and cause.id is not None:
             headers["ce_causationid"] = cause.id
         inject(headers)
         if cause and cause.traceparent:

@@ -136,14 +136,14 @@ class Service:
         if holdings.audit_path is not None:
             self.include(audit.router(holdings.audit_path))
 
-    async def note_refused(self, caller: Identity, method: str, route: str) -> None:
-        """A call that only an Org Admin may make: in the log, and in the audit trail where there is one."""
-        log.warning("refused: only an Org Admin may", org_id=caller.org_id, user_id=caller.user_id, route=route)
+    async def note_refused(self, caller: Identity, method: str, route: str, *, needs: str) -> None:
+        """A call without the role that it needs: in the log, and in the audit trail where there is one."""
+        log.warning("call.refused", needs=needs, org_id=caller.org_id, user_id=caller.user_id, route=route)
         if self.holdings.audit_path is None:
             return
-        about = {"needs": "org_admin", "target": f"{method} {route}"}
+        about = {"needs": needs, "target": f"{method} {route}"}
         figure = self.settings.refusals_noted_per_hour
-        await audit.note_refused(self.db, caller.org_id, caller.user_id, "authorisation", figure, **about)
+        await audit.note_refused(self.db, caller.org_id, audit.actor(caller), "authorisation", figure, **about)
 
     def provide(self, **objects: Any) -> None:
         """Objects for handlers, jobs and routes by name; those with ``aclose`` are closed at the stop."""
