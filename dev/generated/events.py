@@ -97,6 +97,10 @@ def asyncapi() -> str:
             "version": "1.0.0",
             "description": "CloudEvents 1.0 in binary mode on Kafka. At least once; order per key within a topic.",
         },
+        "servers": {
+            "run": {"host": "localhost:9092", "protocol": "kafka", "description": "Of `make run`."},
+            "composed": {"host": "localhost:9094", "protocol": "kafka", "description": "Of `make up`."},
+        },
         "defaultContentType": "application/json",
         "channels": {topic: _channel(topic, ALL[topic]) for topic in sorted(ALL)} | {"dlq": _dead_letters()},
         "operations": {

@@ -146,7 +146,7 @@ def router(path: str) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/v1/audit", include_in_schema=False, dependencies=[READS])
-    @routes.get(path, tags=["audit"], dependencies=[READS])
+    @routes.get(path, name=path.removeprefix("/v1/").replace("/", "_"), tags=["audit"], dependencies=[READS])
     async def audit(
         caller: AdminCaller,
         work: Work,
