@@ -20,7 +20,7 @@ def test_every_document_says_where_the_gateway_is_and_how_it_refuses() -> None:
         operations = [operation for methods in document["paths"].values() for operation in methods.values()]
         assert all({"4XX", "default"} <= set(operation["responses"]) for operation in operations), path.name
         ids += [operation["operationId"] for operation in operations]
-        unused = [name for name in document["components"]["schemas"] if f"/schemas/{name}\"" not in path.read_text()]
+        unused = [name for name in document["components"]["schemas"] if f'/schemas/{name}"' not in path.read_text()]
         assert unused == [], path.name
     assert len(ids) == len(set(ids))  # so that clients made of several documents do not collide
 

@@ -142,6 +142,8 @@ class ServiceSettings(BaseSettings):
     """Lowest level that is logged."""
     request_body_limit_bytes: int = 256 * 1024
     """A larger body is refused with 413; uploads have a limit of their own."""
+    request_headers_s: float = 30
+    """A connection whose headers are not whole by then is closed."""
     request_body_s: float = 60
     """A body that is not whole by then is refused with 408."""
     development: bool = False
