@@ -169,7 +169,7 @@ STATES = ADMIN_STATES | {
     "link-tenant-not-found": refused_link(problem("tenant_not_found", "Microsoft knows no such organisation.", 422)),
     "link-microsoft-away": refused_link(problem("microsoft_busy", "Microsoft cannot be reached.", 503)),
     "invitation": State(
-        f"{CARD}/grant/a.b",
+        f"{CARD}/grant/open",
         {"POST /v1/tenant/consent/link/open": INVITATION},
         (
             "Ada of Acme asks you",
@@ -179,13 +179,18 @@ STATES = ADMIN_STATES | {
             "10 March 2026",
         ),
         None,
+        post={"token": "a.b"},
     ),
     "invitation-gone": State(
-        f"{CARD}/grant/a.b",
+        f"{CARD}/grant/open",
         {"POST /v1/tenant/consent/link/open": problem("consent_link_unknown", "This link does not hold.", 404)},
         ("This link cannot be used", "This link does not hold.", "req-7"),
         None,
         404,
+        post={"token": "a.b"},
+    ),
+    "invitation-unopened": State(
+        f"{CARD}/grant", {}, ("Code of the link", f'action="{CARD}/grant/open"'), None, silent=("Ada",)
     ),
     "granted": State(f"{CARD}/grant/done", {}, ("Nothing more is needed from you",), None),
     "card-switched": State(
