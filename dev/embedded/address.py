@@ -80,8 +80,8 @@ class FixedAddress:
         self._connections.add(serving)
         try:
             await self._serve(reader, writer)
-        except asyncio.CancelledError:
-            pass  # asyncio's own callback would report it as an error of the loop
+        except (asyncio.CancelledError, OSError):
+            pass  # we stop, or the mock is gone; asyncio's own callback would report it as an error of the loop
         finally:
             self._connections.discard(serving)
             writer.close()

@@ -194,7 +194,7 @@ _TOMBSTONE = {
     "ce_subject": "The aggregate, as in the key.",
     "ce_orgid": "The organisation.",
     "ce_partitionkey": "The key.",
-    "ce_correlationid": "The chain: the `ce_id` of its first event, or the id of the request with Microsoft's notification.",
+    "ce_correlationid": "The chain: the `ce_id` of its first event, or the id of the request with a notification.",
 }
 _EVENT = _TOMBSTONE | {
     "ce_aggregateversion": "A number; comparable with others of one `ce_source` under one key.",

@@ -258,7 +258,7 @@ async def trail_of(hosted: Hosted) -> list[dict[str, Any]]:
 
 async def test_a_program_gets_no_further_than_its_role(hosted: Hosted) -> None:
     for route in routes_of(hosted, "person", "admin"):
-        operation = route.operation("")
+        operation = route.operation(str(uuid.uuid4()))
         answer = await hosted.call(operation, program(hosted, roles=("artefacts.read", "org_admin")), json={})
         assert check_problem(answer, 403, operation)["code"] == "not_for_programs"
     mine = (await fill(hosted))[OWNER]

@@ -76,7 +76,7 @@ async def activity(
         listed = await backend_of(request).get(request, TRAILS[shown][1], params=asked)
     except Refused as refused:
         return refused_page(request, refused, "The activity is not shown", way_on=(PAGE, "Back"))
-    words = {"trails": TRAILS, "actions": ACTIONS}
+    words: Json = {"trails": TRAILS, "actions": ACTIONS}
     return render(request, "connector/activity.html", listed=listed, of=shown, first=cursor is None, **words)
 
 

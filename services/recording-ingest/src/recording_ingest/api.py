@@ -34,7 +34,7 @@ async def ledger(meeting_id: Id, caller: Reader, work: Work, settings: Settings_
     Each read by a program is noted in the audit trail.
     """
     meeting = await queries.meeting(work.session, caller.org_id, meeting_id)
-    if meeting is None or not (caller.is_program or meeting.user_id == caller.user_id):
+    if meeting is None or meeting.user_id is None or not (caller.is_program or meeting.user_id == caller.user_id):
         raise NotFound("meeting_not_found", "There is no such meeting of yours. Open it from your list of meetings.")
     note_read(work.session, caller, "ledger.read", meeting.meeting_id, meeting.user_id)
     rows = await queries.artefacts(work.session, caller.org_id, meeting_id)

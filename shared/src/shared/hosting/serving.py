@@ -31,7 +31,7 @@ class Server(uvicorn.Server):
             before, since = self._waiting.get(connection, (last, counter))
             waiting[connection] = (last, since if before is last else counter)
             if before is last and counter - since >= self._headers_ticks:
-                connection.transport.close()  # type: ignore[union-attr]
+                connection.transport.close()
         self._waiting = waiting
         return await super().on_tick(counter)
 
