@@ -1,9 +1,9 @@
 """The embedded Kafka's fixed address: librdkafka's mock cluster chooses its own port, so a forwarder stands before it.
 
-It passes Kafka's frames on as they are, but for three things; none changes the size of a frame. In answers that name
-brokers, the mock's port becomes the fixed one. A group's leader sends the assignment after the other members have asked
-for theirs: the mock refuses a member that asks later, where a broker answers it. And a member whose group the mock does
-not know, as after a restart, is told what a broker tells it, so that it joins again and reads from the beginning.
+It passes Kafka's frames on as they are, but for two things. In answers that name brokers, the mock's port becomes the
+fixed one; a port has four bytes in every version, so no frame changes its size. And a group's leader sends the
+assignment after the other members have asked for theirs: the mock refuses a member that asks later, where a broker
+answers it.
 """
 
 import asyncio
@@ -17,10 +17,6 @@ PORT = 9092
 _TRIED = 100
 _NAMES_BROKERS = {3, 10, 60}
 """Metadata, FindCoordinator, DescribeCluster: in every version of them a host is followed by its port."""
-_HEARTBEAT = 12
-_ERROR_AT = {0: 4, 1: 8, 2: 8, 3: 8, 4: 9}
-"""Where a heartbeat's answer has its error, by version."""
-_GROUP_ID_NOT_FOUND, _UNKNOWN_MEMBER_ID = struct.pack(">h", 69), struct.pack(">h", 25)
 _SYNC_GROUP = 14
 _FLEXIBLE_SYNC_GROUP = 4
 _LARGEST_FRAME = 64 * 1024 * 1024
@@ -93,7 +89,7 @@ class FixedAddress:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Until one of both sides ends the connection, or the client says what is not Kafka's protocol."""
         inner_reader, inner_writer = await asyncio.open_connection(*self._inner)
-        asked: dict[bytes, tuple[int, int]] = {}
+        asked: set[bytes] = set()
         ways = [
             asyncio.create_task(self._pass_requests(reader, inner_writer, asked)),
             asyncio.create_task(self._pass_answers(inner_reader, writer, asked)),
@@ -107,27 +103,25 @@ class FixedAddress:
             inner_writer.close()
 
     async def _pass_requests(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: dict[bytes, tuple[int, int]]
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: set[bytes]
     ) -> None:
-        """``asked`` gets kind and version of the requests whose answers are changed, by correlation id."""
+        """``asked`` gets the correlation ids of requests whose answers name brokers."""
         while frame := await _frame(reader):
             kind, version, correlation_id = struct.unpack(">hh4s", frame[:8])
-            if kind in _NAMES_BROKERS or (kind == _HEARTBEAT and version in _ERROR_AT):
-                asked[correlation_id] = kind, version
+            if kind in _NAMES_BROKERS:
+                asked.add(correlation_id)
             if kind == _SYNC_GROUP:
                 await self._send_in_turn(_SyncGroup.read(frame, version), writer, frame)
             else:
                 await _send(writer, frame)
 
     async def _pass_answers(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: dict[bytes, tuple[int, int]]
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, asked: set[bytes]
     ) -> None:
         while frame := await _frame(reader):
-            kind, version = asked.pop(frame[:4], (None, 0))
-            if kind in _NAMES_BROKERS:
+            if frame[:4] in asked:
+                asked.discard(frame[:4])
                 frame = frame.replace(*self._ports)
-            elif kind == _HEARTBEAT and frame[(at := _ERROR_AT[version]) : at + 2] == _GROUP_ID_NOT_FOUND:
-                frame = frame[:at] + _UNKNOWN_MEMBER_ID + frame[at + 2 :]
             await _send(writer, frame)
 
     async def _send_in_turn(self, sync: "_SyncGroup", writer: asyncio.StreamWriter, frame: bytes) -> None:
