@@ -84,12 +84,13 @@ class OfAiokafka(Reader):
             auto_offset_reset="earliest",
             metadata_max_age_ms=1000,
         )
+        self._stopping = False
         self._reading = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
         await self._consumer.start()
         try:
-            while True:
+            while not self._stopping:
                 for messages in (await self._consumer.getmany(timeout_ms=100)).values():
                     self.seen |= {message.value for message in messages}
                 self.partitions = {place.partition for place in self._consumer.assignment()}
@@ -97,8 +98,8 @@ class OfAiokafka(Reader):
             await self._consumer.stop()
 
     async def stop(self) -> None:
-        self._reading.cancel()
-        await asyncio.gather(self._reading, return_exceptions=True)
+        self._stopping = True
+        await self._reading
 
 
 class OfConfluent(Reader):
