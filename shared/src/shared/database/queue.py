@@ -93,6 +93,11 @@ def row(
     }
 
 
+def begun(request_id: str) -> str:
+    """A job's ``cause`` where no event led to it: the chain begins with this request."""
+    return json.dumps([None, request_id])
+
+
 def traceparent() -> str | None:
     """Of the trace that goes on here, for what is done later."""
     carrier: dict[str, str] = {}

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from functools import cached_property, partial
 from typing import Any
 
@@ -32,6 +32,7 @@ from shared.graph import Graph
 from shared.hosting import commands
 from shared.hosting.commands import operate
 from shared.hosting.engine_security import database_security, kafka_security
+from shared.hosting.serving import Listener
 from shared.jobs import Jobs, Work
 from shared.jobs.runner import JobRunner
 from shared.privacy.erasure import Holdings
@@ -147,14 +148,14 @@ class Service:
         if holdings.audit_path is not None:
             self.include(audit.router(holdings.audit_path))
 
-    async def note_refused(self, caller: Identity, method: str, route: str) -> None:
-        """A call that only an Org Admin may make: in the log, and in the audit trail where there is one."""
-        log.warning("refused: only an Org Admin may", org_id=caller.org_id, user_id=caller.user_id, route=route)
+    async def note_refused(self, caller: Identity, method: str, route: str, *, needs: str) -> None:
+        """A call without the role that it needs: in the log, and in the audit trail where there is one."""
+        log.warning("call.refused", needs=needs, org_id=caller.org_id, user_id=caller.user_id, route=route)
         if self.holdings.audit_path is None:
             return
-        about = {"needs": "org_admin", "target": f"{method} {route}"}
+        about = {"needs": needs, "target": f"{method} {route}"}
         figure = self.settings.refusals_noted_per_hour
-        await audit.note_refused(self.db, caller.org_id, caller.user_id, "authorisation", figure, **about)
+        await audit.note_refused(self.db, caller.org_id, audit.actor(caller), "authorisation", figure, **about)
 
     def provide(self, **objects: Any) -> None:
         """Objects for handlers, jobs and routes by name; those with ``aclose`` are closed at the stop."""
@@ -357,20 +358,12 @@ def _health_of(service: Service) -> FastAPI:
     return app
 
 
-class Listener(uvicorn.Server):
-    """A uvicorn server that leaves signals alone: its own handling ends the process before the service has stopped."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 async def _serve(service: Service, app: FastAPI, port: int) -> None:
     host, most = service.settings.http_host, service.settings.http_connections
     config = uvicorn.Config(
         app, host=host, port=port, lifespan="off", log_config=None, access_log=False, limit_concurrency=most
     )
-    server = Listener(config)
+    server = Listener(config, service.settings.request_headers_s)
     serving = asyncio.create_task(server.serve(), name=f"{service.name} http")
     stopped = asyncio.create_task(_until_stopped(service))
     await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)

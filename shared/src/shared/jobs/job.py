@@ -63,7 +63,7 @@ class Job:
     level: int = PRIORITIES["fresh"]
     tried_s: float = 0.0
     """For how long it had been tried when it was claimed."""
-    cause: list[str] | None = None
+    cause: list[Any] | None = None
     """Of the event that led to it: its ``ce_id``, and that of the first event of its chain."""
     unsure: bool = False
     """Whether something may have been done outside the database that neither the checkpoint nor the service's tables
