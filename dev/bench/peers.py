@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import json
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import asyncpg
@@ -99,7 +99,8 @@ def graph(latency_ms: str, size: str) -> FastAPI:
 
 def main() -> None:
     port, kind, *arguments = sys.argv[1:]
-    app = {"webhook": webhook, "source": source, "target": target, "graph": graph}[kind](*arguments)
+    makers: dict[str, Callable[..., FastAPI]] = {"webhook": webhook, "source": source, "target": target, "graph": graph}
+    app = makers[kind](*arguments)
     uvicorn.run(app, port=int(port), log_level="warning", access_log=False)
 
 

@@ -45,7 +45,7 @@ async def measure(stage: Stage, count: int) -> Outcome:
 class _Studio:
     """One worker runs all the time; a second one while ``two`` is measured."""
 
-    def __init__(self, stage: Stage, town: Town, worker: dict[str, str]) -> None:
+    def __init__(self, stage: Stage, town: Town, worker: dict[str, Any]) -> None:
         self._stage = stage
         self._town = town
         self._worker = worker
@@ -62,7 +62,7 @@ class _Studio:
             people = {("acme", f"p{number}"): token for number in range(PEOPLE)}
             siblings = Dispatcher({"user-auth": UserAuth(people).app, "storage": _sessions_of(storage)})
             place = await stack.enter_async_context(serving(siblings))
-            worker = {"graph_hosts": json.dumps([storage.url.removeprefix("http://")])}
+            worker: dict[str, Any] = {"graph_hosts": json.dumps([storage.url.removeprefix("http://")])}
             town.values |= {"internal_url": place + "/{service}", "graph_base_url": f"{graph.url}/v1.0"}
             await town.migrated("recording-ingest")
             await stack.enter_async_context(town.process("recording-ingest", "worker", **worker))
@@ -86,7 +86,7 @@ class _Studio:
                 work.session.add(_meeting(name, f"p{number % PEOPLE}"))
             await work.session.flush()
             for name in names:
-                about = {"org_id": "acme", "id": name, "meeting_id": name, "kind": "recording", "graph_id": name}
+                about: dict[str, Any] = {"org_id": "acme", "id": name, "meeting_id": name, "kind": "recording", "graph_id": name}
                 work.session.add(ArtefactRow(**about, created_at=datetime.now(UTC)))
                 work.queue(TransferRecording(artefact_id=name))
 

@@ -68,7 +68,7 @@ class _Office:
             api: Process = await stack.enter_async_context(town.process("meetings", "api"))
             await stack.enter_async_context(town.process("meetings", "worker"))
             await _connect(stage, token)
-            asked = {"timeout": 30, "trust_env": False, "verify": NO_TLS}
+            asked: dict[str, Any] = {"timeout": 30, "trust_env": False, "verify": NO_TLS}
             bearer, own = _bearer(persona), _bearer(token["access_token"])
             clients = (
                 httpx.AsyncClient(base_url=api.url, headers=bearer, **asked),
