@@ -86,7 +86,13 @@ class _Studio:
                 work.session.add(_meeting(name, f"p{number % PEOPLE}"))
             await work.session.flush()
             for name in names:
-                about: dict[str, Any] = {"org_id": "acme", "id": name, "meeting_id": name, "kind": "recording", "graph_id": name}
+                about: dict[str, Any] = {
+                    "org_id": "acme",
+                    "id": name,
+                    "meeting_id": name,
+                    "kind": "recording",
+                    "graph_id": name,
+                }
                 work.session.add(ArtefactRow(**about, created_at=datetime.now(UTC)))
                 work.queue(TransferRecording(artefact_id=name))
 
