@@ -4,7 +4,6 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -18,17 +17,32 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 READ_S = 60
 
 
-@asynccontextmanager
-async def kafka_at(port: int | None, kept: Path) -> AsyncIterator[str]:
-    """A new mock cluster behind the address; its ``host:port``. Nothing of it is left at the end."""
-    mock = EmbeddedKafka()
-    address = FixedAddress(mock.bootstrap_servers, kept)
-    await address.open(port)
-    try:
-        yield address.bootstrap_servers
-    finally:
-        await address.close()
-        del mock
+class Kafka:
+    """The mock cluster behind the address, from ``start`` to ``stop``; nothing of it is left then."""
+
+    def __init__(self, folder: Path) -> None:
+        self._kept = folder / "kafka-port"
+        self._running: tuple[FixedAddress, EmbeddedKafka] | None = None
+
+    async def start(self, port: int | None) -> str:
+        """Its ``host:port``."""
+        mock = EmbeddedKafka()
+        address = FixedAddress(mock.bootstrap_servers, self._kept)
+        await address.open(port)
+        self._running = address, mock
+        return address.bootstrap_servers
+
+    async def stop(self) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            await running[0].close()
+
+
+@pytest.fixture
+async def kafka(tmp_path: Path) -> AsyncIterator[Kafka]:
+    made = Kafka(tmp_path)
+    yield made
+    await made.stop()
 
 
 def free_port() -> int:
@@ -70,12 +84,13 @@ class OfAiokafka(Reader):
             auto_offset_reset="earliest",
             metadata_max_age_ms=1000,
         )
+        self._stopping = False
         self._reading = asyncio.create_task(self._read())
 
     async def _read(self) -> None:
         await self._consumer.start()
         try:
-            while True:
+            while not self._stopping:
                 for messages in (await self._consumer.getmany(timeout_ms=100)).values():
                     self.seen |= {message.value for message in messages}
                 self.partitions = {place.partition for place in self._consumer.assignment()}
@@ -83,8 +98,8 @@ class OfAiokafka(Reader):
             await self._consumer.stop()
 
     async def stop(self) -> None:
-        self._reading.cancel()
-        await asyncio.gather(self._reading, return_exceptions=True)
+        self._stopping = True
+        await self._reading
 
 
 class OfConfluent(Reader):
@@ -112,8 +127,9 @@ Join = Callable[[type[Reader], str, str], Reader]
 
 
 @pytest.fixture
-async def join() -> AsyncIterator[Join]:
-    """Start a reader: its kind, the address, its group. All are stopped at the end."""
+async def join(kafka: Kafka) -> AsyncIterator[Join]:
+    """Start a reader: its kind, the address, its group. All are stopped at the end, before Kafka is."""
+    assert kafka
     made: list[Reader] = []
 
     def start(kind: type[Reader], at: str, group: str) -> Reader:
@@ -132,32 +148,34 @@ async def come_true(look: Callable[[], bool], readers: list[Reader]) -> None:
         await asyncio.sleep(0.05)
 
 
-async def test_clients_that_run_go_on_after_a_restart(tmp_path: Path, join: Join) -> None:
-    """The mock has another port then; whoever was told it would ask there for ever."""
-    port, kept = free_port(), tmp_path / "kafka-port"
-    async with kafka_at(port, kept) as at:
-        brokers = await asyncio.to_thread(lambda: Producer({"bootstrap.servers": at}).list_topics(timeout=30).brokers)
-        assert [(broker.host, broker.port) for broker in brokers.values()] == [("127.0.0.1", port)]
-        await publish(at, b"before")
-        readers = [join(OfAiokafka, at, "aiokafka"), join(OfConfluent, at, "confluent")]
-        await come_true(lambda: [reader.seen for reader in readers] == [{b"before"}] * 2, readers)
-    async with kafka_at(port, kept) as at:
-        await publish(at, b"again", b"after")
-        everything = {b"before", b"again", b"after"}
-        await come_true(lambda: [reader.seen for reader in readers] == [everything] * 2, readers)
+async def test_clients_that_run_go_on_after_a_restart(kafka: Kafka, join: Join) -> None:
+    """The mock has another port then; whoever was told it would ask there for ever. Positions are the clients' own."""
+    port = free_port()
+    at = await kafka.start(port)
+    brokers = await asyncio.to_thread(lambda: Producer({"bootstrap.servers": at}).list_topics(timeout=30).brokers)
+    assert [(broker.host, broker.port) for broker in brokers.values()] == [("127.0.0.1", port)]
+    await publish(at, b"before")
+    readers = [join(OfAiokafka, at, "aiokafka"), join(OfConfluent, at, "confluent")]
+    await come_true(lambda: [reader.seen for reader in readers] == [{b"before"}] * 2, readers)
+    await kafka.stop()
+    await kafka.start(port)
+    await publish(at, *(str(number).encode() for number in range(8)))
+    # Each partition has two records now, and a client that had read one of the first partition goes on with its second.
+    everything = {b"before", b"1", b"2", b"3", b"4", b"5", b"6", b"7"}
+    await come_true(lambda: all(everything <= reader.seen for reader in readers), readers)
 
 
 @pytest.mark.parametrize("kind", [OfAiokafka, OfConfluent])
-async def test_members_of_a_group_share_its_partitions(kind: type[Reader], tmp_path: Path, join: Join) -> None:
-    async with kafka_at(free_port(), tmp_path / "kafka-port") as at:
-        await publish(at, b"0", b"1", b"2", b"3")
-        readers: list[Reader] = []
-        for _ in range(3):
-            readers.append(join(kind, at, "theirs"))
-            await come_true(lambda: shared_out(readers), readers)
-        await publish(at, b"4", b"5", b"6", b"7")
-        everything = {str(number).encode() for number in range(8)}
-        await come_true(lambda: set().union(*(reader.seen for reader in readers)) == everything, readers)
+async def test_members_of_a_group_share_its_partitions(kind: type[Reader], kafka: Kafka, join: Join) -> None:
+    at = await kafka.start(free_port())
+    await publish(at, b"0", b"1", b"2", b"3")
+    readers: list[Reader] = []
+    for _ in range(3):
+        readers.append(join(kind, at, "theirs"))
+        await come_true(lambda: shared_out(readers), readers)
+    await publish(at, b"4", b"5", b"6", b"7")
+    everything = {str(number).encode() for number in range(8)}
+    await come_true(lambda: set().union(*(reader.seen for reader in readers)) == everything, readers)
 
 
 def shared_out(readers: list[Reader]) -> bool:
@@ -166,13 +184,15 @@ def shared_out(readers: list[Reader]) -> bool:
     return all(held) and sorted(place for places in held for place in places) == [0, 1, 2, 3]
 
 
-async def test_the_port_is_the_last_runs_or_the_next_free_one(tmp_path: Path) -> None:
-    kept = tmp_path / "kafka-port"
-    async with kafka_at(None, kept) as first:
-        async with kafka_at(None, tmp_path / "another") as second:
-            assert 9092 <= int(first.split(":")[1]) < int(second.split(":")[1])
-            with pytest.raises(OSError, match="choose a --kafka-port"):
-                async with kafka_at(int(second.split(":")[1]), kept):
-                    pass
-        async with kafka_at(None, tmp_path / "another") as again:
-            assert again == second
+async def test_the_port_is_the_last_runs_or_the_next_free_one(kafka: Kafka, tmp_path: Path) -> None:
+    first = int((await kafka.start(None)).split(":")[1])
+    (tmp_path / "other").mkdir()
+    other = Kafka(tmp_path / "other")
+    second = int((await other.start(None)).split(":")[1])
+    assert 9092 <= first < second
+    with pytest.raises(OSError, match="choose a --kafka-port"):
+        await Kafka(tmp_path).start(second)
+    await other.stop()
+    await kafka.stop()
+    assert await other.start(None) == f"127.0.0.1:{second}"  # though an earlier one is free by now
+    await other.stop()

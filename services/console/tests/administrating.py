@@ -1,9 +1,9 @@
-"""The pages of an Org Admin beside the connector's own: connectors, readiness, people."""
+"""The pages of an Org Admin beside the connector's own: connectors, readiness, people, activity; and of a link."""
 
 from typing import Any
 
 from services.console.tests.state import Json, State, problem
-from services.console.tests.tenants import FEATURES, tenant
+from services.console.tests.tenants import FEATURES, INVITATION, tenant
 
 CARD = "/connectors/microsoft365"
 RECORDED = FEATURES | {"auto_recording": True}
@@ -62,6 +62,31 @@ READS = [
     _LINE | {"actor": "acme-admin", "action": "else.done", "target": "acme", "details": {}, "outcome": "refused"},
 ]
 ADMIN_STATES = {
+    "invitation": State(
+        f"{CARD}/grant/open",
+        {"POST /v1/tenant/consent/link/open": INVITATION},
+        (
+            "Ada of Acme asks you",
+            "Continue to Microsoft</button>",
+            "<strong>contoso.com</strong>",
+            "You need no Prospo account",
+            "10 March 2026",
+        ),
+        None,
+        post={"token": "a.b"},
+    ),
+    "invitation-gone": State(
+        f"{CARD}/grant/open",
+        {"POST /v1/tenant/consent/link/open": problem("consent_link_unknown", "This link does not hold.", 404)},
+        ("This link cannot be used", "This link does not hold.", "req-7"),
+        None,
+        404,
+        post={"token": "a.b"},
+    ),
+    "invitation-unopened": State(
+        f"{CARD}/grant", {}, ("Code of the link", f'action="{CARD}/grant/open"'), None, silent=("Ada",)
+    ),
+    "granted": State(f"{CARD}/grant/done", {}, ("Nothing more is needed from you",), None),
     "activity": State(
         f"{CARD}/activity",
         {"/v1/files/audit": {"items": READS, "next_cursor": "a&b"}},
