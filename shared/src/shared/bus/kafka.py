@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,15 +21,13 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
     for_code,
 )
-from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.partitioner import murmur2
 
 from shared.bus.port import BusConsumer, BusUnavailable, Partition, Record, Refusals, Revoked, refusal
 from shared.bus.topics import settings_of
 
 PARTITIONS = 12
 _STOP_S = 5
-_PARTITION_OF = DefaultPartitioner()
-"""As every Kafka client places a key, so that its records stay in order whoever publishes them."""
 _REFUSED = (InvalidTopicError, MessageSizeTooLargeError, TopicAuthorizationFailedError)
 
 log = structlog.get_logger(__name__)
@@ -156,7 +155,7 @@ async def _send(producer: Any, records: Sequence[tuple[int, Record]]) -> list[tu
     batches = []
     for place, record in records:
         key, known = record.key.encode(), partitions[record.topic]
-        goal = record.topic, _PARTITION_OF(key, known, known)
+        goal = record.topic, known[_number_of(key) % len(known)]
         if goal not in last or not append(last[goal][0], key, record):
             last[goal] = producer.create_batch(), []
             append(last[goal][0], key, record)  # a batch takes one record, however large
@@ -167,6 +166,15 @@ async def _send(producer: Any, records: Sequence[tuple[int, Record]]) -> list[tu
         batch.close()
         sent.append((await producer.send_batch(batch, topic, partition=partition), inside))
     return sent
+
+
+@functools.lru_cache(maxsize=10_000)
+def _number_of(key: bytes) -> int:
+    """As every Kafka client places a key, so that its records stay in order whoever publishes them.
+
+    Kept, for aiokafka computes it in Python, and an aggregate's events and its state have the same key.
+    """
+    return int(murmur2(key)) & 0x7FFFFFFF
 
 
 def append(batch: Any, key: bytes, record: Record) -> bool:

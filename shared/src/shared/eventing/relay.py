@@ -11,12 +11,12 @@ A row that the cluster refuses is parked after ``TRIES`` with all later rows of 
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
 import structlog
+from pydantic_core import from_json
 from sqlalchemy import text
 
 from shared.bus import Bus, BusUnavailable, Record
@@ -213,4 +213,4 @@ class Relay:
 
 
 def _record(row: Mapping[str, Any]) -> Record:
-    return Record(row["topic"], row["key"], row["payload"], json.loads(row["headers"]))
+    return Record(row["topic"], row["key"], row["payload"], from_json(row["headers"], cache_strings="keys"))
