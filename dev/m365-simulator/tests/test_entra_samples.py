@@ -19,6 +19,7 @@ from shared.testing.samples import Sample, samples
 ADMIN, ANNA = "admin@contoso.example", "anna@contoso.example"
 RIGHTS = "DelegatedPermissionGrant.ReadWrite.All Application.ReadWrite.All User.RevokeSessions.All Directory.Read.All"
 RIGHTS += " Organization.Read.All AppRoleAssignment.ReadWrite.All"
+NO_PERMISSIONS = {"openid", "profile", "email", "offline_access", ".default"}
 WORDS = {"common", "organizations", "consumers"}
 VERIFIER = "ThisVerifierIsOfTheTestWhereThePageShowsNone"
 GRANTS = ("authorization_code", "refresh_token", "client_credentials")
@@ -59,10 +60,12 @@ class Replay:
         self.shown = sample.response.get("body") or {}
 
     async def application(self, fields: dict[str, str]) -> None:
-        """Registered under the page's id, and consented to."""
+        """Registered under the page's id, with what the page asks for."""
         client_id = fields["client_id"]
         uris = [fields.get("redirect_uri", "http://localhost/callback")]
-        await self.entra.do("application_register", name="Sample", client_id=client_id, redirect_uris=uris)
+        asked = {scope.rpartition("/")[2] for scope in fields.get("scope", "").split()} - NO_PERMISSIONS
+        named: dict[str, Any] = {"delegated": sorted(asked)} if asked else {}
+        await self.entra.do("application_register", name="Sample", client_id=client_id, redirect_uris=uris, **named)
         made = await self.entra.do("secret_add", app=client_id)
         self.entra.client = {"client_id": client_id, "client_secret": made["secret"]}
         self.entra.redirect_uri = uris[0]

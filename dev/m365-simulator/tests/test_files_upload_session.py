@@ -172,7 +172,7 @@ async def test_a_taken_name_shows_at_the_last_fragment_and_the_bytes_are_kept(up
 async def test_kept_bytes_are_committed_into_a_folder_once_they_are_whole(uploads: Uploads) -> None:
     await uploads.anna.post("/me/drive/root/children", json={"name": "Films", "folder": {}})
     await uploads.anna.put("/me/drive/root:/film.mp4:/content", content=b"mine")
-    url = await uploads.session()
+    url = await uploads.session(behaviour="fail")
     source = {"name": "second.mp4", "@microsoft.graph.sourceUrl": url}
     assert (await uploads.anna.put("/me/drive/root:/Films", json=source)).status_code == 400
     assert (await uploads.whole(url)).status_code == 409

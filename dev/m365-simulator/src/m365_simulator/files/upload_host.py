@@ -104,7 +104,7 @@ def _check(simulator: Simulator, row: Row, first: int, last: int, total: int) ->
         inner = "fragmentOverlap" if overlaps else "fragmentOutOfOrder"
         raise GraphError(416, "invalidRange", text, inner=inner)
     place = tree.Tree(simulator, simulator.store.get("drives", row["drive"]) or {})
-    if total > place.room() and row["behaviour"] != "replace":
+    if total > uploads.room(place, uploads.target(place, row), row):
         raise over_quota()
 
 

@@ -161,9 +161,19 @@ def _check(place_: tree.Tree, existing: Row | None, row: Row) -> None:
         raise GraphError(412, "preconditionFailed", "ETag does not match current item's value")
     if existing is not None and (row["behaviour"] == "fail" or existing["content"] is None):
         raise tree.taken()
-    size = existing["size"] if existing is not None and row["behaviour"] == "replace" else 0
-    if row["total"] > place_.room() + size:
+    if row["total"] > room(place_, existing, row):
         raise over_quota()
+
+
+def room(place_: tree.Tree, existing: Row | None, row: Row) -> int:
+    """In bytes; what is replaced makes room."""
+    return place_.room() + (existing["size"] if existing is not None and row["behaviour"] == "replace" else 0)
+
+
+def target(place_: tree.Tree, row: Row) -> Row | None:
+    """The item that has the name of the session already."""
+    start = place_.get(row["start"])
+    return None if start is None else place_.walk(start, tuple(row["path"]))
 
 
 @place("PUT", write=True)
