@@ -11,7 +11,7 @@ import pytest
 from m365_simulator.client import FormReader
 from m365_simulator.directory import CONTOSO, find_user
 from m365_simulator.entra.consents import principal_id
-from m365_simulator.entra.permissions import GRAPH_APP_ID
+from m365_simulator.entra.permissions import GRAPH_APP_ID, KNOWN
 from m365_simulator.schema import first_fault, properties
 from m365_simulator.signing import encode_part
 from shared.testing.samples import Sample, samples
@@ -19,7 +19,6 @@ from shared.testing.samples import Sample, samples
 ADMIN, ANNA = "admin@contoso.example", "anna@contoso.example"
 RIGHTS = "DelegatedPermissionGrant.ReadWrite.All Application.ReadWrite.All User.RevokeSessions.All Directory.Read.All"
 RIGHTS += " Organization.Read.All AppRoleAssignment.ReadWrite.All"
-NO_PERMISSIONS = {"openid", "profile", "email", "offline_access", ".default"}
 WORDS = {"common", "organizations", "consumers"}
 VERIFIER = "ThisVerifierIsOfTheTestWhereThePageShowsNone"
 GRANTS = ("authorization_code", "refresh_token", "client_credentials")
@@ -63,8 +62,9 @@ class Replay:
         """Registered under the page's id, with what the page asks for."""
         client_id = fields["client_id"]
         uris = [fields.get("redirect_uri", "http://localhost/callback")]
-        asked = {scope.rpartition("/")[2] for scope in fields.get("scope", "").split()} - NO_PERMISSIONS
-        named: dict[str, Any] = {"delegated": sorted(asked)} if asked else {}
+        names = [scope.rpartition("/")[2].lower() for scope in fields.get("scope", "").split()]
+        asked = [KNOWN[name] for name in names if name in KNOWN]
+        named: dict[str, Any] = {"delegated": asked} if asked else {}
         await self.entra.do("application_register", name="Sample", client_id=client_id, redirect_uris=uris, **named)
         made = await self.entra.do("secret_add", app=client_id)
         self.entra.client = {"client_id": client_id, "client_secret": made["secret"]}
