@@ -72,7 +72,7 @@ async def run(names: list[str], rounds: int, written: Path) -> tuple[list[Outcom
             measure = BENCHMARKS.get(name)
             try:
                 found: Found = await (measure(stage, rounds) if measure and stage else WITHOUT_ENGINES[name](rounds))
-            except Exception:
+            except Exception:  # noqa: BLE001 - the others are measured all the same
                 traceback.print_exc()
                 broken.append(name)
                 continue

@@ -52,8 +52,8 @@ _BOUND = text(
     """SELECT set_config('lock_timeout', :ms, true), set_config('statement_timeout', :ms, true),
               set_config('app.scope', 'system', true)"""
 )
-# The secret decides whose it is, not the id: a create whose answer was lost left one that we do not know. A repeat gives
-# the same row, and its job again should the first have failed for good.
+# The secret decides whose it is, not the id: a create whose answer was lost left one that we do not know.
+# A repeat gives the same row, and its job again should the first have failed for good.
 _STORE = text(
     f"""WITH given AS (SELECT * FROM unnest(CAST(:state AS text[]), CAST(:dedupe AS text[]), CAST(:body AS text[]),
                           CAST(:kind AS text[]), CAST(:traceparent AS text[]), CAST(:cause AS text[]))
@@ -264,7 +264,7 @@ class _Store:
         """Each batch by itself when all together are refused for what one of them holds."""
         try:
             await _store_all(db, [row for batch in batches for row in batch.rows])
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - each request that waits is told
             if len(batches) > 1 and not is_outage(error):
                 for batch in batches:
                     await self._together(db, [batch])
@@ -311,7 +311,7 @@ def _row(item: dict[str, Any]) -> dict[str, str | None]:
 
 
 def _text(item: dict[str, Any]) -> str:
-    """As PostgreSQL's JSON. Few have an escape that could stand for what it does not hold, so few are walked through."""
+    """As PostgreSQL's JSON. Only an escape can stand for what that does not hold, and few have one."""
     text = json.dumps(item)
     return json.dumps(_storable(item)) if "\\u0000" in text or "\\ud" in text else text
 
