@@ -12,7 +12,7 @@ from m365_simulator.outlook.items import about
 from m365_simulator.store import Row
 from m365_simulator.wire import GraphError, GraphRoute, answer, body_of, listed, sound
 
-from . import content, drives, names, quickxor, tree
+from . import content, drives, names, quickxor, tree, trouble
 from .rules import rule
 from .visits import KIND, Visit, destination, place, visited
 
@@ -78,6 +78,7 @@ async def change(visit: Visit) -> Response:
     """Rename, move within the drive, set the times that the file had elsewhere."""
     row, body = visit.item(), await body_of(visit.request, KIND)
     visit.matches(row)
+    trouble.refuse_locked(visit.caller.simulator, row)
     if row["parent"] is None:
         raise drives.denied()
     goal, folder = destination(visit, body.get("parentReference") or {}, row)
@@ -93,6 +94,7 @@ async def change(visit: Visit) -> Response:
 async def delete(visit: Visit) -> Response:
     row = visit.item()
     visit.matches(row)
+    trouble.refuse_locked(visit.caller.simulator, row)
     if row["parent"] is None:
         raise drives.denied()
     with visit.caller.store.together():
@@ -106,6 +108,7 @@ async def download(visit: Visit) -> Response:
     row = visit.item()
     if row["content"] is None:
         raise GraphError(400, "invalidRequest", "A folder has no content.")
+    trouble.refuse_infected(row)
     return RedirectResponse(content.download_url(visit.caller.simulator, row), 302)
 
 
@@ -128,6 +131,8 @@ async def upload(visit: Visit) -> Response:
             raise over_quota() from error
         raise
     stored = {"content": content.kept(simulator, file), "size": size, "hash": quickxor.digest(bits, size)}
+    name = visit.address.path[-1] if visit.address.path else (existing or {})["name"]
+    stored = trouble.rewritten(simulator, visit.tree.drive, name, stored)
     with visit.caller.store.together():
         if existing is not None and behaviour == "replace":
             return visit.answered(visit.tree.replaced(existing, stored), 200)
@@ -142,6 +147,7 @@ def _check(visit: Visit, existing: Row | None, behaviour: str) -> None:
         visit.matches(existing)
         if existing["content"] is None or behaviour == "fail":
             raise tree.taken()
+        trouble.refuse_locked(visit.caller.simulator, existing)
     if int(visit.request.headers.get("content-length") or 0) > SMALL:
         raise GraphError(413, "requestEntityTooLarge", "Use an upload session for files over 250 MB.")
 

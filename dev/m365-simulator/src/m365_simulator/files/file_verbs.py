@@ -51,15 +51,21 @@ def site_add(simulator: Simulator, *, tenant: str, name: str, path: str | None =
     return {**site_rows.shown(row), "drive": drives.of_site(simulator, row)[0]["id"]}
 
 
+def site_named(simulator: Simulator, name: str) -> Row:
+    row = simulator.store.get("sites", _drive(simulator, name)["site"] or "")
+    if row is None:
+        raise Refused(f"'{name}' is not a site.")
+    return row
+
+
 @verb
 def site_grant(
     simulator: Simulator, *, site: str, role: Literal["read", "write", "owner", "fullcontrol"], app: str | None = None
 ) -> Row:
     """Grant an application (ours unless named) a role on a site, as its administrator does for Sites.Selected."""
-    row = simulator.store.get("sites", _drive(simulator, site)["site"] or "")
-    if row is None:
-        raise Refused(f"'{site}' is not a site.")
-    return site_rows.grant(simulator, row, app or simulator.settings.client_id, "Prospo", [role])
+    return site_rows.grant(
+        simulator, site_named(simulator, site), app or simulator.settings.client_id, "Prospo", [role]
+    )
 
 
 @verb
@@ -146,13 +152,19 @@ def _stored(simulator: Simulator, size: int | None, text: str | None) -> Row:
     return {"content": {"file": file}, "size": len(data), "hash": hashed.digest()}
 
 
-@verb
-def file_delete(simulator: Simulator, *, drive: str, path: str) -> None:
-    """Somebody else deletes a file or folder."""
+def item_of(simulator: Simulator, drive: str, path: str) -> tuple[Tree, Row]:
+    """The item at a path of a drive that is named as in the verbs."""
     place = Tree(simulator, _drive(simulator, drive))
     row = place.walk(place.root(), _parts(path))
     if row is None or row["parent"] is None:
         raise Refused(f"There is nothing at '{path}'.")
+    return place, row
+
+
+@verb
+def file_delete(simulator: Simulator, *, drive: str, path: str) -> None:
+    """Somebody else deletes a file or folder."""
+    place, row = item_of(simulator, drive, path)
     with simulator.store.together():
         place.delete(row)
 

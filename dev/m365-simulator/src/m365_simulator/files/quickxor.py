@@ -31,6 +31,11 @@ def digest(bits: int, size: int) -> str:
     return base64.b64encode((bits ^ (size << (BITS - 64))).to_bytes(BITS // 8, "little")).decode()
 
 
+def bits(digest_: str, size: int) -> int:
+    """The bits behind a digest of ``size`` bytes, to go on from."""
+    return int.from_bytes(base64.b64decode(digest_), "little") ^ (size << (BITS - 64))
+
+
 @dataclass(slots=True)
 class QuickXor:
     """For content that comes piece by piece, in order."""

@@ -8,6 +8,10 @@
 | session_s, download_s: how long upload and download URLs live | yes |
 | expired_download_status: what an expired download URL answers | yes |
 | copy_s: world seconds until a copy is made | yes |
+| session_keeps_name: a second upload session for a place is 409 while one is open there | users report it |
+| url_token_s: the age at which the token within an upload URL is refused with 403 | users saw a day |
+| lock_code: the code of the 423 for a file that somebody has open | users report both |
+| office_rewrites: a library adds to Office and HTML files as it takes them in | no |
 | makes_folders: an upload by path makes missing folders | yes |
 | keeps_content: bytes are stored; without, they are hashed and counted only, for very large uploads | ours |
 """
@@ -23,6 +27,10 @@ DEFAULTS: Row = {
     "put_conflict": "replace",
     "extends": True,
     "session_s": 3600,
+    "session_keeps_name": True,
+    "url_token_s": 86_400,
+    "lock_code": "accessDenied",
+    "office_rewrites": True,
     "download_s": 3600,
     "expired_download_status": 401,
     "copy_s": 0,
@@ -43,6 +51,10 @@ def files_rules(
     put_conflict: Literal["fail", "replace", "rename"] | None = None,
     extends: bool | None = None,
     session_s: int | None = None,
+    session_keeps_name: bool | None = None,
+    url_token_s: int | None = None,
+    lock_code: Literal["accessDenied", "resourceLocked"] | None = None,
+    office_rewrites: bool | None = None,
     download_s: int | None = None,
     expired_download_status: Literal[401, 403, 404, 410] | None = None,
     copy_s: int | None = None,
@@ -55,6 +67,10 @@ def files_rules(
         "put_conflict": put_conflict,
         "extends": extends,
         "session_s": session_s,
+        "session_keeps_name": session_keeps_name,
+        "url_token_s": url_token_s,
+        "lock_code": lock_code,
+        "office_rewrites": office_rewrites,
         "download_s": download_s,
         "expired_download_status": expired_download_status,
         "copy_s": copy_s,

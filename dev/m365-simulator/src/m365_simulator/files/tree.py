@@ -199,6 +199,8 @@ class Tree:
             count = len(self.simulator.store.keys(self._names(row["id"])))
             return found | {"folder": {"childCount": count}}
         kind = mimetypes.guess_type(row["name"])[0] or "application/octet-stream"
+        if row.get("malware"):
+            found["malware"] = {"description": row["malware"]}
         found["file"] = {"mimeType": kind, "hashes": {"quickXorHash": row["hash"]}}
         return found | {"@microsoft.graph.downloadUrl": content.download_url(self.simulator, row)}
 

@@ -11,7 +11,7 @@ from m365_simulator.store import Row
 from m365_simulator.streaming import streamed
 from m365_simulator.wire import GraphError, GraphRoute, answer
 
-from . import content, quickxor, tree, uploads
+from . import content, quickxor, tree, trouble, uploads
 from .drive_items import over_quota
 from .rules import rule
 
@@ -124,6 +124,7 @@ def _lost(simulator: Simulator, request: Request, row: Row, first: int, last: in
 async def download(request: Request, token: str) -> Response:
     simulator = refuse_token(request)
     item = content.opened(simulator, token)
+    trouble.refuse_infected(item)
     size, headers = item["size"], {"Accept-Ranges": "bytes", "ETag": f'"{item["id"]},{item["ctag"]}"'}
     try:
         wanted = asked_range(request.headers.get("range"), size)

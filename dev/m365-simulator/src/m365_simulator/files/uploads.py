@@ -16,7 +16,7 @@ from m365_simulator.schema import first_fault
 from m365_simulator.store import Row
 from m365_simulator.wire import GraphError, answer, json_of
 
-from . import content, drives, names, quickxor, tree
+from . import content, drives, names, quickxor, tree, trouble
 from .drive_items import BEHAVIOUR, over_quota
 from .rules import rule
 from .visits import Visit, place
@@ -41,6 +41,7 @@ async def create(visit: Visit) -> Response:
         raise GraphError(400, "invalidRequest", "Name the file by its path or its id.")
     if existing is not None:
         visit.matches(existing)
+        trouble.refuse_locked(visit.caller.simulator, existing)
     if (item.get("fileSize") or 0) > visit.tree.room():
         raise over_quota()
     row = _opened(visit, body, item, existing)
@@ -64,12 +65,14 @@ def _opened(visit: Visit, body: Row, item: Row, existing: Row | None) -> Row:
         "defer": bool(body.get("deferCommit")),
         "by": visit.by(),
         "times": item.get("fileSystemInfo"),
+        "born": stamp(simulator.clock.service()),
         "total": None,
         "ranges": [],
         "bits": 0,
         "odd": False,
         "file": simulator.ids.text("content", 24),
     }
+    trouble.refuse_second_session(simulator, row)
     return extended(simulator, row)
 
 
@@ -99,10 +102,11 @@ def status_of(row: Row) -> Row:
 
 
 def session(simulator: Simulator, key: str) -> Row:
-    """Raises 404 for one that never was, was ended, or has expired on the service clock."""
+    """Raises 404 for one that never was, was ended, or has expired on the service clock; 403 for an old address."""
     row = simulator.store.get("upload_sessions", key)
     if row is None or moment_of(row["expires"]) <= simulator.clock.service():
         raise GraphError(404, "itemNotFound", "The upload session was not found.")
+    trouble.refuse_aged_address(simulator, row)
     return row
 
 
@@ -144,7 +148,8 @@ def commit(simulator: Simulator, row: Row) -> tuple[tree.Tree, Row, bool]:
     existing = place_.walk(start, tuple(row["path"]))
     _check(place_, existing, row)
     with simulator.store.together():
-        file = stored(simulator, row)
+        name = row["path"][-1] if row["path"] else (existing or start)["name"]
+        file = trouble.rewritten(simulator, place_.drive, name, stored(simulator, row))
         if existing is not None and row["behaviour"] == "replace":
             item = place_.replaced(existing, file)
         else:
@@ -161,6 +166,7 @@ def _check(place_: tree.Tree, existing: Row | None, row: Row) -> None:
         raise GraphError(412, "preconditionFailed", "ETag does not match current item's value")
     if existing is not None and (row["behaviour"] == "fail" or existing["content"] is None):
         raise tree.taken()
+    trouble.refuse_locked(place_.simulator, existing)
     if row["total"] > room(place_, existing, row):
         raise over_quota()
 
