@@ -74,7 +74,7 @@ class ServiceSettings(BaseSettings):
     kafka_password: SecretStr = SecretStr("")
     """Its password for that."""
     outbox_keep_sent_s: int | None = None
-    """Keep sent events this long for a replay; only the embedded run needs it."""
+    """Keep sent events this long for a replay, a key's newest state for ever; only the embedded run needs it."""
 
     audit_keep_days: Annotated[int, Field(ge=30)] = 730
     """How long a line of the audit trail is kept, where the service has one; at least 30 days."""
@@ -142,6 +142,8 @@ class ServiceSettings(BaseSettings):
     """Lowest level that is logged."""
     request_body_limit_bytes: int = 256 * 1024
     """A larger body is refused with 413; uploads have a limit of their own."""
+    request_headers_s: float = 30
+    """A connection whose headers are not whole by then is closed."""
     request_body_s: float = 60
     """A body that is not whole by then is refused with 408."""
     development: bool = False

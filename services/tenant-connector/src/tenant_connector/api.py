@@ -39,7 +39,7 @@ TAGGED = with_header("ETag", "The version of the connection.")
 
 
 @router.get("/v1/tenant", tags=["tenant"], responses={200: TAGGED})
-async def connection(caller: Caller, work: Work, response: Response) -> Tenant:
+async def tenant_connection(caller: Caller, work: Work, response: Response) -> Tenant:
     """The connection with its ETag; for everybody of the organisation."""
     return _shown(await queries.tenant(work.session, caller.org_id), caller.org_id, response)
 
@@ -92,7 +92,7 @@ async def switch_features(
 
 
 @router.delete("/v1/tenant", tags=["tenant"], responses={200: TAGGED})
-async def disconnect(caller: AdminCaller, work: Work, tokens: Tokens, response: Response) -> Tenant:
+async def disconnect_tenant(caller: AdminCaller, work: Work, tokens: Tokens, response: Response) -> Tenant:
     """Disconnect; what was imported is kept. Disconnecting again changes nothing."""
     await queries.drop_attempts(work.session, caller.org_id)
     await queries.drop_link(work.session, caller.org_id)
