@@ -164,6 +164,7 @@ PARTS = {
     "transcript": "transcripts",
     "speaker_names": "names in transcripts",
     "recording": "recordings",
+    "contacts": "importing contacts",
 }
 """The parts of the product that are there, as the readiness board names them."""
 
