@@ -71,7 +71,7 @@ def connect_tenant(page: Page, described: dict[str, Any]) -> None:
     switch = page.get_by_role("switch", name="Auto-recording")
     expect(switch).to_have_attribute("aria-checked", "false", timeout=PATIENCE_MS)
     expect(page.get_by_role("switch")).to_have_count(1)
-    expect(page.get_by_text("Not available yet")).to_have_count(3)
+    expect(page.get_by_text("Not available yet")).to_have_count(2)
     switch.click()
     expect(page.get_by_role("switch", name="Auto-recording")).to_have_attribute("aria-checked", "true")
     picture(page, "3-connected")

@@ -14,6 +14,7 @@ SERVICES = {
     "/v1/tenant": "tenant-connector",
     "/v1/connection": "user-auth",
     "/v1/meetings": "meetings",
+    "/v1/contacts": "contacts",
     "/v1/transcripts": "recording-ingest",
     "/v1/ledger": "recording-ingest",
     "/v1/files": "storage",

@@ -33,7 +33,8 @@ templates.env.filters |= {
     "span": times.span,
 }
 templates.env.globals |= {"plural": wording.plural, "ended_by": wording.ENDED_BY, "personas": PERSONAS}
-templates.env.globals |= {"ways_on": wording.WAYS_ON}
+templates.env.globals |= {"ways_on": wording.WAYS_ON, "contact_fields": wording.FIELDS, "contact_sets": wording.SETS}
+templates.env.globals |= {"import_actions": wording.ACTIONS, "import_outcomes": wording.OUTCOMES}
 
 
 def _common(request: Request) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared import metrics
@@ -264,7 +264,7 @@ class _Store:
         """Each batch by itself when all together are refused for what one of them holds."""
         try:
             await _store_all(db, [row for batch in batches for row in batch.rows])
-        except Exception as error:  # noqa: BLE001 - each request that waits is told
+        except (SQLAlchemyError, OSError) as error:
             if len(batches) > 1 and not is_outage(error):
                 for batch in batches:
                     await self._together(db, [batch])

@@ -1,0 +1,153 @@
+"""Contacts: list and search, one contact with where each value comes from, and what a person does to it."""
+
+import uuid
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import RedirectResponse, Response
+
+from console.backend import Json, Refused, backend_of
+from console.problems import refused_page
+from console.rendering import render
+
+router = APIRouter(prefix="/contacts")
+_PAGE_SIZE = 50
+EDITED = ("display_name", "given_name", "surname", "company", "job_title", "department", "notes")
+"""The fields that the form has; the others are shown."""
+_SHOWN = {"conflicts": {"conflicts": "true"}, "archived": {"archived": "true"}}
+
+
+@router.get("")
+async def contacts(request: Request, query: str = "", show: str = "", cursor: str | None = None) -> Response:
+    wanted = {"limit": str(_PAGE_SIZE), **_SHOWN.get(show, {})}
+    wanted |= {"query": query[:200]} if query else {}
+    wanted |= {"cursor": cursor} if cursor else {}
+    page = await backend_of(request).get(request, "/v1/contacts", params=wanted)
+    values: dict[str, Any] = {"query": query, "show": show if show in _SHOWN else "", "later": cursor}
+    return render(request, "contacts/list.html", contacts=page["items"], next=page.get("next_cursor"), **values)
+
+
+@router.get("/proposals")
+async def proposals(request: Request) -> Response:
+    found = await backend_of(request).get(request, "/v1/contacts/proposals")
+    return render(request, "contacts/proposals.html", proposals=found["items"])
+
+
+@router.post("/proposals")
+async def answer_proposal(request: Request) -> Response:
+    """The same person, or not."""
+    form = await request.form()
+    one, other = _id(form.get("one")), _id(form.get("other"))
+    path = f"/v1/contacts/{one}/join" if form.get("same") == "yes" else f"/v1/contacts/{one}/apart"
+    try:
+        await backend_of(request).call(request, "POST", path, json={"other": other})
+    except Refused as refused:
+        way_on = ("/contacts/proposals", "Back to the proposals")
+        return refused_page(request, refused, "Nothing was changed", way_on=way_on)
+    return RedirectResponse("/contacts/proposals", 303)
+
+
+@router.get("/{contact_id}")
+async def contact(request: Request, contact_id: uuid.UUID) -> Response:
+    return await _show(request, await backend_of(request).get(request, f"/v1/contacts/{contact_id}"))
+
+
+@router.post("/{contact_id}")
+async def change(request: Request, contact_id: uuid.UUID) -> Response:
+    """What was typed and differs from what the form showed; a field that nobody touched stays Outlook's."""
+    form = await request.form()
+    fields = {name: str(form.get(name) or "") for name in EDITED}
+    typed = {name: text for name, text in fields.items() if text != str(form.get(f"was_{name}") or "")}
+    return await _change(request, contact_id, {"fields": typed}, str(form.get("version") or ""), fields)
+
+
+@router.post("/{contact_id}/conflict")
+async def settle(request: Request, contact_id: uuid.UUID) -> Response:
+    """Take Outlook's value of a field, or keep one's own."""
+    form = await request.form()
+    take = "adopt" if form.get("take") == "outlook" else "dismiss"
+    wanted = {take: {str(form.get("field") or ""): str(form.get("source") or "")}}
+    return await _change(request, contact_id, wanted, str(form.get("version") or ""))
+
+
+@router.post("/{contact_id}/share")
+async def share(request: Request, contact_id: uuid.UUID) -> Response:
+    form = await request.form()
+    return await _change(request, contact_id, {"shared": form.get("on") == "true"}, str(form.get("version") or ""))
+
+
+@router.post("/{contact_id}/split")
+async def split(request: Request, contact_id: uuid.UUID) -> Response:
+    """One of its contacts in Outlook is another person."""
+    source = str((await request.form()).get("source") or "")
+    path = f"/v1/contacts/{contact_id}/split"
+    try:
+        answer = await backend_of(request).call(request, "POST", path, json={"source": source})
+    except Refused as refused:
+        way_on = (f"/contacts/{contact_id}", "Back to the contact")
+        return refused_page(request, refused, "Nothing was changed", way_on=way_on)
+    return RedirectResponse(f"/contacts/{answer.json()['id']}", 303)
+
+
+@router.get("/{contact_id}/delete")
+async def ask_to_delete(request: Request, contact_id: uuid.UUID) -> Response:
+    found = await backend_of(request).get(request, f"/v1/contacts/{contact_id}")
+    return render(request, "contacts/delete.html", contact=found)
+
+
+@router.post("/{contact_id}/delete")
+async def delete(request: Request, contact_id: uuid.UUID) -> Response:
+    headers = _if_match(str((await request.form()).get("version") or ""))
+    try:
+        await backend_of(request).call(request, "DELETE", f"/v1/contacts/{contact_id}", headers=headers)
+    except Refused as refused:
+        way_on = (f"/contacts/{contact_id}", "Back to the contact")
+        return refused_page(request, refused, "The contact was not deleted", way_on=way_on)
+    return RedirectResponse("/contacts", 303)
+
+
+@router.get("/{contact_id}/photo")
+async def photo(request: Request, contact_id: uuid.UUID) -> Response:
+    """As the service answers it; a page does without one that cannot be had."""
+    try:
+        answer = await backend_of(request).call(request, "GET", f"/v1/contacts/{contact_id}/photo")
+    except Refused:
+        return Response(status_code=HTTPStatus.NOT_FOUND)
+    kind = answer.headers.get("content-type", "")
+    if answer.status_code != HTTPStatus.OK or not kind.startswith("image/"):
+        return Response(status_code=HTTPStatus.NOT_FOUND)
+    return Response(answer.content, media_type=kind, headers={"X-Content-Type-Options": "nosniff"})
+
+
+async def _change(
+    request: Request, contact_id: uuid.UUID, wanted: Json, version: str, typed: dict[str, str] | None = None
+) -> Response:
+    path = f"/v1/contacts/{contact_id}"
+    try:
+        await backend_of(request).call(request, "PATCH", path, json=wanted, headers=_if_match(version))
+    except Refused as refused:
+        if not refused.reached or refused.status == HTTPStatus.NOT_FOUND:
+            raise
+        found = await backend_of(request).get(request, path)
+        return await _show(request, found, refused.status, problem=refused.problem, typed=typed)
+    return RedirectResponse(f"/contacts/{contact_id}", 303)
+
+
+async def _show(request: Request, found: Json, status: int = 200, **more: Any) -> Response:
+    values = {field["name"]: field["value"] for field in found["fields"]}
+    sources = {source["id"]: source for source in found["sources"]}
+    about = {"contact": found, "values": values, "sources": sources, "edited": EDITED}
+    return render(request, "contacts/page.html", status, **({"problem": None, "typed": None} | about | more))
+
+
+def _id(given: object) -> str:
+    """An id of ours from a form; one that nobody has, when it is none."""
+    try:
+        return str(uuid.UUID(str(given)))
+    except ValueError:
+        return str(uuid.UUID(int=0))
+
+
+def _if_match(version: str) -> dict[str, str]:
+    return {"If-Match": f'"{int(version)}"' if version.isascii() and version.isdigit() else '"0"'}
