@@ -3,6 +3,13 @@
 import asyncio
 from typing import Any
 
+import pytest
+from sqlalchemy import event
+
+from contacts.main import create_service
+from contacts.settings import Settings
+from shared.testing.harness import StartService
+
 ANNA, BEN = "anna@contoso.example", "ben@contoso.example"
 PEOPLE = ("anna", "ben")
 
@@ -54,22 +61,45 @@ async def test_people_are_merged_across_importers_among_shared_contacts_only(hou
     assert (ada["company"], ada["job_title"], len(ada["sources"])) == ("Northwind", "Buyer", 2)
 
 
-async def test_two_people_importing_the_same_at_once_double_nothing(house: Any) -> None:
-    """The second one's plan is out of date when its turn comes: it is made anew, and finds the first one's contacts."""
+@pytest.mark.parametrize("settings", [{"import_chunk": 2}])
+async def test_two_people_importing_the_same_at_once_double_nothing(house: Any, start_service: StartService) -> None:
+    """Two workers at once. The second one's plan is out of date when its turn comes: it is made anew."""
+    other = await start_service(create_service, Settings, "contacts")
+    refused: list[str] = []
+    for service in (house.service, other):
+        event.listen(service.db.engine.sync_engine, "handle_error", lambda told: refused.append(str(told)))
     await house.connect()
     for user in (ANNA, BEN):
-        for number in range(5):
+        for number in range(9):
             await house.add(f"Person {number}", "A", f"p{number}@x.example", user=user)
-    plans = [await house.preview(user=user, share=True) for user in PEOPLE]
-    assert [plan["plan"] for plan in plans] == [{"new": 5}, {"new": 5}]
+
+    async def both_work() -> None:
+        await house.hurry()
+        await asyncio.gather(house.work(), other.runner.drain())
+
+    runs = [await made(house, user) for user in PEOPLE]
+    await both_work()
+    plans = [await house.run(run["id"], user) for run, user in zip(runs, PEOPLE, strict=True)]
+    assert [plan["plan"] for plan in plans] == [{"new": 9}, {"new": 9}]
     started = await asyncio.gather(*(house.act(plan, "start", user) for plan, user in zip(plans, PEOPLE, strict=True)))
     assert [answer.status_code for answer in started] == [200, 200]
-    for _ in range(3):
-        await house.work()
-        await house.hurry()
+    for _ in range(4):
+        await both_work()
     runs = [await house.run(plan["id"], user) for plan, user in zip(plans, PEOPLE, strict=True)]
     assert sorted(run["status"] for run in runs) == ["finished", "planned"]
     (late, user) = next((run, user) for run, user in zip(runs, PEOPLE, strict=True) if run["status"] == "planned")
-    assert (late["plan"], [one["code"] for one in late["remarks"]]) == ({"changed": 5}, ["plan_outdated"])
+    assert (late["plan"], [one["code"] for one in late["remarks"]]) == ({"changed": 9}, ["plan_outdated"])
     await house.carry_out(late, user)
-    assert len(await house.names()) == 5
+    assert len(await house.names()) == 9
+    undoing = list(zip(runs, PEOPLE, strict=True))
+    await asyncio.gather(*(house.act(run, "undo", user) for run, user in undoing))
+    for _ in range(4):
+        await both_work()
+    assert [(await house.run(run["id"], user))["status"] for run, user in undoing] == ["undone", "undone"]
+    assert refused == []
+
+
+async def made(house: Any, user: str) -> Any:
+    body = {"folders": [await house.folder(user=user)], "share": True}
+    answer = await house.call("POST", "/v1/contacts/imports", user=user, json=body, headers={"Idempotency-Key": "k"})
+    return answer.json()

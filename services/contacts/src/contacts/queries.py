@@ -21,11 +21,13 @@ _MAKE_BOOKS = text(
 )
 _BOOKS = "SELECT user_id, revision, version, run_id FROM book WHERE org_id = :org_id AND user_id = ANY(:users)"
 _READ_BOOKS, _LOCK_BOOKS = text(_BOOKS), text(_BOOKS + " ORDER BY user_id FOR UPDATE")
-_TURN = text(
-    "UPDATE book SET revision = revision + 1 WHERE org_id = :org_id AND user_id = ANY(:users) RETURNING revision"
-)
+# Several books are locked in the order of their names, so that two who write to several never wait for each other.
+_IN_ORDER = """WITH held AS (SELECT org_id, user_id FROM book WHERE org_id = :org_id AND {which}
+                              ORDER BY user_id FOR UPDATE)
+               UPDATE book SET {what} FROM held WHERE (book.org_id, book.user_id) = (held.org_id, held.user_id)"""
+_TURN = text(_IN_ORDER.format(which="user_id = ANY(:users)", what="revision = book.revision + 1"))
 _HOLD_BOOKS = text("UPDATE book SET run_id = :run_id WHERE org_id = :org_id AND user_id = ANY(:users)")
-_LET_GO = text("UPDATE book SET run_id = NULL WHERE org_id = :org_id AND run_id = :run_id")
+_LET_GO = text(_IN_ORDER.format(which="run_id = :run_id", what="run_id = NULL"))
 _NEXT_VERSION = text(
     "UPDATE book SET version = version + 1 WHERE org_id = :org_id AND user_id = :user_id RETURNING version"
 )
