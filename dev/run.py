@@ -16,6 +16,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m dev.run", description=__doc__)
     parser.add_argument("--state-dir", type=Path, default=Path(".run"), help="where everything is kept")
     parser.add_argument("--port", type=int, default=8365, help="first of four loopback ports")
+    parser.add_argument("--kafka-port", type=int, help="Kafka's; default: the last run's, or the next free from 9092")
     return parser.parse_args()
 
 
@@ -37,7 +38,7 @@ def take_state(folder: Path) -> object:
     return lock
 
 
-async def serve(state: Path, port: int) -> int:
+async def serve(state: Path, port: int, kafka_port: int | None) -> int:
     """Returns the exit status."""
     from dev.embedded.platform import Platform  # after the lock: importing every service takes a second
     from shared.hosting.service import EXIT_BROKEN
@@ -45,7 +46,7 @@ async def serve(state: Path, port: int) -> int:
 
     set_up_logs("INFO", (state / "platform.log").open("a", buffering=1))
     set_up_traces("prospo", None)
-    platform = Platform(state, port)
+    platform = Platform(state, port, kafka_port)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -56,7 +57,7 @@ Microsoft 365 for Prospo is ready after {time.monotonic() - STARTED:.1f} s.
 
   open       {platform.url}          the console; switch between people at the top
   Microsoft  {platform.simulator_url}          the simulated tenant; its meetings have a "Let it happen" button
-  Kafka      {platform.kafka.bootstrap_servers}                any client can read the events
+  Kafka      {platform.kafka_address.bootstrap_servers}                 any client can read the events
   try        make demo                        the main job, printed step by step
   log        {state}/platform.log
 
@@ -77,7 +78,7 @@ def main() -> None:
     given = arguments()
     private()
     lock = take_state(given.state_dir.resolve())
-    status = asyncio.run(serve(given.state_dir.resolve(), given.port))
+    status = asyncio.run(serve(given.state_dir.resolve(), given.port, given.kafka_port))
     del lock
     sys.exit(status)
 

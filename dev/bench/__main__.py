@@ -1,36 +1,80 @@
-"""``python -m dev.bench [B1 … T1] [--rounds 5] [--uvloop]``: print one table. Exits 0 unless a benchmark broke."""
+"""``python -m dev.bench [B1 … T1] [--rounds 5] [--uvloop] [--json FILE]``: print one table, and write its figures.
+
+On real Kafka when ``KAFKA_BOOTSTRAP_SERVERS`` names one. Exits 0 unless a benchmark broke.
+"""
 
 import argparse
 import asyncio
 import contextlib
+import json
 import os
 import platform
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from importlib.metadata import version
+from pathlib import Path
 
 import structlog
 import uvloop
 
-from dev.bench import consume, drain, hop, simulator, tax, tokens
+from dev.bench import (
+    claim,
+    consume,
+    drain,
+    files,
+    hop,
+    refresh,
+    rest,
+    scaling,
+    schedule,
+    simulator,
+    tax,
+    tokens,
+    webhook,
+)
 from dev.bench.measuring import Outcome, table
 from dev.bench.stage import Stage, raise_stage
 
-BENCHMARKS = {"B1": hop.measure, "B2": drain.measure, "B3": tax.measure, "B4": consume.measure}
+Found = Outcome | list[Outcome]
+BENCHMARKS: dict[str, Callable[[Stage, int], Awaitable[Found]]] = {
+    "B1": hop.measure,
+    "B2": drain.measure,
+    "B3": tax.measure,
+    "B4": consume.measure,
+    "B5": webhook.measure,
+    "B6": files.measure,
+    "B8": refresh.measure,
+    "B9": rest.starts,
+    "B10": rest.at_rest,
+    "B11": scaling.measure,
+    "B12": claim.measure,
+    "B13": schedule.measure,
+}
 WITHOUT_ENGINES = {"S1": simulator.starts, "S2": simulator.serves, "T1": tokens.answers}
 EVERY = {**BENCHMARKS, **WITHOUT_ENGINES}
 PACKAGES = ("aiokafka", "asyncpg", "sqlalchemy", "uvloop")
 
 
-async def run(names: list[str], rounds: int) -> list[Outcome]:
-    """Engines are brought up only when a benchmark needs them."""
+async def run(names: list[str], rounds: int, written: Path) -> list[Outcome]:
+    """Engines are brought up only when a benchmark needs them. The figures are written after each benchmark."""
     outcomes: list[Outcome] = []
     async with contextlib.AsyncExitStack() as stack:
         stage = await stack.enter_async_context(raise_stage()) if set(names) & set(BENCHMARKS) else None
-        print(_conditions(stage), flush=True)
+        conditions = _conditions(stage)
+        print(conditions, flush=True)
         for name in names:
             measure = BENCHMARKS.get(name)
-            outcomes.append(await (measure(stage, rounds) if measure and stage else WITHOUT_ENGINES[name](rounds)))
+            found: Found = await (measure(stage, rounds) if measure and stage else WITHOUT_ENGINES[name](rounds))
+            outcomes += found if isinstance(found, list) else [found]
             print(f"{name}: load average {os.getloadavg()[0]:.1f}", flush=True)
+            _write(written, conditions, outcomes)
     return outcomes
+
+
+def _write(path: Path, conditions: str, outcomes: list[Outcome]) -> None:
+    told = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "conditions": conditions.splitlines()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(told | {"outcomes": [outcome.told() for outcome in outcomes]}, indent=2) + "\n")
 
 
 def _conditions(stage: Stage | None) -> str:
@@ -54,12 +98,13 @@ def main() -> None:
     parser.add_argument("names", nargs="*", help=f"of {', '.join(EVERY)}; without, all")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--uvloop", action="store_true", help="both sides on uvloop")
+    parser.add_argument("--json", type=Path, default=Path(".run/bench.json"), help="where the figures are written")
     given = parser.parse_args()
     if unknown := set(given.names) - set(EVERY):
         parser.error(f"There is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(EVERY)}.")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop if given.uvloop else None) as runner:
-        print(table(runner.run(run(given.names or list(EVERY), given.rounds))))
+        print(table(runner.run(run(given.names or list(EVERY), given.rounds, given.json))))
 
 
 if __name__ == "__main__":

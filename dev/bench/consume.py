@@ -11,7 +11,8 @@ from sqlalchemy import text
 
 from dev.bench.measuring import Outcome, ratio, rounds
 from dev.bench.stage import LANES, ORG, Stage
-from shared.bus import KafkaBus, Record
+from shared.bus import Record
+from shared.bus.kafka import KafkaBus
 from shared.eventing.handlers import Handlers
 from shared.eventing.lanes import LaneRunner
 from shared.events import Event

@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaProducer
 
 from dev.bench.measuring import Outcome, ratio, rounds
 from dev.bench.stage import ORG, Stage
-from shared.bus import KafkaBus
+from shared.bus.kafka import KafkaBus
 from shared.database.outbox import uuid7
 from shared.eventing.relay import Relay
 

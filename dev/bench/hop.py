@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from dev.bench.measuring import Outcome, difference, rounds
 from dev.bench.stage import ORG, Stage
-from shared.bus import KafkaBus
+from shared.bus.kafka import KafkaBus
 from shared.eventing.handlers import Handlers
 from shared.eventing.lanes import LaneRunner
 from shared.eventing.relay import Relay

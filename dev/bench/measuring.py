@@ -4,6 +4,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
 BENCHMARK_LIMIT_S = 50
 
@@ -21,9 +22,10 @@ class Outcome:
     bar: float
     figure: Callable[[float, float], float]
     lower_is_better: bool = False
-    also: Callable[[float], str] | None = None
     ours: list[float] = field(default_factory=list)
     peer: list[float] = field(default_factory=list)
+    note: str = ""
+    """What else was found, printed under the table."""
 
     @property
     def figures(self) -> list[float]:
@@ -33,6 +35,17 @@ class Outcome:
     def meets(self) -> bool:
         middle = median(self.figures)
         return middle <= self.bar if self.lower_is_better else middle >= self.bar
+
+    def add(self, ours: float, peer: float) -> None:
+        self.ours.append(ours)
+        self.peer.append(peer)
+
+    def told(self) -> dict[str, Any]:
+        """As JSON, with every round."""
+        figures = self.figures
+        said = {"benchmark": self.name, "unit": self.unit, "ours": self.ours, "peer": self.peer, "note": self.note}
+        judged = {"figure": self.figure_name, "median": median(figures), "least": min(figures), "most": max(figures)}
+        return said | judged | {"bar": self.bar, "lower_is_better": self.lower_is_better, "meets": self.meets}
 
     def row(self) -> list[str]:
         figures, sign = self.figures, "<=" if self.lower_is_better else ">="
@@ -56,6 +69,11 @@ def difference(ours: float, peer: float) -> float:
     return ours - peer
 
 
+def ours_alone(ours: float, _peer: float) -> float:
+    """Where the bar is absolute; the peer tells what of it the machine is."""
+    return ours
+
+
 async def rounds(outcome: Outcome, ours: Side, peer: Side, count: int) -> Outcome:
     """One round of each to warm up, then ``count`` pairs, each pair in the other order than the one before.
 
@@ -68,11 +86,10 @@ async def rounds(outcome: Outcome, ours: Side, peer: Side, count: int) -> Outcom
         if outcome.ours and time.monotonic() > end:
             break
         if number % 2:
-            outcome.ours.append(await ours())
-            outcome.peer.append(await peer())
+            mine, its = await ours(), await peer()
         else:
-            outcome.peer.append(await peer())
-            outcome.ours.append(await ours())
+            its, mine = await peer(), await ours()
+        outcome.add(mine, its)
     return outcome
 
 
@@ -81,4 +98,5 @@ def table(outcomes: list[Outcome]) -> str:
     head = ["benchmark", "ours", "peer", "median [min..max]", "rounds", "bar", ""]
     lines = [head, *(outcome.row() for outcome in outcomes)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    rows = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+    return "\n".join([*rows, *(f"{outcome.name}: {outcome.note}" for outcome in outcomes if outcome.note)])

@@ -14,12 +14,14 @@ import asyncpg
 from sqlalchemy.engine import make_url
 
 from dev.embedded.engines import EmbeddedKafka, EmbeddedPostgres
-from shared.bus import KafkaBus
+from shared.bus.kafka import KafkaBus
 from shared.database.unit_of_work import Database
 from shared.hosting.migrate import create_engine_tables, protect
 
 ORG = "acme"
 LANES = 8
+_THING = """CREATE TABLE IF NOT EXISTS thing (
+    org_id text, id text, n bigint NOT NULL DEFAULT 0, PRIMARY KEY (org_id, id))"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +32,23 @@ class Stage:
     owner_url: str
     kafka: str
     kafka_kind: str
+    postgres: EmbeddedPostgres
     postgres_version: str
     durable: bool
 
-    def database(self) -> Database:
-        return Database(self.url, pool_size=LANES, source="bench")
+    def database(self, url: str | None = None) -> Database:
+        return Database(url or self.url, pool_size=LANES, source="bench")
 
-    async def connect(self) -> Any:
+    async def another(self) -> str:
+        """Another database of the same make."""
+        made = await self.postgres.database("bench_another")
+        await _prepare(made.owner_url, made.url)
+        return made.url
+
+    async def connect(self, url: str | None = None) -> Any:
         """A bare asyncpg connection as the service's role, so that row-level security binds the peer too."""
         return await asyncpg.connect(
-            make_url(self.url).set(drivername="postgresql").render_as_string(hide_password=False)
+            make_url(url or self.url).set(drivername="postgresql").render_as_string(hide_password=False)
         )
 
     async def topic(self, name: str) -> str:
@@ -68,27 +77,28 @@ async def raise_stage() -> AsyncIterator[Stage]:
         postgres = await asyncio.to_thread(EmbeddedPostgres, Path(folder))
         try:
             made = await postgres.database("bench")
-            version, durable = await _prepare(made.owner_url)
+            version, durable = await _prepare(made.owner_url, made.url)
             servers, kind = (given, "Apache Kafka") if given else (mock.bootstrap_servers, "librdkafka's mock")  # type: ignore[union-attr]
-            yield Stage(made.url, made.owner_url, servers, kind, version, durable)
+            yield Stage(made.url, made.owner_url, servers, kind, postgres, version, durable)
         finally:
             await asyncio.to_thread(postgres.stop)
 
 
-async def _prepare(owner_url: str) -> tuple[str, bool]:
+async def _prepare(owner_url: str, url: str) -> tuple[str, bool]:
     owner = await asyncpg.connect(
         make_url(owner_url).set(drivername="postgresql").render_as_string(hide_password=False)
     )
     op = _Statements()
     create_engine_tables(op)
-    op.execute("CREATE TABLE thing (org_id text, id text, n bigint NOT NULL DEFAULT 0, PRIMARY KEY (org_id, id))")
-    op.execute("CREATE TABLE entry (org_id text, id bigint GENERATED ALWAYS AS IDENTITY, words text)")
+    op.execute(_THING)
+    op.execute("CREATE TABLE IF NOT EXISTS entry (org_id text, id bigint GENERATED ALWAYS AS IDENTITY, words text)")
     protect(op, "thing")
     protect(op, "entry")
     for statement in op.all:
         await owner.execute(statement)
-    await owner.execute("GRANT ALL ON ALL TABLES IN SCHEMA public TO bench")
-    await owner.execute("GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO bench")
+    role = make_url(url).username
+    await owner.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+    await owner.execute(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}")
     version = str(await owner.fetchval("SHOW server_version"))
     durable = [await owner.fetchval(f"SHOW {name}") for name in ("fsync", "synchronous_commit")] == ["on", "on"]
     await owner.close()

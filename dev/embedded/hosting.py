@@ -5,7 +5,7 @@ from typing import Any
 
 import uvicorn
 
-from shared.hosting.service import Listener
+from shared.hosting.serving import Listener
 
 
 class Listeners:

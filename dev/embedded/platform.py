@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from dev.embedded.address import FixedAddress
 from dev.embedded.engines import EmbeddedKafka, EmbeddedPostgres
 from dev.embedded.gateway import Gateway, InternalDispatcher, PersonaTokens
 from dev.embedded.hosting import Listeners
@@ -22,11 +23,15 @@ KEEP_SENT_S = 7 * 24 * 3600
 
 
 class Platform:
-    """The embedded platform on four loopback ports from ``port``: gateway, internal, simulator http and https."""
+    """The embedded platform on four loopback ports from ``port``: gateway, internal, simulator http and https.
 
-    def __init__(self, state: Path, port: int) -> None:
+    Its Kafka is for any client at ``kafka_port``, which is chosen when none is given; services go to it directly.
+    """
+
+    def __init__(self, state: Path, port: int, kafka_port: int | None = None) -> None:
         self.state = state
         self.port = port
+        self.kafka_port = kafka_port
         self.url = f"http://localhost:{port}"
         self.simulator_url = f"http://localhost:{port + 2}"
         self.apps: dict[str, Any] = {}
@@ -36,6 +41,8 @@ class Platform:
     async def start(self) -> None:
         self.state.mkdir(parents=True, exist_ok=True)
         self.kafka = EmbeddedKafka()
+        self.kafka_address = FixedAddress(self.kafka.bootstrap_servers, self.state / "kafka-port")
+        await self.kafka_address.open(self.kafka_port)
         self.postgres = await asyncio.to_thread(EmbeddedPostgres, self.state / "postgres")
         await self._start_simulator()
         self.tokens = PersonaTokens(f"{self.simulator_url}/prospo-issuer")
@@ -47,6 +54,7 @@ class Platform:
     async def stop(self) -> None:
         for service in reversed(self.services):
             await service.stop()
+        await self.kafka_address.close()
         await self.listeners.close()
         self._simulator_serving.cancel()
         await asyncio.gather(self._simulator_serving, return_exceptions=True)
@@ -73,7 +81,7 @@ class Platform:
         described = {
             "pid": os.getpid(),
             "url": self.url,
-            "kafka_bootstrap_servers": self.kafka.bootstrap_servers,
+            "kafka_bootstrap_servers": self.kafka_address.bootstrap_servers,
             "simulator_url": self.simulator_url,
         }
         written = self._description.with_suffix(".new")

@@ -97,6 +97,10 @@ def asyncapi() -> str:
             "version": "1.0.0",
             "description": "CloudEvents 1.0 in binary mode on Kafka. At least once; order per key within a topic.",
         },
+        "servers": {
+            "run": {"host": "localhost:9092", "protocol": "kafka", "description": "Of `make run`."},
+            "composed": {"host": "localhost:9094", "protocol": "kafka", "description": "Of `make up`."},
+        },
         "defaultContentType": "application/json",
         "channels": {topic: _channel(topic, ALL[topic]) for topic in sorted(ALL)} | {"dlq": _dead_letters()},
         "operations": {
@@ -190,7 +194,7 @@ _TOMBSTONE = {
     "ce_subject": "The aggregate, as in the key.",
     "ce_orgid": "The organisation.",
     "ce_partitionkey": "The key.",
-    "ce_correlationid": "The `ce_id` of the first event of the chain.",
+    "ce_correlationid": "The chain: the `ce_id` of its first event, or the id of the request with a notification.",
 }
 _EVENT = _TOMBSTONE | {
     "ce_aggregateversion": "A number; comparable with others of one `ce_source` under one key.",

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,30 @@ def _document(service: str, folder: Path) -> dict[str, Any]:
     return document
 
 
+SERVERS = [
+    {"url": "http://localhost:8365", "description": "The gateway of `make run` and `make up`."},
+    {
+        "url": "https://{gateway}",
+        "description": "Your company's gateway.",
+        "variables": {"gateway": {"default": "prospo.example", "description": "Its host."}},
+    },
+]
+
+
 def _public(document: dict[str, Any]) -> dict[str, Any]:
+    """The operations that the gateway leads to, where it is, and the schemas that they need."""
     paths = {path: operations for path, operations in document["paths"].items() if path.startswith("/v1/")}
-    return document | {"paths": paths}
+    components = document["components"]
+    known, needed = components["schemas"], {"Problem"}
+    asked = [*_schemas_in(paths), "Problem"]
+    while asked:
+        name = asked.pop()
+        needed.add(name)
+        asked += [one for one in _schemas_in(known[name]) if one not in needed]
+    schemas = {name: schema for name, schema in known.items() if name in needed}
+    return document | {"servers": SERVERS, "paths": paths, "components": components | {"schemas": schemas}}
+
+
+def _schemas_in(part: Any) -> list[str]:
+    """The names of the schemas that it refers to."""
+    return re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(part))

@@ -2,12 +2,14 @@
 
 import asyncio
 import io
+import socket
 import uuid
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from fastapi import Request
 from sqlalchemy import text
 
@@ -15,6 +17,7 @@ from shared.database.unit_of_work import Database
 from shared.graph import bounded
 from shared.graph.errors import GraphGiveUp
 from shared.hosting.service import Service
+from shared.hosting.serving import Listener
 from shared.problems import ConfigurationError
 from shared.secrets import OPENED_MAX, Envelope, KeyRing
 from shared.settings import ServiceSettings
@@ -96,6 +99,30 @@ async def test_a_body_that_does_not_come_is_refused_in_time(bare: Service) -> No
         writer.close()
     assert answer.startswith(b"HTTP/1.1 408")
     assert b"body_too_slow" in answer
+
+
+async def test_a_connection_whose_headers_do_not_end_is_closed_in_time() -> None:
+    closed = asyncio.Event()
+
+    async def slow(_scope: Any, _receive: Any, send: Any) -> None:
+        await closed.wait()  # an answer may take longer than headers
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"whole"})
+
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = Listener(uvicorn.Config(slow, interface="asgi3", lifespan="off", log_level="critical"), headers_s=0.3)
+    running = asyncio.create_task(server.serve([listening]))
+    url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    async with asyncio.timeout(20), httpx.AsyncClient() as other:
+        asked = asyncio.create_task(other.get(url))
+        for unfinished in (b"", b"GET / HTTP/1.1\r\nHost: local"):
+            reader, writer = await sent(url, unfinished)
+            assert await reader.read() == b""
+            writer.close()
+        closed.set()
+        assert (await asked).text == "whole"
+        server.should_exit = True
+        await running
 
 
 async def test_a_caller_who_hangs_up_leaves_no_error_in_the_log(bare: Service) -> None:

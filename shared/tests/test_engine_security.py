@@ -10,7 +10,8 @@ from sqlalchemy import text
 from sqlalchemy.engine import URL
 
 from m365_simulator.tls import ensure_certificates
-from shared.bus import BusUnavailable, KafkaBus, Record
+from shared.bus import BusUnavailable, Record
+from shared.bus.kafka import KafkaBus
 from shared.database.unit_of_work import Database
 from shared.hosting.engine_security import database_security, kafka_security
 from shared.problems import ConfigurationError

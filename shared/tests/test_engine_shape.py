@@ -14,12 +14,13 @@ from asyncpg.exceptions import CheckViolationError
 from confluent_kafka import Producer
 from sqlalchemy import event as sqlalchemy_event
 
-from shared.bus import BusUnavailable, KafkaBus, MemoryBus, Record
+from shared.bus import BusUnavailable, MemoryBus, Record
+from shared.bus.kafka import KafkaBus
 from shared.database import outbox as outbox_module
 from shared.database.housekeeping import keep_house
 from shared.eventing import relay as relay_module
 from shared.eventing.relay import TRIES, Relay
-from shared.events import MeetingCancelled
+from shared.events import MeetingCancelled, UserState
 from shared.hosting.commands import operate, parser
 from shared.hosting.service import Service
 from shared.testing.databases import TestDatabase, connect
@@ -315,6 +316,26 @@ async def test_the_inbox_and_what_was_sent_are_pruned(
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     assert versions(memory_bus, "tenant.state") == [1, 2]
+
+
+async def test_the_newest_state_of_each_key_is_kept_for_every_replay(
+    make_service: MakeService, memory_bus: MemoryBus, owner: Any
+) -> None:
+    service = await make_service()
+    service.relay._keep_sent_s = 3600
+    await emit(service, tenant_state(), tenant_state(version=2), user_state("anna"), user_state("ben"))
+    async with service.db.unit_of_work("acme") as work:
+        work.outbox.bury(UserState, "acme", "acme:ben")
+        work.outbox.add(MeetingCancelled(org_id="acme", meeting_id="m1", aggregate_version=1))
+    await service.relay.drain()
+    for states, events in ([1, 2], [1]), ([2], []):  # at 40 and at 80 minutes: what is published again is no younger
+        await owner.execute("UPDATE outbox_sent SET sent_at = sent_at - interval '40 minutes'")
+        memory_bus.logs.clear()
+        await service.relay.replay_sent()
+        await service.relay.drain()
+        assert versions(memory_bus, "tenant.state") == states
+        assert versions(memory_bus, "meeting.cancelled") == events
+    assert [record.key for record in memory_bus.records("user.state")] == ["acme:anna"]
 
 
 async def test_a_payload_over_the_limit_is_refused_when_it_is_added(make_service: MakeService, owner: Any) -> None:

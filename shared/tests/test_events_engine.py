@@ -12,7 +12,8 @@ import pytest
 from confluent_kafka import Producer
 from sqlalchemy import text
 
-from shared.bus import Bus, KafkaBus, MemoryBus, Record
+from shared.bus import Bus, MemoryBus, Record
+from shared.bus.kafka import KafkaBus
 from shared.connections import keep, tenant_of
 from shared.database.unit_of_work import Database
 from shared.eventing.handlers import Handlers

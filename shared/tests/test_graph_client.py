@@ -262,7 +262,7 @@ async def test_nothing_is_held_while_waiting(server: ScriptedServer, anna: Graph
     held: list[int] = []
 
     async def nap(seconds: float) -> None:
-        held.append(len(graph.slots.turns.lines))
+        held.append(len(graph.limits.turns.lines))
         held.append(server.in_flight)
 
     graph.sleep = nap
@@ -307,7 +307,7 @@ async def test_four_requests_of_one_mailbox_run_at_a_time_and_others_do_not_wait
     hold.set()
     await running
     assert server.most_in_flight == 6
-    assert graph.slots.turns.lines == {}
+    assert graph.limits.turns.lines == {}
 
 
 async def test_what_is_not_outlook_s_waits_for_no_mailbox(server: ScriptedServer, anna: GraphCaller) -> None:
@@ -356,7 +356,7 @@ async def test_a_server_that_never_ends_its_answer_does_not_keep_the_slot(
     server.otherwise = Reply(json={}, hold=asyncio.Event())
     with pytest.raises(GraphRetry, match="TimeoutError"):
         await anna.post("/me/events", {})
-    assert graph.slots.turns.lines == {}
+    assert graph.limits.turns.lines == {}
 
 
 def test_the_client_follows_no_redirect_by_itself(graph: Graph) -> None:

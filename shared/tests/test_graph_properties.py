@@ -222,7 +222,7 @@ async def test_no_write_is_done_twice_and_no_wait_is_cut_short(
     assert len(met) <= 5
     for seen in server.seen:  # a download goes on without our token
         assert ("authorization" in seen.headers) != seen.target.endswith("/elsewhere")
-    assert graph.slots.turns.lines == {}
+    assert graph.limits.turns.lines == {}
 
 
 # Four at a time ------------------------------------------------------------------------------------------------------

@@ -23,8 +23,8 @@ from shared.graph.errors import (
     GraphReconnect,
     GraphRetry,
 )
-from shared.graph.refusals import claims_challenge, item_refusals, refusal, said_wait_s
-from shared.graph.throttles import BELIEVED_S, Scope, Throttles
+from shared.graph.limits import BELIEVED_S, Limits, Scope
+from shared.graph.refusals import claims_challenge, item_refusals, refusal
 from shared.graph.upload import Standing, Uploads, read_session
 from shared.graph.words import field_of
 from shared.testing.fixtures import PlatformKeys
@@ -286,8 +286,8 @@ def span(header: str) -> tuple[int, int, int]:
 @of_kind(is_throttling)
 def test_throttling_is_waited_for_and_its_early_signal_heard(sample: dict[str, Any]) -> None:
     headers, status = headers_of(sample), answer_of(sample)["status"]
-    throttles = Throttles(lambda: 1000.0)
-    scope = Scope("acme", "anna", "files")
+    limits = Limits(None, 0, lambda: 1000.0)
+    scope, backfill = (Scope("acme", "anna", "files", None, priority) for priority in ("interactive", "backfill"))
     said = [headers.get(name, "") for name in ("retry-after", "ratelimit-reset")]
     told = [float(value) for value in said if value.replace(".", "").isdigit()]
     limit, left = (float(headers.get(f"ratelimit-{name}", "-1")) for name in ("limit", "remaining"))
@@ -297,12 +297,12 @@ def test_throttling_is_waited_for_and_its_early_signal_heard(sample: dict[str, A
         assert error.after_s == (max(told) if told else error.after_s)
         assert not error.maybe_done
     if status == 429 and told:
-        throttles.learn(scope, status, said_wait_s(headers))
-        assert throttles.until(scope, "interactive") == 1000 + min(max(told), BELIEVED_S)
+        limits.learn(scope, status, headers)
+        assert limits.due(scope) == 1000 + min(max(told), BELIEVED_S)
     if status != 429 and 0 <= left <= 0.2 * limit:
-        throttles.notice(scope, headers)
-        assert throttles.until(scope, "backfill") == 1000 + max(told)
-        assert throttles.until(scope, "interactive") == 0
+        limits.learn(scope, status, headers)
+        assert limits.due(backfill) == 1000 + max(told)
+        assert limits.due(scope) == 0
 
 
 @of_kind(is_challenge)

@@ -1,4 +1,4 @@
-"""Four requests at a time per mailbox, over processes on one database."""
+"""A service's share of a mailbox, over its processes on one database."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,13 +8,15 @@ import structlog
 
 from shared.database.unit_of_work import Database
 from shared.graph import Graph
+from shared.graph import limits as limits_module
 from shared.graph import slots as slots_module
 from shared.graph.errors import GraphRetry
-from shared.graph.slots import Slots
+from shared.graph.limits import PER_MAILBOX, Limits, Scope
 from shared.testing.databases import TestDatabase, connect
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.scripted import CountedTokens, Naps, Reply, ScriptedServer, client_settings, scripted_server
 
+ANNA = Scope("acme", "anna", "outlook", "anna")
 LOCKS = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted"
 ASKED = """SELECT count(*) FROM pg_stat_activity
     WHERE datname = current_database() AND query LIKE '%pg_try_advisory_lock%' AND state = 'idle'"""
@@ -89,10 +91,10 @@ async def test_no_pooled_connection_is_held_while_graph_thinks(
 
 
 async def test_a_cancelled_caller_gives_its_slot_back(db: Database, database: TestDatabase) -> None:
-    slots = Slots(db)
+    limits = Limits(db, PER_MAILBOX)
 
     async def take() -> None:
-        async with slots.slot("acme", "anna"):
+        async with limits.enter(ANNA):
             await asyncio.Event().wait()
 
     for delay in (0.0, 0.0, 0.001, 0.002, 0.005, 0.02, 0.05):
@@ -100,30 +102,30 @@ async def test_a_cancelled_caller_gives_its_slot_back(db: Database, database: Te
         await asyncio.sleep(delay)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-    assert slots.turns.lines == {}
-    assert slots._locks is not None
-    while slots._locks._tasks:
-        await asyncio.gather(*slots._locks._tasks)
+    assert limits.turns.lines == {}
+    assert limits._slots is not None
+    while limits._slots._tasks:
+        await asyncio.gather(*limits._slots._tasks)
     watcher = await connect(database.url)
     assert await watcher.fetchval(LOCKS) == 0
     await watcher.close()
-    await slots.aclose()
+    await limits.aclose()
 
 
 async def test_a_process_that_dies_leaves_no_slot_taken(db: Database, database: TestDatabase) -> None:
-    dying, other = Slots(db), Slots(db)
-    places = [dying.slot("acme", "anna") for _ in range(4)]
+    dying, other = Limits(db, PER_MAILBOX), Limits(db, PER_MAILBOX)
+    places = [dying.enter(ANNA) for _ in range(4)]
     for place in places:
         await place.__aenter__()
-    waiting = asyncio.create_task(other.slot("acme", "anna").__aenter__())
+    waiting = asyncio.create_task(other.enter(ANNA).__aenter__())
     watcher = await connect(database.url)
     async with asyncio.timeout(30):
         while await watcher.fetchval(ASKED) < 2:  # noqa: ASYNC110 - the database tells nobody
             await asyncio.sleep(0.01)
     assert (await watcher.fetchval(LOCKS), waiting.done()) == (4, False)
     await watcher.close()
-    assert dying._locks is not None
-    dying._locks._connection.terminate()  # what the operating system does to a killed process
+    assert dying._slots is not None
+    dying._slots._connection.terminate()  # what the operating system does to a killed process
     await waiting
     await other.aclose()
     for place in places:
@@ -132,18 +134,18 @@ async def test_a_process_that_dies_leaves_no_slot_taken(db: Database, database: 
 
 
 async def test_waiting_for_a_mailbox_ends(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    busy, other = Slots(db), Slots(db)
-    places = [busy.slot("acme", "anna") for _ in range(4)]
+    busy, other = Limits(db, PER_MAILBOX), Limits(db, PER_MAILBOX)
+    places = [busy.enter(ANNA) for _ in range(4)]
     for place in places:
         await place.__aenter__()
     with monkeypatch.context() as impatient:
-        impatient.setattr(slots_module, "WAIT_S", 0.3)
-        for slots in (busy, other):
+        impatient.setattr(limits_module, "WAIT_S", 0.3)
+        for limits in (busy, other):
             with pytest.raises(GraphRetry, match="wait for this mailbox"):
-                await slots.slot("acme", "anna").__aenter__()
+                await limits.enter(ANNA).__aenter__()
     for place in places:
         await place.__aexit__(None, None, None)
-    async with other.slot("acme", "anna"):
+    async with other.enter(ANNA):
         pass
     await busy.aclose()
     await other.aclose()
@@ -154,11 +156,11 @@ async def test_without_the_database_the_limit_holds_in_the_process_and_is_warned
 ) -> None:
     monkeypatch.setattr(slots_module, "_TRY_AGAIN_S", 0.0)
     away = Database("postgresql+asyncpg://nobody@127.0.0.1:9/none")
-    slots, most, running, four = Slots(away), 0, 0, asyncio.Event()
+    limits, most, running, four = Limits(away, PER_MAILBOX), 0, 0, asyncio.Event()
 
     async def one() -> None:
         nonlocal most, running
-        async with slots.slot("acme", "anna"):
+        async with limits.enter(ANNA):
             running += 1
             most = max(most, running)
             if most >= 4:
@@ -171,7 +173,7 @@ async def test_without_the_database_the_limit_holds_in_the_process_and_is_warned
         await asyncio.gather(*(one() for _ in range(20)))
     assert most == 4
     assert [line["event"] for line in logs] == ["mailbox limit holds within this process only"]
-    await slots.aclose()
+    await limits.aclose()
     await away.close()
 
 
@@ -179,13 +181,13 @@ async def test_a_database_that_comes_back_is_used_again(
     db: Database, database: TestDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(slots_module, "_TRY_AGAIN_S", 0.0)
-    slots, watcher = Slots(db), await connect(database.url)
-    async with slots.slot("acme", "anna"):
+    limits, watcher = Limits(db, PER_MAILBOX), await connect(database.url)
+    async with limits.enter(ANNA):
         mine = "SELECT pid FROM pg_locks WHERE locktype = 'advisory'"
         await watcher.execute(f"SELECT pg_terminate_backend(({mine} LIMIT 1))")
-    async with slots.slot("acme", "anna"):
+    async with limits.enter(ANNA):
         pass
-    async with slots.slot("acme", "anna"):
+    async with limits.enter(ANNA):
         assert await watcher.fetchval(LOCKS) == 1
-    await slots.aclose()
+    await limits.aclose()
     await watcher.close()

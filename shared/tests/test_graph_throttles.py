@@ -1,4 +1,4 @@
-"""What one refusal teaches: others of the same limit wait too, backfill stands back early, rare lists are spread."""
+"""What one refusal teaches: others of the same limit wait too, backfill stands back early."""
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -7,7 +7,7 @@ import pytest
 
 from shared.graph import BatchRequest, Graph
 from shared.graph.errors import GraphNotFound, GraphRetry
-from shared.graph.throttles import BELIEVED_S, KEPT_AT_MOST, Rates, Scope, Throttles
+from shared.graph.limits import BELIEVED_S, KEPT_AT_MOST, Limits, Scope
 from shared.jobs import Priority
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.scripted import CountedTokens, Naps, Reply, ScriptedServer, client_settings, scripted_server
@@ -33,7 +33,7 @@ class Clock:
 async def graph(server: ScriptedServer, platform_keys: PlatformKeys) -> AsyncIterator[Graph]:
     made = Graph(client_settings(platform_keys, graph_base_url=f"{server.url}/v1.0"), CountedTokens())
     made.sleep = Naps()
-    made.throttles.clock = made.rates.clock = Clock()
+    made.limits.clock = Clock()
     yield made
     await made.aclose()
 
@@ -44,7 +44,7 @@ def naps(graph: Graph) -> list[float]:
 
 
 def later(graph: Graph, seconds: float) -> None:
-    clock = graph.throttles.clock
+    clock = graph.limits.clock
     assert isinstance(clock, Clock)
     clock.now += seconds
 
@@ -144,56 +144,18 @@ async def test_sharepoint_s_early_signal_slows_backfill_first_and_never_who_is_w
     assert all(5 <= nap <= 5.6 for nap in naps(graph))
 
 
-async def test_listing_subscriptions_keeps_to_its_low_limits(server: ScriptedServer, graph: Graph) -> None:
-    server.otherwise = Reply(json={"value": []})
-    for _ in range(25):
-        await graph.as_app("acme").get("/subscriptions")
-    assert naps(graph) == []
-    await graph.as_app("acme").get("/subscriptions")
-    assert naps(graph)[0] >= 20
-    for _ in range(14):
-        await graph.as_app("globex").get("/subscriptions")
-    assert len(naps(graph)) == 1
-    await graph.as_app("globex").get("/subscriptions")
-    assert len(naps(graph)) == 2, "the application's own forty"
-    await graph.as_app("globex").get("/subscriptions/1")
-    await graph.as_app("globex").post("/subscriptions", {})
-    assert len(naps(graph)) == 2
-
-
-async def test_more_lists_than_patience_are_left_to_the_job_and_not_sent(server: ScriptedServer, graph: Graph) -> None:
-    for _ in range(50):
-        await graph.as_app("acme").get("/subscriptions")
-    with pytest.raises(GraphRetry) as error:
-        await graph.as_app("acme").get("/subscriptions")
-    assert len(server.seen) == 50
-    assert error.value.after_s == 40
-
-
 def test_what_is_learned_is_bounded_and_old_things_go_first() -> None:
     clock = Clock()
-    throttles, rates = Throttles(clock), Rates(clock)
+    limits = Limits(None, 0, clock)
     for number in range(KEPT_AT_MOST + 500):
-        throttles.learn(Scope("acme", str(number), "outlook"), 429, 60)
-        rates.reserve("GET /teams/{id}/channels", "acme", f"/teams/{number}/channels", 20)
+        limits.learn(Scope("acme", str(number), "outlook"), 429, {"retry-after": "60"})
         clock.now += 0.01
-    assert len(throttles._until) <= KEPT_AT_MOST
-    assert len(rates._given) <= KEPT_AT_MOST
-    assert throttles.until(Scope("acme", str(KEPT_AT_MOST + 499), "outlook"), "fresh") > clock.now
+    assert len(limits._until) <= KEPT_AT_MOST
+    assert limits.due(Scope("acme", str(KEPT_AT_MOST + 499), "outlook")) > clock.now
 
 
 def test_a_very_long_wait_is_probed_after_a_while() -> None:
     clock = Clock()
-    throttles = Throttles(clock)
-    assert throttles.learn(Scope("acme", "", "files"), 429, 86_400) == clock.now + 86_400
-    assert throttles.until(Scope("acme", "", "files"), "fresh") == clock.now + BELIEVED_S
-
-
-def test_rates_let_no_window_exceed_its_count() -> None:
-    clock, given = Clock(), []
-    rates = Rates(clock)
-    for step in range(300):
-        clock.now += (step * 37 % 11) / 7
-        given.append(clock.now + rates.reserve("GET /subscriptions", "acme", "/subscriptions", 1e9))
-    for moment in given:
-        assert sum(moment <= other < moment + 20 for other in given) <= 25
+    limits = Limits(None, 0, clock)
+    assert limits.learn(Scope("acme", "", "files"), 429, {"retry-after": "86400"}) == clock.now + 86_400
+    assert limits.due(Scope("acme", "", "files")) == clock.now + BELIEVED_S

@@ -9,16 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.database.unit_of_work import Database
 from shared.database.work import PRIORITIES, Priority
 from shared.graph import Graph
-from shared.graph import slots as slots_module
-from shared.graph.slots import Slots
-from shared.graph.turns import CONNECTIONS, PASSED_OVER, PER_MAILBOX, Line, Turns
+from shared.graph.limits import PER_MAILBOX, Limits, Scope
+from shared.graph.turns import CONNECTIONS, PASSED_OVER, Line, Turns
 from shared.hosting.service import Service
 from shared.jobs import Jobs, Work
 from shared.jobs.job import Job
-from shared.testing.databases import TestDatabase
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.scripted import CountedTokens, Reply, ScriptedServer, client_settings, scripted_server
 
@@ -42,13 +39,6 @@ async def graph(server: ScriptedServer, platform_keys: PlatformKeys) -> AsyncIte
     await made.aclose()
 
 
-@pytest.fixture
-async def db(database: TestDatabase) -> AsyncIterator[Database]:
-    made = Database(database.url)
-    yield made
-    await made.close()
-
-
 async def waiting(turns: Turns, count: int) -> None:
     """Until so many wait."""
     while sum(len(queue) for line in turns.lines.values() for queue in line.waiting) != count:  # noqa: ASYNC110 - it tells nobody
@@ -64,7 +54,7 @@ async def test_interactive_goes_before_fresh_before_backfill(server: ScriptedSer
     for count, priority in enumerate(("backfill", "fresh", "interactive") * 2, 1):
         caller = graph.as_user("acme", "anna", priority)  # type: ignore[arg-type]
         running.append(asyncio.create_task(caller.get(f"/me/events/{priority}")))
-        await waiting(graph.slots.turns, count)
+        await waiting(graph.limits.turns, count)
     first.set()  # one of the four places is free now, and the others stay taken
     await asyncio.gather(*running[4:])
     went = [seen.target.rpartition("/")[2] for seen in server.seen[4:]]
@@ -79,15 +69,15 @@ async def test_a_request_that_waits_holds_no_connection(server: ScriptedServer, 
     running = asyncio.gather(*(graph.as_user("acme", "anna").get("/me/events") for _ in range(20)))
     await asyncio.wait_for(server.until_in_flight(4), 10)
     assert len(graph.http._transport._pool.connections) == 4  # type: ignore[attr-defined]
-    assert graph.slots.turns._busy == 4
+    assert graph.limits.turns._busy.total() == 4
     hold.set()
     await running
-    assert (graph.slots.turns._busy, graph.slots.turns._busy_of) == (0, {})
+    assert graph.limits.turns._busy == {}
 
 
 @pytest.mark.parametrize("priority", ["fresh", "backfill"])
 async def test_a_lower_priority_has_its_turn_while_interactive_keeps_coming(priority: Priority) -> None:
-    turns, went, over = Turns(), Counter[int](), False
+    turns, went, over = Turns(PER_MAILBOX), Counter[int](), False
     lines = [turns.join("acme", "anna") for _ in range(9)]
 
     async def stream(line: Line) -> None:
@@ -108,7 +98,7 @@ async def test_a_lower_priority_has_its_turn_while_interactive_keeps_coming(prio
 
 
 async def test_organisations_take_turns_so_that_one_s_import_does_not_block_another() -> None:
-    turns, order = Turns(connections=1), []
+    turns, order = Turns(PER_MAILBOX, 1), []
 
     async def go(org_id: str) -> None:
         line = turns.join(org_id, None)
@@ -131,7 +121,7 @@ async def test_organisations_take_turns_so_that_one_s_import_does_not_block_anot
 
 
 async def test_mailboxes_of_one_organisation_take_turns_too() -> None:
-    turns, order = Turns(connections=1), []
+    turns, order = Turns(PER_MAILBOX, 1), []
 
     async def go(mailbox: str) -> None:
         line = turns.join("acme", mailbox)
@@ -150,7 +140,7 @@ async def test_mailboxes_of_one_organisation_take_turns_too() -> None:
 
 @pytest.mark.parametrize(("level", "most"), [(0, 60), (1, 60), (2, 60)])
 async def test_one_organisation_never_has_all_connections(level: int, most: int) -> None:
-    turns = Turns(100)
+    turns = Turns(PER_MAILBOX, 100)
     acme, globex = turns.join("acme", None), turns.join("globex", None)
     went = [asyncio.create_task(turns.enter(acme, level)) for _ in range(100)]
     await waiting(turns, 100 - most)
@@ -162,7 +152,7 @@ async def test_one_organisation_never_has_all_connections(level: int, most: int)
 
 
 async def test_backfill_leaves_connections_for_those_somebody_waits_for() -> None:
-    turns, lines = Turns(), []
+    turns, lines = Turns(PER_MAILBOX), []
     for at in range(CONNECTIONS):
         line = turns.join(f"org{at}", None)
         entering = asyncio.create_task(turns.enter(line, 2))
@@ -173,25 +163,6 @@ async def test_backfill_leaves_connections_for_those_somebody_waits_for() -> Non
     for task in lines:
         task.cancel()
     await asyncio.gather(*lines, return_exceptions=True)
-
-
-async def test_a_busy_process_lets_another_have_a_slot(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slots_module, "REST_EVERY", 1)
-    monkeypatch.setattr(slots_module, "_REST_S", 3.0)
-    busy, other = Slots(db), Slots(db)
-    places = [busy.slot("acme", "anna") for _ in range(5)]
-    for place in places[:4]:
-        await place.__aenter__()
-    next_here = asyncio.create_task(places[4].__aenter__())
-    await waiting(busy.turns, 1)
-    await places[0].__aexit__(None, None, None)
-    async with asyncio.timeout(2.5), other.slot("acme", "anna", "interactive"):
-        assert not next_here.done()
-    await next_here
-    for place in places[1:]:
-        await place.__aexit__(None, None, None)
-    await busy.aclose()
-    await other.aclose()
 
 
 async def test_a_job_s_calls_go_with_its_priority(make_service: Callable[..., Awaitable[Service]]) -> None:
@@ -225,11 +196,11 @@ STEPS = st.lists(
 async def test_whatever_ends_or_is_cancelled_the_limits_hold_and_nothing_is_left_over(
     steps: list[tuple[str, str | None, Priority, str]], seed: int, connections: int
 ) -> None:
-    slots, chance, now = Slots(None), random.Random(seed), Counter[tuple[str, str | None]]()
-    slots.turns = Turns(connections)
+    limits, chance, now = Limits(None, PER_MAILBOX), random.Random(seed), Counter[tuple[str, str | None]]()
+    limits.turns = Turns(PER_MAILBOX, connections)
 
     async def one(org_id: str, mailbox: str | None, priority: Priority) -> None:
-        async with slots.slot(org_id, mailbox, priority):
+        async with limits.enter(Scope(org_id, "", "outlook", mailbox, priority)):
             now[org_id, mailbox] += 1
             assert mailbox is None or now[org_id, mailbox] <= PER_MAILBOX
             assert now.total() <= connections
@@ -249,5 +220,4 @@ async def test_whatever_ends_or_is_cancelled_the_limits_hold_and_nothing_is_left
     done, left = await asyncio.wait(tasks, timeout=10) if tasks else (set(), set())
     assert not left, "somebody waits for ever"
     assert [task.exception() for task in done if not task.cancelled() and task.exception()] == []
-    assert (slots.turns.lines, slots.turns._busy, slots.turns._busy_of) == ({}, 0, {})
-    assert not any(slots.turns._open)
+    assert (limits.turns.lines, limits.turns._busy, limits.turns._served) == ({}, {}, {})

@@ -379,7 +379,7 @@ async def test_an_upload_takes_a_connection_s_turn(host: ScriptedServer, graph: 
     host.otherwise = Reply(201, json={}, hold=hold)
     running = asyncio.create_task(anna.upload(session(host, 5 * MULTIPLE), SIZE).send(source, start=0))
     await asyncio.wait_for(host.until_in_flight(1), 10)
-    assert graph.slots.turns._busy == 1
+    assert graph.limits.turns._busy.total() == 1
     hold.set()
     await running
-    assert graph.slots.turns._busy == 0
+    assert graph.limits.turns._busy.total() == 0

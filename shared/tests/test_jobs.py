@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -39,6 +40,14 @@ class NoteRow(SQLModel, table=True):
 
 class Other(Work):
     kind = "other"
+
+
+class Keyed(Work):
+    keyed_by = ("kind", "name", "at", "same")
+    kind = "keyed"
+    name: str
+    at: datetime
+    same: str | None = None
 
 
 async def queue(service: Service, wanted: Work, *, org_id: str = "acme", **more: Any) -> None:
@@ -336,3 +345,13 @@ async def test_a_kind_that_nobody_does_is_told_to_the_operator(make_service: Mak
     with structlog.testing.capture_logs() as logs:
         await look(service.db, set(), done=())
     assert [(line["log_level"], line["kind"]) for line in logs] == [("error", "note")]
+
+
+def test_the_values_of_the_named_fields_make_the_dedupe_key() -> None:
+    assert Keyed(name="m1", at=datetime(2026, 3, 1, 9, tzinfo=UTC)).key == "keyed:m1:2026-03-01T09:00:00+00:00:"
+    assert Other().key is None
+
+
+def test_work_keyed_by_a_name_that_is_no_field_is_refused() -> None:
+    with pytest.raises(TypeError, match="meeting_ids"):
+        type("Wrong", (Keyed,), {"keyed_by": ("meeting_ids",), "__annotations__": {}})

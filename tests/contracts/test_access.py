@@ -1,6 +1,7 @@
 """Who may call what: one table of every route, and every route attacked by those who may not."""
 
 import re
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +17,16 @@ from . import attacks
 from .conftest import Hosted, Operation, check_problem
 
 Who = (
-    Literal["everybody", "person", "admin", "service", "bearer of the address", "bearer of the token", "microsoft"]
+    Literal[
+        "everybody",
+        "person",
+        "person or program",
+        "admin",
+        "service",
+        "bearer of the address",
+        "bearer of the token",
+        "microsoft",
+    ]
     | tuple[str, ...]
 )
 EVERY_SERVICE: dict[str, Who] = {"GET /health/live": "everybody", "GET /health/ready": "everybody"}
@@ -51,8 +61,10 @@ ROUTES: dict[str, dict[str, Who]] = {
         "GET /v1/audit": "admin",
     },
     "storage": {
-        "GET /v1/files/{file_id}": "person",
-        "GET /v1/files/{file_id}/content": "person",
+        "GET /v1/files/{file_id}": "person or program",
+        "GET /v1/files/{file_id}/content": "person or program",
+        "GET /v1/files/audit": "admin",
+        "GET /v1/audit": "admin",
         "GET /v1/uploads/{token}": "bearer of the address",
         "PUT /v1/uploads/{token}": "bearer of the address",
         "DELETE /v1/uploads/{token}": "bearer of the address",
@@ -65,8 +77,10 @@ ROUTES: dict[str, dict[str, Who]] = {
         "DELETE /v1/meetings/{meeting_id}": "person",
     },
     "recording-ingest": {
-        "GET /v1/ledger/{meeting_id}": "person",
-        "GET /v1/transcripts/{transcript_id}": "person",
+        "GET /v1/ledger/{meeting_id}": "person or program",
+        "GET /v1/transcripts/{transcript_id}": "person or program",
+        "GET /v1/transcripts/audit": "admin",
+        "GET /v1/audit": "admin",
     },
     "contacts": {},
     "mail": {},
@@ -102,6 +116,9 @@ ROWS: dict[str, list[str]] = {
     ],
 }
 """A thing of one person, with ``:id`` wherever a route names it."""
+
+
+READABLE: Who = "person or program"
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +173,7 @@ async def test_no_answer_is_kept_by_a_cache_whoever_asks(hosted: Hosted) -> None
 
 
 async def test_a_persons_route_takes_no_token_that_is_not_good(hosted: Hosted) -> None:
-    for route in routes_of(hosted, "person", "admin"):
+    for route in routes_of(hosted, "person", READABLE, "admin"):
         for kind, token in attacks.of_a_person(hosted.keys).items():
             answer = await hosted.call(route.operation(str(uuid.uuid4())), token or None, json={})
             assert answer.status_code == 401, f"{route}: {kind}: {answer.status_code} {answer.text}"
@@ -193,7 +210,7 @@ async def test_an_admins_route_refuses_everybody_else(hosted: Hosted) -> None:
 
 async def test_a_person_and_an_admin_get_past_the_door_that_is_theirs(hosted: Hosted) -> None:
     """So the table does not say admin, or person, of what is for somebody else."""
-    for route in routes_of(hosted, "person", "admin"):
+    for route in routes_of(hosted, "person", READABLE, "admin"):
         roles = ("org_admin",) if route.who == "admin" else ("user",)
         token = hosted.keys.token("acme", "anna", roles)
         answer = await hosted.call(route.operation(str(uuid.uuid4())), token, json={})
@@ -213,7 +230,7 @@ async def fill(hosted: Hosted) -> dict[tuple[str, str], str]:
 async def test_what_belongs_to_another_organisation_or_person_is_not_there(hosted: Hosted) -> None:
     """The same user id in another organisation, and another person of the same one, with the owner's real id."""
     mine = (await fill(hosted))[OWNER]
-    for route in (found for found in routes_of(hosted, "person", "admin") if "{" in found.template):
+    for route in (found for found in routes_of(hosted, "person", READABLE, "admin") if "{" in found.template):
         operation = route.operation(mine)
         for org, user in PEOPLE:
             token = hosted.keys.token(org, user, ("user",))
@@ -226,6 +243,68 @@ async def test_what_belongs_to_another_organisation_or_person_is_not_there(hoste
         if route.method == "GET":
             answer = await hosted.call(operation, hosted.keys.token(*OWNER))
             assert answer.status_code != 404, f"{route}: the id is not real"
+
+
+def program(hosted: Hosted, org: str = "acme", roles: tuple[str, ...] = ("artefacts.read",), **more: Any) -> str:
+    """The token of another team's program, as its issuer gives it."""
+    return hosted.keys.token(org, "archive", roles, **{"client_id": "archive"} | more)
+
+
+async def trail_of(hosted: Hosted) -> list[dict[str, Any]]:
+    """What an Org Admin reads of the service's trail, but for their own reading."""
+    answer = await hosted.call(Operation("GET", "/v1/audit", has_body=False, has_id=False), hosted.admin())
+    return [line for line in answer.json()["items"] if line["action"] != "audit.read"]
+
+
+async def test_a_program_gets_no_further_than_its_role(hosted: Hosted) -> None:
+    for route in routes_of(hosted, "person", "admin"):
+        operation = route.operation(str(uuid.uuid4()))
+        answer = await hosted.call(operation, program(hosted, roles=("artefacts.read", "org_admin")), json={})
+        assert check_problem(answer, 403, operation)["code"] == "not_for_programs"
+    mine = (await fill(hosted))[OWNER]
+    for route in routes_of(hosted, READABLE):
+        for roles in ((), ("org_admin",), ("artefacts.write",), ("Artefacts.Read",)):
+            operation = route.operation(mine)
+            answer = await hosted.call(operation, program(hosted, roles=roles))
+            assert check_problem(answer, 403, operation)["code"] == "role_required"
+        assert {line["action"] for line in await trail_of(hosted)} == {"authorisation"}
+
+
+async def test_a_program_reads_what_is_of_its_organisation_only(hosted: Hosted) -> None:
+    mine = (await fill(hosted))[OWNER]
+    for route in routes_of(hosted, READABLE):
+        operation = route.operation(mine)
+        assert (await hosted.call(operation, program(hosted))).status_code == 200, operation
+        for org in ("globex", "initech"):
+            assert "private" not in str(
+                check_problem(await hosted.call(operation, program(hosted, org)), 404, operation)
+            )
+        for client_id in ("prospo-web", None):  # a person whom somebody gave the role, by a client or none
+            token = hosted.keys.token("acme", "ben", ("user", "artefacts.read"), client_id=client_id)
+            check_problem(await hosted.call(operation, token), 404, operation)
+
+
+async def test_a_programs_token_that_is_not_good_reads_nothing(hosted: Hosted) -> None:
+    mine = (await fill(hosted))[OWNER]
+    for route in routes_of(hosted, READABLE):
+        for defect in ({"exp": int(time.time()) - 60}, {"aud": "another-api"}, {"iss": "https://evil.example"}):
+            operation = route.operation(mine)
+            check_problem(await hosted.call(operation, program(hosted, **defect)), 401, operation)
+
+
+async def test_each_read_by_a_program_is_noted_and_a_persons_is_not(hosted: Hosted) -> None:
+    mine = (await fill(hosted))[OWNER]
+    reads = 0
+    for route in routes_of(hosted, READABLE):
+        for token in (hosted.keys.token(*OWNER), program(hosted), program(hosted)):
+            await hosted.call(route.operation(mine), token)
+        reads += 2
+        lines = await trail_of(hosted)
+        assert len(lines) == reads
+        assert {(line["actor"], line["target"], line["details"]["user_id"]) for line in lines} == {
+            ("program:archive", mine, OWNER[1])
+        }
+        assert all(line["occurred_at"] and line["request_id"] for line in lines)
 
 
 async def test_lists_hold_the_callers_own_things_only(hosted: Hosted) -> None:
@@ -261,6 +340,8 @@ async def test_the_gateway_leads_to_no_internal_route(hosted: Hosted) -> None:
 
 
 LIMITED = {
+    "storage": [("GET", "/v1/files/audit", "audit_reads_per_hour", None)],
+    "recording-ingest": [("GET", "/v1/transcripts/audit", "audit_reads_per_hour", None)],
     "tenant-connector": [
         ("POST", "/v1/tenant/consent", "consents_per_hour", {}),
         ("GET", "/v1/tenant/audit", "audit_reads_per_hour", None),

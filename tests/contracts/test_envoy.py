@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +198,18 @@ async def test_a_token_that_is_not_good_opens_nothing(door: Door) -> None:
             shown.add(kind)
     assert taken == SEEN_BY_THE_SERVICE
     assert shown == SEEN_BY_THE_SERVICE | {"no token"}
+
+
+async def test_a_programs_token_is_passed_on_when_it_is_good(door: Door) -> None:
+    made = partial(door.behind.keys.token, "acme", "archive", ("artefacts.read",), client_id="archive")
+    good = f"Bearer {made()}"
+    for path in ("/v1/files/f/content", "/v1/transcripts/t", "/v1/ledger/m"):
+        assert await door.ask(path, Authorization=good) == 200
+        assert door.behind.headers["authorization"] == good
+        door.behind.seen.clear()
+        for defect in ({"exp": int(time.time()) - 60}, {"aud": "another-api"}):
+            assert await door.ask(path, Authorization=f"Bearer {made(**defect)}") in {401, 403}
+        assert door.behind.seen == []
 
 
 SEEN_BY_THE_SERVICE = {

@@ -14,7 +14,7 @@ from shared.database.housekeeping import INBOX_KEEP_S
 from shared.database.outbox import EventMeta, Outbox
 from shared.events import ALL
 from shared.events.tenant import Capability
-from tenant_connector.verdicts import AFFECTS
+from tenant_connector.readiness.verdicts import AFFECTS
 
 CONTRACTS = Path(__file__).resolve().parents[2] / "contracts"
 ASYNCAPI: dict[str, Any] = yaml.safe_load((CONTRACTS / "asyncapi.yaml").read_text())

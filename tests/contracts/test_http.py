@@ -1,12 +1,28 @@
 """Every public operation of every service, as its OpenAPI document lists them: what is refused, and how."""
 
+import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from .conftest import Hosted, Operation, check_problem
 
+ROOT = Path(__file__).resolve().parents[2]
 BODY_LIMIT = 256 * 1024
 MICROSOFTS_WORDS = {"/v1/tenant/consent/complete", "/v1/tenant/consent/sign-in", "/v1/connection/complete"}
 """What Microsoft put on a callback's address is passed on; it may add to it, and a refusal would lose the answer."""
+
+
+def test_every_document_says_where_the_gateway_is_and_how_it_refuses() -> None:
+    ids: list[str] = []
+    for path in sorted((ROOT / "contracts/openapi").glob("*.json")):
+        document = json.loads(path.read_text())
+        assert [server["url"] for server in document["servers"]] == ["http://localhost:8365", "https://{gateway}"]
+        operations = [operation for methods in document["paths"].values() for operation in methods.values()]
+        assert all({"4XX", "default"} <= set(operation["responses"]) for operation in operations), path.name
+        ids += [operation["operationId"] for operation in operations]
+        unused = [name for name in document["components"]["schemas"] if f'/schemas/{name}"' not in path.read_text()]
+        assert unused == [], path.name
+    assert len(ids) == len(set(ids))  # so that clients made of several documents do not collide
 
 
 async def test_every_operation_wants_a_valid_token(hosted: Hosted) -> None:

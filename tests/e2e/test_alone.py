@@ -125,6 +125,11 @@ async def until_measured(port: str, line: str) -> None:
     assert line in measured
 
 
+def loaded(process: asyncio.subprocess.Process, library: str) -> bool:
+    """Whether the process has a compiled module of it in memory."""
+    return f"/{library}/" in Path(f"/proc/{process.pid}/maps").read_text()
+
+
 @pytest.mark.parametrize("package", SERVICES)
 async def test_a_service_serves_and_works_alone(package: str, environment: dict[str, str], start: Start) -> None:
     for _ in range(2):  # migrating again changes nothing
@@ -140,6 +145,7 @@ async def test_a_service_serves_and_works_alone(package: str, environment: dict[
             pytest.fail(await said(api))
     await until_working(worker, b"the worker runs" if package in REACTS_TO_NOTHING else b"partitions assigned")
     await until_measured(environment["PROSPO_METRICS_PORT"], "outbox_oldest_age_seconds 0.0")
+    assert [loaded(process, "aiokafka") for process in (api, worker)] == [False, True]
     await stop(api)
     await stop(worker)
 

@@ -2,16 +2,20 @@
 
 import asyncio
 import json
+import os
 import re
+import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer
 
 from dev.demo import Demo, Json
 
 from . import switching
-from .conftest import ROOT
+from .conftest import ROOT, RunningPlatform
 from .generating import DOCUMENTS, ask_everything
 from .visiting import CONNECT, Visitor, fields_of
 
@@ -74,6 +78,47 @@ async def test_the_log_of_the_main_job_holds_no_secret(demo: Demo, held: Json) -
     assert [secret for secret in secrets if secret in written] == []
     assert re.search(r"eyJ[\w-]{8,}\.[\w-]+\.", written) is None
     assert re.search(r"[?&]code=1\.", written) is None
+
+
+@pytest.fixture
+async def archive(demo: Demo, platform: RunningPlatform, tmp_path: Path) -> AsyncIterator[Path]:
+    """The folder in which the program of the how-to page runs, as it stands there."""
+    page = (ROOT / "docs/how-to/call-the-api-as-a-program.md").read_text()
+    (tmp_path / "archive.py").write_text(page.partition("```python\n")[2].partition("```")[0])
+    where = {"KAFKA": demo.bootstrap, "ISSUER": f"{platform.described['simulator_url']}/prospo-issuer", "API": demo.url}
+    secret = {"CLIENT_SECRET": "for-development-only"}
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "archive.py", cwd=tmp_path, env={**os.environ, **where, **secret}
+    )
+    yield tmp_path
+    program.kill()
+    await program.wait()
+
+
+async def test_another_teams_program_gets_the_bytes_and_is_noted(demo: Demo, held: Json, archive: Path) -> None:
+    file_id = ids_of(held)["file_id"]
+    copy = archive / f"{file_id}.mp4"
+
+    async def there() -> Json | None:
+        return {"yes": True} if copy.exists() else None
+
+    await demo.until(there, "the program of the how-to page has the recording")
+    assert copy.read_bytes() == (await demo.call("acme-anna", "GET", f"/v1/files/{file_id}/content")).content
+    trail = (await demo.call("acme-admin", "GET", "/v1/files/audit", params={"action": "file.read"})).json()["items"]
+    lines = [line for line in trail if line["target"] == file_id]
+    assert [(line["actor"], line["details"]["user_id"]) for line in lines] == [("program:acme-archive", "acme-anna")]
+
+
+async def test_an_ordinary_client_reads_at_the_address_that_is_kept(demo: Demo, held: Json) -> None:
+    assert demo.bootstrap == f"127.0.0.1:{(demo.state / 'kafka-port').read_text()}"
+    settings = {"bootstrap.servers": demo.bootstrap, "group.id": "another", "auto.offset.reset": "earliest"}
+    consumer = Consumer(settings)
+    consumer.subscribe(["recording.imported"])
+    try:
+        found = await asyncio.to_thread(consumer.consume, 1, 30)
+    finally:
+        await asyncio.to_thread(consumer.close)
+    assert [message.topic() for message in found if message.error() is None] == ["recording.imported"]
 
 
 @pytest.fixture

@@ -106,8 +106,10 @@ async def sign_in(demo: Demo) -> tuple[dict[str, Any], str]:
 async def connect_by_link(demo: Demo) -> None:
     """By an administrator of Microsoft 365 who was sent a link: its page, then both of Microsoft's."""
     made = (await demo.call("acme-admin", "POST", "/v1/tenant/consent/link", json={"tenant": "contoso.example"})).json()
-    token = made["url"].rsplit("/", 1)[1]
-    assert (await demo.http.get(f"/connectors/microsoft365/grant/{token}")).is_success
+    page, _, token = made["url"].partition("#")
+    assert (await demo.http.get(page)).is_success
+    own = {"Origin": demo.url, "Sec-Fetch-Site": "same-origin"}
+    assert (await demo.http.post(f"{page}/open", data={"token": token}, headers=own)).is_success
 
     async def leg(name: str, **body: str) -> Any:
         answer = await demo.http.post(f"/v1/tenant/consent/link/{name}", json={"token": token} | body)
@@ -120,7 +122,7 @@ async def connect_by_link(demo: Demo) -> None:
         (await leg("complete", **query_of(back), **key))["sign_in_url"], "admin@contoso.example"
     )
     await leg("sign-in", **query_of(back), **key)
-    assert (await demo.http.get(f"/connectors/microsoft365/grant/{token}")).is_error
+    assert (await demo.http.post(f"{page}/open", data={"token": token}, headers=own)).is_error
 
 
 async def fail_in_many_ways(demo: Demo) -> list[str]:

@@ -26,7 +26,7 @@ from shared.telemetry import set_up_logs, set_up_traces
 
 IN_QUERY = {"code", "state", "nonce", "code_verifier", "client_secret", "client_assertion", "refresh_token"}
 IN_JSON = re.compile(rb'"(access_token|refresh_token|id_token|clientState|uploadUrl|browser_key)"\s*:\s*"([^"]{12,})"')
-IN_ADDRESS = {"upload_url": re.compile(rb"/v1/uploads/([\w-]{12,})"), "link": re.compile(rb"/grant/([\w.-]{12,})")}
+IN_ADDRESS = {"upload_url": re.compile(rb"/v1/uploads/([\w-]{12,})"), "link": re.compile(rb"/grant#([\w.-]{12,})")}
 """The token in an address of our own, wherever it is told: what is seen may hold it without the address around it."""
 
 

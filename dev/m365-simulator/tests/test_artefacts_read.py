@@ -339,3 +339,15 @@ async def test_a_cut_download_ends_half_way_over_a_socket(simulator: Simulator, 
         assert 0 < len(got) < 1_000_000
         rest = await plain.get("/download/t", headers={"Range": f"bytes={len(got)}-"})
     assert len(got) + len(rest.content) == 1_000_000
+
+
+@pytest.mark.parametrize("kind", ["recordings", "transcripts"])
+async def test_the_organizer_of_an_artefact_is_a_person_of_teams(held: Held, kind: str) -> None:
+    user = (await held.anna.get(held.path(kind))).json()["meetingOrganizer"]["user"]
+    assert user == {
+        "@odata.type": "#microsoft.graph.teamworkUserIdentity",
+        "id": held.organizer,
+        "displayName": None,
+        "userIdentityType": "aadUser",
+        "tenantId": CONTOSO,
+    }

@@ -193,3 +193,21 @@ async def test_a_change_is_told_for_the_folder_and_the_mailbox(world: Any, anna:
     assert f"users/{user}/contactFolders/{work}/contacts" in told[-1].covered_by
     assert told[0].item_id == contact["id"]
     assert told[0].immutable_id == told[-1].immutable_id
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("displayName eq 'Pavel Bansky'", ["Pavel"]),
+        ("startswith(displayName,'p')", ["Pavel", "Petra"]),
+        ("surname eq 'Berg' or companyName eq 'Fabrikam'", ["Pavel", "Petra"]),
+        ("givenName eq 'Nobody'", []),
+    ],
+)
+async def test_contacts_are_filtered_by_their_names(world: Any, wanted: str, found: list[str]) -> None:
+    anna = world.graph(world.token("anna@contoso.example", "Contacts.ReadWrite"))
+    for given, surname, company in (("Pavel", "Bansky", "Fabrikam"), ("Petra", "Berg", None), ("Otto", "Os", None)):
+        body = {"givenName": given, "surname": surname, "displayName": f"{given} {surname}", "companyName": company}
+        await anna.post("/me/contacts", json=body)
+    got = await anna.get("/me/contacts", params={"$filter": wanted, "$orderby": "givenName"})
+    assert [one["givenName"] for one in got.json()["value"]] == found

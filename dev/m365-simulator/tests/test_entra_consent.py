@@ -107,7 +107,9 @@ async def test_a_new_consent_is_unknown_for_a_while_and_then_without_roles(entra
 
 
 @pytest.mark.behaviour(15)
-@pytest.mark.parametrize("scope", ["Calendars.ReadWrite", "OnlineMeetings.Read", "OnlineMeetingRecording.Read.All"])
+@pytest.mark.parametrize(
+    "scope", ["Calendars.ReadWrite", "OnlineMeetings.ReadWrite", "OnlineMeetingRecording.Read.All"]
+)
 async def test_managed_user_consent_sends_people_to_their_administrator(entra: Any, scope: str) -> None:
     picker = FormReader((await entra.authorize(scope=f"openid {scope}")).text)
     page = await entra.http.post(picker.action, data={**picker.fields, "account": ANNA})

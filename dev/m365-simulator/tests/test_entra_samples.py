@@ -11,7 +11,7 @@ import pytest
 from m365_simulator.client import FormReader
 from m365_simulator.directory import CONTOSO, find_user
 from m365_simulator.entra.consents import principal_id
-from m365_simulator.entra.permissions import GRAPH_APP_ID
+from m365_simulator.entra.permissions import GRAPH_APP_ID, KNOWN
 from m365_simulator.schema import first_fault, properties
 from m365_simulator.signing import encode_part
 from shared.testing.samples import Sample, samples
@@ -59,10 +59,13 @@ class Replay:
         self.shown = sample.response.get("body") or {}
 
     async def application(self, fields: dict[str, str]) -> None:
-        """Registered under the page's id, and consented to."""
+        """Registered under the page's id, with what the page asks for."""
         client_id = fields["client_id"]
         uris = [fields.get("redirect_uri", "http://localhost/callback")]
-        await self.entra.do("application_register", name="Sample", client_id=client_id, redirect_uris=uris)
+        names = [scope.rpartition("/")[2].lower() for scope in fields.get("scope", "").split()]
+        asked = [KNOWN[name] for name in names if name in KNOWN]
+        named: dict[str, Any] = {"delegated": asked} if asked else {}
+        await self.entra.do("application_register", name="Sample", client_id=client_id, redirect_uris=uris, **named)
         made = await self.entra.do("secret_add", app=client_id)
         self.entra.client = {"client_id": client_id, "client_secret": made["secret"]}
         self.entra.redirect_uri = uris[0]

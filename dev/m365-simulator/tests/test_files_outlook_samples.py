@@ -17,7 +17,7 @@ from m365_simulator.directory import CONTOSO, find_user
 from m365_simulator.elsewhere import other_url
 from m365_simulator.files import drives, site_rows, teams, uploads
 from m365_simulator.files.tree import Tree
-from m365_simulator.outlook import attachment_files, attachments, contact_items, folders, mail_items
+from m365_simulator.outlook import attachment_files, attachment_sessions, contact_items, folders, mail_items
 from shared.testing.samples import Sample, samples
 
 TOPICS = (
@@ -216,9 +216,10 @@ class Prepared:
         self.message(message)
         first, _, total = self.fragment()
         row = {"id": key, "secret": parse_qs(self.query)["authtoken"][0], "user": self.user["id"], "tenant": CONTOSO}
-        row |= {"message": message, "item": {"name": "flower", "size": total or 3483322}, "at": first, "file": "sample"}
+        row |= {"family": "messages", "of": message, "shown_as": message, "at": first, "file": "sample"}
+        row["item"] = {"name": "flower", "size": total or 3483322}
         (attachment_files.folder(self.simulator) / "sample").write_bytes(b"x" * first)
-        attachments._extended(self.simulator, row)
+        attachment_sessions._extended(self.simulator, row)
 
     def tokens(self) -> None:
         """Delta tokens in the query lead to a first round that begins now."""

@@ -75,7 +75,8 @@ async def test_the_item_of_a_last_fragment_answered_504_is_there(world: Any) -> 
     app = world.graph(world.app_token(CONTOSO, "Sites.Selected"))
     path = f"/drives/{site['drive']}/root:/Recordings/"
     content = {"content": b"x" * UNIT, "headers": {"Content-Range": f"bytes 0-{UNIT - 1}/{UNIT}"}}
-    taken = (await app.post(f"{path}meeting.mp4:/createUploadSession", json={})).json()["uploadUrl"]
+    fail = {"item": {"@microsoft.graph.conflictBehavior": "fail"}}
+    taken = (await app.post(f"{path}meeting.mp4:/createUploadSession", json=fail)).json()["uploadUrl"]
     assert (await world.http.put(taken, **content)).status_code == 409
     url = (await app.post(f"{path}other.mp4:/createUploadSession", json={})).json()["uploadUrl"]
     assert (await world.http.put(url, **content)).status_code == 504

@@ -172,7 +172,7 @@ async def test_a_taken_name_shows_at_the_last_fragment_and_the_bytes_are_kept(up
 async def test_kept_bytes_are_committed_into_a_folder_once_they_are_whole(uploads: Uploads) -> None:
     await uploads.anna.post("/me/drive/root/children", json={"name": "Films", "folder": {}})
     await uploads.anna.put("/me/drive/root:/film.mp4:/content", content=b"mine")
-    url = await uploads.session()
+    url = await uploads.session(behaviour="fail")
     source = {"name": "second.mp4", "@microsoft.graph.sourceUrl": url}
     assert (await uploads.anna.put("/me/drive/root:/Films", json=source)).status_code == 400
     assert (await uploads.whole(url)).status_code == 409
@@ -284,3 +284,12 @@ async def test_session_requests_are_checked(uploads: Uploads) -> None:
     wrong = {"@microsoft.graph.sourceUrl": "http://127.0.0.1/up/none"}
     assert (await uploads.anna.put("/me/drive/root:/x", json=wrong)).status_code == 404
     assert (await uploads.anna.put("/me/drive/root:/x", json={})).status_code == 400
+
+
+@pytest.mark.behaviour(50)
+async def test_where_a_session_stands_is_told_with_a_token_too(uploads: Uploads) -> None:
+    url = await uploads.session()
+    await uploads.send(url, 0)
+    told = await uploads.http.get(url, headers={"Authorization": f"Bearer {uploads.world.token(ANNA, 'x')}"})
+    assert (told.status_code, told.json()["nextExpectedRanges"]) == (200, [f"{UNIT}-"])
+    assert [found["kind"] for found in await uploads.world.control.findings()] == ["authorization_on_foreign_host"]

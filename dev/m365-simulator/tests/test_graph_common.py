@@ -1,6 +1,7 @@
 """What every Graph route shares: ids, refusals, query options, throttling, batches, and the record of calls."""
 
 import asyncio
+import base64
 from collections.abc import Callable
 from typing import Any
 
@@ -316,3 +317,37 @@ async def test_another_batch_is_not_bound_by_the_wait_of_the_first(world: Any, f
 async def test_a_subscription_that_outlives_its_tenants_consent_is_found(world: Any) -> None:
     world.simulator.store.put("subscriptions", "s", {"id": "s", "tenant": FABRIKAM, "resource": "x"})
     assert [found["kind"] for found in await world.control.findings()] == ["subscription_leaked"]
+
+
+@pytest.mark.behaviour(22)
+async def test_a_body_that_is_no_json_stands_in_a_batch_as_base64(world: Any) -> None:
+    me = reader(world, "Files.ReadWrite Contacts.ReadWrite Mail.ReadWrite")
+    kind = {"Content-Type": "application/octet-stream"}
+    words = base64.urlsafe_b64encode(b"\xfb\xff hello").decode()
+    put = item("put", method="PUT", url="/me/drive/root:/a.bin:/content", body=words, headers=kind)
+    bad = item("bad", method="PUT", url="/me/drive/root:/b.bin:/content", body="no base64", headers=kind)
+    got = (await me.post("/$batch", json={"requests": [put, bad]})).json()["responses"]
+    assert {one["id"]: one["status"] for one in got} == {"put": 201, "bad": 400}
+    message = (await me.post("/me/messages", json={"subject": "Lunch"})).json()
+    asked = [
+        item("mime", url=f"/me/messages/{message['id']}/$value"),
+        item("file", url="/me/drive/root:/a.bin:/content"),
+    ]
+    got = {one["id"]: one for one in (await me.post("/$batch", json={"requests": asked})).json()["responses"]}
+    assert b"Subject: Lunch" in base64.b64decode(got["mime"]["body"])
+    assert got["file"]["status"] == 302
+    assert (await world.http.get(got["file"]["headers"]["location"])).content == b"\xfb\xff hello"
+
+
+@pytest.mark.behaviour(18)
+@pytest.mark.parametrize("path", ["/v1.0/none", "/v1.0", "/beta/me", "/v2.0/me", "/v3/me/messages", "/beta"])
+async def test_a_path_of_any_version_that_nobody_has_is_answered_as_by_graph(world: Any, path: str) -> None:
+    for headers, status in (({}, 401), ({"Authorization": f"Bearer {world.token(ANNA, 'User.Read')}"}, 400)):
+        got = await world.http.get(path, headers=headers)
+        assert got.status_code == status, got.text
+        assert {"code", "message", "innerError"} <= set(got.json()["error"])
+
+
+async def test_people_read_their_own_names(world: Any) -> None:
+    me = (await reader(world).get("/me")).json()
+    assert (me["displayName"], me["givenName"], me["surname"]) == ("Anna Andersson", "Anna", "Andersson")

@@ -233,3 +233,16 @@ async def test_a_series_rescheduled_in_outlook_takes_place_at_its_new_times(make
     assert [call["started"] for call in calls] == [slot[0] for slot in moved["slots"]]
     assert len({call["id"] for call in calls}) == 2
     assert world.simulator.store.get("meetings", meeting["id"])["happened"]
+
+
+async def test_a_change_of_the_lobby_keeps_what_it_does_not_name(world: Any) -> None:
+    meeting = await booked(world)
+    anna = world.graph(world.token(ANNA, WRITE))
+    path = f"/me/onlineMeetings/{meeting['id']}"
+    for given, shown in (
+        ({"isDialInBypassEnabled": True}, {"scope": "organization", "isDialInBypassEnabled": True}),
+        ({"scope": "everyone"}, {"scope": "everyone", "isDialInBypassEnabled": True}),
+    ):
+        got = await anna.patch(path, json={"lobbyBypassSettings": given})
+        assert got.json()["lobbyBypassSettings"] == shown
+    assert (await anna.get(path)).json()["lobbyBypassSettings"] == shown

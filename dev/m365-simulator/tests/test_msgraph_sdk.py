@@ -19,7 +19,7 @@ from m365_simulator.directory import CONTOSO, find_user
 from m365_simulator.signing import access_token
 from shared.testing.serving import serving
 
-pytest.importorskip("msgraph", reason="needs Microsoft's client: make test fetches it")
+pytest.importorskip("msgraph", reason="needs the clients of others: make test fetches them")
 
 from azure.core.credentials import AccessToken
 from kiota_abstractions.base_request_configuration import RequestConfiguration

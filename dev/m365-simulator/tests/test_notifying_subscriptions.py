@@ -208,3 +208,10 @@ async def test_a_figure_that_does_not_exist_is_refused_with_those_that_do(watche
     answer = await watcher.world.http.post("/control/do/notifying_set", json={"values": {"colour": 1}})
     assert answer.status_code == 400
     assert "retry_for_s" in answer.json()["detail"]
+
+
+async def test_a_subscription_says_what_its_notifications_are_written_in(watcher: Any) -> None:
+    made = await watcher.subscribe(ALL)
+    assert made["notificationContentType"] == "application/json"
+    (listed,) = (await watcher.graph.get("/subscriptions")).json()["value"]
+    assert listed["notificationContentType"] == "application/json"

@@ -1,9 +1,9 @@
-"""The pages of an Org Admin beside the connector's own: connectors, readiness, people."""
+"""The pages of an Org Admin beside the connector's own: connectors, readiness, people, activity; and of a link."""
 
 from typing import Any
 
 from services.console.tests.state import Json, State, problem
-from services.console.tests.tenants import FEATURES, tenant
+from services.console.tests.tenants import FEATURES, INVITATION, tenant
 
 CARD = "/connectors/microsoft365"
 RECORDED = FEATURES | {"auto_recording": True}
@@ -55,7 +55,63 @@ PEOPLE = {
     "next_cursor": "a&b",
     "counts": {"connected": 1, "expired": 1, "never_connected": 1},
 }
+_LINE = {"id": "l", "occurred_at": ASKED_AT, "outcome": "done", "request_id": "req-3", "trace_id": None}
+READS = [
+    _LINE
+    | {"actor": "program:acme-<archive>", "action": "file.read", "target": "f-1", "details": {"user_id": "acme-anna"}},
+    _LINE | {"actor": "acme-admin", "action": "else.done", "target": "acme", "details": {}, "outcome": "refused"},
+]
 ADMIN_STATES = {
+    "invitation": State(
+        f"{CARD}/grant/open",
+        {"POST /v1/tenant/consent/link/open": INVITATION},
+        (
+            "Ada of Acme asks you",
+            "Continue to Microsoft</button>",
+            "<strong>contoso.com</strong>",
+            "You need no Prospo account",
+            "10 March 2026",
+        ),
+        None,
+        post={"token": "a.b"},
+    ),
+    "invitation-gone": State(
+        f"{CARD}/grant/open",
+        {"POST /v1/tenant/consent/link/open": problem("consent_link_unknown", "This link does not hold.", 404)},
+        ("This link cannot be used", "This link does not hold.", "req-7"),
+        None,
+        404,
+        post={"token": "a.b"},
+    ),
+    "invitation-unopened": State(
+        f"{CARD}/grant", {}, ("Code of the link", f'action="{CARD}/grant/open"'), None, silent=("Ada",)
+    ),
+    "granted": State(f"{CARD}/grant/done", {}, ("Nothing more is needed from you",), None),
+    "activity": State(
+        f"{CARD}/activity",
+        {"/v1/files/audit": {"items": READS, "next_cursor": "a&b"}},
+        (
+            "<strong>program:acme-&lt;archive&gt;</strong> Read the bytes",
+            "<code>f-1</code> of <code>acme-anna</code>",
+            "else.done (refused)",
+            "Support code <code>req-3</code>",
+            "of=files&amp;cursor=a%26b",
+        ),
+        "acme-admin",
+        silent=("Newest",),
+    ),
+    "activity-older": State(
+        f"{CARD}/activity?of=transcripts&cursor=z",
+        {"/v1/transcripts/audit": {"items": [], "next_cursor": None}},
+        ("Nothing yet.", 'of=transcripts">Newest'),
+        "acme-admin",
+    ),
+    "activity-looked-at": State(
+        f"{CARD}/activity?of=organisation",
+        {"/v1/tenant/audit": problem("org_admin_required", "Only an Org Admin may do this.", 403)},
+        ("Only an Org Admin may do this.", "req-7"),
+        status=403,
+    ),
     "connectors": State(
         "/connectors",
         {"/v1/tenant": tenant("connected")},

@@ -5,7 +5,7 @@ from typing import Any
 from services.console.tests.accounts import CONNECTED_ACCOUNTS, ENDED_ACCOUNTS, connection
 from services.console.tests.administrating import ADMIN_STATES, RECORDED
 from services.console.tests.state import EXPECTED, HELD_BACK, LINES, Json, State, problem
-from services.console.tests.tenants import INVITATION, LINK, LINK_MADE, TENANTS, tenant
+from services.console.tests.tenants import LINK, LINK_MADE, TENANTS, tenant
 
 ID = "018f0000-0000-7000-8000-000000000001"
 
@@ -168,26 +168,6 @@ STATES = ADMIN_STATES | {
     ),
     "link-tenant-not-found": refused_link(problem("tenant_not_found", "Microsoft knows no such organisation.", 422)),
     "link-microsoft-away": refused_link(problem("microsoft_busy", "Microsoft cannot be reached.", 503)),
-    "invitation": State(
-        f"{CARD}/grant/a.b",
-        {"POST /v1/tenant/consent/link/open": INVITATION},
-        (
-            "Ada of Acme asks you",
-            "Continue to Microsoft</button>",
-            "<strong>contoso.com</strong>",
-            "You need no Prospo account",
-            "10 March 2026",
-        ),
-        None,
-    ),
-    "invitation-gone": State(
-        f"{CARD}/grant/a.b",
-        {"POST /v1/tenant/consent/link/open": problem("consent_link_unknown", "This link does not hold.", 404)},
-        ("This link cannot be used", "This link does not hold.", "req-7"),
-        None,
-        404,
-    ),
-    "granted": State(f"{CARD}/grant/done", {}, ("Nothing more is needed from you",), None),
     "card-switched": State(
         f"{CARD}?switched=outlook_email", {"/v1/tenant": tenant("connected")}, ("is now on",), "acme-admin"
     ),

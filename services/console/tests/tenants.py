@@ -22,7 +22,7 @@ def tenant(status: str, **more: Any) -> Json:
 
 
 LINK = {"made_by": "Ada <b>", "tenant": "contoso.com", "expires_at": "2026-03-10T09:05:00Z"}
-LINK_MADE = {"url": "https://x.example/connectors/microsoft365/grant/a.b", "tenant": "contoso.com"}
+LINK_MADE = {"url": "https://x.example/connectors/microsoft365/grant#a.b", "tenant": "contoso.com"}
 LINK_MADE |= {"expires_at": "2026-03-10T09:05:00Z"}
 INVITATION = {"organisation": "Acme", "invited_by": "Ada", "tenant": "contoso.com", "expires_at": LINK["expires_at"]}
 WITHDRAWN = {"code": "x", "detail": "Contoso has withdrawn the consent. Connect again."}

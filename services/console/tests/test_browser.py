@@ -25,7 +25,8 @@ from services.console.tests.states import (
     State,
     meeting,
 )
-from services.console.tests.tenants import tenant
+from services.console.tests.tenants import INVITATION, tenant
+from services.console.tests.test_protection import GRANT, TOKEN
 
 pytestmark = pytest.mark.browser
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
@@ -215,6 +216,20 @@ def test_recording_and_transcript_arrive_in_the_open_page_without_disturbing_it(
     expect(page.get_by_role("link", name="Check again")).to_have_count(0)
     assert watched.unexpected() == []
     expect(page.locator("[hx-get]")).to_have_count(0)  # nothing asks any more
+
+
+def test_a_link_opens_by_itself_and_without_its_code_in_an_address(site: Site, watched: Watched) -> None:
+    site.person = None
+    site.apis.answers = {"POST /v1/tenant/consent/link/open": INVITATION}
+    asked: list[str] = []
+    watched.page.on("request", lambda request: asked.append(request.url))
+    watched.page.goto(f"{site.url}{GRANT}#{TOKEN}")
+    expect(watched.page.get_by_role("button", name="Continue to Microsoft")).to_be_visible()
+    assert watched.page.url == f"{site.url}{GRANT}/open"
+    assert f"{site.url}{GRANT}/open" in asked
+    assert [url for url in asked if TOKEN in url.partition("#")[0]] == []
+    assert site.apis.sent("POST")[0].body == {"token": TOKEN}
+    assert watched.unexpected() == []
 
 
 def test_the_recording_plays(site: Site, watched: Watched) -> None:

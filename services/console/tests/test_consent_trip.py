@@ -13,6 +13,7 @@ from services.console.tests.test_protection import (
     BY_LINK,
     CONSENT,
     GRANT,
+    HELD,
     STARTS,
     TOKEN,
     OpenSite,
@@ -62,12 +63,14 @@ def test_whoever_has_a_link_goes_the_same_way_without_an_account(site: Site) -> 
         f"POST {LINKED_SIGN_IN}": (202, {"status": "proving"}),
     }
     with site.client() as browser:
-        page = browser.get(GRANT)
+        opened_link = browser.get(GRANT)
+        assert f'action="{GRANT}/open"' in opened_link.text
+        page = browser.post(f"{GRANT}/open", data=HELD)
         assert "Ada of Acme &lt;Ltd&gt; asks you" in " ".join(page.text.split())
         assert "the Microsoft 365 of <strong>contoso.com</strong>" in " ".join(page.text.split())
-        assert f'action="{GRANT}"' in page.text
-        assert (page.headers["Cache-Control"], page.headers["Referrer-Policy"]) == ("no-store", "strict-origin")
-        started = browser.post(GRANT)
+        assert f'action="{GRANT}"><input type="hidden" name="token" value="{TOKEN}">' in page.text
+        assert (page.headers["Cache-Control"], page.headers["Referrer-Policy"]) == ("no-store", "same-origin")
+        started = browser.post(GRANT, data=HELD)
         assert started.headers["location"] == CONSENT["consent_url"]
         assert all("HttpOnly" in line and "SameSite=lax" in line for line in cookies_of(started).values())
         assert browser.get(f"{CALLBACK}?state=s1").headers["location"] == ADMINISTRATOR["sign_in_url"]
@@ -86,7 +89,7 @@ def test_a_link_that_does_not_hold_is_told_without_a_way_to_sign_in(site: Site) 
     refusal = {"code": "consent_link_unknown", "detail": "This link does not hold.", "request_id": "req-9"}
     site.apis.answers = {f"POST /v1/tenant/consent/link/{leg}": (404, refusal) for leg in ("open", "start")}
     with site.client() as browser:
-        for answer in (browser.get(GRANT), browser.post(GRANT)):
+        for answer in (browser.post(f"{GRANT}/open", data=HELD), browser.post(GRANT, data=HELD)):
             assert answer.status_code == 404
             assert "This link does not hold." in answer.text
             assert "req-9" in answer.text
@@ -99,14 +102,14 @@ def test_a_refused_trip_by_link_leads_back_to_the_link(site: Site) -> None:
     with site.client(Cookie=header_of(BY_LINK)) as browser:
         answer = browser.get(f"{CALLBACK}?state=s&error=access_denied")
     assert answer.status_code == 409
-    assert f'href="{GRANT}"' in answer.text
+    assert f'href="{GRANT}#{TOKEN}"' in answer.text
     assert "Max-Age=0" in cookies_of(answer)["prospo_consent_link"]
 
 
 def test_a_trip_of_ones_own_forgets_a_link_that_was_opened_before(site: Site) -> None:
     site.apis.answers = STARTS | {f"POST {COMPLETE}": (202, ADMINISTRATOR)}
     with site.client() as browser:
-        browser.post(GRANT)
+        browser.post(GRANT, data=HELD)
         browser.post("/connectors/microsoft365/connect")
         browser.get(f"{CALLBACK}?state=s")
     assert site.apis.sent("POST")[-1].path == COMPLETE
@@ -126,7 +129,7 @@ def test_over_https_the_links_cookie_is_bound_to_the_host_too(open_site: OpenSit
     site = open_site(public_url="https://prospo.example")
     site.apis.answers = STARTS
     with site.client(Origin="https://prospo.example") as browser:
-        cookies = cookies_of(browser.post(GRANT))
+        cookies = cookies_of(browser.post(GRANT, data=HELD))
     assert set(cookies) == {f"__Host-{name}" for name in BY_LINK}
     assert all("Secure" in line and "HttpOnly" in line for line in cookies.values())
 

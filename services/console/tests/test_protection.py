@@ -21,10 +21,12 @@ TRIPS = [
 ]
 BACK = [*TRIPS, ("/connectors/microsoft365/sign-in", "prospo_consent", "/v1/tenant/consent/sign-in")]
 TOKEN = "YWNtZQ.secret-of-the-link"
-GRANT = f"/connectors/microsoft365/grant/{TOKEN}"
-BY_LINK = {"prospo_consent": "k-1", "prospo_consent_link": TOKEN, "prospo_consent_return": GRANT}
+GRANT = "/connectors/microsoft365/grant"
+HELD = {"token": TOKEN}
+BY_LINK = {"prospo_consent": "k-1", "prospo_consent_link": TOKEN, "prospo_consent_return": f"{GRANT}#{TOKEN}"}
 FORMS = ["connectors/microsoft365/connect", "connectors/microsoft365/features", "connectors/microsoft365/disconnect"]
-FORMS += ["connectors/microsoft365/link", "connectors/microsoft365/link/revoke", GRANT.removeprefix("/")]
+FORMS += ["connectors/microsoft365/link", "connectors/microsoft365/link/revoke"]
+FORMS += ["connectors/microsoft365/grant", "connectors/microsoft365/grant/open"]
 FORMS += [
     "integrations/microsoft/connect",
     "integrations/microsoft/disconnect",

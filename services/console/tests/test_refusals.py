@@ -8,7 +8,7 @@ import pytest
 
 from services.console.tests.harness import Site
 from services.console.tests.states import CARD, CONNECTED, FORM, ID, SWITCH, meeting, problem
-from services.console.tests.test_protection import BACK, GRANT, OpenSite, cookies_of
+from services.console.tests.test_protection import BACK, GRANT, HELD, OpenSite, cookies_of
 
 OUTLOOK = "/integrations/microsoft"
 FORMS: list[tuple[str, dict[str, str], str]] = [
@@ -17,7 +17,7 @@ FORMS: list[tuple[str, dict[str, str], str]] = [
     (f"{CARD}/disconnect", {}, "DELETE /v1/tenant"),
     (f"{CARD}/link", {}, "POST /v1/tenant/consent/link"),
     (f"{CARD}/link/revoke", {}, "DELETE /v1/tenant/consent/link"),
-    (GRANT, {}, "POST /v1/tenant/consent/link/start"),
+    (GRANT, HELD, "POST /v1/tenant/consent/link/start"),
     (f"{OUTLOOK}/connect", {}, "POST /v1/connection/sign-in"),
     (f"{OUTLOOK}/check", {}, "POST /v1/connection/check"),
     (f"{OUTLOOK}/disconnect", {}, "DELETE /v1/connection"),

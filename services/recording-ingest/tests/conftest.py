@@ -88,7 +88,7 @@ class House(Harness):
         self.storage = Harness(storage, keys)
         self.simulator, self.microsoft = town.simulator, town.microsoft
         self.user_auth, self.tenant_connector = town.user_auth, town.tenant_connector
-        self.graph_wire, self.our_wire = town.graph_wire, town.our_wire
+        self.graph_wire, self.our_wire, self.ours = town.graph_wire, town.our_wire, town.ours
         self.remake = remake
 
     async def read(self, path: str, *, files: bool = False, **who: str) -> httpx.Response:

@@ -15,7 +15,7 @@ from m365_simulator.testing import held
 from shared import metrics
 from shared.events import TranscriptUnavailable
 from shared.testing.serving import NO_TLS, serving
-from tenant_connector import readiness
+from tenant_connector.readiness import board as readiness
 
 CHECK = "check_readiness"
 LOOK = "look_after_tenant"

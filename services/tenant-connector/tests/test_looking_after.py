@@ -9,7 +9,8 @@ from m365_simulator.directory import CONTOSO
 from shared.entra.client import EntraTenantGone
 from shared.hosting.migrate import migrate
 from shared.testing.migrating import back_to
-from tenant_connector import access, readiness_jobs
+from tenant_connector import access
+from tenant_connector.readiness import jobs as readiness_jobs
 
 LOOK = "look_after_tenant"
 DAY_S = 86_400
@@ -237,7 +238,7 @@ async def test_a_doubt_of_an_earlier_connection_is_none_of_the_later_one(
         await house.sql(CONNECTED_ANEW)
         return True
 
-    monkeypatch.setattr("tenant_connector.watching.microsoft_is_there", is_there)
+    monkeypatch.setattr("tenant_connector.readiness.schedule.microsoft_is_there", is_there)
     await house.do_now(LOOK)
     assert (await house.tenant())["problem"] is None
     (check,) = await house.sql("SELECT doubted_at FROM readiness_check")
@@ -257,7 +258,7 @@ async def test_what_clears_an_earlier_connection_does_not_clear_the_later_one(
         await house.sql(CONNECTED_ANEW)
         return said
 
-    monkeypatch.setattr("tenant_connector.readiness_jobs._ask", asked)
+    monkeypatch.setattr("tenant_connector.readiness.jobs._ask", asked)
     await house.do_now(LOOK)
     assert (await house.tenant())["problem"]["code"] == "tenant_gone"
     (check,) = await house.sql("SELECT doubted_at FROM readiness_check")

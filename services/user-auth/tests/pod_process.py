@@ -17,12 +17,12 @@ from typing import Any
 import httpx
 
 from shared.bus import MemoryBus
+from shared.entra.kept import Newest
 from shared.entra.tokens import token_digest
 from shared.telemetry import set_up_logs
 from shared.web.identity import ServiceTokens
 from user_auth import refreshing
 from user_auth.main import create_service
-from user_auth.refreshing import AccessTokens
 from user_auth.settings import Settings
 
 
@@ -47,7 +47,7 @@ class Parent:
 
 CRASH_POINTS: dict[str, Callable[[Parent], None]] = {
     "before the commit": lambda parent: setattr(refreshing, "seal", parent.hang),
-    "after the commit": lambda parent: setattr(AccessTokens, "_keep", parent.hang),
+    "after the commit": lambda parent: setattr(Newest, "keep", parent.hang),
 }
 
 

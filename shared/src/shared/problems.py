@@ -122,7 +122,7 @@ def describe_problems(app: FastAPI) -> None:
         "content": {PROBLEM_TYPE: reference},
         "headers": {"Retry-After": wait},
     }
-    app.router.responses = {"default": refusal}
+    app.router.responses = {"4XX": refusal, "default": refusal}
     describe = app.openapi
 
     def with_problem() -> dict[str, Any]:

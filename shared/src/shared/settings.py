@@ -74,7 +74,7 @@ class ServiceSettings(BaseSettings):
     kafka_password: SecretStr = SecretStr("")
     """Its password for that."""
     outbox_keep_sent_s: int | None = None
-    """Keep sent events this long for a replay; only the embedded run needs it."""
+    """Keep sent events this long for a replay, a key's newest state for ever; only the embedded run needs it."""
 
     audit_keep_days: Annotated[int, Field(ge=30)] = 730
     """How long a line of the audit trail is kept, where the service has one; at least 30 days."""
@@ -104,6 +104,9 @@ class ServiceSettings(BaseSettings):
     """Which of Microsoft's clouds: ``global``, ``us_gov_l4`` (GCC High), ``us_gov_l5`` (DoD) or ``china``."""
     graph_base_url: str = ""
     """Microsoft Graph with its version; the cloud's when empty."""
+    graph_mailbox_share: Annotated[int, Field(ge=0, le=4)] = 0
+    """So many requests at a time to one person's mailbox, over all processes of this service; Microsoft allows four of
+    all services together. 0: it asks mailboxes now and then, without a place of its own."""
     graph_hosts: list[str] = []
     """Further hosts (``host`` or ``host:port``) that links in Graph's answers may point to."""
     entra_authority: str = ""
@@ -139,6 +142,8 @@ class ServiceSettings(BaseSettings):
     """Lowest level that is logged."""
     request_body_limit_bytes: int = 256 * 1024
     """A larger body is refused with 413; uploads have a limit of their own."""
+    request_headers_s: float = 30
+    """A connection whose headers are not whole by then is closed."""
     request_body_s: float = 60
     """A body that is not whole by then is refused with 408."""
     development: bool = False

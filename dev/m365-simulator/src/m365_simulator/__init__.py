@@ -54,7 +54,7 @@ def _routes() -> FastAPI:
     graph += [*outlook.ROUTERS, *files.ROUTERS]
     other_host = [content.downloads, *outlook.OTHER_HOST, *files.OTHER_HOST]
     for router in (control.router, log.router, prospo.router, *graph, *other_host, unknown, browser.router):
-        app.include_router(router)
+        app.router.routes += router.routes  # an included router is matched twice, with all that is in it
     paths = [route.path for router in graph for route in router.routes if hasattr(route, "path")]
     app.add_middleware(OnePath, words=words_of(paths))
     return app

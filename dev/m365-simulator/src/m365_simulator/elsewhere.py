@@ -19,13 +19,18 @@ def other_url(simulator: Simulator) -> str:
     return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
 
 
-def refuse_token(request: Request) -> Simulator:
-    """401 and a finding when an Authorization header comes along; 404 on Graph's own host."""
+def refuse_token(request: Request, *, answers: bool = False) -> Simulator:
+    """401 and a finding when an Authorization header comes along; 404 on Graph's own host.
+
+    With ``answers`` there is the finding alone: what only tells something is answered with a token too.
+    """
     simulator: Simulator = request.scope["simulator"]
     if request.headers.get("authorization"):
-        row = {"host": request.url.netloc, "method": request.method, "path": request.url.path, "status": 401}
+        row = {"host": request.url.netloc, "method": request.method, "path": request.url.path}
+        row["status"] = 200 if answers else 401
         says = "A token was sent to a host that is not Graph's; the URL alone is the secret there."
         simulator.calls.find("authorization_on_foreign_host", says, row)
+    if request.headers.get("authorization") and not answers:
         raise GraphError(401, "unauthenticated", "This URL is pre-authenticated; it takes no Authorization header.")
     if request.url.hostname != urlsplit(other_url(simulator)).hostname:
         raise GraphError(404, "itemNotFound", "The resource could not be found on this host.")

@@ -3,7 +3,7 @@
 import base64
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -50,12 +50,19 @@ class Query:
     count: bool
     expand: tuple[str, ...]
     search: str | None
+    inner: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def shape(self, row: Row) -> Row:
         """``id`` and annotations always stay, as Graph does it."""
         if self.select is None:
             return row
         return {key: value for key, value in row.items() if key in self.select or key == "id" or key.startswith("@")}
+
+    def shape_inner(self, name: str, row: Row) -> Row:
+        """``row`` of the expanded ``name``, with what its own $select keeps."""
+        wanted = self.inner.get(name)
+        keep = row if wanted is None else {"id", *wanted}
+        return {key: value for key, value in row.items() if key in keep or key.startswith("@")}
 
     def apply(self, rows: list[Row]) -> tuple[list[Row], int, int | None]:
         """This page's rows, how many match in all, and the offset of the next page or None."""
@@ -97,6 +104,7 @@ def read_query(params: dict[str, str], kind: str, allows: Allows, *, prefer_size
         params.get("$count", "false").lower() == "true",
         _expand(params.get("$expand"), allows),
         params.get("$search"),
+        _inner(params.get("$expand")),
     )
 
 
@@ -159,11 +167,27 @@ def _orders(text: str | None, allows: Allows) -> tuple[tuple[str, bool], ...]:
 
 
 def _expand(text: str | None, allows: Allows) -> tuple[str, ...]:
-    wanted = [re.split(r"[(/]", part)[0].strip() for part in (text or "").split(",") if part.strip()]
+    wanted = [re.split(r"[(/]", part)[0].strip() for part in _parts(text)]
     for name in wanted:
         if name not in allows.expands:
             raise BadQuery(f"The $expand of '{name}' is not supported here.")
     return tuple(wanted)
+
+
+def _parts(text: str | None) -> list[str]:
+    """Between the commas that stand in no parentheses."""
+    return [part.strip() for part in re.split(r",(?![^(]*\))", text or "") if part.strip()]
+
+
+def _inner(text: str | None) -> dict[str, tuple[str, ...]]:
+    """What $select within an $expand keeps, by the name that is expanded."""
+    found = {}
+    for part in _parts(text):
+        name, _, given = part.removesuffix(")").partition("(")
+        option, _, names = given.partition("=")
+        if option.strip().lower() in ("$select", "select"):
+            found[name.strip()] = tuple(one.strip() for one in names.split(",") if one.strip())
+    return found
 
 
 def reach(row: Any, path: str) -> Any:

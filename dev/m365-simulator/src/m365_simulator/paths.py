@@ -10,11 +10,14 @@ _KEY = re.compile(r"^(?P<name>[\w$.]+)\('(?P<key>[^']*)'\)$")
 VERSIONS = {"v1.0": "v1.0", "v1": "v1.0"}
 """One of Microsoft's pages writes /v1/."""
 
+PEER = re.compile(r"^/peer/v2\.0/(?=drives/)")
+"""Drives a second time, where rclone looks for them below a ``tenant_url`` that ends in ``/peer``."""
+
 
 class OnePath:
     """``/v1.0/users('a')/Messages`` arrives as ``/v1.0/users/a/messages``, ``delta()`` as ``delta``.
 
-    Ids keep their case.
+    Ids keep their case. ``/peer/v2.0/drives`` arrives as ``/v1.0/drives``.
     """
 
     def __init__(self, app: Asgi, words: Iterable[str]) -> None:
@@ -23,7 +26,7 @@ class OnePath:
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] == "http":
-            head, _, rest = scope["path"].lstrip("/").partition("/")
+            head, _, rest = PEER.sub("/v1.0/", scope["path"]).lstrip("/").partition("/")
             if head.lower() in VERSIONS and rest:
                 scope = {**scope, "path": f"/{VERSIONS[head.lower()]}/{self._spelled(rest)}"}
         await self._app(scope, receive, send)

@@ -153,13 +153,22 @@ def _declared_fault(key: str, value: Any, kind: str) -> str | None:
     return f"'{value}' is not a valid value of '{key}' ({full_name(kind)})." if wrong else None
 
 
+TRUTHS = {"true": True, "false": False}
+
+
 def spelled(body: Any, name: str) -> Any:
-    """The body with members of enumerations in their own case; callers may write ``HTML`` for ``html``."""
+    """The body with members of enumerations in their own case; callers may write ``HTML`` for ``html``.
+
+    Messages, events and contacts may have ``"true"`` for ``true``: a sample of Microsoft's and O365 write it so.
+    """
     if not isinstance(body, dict):
         return body
     given = body.get("@odata.type")
-    known = properties(given if isinstance(given, str) and full_name(given) in types() else name)
-    return {key: _spelled(value, known[key]) if key in known else value for key, value in body.items()}
+    name = given if isinstance(given, str) and full_name(given) in types() else name
+    known, quoted = properties(name), full_name("outlookItem") in _bases(name)
+    found = {key: _spelled(value, known[key]) if key in known else value for key, value in body.items()}
+    flags = [key for key in found if quoted and known.get(key, "").rstrip("!") == "Edm.Boolean"]
+    return found | {key: TRUTHS.get(found[key], found[key]) for key in flags if isinstance(found[key], str)}
 
 
 def _spelled(value: Any, kind: str) -> Any:

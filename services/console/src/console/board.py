@@ -1,4 +1,4 @@
-"""Admin → Connectors: the list; of Microsoft 365 what it lets Prospo do, and who of the organisation is connected."""
+"""Admin → Connectors: the list; of Microsoft 365 what it lets Prospo do, who is connected, and who did what."""
 
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -10,9 +10,16 @@ from console.backend import Json, Refused, backend_of
 from console.connector import PAGE
 from console.problems import refused_page
 from console.rendering import Live, answer_live, answer_no_news, render
-from console.wording import ACTORS, CAPABILITIES, PARTS
+from console.wording import ACTIONS, ACTORS, CAPABILITIES, PARTS
 
-READINESS, PEOPLE = f"{PAGE}/readiness", f"{PAGE}/people"
+READINESS, PEOPLE, ACTIVITY = f"{PAGE}/readiness", f"{PAGE}/people", f"{PAGE}/activity"
+TRAILS = {
+    "files": ("Recordings and files", "/v1/files/audit"),
+    "transcripts": ("Transcripts", "/v1/transcripts/audit"),
+    "people": ("People's accounts", "/v1/connection/audit"),
+    "organisation": ("The organisation", "/v1/tenant/audit"),
+}
+"""Each service keeps the trail of what it does: what a page of it is called, and where it is read."""
 router = APIRouter()
 
 
@@ -54,6 +61,23 @@ async def people(request: Request, cursor: Annotated[str | None, Query(max_lengt
     except Refused as refused:
         return refused_page(request, refused, "The people are not shown", way_on=(PAGE, "Back"))
     return render(request, "connector/people.html", listed=listed, first=cursor is None)
+
+
+@router.get(ACTIVITY)
+async def activity(
+    request: Request,
+    of: Annotated[str, Query(max_length=200)] = "files",
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+) -> Response:
+    """The audit trail of one kind of thing, newest first."""
+    shown = of if of in TRAILS else "files"
+    asked = {"cursor": cursor} if cursor else {}
+    try:
+        listed = await backend_of(request).get(request, TRAILS[shown][1], params=asked)
+    except Refused as refused:
+        return refused_page(request, refused, "The activity is not shown", way_on=(PAGE, "Back"))
+    words: Json = {"trails": TRAILS, "actions": ACTIONS}
+    return render(request, "connector/activity.html", listed=listed, of=shown, first=cursor is None, **words)
 
 
 async def _board(request: Request, status: int = 200, **values: Any) -> Response:

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
 from console.backend import Refused, backend_of
+from console.connector import LinkToken
 from console.problems import refused_page
 from console.wording import WAYS_ON, own_link
 from shared.problems import request_id_of
@@ -80,14 +81,14 @@ async def start_consent(request: Request) -> Response:
     return _set_out(request, CONSENT, started["consent_url"], started["browser_key"], CONSENT.home)
 
 
-@router.post(f"{GRANT}/{{token}}")
-async def start_by_link(request: Request, token: str) -> Response:
+@router.post(GRANT)
+async def start_by_link(request: Request, token: LinkToken) -> Response:
     try:
         answer = await backend_of(request).call(request, "POST", "/v1/tenant/consent/link/start", json={"token": token})
     except Refused as refused:
         return refused_page(request, refused, CONSENT.failed)
     started = answer.json()
-    back = _own_path(f"{GRANT}/{token}", CONSENT.home)
+    back = _own_path(f"{GRANT}#{token}", CONSENT.home)
     return _set_out(request, CONSENT, started["consent_url"], started["browser_key"], back, link=token)
 
 

@@ -17,6 +17,8 @@ LINK = "/v1/tenant/consent/link"
 router = APIRouter(prefix=PAGE)
 Tag = Annotated[str, Form(max_length=100, pattern=r"^[!-~]*$")]
 """An ETag as the page was given it; it goes into a header."""
+LinkToken = Annotated[str, Form(max_length=500)]
+"""Of a link for an administrator, in a form's body: addresses end up in logs."""
 _NEWS = {
     "connected": "Your organisation is connected to Microsoft 365.",
     "failed": "The connection to Microsoft 365 failed.",
@@ -93,14 +95,20 @@ async def granted(request: Request) -> Response:
     return render(request, "connector/granted.html")
 
 
-@router.get("/grant/{token}")
-async def invitation(request: Request, token: str) -> Response:
+@router.get("/grant")
+async def link_page(request: Request) -> Response:
+    """What a link opens: its token is behind the ``#``, so the browser has to hand it over in a form."""
+    return render(request, "connector/grant_link.html")
+
+
+@router.post("/grant/open")
+async def invitation(request: Request, token: LinkToken) -> Response:
     """For an administrator of Microsoft 365 who need not be anybody here: who asks, for what, and one button."""
     try:
         answer = await backend_of(request).call(request, "POST", f"{LINK}/open", json={"token": token})
     except Refused as refused:
         return refused_page(request, refused, "This link cannot be used" if refused.reached else None)
-    return render(request, "connector/grant.html", invitation=answer.json())
+    return render(request, "connector/grant.html", invitation=answer.json(), token=token)
 
 
 async def _page(request: Request, status: int = 200, **values: Any) -> Response:

@@ -17,6 +17,7 @@ from console.protection import OwnForms, Protection
 from console.reminder import look_at_connection
 from console.rendering import HERE
 from console.settings import Settings
+from shared.hosting.serving import Server
 from shared.telemetry import set_up_logs
 from shared.web.routes import Edge
 
@@ -67,4 +68,6 @@ def main() -> None:
     settings = Settings()
     set_up_logs(settings.log_level)
     # No access log: the addresses of the ways back from Microsoft hold codes.
-    uvicorn.run(create_app(settings), host=settings.http_host, port=settings.http_port, access_log=False)
+    Server(
+        uvicorn.Config(create_app(settings), host=settings.http_host, port=settings.http_port, access_log=False)
+    ).run()

@@ -6,7 +6,6 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from console.connecting import GRANT
 from console.problems import said_page
 from console.settings import Settings
 
@@ -76,13 +75,8 @@ class OwnForms:
 
 
 def _referrer_policy(path: str) -> str:
-    """Nothing is told of an address with a secret: a way back from Microsoft has a code in it, an invitation its link.
-
-    no-referrer would take the ``Origin`` from the form of an invitation as well.
-    """
-    if path.endswith("/callback"):
-        return "no-referrer"
-    return "strict-origin" if path.startswith(f"{GRANT}/") else "same-origin"
+    """Nothing is told of an address with a secret: a way back from Microsoft has a code in it."""
+    return "no-referrer" if path.endswith("/callback") else "same-origin"
 
 
 def _origin(url: str) -> str:

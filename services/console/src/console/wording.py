@@ -68,6 +68,16 @@ CAPABILITIES = {
     "credential_expiry": "Prospo's own credentials",
     "storage_write": "Storage location",
 }
+ACTIONS = {
+    "file.read": "Read the bytes",
+    "file.describe": "Read name, type and size",
+    "transcript.read": "Read the transcript",
+    "ledger.read": "Read what came of a meeting",
+    "audit.read": "Read this list",
+    "authorisation": "Asked for what needs another role",
+}
+"""What a line of an audit trail tells; others are shown as they are."""
+
 ACTORS = {
     "org_admin": "An Org Admin",
     "microsoft_admin": "An administrator of your Microsoft 365",

@@ -1,7 +1,7 @@
 """What the meetings service does in its own time."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from meetings import changing, problems, queries, recording, scheduling
@@ -13,7 +13,7 @@ from meetings.settings import Settings
 from meetings.tables import MeetingRow
 from meetings.waiting import Outcomes
 from meetings.work import BookedEnd, CancelMeeting, FollowSwitch, RescheduleMeeting, ScheduleMeeting, SetRecording
-from shared.connections import FollowConnections, Tenant, bring_in_line, tenant_of
+from shared.connections import Connection, FollowConnections, bring_in_line, connection_of, tenant_of
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp
 from shared.jobs import GiveUp, Jobs
@@ -30,14 +30,14 @@ does = Jobs()
 @does(ScheduleMeeting, attempts=ATTEMPTS, patience_s=PATIENCE_S)
 async def schedule(job: Job, wanted: ScheduleMeeting, *, graph: Graph, outcomes: Outcomes, settings: Settings) -> None:
     """Event, online meeting, recording option, record: each step may be done again and gives the same."""
-    meeting, tenant = await _start(job, wanted.meeting_id)
-    if meeting.status == "cancelled" and not job.checkpoint:
+    meeting, person = await _start(job, wanted.meeting_id)
+    if meeting.status == "cancelled" and not problems.begun(job):
         return
     async with problems.recorded(job, meeting, outcomes, status="failed"):
-        caller = await as_organizer(job, graph, meeting)
+        caller = await as_organizer(job, graph, meeting, person)
         found = await _book(job, caller, meeting)
         if meeting.status != "cancelled":
-            found = await _prepare(job, caller, meeting, found, on=tenant.has_on(SWITCH))
+            found = await _prepare(job, caller, meeting, found, on=person.tenant.has_on(SWITCH))
             if await _save_scheduled(job, meeting.id, found, settings):
                 outcomes.tell(meeting.id)
                 return
@@ -50,11 +50,11 @@ async def reschedule(
     job: Job, wanted: RescheduleMeeting, *, graph: Graph, outcomes: Outcomes, settings: Settings
 ) -> None:
     """Bring Microsoft's event to the record. A change meanwhile has asked for this job once more."""
-    meeting, _ = await _start(job, wanted.meeting_id)
+    meeting, person = await _start(job, wanted.meeting_id)
     if meeting.status == "cancelled":
         return
     async with problems.recorded(job, meeting, outcomes):
-        brought = await changing.bring(await as_organizer(job, graph, meeting), meeting)
+        brought = await changing.bring(await as_organizer(job, graph, meeting, person), meeting)
         async with job.unit_of_work() as work:
             now = await queries.locked(work.session, work.org_id, meeting.id)
             if now.status != "scheduled":  # cancelled or over meanwhile, which has its own job and event
@@ -69,9 +69,9 @@ async def reschedule(
 @does(CancelMeeting, attempts=ATTEMPTS, patience_s=PATIENCE_S)
 async def cancel(job: Job, wanted: CancelMeeting, *, graph: Graph, outcomes: Outcomes) -> None:
     """Let Microsoft tell the attendees, then tell the platform."""
-    meeting, _ = await _start(job, wanted.meeting_id)
+    meeting, person = await _start(job, wanted.meeting_id)
     async with problems.recorded(job, meeting, outcomes):
-        caller = await as_organizer(job, graph, meeting)
+        caller = await as_organizer(job, graph, meeting, person)
         if meeting.event_id:
             await teams.cancel(caller, meeting.event_id)
         async with job.unit_of_work() as work:
@@ -90,15 +90,15 @@ async def follow_connections(job: Job, wanted: FollowConnections) -> None:
 @does(SetRecording, attempts=ATTEMPTS)
 async def set_recording(job: Job, wanted: SetRecording, *, graph: Graph) -> None:
     """Bring one booked meeting at Microsoft to the switch; what the switch says last stays."""
-    meeting, tenant = await _start(job, wanted.meeting_id)
+    meeting, person = await _start(job, wanted.meeting_id)
     if meeting.status != "scheduled":
         return
-    on = tenant.has_on(SWITCH)
+    on = person.tenant.has_on(SWITCH)
     found: dict[str, Any] = {"auto_recording": on}
     async with recording.explained(job, meeting, on=on):
-        if job.checkpoint or meeting.auto_recording != on:
-            caller = await as_organizer(job, graph, meeting)
-            async with _asking(job):
+        if problems.begun(job) or meeting.auto_recording != on:
+            caller = await as_organizer(job, graph, meeting, person)
+            with _asking(job):
                 found = await recording.ask(caller, meeting.online_meeting_id or "", on=on)
         async with job.unit_of_work() as work:
             await recording.keep(work, meeting.id, found, on=on)
@@ -113,26 +113,23 @@ async def booked_end(job: Job, wanted: BookedEnd) -> None:
             scheduling.ended(meeting, meeting.ends_at, "booked_end", "low", work.outbox)
 
 
-async def _start(job: Job, meeting_id: str) -> tuple[MeetingRow, Tenant]:
-    """The meeting and the tenant, whose switch says whether it records, as they are now."""
+async def _start(job: Job, meeting_id: str) -> tuple[MeetingRow, Connection]:
+    """The meeting, and its organizer's connection with the tenant's switches, as they are now."""
     async with job.unit_of_work() as work:
         meeting = await queries.meeting(work.session, job.org_id, meeting_id)
-        tenant = await tenant_of(work.session, job.org_id)
-    if meeting is None:
-        raise GiveUp(f"The meeting {meeting_id} does not exist.")
-    return meeting, tenant
+        if meeting is None:
+            raise GiveUp(f"The meeting {meeting_id} does not exist.")
+        return meeting, await connection_of(work.session, job.org_id, meeting.user_id)
 
 
-@asynccontextmanager
-async def _asking(job: Job) -> AsyncIterator[None]:
-    """Of what a try that dies asked for, the record knows nothing: the checkpoint does, unless surely none was done."""
-    before = job.checkpoint
-    await job.checkpoint_now(before | {"asked": True})
+@contextmanager
+def _asking(job: Job) -> Iterator[None]:
+    """What a try that dies in here asked for nobody knows; nor after an answer that was lost."""
+    before, job.unsure = job.unsure, True
     try:
         yield
     except GraphError as error:
-        if not getattr(error, "maybe_done", False):
-            await job.checkpoint_now(before)
+        job.unsure = before or bool(getattr(error, "maybe_done", False))
         raise
 
 
@@ -140,49 +137,40 @@ async def _book(job: Job, caller: GraphCaller, meeting: MeetingRow) -> dict[str,
     """What Microsoft made of the meeting so far: at least the event, which is never made twice."""
     if "event_id" in job.checkpoint:
         return dict(job.checkpoint)
-    async with _asking(job):
+    with _asking(job):
         booked = await teams.book(caller, meeting)
     if not booked.offered:
         await teams.cancel(caller, booked.event_id)
         raise GraphGiveUp(_NOT_OFFERED, code="teams_not_offered")
     found: dict[str, Any] = {"event_id": booked.event_id, "join_url": booked.join_url}
     found["shown"] = {"etag": booked.shown.etag, **booked.shown.parts}
-    await _keep(job, meeting, found)
+    await _keep_event(job, meeting, found)
     return found
+
+
+async def _keep_event(job: Job, meeting: MeetingRow, found: dict[str, Any]) -> None:
+    """Save the one step that is not simply done again. Raises ``Obstructed`` when the connection ended meanwhile."""
+    async with job.unit_of_work() as work:
+        await work.save_checkpoint(found)
+        person = await connection_of(work.session, job.org_id, meeting.user_id)
+    job.unsure = False  # the event is known now, and whoever died earlier came no further than to it
+    person.require(made_by=meeting.organizer_oid)
 
 
 async def _prepare(
     job: Job, caller: GraphCaller, meeting: MeetingRow, found: dict[str, Any], *, on: bool
 ) -> dict[str, Any]:
-    """What makes the event a meeting that records as wanted; kept in the checkpoint after each step."""
+    """What makes the event a meeting that records as wanted. To ask for it again gives the same."""
     if not found["join_url"]:
         found["join_url"] = await teams.join_url(caller, found["event_id"])
         if not found["join_url"]:
             raise LateLink()
-    if "online_meeting_id" not in found:
-        found["online_meeting_id"] = await _resolve(caller, found["join_url"])
-        await _keep(job, meeting, found)
-    if "auto_recording" not in found:
-        found |= await _recording(job, caller, meeting, found, on=on)
-        await job.checkpoint_now(found)
-    return found
-
-
-async def _keep(job: Job, meeting: MeetingRow, found: dict[str, Any]) -> None:
-    """Save a step before the next. Raises as the next would when the connection ended meanwhile."""
-    await job.checkpoint_now(found)
+    found["online_meeting_id"] = await _resolve(caller, found["join_url"])
     await require_connection(job, meeting)
-
-
-async def _recording(
-    job: Job, caller: GraphCaller, meeting: MeetingRow, found: dict[str, Any], *, on: bool
-) -> dict[str, Any]:
-    """The option as the switch says. An earlier try may have asked for the other before it died."""
-    if not on and "asked" not in found:
-        return {"auto_recording": False}
-    async with _asking(job):
-        await require_connection(job, meeting)
-        return await recording.ask(caller, found["online_meeting_id"], on=on)
+    if not on and not job.unsure:  # no try has asked for the other
+        return found | {"auto_recording": False}
+    with _asking(job):
+        return found | await recording.ask(caller, found["online_meeting_id"], on=on)
 
 
 async def _resolve(caller: GraphCaller, join_url: str) -> str:
@@ -193,18 +181,22 @@ async def _resolve(caller: GraphCaller, join_url: str) -> str:
 
 
 async def _save_scheduled(job: Job, meeting_id: str, found: dict[str, Any], settings: Settings) -> bool:
-    """Whether the meeting is scheduled now; False when it was cancelled meanwhile.
+    """Whether the meeting is scheduled now, which ends the job; False when it was cancelled meanwhile.
 
     One that failed is too: Microsoft has it by now, when the job was driven again.
     """
     async with job.unit_of_work() as work:
         meeting = await queries.locked(work.session, work.org_id, meeting_id)
+        tenant = await tenant_of(work.session, work.org_id, hold=True)
+        if meeting.status == "cancelled":
+            return False
         if meeting.status in {"scheduling", "failed"}:
             meeting.event_id, meeting.join_url = found["event_id"], found["join_url"]
             meeting.online_meeting_id, meeting.shown = found["online_meeting_id"], found.get("shown")
             meeting.problem = found.get("problem")
             scheduling.note_recording(meeting, accepted=found["auto_recording"], problem=meeting.problem)
-            await recording.follow_later_switch(work, meeting)
+            recording.follow_later_switch(work, meeting, tenant)
             scheduling.scheduled(meeting, work.outbox)
             scheduling.watch_booked_end(meeting, work, settings.booked_end_grace_s)
-        return meeting.status != "cancelled"
+        await work.end_job()
+        return True

@@ -1,7 +1,7 @@
 """Graph in the organizer's name: only while nothing is known to stand in the way, and only as who made the meeting."""
 
 from meetings.tables import MeetingRow
-from shared.connections import connection_of
+from shared.connections import Connection, connection_now
 from shared.connections.obstacles import ANOTHER_ACCOUNT, Obstructed
 from shared.graph import Graph, GraphCaller
 from shared.jobs.job import Job
@@ -9,14 +9,13 @@ from shared.jobs.job import Job
 
 async def require_connection(job: Job, meeting: MeetingRow) -> None:
     """Raises ``Obstructed``; so nothing is asked once the end of the connection was heard of."""
-    async with job.unit_of_work() as work:
-        person = await connection_of(work.session, job.org_id, meeting.user_id)
+    person = await connection_now(job.db, job.org_id, meeting.user_id)
     person.require(made_by=meeting.organizer_oid)
 
 
-async def as_organizer(job: Job, graph: Graph, meeting: MeetingRow) -> GraphCaller:
+async def as_organizer(job: Job, graph: Graph, meeting: MeetingRow, person: Connection) -> GraphCaller:
     """Graph as the account that made the meeting. The token tells of another one before any event does."""
-    await require_connection(job, meeting)
+    person.require(made_by=meeting.organizer_oid)
     token = await graph.tokens.user_token(job.org_id, meeting.user_id)
     if token.oid != meeting.organizer_oid:
         raise Obstructed(ANOTHER_ACCOUNT)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from meetings import queries, state
 from meetings.tables import MeetingRow
 from meetings.waiting import Outcomes
-from meetings.work import CancelMeeting, RescheduleMeeting, ScheduleMeeting
+from meetings.work import CancelMeeting, RescheduleMeeting, ScheduleMeeting, SetRecording
 from shared.connections import HEARD_OF, Obstructed, obstacle_of
 from shared.graph.errors import GraphError, GraphGiveUp, GraphReconnect, GraphTellAdmin
 from shared.jobs import Again, GiveUp, Periodic
@@ -33,6 +33,7 @@ _LATE = "Microsoft is still making the online meeting, which can take some minut
 _BY_HAND = {RescheduleMeeting.kind: "change the meeting again", CancelMeeting.kind: "cancel the meeting in Outlook"}
 _ANEW = "schedule the meeting again"
 _BOOKED_ANEW = f"cancel its event, which is in your calendar already, in Outlook and {_ANEW}"
+_LEAVE_TRACES = {ScheduleMeeting.kind, SetRecording.kind}
 _BEFORE_THE_END = {*HEARD_OF, RECORDING_NOT_CHANGED}
 Problem = dict[str, str]
 
@@ -59,8 +60,7 @@ async def recorded(job: Job, meeting: MeetingRow, outcomes: Outcomes, status: st
     try:
         yield
     except (Obstructed, GraphReconnect, GraphTellAdmin, GraphGiveUp) as error:
-        begun = bool(job.checkpoint) and meeting.ends_at > datetime.now(UTC)
-        later = waits(error) and (status is None or begun)
+        later = waits(error) and (status is None or (begun(job) and meeting.ends_at > datetime.now(UTC)))
         then = _BY_ITSELF[job.kind.name] if later else f"then {_anew(job)}"
         await write(job, meeting.id, _problem(error, then), None if later else status)
         outcomes.tell(meeting.id)
@@ -87,9 +87,17 @@ async def recorded(job: Job, meeting: MeetingRow, outcomes: Outcomes, status: st
         raise
 
 
+def begun(job: Job) -> bool:
+    """Whether Microsoft has, or may have, something of it that the record does not tell.
+
+    A change and a cancellation find out what Microsoft has, whoever asked for it before.
+    """
+    return bool(job.checkpoint) or (job.unsure and job.kind.name in _LEAVE_TRACES)
+
+
 def wait_with_checkpoint(job: Job) -> None:
-    """The record has what waits done anew, so the job may end; one whose checkpoint knows more than that stays."""
-    if job.checkpoint:
+    """The record has what waits done anew, so the job may end; one that knows more than the record stays."""
+    if begun(job):
         raise Periodic("the connection is missing", after_s=ONCE_A_DAY_S)
 
 

@@ -13,7 +13,7 @@ from meetings import problems, queries, scheduling, state
 from meetings.problems import Problem
 from meetings.tables import MeetingRow
 from meetings.work import CancelMeeting, RescheduleMeeting, ScheduleMeeting, SetRecording
-from shared.connections import Connection, Obstructed, Switch, obstacle_of, tenant_of
+from shared.connections import Connection, Obstructed, Switch, Tenant, obstacle_of, tenant_of
 from shared.database.unit_of_work import UnitOfWork
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp, GraphRetry, GraphTellAdmin
@@ -43,9 +43,8 @@ async def _take_up_again(work: JobWork, user_id: str) -> None:
         work.queue(wanted(meeting_id=meeting_id), priority="fresh")
 
 
-async def follow_later_switch(work: JobWork, meeting: MeetingRow) -> None:
-    """The switch may have moved since the meeting was made by it."""
-    tenant = await tenant_of(work.session, work.org_id, hold=True)
+def follow_later_switch(work: JobWork, meeting: MeetingRow, tenant: Tenant) -> None:
+    """The switch may have moved since the meeting was made by it; ``tenant`` is held."""
     if meeting.auto_recording != tenant.has_on(SWITCH) and meeting.auto_recording_reason != "refused":
         queue(work, meeting.id, soon=True)
 

@@ -1,11 +1,17 @@
 """Every knob of the meetings service."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from shared.settings import ServiceSettings
 
 
 class Settings(ServiceSettings):
     """Environment variables with the prefix ``PROSPO_``."""
 
+    graph_mailbox_share: Annotated[int, Field(ge=0, le=4)] = 1
+    """This service's part of the four requests at a time that Microsoft allows a mailbox; the parts add up to four."""
     schedule_wait_s: float = 10
     """How long POST waits for the join link before it answers 202."""
     meetings_under_way: int = 50

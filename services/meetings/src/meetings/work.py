@@ -10,11 +10,8 @@ from shared.jobs import Priority, Work
 class OfMeeting(Work):
     """What is done for one meeting; of each kind one job at a time."""
 
+    keyed_by: ClassVar[tuple[str, ...] | None] = ("meeting_id",)
     meeting_id: str
-
-    @property
-    def key(self) -> str:
-        return self.meeting_id
 
 
 class ScheduleMeeting(OfMeeting):
@@ -55,8 +52,5 @@ class BookedEnd(OfMeeting):
 
     kind = "booked_end"
     priority: ClassVar[Priority] = "backfill"
+    keyed_by = ("meeting_id", "ends_at")
     ends_at: datetime
-
-    @property
-    def key(self) -> str:
-        return f"{self.meeting_id}:{self.ends_at.isoformat()}"

@@ -1,6 +1,6 @@
 """What the tables hold of people and organisations."""
 
-from shared.privacy.erasure import OF_PERSON, Delete, Holding, Holdings
+from shared.privacy.erasure import AUDIT, OF_PERSON, Delete, Holding, Holdings
 
 _MEETINGS = "(SELECT meeting_id FROM ledger_meeting WHERE org_id = :org_id AND user_id = :user_id)"
 _ARTEFACTS = f"(SELECT id FROM artefact WHERE org_id = :org_id AND meeting_id IN {_MEETINGS})"
@@ -45,6 +45,8 @@ HOLDINGS = Holdings(
             withheld="""organizer_oid online_meeting_id auto_recording auto_recording_code
                 meeting_version revision version recording_version""",
         ),
+        AUDIT,
     ),
+    audit_path="/v1/transcripts/audit",
     jobs=f"payload ->> 'meeting_id' IN {_MEETINGS} OR payload ->> 'artefact_id' IN {_ARTEFACTS}",
 )

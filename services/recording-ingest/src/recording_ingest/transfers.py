@@ -1,5 +1,7 @@
 """Bytes from Graph to storage: constant memory, nothing on disk, resumable at the range by any worker.
 
+While storage takes and confirms one range the next is read (``ahead``).
+
 Whatever goes wrong on the storage side is mended in one way: ask storage again for the session of the same file. It
 says how much it has, whether the file is whole, and gives a new address.
 """
@@ -10,6 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import dataclass
 
+from recording_ingest.ahead import read_ahead
 from recording_ingest.graph import EmptyAtMicrosoft
 from recording_ingest.uploads import SessionGone, StorageClient, StorageRetry, UploadSession, Wanted
 from shared import metrics
@@ -77,8 +80,11 @@ async def _send_rest(
         await storage.finish(session, size)
         return
     try:
-        async with aclosing(steady(caller, path, position, size, begun)) as pieces:
-            supply = Supply(pieces)
+        async with (
+            aclosing(steady(caller, path, position, size, begun)) as pieces,
+            aclosing(read_ahead(pieces, session.chunk_max)) as coming,
+        ):
+            supply = Supply(coming)
             while position < size:
                 count = min(session.chunk_max, size - position)
                 follows = position + count

@@ -8,12 +8,9 @@ class WatchUser(Work):
     """Bring a person's subscriptions to this ``state`` of their connection; each state has its own job."""
 
     kind = "watch_user"
+    keyed_by = ("user_id", "state")
     user_id: str
     state: str
-
-    @property
-    def key(self) -> str:
-        return f"{self.user_id}:{self.state}"
 
 
 class EndSubscriptions(Work):
@@ -38,22 +35,16 @@ class Reconcile(Work):
     """Compare the ledger of a meeting with what Microsoft lists; a later ``revision`` of the plan ends this job."""
 
     kind = "reconcile"
+    keyed_by = ("meeting_id", "revision")
     meeting_id: str
     revision: int
-
-    @property
-    def key(self) -> str:
-        return f"{self.meeting_id}:{self.revision}"
 
 
 class ImportArtefact(Work):
     """What is done for one artefact; of each kind one job at a time."""
 
+    keyed_by = ("artefact_id",)
     artefact_id: str
-
-    @property
-    def key(self) -> str:
-        return self.artefact_id
 
 
 class TransferRecording(ImportArtefact):

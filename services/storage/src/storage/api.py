@@ -11,7 +11,8 @@ from pydantic import BaseModel, Field
 from shared.database.unit_of_work import Database
 from shared.problems import PROBLEM_TYPE, BadInput, NotFound, TooMany, problem_response
 from shared.secrets import digest
-from shared.web.routes import Caller, StrictModel, Work, called_by, provided, with_header
+from shared.web.audit import note_read
+from shared.web.routes import Reader, StrictModel, Work, called_by, provided, with_header
 from shared.web.words import ONE_LINE, whole_number
 from storage import queries
 from storage.objects import Objects
@@ -145,8 +146,10 @@ async def abandon(token: str, db: Db) -> Response:
 
 
 @router.get("/v1/files/{file_id}")
-async def describe(file_id: uuid.UUID, caller: Caller, work: Work) -> File:
+async def describe(file_id: uuid.UUID, caller: Reader, work: Work) -> File:
+    """For who may read the file; a program's look is noted in the audit trail."""
     row = await _file(work, caller, file_id)
+    note_read(work.session, caller, "file.describe", row.id, row.owner_id)
     return File(id=row.id, path=row.path, content_type=row.content_type, size_bytes=row.size_bytes)
 
 
@@ -154,12 +157,15 @@ async def describe(file_id: uuid.UUID, caller: Caller, work: Work) -> File:
 async def content(
     file_id: uuid.UUID,
     request: Request,
-    caller: Caller,
+    caller: Reader,
     work: Work,
     files: Files,
     wanted: Annotated[str | None, Header(alias="range")] = None,
 ) -> Response:
-    """The bytes, or one range of them (206). Several ranges are answered with the whole."""
+    """The bytes, or one range of them (206). Several ranges are answered with the whole.
+
+    Each read by a program is noted in the audit trail, with the bytes it asked for.
+    """
     row = await _file(work, caller, file_id)
     start, end, status = _span(wanted, row.size_bytes)
     headers = {"Accept-Ranges": "bytes", "Content-Length": str(end - start)} | _harmless(row.content_type)
@@ -170,12 +176,13 @@ async def content(
         return refused
     if status == 206:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{row.size_bytes}"
+    note_read(work.session, caller, "file.read", row.id, row.owner_id, first_byte=start, end=end)
     stream = files.read(row.org_id, row.id, start, end)
     return StreamingResponse(stream, status, headers, media_type=row.content_type)
 
 
-async def _file(work: Work, caller: Caller, file_id: uuid.UUID) -> Any:
-    values = {"id": str(file_id), "user_id": caller.user_id}
+async def _file(work: Work, caller: Reader, file_id: uuid.UUID) -> Any:
+    values = {"id": str(file_id), "user_id": caller.user_id, "whosever": caller.is_program}
     row = (await work.session.execute(queries.READABLE, values)).first()
     if row is None:
         raise NotFound("file_not_found", "There is no such file for you. Open it from where it was shown to you.")

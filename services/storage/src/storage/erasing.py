@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from shared.privacy.erasure import Delete, Holding, Holdings
+from shared.privacy.erasure import AUDIT, Delete, Holding, Holdings
 
 _OWN = "org_id = :org_id AND owner_id = :user_id"
 
@@ -40,7 +40,9 @@ HOLDINGS = Holdings(
             of_organisation={"person": "owner_id"},
             withheld="id dedupe_key received_bytes parts token_hash touched_at",
         ),
+        AUDIT,
     ),
     jobs=f"payload ->> 'file_id' IN (SELECT id FROM stored_file WHERE {_OWN})",
     sweep=delete_strays,
+    audit_path="/v1/files/audit",
 )

@@ -14,8 +14,9 @@ OPEN = text(
 )
 BY_TOKEN = text(f"SELECT {_COLUMNS} FROM stored_file WHERE token_hash = :token_hash")
 READABLE = text(
-    f"""SELECT {_COLUMNS} FROM stored_file
-        WHERE id = :id AND completed_at IS NOT NULL AND (owner_id IS NULL OR owner_id = :user_id)"""
+    f"""SELECT {_COLUMNS}, owner_id FROM stored_file
+        WHERE id = :id AND completed_at IS NOT NULL
+          AND (owner_id IS NULL OR owner_id = :user_id OR CAST(:whosever AS boolean))"""
 )
 PARTS = text("SELECT parts, completed_at FROM stored_file WHERE org_id = :org_id AND id = :id")
 ADVANCE = text(

@@ -10,11 +10,8 @@ class TidyParts(Work):
 
     kind = "tidy_parts"
     priority: ClassVar[Priority] = "backfill"
+    keyed_by = ("file_id",)
     file_id: str
-
-    @property
-    def key(self) -> str:
-        return self.file_id
 
 
 class GiveUpUploads(Work):
@@ -22,7 +19,4 @@ class GiveUpUploads(Work):
 
     kind = "give_up_uploads"
     priority: ClassVar[Priority] = "backfill"
-
-    @property
-    def key(self) -> str:
-        return self.kind
+    keyed_by = ("kind",)

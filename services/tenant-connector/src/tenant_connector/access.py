@@ -6,7 +6,10 @@ from shared.database.unit_of_work import Database, UnitOfWork
 from shared.entra.client import Entra, EntraError, EntraMisconfigured, EntraRetry, EntraTenantGone, EntraTenantUnknown
 from shared.entra.tokens import AccessToken
 from shared.problems import Conflict, Unavailable
-from tenant_connector import audit, queries, readiness, readiness_queries, tenant, watching
+from tenant_connector import audit, queries, tenant
+from tenant_connector.readiness import board as readiness
+from tenant_connector.readiness import queries as readiness_queries
+from tenant_connector.readiness import schedule as watching
 from tenant_connector.tokens import AppTokens, Connection
 
 log = structlog.get_logger(__name__)

@@ -9,7 +9,7 @@ from shared.entra.client import Entra
 from shared.problems import PreconditionFailed, PreconditionMissing
 from shared.web.limits import limited
 from shared.web.routes import HEADER_MAX, AdminCaller, Caller, Work, called_by, needs_header, provided, with_header
-from tenant_connector import access, audit, queries, readiness, tenant, watching
+from tenant_connector import access, audit, queries, tenant
 from tenant_connector.consent import Consents, Traveller
 from tenant_connector.models import (
     AppToken,
@@ -22,6 +22,8 @@ from tenant_connector.models import (
     SignInAnswer,
     Tenant,
 )
+from tenant_connector.readiness import board as readiness
+from tenant_connector.readiness import schedule as watching
 from tenant_connector.tables import TenantRow
 from tenant_connector.tokens import AppTokens
 
@@ -37,7 +39,7 @@ TAGGED = with_header("ETag", "The version of the connection.")
 
 
 @router.get("/v1/tenant", tags=["tenant"], responses={200: TAGGED})
-async def connection(caller: Caller, work: Work, response: Response) -> Tenant:
+async def tenant_connection(caller: Caller, work: Work, response: Response) -> Tenant:
     """The connection with its ETag; for everybody of the organisation."""
     return _shown(await queries.tenant(work.session, caller.org_id), caller.org_id, response)
 
@@ -90,7 +92,7 @@ async def switch_features(
 
 
 @router.delete("/v1/tenant", tags=["tenant"], responses={200: TAGGED})
-async def disconnect(caller: AdminCaller, work: Work, tokens: Tokens, response: Response) -> Tenant:
+async def disconnect_tenant(caller: AdminCaller, work: Work, tokens: Tokens, response: Response) -> Tenant:
     """Disconnect; what was imported is kept. Disconnecting again changes nothing."""
     await queries.drop_attempts(work.session, caller.org_id)
     await queries.drop_link(work.session, caller.org_id)

@@ -6,7 +6,10 @@ from shared.connections.state import keep_account
 from shared.database.unit_of_work import UnitOfWork
 from shared.eventing.handlers import Handlers
 from shared.events import StorageLocationSelected, TranscriptImported, TranscriptUnavailable, UserState
-from tenant_connector import queries, readiness, readiness_queries, tenant, watching
+from tenant_connector import queries, tenant
+from tenant_connector.readiness import board as readiness
+from tenant_connector.readiness import queries as readiness_queries
+from tenant_connector.readiness import schedule as watching
 from tenant_connector.settings import Settings
 
 on = Handlers()

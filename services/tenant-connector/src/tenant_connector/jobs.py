@@ -8,7 +8,8 @@ from sqlalchemy.exc import IntegrityError
 from shared.entra.client import Entra
 from shared.jobs import Again, Jobs
 from shared.jobs.job import Job, JobWork
-from tenant_connector import audit, proof, queries, tenant, watching
+from tenant_connector import audit, proof, queries, tenant
+from tenant_connector.readiness import schedule as watching
 from tenant_connector.settings import Settings
 from tenant_connector.tables import TenantRow
 from tenant_connector.work import ProveTenant

@@ -25,7 +25,8 @@ from tenant_connector.consent import Traveller, check_connected
 from tenant_connector.models import ConsentLinkMade
 from tenant_connector.settings import Settings
 
-PAGE = "/connectors/microsoft365/grant/"
+PAGE = "/connectors/microsoft365/grant#"
+"""The token is behind the ``#``: browsers send that part to nobody, so it is in no access log on the way."""
 _SECRET_BYTES = 32
 _LONGEST = 1000
 _DOMAIN = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")

@@ -6,12 +6,14 @@ from shared.bus import Bus
 from shared.entra.client import Entra
 from shared.entra.id_tokens import IdTokens
 from shared.hosting.service import Service, run
-from tenant_connector import api, board_api, links_api, readiness
+from tenant_connector import api, links_api
 from tenant_connector.administrators import Administrators
 from tenant_connector.consent import Consents
 from tenant_connector.erasing import HOLDINGS
 from tenant_connector.handlers import on
-from tenant_connector.readiness_jobs import does
+from tenant_connector.readiness import api as board_api
+from tenant_connector.readiness import board as readiness
+from tenant_connector.readiness.jobs import does
 from tenant_connector.settings import Settings
 from tenant_connector.tokens import AppTokens
 

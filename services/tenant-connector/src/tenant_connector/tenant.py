@@ -9,8 +9,8 @@ from shared.database.outbox import Outbox, uuid7
 from shared.events import Features, TenantConnected, TenantDisconnected, TenantFeaturesChanged, TenantState
 from shared.events.tenant import TenantLeftBecause
 from shared.problems import Conflict
+from tenant_connector.readiness.verdicts import Obstacle, obstacle
 from tenant_connector.tables import TenantRow
-from tenant_connector.verdicts import Obstacle, obstacle
 
 Problem = dict[str, Any]
 

@@ -9,7 +9,8 @@ from typing import Any
 import jwt
 
 from shared.entra.client import Entra, EntraReconnect, EntraRetry, EntraTenantGone, refusal
-from shared.entra.tokens import AccessToken, token_digest
+from shared.entra.kept import Flights, Newest
+from shared.entra.tokens import KEPT_AT_MOST, AccessToken, token_digest
 
 EARLY = timedelta(minutes=5)
 LIFE_S = 3599
@@ -69,9 +70,9 @@ class AppTokens:
 
     def __init__(self, entra: Entra) -> None:
         self._entra = entra
-        self._kept: dict[str, _Kept] = {}
-        self._ended: dict[str, tuple[Connection, str]] = {}
-        self._asking: dict[Connection, asyncio.Task[AccessToken]] = {}
+        self._kept = Newest[str, _Kept](KEPT_AT_MOST)
+        self._ended = Newest[str, tuple[Connection, str]](KEPT_AT_MOST)
+        self._flights = Flights[Connection, AccessToken](self._ask)
 
     async def token(self, connection: Connection, refused: str | None = None) -> AccessToken:
         """A token good for at least five minutes, another one than ``refused`` (a digest). Raises ``EntraError``."""
@@ -81,12 +82,7 @@ class AppTokens:
         ended, message = self._ended.get(connection.org_id, (None, ""))
         if ended == connection:
             raise EntraTenantGone(message)
-        asking = self._asking.get(connection)
-        if asking is None:
-            asking = asyncio.create_task(self._ask(connection), name=f"app token {connection.org_id}")
-            self._asking[connection] = asking
-            asking.add_done_callback(lambda _: self._asking.pop(connection))
-        return await asyncio.shield(asking)
+        return await self._flights.join(connection)
 
     def forget(self, org_id: str) -> None:
         self._kept.pop(org_id, None)
@@ -95,7 +91,7 @@ class AppTokens:
         try:
             token = await asyncio.to_thread(acquire, self._entra, connection.tid)
         except EntraTenantGone as gone:
-            self._ended[connection.org_id] = (connection, gone.message)
+            self._ended.keep(connection.org_id, (connection, gone.message))
             raise
-        self._kept[connection.org_id] = _Kept(connection, token, time.monotonic())
+        self._kept.keep(connection.org_id, _Kept(connection, token, time.monotonic()))
         return token

@@ -13,13 +13,10 @@ class ProveTenant(Work):
 
     kind = "prove"
     priority: ClassVar[Priority] = "interactive"
+    keyed_by = ("claim_id",)
     claim_id: str
     request_id: str = ""
     link_oid: str | None = None
-
-    @property
-    def key(self) -> str:
-        return self.claim_id
 
 
 class OfTenant(Work):

@@ -11,7 +11,6 @@ import contextlib
 import math
 import time
 import weakref
-from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -32,6 +31,7 @@ from shared.entra.client import (
     EntraTenantUnknown,
     is_listed,
 )
+from shared.entra.kept import Flights, Newest
 from shared.entra.tokens import token_digest
 from shared.problems import ConfigurationError, Conflict, ProspoError, Unavailable
 from shared.secrets import Envelope, Unreadable, digest
@@ -106,8 +106,8 @@ class AccessTokens:
         self._envelope = envelope
         self._microsoft = microsoft
         self._margin = timedelta(seconds=settings.token_margin_s)
-        self._kept: OrderedDict[Person, tuple[UserToken, float]] = OrderedDict()
-        self._under_way: dict[Wanted, asyncio.Task[UserToken]] = {}
+        self._kept = Newest[Person, tuple[UserToken, float]](_MAX_KEPT)
+        self._flights = Flights[Wanted, UserToken](self._fetch, lambda wanted, _: self._forget_known(wanted))
         self._known: dict[Wanted, UserToken] = {}  # what is stored of those under way
         self._refusals = Refusals(settings)
         self._forgotten = 0
@@ -118,7 +118,7 @@ class AccessTokens:
 
     async def aclose(self) -> None:
         """Let the refreshes under way save what Microsoft gave them."""
-        await asyncio.gather(*self._under_way.values(), return_exceptions=True)
+        await self._flights.end(cancel=False)
 
     async def token(
         self,
@@ -143,7 +143,7 @@ class AccessTokens:
             return kept[0]
         try:
             async with asyncio.timeout(self._settings.token_answer_within_s):
-                return await asyncio.shield(self._flight(wanted))
+                return await self._flights.join(wanted)
         except TimeoutError:
             known = self._meanwhile(wanted)
             if known is None:
@@ -160,20 +160,6 @@ class AccessTokens:
         if user_id is None:
             self._refusals.forget(org_id)
 
-    def _flight(self, wanted: Wanted) -> asyncio.Task[UserToken]:
-        """The one task for what is wanted that all who ask at the same time wait for."""
-        if wanted not in self._under_way:
-            task = asyncio.create_task(self._fetch(wanted), name="access token")
-            self._under_way[wanted] = task
-            task.add_done_callback(lambda done: self._landed(wanted, done))
-        return self._under_way[wanted]
-
-    def _landed(self, wanted: Wanted, task: asyncio.Task[UserToken]) -> None:
-        self._under_way.pop(wanted, None)
-        self._known.pop(wanted, None)
-        if not task.cancelled():
-            task.exception()  # those who wait are told; nobody may be waiting any more
-
     async def _fetch(self, wanted: Wanted) -> UserToken:
         forgotten = self._forgotten
         async with self._db.unit_of_work(wanted.org_id) as work:
@@ -183,8 +169,11 @@ class AccessTokens:
             self._known[wanted] = token
             token = await self._refresh(wanted, token.version)
         if forgotten == self._forgotten:
-            self._keep(wanted.person, token)
+            self._kept.keep(wanted.person, (token, time.monotonic()))
         return token
+
+    def _forget_known(self, wanted: Wanted) -> None:
+        self._known.pop(wanted, None)
 
     def _serves(self, row: ConnectionRow, token: UserToken, wanted: Wanted) -> bool:
         if not self._lasts(token):
@@ -281,12 +270,6 @@ class AccessTokens:
         if value is None:
             value, expires_at = "", _NEVER
         return UserToken(value, expires_at, str(row.tid), str(row.oid), row.version), cache
-
-    def _keep(self, person: Person, token: UserToken) -> None:
-        self._kept[person] = token, time.monotonic()
-        self._kept.move_to_end(person)
-        while len(self._kept) > _MAX_KEPT:
-            self._kept.popitem(last=False)
 
     def _is_fresh(self, token: UserToken, checked_at: float) -> bool:
         return time.monotonic() - checked_at < self._settings.token_recheck_s and self._lasts(token)

@@ -1,10 +1,10 @@
 """What Microsoft refused a moment ago without ending a connection: it is not asked the same again at once."""
 
 import time
-from collections import OrderedDict
 from dataclasses import dataclass
 
 from shared.entra.client import EntraError, EntraRetry, EntraTenantGone
+from shared.entra.kept import Newest
 from user_auth.settings import Settings
 
 _MAX_KEPT = 5_000
@@ -29,14 +29,11 @@ class Refusals:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._kept: OrderedDict[Owner, _Said] = OrderedDict()
+        self._kept = Newest[Owner, _Said](_MAX_KEPT)
 
     def keep(self, owner: Owner, refused: EntraError) -> None:
         owner = _all_of(owner) if isinstance(refused, EntraTenantGone) else owner
-        self._kept[owner] = _Said(type(refused), refused.message, refused.after_s or 0.0, time.monotonic())
-        self._kept.move_to_end(owner)
-        while len(self._kept) > _MAX_KEPT:
-            self._kept.popitem(last=False)
+        self._kept.keep(owner, _Said(type(refused), refused.message, refused.after_s or 0.0, time.monotonic()))
 
     def standing(self, owner: Owner) -> EntraError | None:
         """What Microsoft would say again; ``after_s`` is how long it is not asked yet."""

@@ -7,8 +7,5 @@ class KeepAlive(Work):
     """Look after a person's connection each day, so that Microsoft does not end it for want of use."""
 
     kind = "keep_alive"
+    keyed_by = ("user_id",)
     user_id: str
-
-    @property
-    def key(self) -> str:
-        return self.user_id

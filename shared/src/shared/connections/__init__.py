@@ -16,7 +16,7 @@ from shared.connections.obstacles import (
     obstacle_of,
 )
 from shared.connections.places import ACCOUNT_PLACE, CONNECTOR_PLACE
-from shared.connections.state import Account, Connection, Tenant, connection_of, tenant_of
+from shared.connections.state import Account, Connection, Tenant, connection_now, connection_of, tenant_of
 
 __all__ = [
     "ACCOUNT_PLACE",
@@ -31,6 +31,7 @@ __all__ = [
     "Switch",
     "Tenant",
     "bring_in_line",
+    "connection_now",
     "connection_of",
     "follow",
     "keep",

@@ -24,11 +24,8 @@ class FollowConnections(Work):
     """Bring what the service does for a person, or for all of the organisation, in line with connection and switch."""
 
     kind = "follow_connections"
+    keyed_by = ("user_id",)
     user_id: str | None = None
-
-    @property
-    def key(self) -> str:
-        return self.user_id or ""
 
 
 def keep(on: Handlers) -> None:

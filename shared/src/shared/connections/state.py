@@ -142,6 +142,12 @@ async def connection_of(session: AsyncSession, org_id: str, user_id: str, *, hol
     return _connection((await session.execute(_HOLD if hold else _READ, values)).one(), user_id)
 
 
+async def connection_now(db: Database, org_id: str, user_id: str) -> Connection:
+    """The same outside a transaction, in one round trip."""
+    (row,) = await db.at_once(_READ, {"org_id": org_id, "user_id": user_id})
+    return _connection(row, user_id)
+
+
 async def people_of(session: AsyncSession, org_id: str, *, after: str, limit: int) -> Sequence[Connection]:
     """The organisation's people whose account was ever told to us, by id, from the one after ``after``."""
     values = {"org_id": org_id, "after": after, "limit": limit}

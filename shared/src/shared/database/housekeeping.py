@@ -25,11 +25,15 @@ _INBOX = text(
        SELECT count(*) FROM gone"""
 )
 _SENT = text(
-    """WITH gone AS (DELETE FROM outbox_sent WHERE id IN (SELECT id FROM outbox_sent
-           WHERE sent_at < clock_timestamp() - make_interval(secs => :age_s) ORDER BY sent_at LIMIT :step)
-           RETURNING true)
+    """WITH gone AS (DELETE FROM outbox_sent WHERE id IN (SELECT id FROM outbox_sent AS old
+           WHERE sent_at < clock_timestamp() - make_interval(secs => :age_s)
+             AND (topic NOT LIKE '%.state' OR octet_length(payload) = 0 OR EXISTS (SELECT FROM outbox_sent AS newer
+                  WHERE newer.topic LIKE '%.state' AND (newer.topic, newer.key) = (old.topic, old.key)
+                    AND newer.id > old.id))
+           ORDER BY sent_at LIMIT :step) RETURNING true)
        SELECT count(*) FROM gone"""
 )
+"""As Kafka does by compaction, the newest state of each key stays, and a tombstone goes after its time."""
 # By the function that may: the service's role may not delete audit lines by itself.
 _AUDIT = text("SELECT audit_prune(CAST(:days AS integer), CAST(:step AS integer))")
 

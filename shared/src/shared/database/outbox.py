@@ -39,6 +39,7 @@ DDL = [
         id bigint PRIMARY KEY, event_id uuid NOT NULL, topic text NOT NULL, key text NOT NULL, headers jsonb NOT NULL,
         payload bytea NOT NULL, sent_at timestamptz NOT NULL DEFAULT clock_timestamp())""",
     "CREATE INDEX IF NOT EXISTS outbox_sent_age ON outbox_sent (sent_at)",
+    "CREATE INDEX IF NOT EXISTS outbox_sent_states ON outbox_sent (topic, key, id) WHERE topic LIKE '%.state'",
 ]
 
 _INSERT = text(
@@ -63,9 +64,12 @@ class EventMeta:
 
 
 class Cause(NamedTuple):
-    """The event that led to a job, as the job's row keeps it: its ``ce_id``, and that of the chain's first event."""
+    """What led to a job, as the job's row keeps it: the ``ce_id`` of the event, and the id of the chain.
 
-    id: str
+    A notification of Microsoft is no event: what it leads to has the id of the request that brought it, and no cause.
+    """
+
+    id: str | None
     correlation_id: str
     traceparent: str | None = None
 
@@ -145,7 +149,7 @@ class Outbox:
             "ce_partitionkey": key,
             "ce_correlationid": cause.correlation_id if cause else event_id,
         }
-        if cause:
+        if cause and cause.id is not None:
             headers["ce_causationid"] = cause.id
         inject(headers)
         if cause and cause.traceparent:

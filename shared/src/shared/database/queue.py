@@ -26,6 +26,8 @@ DDL = [
         last_error text, traceparent text, created_at timestamptz NOT NULL DEFAULT clock_timestamp())""",
     "ALTER TABLE job ADD COLUMN IF NOT EXISTS tried_since timestamptz",
     "ALTER TABLE job ADD COLUMN IF NOT EXISTS cause jsonb",
+    # Runs up to this fence left nothing behind that is not in the checkpoint or in the service's own tables.
+    "ALTER TABLE job ADD COLUMN IF NOT EXISTS sure_to bigint NOT NULL DEFAULT 0",
     """CREATE UNIQUE INDEX IF NOT EXISTS job_dedupe ON job (org_id, kind, dedupe_key)
         WHERE dedupe_key IS NOT NULL AND state IN ('waiting', 'running')""",
     # The priority at which a worker found the job due, until it is claimed.
@@ -89,6 +91,11 @@ def row(
         "traceparent": traceparent(),
         "cause": json.dumps([cause.id, cause.correlation_id]) if cause else None,
     }
+
+
+def begun(request_id: str) -> str:
+    """A job's ``cause`` where no event led to it: the chain begins with this request."""
+    return json.dumps([None, request_id])
 
 
 def traceparent() -> str | None:

@@ -4,23 +4,21 @@ A kept token is given out only while the connection it belongs to is in the vers
 service's own database knows it. So an end that any pod has heard of is the end for all of them, without a broadcast.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import httpx
 
 from shared.connections.state import UNKNOWN, Versions
+from shared.entra.kept import Flights, Newest
 from shared.graph.errors import GraphError, GraphGiveUp, GraphReconnect, GraphRetry, GraphTellAdmin
 from shared.graph.refusals import wait_s
 from shared.secrets import digest
 from shared.settings import ServiceSettings
 from shared.web.identity import ServiceTokens
 
-T = TypeVar("T")
 KEPT_AT_MOST = 10_000
 _EARLY = timedelta(minutes=5)
 _Owner = tuple[str, str | None]
@@ -96,19 +94,16 @@ class TokenClient:
         self._service_tokens = service_tokens
         self._http = httpx.AsyncClient(timeout=10, trust_env=False, verify=settings.trusted())
         self._versions_of: VersionsOf = _unknown
-        self._kept: dict[_Owner, _Kept] = {}
-        self._flights: dict[_Flight, asyncio.Task[AccessToken]] = {}
-        self._refused: dict[_Owner, str] = {}
+        self._kept = Newest[_Owner, _Kept](KEPT_AT_MOST)
+        self._refused = Newest[_Owner, str](KEPT_AT_MOST)
+        self._flights = Flights[_Flight, AccessToken](self._ask, self._keep)
 
     def heed(self, versions_of: VersionsOf) -> None:
         """From now on a kept token is given out only in the versions it was asked for in."""
         self._versions_of = versions_of
 
     async def aclose(self) -> None:
-        flights = list(self._flights.values())
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
+        await self._flights.end(cancel=True)
         await self._http.aclose()
 
     async def user_token(self, org_id: str, user_id: str, *, claims: str | None = None) -> AccessToken:
@@ -133,37 +128,23 @@ class TokenClient:
         if refused is not None and kept is not None and kept.token.value != refused:
             return
         self._kept.pop(owner, None)
-        for flight in [known for known in self._flights if known[:3] == (owner, None, self._refused.get(owner))]:
-            del self._flights[flight]
+        unwanted = owner, None, self._refused.get(owner)
+        self._flights.leave(lambda known: known[:3] == unwanted)
         if refused is not None:
-            _bounded(self._refused, owner, token_digest(refused))
+            self._refused.keep(owner, token_digest(refused))
 
     async def _token(self, owner: _Owner, claims: str | None) -> AccessToken:
         versions = await self._versions_of(*owner)  # before the question: what ends during it is not missed
         kept = self._kept.get(owner)
         if kept is not None and kept.serves(versions, claims):
             return kept.token
-        key = _Flight(owner, claims, self._refused.get(owner), versions)
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = asyncio.create_task(self._ask(key), name="access token")
-            self._flights[key] = flight
-            flight.add_done_callback(partial(self._landed, key))
-        return await asyncio.shield(flight)
+        return await self._flights.join(_Flight(owner, claims, self._refused.get(owner), versions))
 
-    def _landed(self, key: _Flight, flight: "asyncio.Task[AccessToken]") -> None:
-        failed = flight.cancelled() or flight.exception() is not None
-        if self._flights.get(key) is not flight:
-            return  # forgotten meanwhile
-        del self._flights[key]
-        if not failed:
-            self._keep(key, flight.result())
-
-    def _keep(self, asked: _Flight, token: AccessToken) -> None:
-        if token_digest(token.value) == self._refused.get(asked.owner):
+    def _keep(self, asked: _Flight, token: AccessToken | None) -> None:
+        if token is None or token_digest(token.value) == self._refused.get(asked.owner):
             return
         self._refused.pop(asked.owner, None)
-        _bounded(self._kept, asked.owner, _Kept(token, asked.versions, asked.claims))
+        self._kept.keep(asked.owner, _Kept(token, asked.versions, asked.claims))
 
     async def _ask(self, wanted: _Flight) -> AccessToken:
         org_id, user_id = wanted.owner
@@ -192,14 +173,6 @@ class TokenClient:
 
 async def _unknown(_org_id: str, _user_id: str | None) -> Versions:
     return UNKNOWN
-
-
-def _bounded(kept: dict[_Owner, T], owner: _Owner, value: T) -> None:
-    """Put it last; the oldest goes when there are too many."""
-    kept.pop(owner, None)
-    kept[owner] = value
-    if len(kept) > KEPT_AT_MOST:
-        del kept[next(iter(kept))]
 
 
 def _read(answer: httpx.Response) -> AccessToken | None:

@@ -11,12 +11,12 @@ A row that the cluster refuses is parked after ``TRIES`` with all later rows of 
 
 import asyncio
 import contextlib
-import json
 from collections.abc import Mapping
 from typing import Any
 
 import asyncpg
 import structlog
+from pydantic_core import from_json
 from sqlalchemy import text
 
 from shared.bus import Bus, BusUnavailable, Record
@@ -46,16 +46,17 @@ _ROWS = """SELECT id, topic, key, headers, payload,
     FROM outbox WHERE parked_at IS NULL AND id > $1 ORDER BY id LIMIT $2"""
 _GONE = "WITH gone AS (DELETE FROM outbox WHERE id = ANY($3::bigint[]))"
 _KEPT = """WITH gone AS (DELETE FROM outbox WHERE id = ANY($3::bigint[]) RETURNING *),
-    kept AS (INSERT INTO outbox_sent (id, event_id, topic, key, headers, payload)
-             SELECT id, event_id, topic, key, headers, payload FROM gone ON CONFLICT (id) DO NOTHING)"""
+    kept AS (INSERT INTO outbox_sent (id, event_id, topic, key, headers, payload, sent_at)
+             SELECT id, event_id, topic, key, headers, payload, created_at FROM gone ON CONFLICT (id) DO NOTHING)"""
+"""The age of what is kept counts from when it was written, so a replay does not make it young again."""
 _REFUSED = """UPDATE outbox o SET attempts = attempts + 1, last_error = r.reason,
         parked_at = CASE WHEN attempts + 1 >= $3 THEN clock_timestamp() END
     FROM unnest($1::bigint[], $2::text[]) AS r(id, reason) WHERE o.id = r.id
     RETURNING o.id, o.topic, o.key, o.parked_at, o.last_error"""
 _REPLAY = text(
     """WITH again AS (DELETE FROM outbox_sent RETURNING *)
-    INSERT INTO outbox (id, event_id, topic, key, headers, payload) OVERRIDING SYSTEM VALUE
-    SELECT id, event_id, topic, key, headers, payload FROM again ORDER BY id ON CONFLICT (id) DO NOTHING"""
+    INSERT INTO outbox (id, event_id, topic, key, headers, payload, created_at) OVERRIDING SYSTEM VALUE
+    SELECT id, event_id, topic, key, headers, payload, sent_at FROM again ORDER BY id ON CONFLICT (id) DO NOTHING"""
 )
 _REDRIVE = text(
     """UPDATE outbox SET parked_at = NULL, attempts = 0
@@ -212,4 +213,4 @@ class Relay:
 
 
 def _record(row: Mapping[str, Any]) -> Record:
-    return Record(row["topic"], row["key"], row["payload"], json.loads(row["headers"]))
+    return Record(row["topic"], row["key"], row["payload"], from_json(row["headers"], cache_strings="keys"))

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from shared.graph.errors import GraphError, GraphRetry
-from shared.graph.refusals import refusal, said_wait_s
+from shared.graph.refusals import refusal
 from shared.graph.words import field_of
 
 SIZE = 20
@@ -37,16 +37,15 @@ class BatchRequest:
 
 @dataclass(frozen=True, slots=True)
 class BatchAnswer:
-    """The answer to one request; ``error`` says why it is none.
+    """The answer to one request; ``error`` says why it is none, ``headers`` are those of a refusal.
 
-    ``said_wait_s`` is how long Graph said to wait, when it did; ``location`` where a redirect leads, which may hold a
-    token of its own.
+    ``location`` is where a redirect leads, which may hold a token of its own.
     """
 
     status: int
     body: Any
     error: GraphError | None = None
-    said_wait_s: float | None = None
+    headers: httpx.Headers = field(default_factory=httpx.Headers, repr=False)
     location: str | None = field(default=None, repr=False)
 
 
@@ -81,7 +80,7 @@ def _answer(item: dict[str, Any], attempt: int) -> BatchAnswer:
     if 300 <= status < 400 and "location" in headers:
         return BatchAnswer(status, body, location=headers["location"])
     error = refusal(status, headers, body, attempt=attempt)
-    return BatchAnswer(status, body, error, said_wait_s(headers))
+    return BatchAnswer(status, body, error, headers)
 
 
 def _number(value: Any) -> int | None:

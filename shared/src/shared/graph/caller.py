@@ -21,8 +21,8 @@ from shared.graph.batch import (
 )
 from shared.graph.download import Download, start_download
 from shared.graph.errors import GraphDeltaGone, GraphError, GraphGiveUp, GraphNotFound, GraphRetry, GraphTooLarge
+from shared.graph.limits import Scope
 from shared.graph.paths import is_outlook, service
-from shared.graph.throttles import Scope
 from shared.graph.transport import PATIENCE_S, TRIES, Call, Transport, read_json, request_id
 from shared.graph.upload import Upload, Uploads, UploadSession, read_session
 
@@ -96,7 +96,8 @@ class GraphCaller:
 
     def upload(self, session: UploadSession, size: int) -> Upload:
         """Sends a file of ``size`` bytes to a session, from wherever it stands."""
-        gate = partial(self._graph.slots.slot, self.org_id, None, self.priority)
+        scope = Scope(self.org_id, self.user_id or "", "files", priority=self.priority)
+        gate = partial(self._graph.limits.enter, scope)
         return Upload(Uploads(self._graph.http, self._graph.links, gate), session, size, sleep=self._graph.sleep)
 
     async def pages(
@@ -194,7 +195,7 @@ class GraphCaller:
         for number in due:
             answer = answers[number]
             scope = Scope(self.org_id, self.user_id or "", service(requests[number].path))
-            latest = max(latest, self._graph.throttles.learn(scope, answer.status, answer.said_wait_s))
+            latest = max(latest, self._graph.limits.learn(scope, answer.status, answer.headers))
         return latest
 
     async def text(self, path: str, *, accept: str | None = None) -> str:

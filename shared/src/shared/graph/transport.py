@@ -3,7 +3,7 @@
 Reads are tried again after 408, 429, 5xx and transport errors; writes only when Graph surely did not act (429, or no
 connection was made). ``Retry-After`` is honoured; what does not fit the patience is left to the job (``GraphRetry``).
 A refused token is renewed once per call. Nothing is held while waiting: no slot, no connection. What a refusal told of
-a limit is kept for all who share it (``throttles``); who goes first is decided in ``turns``.
+a limit is kept for all who share it, and who goes first is decided, in ``limits``.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ import random
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import httpx
@@ -24,11 +24,10 @@ from shared.database.unit_of_work import Database
 from shared.database.work import Priority
 from shared.graph import bounded
 from shared.graph.errors import GraphError, GraphReconnect, GraphRetry
+from shared.graph.limits import Limits, Scope
 from shared.graph.links import Links, Target
 from shared.graph.paths import mailbox, service, template
-from shared.graph.refusals import claims_challenge, refusal, said_wait_s, wait_s
-from shared.graph.slots import Slots
-from shared.graph.throttles import Rates, Scope, Throttles
+from shared.graph.refusals import claims_challenge, refusal, wait_s
 from shared.graph.turns import CONNECTIONS
 from shared.graph.words import field_of, request_id_of
 from shared.settings import ServiceSettings
@@ -88,12 +87,9 @@ class Call:
         return f"{self.method} {template(self.path)}"
 
     @property
-    def mailbox(self) -> str | None:
-        return mailbox(self.about or self.path, self.user_id)
-
-    @property
     def scope(self) -> Scope:
-        return Scope(self.org_id, self.user_id or "", service(self.about or self.path))
+        path = self.about or self.path
+        return Scope(self.org_id, self.user_id or "", service(path), mailbox(path, self.user_id), self.priority)
 
 
 class Transport:
@@ -106,19 +102,13 @@ class Transport:
         timeout, limits = httpx.Timeout(60, connect=10), httpx.Limits(max_connections=CONNECTIONS)
         self.http = httpx.AsyncClient(timeout=timeout, limits=limits, trust_env=False, verify=settings.trusted())
         self.links = Links(self.base_url, settings.graph_hosts)
-        self.slots = Slots(db)
-        self.throttles = Throttles()
-        self.rates = Rates()
+        self.limits = Limits(db, settings.graph_mailbox_share)
         self.sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
         self.tracer = trace.get_tracer(__name__)
 
-    def allowed(self, url: str) -> bool:
-        """Whether a link from Graph's answers may be followed: our Graph or a configured host, never another scheme."""
-        return self.links.is_ours(url)
-
     async def aclose(self) -> None:
         await self.http.aclose()
-        await self.slots.aclose()
+        await self.limits.aclose()
 
     async def send(self, call: Call, stack: AsyncExitStack) -> httpx.Response:
         """The answer Graph gave in the end; slot and connection belong to ``stack``. Raises ``GraphError``."""
@@ -151,7 +141,7 @@ class Transport:
         """One request without our token to where a download was redirected. Raises ``GraphRetry`` without an answer."""
         headers = call.headers | {"User-Agent": USER_AGENT} | target.headers
         request = self.http.build_request("GET", target.url, headers=headers, extensions=target.extensions)
-        await stack.enter_async_context(self.slots.slot(call.org_id, None, call.priority))
+        await stack.enter_async_context(self.limits.enter(replace(call.scope, mailbox=None)))
         try:
             answer = await self.http.send(request, stream=True)
         except httpx.RequestError as error:
@@ -166,9 +156,9 @@ class _Tries:
     def __init__(self, transport: Transport, call: Call) -> None:
         self.name = call.name
         self._transport = transport
+        self._limits = transport.limits
         self._call = call
         self._scope = call.scope
-        self._mailbox = call.mailbox
         self._count = 0
         self._waited = 0.0
         self._waited_until = call.waited_until
@@ -182,38 +172,29 @@ class _Tries:
         await self._wait_for_limits()
         headers = await self._transport.headers(call, self._claims)
         self._claims, self._token = None, headers["Authorization"].removeprefix("Bearer ")
-        await stack.enter_async_context(self._transport.slots.slot(call.org_id, self._mailbox, call.priority))
+        await stack.enter_async_context(self._limits.enter(self._scope))
         error: GraphError | None
         answer, error = await self._exchange(headers, stack)
         if answer is not None:
-            self._transport.throttles.notice(self._scope, answer.headers)
             redirected = call.stream and answer.has_redirect_location
-            if not (answer.is_success or redirected or (call.about is not None and _is_item_by_item(answer))):
-                error = refusal(answer.status_code, answer.headers, read_json(answer), attempt=self._count)
-                self._learn(answer)
+            if call.about is None or not _is_item_by_item(answer):
+                learned = self._limits.learn(self._scope, answer.status_code, answer.headers)
+                self._waited_until = max(self._waited_until, learned)
+                if not (answer.is_success or redirected):
+                    error = refusal(answer.status_code, answer.headers, read_json(answer), attempt=self._count)
         self._tell(span, headers, answer, error)
         return answer, error
 
     async def _wait_for_limits(self) -> None:
-        """What others were told, and the rates that are kept here; what this call itself waited for is behind it."""
-        transport = self._transport
-        while (until := transport.throttles.until(self._scope, self._call.priority)) > self._waited_until:
-            self._waited_until = until
-            await self._nap(until - transport.throttles.clock())
-        left_s = PATIENCE_S - self._waited
-        await self._nap(transport.rates.reserve(self.name, self._call.org_id, self._call.path, left_s))
-
-    async def _nap(self, seconds: float) -> None:
-        if seconds <= 0:
-            return
-        self._waited += seconds
-        if self._waited > PATIENCE_S:
-            raise GraphRetry("Microsoft asked to wait. It is tried again.", 0, "throttled", after_s=seconds)
-        await self._transport.sleep(seconds + _spread(seconds))
-
-    def _learn(self, answer: httpx.Response) -> None:
-        learned = self._transport.throttles.learn(self._scope, answer.status_code, said_wait_s(answer.headers))
-        self._waited_until = max(self._waited_until, learned)
+        """What others were told; what this call itself waited for is behind it."""
+        while (due := self._limits.due(self._scope)) > self._waited_until:
+            self._waited_until = due
+            seconds = max(due - self._limits.clock(), 0.0)
+            self._waited += seconds
+            if self._waited > PATIENCE_S:
+                raise GraphRetry("Microsoft asked to wait. It is tried again.", 0, "throttled", after_s=seconds)
+            if seconds:
+                await self._transport.sleep(seconds + _spread(seconds))
 
     async def _exchange(
         self, headers: dict[str, str], stack: AsyncExitStack

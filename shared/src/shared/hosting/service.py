@@ -4,14 +4,15 @@ import asyncio
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Coroutine, Iterator
-from functools import partial
+from collections.abc import Callable, Coroutine
+from functools import cached_property, partial
 from typing import Any
 
 import structlog
 import uvicorn
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -31,6 +32,7 @@ from shared.graph import Graph
 from shared.hosting import commands
 from shared.hosting.commands import operate
 from shared.hosting.engine_security import database_security, kafka_security
+from shared.hosting.serving import Listener
 from shared.jobs import Jobs, Work
 from shared.jobs.runner import JobRunner
 from shared.privacy.erasure import Holdings
@@ -72,12 +74,12 @@ class Service:
         self.settings = settings
         direct, size, security = settings.database_direct_url, settings.database_pool_size, database_security(settings)
         self.db = Database(settings.database_url, direct_url=direct, pool_size=size, source=name, security=security)
-        self.bus = bus or open_bus(settings.kafka_bootstrap_servers, name, kafka_security(settings))
+        self._bus = bus
+        self._open_bus = partial(open_bus, settings.kafka_bootstrap_servers, name, kafka_security(settings))
         self.user_tokens = UserTokens(settings)
         self.service_tokens = ServiceTokens(settings, name)
         self.envelope = Envelope(KeyRing.load(settings.key_ring_dir))
         self.provided: dict[str, Any] = {"db": self.db, "settings": settings, "envelope": self.envelope}
-        self.relay = Relay(self.db, self.bus, keep_sent_s=settings.outbox_keep_sent_s)
         self.app = self._make_app(unlimited_bodies)
         self.holdings = Holdings()
         self._handlers = Handlers()
@@ -110,8 +112,24 @@ class Service:
         _add_health(app)
         return app
 
+    @property
+    def bus(self) -> Bus:
+        """Kafka, opened when first wanted: an api process wants none."""
+        if self._bus is None:
+            self._bus = self._open_bus()
+        return self._bus
+
+    @cached_property
+    def relay(self) -> Relay:
+        return Relay(self.db, self.bus, keep_sent_s=self.settings.outbox_keep_sent_s)
+
     def include(self, router: APIRouter) -> None:
-        self.app.include_router(router)
+        """Add its routes as they are: what ``include_router`` makes of them is matched twice for every request."""
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                route.unique_id = route.name  # the ``operationId``
+                route.responses = self.app.router.responses | route.responses
+        self.app.router.routes += router.routes
 
     def hear_graph(self) -> None:
         """Take Graph's notifications at ``/webhooks/graph``; the service does the two jobs that they become."""
@@ -130,14 +148,14 @@ class Service:
         if holdings.audit_path is not None:
             self.include(audit.router(holdings.audit_path))
 
-    async def note_refused(self, caller: Identity, method: str, route: str) -> None:
-        """A call that only an Org Admin may make: in the log, and in the audit trail where there is one."""
-        log.warning("refused: only an Org Admin may", org_id=caller.org_id, user_id=caller.user_id, route=route)
+    async def note_refused(self, caller: Identity, method: str, route: str, *, needs: str) -> None:
+        """A call without the role that it needs: in the log, and in the audit trail where there is one."""
+        log.warning("call.refused", needs=needs, org_id=caller.org_id, user_id=caller.user_id, route=route)
         if self.holdings.audit_path is None:
             return
-        about = {"needs": "org_admin", "target": f"{method} {route}"}
+        about = {"needs": needs, "target": f"{method} {route}"}
         figure = self.settings.refusals_noted_per_hour
-        await audit.note_refused(self.db, caller.org_id, caller.user_id, "authorisation", figure, **about)
+        await audit.note_refused(self.db, caller.org_id, audit.actor(caller), "authorisation", figure, **about)
 
     def provide(self, **objects: Any) -> None:
         """Objects for handlers, jobs and routes by name; those with ``aclose`` are closed at the stop."""
@@ -260,7 +278,7 @@ class Service:
         if tasks:
             await asyncio.wait(tasks, timeout=_STOP_S)  # a broker that is gone must not keep us
         closing = [thing.aclose for thing in self.provided.values() if hasattr(thing, "aclose")]
-        for close in [*closing, self.bus.stop, self.db.close]:
+        for close in [*closing, *([self._bus.stop] if self._bus else []), self.db.close]:
             try:
                 await close()
             except Exception as error:
@@ -340,20 +358,12 @@ def _health_of(service: Service) -> FastAPI:
     return app
 
 
-class Listener(uvicorn.Server):
-    """A uvicorn server that leaves signals alone: its own handling ends the process before the service has stopped."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 async def _serve(service: Service, app: FastAPI, port: int) -> None:
     host, most = service.settings.http_host, service.settings.http_connections
     config = uvicorn.Config(
         app, host=host, port=port, lifespan="off", log_config=None, access_log=False, limit_concurrency=most
     )
-    server = Listener(config)
+    server = Listener(config, service.settings.request_headers_s)
     serving = asyncio.create_task(server.serve(), name=f"{service.name} http")
     stopped = asyncio.create_task(_until_stopped(service))
     await asyncio.wait([serving, stopped], return_when=asyncio.FIRST_COMPLETED)

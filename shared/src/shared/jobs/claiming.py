@@ -98,7 +98,7 @@ CLAIM = text(
                         RETURNING job.kind, job.id, job.org_id, job.payload, job.checkpoint, job.attempt, job.fence,
                                   job.traceparent, job.priority,
                                   extract(epoch FROM clock_timestamp() - job.tried_since)::float8 AS tried_s,
-                                  job.cause)
+                                  job.cause, job.fence > job.sure_to + 1 AS unsure)
        SELECT (SELECT count(*) FROM gone) + (SELECT count(*) FROM unmarked) AS tidied, claimed.*
        FROM (SELECT) AS one LEFT JOIN claimed ON true"""
 )

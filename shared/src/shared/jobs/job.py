@@ -19,19 +19,32 @@ from shared.jobs.registry import Kind
 _NAMES = {level: name for name, level in PRIORITIES.items()}
 _LOCK = text("SELECT id FROM job WHERE id = :id AND fence = :fence AND state = 'running' FOR UPDATE")
 _CHECKPOINT = text("UPDATE job SET checkpoint = CAST(:checkpoint AS jsonb) WHERE id = :id AND fence = :fence")
+# A request for the same job that came while it ran has it done once more. One that comes in between these two parts
+# leaves the row as it is, to be done again when its lease runs out.
+DONE = text(
+    """WITH gone AS (DELETE FROM job WHERE id = :id AND fence = :fence AND NOT again)
+       UPDATE job SET state = 'waiting', due_as = NULL, lease_until = NULL, attempt = 0, tried_since = NULL,
+           checkpoint = '{}', sure_to = fence
+       WHERE id = :id AND fence = :fence AND again"""
+)
 
 
 class JobWork(UnitOfWork):
-    """A unit of work that can also save the job's checkpoint in its transaction."""
+    """A unit of work that can also save the job's checkpoint, or end the job, in its transaction."""
 
     job: "Job"
-    saved = False
+    saved = ends = False
 
     async def save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.job.checkpoint = checkpoint
         self.saved = True
         values = {"checkpoint": json.dumps(checkpoint), "id": self.job.id, "fence": self.job.fence}
         await self.session.execute(_CHECKPOINT, values)
+
+    async def end_job(self) -> None:
+        """The job is done when this transaction commits; its function does nothing after it."""
+        self.ends = self.job.ending = True
+        await self.session.execute(DONE, {"id": self.job.id, "fence": self.job.fence})
 
 
 @dataclass
@@ -50,12 +63,21 @@ class Job:
     level: int = PRIORITIES["fresh"]
     tried_s: float = 0.0
     """For how long it had been tried when it was claimed."""
-    cause: list[str] | None = None
+    cause: list[Any] | None = None
     """Of the event that led to it: its ``ce_id``, and that of the first event of its chain."""
+    unsure: bool = False
+    """Whether something may have been done outside the database that neither the checkpoint nor the service's tables
+    tell: an earlier run did not say what became of it, since its worker died, or this run set it before it asked.
+    The claim is the intent, so nothing need be written before the question. A run that ends with False ends the doubt.
+    """
     claimed_at: float = field(default_factory=time.monotonic)
     lost: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the worker stops: a long job is cancelled after its next checkpoint."""
+    ending: bool = False
+    """Its last transaction is under way, after which no lease can be renewed."""
+    ended: bool = False
+    """That transaction is committed; there is no outcome left to write."""
 
     @property
     def priority(self) -> Priority:
@@ -79,6 +101,7 @@ class Job:
             if (await work.session.execute(_LOCK, {"id": self.id, "fence": self.fence})).first() is None:
                 raise LeaseLost(f"job {self.id} was taken over")
             yield work
+        self.ended = work.ends
         task = asyncio.current_task()
         if work.saved and self.stopping.is_set() and task is not None:
             task.cancel()

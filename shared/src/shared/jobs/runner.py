@@ -26,7 +26,7 @@ from shared.database.unit_of_work import Database
 from shared.database.wakes import POLL_S
 from shared.jobs.again import Again, GiveUp, LeaseLost, Periodic
 from shared.jobs.claiming import LEASE_S, Claims
-from shared.jobs.job import Job
+from shared.jobs.job import DONE, Job
 from shared.jobs.registry import Jobs
 
 log = structlog.get_logger(__name__)
@@ -43,27 +43,21 @@ _HOLD = text(
     """UPDATE job SET lease_until = clock_timestamp() + make_interval(secs => :lease_s)
        WHERE id = :id AND fence = :fence AND state = 'running' RETURNING id"""
 )
-# A request for the same job that came while it ran has it done once more. One that comes in between these two parts
-# leaves the row as it is, to be done again when its lease runs out.
-_DONE = text(
-    """WITH gone AS (DELETE FROM job WHERE id = :id AND fence = :fence AND NOT again)
-       UPDATE job SET state = 'waiting', due_as = NULL, lease_until = NULL, attempt = 0, tried_since = NULL,
-           checkpoint = '{}'
-       WHERE id = :id AND fence = :fence AND again"""
-)
 _AGAIN = text(
     """UPDATE job SET state = 'waiting', due_as = NULL, lease_until = NULL, attempt = :tries, last_error = :error,
+       sure_to = CASE WHEN :sure THEN fence ELSE sure_to END,
        tried_since = CASE WHEN :anew THEN NULL ELSE tried_since END,
        run_at = CASE WHEN again THEN run_at ELSE clock_timestamp() + make_interval(secs => :after_s) END
        WHERE id = :id AND fence = :fence"""
 )
 _RELEASE = text(
-    """UPDATE job SET state = 'waiting', lease_until = NULL, attempt = attempt - 1, run_at = clock_timestamp()
+    """UPDATE job SET state = 'waiting', lease_until = NULL, attempt = attempt - 1, run_at = clock_timestamp(),
+           sure_to = CASE WHEN :sure THEN fence ELSE sure_to END
        WHERE id = :id AND fence = :fence AND state = 'running'"""
 )
 _FAILED = text(
     """UPDATE job SET state = CASE WHEN again THEN 'waiting' ELSE 'failed' END, due_as = NULL, lease_until = NULL,
-           last_error = :error,
+           last_error = :error, sure_to = CASE WHEN :sure THEN fence ELSE sure_to END,
            attempt = CASE WHEN again THEN 0 ELSE attempt END,
            tried_since = CASE WHEN again THEN NULL ELSE tried_since END
        WHERE id = :id AND fence = :fence"""
@@ -150,14 +144,14 @@ class JobRunner:
         try:
             await self._work(job)
             await _cancel([holding])
-            await self._write(job, _DONE)
+            await self._write(job, DONE)
             outcome = "done"
         except LeaseLost:
             log.info("job left to another worker", kind=job.kind.name, job=job.id)
         except asyncio.CancelledError:
             await _cancel([holding])
             if not job.lost.is_set():
-                await self._write(job, _RELEASE)
+                await self._write(job, _RELEASE, sure=not job.unsure)
             log.info("job left to another worker", kind=job.kind.name, job=job.id, released=not job.lost.is_set())
         except Exception as error:  # noqa: BLE001 - around one job, so that one cannot stop the others
             outcome = await self._failed(job, error)
@@ -187,7 +181,7 @@ class JobRunner:
             await asyncio.sleep(min(job.kind.lease_s, LEASE_S) / 3)
             with contextlib.suppress(SQLAlchemyError, OSError):
                 values = {"id": job.id, "fence": job.fence, "lease_s": job.kind.lease_s}
-                if not await self._db.at_once(_HOLD, values) and worker is not None:
+                if not await self._db.at_once(_HOLD, values) and worker is not None and not job.ending:
                     job.lost.set()
                     worker.cancel()
                     return
@@ -197,7 +191,7 @@ class JobRunner:
         about = {"kind": job.kind.name, "job": job.id, "attempt": job.attempt, "reason": reason}
         if job.fails_with(error):
             log.error("job failed for good", **about)
-            await self._write(job, _FAILED, error=reason)
+            await self._write(job, _FAILED, error=reason, sure=not job.unsure)
             return "failed"
         known = isinstance(error, (Again, Periodic))
         after_s = error.after_s if isinstance(error, (Again, Periodic)) else None
@@ -208,11 +202,14 @@ class JobRunner:
         else:
             log.warning("job will be tried again", **about, after_s=round(wait_s, 1), exc_info=None if known else error)
         anew = isinstance(error, Periodic)
-        await self._write(job, _AGAIN, error=reason, after_s=wait_s, tries=tries, anew=anew)
+        values = {"error": reason, "after_s": wait_s, "tries": tries, "anew": anew, "sure": not job.unsure}
+        await self._write(job, _AGAIN, **values)
         return "again"
 
     async def _write(self, job: Job, statement: Any, **values: Any) -> None:
         """A job whose outcome cannot be written keeps its lease until it runs out, and is then done again."""
+        if job.ended:
+            return
         try:
             await self._db.at_once(statement, {"id": job.id, "fence": job.fence, **values})
         except (SQLAlchemyError, OSError) as error:

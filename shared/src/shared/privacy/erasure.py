@@ -147,7 +147,7 @@ def engine_holdings(holdings: Holdings) -> tuple[list[Holding], list[Holding]]:
 
 
 _JOB = """id kind payload checkpoint dedupe_key priority run_at state attempt fence lease_until again last_error
-    traceparent created_at tried_since due_as cause"""
+    traceparent created_at tried_since due_as cause sure_to"""
 _OUTBOX = "id event_id topic key headers payload created_at attempts parked_at last_error"
 _SENT = "id event_id topic key headers payload sent_at"
 _PARKED = "id topic key partition offset headers value reason parked_at"

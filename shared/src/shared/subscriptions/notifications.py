@@ -23,9 +23,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared import metrics
+from shared.database import queue
 from shared.database.queue import ON_CONFLICT, traceparent
 from shared.database.row_security import protecting
-from shared.database.unit_of_work import Database
+from shared.database.unit_of_work import REQUEST_ID, Database
 from shared.database.work import PRIORITIES, Work
 from shared.problems import BadInput, Unavailable
 from shared.subscriptions.rich import NotGenuine, ValidationTokens
@@ -63,9 +64,9 @@ _STORE = text(
                 SELECT dedupe, org_id, user_id, resource, change_types, CAST(body AS jsonb) FROM given ORDER BY dedupe
                 ON CONFLICT (dedupe) DO UPDATE SET received_at = graph_notification.received_at
                 RETURNING id, org_id, dedupe)
-       INSERT INTO job (org_id, kind, payload, dedupe_key, priority, traceparent)
+       INSERT INTO job (org_id, kind, payload, dedupe_key, priority, traceparent, cause)
        SELECT stored.org_id, given.kind, jsonb_build_object('notification_id', stored.id), stored.id::text, :priority,
-              :traceparent
+              :traceparent, CAST(:cause AS jsonb)
        FROM stored JOIN given USING (dedupe) ORDER BY stored.id
        {ON_CONFLICT}"""
 )
@@ -79,11 +80,8 @@ _DISCARD = text("DELETE FROM graph_notification WHERE id = :id")
 class OfNotification(Work):
     """A stored notification to be dealt with."""
 
+    keyed_by = ("notification_id",)
     notification_id: int
-
-    @property
-    def key(self) -> str:
-        return str(self.notification_id)
 
 
 class ChangeNotification(OfNotification):
@@ -262,7 +260,8 @@ async def _store_all(db: Database, notifications: list[dict[str, Any]]) -> None:
             # else not ours: answered like any other, so that a guesser learns nothing
         if rows := {row["dedupe"]: row for row in known}:
             columns = {name: [row[name] for row in rows.values()] for name in _COLUMNS}
-            await work.session.execute(_STORE, columns | {"priority": _PRIORITY, "traceparent": traceparent()})
+            begun = {"traceparent": traceparent(), "cause": queue.begun(REQUEST_ID.get())}
+            await work.session.execute(_STORE, columns | {"priority": _PRIORITY} | begun)
             work.wrote_jobs = True
     for outcome, count in (("stored", len(known)), ("unknown", len(notifications) - len(known))):
         if count:

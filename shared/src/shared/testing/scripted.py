@@ -14,6 +14,7 @@ from typing import Any, Literal
 import httpx
 import uvicorn
 
+from shared.graph.limits import PER_MAILBOX
 from shared.settings import ServiceSettings
 from shared.testing.fixtures import ISSUER, PlatformKeys
 
@@ -259,6 +260,7 @@ def client_settings(keys: PlatformKeys, **more: Any) -> ServiceSettings:
         "service_public_keys_dir": keys.public,
         "jwt_issuer": ISSUER,
         "jwt_jwks_url": f"{ISSUER}/jwks",
+        "graph_mailbox_share": PER_MAILBOX,
     }
     return ServiceSettings(**(values | more))
 

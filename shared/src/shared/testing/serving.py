@@ -13,7 +13,7 @@ from typing import Any
 
 import uvicorn
 
-from shared.hosting.service import Listener
+from shared.hosting.serving import Listener
 
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """``verify`` of a client that asks plain http only; without it each httpx client reads the machine's authorities."""

@@ -20,6 +20,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.database.outbox import uuid7
 from shared.database.unit_of_work import Database
+from shared.web.identity import Identity
 from shared.web.limits import limited, take
 from shared.web.routes import AdminCaller, Page, Work
 
@@ -145,7 +146,7 @@ def router(path: str) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/v1/audit", include_in_schema=False, dependencies=[READS])
-    @routes.get(path, tags=["audit"], dependencies=[READS])
+    @routes.get(path, name=path.removeprefix("/v1/").replace("/", "_"), tags=["audit"], dependencies=[READS])
     async def audit(
         caller: AdminCaller,
         work: Work,
@@ -167,6 +168,19 @@ def router(path: str) -> APIRouter:
         return Page[AuditLine](items=shown, next_cursor=str(shown[-1].id) if len(rows) > limit else None)
 
     return routes
+
+
+def actor(caller: Identity) -> str:
+    """Who did it, as a line names them."""
+    return f"program:{caller.user_id}" if caller.is_program else caller.user_id
+
+
+def note_read(
+    session: AsyncSession, caller: Identity, action: str, target: str, owner: str | None, **details: Any
+) -> None:
+    """A program read ``target``, which belongs to the person ``owner``. What a person reads is theirs: no line."""
+    if caller.is_program:
+        note(session, caller.org_id, actor(caller), action, target=target, user_id=owner, **details)
 
 
 def note(

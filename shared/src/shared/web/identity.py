@@ -1,4 +1,4 @@
-"""Who calls: people by the gateway's JWT, services by a short-lived JWT. Identity headers are never believed."""
+"""Who calls: people and programs by the gateway's JWT, services by a short-lived JWT; never by identity headers."""
 
 import asyncio
 import time
@@ -25,15 +25,18 @@ _LEEWAY_S = 10
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """A person as the gateway vouches for them."""
+    """A person, or another team's program, as the issuer of the gateway's tokens vouches for them."""
 
     user_id: str
+    """Of a program it is the id of its client at the issuer."""
     org_id: str
     roles: frozenset[str]
     name: str = ""
     email: str = ""
     org_name: str = ""
     """The organisation's name for people, where the gateway's token has the claim ``org_name``."""
+    is_program: bool = False
+    """The token was given to a client by itself (RFC 6749 4.4), so its ``sub`` is its ``client_id`` (RFC 9068 2.2)."""
 
 
 class UserTokens:
@@ -101,6 +104,7 @@ def _identity(claims: dict[str, Any]) -> Identity:
         name=str(claims.get("name", "")),
         email=str(claims.get("email", "")),
         org_name=str(claims.get("org_name", "")),
+        is_program=claims.get("client_id") == claims["sub"],
     )
 
 

@@ -27,6 +27,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 ORG_ADMIN = "org_admin"
+ARTEFACTS_READ = "artefacts.read"
+"""The role of a program that may read files, transcripts and ledgers of its organisation; it gives a person nothing."""
 HEADER_MAX = 255
 Id = Annotated[str, Path(max_length=200), STORABLE]
 """Of a thing of ours, in a path."""
@@ -64,17 +66,42 @@ def bearer_of(request: Request) -> str:
     return value.strip()
 
 
-async def _caller(request: Request) -> Identity:
+async def _verified(request: Request) -> Identity:
     identity: Identity = await request.app.state.service.user_tokens.verify(bearer_of(request))
     return identity
 
 
+Verified = Annotated[Identity, Depends(_verified)]
+
+
+async def _caller(caller: Verified) -> Identity:
+    if caller.is_program:
+        raise Forbidden("not_for_programs", "This is for people. A program may read files, transcripts and ledgers.")
+    return caller
+
+
 Caller = Annotated[Identity, Depends(_caller)]
+"""A person."""
+
+
+async def _reader(request: Request, caller: Verified) -> Identity:
+    if caller.is_program and ARTEFACTS_READ not in caller.roles:
+        route = request.scope["route"].path
+        await request.app.state.service.note_refused(caller, request.method, route, needs=ARTEFACTS_READ)
+        raise Forbidden(
+            "role_required", f"The program needs the role {ARTEFACTS_READ}. Ask who gives your programs their tokens."
+        )
+    return caller
+
+
+Reader = Annotated[Identity, Depends(_reader)]
+"""A person, who reads what is theirs; or a program, which reads what is of anybody in its organisation and is noted."""
 
 
 async def _admin(request: Request, caller: Caller) -> Identity:
     if ORG_ADMIN not in caller.roles:
-        await request.app.state.service.note_refused(caller, request.method, request.scope["route"].path)
+        route = request.scope["route"].path
+        await request.app.state.service.note_refused(caller, request.method, route, needs=ORG_ADMIN)
         raise Forbidden("org_admin_required", "Only an Org Admin may do this. Ask one of your organisation.")
     return caller
 
@@ -100,7 +127,7 @@ def called_by(*services: str) -> Any:
     return Depends(check)
 
 
-async def _work(request: Request, caller: Caller) -> AsyncIterator[UnitOfWork]:
+async def _work(request: Request, caller: Verified) -> AsyncIterator[UnitOfWork]:
     async with request.app.state.service.db.unit_of_work(caller.org_id) as work:
         yield work
 

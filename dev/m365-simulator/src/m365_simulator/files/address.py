@@ -9,18 +9,23 @@ _FORM = re.compile(
     r"^(?P<start>root|items/[^/:]+)(?::(?P<path>/[^:]*)?(?::(?P<after>/.*)?)?|(?P<tail>/.*)?)$",
     re.IGNORECASE,
 )
+_ONE = re.compile(r"^(?P<name>permissions)/(?P<key>[^/()]+)$", re.IGNORECASE)
 _CALL = re.compile(r"^(?P<name>[\w.$]+)\((?P<given>.*)\)$")
 _GIVEN = re.compile(r"^(?:\w+\s*=\s*)?'(?P<text>(?:[^']|'')*)'$")
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """``start`` is ``root`` or an item id, ``path`` leads on, ``action`` is the segment after it in lower case."""
+    """``start`` is ``root`` or an item id, ``path`` leads on, ``action`` is the segment after it in lower case.
+
+    ``key`` is the id that stands behind the action; the action is then ``permissions/{key}``.
+    """
 
     start: str
     path: tuple[str, ...]
     action: str
     argument: str | None
+    key: str | None = None
 
 
 def parse(rest: str) -> Address:
@@ -33,9 +38,10 @@ def parse(rest: str) -> Address:
     if found is None:
         raise GraphError(400, "invalidRequest", f"Resource not found for the segment '{rest.split('/')[0]}'.")
     path = tuple(part for part in (found["path"] or "").split("/") if part)
-    action, argument = _called((found["after"] or found["tail"] or "").strip("/"))
-    start = found["start"]
-    return Address(start.partition("/")[2] or "root", path, action, argument)
+    start, after = found["start"].partition("/")[2] or "root", (found["after"] or found["tail"] or "").strip("/")
+    if one := _ONE.match(after):
+        return Address(start, path, f"{one['name'].lower()}/{{key}}", None, one["key"])
+    return Address(start, path, *_called(after))
 
 
 def _called(text: str) -> tuple[str, str | None]:

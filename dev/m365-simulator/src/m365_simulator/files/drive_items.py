@@ -14,15 +14,15 @@ from m365_simulator.wire import GraphError, GraphRoute, answer, body_of, listed,
 
 from . import content, drives, names, quickxor, tree
 from .rules import rule
-from .visits import KIND, Visit, place, visited
+from .visits import KIND, Visit, destination, place, visited
 
 router = APIRouter(prefix="/v1.0", route_class=GraphRoute)
 SMALL = 250 * 1024 * 1024
-BEHAVIOUR = "@microsoft.graph.conflictBehavior"
+BEHAVIOUR, OLDER = "@microsoft.graph.conflictBehavior", "@name.conflictBehavior"
 LIST = Allows(top=1000, orders=("name", "lastModifiedDateTime", "size"), filters=("name",), page=200, count=True)
 DELTA = Allows(top=1000, page=200, other=("token",))
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
-DRIVE_BASES = ("/me/drive", "/users/{user}/drive", "/drives/{drive}", "/sites/{site}/drive")
+DRIVE_BASES = ("/drive", "/me/drive", "/users/{user}/drive", "/drives/{drive}", "/sites/{site}/drive")
 
 for _base in DRIVE_BASES:
     router.add_api_route(_base, visited, methods=["GET"])
@@ -66,25 +66,26 @@ async def make_folder(visit: Visit) -> Response:
     parent = visit.item()
     if body.get("folder") is None or parent["content"] is not None:
         raise GraphError(400, "invalidRequest", "Only a folder can be made so, and only in a folder.")
-    behaviour = tree.behaviour_of(body.get(BEHAVIOUR), "fail")
+    behaviour = tree.behaviour_of(body.get(BEHAVIOUR) or body.get(OLDER), "fail")
     with visit.caller.store.together():
         row = visit.tree.add(parent, body.get("name") or "", None, by=visit.by(), behaviour=behaviour)
+        row = visit.tree.dated(row, body.get("fileSystemInfo"))
     return visit.answered(row, 201)
 
 
 @place("PATCH", write=True)
 async def change(visit: Visit) -> Response:
-    """Rename, and move within the drive."""
+    """Rename, move within the drive, set the times that the file had elsewhere."""
     row, body = visit.item(), await body_of(visit.request, KIND)
     visit.matches(row)
     if row["parent"] is None:
         raise drives.denied()
-    goal = (body.get("parentReference") or {}).get("id") or row["parent"]
-    folder = visit.tree.get(goal)
-    if folder is None or folder["content"] is not None:
-        raise drives.missing()
+    goal, folder = destination(visit, body.get("parentReference") or {}, row)
+    if goal is not visit.tree:
+        raise GraphError(400, "invalidRequest", "An item cannot be moved to another drive; copy it and delete it here.")
     with visit.caller.store.together():
         row = visit.tree.move(row, folder, body.get("name") or row["name"])
+        row = visit.tree.dated(row, body.get("fileSystemInfo"))
     return visit.answered(row)
 
 

@@ -90,6 +90,7 @@ def shown(simulator: Simulator, row: Row, used: int) -> Row:
         "lastModifiedDateTime": row["created"],
         "webUrl": web_url(simulator, row),
         "owner": named,
+        "createdBy": {"user": {"displayName": "System Account"}},
         "quota": {
             "total": row["total"],
             "used": used,

@@ -3,10 +3,11 @@
 | rule | unproven |
 |---|---|
 | fragment_rule: a fragment that is no multiple of 320 KiB is refused at once, at the commit, or never | when it is |
-| put_conflict: what PUT content does without conflictBehavior | yes |
+| put_conflict: what an upload does without conflictBehavior | no, but rclone's updates rest on `replace` |
 | extends: a fragment moves the session's expiry | yes |
 | session_s, download_s: how long upload and download URLs live | yes |
 | expired_download_status: what an expired download URL answers | yes |
+| copy_s: world seconds until a copy is made | yes |
 | makes_folders: an upload by path makes missing folders | yes |
 | keeps_content: bytes are stored; without, they are hashed and counted only, for very large uploads | ours |
 """
@@ -24,6 +25,7 @@ DEFAULTS: Row = {
     "session_s": 3600,
     "download_s": 3600,
     "expired_download_status": 401,
+    "copy_s": 0,
     "makes_folders": True,
     "keeps_content": True,
 }
@@ -43,6 +45,7 @@ def files_rules(
     session_s: int | None = None,
     download_s: int | None = None,
     expired_download_status: Literal[401, 403, 404, 410] | None = None,
+    copy_s: int | None = None,
     makes_folders: bool | None = None,
     keeps_content: bool | None = None,
 ) -> Row:
@@ -54,6 +57,7 @@ def files_rules(
         "session_s": session_s,
         "download_s": download_s,
         "expired_download_status": expired_download_status,
+        "copy_s": copy_s,
         "makes_folders": makes_folders,
         "keeps_content": keeps_content,
     }

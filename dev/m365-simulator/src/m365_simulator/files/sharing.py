@@ -16,7 +16,16 @@ from .visits import Visit, place
 KIND = "graph.permission"
 TYPES = {"view": "read", "edit": "write", "embed": "read"}
 SCOPES = ("anonymous", "organization", "users")
-TAKES = {"type", "scope", "password", "expirationDateTime", "retainInheritedPermissions", "message", "recipients"}
+TAKES = {
+    "type",
+    "scope",
+    "password",
+    "expirationDateTime",
+    "retainInheritedPermissions",
+    "message",
+    "recipients",
+    "sendNotification",
+}
 
 
 def _policy(simulator: Simulator, tenant: str) -> list[str]:
@@ -80,6 +89,28 @@ def _answered(visit: Visit, link: Row, status: int) -> Response:
 async def permissions(visit: Visit) -> Response:
     shown = [_shown(visit, link) for link in visit.item()["links"]]
     return listed(visit.caller, "permissions", shown, kind=KIND, query=visit.caller.query(KIND, Allows()))
+
+
+def _link(visit: Visit) -> Row:
+    """The one whose id stands behind ``permissions``."""
+    found: Row | None = next((one for one in visit.item()["links"] if one["id"] == visit.address.key), None)
+    if found is None:
+        raise drives.missing()
+    return found
+
+
+@place("GET", "permissions/{key}")
+async def permission(visit: Visit) -> Response:
+    return _answered(visit, _link(visit), 200)
+
+
+@place("DELETE", "permissions/{key}", write=True)
+async def remove_permission(visit: Visit) -> Response:
+    """The link opens nothing from now on."""
+    row, link = visit.item(), _link(visit)
+    row["links"] = [one for one in row["links"] if one["id"] != link["id"]]
+    visit.tree.put(row, content_changed=False)
+    return Response(status_code=204)
 
 
 @verb

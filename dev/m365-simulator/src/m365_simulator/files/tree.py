@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from m365_simulator import changelog
 from m365_simulator.changes import Change
-from m365_simulator.clock import stamp
+from m365_simulator.clock import moment_of, stamp
 from m365_simulator.core import Simulator
 from m365_simulator.store import Row
 from m365_simulator.wire import GraphError
@@ -15,6 +15,8 @@ from m365_simulator.wire import GraphError
 from . import content, drives, names
 
 BEHAVIOURS = ("fail", "replace", "rename")
+SYSTEM = {"user": {"displayName": "System Account"}}
+"""Who made the root of a drive."""
 SPACE = uuid.UUID("7f1f0c55-6d5b-4b0e-8a55-0a0f6d1c0003")
 
 
@@ -110,7 +112,16 @@ class Tree:
             raise taken()
         content.forget(self.simulator, row["content"])
         row["content"] = stored["content"]
+        row.pop("times", None)
         return self.put(self._filled(row, stored))
+
+    def dated(self, row: Row, given: Row | None) -> Row:
+        """With the times of ``fileSystemInfo``, to the second; they say when the file changed where it came from."""
+        times = {name: stamp(moment_of(text))[:19] + "Z" for name, text in (given or {}).items() if text}
+        if not times:
+            return row
+        row["times"] = {**row.get("times", {}), **times}
+        return self.simulator.store.put(self._kind, row["id"], row)
 
     def _filled(self, row: Row, stored: Row) -> Row:
         self._grow(row, stored["size"] - row["size"])
@@ -172,11 +183,16 @@ class Tree:
             "createdDateTime": row["created"],
             "lastModifiedDateTime": row["modified"],
             "webUrl": drives.web_url(self.simulator, self.drive) + quote(self.path(row)),
-            "fileSystemInfo": {"createdDateTime": row["created"], "lastModifiedDateTime": row["modified"]},
+            "fileSystemInfo": {
+                "createdDateTime": row["created"],
+                "lastModifiedDateTime": row["modified"],
+                **row.get("times", {}),
+            },
             "parentReference": self._reference(row),
         }
-        if row["by"]:
-            found |= {"createdBy": row["by"], "lastModifiedBy": row["by"]}
+        by = SYSTEM if row["parent"] is None else row["by"]
+        if by:
+            found |= {"createdBy": by, "lastModifiedBy": by}
         if row["parent"] is None:
             found["root"] = {}
         if row["content"] is None:

@@ -22,14 +22,15 @@ LAST_FAILS = fault("upload_last_fails", "the last fragment makes the item and is
 LOSES = fault("upload_loses_part", "the first `bytes` of a received fragment are lost, which leaves a gap", "bytes")
 
 
-def _session(request: Request) -> tuple[Simulator, Row]:
-    simulator = refuse_token(request)
+def _session(request: Request, *, answers: bool = False) -> tuple[Simulator, Row]:
+    simulator = refuse_token(request, answers=answers)
     return simulator, uploads.session(simulator, request.path_params["key"])
 
 
 @router.get("/up/{key}")
 async def status(request: Request) -> Response:
-    _, row = _session(request)
+    """With a token too, as rclone asks."""
+    _, row = _session(request, answers=True)
     return JSONResponse(uploads.status_of(row))
 
 
@@ -103,7 +104,7 @@ def _check(simulator: Simulator, row: Row, first: int, last: int, total: int) ->
         inner = "fragmentOverlap" if overlaps else "fragmentOutOfOrder"
         raise GraphError(416, "invalidRange", text, inner=inner)
     place = tree.Tree(simulator, simulator.store.get("drives", row["drive"]) or {})
-    if total > place.room() and row["behaviour"] != "replace":
+    if total > uploads.room(place, uploads.target(place, row), row):
         raise over_quota()
 
 

@@ -59,10 +59,11 @@ def _opened(visit: Visit, body: Row, item: Row, existing: Row | None) -> Row:
         "drive": visit.tree.drive["id"],
         "start": start["id"],
         "path": where,
-        "behaviour": tree.behaviour_of(item.get(BEHAVIOUR), "fail" if path else "replace"),
+        "behaviour": tree.behaviour_of(item.get(BEHAVIOUR), rule(simulator, "put_conflict")),
         "if_match": visit.request.headers.get("if-match"),
         "defer": bool(body.get("deferCommit")),
         "by": visit.by(),
+        "times": item.get("fileSystemInfo"),
         "total": None,
         "ranges": [],
         "bits": 0,
@@ -150,6 +151,7 @@ def commit(simulator: Simulator, row: Row) -> tuple[tree.Tree, Row, bool]:
             *above, name = row["path"]
             folder = place_.walk(start, tuple(above), make=True, by=row["by"]) or start
             item = place_.add(folder, name, file, by=row["by"], behaviour=row["behaviour"])
+        item = place_.dated(item, row.get("times"))
         simulator.store.delete("upload_sessions", row["id"])
     return place_, item, existing is None or row["behaviour"] != "replace"
 
@@ -159,9 +161,19 @@ def _check(place_: tree.Tree, existing: Row | None, row: Row) -> None:
         raise GraphError(412, "preconditionFailed", "ETag does not match current item's value")
     if existing is not None and (row["behaviour"] == "fail" or existing["content"] is None):
         raise tree.taken()
-    size = existing["size"] if existing is not None and row["behaviour"] == "replace" else 0
-    if row["total"] > place_.room() + size:
+    if row["total"] > room(place_, existing, row):
         raise over_quota()
+
+
+def room(place_: tree.Tree, existing: Row | None, row: Row) -> int:
+    """In bytes; what is replaced makes room."""
+    return place_.room() + (existing["size"] if existing is not None and row["behaviour"] == "replace" else 0)
+
+
+def target(place_: tree.Tree, row: Row) -> Row | None:
+    """The item that has the name of the session already."""
+    start = place_.get(row["start"])
+    return None if start is None else place_.walk(start, tuple(row["path"]))
 
 
 @place("PUT", write=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from fastapi import Request
 from fastapi.responses import Response
@@ -59,6 +60,27 @@ class Visit:
         shown = self.caller.query(KIND, ONE).shape(self.tree.shown(row))
         context = f"drives('{self.tree.drive['id']}')/items/$entity"
         return answer(self.caller.simulator, context, shown, status, kind=KIND)
+
+
+def destination(visit: Visit, reference: Row, row: Row) -> tuple[Tree, Row]:
+    """The folder that an itemReference names by id or path, else the one that ``row`` stands in; raises 404 and 403."""
+    goal = visit.tree
+    if reference.get("driveId") not in (None, goal.drive["id"]):
+        drive = visit.caller.store.get("drives", reference["driveId"])
+        if drive is None or drive["tenant"] != visit.caller.tenant:
+            raise drives.missing()
+        goal = Tree(visit.caller.simulator, drive)
+    drives.admit(visit.caller, goal.drive, write=True)
+    if reference.get("id"):
+        folder = goal.get(reference["id"])
+    elif reference.get("path"):
+        parts = unquote(reference["path"].partition("root:")[2]).split("/")
+        folder = goal.walk(goal.root(), tuple(part for part in parts if part))
+    else:
+        folder = goal.root() if goal is not visit.tree or not row["parent"] else goal.get(row["parent"])
+    if folder is None or folder["content"] is not None:
+        raise drives.missing()
+    return goal, folder
 
 
 Action = Callable[[Visit], Awaitable[Response]]

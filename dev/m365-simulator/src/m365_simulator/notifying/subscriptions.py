@@ -89,6 +89,7 @@ def _row(caller: Caller, body: Row, watched: Watched) -> Row:
     return {
         "latestSupportedTlsVersion": "v1_2",
         "includeResourceData": False,
+        "notificationContentType": "application/json",
         **body,
         **_until(caller, expiry),
         "applicationId": caller.app,

@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import json
 import mimetypes
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from m365_simulator.store import Row
 from m365_simulator.wire import GraphError
 
 from .rules import rule
+
+FILE, ITEM = "#microsoft.graph.fileAttachment", "#microsoft.graph.itemAttachment"
 
 
 def folder(simulator: Simulator) -> Path:
@@ -36,12 +39,31 @@ def described(simulator: Simulator, given: Row, size: int, file: str) -> Row:
 
 
 def inline(simulator: Simulator, given: Row | None) -> Row:
-    """One that came whole in a request; raises 400 without bytes and 413 from the inline limit on."""
-    if not given or given.get("@odata.type") != "#microsoft.graph.fileAttachment":
-        raise GraphError(400, "ErrorInvalidRequest", "The @odata.type must be #microsoft.graph.fileAttachment.")
+    """One that came whole in a request; raises 400 without bytes or item, and 413 from the inline limit on."""
+    kind = (given or {}).get("@odata.type")
+    if given and kind == ITEM:
+        return _item(simulator, given)
+    if not given or kind != FILE:
+        raise GraphError(400, "ErrorInvalidRequest", f"The @odata.type must be {FILE} or {ITEM}.")
     if not given.get("name") or given.get("contentBytes") is None:
         raise GraphError(400, "ErrorInvalidRequest", "A fileAttachment needs name and contentBytes.")
     return stored(simulator, given, decoded(given["contentBytes"]))
+
+
+def _item(simulator: Simulator, given: Row) -> Row:
+    """A message, event or contact; the metadata has checked it by its own @odata.type."""
+    item = given.get("item")
+    if not given.get("name") or not item or not item.get("@odata.type"):
+        raise GraphError(400, "ErrorInvalidRequest", "An itemAttachment needs a name and an item with its @odata.type.")
+    size = len(json.dumps(item))
+    _check_size(simulator, size)
+    return described(simulator, {**given, "contentType": None}, size, "") | {"item": item, "contentType": None}
+
+
+def _check_size(simulator: Simulator, size: int) -> None:
+    if size >= rule(simulator, "inline_bytes"):
+        text = "The attachment is too large to come inline; use an upload session."
+        raise GraphError(413, "ErrorMessageSizeExceeded", text)
 
 
 def decoded(text: str) -> bytes:
@@ -52,9 +74,7 @@ def decoded(text: str) -> bytes:
 
 
 def stored(simulator: Simulator, given: Row, content: bytes) -> Row:
-    if len(content) >= rule(simulator, "inline_bytes"):
-        text = "The attachment is too large to come inline; use an upload session."
-        raise GraphError(413, "ErrorMessageSizeExceeded", text)
+    _check_size(simulator, len(content))
     file = simulator.ids.text("attachment-file", 24)
     (folder(simulator) / file).write_bytes(content)
     return described(simulator, given, len(content), file)
@@ -65,11 +85,16 @@ def content(simulator: Simulator, row: Row) -> bytes:
     return found
 
 
-def shown(simulator: Simulator, row: Row, *, whole: bool) -> Row:
-    kept = {name: value for name, value in row.items() if name != "file"}
+def shown(simulator: Simulator, row: Row, *, whole: bool, item: bool = False) -> Row:
+    """``whole`` brings the bytes of a file, ``item`` what an itemAttachment holds."""
+    kept = {name: value for name, value in row.items() if name not in ("file", "item")}
+    if "item" in row:
+        of_files = ("contentId", "contentLocation")
+        kept = {name: value for name, value in kept.items() if name not in of_files}
+        return {"@odata.type": ITEM, **kept, **({"item": row["item"]} if item else {})}
     more = {"contentBytes": base64.b64encode(content(simulator, row)).decode()} if whole else {}
     return {
-        "@odata.type": "#microsoft.graph.fileAttachment",
+        "@odata.type": FILE,
         "@odata.mediaContentType": row["contentType"],
         **kept,
         **more,

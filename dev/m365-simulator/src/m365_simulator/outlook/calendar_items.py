@@ -10,7 +10,7 @@ from m365_simulator.store import Row
 from m365_simulator.teams import online
 from m365_simulator.teams.policies import allowed
 
-from . import recurrence, zones
+from . import bodies, recurrence, zones
 from .calendar_shown import NEVER, tell
 from .calendar_views import find, invited, own, slots
 
@@ -52,6 +52,12 @@ def _wanted(body: Row) -> Row:
     kept = {name: value for name, value in body.items() if name not in SERVER_SIDE}
     if kept.get("recurrence"):
         recurrence.check(kept["recurrence"])
+    if kept.get("body"):
+        kept["body"] = bodies.kept(kept["body"])
+    if "locations" in kept:
+        kept["location"] = next((place for place in kept["locations"] or [] if place), None)
+    elif "location" in kept:
+        kept["locations"] = [kept["location"]] if kept["location"] else []
     if "attendees" in kept:
         kept["attendees"] = [_attendee(one) for one in kept["attendees"] or [] if one]
     return kept
@@ -64,8 +70,8 @@ def _attendee(given: Row) -> Row:
     return {"type": given.get("type") or "required", "status": status, "emailAddress": named}
 
 
-def create(simulator: Simulator, user: Row, body: Row) -> Row:
-    """The organizer's row; raises ``Unfit``, ``BadTime`` or ``BadRecurrence``."""
+def create(simulator: Simulator, user: Row, body: Row, calendar: str | None = None) -> Row:
+    """The organizer's row, in the default calendar or another; raises ``Unfit``, ``BadTime`` or ``BadRecurrence``."""
     given = {"start": None, "end": None, **body}
     times, kept, now = _times(given), _wanted(body), stamp(simulator.now())
     row: Row = {
@@ -82,6 +88,8 @@ def create(simulator: Simulator, user: Row, body: Row) -> Row:
         "exceptions": {},
         "gone": [],
         "meeting": None,
+        "calendar": calendar,
+        "attachments": [],
     }
     with simulator.store.together():
         _go_online(simulator, user, row, kept)
@@ -106,12 +114,9 @@ def _go_online(simulator: Simulator, user: Row, row: Row, asked: Row) -> None:
     row["meeting"] = meeting["id"]
     body |= {"isOnlineMeeting": True, "onlineMeetingProvider": TEAMS}
     body["onlineMeeting"] = {"joinUrl": meeting["join_url"], "conferenceId": meeting["vtc"], "tollNumber": None}
-    said = body.get("body") or {"contentType": "html", "content": ""}
-    words = said.get("content") or ""
-    if str(said.get("contentType")).lower() == "text":
-        words = f"<div>{html.escape(words)}</div>"
-    joined = f'{words}<div><a class="me-email-headline" href="{html.escape(meeting["join_url"])}">Join</a></div>'
-    body["body"] = {"contentType": "html", "content": joined}
+    words = bodies.inner(body.get("body") or {})
+    link = f'<div><a class="me-email-headline" href="{html.escape(meeting["join_url"])}">Join</a></div>'
+    body["body"] = {"contentType": "html", "content": bodies.document(f"<div>{words}</div>{link}")}
 
 
 def invited_addresses(row: Row) -> list[str]:
@@ -183,6 +188,24 @@ def _change_copy(simulator: Simulator, view: Row, kept: Row, times: Row) -> None
     copy["version"] += 1
     simulator.store.put("event_copies", copy["id"], copy)
     tell(simulator, "updated", invited(simulator.store, copy))
+
+
+def attach(simulator: Simulator, view: Row, attachments: list[Row]) -> None:
+    """What is attached from now on: by the organizer for everybody, by an attendee in their own calendar only."""
+    if not view["organizer"]:
+        copy = simulator.store.get("event_copies", view["master"] or view["id"]) or {}
+        copy["own"]["attachments"] = attachments
+        copy["version"] += 1
+        simulator.store.put("event_copies", copy["id"], copy)
+        tell(simulator, "updated", invited(simulator.store, copy))
+        return
+    row = _organizers(simulator, view)
+    if view.get("date"):
+        mine = row["exceptions"].setdefault(view["date"], {"body": {}, "version": 0})
+        mine |= {"attachments": attachments, "version": mine["version"] + 1}
+    else:
+        row["attachments"] = attachments
+    saved(simulator, row, view["id"])
 
 
 def saved(simulator: Simulator, row: Row, key: str) -> None:

@@ -10,11 +10,11 @@ from m365_simulator.clock import moment_of
 from m365_simulator.faults import fault
 from m365_simulator.odata import Allows
 from m365_simulator.store import Row
-from m365_simulator.wire import Caller, GraphError, GraphRoute, answer, listed, sound
+from m365_simulator.wire import Caller, GraphError, GraphRoute, answer, body_of, listed, sound
 
-from . import calendar_shown
-from .calendar_views import between, occurrences
-from .events import EVENT, FILTERS, ORDERS, event_of, mailbox, on, shown
+from . import calendar_items, calendar_shown
+from .calendar_views import between, occurrences, views
+from .events import EVENT, FILTERS, ORDERS, chosen, event_of, mailbox, on, shown
 
 router = APIRouter(prefix="/v1.0", route_class=GraphRoute)
 CALENDAR = "graph.calendar"
@@ -29,9 +29,64 @@ MISSING = "This request requires a time window specified by the query string par
 @router.get("/users/{name}/calendars")
 async def calendars(request: Request) -> Response:
     caller, user = mailbox(request)
-    found = [calendar_shown.calendar(caller.simulator, user)]
-    query = caller.query(CALENDAR, Allows(top=100, filters=("name",)))
+    rows = [None, *caller.store.all(f"calendars/{user['id']}")]
+    found = [calendar_shown.calendar(caller.simulator, user, row) for row in rows]
+    query = caller.query(CALENDAR, Allows(top=1000, filters=("name",)))
     return listed(caller, f"users('{user['id']}')/calendars", found, kind=CALENDAR, query=query)
+
+
+@router.post("/me/calendars")
+@router.post("/users/{name}/calendars")
+async def make_calendar(request: Request) -> Response:
+    caller, user = mailbox(request, write=True)
+    body = await body_of(request, CALENDAR)
+    row = {"id": f"AAMkC{caller.simulator.ids.text('calendar', 58)}=", "name": "", "color": body.get("color") or "auto"}
+    return _kept(caller, user, row, body, 201)
+
+
+def _kept(caller: Caller, user: Row, row: Row, body: Row, status: int = 200) -> Response:
+    """Raises 400 without a name and 409 for one that stands."""
+    name = str(body.get("name", row["name"]) or "").strip()
+    others = [one["name"] for one in caller.store.all(f"calendars/{user['id']}") if one["id"] != row["id"]]
+    if not name:
+        raise GraphError(400, "ErrorInvalidRequest", "The calendar needs a name.")
+    if name.lower() in {one.lower() for one in ["Calendar", *others]}:
+        raise GraphError(409, "ErrorFolderExists", "A folder with the specified name already exists.")
+    row |= {"name": name, "color": body.get("color") or row["color"]}
+    return _entity(caller, user, caller.store.put(f"calendars/{user['id']}", row["id"], row), status)
+
+
+def _entity(caller: Caller, user: Row, row: Row | None, status: int = 200) -> Response:
+    found = caller.query(CALENDAR, Allows()).shape(calendar_shown.calendar(caller.simulator, user, row))
+    return answer(caller.simulator, f"users('{user['id']}')/calendars/$entity", found, status, kind=CALENDAR)
+
+
+def _made(caller: Caller, user: Row) -> Row:
+    """The calendar in the path, which somebody made; the default one cannot be renamed or deleted."""
+    row = caller.store.get(f"calendars/{user['id']}", chosen(caller, user) or "")
+    if row is None:
+        raise GraphError(403, "ErrorDeleteDistinguishedFolder", "Distinguished folders cannot be changed.")
+    return dict(row)
+
+
+@router.patch("/me/calendars/{calendar}")
+@router.patch("/users/{name}/calendars/{calendar}")
+async def change_calendar(request: Request) -> Response:
+    caller, user = mailbox(request, write=True)
+    return _kept(caller, user, _made(caller, user), await body_of(request, CALENDAR))
+
+
+@router.delete("/me/calendars/{calendar}")
+@router.delete("/users/{name}/calendars/{calendar}")
+async def delete_calendar(request: Request) -> Response:
+    """Its events are cancelled with it."""
+    caller, user = mailbox(request, write=True)
+    row = _made(caller, user)
+    with caller.store.together():
+        for one in list(views(caller.store, user, row["id"])):
+            calendar_items.remove(caller.simulator, one)
+        caller.store.delete(f"calendars/{user['id']}", row["id"])
+    return Response(status_code=204)
 
 
 @router.get("/me/calendar")
@@ -40,8 +95,8 @@ async def calendars(request: Request) -> Response:
 @router.get("/users/{name}/calendars/{calendar}")
 async def one_calendar(request: Request) -> Response:
     caller, user = mailbox(request)
-    found = caller.query(CALENDAR, Allows()).shape(calendar_shown.calendar(caller.simulator, user))
-    return answer(caller.simulator, f"users('{user['id']}')/calendars/$entity", found, kind=CALENDAR)
+    key = chosen(caller, user)
+    return _entity(caller, user, caller.store.get(f"calendars/{user['id']}", key) if key else None)
 
 
 def _window(request: Request) -> tuple[datetime.datetime, datetime.datetime]:
@@ -63,7 +118,7 @@ async def view(request: Request) -> Response:
     """Series stand here as their occurrences."""
     caller, user = mailbox(request)
     query = caller.query(EVENT, VIEWS)
-    found = [shown(caller, one) for one in between(caller.store, user, *_window(request))]
+    found = [shown(caller, one) for one in between(caller.store, user, *_window(request), chosen(caller, user))]
     return listed(caller, f"users('{user['id']}')/calendarView", found, kind=EVENT, query=query)
 
 
@@ -85,7 +140,8 @@ async def delta(request: Request) -> Response:
     caller, user = mailbox(request)
     query = caller.query(EVENT, DELTA, renames={"$skiptoken": "left"})
     state = _state(caller, user)
-    items = {one["id"]: one for one in between(caller.store, user, *(moment_of(text) for text in state["window"]))}
+    first, last = (moment_of(text) for text in state["window"])
+    items = {one["id"]: one for one in between(caller.store, user, first, last, chosen(caller, user))}
     left: list[str] | None = state["left"]
     if left is None:
         keys = {key: calendar_shown.change_key(one) for key, one in items.items()}

@@ -1,7 +1,5 @@
 """Events, calendars and their changes in Graph's words."""
 
-import re
-from typing import Any
 from urllib.parse import quote
 
 from m365_simulator.changes import Change
@@ -9,6 +7,7 @@ from m365_simulator.core import Simulator
 from m365_simulator.store import Row
 from m365_simulator.teams.policies import allowed
 
+from . import bodies
 from .zones import shown as in_zone
 
 NEVER = "0001-01-01T00:00:00Z"
@@ -33,7 +32,6 @@ DEFAULTS: Row = {
 }
 HIDDEN = {"attachments", "calendar", "extensions", "instances", "exceptionOccurrences"}
 HIDDEN |= {"singleValueExtendedProperties", "multiValueExtendedProperties", "@odata.type"}
-TAG = re.compile(r"<[^>]+>")
 
 
 def event(simulator: Simulator, view: Row, zone: str = "UTC", *, as_text: bool = False) -> Row:
@@ -56,10 +54,10 @@ def event(simulator: Simulator, view: Row, zone: str = "UTC", *, as_text: bool =
         "originalStartTimeZone": view["zones"][0],
         "originalEndTimeZone": view["zones"][1],
         "subject": f"Canceled: {body.get('subject') or ''}" if view["cancelled"] else body.get("subject", ""),
-        "body": _content(body.get("body"), as_text=as_text),
-        "bodyPreview": _plain((body.get("body") or {}).get("content") or "")[:255],
-        "location": body.get("location") or {"displayName": "", "locationType": "default"},
-        "locations": body.get("locations") or [place for place in [body.get("location")] if place],
+        "body": bodies.shown(body.get("body"), as_text=as_text),
+        "bodyPreview": bodies.preview(body.get("body")),
+        "hasAttachments": any(not one["isInline"] for one in view.get("attachments", [])),
+        **_places(body),
         "attendees": body.get("attendees") or [],
         "isCancelled": view["cancelled"],
         "isOrganizer": view["organizer"],
@@ -78,26 +76,30 @@ def change_key(view: Row) -> str:
     return f"{view['ical'][-20:]}{view['version']:04d}"
 
 
-def _content(body: Any, *, as_text: bool) -> Row:
-    given = body or {}
-    kind, text = str(given.get("contentType", "html")).lower(), given.get("content") or ""
-    return {"contentType": "text", "content": _plain(text)} if as_text else {"contentType": kind, "content": text}
+def _places(body: Row) -> Row:
+    """``location`` is the first of ``locations``. A place with a name has an id: its name, unless another is given."""
+    given = body.get("locations") or [body.get("location")]
+    found = [_place(one) for one in given if one]
+    return {"location": found[0] if found else {**_place({}), "address": {}, "coordinates": {}}, "locations": found}
 
 
-def _plain(html: str) -> str:
-    return TAG.sub("", html).strip()
+def _place(given: Row) -> Row:
+    name = given.get("displayName") or ""
+    ids = {"uniqueId": name, "uniqueIdType": "private"} if name else {"uniqueIdType": "unknown"}
+    usual = {"displayName": name, "locationType": "default", **ids}
+    return usual | {name: value for name, value in given.items() if value is not None}
 
 
-def calendar(simulator: Simulator, user: Row) -> Row:
-    """Each mailbox has its default calendar; Teams is offered where the organisation lets the person have it."""
+def calendar(simulator: Simulator, user: Row, row: Row | None = None) -> Row:
+    """The default calendar, or one that was made; Teams is offered where the organisation lets the person have it."""
     online = allowed(simulator, user, "online_meetings")
     return {
-        "id": calendar_id(user),
-        "name": "Calendar",
-        "color": "auto",
+        "id": row["id"] if row else calendar_id(user),
+        "name": row["name"] if row else "Calendar",
+        "color": row["color"] if row else "auto",
         "hexColor": "",
-        "isDefaultCalendar": True,
-        "isRemovable": False,
+        "isDefaultCalendar": row is None,
+        "isRemovable": row is not None,
         "changeKey": "AAAA",
         "canEdit": True,
         "canShare": True,

@@ -18,12 +18,12 @@ from .zones import zone_of
 OCCURRENCE = re.compile(r"^(?P<base>.+)O(?P<day>\d{8})=$")
 
 
-def views(store: Store, user: Row) -> Iterator[Row]:
-    """Single events and series masters of the mailbox."""
+def views(store: Store, user: Row, calendar: str | None = None) -> Iterator[Row]:
+    """Single events and series masters of a calendar, the default one unless named; invitations stand in that one."""
     for row in store.all("events"):
-        if row["user"] == user["id"]:
+        if row["user"] == user["id"] and row.get("calendar") == calendar:
             yield own(row)
-    for copy in store.all("event_copies"):
+    for copy in store.all("event_copies") if calendar is None else []:
         if copy["user"] == user["id"] and not copy["removed"]:
             yield invited(store, copy)
 
@@ -38,6 +38,7 @@ def invited(store: Store, copy: Row) -> Row:
     mine = copy["own"]
     seen = {"id": copy["id"], "user": copy["user"], "organizer": False, "response": copy["response"]}
     more = {"cancelled": copy["last"] is not None, "type": kind(row), "master": None, "version": copy["version"]}
+    more |= {"calendar": None, "attachments": mine.get("attachments", row.get("attachments", []))}
     return {**row, **seen, **more, "body": {**row["body"], **mine.get("body", {})}, **mine.get("times", {})}
 
 
@@ -86,13 +87,16 @@ def _occurrence(master: Row, date: str, began: datetime.datetime, length: dateti
         "body": body,
         "version": master["version"] + changed.get("version", 0),
     }
-    return {**master, **times, **{name: changed[name] for name in ("start", "end") if name in changed}, **about}
+    different = {name: changed[name] for name in ("start", "end", "attachments") if name in changed}
+    return {**master, **times, **different, **about}
 
 
-def between(store: Store, user: Row, first: datetime.datetime, last: datetime.datetime) -> list[Row]:
-    """Everything that takes place in the window, earliest first; series as their occurrences."""
+def between(
+    store: Store, user: Row, first: datetime.datetime, last: datetime.datetime, calendar: str | None = None
+) -> list[Row]:
+    """Everything of a calendar that takes place in the window, earliest first; series as their occurrences."""
     found = []
-    for view in views(store, user):
+    for view in views(store, user, calendar):
         each = occurrences(view) if view["type"] == "seriesMaster" else [view]
         found += [one for one in each if moment_of(one["start"]) < last and moment_of(one["end"]) > first]
     return sorted(found, key=lambda one: str(one["start"]))

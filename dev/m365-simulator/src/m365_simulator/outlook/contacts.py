@@ -19,7 +19,8 @@ FAMILY = "contactFolders"
 KIND, FOLDER = "graph.contact", "graph.contactFolder"
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
 SORTABLE = tuple(name for name, kind in properties(KIND).items() if kind in ("Edm.String", "Edm.DateTimeOffset"))
-LIST = Allows(filters=("emailAddresses/any/address",), orders=SORTABLE, top=1000, skip=True, count=True)
+NAMES = ("displayName", "givenName", "surname", "middleName", "nickName", "fileAs", "companyName")
+LIST = Allows(filters=("emailAddresses/any/address", *NAMES), orders=SORTABLE, top=1000, skip=True, count=True)
 FOLDERS = Allows(top=1000, skip=True, count=True, filters=("displayName",))
 ONE = Allows()
 FOLDER_DELTA = Allows()

@@ -7,13 +7,13 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from m365_simulator.odata import Allows
+from m365_simulator.odata import Allows, Query
 from m365_simulator.store import Row
 from m365_simulator.wire import Caller, GraphError, GraphRoute, answer, body_of, json_of, listed
 
-from . import calendar_items, calendar_shown, items
+from . import attachment_files, bodies, calendar_items, calendar_shown, items
 from .calendar_shown import calendar_id
-from .calendar_views import find, own, views
+from .calendar_views import find, occurrences, own, views
 from .recurrence import BadRecurrence
 from .zones import BadTime, preferred
 
@@ -33,6 +33,7 @@ FILTERS: tuple[str, ...] = (
     "type",
 )
 FILTERS += ("seriesMasterId", "showAs", "importance", "sensitivity", "isAllDay", "transactionId")
+ONE = Allows(expands=("attachments", "exceptionOccurrences"))
 LISTS = Allows(top=1000, skip=True, count=True, filters=FILTERS, orders=ORDERS)
 ANSWERS = {"accept": "accepted", "decline": "declined", "tentativelyAccept": "tentativelyAccepted"}
 EVENT = "graph.event"
@@ -55,10 +56,19 @@ def mailbox(request: Request, *, write: bool = False) -> tuple[Caller, Row]:
     wanted = "Calendars.ReadWrite" if write else "Calendars.ReadWrite Calendars.Read"
     caller = Caller(request).need(delegated=wanted, role=wanted, place="outlook")
     user = caller.mailbox(named.get("name"))
-    if named.get("calendar", "Calendar") not in ("Calendar", calendar_id(user)):
-        raise not_found()
+    chosen(caller, user)
     zone_and_text(request)
     return caller, user
+
+
+def chosen(caller: Caller, user: Row) -> str | None:
+    """The calendar in the path, if it is one that was made; None is the default one. Raises the 404."""
+    key = caller.request.path_params.get("calendar", "Calendar")
+    if key in ("Calendar", calendar_id(user)):
+        return None
+    if caller.store.get(f"calendars/{user['id']}", key) is None:
+        raise not_found()
+    return str(key)
 
 
 def not_found() -> GraphError:
@@ -79,7 +89,7 @@ def calendars_words() -> Iterator[None]:
 def zone_and_text(request: Request) -> tuple[str, bool]:
     prefer = ", ".join(request.headers.getlist("prefer"))
     with calendars_words():
-        return preferred(prefer), 'outlook.body-content-type="text"' in prefer.replace(" ", "").lower()
+        return preferred(prefer), bodies.wants_text(request)
 
 
 def shown(caller: Caller, view: Row) -> Row:
@@ -88,13 +98,31 @@ def shown(caller: Caller, view: Row) -> Row:
 
 
 def entity(caller: Caller, view: Row, status: int = 200) -> Response:
-    found = caller.query(EVENT, Allows()).shape(shown(caller, view))
+    query = caller.query(EVENT, ONE)
+    found = query.shape(shown(caller, view)) | _expanded(caller, view, query)
     return answer(caller.simulator, f"users('{view['user']}')/events/$entity", found, status, kind=EVENT)
+
+
+def _expanded(caller: Caller, view: Row, query: Query) -> Row:
+    """What only $expand and $select bring; of a series its exceptions, and the ids of its cancelled occurrences."""
+    found: Row = {}
+    series = view["type"] == "seriesMaster"
+    if "attachments" in query.expand:
+        each = view.get("attachments", [])
+        found["attachments"] = [attachment_files.shown(caller.simulator, one, whole=True) for one in each]
+    if "exceptionOccurrences" in query.expand:
+        changed = [one for one in occurrences(view) if one["type"] == "exception"] if series else []
+        shape = query.shape_inner
+        found["exceptionOccurrences"] = [shape("exceptionOccurrences", shown(caller, one)) for one in changed]
+    if "cancelledOccurrences" in (query.select or ()):
+        gone = sorted(view["gone"]) if series else []
+        found["cancelledOccurrences"] = [f"OID.{view['id']}.{day[:4]}-{day[4:6]}-{day[6:]}" for day in gone]
+    return found
 
 
 def event_of(caller: Caller, user: Row, key: str) -> Row:
     view = find(caller.store, user, key)
-    if view is None:
+    if view is None or ("calendar" in caller.request.path_params and view.get("calendar") != chosen(caller, user)):
         raise not_found()
     return view
 
@@ -103,7 +131,7 @@ def event_of(caller: Caller, user: Row, key: str) -> Row:
 async def list_all(request: Request) -> Response:
     """Single events and the masters of series."""
     caller, user = mailbox(request)
-    found = [shown(caller, view) for view in views(caller.store, user)]
+    found = [shown(caller, view) for view in views(caller.store, user, chosen(caller, user))]
     return listed(caller, f"users('{user['id']}')/events", found, kind=EVENT, query=caller.query(EVENT, LISTS))
 
 
@@ -117,7 +145,7 @@ async def create(request: Request) -> Response:
         if again and row["user"] == user["id"] and row["body"].get("transactionId") == again:
             return entity(caller, own(row), 201)
     with calendars_words():
-        made = calendar_items.create(caller.simulator, user, body)
+        made = calendar_items.create(caller.simulator, user, body, chosen(caller, user))
     return entity(caller, own(made), 201)
 
 

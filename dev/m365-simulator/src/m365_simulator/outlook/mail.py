@@ -157,6 +157,13 @@ async def read(request: Request) -> Response:
     return answered(caller, user, message(request, caller, user))
 
 
+@mailbox_route(router, "GET", *(f"{path}/$value" for path in EACH))
+async def raw(request: Request) -> Response:
+    """The message as MIME, with its attachments."""
+    caller, user = opened(request, MAIL)
+    return Response(mime.text_of(caller.simulator, message(request, caller, user)), media_type="text/plain")
+
+
 @mailbox_route(router, "PATCH", *EACH)
 async def change(request: Request) -> Response:
     caller, user = opened(request, MAIL_WRITE)
@@ -184,7 +191,8 @@ async def delete(request: Request) -> Response:
 
 async def _destination(request: Request, caller: Caller, user: Row) -> Row:
     body = await json_of(request)
-    goal = body.get("destinationId") if isinstance(body, dict) else None
+    named = {str(key).lower(): value for key, value in body.items()} if isinstance(body, dict) else {}
+    goal = named.get("destinationid")
     if not isinstance(goal, str) or not goal:
         raise GraphError(400, "ErrorInvalidRequest", "destinationId is required.")
     return folders.folder(caller.simulator, FAMILY, user["id"], goal)

@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import re
 
 from fastapi import Request
 
@@ -13,7 +12,7 @@ from m365_simulator.directory import find_user
 from m365_simulator.store import Row
 from m365_simulator.wire import GraphError
 
-from . import attachment_files, folders, items
+from . import attachment_files, bodies, folders, items
 from .rules import rule
 
 KIND, FAMILY = "messages", "mailFolders"
@@ -21,10 +20,8 @@ RECIPIENTS = ("toRecipients", "ccRecipients", "bccRecipients", "replyTo")
 HIDDEN = ("internetMessageHeaders", "singleValueExtendedProperties", "multiValueExtendedProperties", "uniqueBody")
 OWN = ("id", "changeKey", "createdDateTime", "lastModifiedDateTime", "parentFolderId", "attachments", "webLink")
 AFTER_SENDING = ("isRead", "categories", "importance", "flag", "inferenceClassification", *HIDDEN[1:3])
-TAGS = re.compile(r"<(style|script).*?</\1>|<[^>]+>", re.IGNORECASE | re.DOTALL)
 KEPT = ("body", "from", "sender")
 """Null leaves them as they are."""
-PREVIEW = 255
 
 
 def person(user: Row) -> Row:
@@ -44,10 +41,6 @@ def conversation(user: str, thread: str) -> Row:
     digest = hashlib.sha256(f"{user}/{thread}".encode()).digest()
     index = base64.b64encode(b"\x01" + digest[:21]).decode()
     return {"conversationId": f"AAQk{base64.urlsafe_b64encode(digest).decode()}", "conversationIndex": index}
-
-
-def preview(body: Row) -> str:
-    return " ".join(TAGS.sub(" ", body.get("content") or "").split())[:PREVIEW]
 
 
 def check_headers(simulator: Simulator, body: Row) -> None:
@@ -71,7 +64,7 @@ def filled(simulator: Simulator, user: Row, body: Row) -> Row:
     now = stamp(simulator.now())
     people: Row = {name: [_recipient(simulator, one) for one in given.get(name) or []] for name in RECIPIENTS}
     people |= {name: _recipient(simulator, given.pop(name)) for name in ("from", "sender") if given.get(name)}
-    content = given.get("body") or {"contentType": "text", "content": ""}
+    content = bodies.kept(given.get("body") or {"contentType": "text", "content": ""})
     host = user["address"].partition("@")[2]
     return {
         "subject": "",
@@ -87,7 +80,7 @@ def filled(simulator: Simulator, user: Row, body: Row) -> Row:
         **given,
         **people,
         "body": content,
-        "bodyPreview": preview(content),
+        "bodyPreview": bodies.preview(content),
         "receivedDateTime": now,
         "sentDateTime": now,
         "isRead": True,
@@ -116,7 +109,8 @@ def change(simulator: Simulator, row: Row, body: Row) -> Row:
     given = {name: value for name, value in body.items() if name not in OWN and not (value is None and name in KEPT)}
     given |= {name: [_recipient(simulator, one) for one in given[name] or []] for name in RECIPIENTS if name in given}
     if "body" in given:
-        given["bodyPreview"] = preview(given["body"])
+        given["body"] = bodies.kept(given["body"])
+        given["bodyPreview"] = bodies.preview(given["body"])
     row = items.touched(simulator, row, given)
     changelog.note(simulator, items.collection(row), row["id"])
     tell(simulator, row, "updated")
@@ -149,7 +143,8 @@ def tell(simulator: Simulator, row: Row, change_type: str, *, left: bool = False
 
 def shown(request: Request, row: Row) -> Row:
     """With what only $select and $expand bring; ``visible`` takes it away."""
-    return body_of(row, items.shown_id(request, row))
+    found = body_of(row, items.shown_id(request, row))
+    return found | {"body": bodies.shown(found["body"], as_text=bodies.wants_text(request))}
 
 
 def body_of(row: Row, key: str) -> Row:

@@ -4,6 +4,7 @@ A 202 says accepted and no more: delivery comes later on the world's clock, and 
 """
 
 import datetime
+import html
 from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter, Request
@@ -16,7 +17,7 @@ from m365_simulator.store import Row
 from m365_simulator.timeline import action
 from m365_simulator.wire import Caller, GraphError, GraphRoute, checked, json_of
 
-from . import attachment_files, folders, mail_items, mime
+from . import attachment_files, bodies, folders, mail_items, mime
 from .items import MAIL_SEND, MAIL_WRITE, mailbox_route, opened
 from .mail import EACH, answered, message
 from .rules import rule
@@ -145,14 +146,31 @@ def _answer_to(user: Row, row: Row, kind: str, given: Row, comment: str) -> Row:
         "forward": ("FW: ", []),
     }[kind]
     subject = original.get("subject") or ""
-    quoted = {**original["body"], "content": f"{comment}{QUOTE}{original['body'].get('content') or ''}"}
     made = {
         "subject": subject if subject.upper().startswith(prefix.strip()) else prefix + subject,
         "toRecipients": people,
         "ccRecipients": original["ccRecipients"] if kind == "replyAll" else [],
-        "body": quoted,
+        "body": _quoted(original, comment),
     }
     return made | given
+
+
+def _quoted(original: Row, comment: str) -> Row:
+    """The comment above the original, in the original's kind; of HTML a whole document."""
+    body = original["body"]
+    if not bodies.is_html(body):
+        return {**body, "content": f"{comment}{QUOTE}{body.get('content') or ''}"}
+    author = (original.get("from") or original["sender"])["emailAddress"]
+    headed = {
+        "From": f"{author['name']} <{author['address']}>",
+        "Sent": original.get("sentDateTime") or "",
+        "To": "; ".join(one["emailAddress"]["name"] for one in original["toRecipients"]),
+        "Subject": original.get("subject") or "",
+    }
+    lines = "".join(f"<b>{name}:</b> {html.escape(text)}<br>" for name, text in headed.items())
+    above = f"<div>{html.escape(comment)}</div>" if comment else ""
+    inner = f'{above}<hr tabindex="-1"><div id="divRplyFwdMsg" dir="ltr">{lines}</div>{bodies.inner(body)}'
+    return {"contentType": "html", "content": bodies.document(inner)}
 
 
 async def _asked(request: Request) -> tuple[Row, str]:

@@ -1,14 +1,18 @@
-"""Messages that come as MIME: base64 of an RFC 5322 text."""
+"""Messages as MIME (RFC 5322): read from base64, and written out."""
 
 import base64
 import binascii
 import email
 import email.message
 import email.policy
-from email.utils import getaddresses
+from email.utils import format_datetime, formataddr, getaddresses
 
+from m365_simulator.clock import moment_of
+from m365_simulator.core import Simulator
 from m365_simulator.store import Row
 from m365_simulator.wire import GraphError
+
+from . import attachment_files, bodies
 
 
 def message_of(body: bytes) -> tuple[Row, list[tuple[Row, bytes]]]:
@@ -60,3 +64,38 @@ def _attachment(part: email.message.Message) -> tuple[Row, bytes]:
         "contentId": str(part.get("content-id", "")).strip("<>") or None,
     }
     return described, content if isinstance(content, bytes) else b""
+
+
+def text_of(simulator: Simulator, row: Row) -> bytes:
+    """A message as it is kept, as MIME."""
+    body = row["body"]
+    made = email.message.EmailMessage(policy=email.policy.SMTP)
+    made["Subject"] = " ".join(str(body.get("subject") or "").split())
+    for header, name in (("From", "from"), ("To", "toRecipients"), ("Cc", "ccRecipients")):
+        people = body.get(name) or []
+        if people:
+            made[header] = ", ".join(_address(one) for one in (people if isinstance(people, list) else [people]))
+    if body.get("internetMessageId"):
+        made["Message-ID"] = body["internetMessageId"]
+    if body.get("sentDateTime"):
+        made["Date"] = format_datetime(moment_of(body["sentDateTime"]))
+    for header in body.get("internetMessageHeaders") or []:
+        made[header["name"]] = " ".join(str(header["value"]).split())
+    content = body.get("body") or {}
+    made.set_content(content.get("content") or "", subtype="html" if bodies.is_html(content) else "plain")
+    for one in row.get("attachments") or []:
+        _attach(simulator, made, one)
+    return made.as_bytes()
+
+
+def _address(given: Row) -> str:
+    told = given["emailAddress"]
+    return formataddr((" ".join(str(told.get("name") or "").split()), told.get("address") or ""))
+
+
+def _attach(simulator: Simulator, made: email.message.EmailMessage, one: Row) -> None:
+    main, _, sub = str(one.get("contentType") or "application/octet-stream").partition("/")
+    more = {"disposition": "inline" if one["isInline"] else "attachment", "filename": one["name"]}
+    if "item" not in one:
+        content = attachment_files.content(simulator, one)
+        made.add_attachment(content, maintype=main, subtype=sub.partition(";")[0] or "octet-stream", **more)

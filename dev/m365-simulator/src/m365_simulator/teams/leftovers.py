@@ -79,7 +79,9 @@ def shown(simulator: "Simulator", row: Row) -> Row:
     names = ("id", "callId", "contentCorrelationId", "createdDateTime", "endDateTime")
     base = f"{simulator.settings.graph_url}/v1.0/users/{row['organizer']}/onlineMeetings/{row['meeting']}"
     field = "recordingContentUrl" if row["kind"] == "recordings" else "transcriptContentUrl"
-    organizer = {"id": row["organizer"], "displayName": None}
+    owner = simulator.store.get("users", row["organizer"]) or {}
+    organizer = {"@odata.type": "#microsoft.graph.teamworkUserIdentity", "id": row["organizer"], "displayName": None}
+    organizer |= {"userIdentityType": "aadUser", "tenantId": owner.get("tenant", row.get("tenant"))}
     return {
         **{name: row[name] for name in names},
         "meetingId": row["meeting"],

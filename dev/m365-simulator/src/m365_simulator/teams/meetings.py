@@ -1,6 +1,7 @@
 """Online meetings: looked up by what people have of them, made without an event, changed, deleted."""
 
 import re
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -129,9 +130,14 @@ def _invited(caller: Caller, body: Row) -> list[str]:
 def _apply(caller: Caller, row: Row, body: Row) -> Row:
     row |= {name: body[name] for name in ("recordAutomatically", "allowTranscription", "subject") if name in body}
     kept = {name: value for name, value in body.items() if name not in online.OWN and name != "participants"}
-    row["options"] |= kept
+    row["options"] |= {name: _merged(row["options"].get(name), value) for name, value in kept.items()}
     caller.store.put("meetings", row["id"], row)
     return row
+
+
+def _merged(before: Any, value: Any) -> Any:
+    """A part of the meeting's settings, such as the lobby's, keeps what a change does not name."""
+    return {**before, **value} if isinstance(before, dict) and isinstance(value, dict) else value
 
 
 @router.get("/me/onlineMeetings/{key}")

@@ -14,6 +14,7 @@ from . import lifecycle
 
 KEPT_DAYS = 60
 """A meeting expires this long after its last end."""
+LOBBY = {"scope": "organization", "isDialInBypassEnabled": False}
 OWN = ("subject", "recordAutomatically", "allowTranscription", "startDateTime", "endDateTime")
 
 
@@ -136,9 +137,9 @@ def shown(simulator: Simulator, row: Row) -> Row:
         "allowedPresenters": "everyone",
         "allowRecording": True,
         "allowMeetingChat": "enabled",
-        "lobbyBypassSettings": {"scope": "organization", "isDialInBypassEnabled": False},
         "isBroadcast": False,
         **options,
+        "lobbyBypassSettings": {**LOBBY, **(options.get("lobbyBypassSettings") or {})},
         "id": row["id"],
         "creationDateTime": row["created"],
         "startDateTime": row["start"],

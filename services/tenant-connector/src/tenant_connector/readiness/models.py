@@ -9,10 +9,10 @@ from pydantic import BaseModel
 
 from shared.problems import Conflict
 from shared.web.routes import StrictModel
-from tenant_connector import verdicts
-from tenant_connector.readiness_queries import Tally
-from tenant_connector.readiness_tables import ReadinessCheckRow, ReadinessRow
-from tenant_connector.verdicts import Obstacle
+from tenant_connector.readiness import verdicts
+from tenant_connector.readiness.queries import Tally
+from tenant_connector.readiness.tables import ReadinessCheckRow, ReadinessRow
+from tenant_connector.readiness.verdicts import Obstacle
 
 
 class NewCheck(StrictModel):

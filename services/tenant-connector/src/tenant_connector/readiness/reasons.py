@@ -5,8 +5,8 @@ from datetime import datetime
 from shared.connections import CONNECTOR_PLACE, features
 from shared.entra.client import EntraMisconfigured
 from shared.graph.errors import GraphError
-from tenant_connector.readiness_queries import Tally
-from tenant_connector.verdicts import Evidence, Found, Remedy
+from tenant_connector.readiness.queries import Tally
+from tenant_connector.readiness.verdicts import Evidence, Found, Remedy
 
 TRANSCRIPTS = "OnlineMeetingTranscript.Read.All"
 USERS = "User.Read.All"

@@ -13,9 +13,10 @@ from shared.database.outbox import Outbox
 from shared.database.unit_of_work import Database
 from shared.events import TenantReadinessChanged
 from shared.events.tenant import Verdict
-from tenant_connector import audit, readiness_queries
-from tenant_connector.readiness_tables import ReadinessCheckRow, ReadinessRow
-from tenant_connector.verdicts import AFFECTS, SPREAD_BY_CONSENT, Found, Obstacle, Outcome, Remedy, Unanswered
+from tenant_connector import audit
+from tenant_connector.readiness import queries as readiness_queries
+from tenant_connector.readiness.tables import ReadinessCheckRow, ReadinessRow
+from tenant_connector.readiness.verdicts import AFFECTS, SPREAD_BY_CONSENT, Found, Obstacle, Outcome, Remedy, Unanswered
 
 _NOT_CONNECTED = "Your organisation is not connected to Microsoft 365, so nothing is known."
 _WAS_RED = "was_action_needed"

@@ -14,10 +14,11 @@ from shared.entra.credentials import WARN_DAYS, credentials
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphError, GraphNotFound, GraphRetry
 from shared.problems import ConfigurationError
-from tenant_connector import graph, reasons
-from tenant_connector.readiness_queries import Answers, Person, Tally
+from tenant_connector import graph
+from tenant_connector.readiness import reasons
+from tenant_connector.readiness.queries import Answers, Person, Tally
+from tenant_connector.readiness.verdicts import Evidence, Found, Outcome, Unanswered
 from tenant_connector.settings import Settings
-from tenant_connector.verdicts import Evidence, Found, Outcome, Unanswered
 
 T = TypeVar("T")
 TRANSCRIPTS_OFF = "graphaccesstotranscriptsdisabled"

@@ -15,12 +15,16 @@ from shared.entra.tokens import AccessToken
 from shared.graph.errors import GraphError, GraphRetry
 from shared.jobs import GiveUp, Periodic
 from shared.jobs.job import Job, JobWork
-from tenant_connector import access, graph, probes, queries, readiness, readiness_queries, reasons, tenant, watching
+from tenant_connector import access, graph, queries, tenant
 from tenant_connector.jobs import does
+from tenant_connector.readiness import board as readiness
+from tenant_connector.readiness import probes, reasons
+from tenant_connector.readiness import queries as readiness_queries
+from tenant_connector.readiness import schedule as watching
+from tenant_connector.readiness.verdicts import AFFECTS, Evidence, Found, Outcome, Unanswered, unanswered
 from tenant_connector.settings import Settings
 from tenant_connector.tables import TenantRow
 from tenant_connector.tokens import AppTokens, Connection, acquire, roles_of
-from tenant_connector.verdicts import AFFECTS, Evidence, Found, Outcome, Unanswered, unanswered
 from tenant_connector.work import CheckReadiness, LookAfterTenant
 
 __all__ = ["does"]

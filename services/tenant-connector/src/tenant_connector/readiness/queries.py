@@ -10,7 +10,7 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from tenant_connector.queries import now as now
-from tenant_connector.readiness_tables import ReadinessCheckRow, ReadinessRow
+from tenant_connector.readiness.tables import ReadinessCheckRow, ReadinessRow
 
 _MAKE_CHECK = text("INSERT INTO readiness_check (org_id) VALUES (:org_id) ON CONFLICT DO NOTHING")
 _DOUBTED = text("SELECT doubted_at IS NOT NULL FROM readiness_check WHERE org_id = :org_id")

@@ -10,12 +10,15 @@ from shared.database.unit_of_work import UnitOfWork
 from shared.problems import TooMany
 from shared.web.identity import Identity
 from shared.web.routes import ORG_ADMIN, AdminCaller, Caller, Work, provided
-from tenant_connector import audit, queries, readiness, readiness_queries, tenant, watching
-from tenant_connector.board_models import Board, FeatureShown, Lacking, NewCheck
-from tenant_connector.readiness_tables import ReadinessCheckRow, ReadinessRow
+from tenant_connector import audit, queries, tenant
+from tenant_connector.readiness import board as readiness
+from tenant_connector.readiness import queries as readiness_queries
+from tenant_connector.readiness import schedule as watching
+from tenant_connector.readiness.models import Board, FeatureShown, Lacking, NewCheck
+from tenant_connector.readiness.tables import ReadinessCheckRow, ReadinessRow
+from tenant_connector.readiness.verdicts import NEEDS
 from tenant_connector.settings import Settings
 from tenant_connector.tables import TenantRow
-from tenant_connector.verdicts import NEEDS
 
 router = APIRouter(tags=["readiness"])
 Knobs = Annotated[Settings, Depends(provided("settings"))]

@@ -1,0 +1,1 @@
+"""The readiness board: what is probed at Microsoft, how often, and what each verdict means."""
