@@ -92,6 +92,7 @@ during() { # <what the demo says when it begins> <workload …>: their pods are 
     [ -z "$(beside get job demo -o 'jsonpath={.status.failed}')" ] || die "the main job ended before: $1"
     sleep 0.3
   done
+  step=$1
   shift
   killed=''
   for workload; do
@@ -103,6 +104,8 @@ during() { # <what the demo says when it begins> <workload …>: their pods are 
   # shellcheck disable=SC2086 # a list of pods
   there delete $killed --grace-period=0 --force --wait=false > /dev/null 2>&1
   echo "$killed" | tr ' ' '\n' >> "$made/killed"
+  # shellcheck disable=SC2016 # the container's shell reads it
+  beside exec job/demo -- sh -c 'echo "$1" >> /state/killed' sh "$step"
 }
 
 main_job() {

@@ -1,4 +1,4 @@
-# Sourced by .ci/run: a Kubernetes node of its own, in namespaces of its own. $cache and $work are .ci/run's.
+# To be sourced beside .ci/engine.sh: a Kubernetes node of its own, in namespaces of its own. $cache and $work are the caller's.
 cluster_cgroup=/prospo-k8s
 
 start_cluster() { # <folder of binaries>: sets cluster_pid and cluster_run

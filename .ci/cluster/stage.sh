@@ -1,4 +1,4 @@
-# Sourced by .ci/run: the chart on a node of our own, which is ended before anything else runs.
+# To be sourced where an engine and $PROSPO_HELM are: the chart on a node of our own, which is ended before anything else runs.
 run_cluster_stage() {
   node=$(.ci/cluster/binaries.sh "$cache" node)
   .ci/cluster/images.sh "$node"
