@@ -1,5 +1,5 @@
-# To be sourced beside .ci/engine.sh: a Kubernetes node of its own, in namespaces of its own. $cache and $work are the caller's.
-cluster_cgroup=/prospo-k8s
+# To be sourced: a Kubernetes node of its own, in namespaces and control groups of its own. $cache and $work are the caller's.
+cluster_cgroup=/prospo-k8s-$$ # two runs with different caches may be at work at once
 
 start_cluster() { # <folder of binaries>: sets cluster_pid and cluster_run
   stop_leftover_cluster
@@ -19,7 +19,7 @@ start_cluster() { # <folder of binaries>: sets cluster_pid and cluster_run
     [ "$n" -lt 100 ] || { cat "$cluster_run/log/node.log" >&2; return 1; }
     sleep 0.1
   done
-  echo "$cluster_pid $cluster_run" > "$cache/cluster.pid"
+  echo "$cluster_pid $cluster_run $cluster_cgroup" > "$cache/cluster.pid"
   binaries=$1
   until_true 120 "the API server" inside kubectl get --raw /readyz
   until_true 120 "the node" inside kubectl wait --for=condition=Ready node/prospo --timeout=2s
@@ -41,8 +41,17 @@ inside() { # <command …> in the node's namespaces: nothing else leads there
     KUBECONFIG="$cluster_run/pki/admin.conf" PATH="$binaries:$PATH" "$@"
 }
 
-import_images() { # <image …> from the engine into the node
-  docker save "$@" | inside ctr -a "$cluster_run/containerd.sock" -n k8s.io images import - > /dev/null
+import_images() { # <image …> from the engine into the node, whose store is kept between runs
+  known=$(inside ctr -a "$cluster_run/containerd.sock" -n k8s.io content ls -q) wanted=''
+  for image; do
+    id=$(docker image inspect -f '{{.Id}}' "$image")
+    echo "$image $id"
+    case $known in *"$id"*) grep -qxF "$image $id" "$cluster_state/imported" 2> /dev/null && continue ;; esac
+    wanted="$wanted $image"
+  done > "$work/imported"
+  # shellcheck disable=SC2086 # a list of images
+  [ -z "$wanted" ] || docker save $wanted | inside ctr -a "$cluster_run/containerd.sock" -n k8s.io images import - > /dev/null
+  mv "$work/imported" "$cluster_state/imported"
 }
 
 make_cgroups() { # version 1 has a tree for each controller, version 2 one tree
@@ -58,18 +67,28 @@ make_cgroups() { # version 1 has a tree for each controller, version 2 one tree
   done
 }
 
-stop_leftover_cluster() { # of a run that was killed; ours only if its first process is the script here
+stop_leftover_cluster() { # of a run that was killed; ours only if its first process is the script here, on that run's folder
   [ -e "$cache/cluster.pid" ] || return 0
-  read -r left run < "$cache/cluster.pid" || true
-  if tr '\0' ' ' < "/proc/$left/cmdline" 2> /dev/null | grep -qF -- "/node.sh "; then
-    kill -9 "$left" 2> /dev/null || true
-    wait_gone "$left"
+  read -r left run cgroup < "$cache/cluster.pid" || true
+  if tr '\0' ' ' < "/proc/$left/cmdline" 2> /dev/null | grep -qF -- "/node.sh $cache/" && grep -qF "$run" "/proc/$left/cmdline"; then
+    echo "ending the Kubernetes node of a run that was killed"
+    end_first_process "$left"
   fi
-  case $run in /tmp/*/cluster) rm -rf --one-file-system "$run" ;; esac
+  case $cgroup in /prospo-k8s-*) remove_cgroups "$cgroup" ;; esac
+  case $run in */cluster) [ ! -e "$run/pki/admin.conf" ] || rm -rf --one-file-system "$run" ;; esac
   rm -f "$cache/cluster.pid"
 }
 
-wait_gone() {
+stop_cluster() { # ends the first process, and with it every other and every mount
+  [ -n "${cluster_pid:-}" ] || return 0
+  end_first_process "$cluster_pid"
+  cluster_pid=
+  remove_cgroups "$cluster_cgroup"
+  rm -f "$cache/cluster.pid"
+}
+
+end_first_process() {
+  kill -9 "$1" 2> /dev/null || true
   n=0
   while kill -0 "$1" 2> /dev/null && [ "$n" -lt 100 ]; do
     n=$((n + 1))
@@ -77,14 +96,11 @@ wait_gone() {
   done
 }
 
-stop_cluster() { # ends the first process, and with it every other and every mount
-  [ -n "${cluster_pid:-}" ] || return 0
-  kill -9 "$cluster_pid" 2> /dev/null || true
-  wait_gone "$cluster_pid"
-  cluster_pid=
-  for _ in 1 2 3 4 5; do
-    find /sys/fs/cgroup -depth -type d -path "*$cluster_cgroup*" -exec rmdir {} + 2> /dev/null && break
+remove_cgroups() { # <name>: they are empty a moment after the last process
+  n=0
+  while [ -n "$(find /sys/fs/cgroup -maxdepth 2 -type d -path "*$1")" ] && [ "$n" -lt 50 ]; do
+    find /sys/fs/cgroup -depth -type d \( -path "*$1" -o -path "*$1/*" \) -exec rmdir {} + 2> /dev/null || true
+    n=$((n + 1))
     sleep 0.2
   done
-  rm -f "$cache/cluster.pid"
 }

@@ -29,6 +29,8 @@ refuse_installs() {
     die "half a migration stayed"
   query contacts "DROP TABLE $taken"
   helm uninstall prospo --namespace $release > /dev/null
+  there delete job,pod -l app.kubernetes.io/component=migrate --wait > /dev/null # Helm leaves a hook that failed to be read
+  say "what cannot be is not installed"
 }
 
 running() { there get pods -l app.kubernetes.io/managed-by=Helm,app.kubernetes.io/component!=migrate -o \
@@ -36,19 +38,24 @@ running() { there get pods -l app.kubernetes.io/managed-by=Helm,app.kubernetes.i
 
 refuse_upgrades() {
   before=$(running)
+  [ -n "$before" ] || die "nothing runs"
   services=$(there get secrets -o name | sed -n 's|^secret/\(.*\)-database$|\1|p')
   for service in $services; do
-    there create secret generic "$service-gone" --from-literal=uri=postgresql://a:b@gone.$engines:5432/a \
-      --from-literal=owner-uri=postgresql://a:b@gone.$engines:5432/a > /dev/null
+    there create secret generic "$service-gone" --from-literal=uri=postgresql://a:b@gone.$engines:5432/a --dry-run=client -o yaml \
+      --from-literal=owner-uri=postgresql://a:b@gone.$engines:5432/a | there apply -f - > /dev/null
   done
   refused "kafka.bootstrapServers" attempt upgrade prospo --set kafka.bootstrapServers=gone.$engines:9093
   refused "platform.issuer" attempt upgrade prospo --set platform.issuer=http://simulator.$engines:8367/prospo-issuer/
   refused "platform.jwksUrl" attempt upgrade prospo --set platform.jwksUrl=http://simulator.$engines:8367/nothing
-  refused "secrets.database" attempt upgrade prospo --set 'secrets.database=\{service\}-gone'
+  refused "secrets.database" attempt upgrade prospo --set-literal 'secrets.database={service}-gone'
   refused "secrets.microsoft names the Secret absent" attempt upgrade prospo --set secrets.microsoft=absent
   refused "/defaults/replicas" attempt upgrade prospo --set defaults.replicas=many
   refused "fullnameOverride" attempt install second
   refused "with which the release prospo works" attempt install second --set fullnameOverride=second
   [ "$(running)" = "$before" ] || { echo "$before"; running; die "a pod of the running release was touched"; }
   attempt upgrade prospo --wait > /dev/null # mended, it goes on
+  for service in $services; do
+    there delete secret "$service-gone" > /dev/null
+  done
+  say "what cannot be leaves the release as it is"
 }
