@@ -33,6 +33,9 @@ down: ## stop the composed platform and forget what it stored
 sbom: setup ## what each service's image holds, as CycloneDX: .run/sbom
 	@$(BIN)/python -m dev.sbom .run/sbom
 
+chart-test: setup ## the chart on the cluster of KUBECONFIG, which has the images with the tag test; takes helm and kubectl
+	@.ci/cluster/chart.sh
+
 ##@ Check
 test: setup $(VENV)/.sdk ## every test that this machine has the engines for; says what did not run
 	@$(PYTEST) $(SPREAD)
@@ -76,4 +79,4 @@ lock: setup ## resolve versions again
 	$(BIN)/uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --extra sdk -c requirements-dev.lock pyproject.toml -o requirements-sdk.lock
 	$(BIN)/python -m dev.locks
 
-.PHONY: help run demo clean-run up down sbom test test-fast check lint types architecture bench generate setup lock
+.PHONY: help run demo clean-run up down sbom chart-test test test-fast check lint types architecture bench generate setup lock
