@@ -212,7 +212,7 @@ async def start(run_id: Id, wanted: StartImport, caller: Caller, db: Database_) 
 
 
 @router.post("/imports/{run_id}/cancel")
-async def cancel(run_id: Id, caller: Caller, work: Work) -> Import:
+async def cancel_import(run_id: Id, caller: Caller, work: Work) -> Import:
     """Stop it after the contacts that it is at. What was imported stays, and can be undone. Again changes nothing."""
     run = await _own(work, caller, run_id, lock=True)
     if run.status not in ENDED:
