@@ -29,6 +29,7 @@ from shared.testing.waiting import until
 CONTACTS = 10_000
 PEERS = {"msgraph": CONTACTS // 10, "o365": CONTACTS // 10, "floor": CONTACTS}
 """How many contacts of the book each reads in a round."""
+SEEDED = 500
 PATIENCE_S = 600
 LOOK_S = 0.05
 _EMPTY = "TRUNCATE contact, source_record, import_run, import_row, mailbox_folder, book, proposal, request_key"
@@ -83,18 +84,20 @@ class _Office:
             simulator = await stack.enter_async_context(microsoft(town.folder / "simulator"))
             token, persona = await signed_in(simulator)
             async with SimulatorClient(simulator.http_base_url) as client:
-                await client.do("contacts_seed", user="anna@contoso.example", count=CONTACTS)
+                for _ in range(CONTACTS // SEEDED):
+                    await client.do("contacts_seed", user="anna@contoso.example", count=SEEDED)
             siblings = Dispatcher({"user-auth": UserAuth({("acme", "acme-anna"): token}).app})
             issuer = f"{simulator.http_base_url}/prospo-issuer"
             town.values |= {
                 "jwt_issuer": issuer,
                 "jwt_jwks_url": f"{issuer}/jwks",
                 "graph_base_url": f"{simulator.http_base_url}/v1.0",
-                "graph_hosts": json.dumps([simulator.http_base_url.removeprefix("http://")]),
                 "internal_url": await stack.enter_async_context(serving(siblings)) + "/{service}",
             }
-            api = await stack.enter_async_context(town.process("contacts", "api", imports_per_hour=1_000_000))
-            worker = await stack.enter_async_context(town.process("contacts", "worker"))
+            more: Json = {"graph_hosts": json.dumps([simulator.http_base_url.removeprefix("http://")])}
+            more |= {"imports_per_hour": "1000000"}
+            api = await stack.enter_async_context(town.process("contacts", "api", **more))
+            worker = await stack.enter_async_context(town.process("contacts", "worker", **more))
             await connect(stage, token)
             limits: Json = {"timeout": 60, "trust_env": False, "verify": NO_TLS}
             http = httpx.AsyncClient(base_url=api.url, headers=bearer(persona), **limits)
