@@ -45,8 +45,8 @@ PROPOSAL = {
 }
 
 
-def in_conflict() -> Json:
-    offer = {"value": "Director <b>", "source": "s1", "at": AT}
+def in_conflict(value: str = "Director <b>") -> Json:
+    offer = {"value": value, "source": "s1", "at": AT}
     fields = [{"name": "job_title", "value": "Chief", "provenance": MINE, "conflicts": [offer]}]
     return contact(conflicts=1, fields=fields)
 
@@ -90,6 +90,9 @@ FOLDERS = {
     ],
     "complete": True,
 }
+SWITCHED_OFF = {"name": "contacts_import", "available": True, "on": False, "ready": False, "missing": []}
+OFF = CONNECTED | {"/v1/connection": connection("connected", features=[SWITCHED_OFF | {"permissions": []}])}
+"""An Org Admin has switched off importing contacts."""
 WITH_FOLDERS = CONNECTED | {"/v1/contacts/folders": FOLDERS}
 
 
@@ -101,18 +104,18 @@ def an_import(found: Json, *says: str, rows: Any = None, silent: tuple[str, ...]
 
 BOOK_STATES = {
     "contacts-empty": State(
-        "/contacts", {"/v1/contacts": {"items": []}}, ("You have no contacts yet", "Import Contacts from Outlook")
+        "/contacts", {"/v1/contacts": {"items": []}}, ("You have no contacts yet", "Import Contacts</a>")
     ),
     "contacts": State(
         "/contacts",
         {"/v1/contacts": {"items": [line("Ada Abel", conflicts=1), line("Bo", mine=False)], "next_cursor": "n"}},
         ("Ada Abel", "Conflict", "shared with you", "Buyer, Fourth Coffee", "More contacts"),
     ),
-    "contacts-not-found": State("/contacts?query=x", {"/v1/contacts": {"items": []}}, ("No contact is like that",)),
+    "contacts-not-found": State("/contacts?query=x", {"/v1/contacts": {"items": []}}, ("No contact matches.",)),
     "contact": State(
         f"/contacts/{ID}",
         {f"/v1/contacts/{ID}": contact()},
-        ("typed in Prospo", "your Outlook", "ada@x.example", "You alone."),
+        ("typed in Prospo", "from your Outlook, <time", "ada@x.example (work)", "Only you see this contact."),
     ),
     "contact-in-conflict": State(
         f"/contacts/{ID}",
@@ -138,7 +141,7 @@ BOOK_STATES = {
     "contact-of-two-sources": State(
         f"/contacts/{ID}",
         {f"/v1/contacts/{ID}": contact(sources=[SOURCE, SOURCE | {"id": "s2", "why": "same_email:ada@x.example"}])},
-        ("This is another person", "both have the address ada@x.example"),
+        ("Split: this is another person", "both have the address ada@x.example"),
     ),
     "proposals": State(
         "/contacts/proposals",
@@ -149,7 +152,9 @@ BOOK_STATES = {
         "/contacts/proposals", {"/v1/contacts/proposals": {"items": []}}, ("No two of your contacts",)
     ),
     "contact-delete": State(
-        f"/contacts/{ID}/delete", {f"/v1/contacts/{ID}": contact()}, ("Delete “Ada Abel”?", "It is not imported again")
+        f"/contacts/{ID}/delete",
+        {f"/v1/contacts/{ID}": contact()},
+        ("Delete “Ada Abel”?", "Prospo does not import it again"),
     ),
     "import-sources": State("/contacts/import", {}, ("Import Contacts", "Microsoft Account")),
     "import-not-connected": State(
@@ -161,7 +166,9 @@ BOOK_STATES = {
         ("Contacts import is switched off.", "See the Microsoft 365 connector"),
     ),
     "import-folders": State(
-        FOLDERS_PAGE, WITH_FOLDERS, ("Roasters", "1 contact", "kept in step", "See the preview", "Keep in step")
+        FOLDERS_PAGE,
+        WITH_FOLDERS,
+        ("Roasters", "1 contact", "kept in step", "See the preview", "Keep folders in step", "4 March 2026</time>"),
     ),
     "import-no-folder": State(
         FOLDERS_PAGE, WITH_FOLDERS, ("Choose at least one folder.",), status=422, post={"key": ID}
@@ -172,13 +179,15 @@ BOOK_STATES = {
         ("Friends", "New contacts: 3"),
         silent=("without changes",),
     ),
-    "imports-empty": State("/contacts/imports", {"/v1/contacts/imports": {"items": []}}, ("There are no imports.",)),
+    "imports-empty": State(
+        "/contacts/imports", {"/v1/contacts/imports": {"items": []}}, ("You have not imported contacts yet.",)
+    ),
     "import-reading": an_import(run("reading", plan={}), "41 contacts read", "Cancel the import"),
     "import-planned": an_import(
         run("planned"),
         "New contacts: 3",
         "Start the import",
-        "Job title, E-mail",
+        "Changed: Job title, E-mail",
         "You changed this contact in Prospo.",
     ),
     "import-asks": an_import(
@@ -186,7 +195,7 @@ BOOK_STATES = {
             "planned", asks={"code": "many_removed", "detail": "9 of 12 contacts were removed.", "removed": 9, "of": 12}
         ),
         "9 of 12 contacts were removed.",
-        "This is right",
+        "removed in Outlook on purpose",
     ),
     "import-running": an_import(run("running", done=2, per_second=310.5), "2 of 4 contacts", "310.5 a second"),
     "import-stopped": an_import(
@@ -197,14 +206,89 @@ BOOK_STATES = {
         run("finished", outcome={"created": 3, "conflicts": 1}, remarks=[{"code": "mailbox_full", "detail": "Full."}]),
         "New contacts: 3",
         "your values stayed: 1",
-        "Download what was left out",
+        "Download the problems",
         "Undo…",
         silent=("hx-get",),
     ),
     "import-undo": State(
         f"{PAGE}/undo",
         {f"/v1/contacts/imports/{ID}": run("finished", outcome={"created": 3, "updated": 1})},
-        ("3 contacts that it made go", "1 contact that it changed is as before"),
+        ("Prospo deletes 3 contacts", "Prospo puts back 1 contact that"),
+    ),
+    "import-undoing": an_import(run("undoing", outcome={"created": 3}), "Prospo is undoing this import."),
+    "import-failed": an_import(
+        run("failed", problem={"code": "no_mailbox", "detail": "Your account has no mailbox."}),
+        "Your account has no mailbox.",
+        "Import again",
+        silent=("hx-get",),
+    ),
+    "import-nothing": an_import(run("planned", plan={}, total=0), "there are no contacts in these folders", rows=[]),
+    "import-of-another": State(
+        PAGE,
+        {f"/v1/contacts/imports/{ID}": problem("import_not_found", "There is no such import of yours.", 404)},
+        ("There is no such import of yours.", 'href="/contacts/imports">Your imports</a>', "req-7"),
+        status=404,
+    ),
+    "contact-of-nobody": State(
+        f"/contacts/{ID}",
+        {f"/v1/contacts/{ID}": problem("contact_not_found", "There is no such contact of yours.", 404)},
+        ("There is no such contact of yours.", 'href="/contacts">Your contacts</a>'),
+        status=404,
+    ),
+    "contact-saved": State(f"/contacts/{ID}?done=saved", {f"/v1/contacts/{ID}": contact()}, ("changes are saved.",)),
+    "contact-archived": State(
+        f"/contacts/{ID}",
+        {f"/v1/contacts/{ID}": contact(archived=True, sources=[SOURCE | {"removed_at": AT}])},
+        ("This contact is archived", "It was removed in Outlook; Prospo noticed it on"),
+    ),
+    "contact-emptied-in-outlook": State(
+        f"/contacts/{ID}",
+        {f"/v1/contacts/{ID}": in_conflict("")},
+        ("Outlook has no value since", "Take it away", "Keep “Chief”"),
+    ),
+    "contacts-off": State(
+        "/contacts",
+        OFF | {"/v1/contacts": {"items": [line("Ada Abel")]}},
+        ("Ada Abel", "Contacts import is switched off", "An <strong>Org Admin</strong> can switch it on"),
+        silent=('href="/contacts/import"',),
+    ),
+    "contacts-off-for-an-admin": State(
+        "/contacts",
+        OFF | {"/v1/contacts": {"items": []}},
+        ("Contacts import is switched off", "See the switch</a>", "You have no contacts yet"),
+        "acme-admin",
+        silent=('href="/contacts/import"',),
+    ),
+    "import-sources-off": State(
+        "/contacts/import", OFF, ("Contacts import is switched off",), silent=("Microsoft Account</a>",)
+    ),
+    "import-folders-off": State(
+        FOLDERS_PAGE, OFF, ("Contacts import is switched off",), silent=("See the preview", "Not told.")
+    ),
+    "imports-off": State(
+        "/contacts/imports",
+        OFF | {"/v1/contacts/imports": {"items": [run("finished")]}},
+        ("Friends", "Contacts import is switched off"),
+        silent=('href="/contacts/import"',),
+    ),
+    "import-tenant-not-connected": State(
+        FOLDERS_PAGE,
+        {"/v1/tenant": tenant("not_connected"), "/v1/connection": connection("not_connected")},
+        ("Connect the organisation first", "must connect it first"),
+        silent=("Connect Now",),
+    ),
+    "import-account-expired": State(
+        FOLDERS_PAGE,
+        CONNECTED | {"/v1/connection": connection("expired")},
+        ("Reconnect your Microsoft account", "the contacts that you imported are untouched"),
+    ),
+    "import-refused": State(
+        FOLDERS_PAGE,
+        WITH_FOLDERS | {"POST /v1/contacts/imports": problem("too_many", "Choose fewer folders.", 422)},
+        ("Choose fewer folders.", 'value="f3" checked', 'name="share" value="on" checked'),
+        status=422,
+        post={"key": ID, "folder": "f3", "share": "on"},
+        silent=('value="f1" checked',),
     ),
     "import-undone": an_import(
         run("undone", outcome={"created": 3}, undone={"reversed": 2, "kept": 1, "failed": 0}),

@@ -54,7 +54,9 @@ def test_a_photo_that_is_no_image_is_not_passed_on(site: Site) -> None:
     """The stand-in answers JSON, as nothing that Outlook sends may become a page of ours."""
     site.apis.answers = {f"/v1/contacts/{ID}/photo": {"html": "<script>"}}
     with site.client() as browser:
-        assert browser.get(f"/contacts/{ID}/photo").status_code == 404
+        answer = browser.get(f"/contacts/{ID}/photo")
+        assert answer.headers["location"] == "/static/person.svg"
+        assert browser.get(answer.headers["location"]).headers["content-type"] == "image/svg+xml"
 
 
 def test_a_proposal_is_answered_with_yes_or_no(site: Site) -> None:

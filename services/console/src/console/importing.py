@@ -4,16 +4,17 @@ import uuid
 from typing import Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
 from console.backend import Json, Refused, backend_of
 from console.integrations import connection_of
 from console.problems import refused_page
 from console.rendering import Live, answer_live, answer_no_news, render
+from console.switches import CONTACTS, is_off, require_contacts
 from console.wording import IMPORT_NEWS
 
-router = APIRouter(prefix="/contacts")
+router = APIRouter(prefix="/contacts", dependencies=[Depends(require_contacts)])
 _MOVING = {"reading", "running", "undoing"}
 _ACTIONS = ("new", "changed", "conflict", "removed", "invalid", "skipped", "same")
 _ROWS = 25
@@ -34,10 +35,11 @@ async def choose(request: Request) -> Response:
 async def preview(request: Request) -> Response:
     form = await request.form()
     chosen = [str(one) for one in form.getlist("folder")]
+    kept: Json = {"chosen": chosen, "share": form.get("share") == "on"}
     if not chosen:
-        return await _choose(request, 422, fault="Choose at least one folder.")
+        return await _choose(request, 422, fault="Choose at least one folder.", **kept)
     headers = {"Idempotency-Key": str(form.get("key") or "")[:36] or str(uuid.uuid4())}
-    body = {"folders": chosen, "share": form.get("share") == "on"}
+    body = {"folders": chosen, "share": kept["share"]}
     try:
         answer = await backend_of(request).call_with_news(
             request, "POST", "/v1/contacts/imports", json=body, headers=headers
@@ -45,7 +47,7 @@ async def preview(request: Request) -> Response:
     except Refused as refused:
         if not refused.reached:
             raise
-        return await _choose(request, refused.status, problem=refused.problem)
+        return await _choose(request, refused.status, problem=refused.problem, **kept)
     return RedirectResponse(f"/contacts/imports/{answer.json()['id']}", 303)
 
 
@@ -126,8 +128,10 @@ async def _choose(request: Request, status: int = 200, **more: Any) -> Response:
     """The folders, or what has to be done before they can be read."""
     connection, tenant_ready = await connection_of(request)
     values: dict[str, Any] = {"connection": connection, "tenant_ready": tenant_ready, "folders": None, "problem": None}
-    values |= {"fault": None, "key": str(uuid.uuid4()), "here": "/contacts/import/microsoft"}
-    if connection["status"] == "connected":
+    values |= {"fault": None, "chosen": None, "share": False}
+    values |= {"key": str(uuid.uuid4()), "here": "/contacts/import/microsoft"}
+    values["switched_off"] = tenant_ready and is_off(connection, CONTACTS)
+    if connection["status"] == "connected" and not values["switched_off"]:
         try:
             found = await backend_of(request).call_with_news(request, "GET", "/v1/contacts/folders", patient=True)
             values["folders"] = found.json()

@@ -65,13 +65,13 @@ STATUSES = {
     "same": ("The same", "neutral", "dash"),
     "conflict": ("Conflict", "warn", "warn"),
     "invalid": ("Not importable", "bad", "cross"),
-    "skipped": ("Skipped", "neutral", "dash"),
+    "skipped": ("Left out", "neutral", "dash"),
     "removed": ("Removed in Outlook", "warn", "warn"),
     "reversed": ("Undone", "neutral", "check"),
     "kept": ("Kept", "warn", "warn"),
 }
 
-ACTIONS = {
+IMPORT_ACTIONS = {
     "new": "New contacts",
     "changed": "Contacts with changes",
     "conflict": "Contacts that you and Outlook changed",
@@ -80,7 +80,7 @@ ACTIONS = {
     "skipped": "Contacts left out",
     "same": "Contacts without changes",
 }
-OUTCOMES = {
+IMPORT_OUTCOMES = {
     "created": "New contacts",
     "updated": "Contacts brought up to date",
     "conflicts": "Contacts in which your values stayed",
@@ -116,10 +116,21 @@ FIELDS = {
     "manager": "Manager",
     "assistant": "Assistant",
     "spouse": "Spouse",
+    "phonetic_given_name": "First name, phonetic",
+    "phonetic_surname": "Last name, phonetic",
     "website": "Website",
     "birthday": "Birthday",
     "notes": "Notes",
 }
+CONTACT_NEWS = {
+    "saved": "Your changes are saved.",
+    "outlook": "The contact has Outlook's value now.",
+    "mine": "Your value stays.",
+    "shared": "Everybody in your organisation sees this contact now.",
+    "unshared": "Only you see this contact now.",
+    "split": "This contact is now apart from the other one.",
+}
+"""What a person just did to the contact that they look at."""
 SETS = {
     "emails": "E-mail",
     "phones": "Phone",
@@ -178,6 +189,7 @@ WAYS_ON = {
     "permission_missing": ("/integrations", "See your Microsoft account"),
     "org_admin_required": ("/", "Back to the start"),
     "meeting_not_found": ("/meetings", "Your meetings"),
+    "feature_not_available": ("/", "Go to the start"),
     "contact_not_found": ("/contacts", "Your contacts"),
     "import_not_found": ("/contacts/imports", "Your imports"),
     "feature_off": ("/connectors/microsoft365", "See the Microsoft 365 connector"),
