@@ -35,6 +35,7 @@ def environment(database: TestDatabase, platform_keys: PlatformKeys, tmp_path: P
     return {
         "PATH": os.environ["PATH"],
         "PROSPO_DATABASE_URL": database.url,
+        "PROSPO_REQUEST_DATABASE_URL": database.request_url,
         "PROSPO_MIGRATION_DATABASE_URL": database.owner_url,
         "PROSPO_KAFKA_BOOTSTRAP_SERVERS": "memory:",
         "PROSPO_KEY_RING_DIR": str(platform_keys.key_ring_dir),
@@ -62,7 +63,6 @@ def run(environment: dict[str, str]) -> Run:
 async def over_all(database: TestDatabase) -> "asyncpg.Connection":
     """A connection that sees every organisation."""
     connection: asyncpg.Connection = await connect(database.url)
-    await connection.execute("SET app.scope = 'system'")
     return connection
 
 

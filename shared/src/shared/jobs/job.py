@@ -19,14 +19,7 @@ from shared.jobs.registry import Kind
 _NAMES = {level: name for name, level in PRIORITIES.items()}
 _LOCK = text("SELECT id FROM job WHERE id = :id AND fence = :fence AND state = 'running' FOR UPDATE")
 _CHECKPOINT = text("UPDATE job SET checkpoint = CAST(:checkpoint AS jsonb) WHERE id = :id AND fence = :fence")
-# A request for the same job that came while it ran has it done once more. One that comes in between these two parts
-# leaves the row as it is, to be done again when its lease runs out.
-DONE = text(
-    """WITH gone AS (DELETE FROM job WHERE id = :id AND fence = :fence AND NOT again)
-       UPDATE job SET state = 'waiting', due_as = NULL, lease_until = NULL, attempt = 0, tried_since = NULL,
-           checkpoint = '{}', sure_to = fence
-       WHERE id = :id AND fence = :fence AND again"""
-)
+_END = text("SELECT job_done(:id, :fence)")
 
 
 class JobWork(UnitOfWork):
@@ -44,7 +37,7 @@ class JobWork(UnitOfWork):
     async def end_job(self) -> None:
         """The job is done when this transaction commits; its function does nothing after it."""
         self.ends = self.job.ending = True
-        await self.session.execute(DONE, {"id": self.job.id, "fence": self.job.fence})
+        await self.session.execute(_END, {"id": self.job.id, "fence": self.job.fence})
 
 
 @dataclass

@@ -47,10 +47,7 @@ STORE_S = 1.5
 AT_A_TIME = 4
 """Batches stored side by side; further ones wait their turn, so that a burst does not take the pool from others."""
 
-_BOUND = text(
-    """SELECT set_config('lock_timeout', :ms, true), set_config('statement_timeout', :ms, true),
-              set_config('app.scope', 'system', true)"""
-)
+_BOUND = text("SELECT set_config('lock_timeout', :ms, true), set_config('statement_timeout', :ms, true)")
 _OF_STATES = text(
     """SELECT org_id, user_id, resource, change_types, client_state_hash FROM graph_subscription
        WHERE client_state_hash = ANY(:hashes)"""
