@@ -59,7 +59,7 @@ DDL = [
     "CREATE INDEX IF NOT EXISTS job_turn_line ON job_turn (priority, served_at, org_id)",
     protecting("job"),
     protecting("job_turn"),
-    # The last transaction of a job is the request role's, which may delete none: this takes the one whose fence it knows.
+    # A job that ends with its last transaction does so as the request role, which may delete none but this way.
     f"""CREATE OR REPLACE FUNCTION job_done(bigint, bigint) RETURNS void LANGUAGE sql
         SECURITY DEFINER SET search_path = public, pg_temp AS $done${_DONE.format(id="$1", fence="$2")}$done$""",
     "REVOKE ALL ON FUNCTION job_done FROM PUBLIC",
