@@ -161,8 +161,10 @@ async def test_duplicates_and_disorder_are_stored_once_each(watch: Any) -> None:
 @pytest.mark.behaviour(41)
 async def test_one_that_comes_after_the_removal_is_ignored(watch: Any) -> None:
     await watch.subscribed()
+    watch.strike("delay_notification", seconds=60)
     watch.change()
     await watch.subscriptions.remove(watch.caller, RESOURCE)
+    watch.simulator.advance(61, "service")
     await watch.simulator.settle()
     assert [one["status"] for one in watch.simulator.store.all("notifications")] == ["delivered"]
     assert await stored(watch) == []

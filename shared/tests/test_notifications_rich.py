@@ -15,6 +15,8 @@ from shared.problems import Unavailable
 from shared.subscriptions.rich import CertificateRing, NotGenuine, Unopenable, ValidationTokens
 from shared.subscriptions.subscriptions import load
 
+from .conftest import application_token
+
 RESOURCE = "communications/onlineMeetings/getAllRecordings"
 SECRET = "the words nobody else may read"
 
@@ -219,6 +221,8 @@ async def test_a_new_certificate_reaches_graph_and_the_old_one_still_opens(watch
 
 async def test_call_events_of_one_meeting_are_all_kept(watch: Any) -> None:
     """They name the same resource and often neither an id nor a version."""
+    perform(watch.simulator, "application_change", {"roles": ["OnlineMeetings.Read.All"]})
+    watch.tokens.values["acme"] = await application_token(watch.simulator.settings)
     await subscribe(watch, "communications/onlineMeetings(joinWebUrl='https%3A%2F%2Fteams%2F1')/meetingCallEvents",
                     change_types="updated")  # fmt: skip
     state = watch.at_graph()[0]["clientState"]

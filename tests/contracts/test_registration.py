@@ -8,7 +8,7 @@ import httpx
 
 from m365_simulator import Simulator
 from m365_simulator.client import FormReader
-from tenant_connector import reasons
+from tenant_connector.readiness import reasons
 from tenant_connector.settings import Settings
 from user_auth import permissions
 
