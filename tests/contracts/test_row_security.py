@@ -78,3 +78,15 @@ async def test_the_request_role_has_of_the_engines_tables_what_it_needs(hosted: 
     engines = {"outbox": "INSERT", "job": "INSERT SELECT", "data_key": "INSERT SELECT", "audit": "INSERT SELECT"}
     assert {table: has for table, has in may.items() if table in NEVER and engines[table] != has} == {}
     assert {has for table, has in may.items() if table not in NEVER} == {"DELETE INSERT SELECT UPDATE"}
+
+
+async def test_the_request_role_may_call_no_function_of_the_owner(hosted: Hosted) -> None:
+    """One works with the owner's rights: with ``app.org_id`` emptied it would reach every organisation."""
+    owner = await connect(hosted.service.settings.migration_database_url)
+    rows = await owner.fetch(
+        """SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef
+             AND has_function_privilege($1, oid, 'EXECUTE')""",
+        hosted.service.db.request_role,
+    )
+    await owner.close()
+    assert rows == []

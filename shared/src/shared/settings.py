@@ -53,7 +53,7 @@ class ServiceSettings(BaseSettings):
     migration_database_url: str | None = None
     """The same database as the role that owns the tables, for migrations and for erasing from an audit trail."""
     database_pool_size: int = 5
-    """Connections kept, beside two direct ones; as many again of each kind are opened under load. A process that runs
+    """Connections kept of each login, beside two direct ones; as many again are opened under load. A process that runs
     keeps one more direct connection to be woken, a worker another for its relay, and one for the slots of mailboxes."""
     database_tls: bool = False
     """Whether connections to the database are encrypted, and its certificate and name verified."""

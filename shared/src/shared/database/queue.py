@@ -15,13 +15,6 @@ from shared.database.work import PRIORITIES, Priority, Work
 
 # Every job is a few dead rows soon; the indexes that a claim reads must not fill with them.
 _VACUUMED = "autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_cost_delay = 0"
-# A request for the same job that came while it ran has it done once more. One that comes in between these two parts
-# leaves the row as it is, to be done again when its lease runs out.
-_DONE = """WITH gone AS (DELETE FROM job WHERE id = {id} AND fence = {fence} AND NOT again)
-       UPDATE job SET state = 'waiting', due_as = NULL, lease_until = NULL, attempt = 0, tried_since = NULL,
-           checkpoint = '{{}}', sure_to = fence
-       WHERE id = {id} AND fence = {fence} AND again"""
-DONE = text(_DONE.format(id=":id", fence=":fence"))
 DDL = [
     """CREATE TABLE IF NOT EXISTS job (
         id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, org_id text NOT NULL, kind text NOT NULL,
@@ -59,10 +52,6 @@ DDL = [
     "CREATE INDEX IF NOT EXISTS job_turn_line ON job_turn (priority, served_at, org_id)",
     protecting("job"),
     protecting("job_turn"),
-    # A job that ends with its last transaction does so as the request role, which may delete none but this way.
-    f"""CREATE OR REPLACE FUNCTION job_done(bigint, bigint) RETURNS void LANGUAGE sql
-        SECURITY DEFINER SET search_path = public, pg_temp AS $done${_DONE.format(id="$1", fence="$2")}$done$""",
-    "REVOKE ALL ON FUNCTION job_done FROM PUBLIC",
 ]
 
 ON_CONFLICT = """ON CONFLICT (org_id, kind, dedupe_key) WHERE dedupe_key IS NOT NULL AND state IN ('waiting', 'running')

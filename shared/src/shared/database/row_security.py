@@ -65,7 +65,6 @@ def rights(service: str, request: str) -> list[str]:
         f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO "{service}", "{request}"',
         f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO "{service}", "{request}"',
         f"DO $do$ BEGIN {limited}; END $do$",
-        f'GRANT EXECUTE ON FUNCTION job_done TO "{service}", "{request}"',
         f"""DO $do$ DECLARE protected name; BEGIN
             FOR protected IN SELECT tablename FROM pg_policies WHERE schemaname = current_schema()
                 AND policyname = 'organisation' AND qual LIKE '%app.scope%' LOOP

@@ -33,7 +33,7 @@ from shared.problems import ConfigurationError
 
 _ORGANISATION = text(
     """SELECT set_config('app.org_id', :org_id, true), set_config('app.request_id', :request_id, true),
-              set_config('app.trace_id', :trace_id, true)"""
+              set_config('app.trace_id', :trace_id, true), set_config('role', :role, true)"""
 )
 _MAY = text(
     """SELECT pg_has_role(current_user, CAST(:request AS name), 'MEMBER') AS member,
@@ -273,12 +273,18 @@ class Database:
 
     @asynccontextmanager
     async def unit_of_work_of(
-        self, kind: type[AnyWork], org_id: str, *, cause: EventMeta | Cause | None = None
+        self,
+        kind: type[AnyWork],
+        org_id: str,
+        *,
+        cause: EventMeta | Cause | None = None,
+        engine: AsyncEngine | None = None,
     ) -> AsyncIterator[AnyWork]:
-        """The same, as a subclass of ``UnitOfWork``."""
+        """The same, as a subclass of ``UnitOfWork``; as the request role on whichever ``engine``'s connection."""
         span = trace.get_current_span().get_span_context()
         ids = {"request_id": REQUEST_ID.get(), "trace_id": format(span.trace_id, "032x") if span.is_valid else ""}
-        async with self.transaction(_ORGANISATION, {"org_id": org_id, **ids}) as transaction:
+        values = {"org_id": org_id, "role": self.request_role, **ids}
+        async with self.transaction(_ORGANISATION, values, engine) as transaction:
             yield transaction.work_of(kind, org_id, cause)
 
     @asynccontextmanager
@@ -290,7 +296,7 @@ class Database:
     @asynccontextmanager
     async def operator_work(self, org_id: str) -> AsyncIterator[UnitOfWork]:
         """One transaction of an operator's command in one organisation, as the tables' owner where that is given."""
-        values = {"org_id": org_id, "request_id": "", "trace_id": ""}
+        values = {"org_id": org_id, "request_id": "", "trace_id": "", "role": "none"}
         async with self.transaction(_ORGANISATION, values, self.operator_engine) as transaction:
             yield transaction.work(org_id)
 

@@ -46,7 +46,7 @@ def create_engine_tables(op: Any) -> None:
 
 
 def protect(op: Any, table: str) -> None:
-    """Only rows of the transaction's organisation, also for the owner; the the service's own login sees all."""
+    """Only rows of the transaction's organisation, also for the owner; the service's own login sees all."""
     op.execute(protecting(table))
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import text
 
 from shared.database.outbox import Cause
-from shared.database.unit_of_work import Database, UnitOfWork
+from shared.database.unit_of_work import AS_SERVICE, Database, UnitOfWork
 from shared.database.work import PRIORITIES, Priority
 from shared.jobs.again import Again, GiveUp, LeaseLost, Periodic
 from shared.jobs.registry import Kind
@@ -19,7 +19,14 @@ from shared.jobs.registry import Kind
 _NAMES = {level: name for name, level in PRIORITIES.items()}
 _LOCK = text("SELECT id FROM job WHERE id = :id AND fence = :fence AND state = 'running' FOR UPDATE")
 _CHECKPOINT = text("UPDATE job SET checkpoint = CAST(:checkpoint AS jsonb) WHERE id = :id AND fence = :fence")
-_END = text("SELECT job_done(:id, :fence)")
+# A request for the same job that came while it ran has it done once more. One that comes in between these two parts
+# leaves the row as it is, to be done again when its lease runs out.
+DONE = text(
+    """WITH gone AS (DELETE FROM job WHERE id = :id AND fence = :fence AND NOT again)
+       UPDATE job SET state = 'waiting', due_as = NULL, lease_until = NULL, attempt = 0, tried_since = NULL,
+           checkpoint = '{}', sure_to = fence
+       WHERE id = :id AND fence = :fence AND again"""
+)
 
 
 class JobWork(UnitOfWork):
@@ -37,7 +44,8 @@ class JobWork(UnitOfWork):
     async def end_job(self) -> None:
         """The job is done when this transaction commits; its function does nothing after it."""
         self.ends = self.job.ending = True
-        await self.session.execute(_END, {"id": self.job.id, "fence": self.job.fence})
+        await self.session.execute(AS_SERVICE)
+        await self.session.execute(DONE, {"id": self.job.id, "fence": self.job.fence})
 
 
 @dataclass
@@ -87,9 +95,13 @@ class Job:
 
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncIterator[JobWork]:
-        """A transaction that commits only while the lease is ours. Raises ``LeaseLost`` otherwise."""
+        """A transaction that commits only while the lease is ours. Raises ``LeaseLost`` otherwise.
+
+        It works as the request role, on a connection of the service's login, which alone may end the job.
+        """
         cause = Cause(*self.cause) if self.cause else None
-        async with self.db.unit_of_work_of(JobWork, self.org_id, cause=cause) as work:
+        engine = self.db.service_engine
+        async with self.db.unit_of_work_of(JobWork, self.org_id, cause=cause, engine=engine) as work:
             work.job = self
             if (await work.session.execute(_LOCK, {"id": self.id, "fence": self.fence})).first() is None:
                 raise LeaseLost(f"job {self.id} was taken over")

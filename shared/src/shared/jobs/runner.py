@@ -22,12 +22,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from shared import metrics
 from shared.database import queue
 from shared.database.loops import stop_if_cancelled
-from shared.database.queue import DONE
 from shared.database.unit_of_work import Database
 from shared.database.wakes import POLL_S
 from shared.jobs.again import Again, GiveUp, LeaseLost, Periodic
 from shared.jobs.claiming import LEASE_S, Claims
-from shared.jobs.job import Job
+from shared.jobs.job import DONE, Job
 from shared.jobs.registry import Jobs
 
 log = structlog.get_logger(__name__)
