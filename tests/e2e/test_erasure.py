@@ -80,7 +80,9 @@ CONNECT = """UPDATE connection SET status = 'connected', sealed_cache = 'x', tok
 DISCONNECT = "UPDATE connection SET status = 'disconnected', sealed_cache = NULL WHERE user_id = 'anna'"
 
 
-async def test_a_person_is_exported_then_refused_while_connected_then_erased(run: Run, database: TestDatabase) -> None:
+async def test_a_person_is_exported_then_refused_while_connected_then_erased(
+    run: Run, environment: dict[str, str], database: TestDatabase
+) -> None:
     assert (await run("user_auth", "migrate"))[0] == 0
     await execute(database, CONNECTION.format("anna"), CONNECTION.format("ben"), CONNECT)
     who = ("--org", "acme", "--user", "anna")
@@ -93,6 +95,10 @@ async def test_a_person_is_exported_then_refused_while_connected_then_erased(run
     assert "Disconnect it first under Settings" in err
     assert "Traceback" not in err
     await execute(database, DISCONNECT)
+    no_owner = {name: value for name, value in environment.items() if name != "PROSPO_MIGRATION_DATABASE_URL"}
+    status, out, err = await command(no_owner, "user_auth", "erase", *who)
+    assert (status, out) == (2, "")
+    assert "set PROSPO_MIGRATION_DATABASE_URL" in err
     status, out, err = await run("user_auth", "erase", *who)
     report = json.loads(out)
     assert (status, report["erased"]) == (0, {"connection": 1}), err
