@@ -103,7 +103,11 @@ def of_service(folder: Path, release: str, engines: str, name: str, password: st
         secret(
             release,
             f"{name}-database",
-            {"uri": f"postgresql://{role}:{at}".encode(), "owner-uri": f"postgresql://{role}_owner:{at}".encode()},
+            {
+                "uri": f"postgresql://{role}:{at}".encode(),
+                "request-uri": f"postgresql://{role}_request:{at}".encode(),
+                "owner-uri": f"postgresql://{role}_owner:{at}".encode(),
+            },
         ),
         secret(release, f"{name}-key-ring", read(make_key_ring(folder / "rings" / name))),
         secret(release, f"{name}-key", {"service.pem": (private / f"{name}.pem").read_bytes()}),

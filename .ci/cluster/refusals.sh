@@ -42,7 +42,7 @@ refuse_upgrades() {
   services=$(there get secrets -o name | sed -n 's|^secret/\(.*\)-database$|\1|p')
   for service in $services; do
     there create secret generic "$service-gone" --from-literal=uri=postgresql://a:b@gone.$engines:5432/a --dry-run=client -o yaml \
-      --from-literal=owner-uri=postgresql://a:b@gone.$engines:5432/a | there apply -f - > /dev/null
+      --from-literal=request-uri=postgresql://c:b@gone.$engines:5432/a --from-literal=owner-uri=postgresql://a:b@gone.$engines:5432/a | there apply -f - > /dev/null
   done
   refused "kafka.bootstrapServers" attempt upgrade prospo --set kafka.bootstrapServers=gone.$engines:9093
   refused "platform.issuer" attempt upgrade prospo --set platform.issuer=http://simulator.$engines:8367/prospo-issuer/

@@ -44,7 +44,6 @@ class Finished:
 
 async def measure(stage: Stage, count: int) -> Outcome:
     connection = await stage.connect()
-    await connection.execute("SELECT set_config('app.scope', 'system', false)")
     await connection.execute(_THINGS, ORG, KEYS)
     await connection.close()
     name = f"B4 handle {RECORDS:,}, inbox and update"

@@ -31,8 +31,7 @@ def webhook(dsn: str) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        scope = {"app.scope": "system"}  # of the session: what the pool resets comes back to it
-        async with asyncpg.create_pool(dsn, min_size=POOL, max_size=POOL, server_settings=scope) as pool:
+        async with asyncpg.create_pool(dsn, min_size=POOL, max_size=POOL) as pool:
             pools.append(pool)
             yield
 

@@ -125,7 +125,6 @@ class _Registry:
         assert await self._connects()
         self._door.lives_s = FRESH_S
         connection = await self._stage.connect(self._url)
-        await connection.execute("SELECT set_config('app.scope', 'system', false)")
         version = await connection.fetchval("SELECT version FROM connection WHERE user_id = $1", ANNA)
         await connection.close()
         before = self._door.refreshes

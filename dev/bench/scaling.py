@@ -49,7 +49,7 @@ class _Studio:
         self._stage = stage
         self._town = town
         self._worker = worker
-        self._db = stage.database(town.databases["recording-ingest"].url)
+        self._db = stage.database(town.databases["recording-ingest"])
 
     @classmethod
     @asynccontextmanager
@@ -109,7 +109,6 @@ class _Studio:
 
     async def _check(self) -> None:
         connection = await self._stage.connect(self._town.databases["storage"].url)
-        await connection.execute("SELECT set_config('app.scope', 'system', false)")
         files, recordings = await connection.fetchrow(_FILES)
         await connection.close()
         assert files == recordings == await self._done(), "a recording has two files, or none"

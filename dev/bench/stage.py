@@ -13,8 +13,9 @@ from typing import Any
 import asyncpg
 from sqlalchemy.engine import make_url
 
-from dev.embedded.engines import EmbeddedKafka, EmbeddedPostgres
+from dev.embedded.engines import EmbeddedKafka, EmbeddedPostgres, ServiceDatabase
 from shared.bus.kafka import KafkaBus
+from shared.database.row_security import rights, role_of
 from shared.database.unit_of_work import Database
 from shared.hosting.migrate import create_engine_tables, protect
 
@@ -29,6 +30,7 @@ class Stage:
     """The engines of a run."""
 
     url: str
+    request_url: str
     owner_url: str
     kafka: str
     kafka_kind: str
@@ -36,14 +38,15 @@ class Stage:
     postgres_version: str
     durable: bool
 
-    def database(self, url: str | None = None) -> Database:
-        return Database(url or self.url, pool_size=LANES, source="bench")
+    def database(self, made: ServiceDatabase | None = None) -> Database:
+        url, request_url = (made.url, made.request_url) if made else (self.url, self.request_url)
+        return Database(url, request_url=request_url, pool_size=LANES, source="bench")
 
-    async def another(self) -> str:
+    async def another(self) -> ServiceDatabase:
         """Another database of the same make."""
         made = await self.postgres.database("bench_another")
-        await _prepare(made.owner_url, made.url)
-        return made.url
+        await _prepare(made)
+        return made
 
     async def connect(self, url: str | None = None) -> Any:
         """A bare asyncpg connection as the service's role, so that row-level security binds the peer too."""
@@ -77,16 +80,16 @@ async def raise_stage() -> AsyncIterator[Stage]:
         postgres = await asyncio.to_thread(EmbeddedPostgres, Path(folder))
         try:
             made = await postgres.database("bench")
-            version, durable = await _prepare(made.owner_url, made.url)
+            version, durable = await _prepare(made)
             servers, kind = (given, "Apache Kafka") if given else (mock.bootstrap_servers, "librdkafka's mock")  # type: ignore[union-attr]
-            yield Stage(made.url, made.owner_url, servers, kind, postgres, version, durable)
+            yield Stage(made.url, made.request_url, made.owner_url, servers, kind, postgres, version, durable)
         finally:
             await asyncio.to_thread(postgres.stop)
 
 
-async def _prepare(owner_url: str, url: str) -> tuple[str, bool]:
+async def _prepare(made: ServiceDatabase) -> tuple[str, bool]:
     owner = await asyncpg.connect(
-        make_url(owner_url).set(drivername="postgresql").render_as_string(hide_password=False)
+        make_url(made.owner_url).set(drivername="postgresql").render_as_string(hide_password=False)
     )
     op = _Statements()
     create_engine_tables(op)
@@ -94,11 +97,8 @@ async def _prepare(owner_url: str, url: str) -> tuple[str, bool]:
     op.execute("CREATE TABLE IF NOT EXISTS entry (org_id text, id bigint GENERATED ALWAYS AS IDENTITY, words text)")
     protect(op, "thing")
     protect(op, "entry")
-    for statement in op.all:
+    for statement in [*op.all, *rights(role_of(made.url), role_of(made.request_url))]:
         await owner.execute(statement)
-    role = make_url(url).username
-    await owner.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
-    await owner.execute(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {role}")
     version = str(await owner.fetchval("SHOW server_version"))
     durable = [await owner.fetchval(f"SHOW {name}") for name in ("fsync", "synchronous_commit")] == ["on", "on"]
     await owner.close()

@@ -48,6 +48,7 @@ def _settings() -> Iterator[tuple[Path, ServiceTokens]]:
         private, public = make_service_keys(folder / "keys", ["user-auth", "meetings"])
         values: dict[str, Any] = {
             "database_url": "postgresql+asyncpg://nobody@127.0.0.1:9/none",
+            "request_database_url": "postgresql+asyncpg://nobody@127.0.0.1:9/none",
             "kafka_bootstrap_servers": "memory:",
             "key_ring_dir": str(make_key_ring(folder / "ring")),
             "service_key_path": str(private / "user-auth.pem"),

@@ -64,7 +64,8 @@ class Town:
 
     def _of(self, service: str, **more: Any) -> dict[str, Any]:
         database = self.databases[service]
-        own = {"database_url": database.url, "migration_database_url": database.owner_url}
+        own = {"database_url": database.url, "request_database_url": database.request_url}
+        own |= {"migration_database_url": database.owner_url}
         return self.values | own | {"service_key_path": self.key_of(service)} | more
 
     @asynccontextmanager

@@ -51,7 +51,6 @@ async def _of(size: int, ours: str, peer: str, count: int) -> Outcome:
 
 async def _subscribe(stage: Stage, url: str) -> None:
     connection = await stage.connect(url)
-    await connection.execute("SELECT set_config('app.scope', 'system', false)")
     await connection.execute(_SUBSCRIBE, state_hash(STATE))
     await connection.close()
 

@@ -16,14 +16,15 @@ with warnings.catch_warnings():
 
 @dataclass(frozen=True, slots=True)
 class ServiceDatabase:
-    """SQLAlchemy URLs of one service's database: its own role, and the role that owns the tables."""
+    """SQLAlchemy URLs of one service's database: its own login, the request role, and the owner of the tables."""
 
     url: str
+    request_url: str
     owner_url: str
 
 
 class EmbeddedPostgres:
-    """One server in ``folder``, a database with two roles per service; it outlives a killed parent and is adopted."""
+    """One server in ``folder``, a database with three roles per service; it outlives a killed parent and is adopted."""
 
     def __init__(self, folder: Path) -> None:
         # Whoever used the server before is gone (the state folder is locked), but a killed process is still noted here
@@ -42,12 +43,14 @@ class EmbeddedPostgres:
         admin = await self._connect("postgres")
         try:
             await self._create_role(admin, f"{name}_owner")
-            await self._create_role(admin, name)
+            for role in (name, f"{name}_request"):
+                await self._create_role(admin, role)
+            await admin.execute(f'GRANT "{name}_request" TO "{name}"')
             if not await admin.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
                 await admin.execute(f'CREATE DATABASE "{name}" OWNER "{name}_owner"')
         finally:
             await admin.close()
-        return ServiceDatabase(self._url(name, name), self._url(f"{name}_owner", name))
+        return ServiceDatabase(*(self._url(f"{name}{role}", name) for role in ("", "_request", "_owner")))
 
     async def _connect(self, database: str) -> Any:
         return await asyncpg.connect(host=self._host, port=self._port, user=self._superuser, database=database)

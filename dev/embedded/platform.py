@@ -118,9 +118,8 @@ class Platform:
 
     async def _start_service(self, name: str, common: dict[str, Any]) -> None:
         database = await self.postgres.database(name)
-        settings = _settings(
-            name, common | {"database_url": database.url, "migration_database_url": database.owner_url}
-        )
+        urls = {"database_url": database.url, "request_database_url": database.request_url}
+        settings = _settings(name, common | urls | {"migration_database_url": database.owner_url})
         package = name.replace("-", "_")
         await migrate(package, settings)
         service: Service = importlib.import_module(f"{package}.main").create_service(settings)

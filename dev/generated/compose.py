@@ -23,6 +23,7 @@ def _blocks(service: Described) -> str:
     build: {{context: ., args: {{SERVICE: {name}}}}}
     environment: &{name}-own
       PROSPO_DATABASE_URL: postgresql://{role}:{at}/{role}
+      PROSPO_REQUEST_DATABASE_URL: postgresql://{role}_request:{at}/{role}
       PROSPO_MIGRATION_DATABASE_URL: postgresql://{role}_owner:{at}/{role}
       PROSPO_CA_BUNDLE: /keys/ca.pem
     volumes: &{name}-volumes

@@ -27,6 +27,7 @@ def _document(service: str, folder: Path) -> dict[str, Any]:
     private, public = make_service_keys(folder / "keys", [service])
     settings = importlib.import_module(f"{package}.settings").Settings(
         database_url="postgresql+asyncpg://nobody@localhost/none",
+        request_database_url="postgresql+asyncpg://nobody@localhost/none",
         kafka_bootstrap_servers="memory:",
         key_ring_dir=make_key_ring(folder / "ring"),
         service_key_path=private / f"{service}.pem",

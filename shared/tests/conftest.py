@@ -17,6 +17,7 @@ from m365_simulator.changes import Change
 from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO
 from shared.bus import MemoryBus
+from shared.database.row_security import rights, role_of
 from shared.database.unit_of_work import Database
 from shared.eventing.handlers import Handlers
 from shared.graph import Graph, GraphCaller
@@ -81,11 +82,8 @@ async def make_tables(database: TestDatabase) -> None:
     op.execute("CREATE TABLE note (org_id text NOT NULL, words text NOT NULL, n bigint GENERATED ALWAYS AS IDENTITY)")
     protect(op, "note")
     owner = await connect(database.owner_url)
-    role = database.url.split("//")[1].split(":")[0]
-    for statement in op.statements:
+    for statement in [*op.statements, *rights(role_of(database.url), role_of(database.request_url))]:
         await owner.execute(statement)
-    await owner.execute(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role}")
-    await owner.execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {role}")
     await owner.close()
 
 
@@ -109,7 +107,8 @@ async def make_service(
     async def make(
         handlers: Handlers | None = None, jobs: Jobs | None = None, bus: Any = None, direct_url: str | None = None
     ) -> Service:
-        own = {"database_url": database.url, "migration_database_url": database.owner_url}
+        own = {"database_url": database.url, "request_database_url": database.request_url}
+        own |= {"migration_database_url": database.owner_url}
         own |= {"database_direct_url": direct_url} if direct_url else {}
         service = Service("notes", "notes", make_settings(ServiceSettings, "notes", **own), bus=bus or memory_bus)
         service.include(router)

@@ -67,6 +67,7 @@ def settings_of(kind: type[Any], **more: Any) -> Any:
     """Settings for what asks Entra and needs neither database nor keys."""
     values = {
         "database_url": "postgresql+asyncpg://nobody@127.0.0.1:9/none",
+        "request_database_url": "postgresql+asyncpg://nobody@127.0.0.1:9/none",
         "kafka_bootstrap_servers": "memory:",
         "jwt_issuer": "https://issuer.example",
         "jwt_jwks_url": "https://issuer.example/jwks",

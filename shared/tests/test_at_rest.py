@@ -56,11 +56,12 @@ async def test_a_service_at_rest_sends_two_statements_a_second_at_most(
 
 
 def _note(service: Service, sent: list[str]) -> None:
-    for engine in (service.db.engine.sync_engine, service.db.system_engine.sync_engine):
+    transactions = [service.db.engine.sync_engine, service.db.service_engine.sync_engine]
+    for engine in [*transactions, service.db.system_engine.sync_engine]:
         sqlalchemy_event.listen(engine, "before_cursor_execute", lambda *args: sent.append(args[2]))
     for boundary in ("begin", "commit", "rollback"):
-        note = partial(_bound, sent, boundary)
-        sqlalchemy_event.listen(service.db.engine.sync_engine, boundary, note)
+        for engine in transactions:
+            sqlalchemy_event.listen(engine, boundary, partial(_bound, sent, boundary))
 
 
 def _bound(sent: list[str], boundary: str, _connection: Any) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from shared.database.housekeeping import prune_audit
 from shared.database.outbox import uuid7
+from shared.database.row_security import rights, role_of
 from shared.hosting.migrate import protect
 from shared.hosting.service import Service
 from shared.privacy.erasure import AUDIT, Holdings
@@ -35,11 +36,11 @@ async def make_tables_and_trail(database: TestDatabase) -> None:
     await make_tables(database)
     op = _Plain()
     protect(op, "audit")
-    role = database.url.split("//")[1].split(":")[0]
+    service, request = role_of(database.url), role_of(database.request_url)
     owner = await connect(database.owner_url)
-    grant = f"GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON audit TO {role}"
-    prune = f"GRANT EXECUTE ON FUNCTION audit_prune TO {role}"
-    for statement in (TABLE, *op.statements, grant, audit.AFTER_MIGRATIONS, audit.AFTER_MIGRATIONS, prune):
+    after = audit.AFTER_MIGRATIONS.replace("{keep_days}", "30")
+    given = [*rights(service, request), audit.GRANTS.format(role=service)]
+    for statement in (TABLE, *op.statements, after, after, *given):
         await owner.execute(statement)
     await owner.close()
 
@@ -63,16 +64,18 @@ async def http(service: Service, client_of: ClientOf) -> httpx.AsyncClient:
 
 
 async def add(service: Service, actor: str, action: str = "sign_in", *, org: str = "acme", days_old: float = 0) -> None:
-    values = {"org_id": org, "id": uuid7(), "actor": actor, "action": action, "days": days_old}
-    async with service.db.unit_of_work(org) as work:
-        await work.session.execute(
-            text(
-                """INSERT INTO audit (org_id, id, occurred_at, actor, action, outcome, details)
-                   VALUES (:org_id, CAST(:id AS uuid), clock_timestamp() - CAST(:days AS float) * interval '1 day',
-                           :actor, :action, 'done', '{"a": 1}')"""
-            ),
-            values,
+    """As the owner, who alone can write a line with another time than now."""
+    owner = await connect(service.settings.migration_database_url)
+    async with owner.transaction():
+        await owner.execute("ALTER TABLE audit DISABLE TRIGGER clean")
+        await owner.execute(
+            """INSERT INTO audit (org_id, id, occurred_at, actor, action, outcome, details)
+               VALUES ($1, CAST($2 AS uuid), clock_timestamp() - $3::float * interval '1 day', $4, $5, 'done',
+                       '{"a": 1}')""",
+            *(org, uuid7(), days_old, actor, action),
         )
+        await owner.execute("ALTER TABLE audit ENABLE TRIGGER clean")
+    await owner.close()
 
 
 async def actors(service: Service) -> list[str]:
@@ -163,18 +166,19 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("role", ["owner", "service"])
+@pytest.mark.parametrize("role", ["owner", "service", "request"])
 async def test_the_database_refuses_to_change_the_trail(service: Service, database: TestDatabase, role: str) -> None:
     await add(service, "anna")
     await add(service, "old", days_old=29.5)
     await add(service, "ancient", days_old=731)
-    connection = await connect(database.owner_url if role == "owner" else database.url)
-    for statements in REFUSED:
+    urls = {"owner": database.owner_url, "service": database.url, "request": database.request_url}
+    reason = "only ever added to" if role == "owner" else "permission denied"
+    connection = await connect(urls[role])
+    for statements in [*REFUSED, (ERASING, ALLOWED)][: None if role != "owner" else len(REFUSED)]:
         await connection.execute("RESET ALL")
-        await connection.execute("SET app.scope = 'system'")
         for statement in statements[:-1]:
             await connection.execute(statement)
-        with pytest.raises(asyncpg.PostgresError, match="only ever added to"):
+        with pytest.raises(asyncpg.PostgresError, match=reason):
             await connection.execute(statements[-1])
     await connection.close()
     assert await actors(service) == ["anna", "old", "ancient"]
@@ -184,8 +188,7 @@ async def test_an_erasure_may_put_a_pseudonym_in_the_place_of_a_person(
     service: Service, database: TestDatabase
 ) -> None:
     await add(service, "anna")
-    connection = await connect(database.url)
-    await connection.execute("SET app.scope = 'system'")
+    connection = await connect(database.owner_url)
     await connection.execute("SET app.audit_erasing = 'on'")
     await connection.execute(ALLOWED)
     await connection.close()
@@ -233,7 +236,8 @@ async def test_a_line_names_the_trace_it_was_written_in(
 ) -> None:
     context = trace.SpanContext(0xABC, 1, is_remote=False, trace_flags=trace.TraceFlags(1))
     with trace.use_span(trace.NonRecordingSpan(context)):
-        await add(service, "anna", "traced")
+        async with service.db.unit_of_work("acme") as work:
+            audit.note(work.session, "acme", "anna", "traced")
     await add(service, "anna", "untraced")
     (traced,), (untraced,) = [await lines(http, platform_keys, action) for action in ("traced", "untraced")]
     assert traced["trace_id"] == f"{0xABC:032x}"
@@ -326,7 +330,6 @@ async def migrated(databases: Databases) -> TestDatabase:
 )
 async def test_the_services_role_may_only_add_and_read(migrated: TestDatabase, statement: str) -> None:
     connection = await connect(migrated.url)
-    await connection.execute("SET app.scope = 'system'")
     await connection.execute("SET app.audit_erasing = 'on'")
     await connection.execute("SET app.audit_keep_days = '30'")
     await connection.execute(
@@ -339,11 +342,35 @@ async def test_the_services_role_may_only_add_and_read(migrated: TestDatabase, s
 
 
 async def test_pruning_takes_nothing_younger_than_thirty_days(migrated: TestDatabase) -> None:
-    connection = await connect(migrated.url)
-    await connection.execute("SET app.scope = 'system'")
+    owner, connection = await connect(migrated.owner_url), await connect(migrated.url)
+    await owner.execute("ALTER TABLE audit DISABLE TRIGGER clean")  # it sets the time
     for days in (0, 29, 31):
         values = f"'acme', gen_random_uuid(), now() - interval '{days} days', '{days}', 'b', 'done', '{{}}'"
-        await connection.execute(f"INSERT INTO audit VALUES ({values})")
+        await owner.execute(f"INSERT INTO audit VALUES ({values})")
+    await owner.execute("ALTER TABLE audit ENABLE TRIGGER clean")
+    await owner.close()
     assert await connection.fetchval("SELECT audit_prune(1, 100)") == 1
     assert [row["actor"] for row in await connection.fetch("SELECT actor FROM audit ORDER BY actor")] == ["0", "29"]
+    await connection.close()
+
+
+async def test_the_database_says_when_a_line_was_written(service: Service) -> None:
+    before = "INSERT INTO audit VALUES ('acme', gen_random_uuid(), '2020-01-01', 'ben', 'sign_in', 'done', '{}')"
+    async with service.db.unit_of_work("acme") as work:
+        await work.session.execute(text(before))
+    assert await prune_audit(service.db, 30) == 0
+
+
+async def test_lines_younger_than_the_migration_says_are_never_pruned(service: Service, database: TestDatabase) -> None:
+    await add(service, "old", days_old=100)
+    owner = await connect(database.owner_url)
+    await owner.execute(audit.AFTER_MIGRATIONS.replace("{keep_days}", "200"))
+    await owner.close()
+    assert await prune_audit(service.db, 30) == 0
+
+
+async def test_the_request_role_may_not_prune_the_trail(service: Service, database: TestDatabase) -> None:
+    connection = await connect(database.request_url)
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await connection.execute("SELECT audit_prune(1, 10)")
     await connection.close()

@@ -149,7 +149,6 @@ async def test_every_connection_to_the_database_is_encrypted(postgres: URL, tls:
     url = postgres.render_as_string(hide_password=False)
     security = database_security(settings_of(ServiceSettings, database_tls=True, database_ca=tls / "ca.pem"))
     database = Database(url, security=security)
-    await database.open()
     encrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
     for engine in (database.engine, database.system_engine):
         async with engine.connect() as connection:

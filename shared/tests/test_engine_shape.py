@@ -45,7 +45,6 @@ def _errors_only() -> Iterator[None]:
 async def owner(make_service: MakeService, database: TestDatabase) -> AsyncIterator[Any]:
     """A bare connection to the service's database, whose tables are there; it sees every organisation."""
     connection = await connect(database.owner_url)
-    await connection.execute("SET app.scope = 'system'")
     yield connection
     await connection.close()
 

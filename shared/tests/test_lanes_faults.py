@@ -13,6 +13,7 @@ from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text
 
 from shared.bus import MemoryBus, Record
+from shared.database.unit_of_work import AS_SERVICE
 from shared.eventing import lanes as lanes_module
 from shared.eventing.handlers import Handlers
 from shared.eventing.inbox import QUICK_TRIES, TOGETHER, Inbox
@@ -81,7 +82,7 @@ def statements_of(service: Service) -> list[str]:
     def see(_c: Any, _cursor: Any, statement: str, *_more: Any) -> None:
         seen.append(statement)
 
-    sqlalchemy_event.listen(service.db.engine.sync_engine, "before_cursor_execute", see)
+    sqlalchemy_event.listen(service.db.service_engine.sync_engine, "before_cursor_execute", see)
     return seen
 
 
@@ -144,6 +145,7 @@ async def test_an_outage_is_never_counted_against_a_record(make_service: MakeSer
     async def cut(event: UserState, session: Any) -> None:
         if left[0]:
             left[0] -= 1
+            await session.execute(AS_SERVICE)  # whose connection it is
             await session.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
 
     service, handlers = await make_service(), noting(cut)

@@ -20,7 +20,7 @@ def news(state: str, number: int, **more: Any) -> dict[str, Any]:
 async def test_a_batch_and_its_jobs_are_one_statement_to_store(watch: Any) -> None:
     state = await watch.subscribed()
     statements: list[str] = []
-    engine = watch.service.db.engine.sync_engine
+    engine = watch.service.db.service_engine.sync_engine
     sqlalchemy_event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
     lifecycle = news(state, 3, lifecycleEvent="missed")
     batch = [*(news(state, number) for number in range(3)), lifecycle, news(state, 1), news("a guess", 9)]

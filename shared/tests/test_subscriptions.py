@@ -121,7 +121,7 @@ async def test_a_stalled_database_is_a_quick_503_and_the_repeat_is_stored(watch:
 
 async def test_a_frozen_pool_is_a_quick_503(watch: Any) -> None:
     state = await watch.subscribed()
-    engine = watch.service.db.engine
+    engine = watch.service.db.service_engine
     held = [await engine.connect() for _ in range(10)]
     async with asyncio.timeout(STALLED_S):
         assert (await watch.tell(news(state, id="n1"))).status_code == 503

@@ -240,6 +240,7 @@ def test_secrets_are_files_and_the_owners_are_for_migrations_only(render: Render
         assert "secretKeyRef" not in json.dumps(pod), one["metadata"]["name"]
         given = json.dumps(pod["volumes"])
         assert ("owner-uri" in given) == (one["kind"] == "Job"), one["metadata"]["name"]
+        assert ("PROSPO_REQUEST_DATABASE_URL" in given) == ("PROSPO_DATABASE_URL" in given), one["metadata"]["name"]
     for name in SERVICES:
         pod = render().named("Deployment", f"-{name}")["spec"]["template"]["spec"]
         others = [f"prospo-{other}-" for other in SERVICES if other not in name]

@@ -137,7 +137,6 @@ async def ask(state: Path, service: str, statement: str) -> Any:
     port, sockets = (state / "postgres/postmaster.pid").read_text().splitlines()[3:5]
     connection = await asyncpg.connect(host=sockets, port=int(port), user=service, database=service)
     try:
-        await connection.execute("SET app.scope = 'system'")
         return await connection.fetchval(statement)
     finally:
         await connection.close()

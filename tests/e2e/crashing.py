@@ -114,9 +114,10 @@ def living(life: Life) -> Iterator[None]:
 
 def mortal(service: Service, life: Life) -> None:
     """Its transactions commit, and its single statements write, only while the life lasts."""
-    for engine, at_once in ((service.db.engine, False), (service.db.system_engine, True)):
-        _watch_statements(engine.sync_engine, service.name, life, at_once)
-    _watch_commits(service.db.engine.sync_engine, service.name, life)
+    _watch_statements(service.db.system_engine.sync_engine, service.name, life, at_once=True)
+    for engine in (service.db.engine, service.db.service_engine):
+        _watch_statements(engine.sync_engine, service.name, life, at_once=False)
+        _watch_commits(engine.sync_engine, service.name, life)
 
 
 def _watch_statements(engine: Any, name: str, life: Life, at_once: bool) -> None:

@@ -58,7 +58,6 @@ class InProcess:
         for name in SERVICES:
             database = await self.databases.empty(name.replace("-", "_"))
             self._looking[name] = await connect(database.url)
-            await self._looking[name].execute("SET app.scope = 'system'")
 
     async def aclose(self) -> None:
         for connection in self._looking.values():
@@ -70,6 +69,7 @@ class InProcess:
         issuer = f"{known.http_base_url}/prospo-issuer"
         values = {
             "database_url": database.url,
+            "request_database_url": database.request_url,
             "kafka_bootstrap_servers": "memory:",
             "key_ring_dir": self.keys.key_ring_dir,
             "service_key_path": self.keys.private / f"{name}.pem",

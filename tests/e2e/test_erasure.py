@@ -35,6 +35,7 @@ def environment(database: TestDatabase, platform_keys: PlatformKeys, tmp_path: P
     return {
         "PATH": os.environ["PATH"],
         "PROSPO_DATABASE_URL": database.url,
+        "PROSPO_REQUEST_DATABASE_URL": database.request_url,
         "PROSPO_MIGRATION_DATABASE_URL": database.owner_url,
         "PROSPO_KAFKA_BOOTSTRAP_SERVERS": "memory:",
         "PROSPO_KEY_RING_DIR": str(platform_keys.key_ring_dir),
@@ -62,7 +63,6 @@ def run(environment: dict[str, str]) -> Run:
 async def over_all(database: TestDatabase) -> "asyncpg.Connection":
     """A connection that sees every organisation."""
     connection: asyncpg.Connection = await connect(database.url)
-    await connection.execute("SET app.scope = 'system'")
     return connection
 
 
@@ -80,7 +80,9 @@ CONNECT = """UPDATE connection SET status = 'connected', sealed_cache = 'x', tok
 DISCONNECT = "UPDATE connection SET status = 'disconnected', sealed_cache = NULL WHERE user_id = 'anna'"
 
 
-async def test_a_person_is_exported_then_refused_while_connected_then_erased(run: Run, database: TestDatabase) -> None:
+async def test_a_person_is_exported_then_refused_while_connected_then_erased(
+    run: Run, environment: dict[str, str], database: TestDatabase
+) -> None:
     assert (await run("user_auth", "migrate"))[0] == 0
     await execute(database, CONNECTION.format("anna"), CONNECTION.format("ben"), CONNECT)
     who = ("--org", "acme", "--user", "anna")
@@ -93,6 +95,10 @@ async def test_a_person_is_exported_then_refused_while_connected_then_erased(run
     assert "Disconnect it first under Settings" in err
     assert "Traceback" not in err
     await execute(database, DISCONNECT)
+    no_owner = {name: value for name, value in environment.items() if name != "PROSPO_MIGRATION_DATABASE_URL"}
+    status, out, err = await command(no_owner, "user_auth", "erase", *who)
+    assert (status, out) == (2, "")
+    assert "set PROSPO_MIGRATION_DATABASE_URL" in err
     status, out, err = await run("user_auth", "erase", *who)
     report = json.loads(out)
     assert (status, report["erased"]) == (0, {"connection": 1}), err

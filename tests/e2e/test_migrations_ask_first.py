@@ -40,6 +40,7 @@ def environment(
     return {
         "PATH": os.environ["PATH"],
         "PROSPO_DATABASE_URL": database.url,
+        "PROSPO_REQUEST_DATABASE_URL": database.request_url,
         "PROSPO_MIGRATION_DATABASE_URL": database.owner_url,
         "PROSPO_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "PROSPO_KEY_RING_DIR": str(platform_keys.key_ring_dir),

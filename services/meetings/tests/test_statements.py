@@ -42,7 +42,8 @@ def noted(sent: list[str], house: Any) -> list[str]:
     def note(_connection: Any, _cursor: Any, statement: str, values: Any, _context: Any, many: bool) -> None:
         sent.extend([statement] * (len(values) if many else 1))
 
-    for engine in (house.service.db.engine, house.service.db.system_engine):
+    db = house.service.db
+    for engine in (db.engine, db.service_engine, db.system_engine):
         sqlalchemy_event.listen(engine.sync_engine, "before_cursor_execute", note)
     return sent
 

@@ -43,15 +43,17 @@ class ServiceSettings(BaseSettings):
         return (init_settings, env_settings, *files)
 
     database_url: str
-    """The service's own database, as its row-level-secured role: ``postgresql://user:password@host/database``. May be a
-    pooler of transactions (PgBouncer 1.21 or later with ``max_prepared_statements``); then the next setting is the
+    """The service's own database, as its own login: ``postgresql://user:password@host/database``. May be a pooler of
+    transactions (PgBouncer 1.21 or later with ``max_prepared_statements``); then ``PROSPO_DATABASE_DIRECT_URL`` is the
     server."""
+    request_database_url: str
+    """The same database as the request role, which sees one organisation per transaction; may be a pooler too."""
     database_direct_url: str | None = None
     """The same database and role without a pooler, for locks, LISTEN and the engines; ``database_url`` when unset."""
     migration_database_url: str | None = None
-    """The same database as the role that owns the tables; without it, ``database_url`` is used for migrations."""
+    """The same database as the role that owns the tables, for migrations and for erasing from an audit trail."""
     database_pool_size: int = 5
-    """Connections kept, beside two direct ones; as many again of each kind are opened under load. A process that runs
+    """Connections kept of each login, beside two direct ones; as many again are opened under load. A process that runs
     keeps one more direct connection to be woken, a worker another for its relay, and one for the slots of mailboxes."""
     database_tls: bool = False
     """Whether connections to the database are encrypted, and its certificate and name verified."""
@@ -153,7 +155,9 @@ class ServiceSettings(BaseSettings):
     refusals_noted_per_hour: PerHour = 60
     """How many refused calls of one person the audit trail notes; further ones are in the log only."""
 
-    @field_validator("database_url", "database_direct_url", "migration_database_url", mode="after")
+    @field_validator(
+        "database_url", "request_database_url", "database_direct_url", "migration_database_url", mode="after"
+    )
     @classmethod
     def _with_our_driver(cls, url: str | None) -> str | None:
         return url and re.sub(r"^postgres(ql)?://", "postgresql+asyncpg://", url)

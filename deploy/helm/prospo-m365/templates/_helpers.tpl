@@ -144,6 +144,7 @@ capabilities: {drop: [ALL]}
           name: {{ include "prospo.secret" (dict "value" $values.secrets.database "name" .name) }}
           items:
             - {key: uri, path: PROSPO_DATABASE_URL}
+            - {key: request-uri, path: PROSPO_REQUEST_DATABASE_URL}
             {{- if .owner }}
             - {key: owner-uri, path: PROSPO_MIGRATION_DATABASE_URL}
             {{- end }}

@@ -26,16 +26,25 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from shared.database import outbox, queue
 from shared.database.outbox import Cause, EventMeta, Outbox
+from shared.database.row_security import role_of
 from shared.database.wakes import Wakes
 from shared.database.work import Priority, Work
 from shared.problems import ConfigurationError
 
 _ORGANISATION = text(
     """SELECT set_config('app.org_id', :org_id, true), set_config('app.request_id', :request_id, true),
-              set_config('app.trace_id', :trace_id, true)"""
+              set_config('app.trace_id', :trace_id, true), set_config('role', :role, true)"""
+)
+_MAY = text(
+    """SELECT pg_has_role(current_user, CAST(:request AS name), 'MEMBER') AS member,
+              rolsuper OR rolbypassrls
+                  OR EXISTS (SELECT FROM pg_class WHERE relowner = pg_roles.oid AND relkind IN ('r', 'p')) AS unbound
+       FROM pg_roles WHERE rolname = current_user"""
 )
 _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
-_SYSTEM = text("SELECT set_config('app.scope', 'system', true)")
+_SYSTEM = text("SELECT set_config('app.org_id', '', true)")
+AS_SERVICE = text("SELECT set_config('role', 'none', true)")
+"""In a transaction that went on as the request role: it is the service's login again."""
 
 BY_INDEX = dict.fromkeys(("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit"), "off")
 """Settings of the engines' connections. A queue is empty most of the time, so its statistics say that reading all of it
@@ -186,17 +195,20 @@ def _without_values(said: str) -> str:
 
 
 class Database:
-    """Two pools of connections as the service's row-level-secured role: for transactions, and for the engines.
+    """Pools of connections: of the request role, for units of work, and of the service's own login, for the engines.
 
-    Transactions may go through a pooler that gives a connection to a transaction only. What the engines need of a
-    session (locks, LISTEN, settings) goes to ``direct_url``, the server itself; ``url`` unless given. ``security`` is
-    of ``shared.hosting.engine_security``.
+    ``url`` is the service's login, ``request_url`` the request role (``shared.database.row_security``), ``owner_url``
+    the tables' owner, which only an operator's command has. Transactions may go through a pooler that gives a
+    connection to a transaction only. What the engines need of a session (locks, LISTEN, settings) goes to
+    ``direct_url``, the server itself; ``url`` unless given. ``security`` is of ``shared.hosting.engine_security``.
     """
 
     def __init__(
         self,
         url: str,
         *,
+        request_url: str | None = None,
+        owner_url: str | None = None,
         direct_url: str | None = None,
         pool_size: int = 5,
         source: str = "",
@@ -206,22 +218,43 @@ class Database:
         self.direct_url = direct_url or url
         self.source = source
         self._security = dict(security or {})
-        self.engine = _engine(url, pool_size=pool_size, max_overflow=pool_size, connect_args=self._security)
-        # A single statement cannot say first whose rows it may see; its connection does, from when it is opened.
-        settings = self._security | {"server_settings": {"app.scope": "system", **BY_INDEX}}
+        self.request_role = role_of(request_url or url)
+        pooled = {"pool_size": pool_size, "max_overflow": pool_size, "connect_args": self._security}
+        self.engine = _engine(request_url or url, **pooled)
+        self.service_engine = _engine(url, **pooled)
+        self.operator_engine = _engine(owner_url, **pooled) if owner_url else self.service_engine
+        settings = self._security | {"server_settings": dict(BY_INDEX)}
         self.system_engine = _engine(self.direct_url, pool_size=2, max_overflow=pool_size, connect_args=settings)
         self.wakes = Wakes(self.connect, self._notify)
 
     async def open(self) -> None:
-        """Try one connection. Raises ``ConfigurationError`` naming the setting when the database is not reachable."""
+        """Try both logins. Raises ``ConfigurationError`` naming the setting when one does not reach the database.
+
+        Or when it could do what it must not: the owner of a table, and who may be a superuser, is bound by nothing.
+        """
+        logins = {"PROSPO_REQUEST_DATABASE_URL": self.engine, "PROSPO_DATABASE_URL": self.service_engine}
+        member = True
         try:
-            async with self.engine.connect() as connection:
-                await connection.execute(text("SELECT 1"))
+            for setting, engine in logins.items():
+                async with engine.connect() as connection:
+                    row = (await connection.execute(_MAY, {"request": self.request_role})).one()
+                member = row.member
+                if row.unbound:
+                    raise ConfigurationError(
+                        f"The role of {setting} owns tables, or is not bound by row-level security. Give it a role of "
+                        "its own, and the owner to PROSPO_MIGRATION_DATABASE_URL."
+                    )
         except (OSError, DBAPIError) as error:
             raise ConfigurationError(
-                f"The database does not answer ({type(error).__name__}). Check PROSPO_DATABASE_URL (in the chart: "
-                "uri in the Secret of secrets.database) and that it runs."
+                f"The database does not answer ({type(error).__name__}). Check PROSPO_DATABASE_URL and "
+                "PROSPO_REQUEST_DATABASE_URL (in the chart: uri and request-uri in the Secret of secrets.database), and "
+                "that it runs."
             ) from error
+        if not member:
+            raise ConfigurationError(
+                "The role of PROSPO_DATABASE_URL is no member of that of PROSPO_REQUEST_DATABASE_URL. Grant it "
+                "(docs/how-to/database.md)."
+            )
 
     async def connect(self, **more: Any) -> Any:
         """A connection of asyncpg's own to the server itself, for a session that an engine keeps."""
@@ -230,8 +263,8 @@ class Database:
 
     async def close(self) -> None:
         await self.wakes.close()
-        await self.engine.dispose()
-        await self.system_engine.dispose()
+        for engine in (self.engine, self.service_engine, self.operator_engine, self.system_engine):
+            await engine.dispose()
 
     @asynccontextmanager
     async def unit_of_work(self, org_id: str, *, cause: EventMeta | Cause | None = None) -> AsyncIterator[UnitOfWork]:
@@ -241,24 +274,42 @@ class Database:
 
     @asynccontextmanager
     async def unit_of_work_of(
-        self, kind: type[AnyWork], org_id: str, *, cause: EventMeta | Cause | None = None
+        self,
+        kind: type[AnyWork],
+        org_id: str,
+        *,
+        cause: EventMeta | Cause | None = None,
+        engine: AsyncEngine | None = None,
     ) -> AsyncIterator[AnyWork]:
-        """The same, as a subclass of ``UnitOfWork``."""
+        """The same, as a subclass of ``UnitOfWork``; as the request role on whichever ``engine``'s connection."""
         span = trace.get_current_span().get_span_context()
         ids = {"request_id": REQUEST_ID.get(), "trace_id": format(span.trace_id, "032x") if span.is_valid else ""}
-        async with self.transaction(_ORGANISATION, {"org_id": org_id, **ids}) as transaction:
+        values = {"org_id": org_id, "role": self.request_role, **ids}
+        async with self.transaction(_ORGANISATION, values, engine) as transaction:
             yield transaction.work_of(kind, org_id, cause)
 
     @asynccontextmanager
     async def system_work(self) -> AsyncIterator[UnitOfWork]:
         """One transaction over all organisations, for engines and receivers that do not know the organisation yet."""
-        async with self.transaction(_SYSTEM, {}) as transaction:
+        async with self.transaction(_SYSTEM, {}, self.service_engine) as transaction:
             yield transaction.work("")
 
     @asynccontextmanager
-    async def transaction(self, first: TextClause, values: Mapping[str, Any]) -> AsyncIterator[Transaction]:
-        """One transaction that ``first`` opens: it says whose rows are seen, beside an engine's own first step."""
-        async with Session(self.engine, expire_on_commit=False) as session:
+    async def operator_work(self, org_id: str) -> AsyncIterator[UnitOfWork]:
+        """One transaction of an operator's command in one organisation, as the tables' owner where that is given."""
+        values = {"org_id": org_id, "request_id": "", "trace_id": "", "role": "none"}
+        async with self.transaction(_ORGANISATION, values, self.operator_engine) as transaction:
+            yield transaction.work(org_id)
+
+    @asynccontextmanager
+    async def transaction(
+        self, first: TextClause, values: Mapping[str, Any], engine: AsyncEngine | None = None
+    ) -> AsyncIterator[Transaction]:
+        """One transaction that ``first`` opens: it says whose rows are seen, beside an engine's own first step.
+
+        As the request role unless ``engine`` is another login's.
+        """
+        async with Session(engine or self.engine, expire_on_commit=False) as session:
             async with session.begin():
                 answer = (await session.execute(first, values)).one()
                 transaction = Transaction(session, self.source, answer)

@@ -25,7 +25,7 @@ from shared.bus import BusUnavailable, Record
 from shared.bus.codec import Undecodable, decode
 from shared.database.loops import stop_if_cancelled
 from shared.database.outbox import EventMeta
-from shared.database.unit_of_work import Database, Transaction, is_outage
+from shared.database.unit_of_work import AS_SERVICE, Database, Transaction, is_outage
 from shared.eventing import deadletters
 from shared.eventing.handlers import Handlers
 
@@ -44,6 +44,7 @@ DDL = [
 ]
 
 # Opens the transaction: whose rows it sees, which events it is the first to handle, whether one is behind a parked one.
+# What follows runs as the request role: the rights of this statement were looked at before it changed the role.
 _TAKE = text(
     """WITH given AS (SELECT event_id, topic, key
                       FROM unnest(CAST(:ids AS text[]), CAST(:topics AS text[]), CAST(:keys AS text[]))
@@ -52,7 +53,8 @@ _TAKE = text(
                                     WHERE NOT :redriven),
             taken AS (INSERT INTO inbox (event_id, topic) SELECT event_id, topic FROM given, behind
                       WHERE NOT behind.any ORDER BY event_id ON CONFLICT DO NOTHING RETURNING event_id)
-       SELECT set_config('app.org_id', :org_id, true), behind.any AS behind, ARRAY(SELECT event_id FROM taken) AS taken
+       SELECT set_config('app.org_id', :org_id, true), set_config('role', :role, true), behind.any AS behind,
+              ARRAY(SELECT event_id FROM taken) AS taken
        FROM behind"""
 )
 
@@ -197,9 +199,10 @@ class Inbox:
             "keys": [delivery.record.key for delivery in deliveries],
             "org_id": deliveries[0].org_id,
             "redriven": redriven is not None,
+            "role": self._db.request_role,
         }
         started = time.perf_counter()
-        async with self._db.transaction(_TAKE, values) as transaction:
+        async with self._db.transaction(_TAKE, values, self._db.service_engine) as transaction:
             if transaction.answer.behind:
                 raise _Behind
             new = set(transaction.answer.taken)
@@ -208,6 +211,7 @@ class Inbox:
                     new.discard(delivery.meta.id)
                     await self._run_handlers(transaction, delivery)
             if redriven is not None:
+                await transaction.session.execute(AS_SERVICE)
                 await deadletters.release(transaction.session, redriven)
         if redriven is None:
             self._brake.handled(len(deliveries))

@@ -12,7 +12,7 @@ from shared.hosting.preflight import LOOKS, look
 from shared.privacy import keys
 from shared.privacy.erasure import Erasure, Subject
 from shared.privacy.exporting import export
-from shared.problems import ProspoError
+from shared.problems import ConfigurationError, ProspoError
 from shared.secrets import KeyRing
 from shared.web import audit
 
@@ -81,6 +81,8 @@ async def _redrive(service: "Service", wanted: argparse.Namespace) -> int:
 
 async def _erase(service: "Service", wanted: argparse.Namespace) -> int:
     subject = Subject(wanted.org, wanted.user)
+    if service.holdings.audit_path is not None and service.settings.migration_database_url is None:
+        raise ConfigurationError("Only the tables' owner rewrites the audit trail: set PROSPO_MIGRATION_DATABASE_URL.")
     erasure = Erasure(service.name, service.db, service.holdings, subject, service.provided)
     report = await erasure.run(force=wanted.force)
     about = {"service": service.name, "organisation": wanted.org, "person": wanted.user}

@@ -1,6 +1,5 @@
 """Migrations: Alembic without files of its own per service, the engines' tables, and row-level security."""
 
-import asyncio
 import importlib
 from pathlib import Path
 from typing import Any
@@ -10,11 +9,10 @@ from alembic.migration import MigrationContext
 from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from shared.database.row_security import protecting
+from shared.database.row_security import protecting, rights, role_of
 from shared.hosting.engine_security import database_security
 from shared.problems import ConfigurationError
 from shared.settings import ServiceSettings
@@ -49,12 +47,12 @@ def create_engine_tables(op: Any) -> None:
 
 
 def protect(op: Any, table: str) -> None:
-    """Only rows of the transaction's organisation, also for the owner; the system scope sees all."""
+    """Only rows of the transaction's organisation, also for the owner; the service's own login sees all."""
     op.execute(protecting(table))
 
 
 async def migrate(package: str, settings: ServiceSettings) -> None:
-    """Bring the service's database to the newest revision and grant the tables to the service's role.
+    """Bring the service's database to the newest revision and give its two roles what they may.
 
     One transaction: a migration that fails half-way leaves the database as it was. Raises ``ConfigurationError`` with a
     sentence when the owner of the tables is not let in, or when the database refuses a step.
@@ -68,8 +66,8 @@ async def migrate(package: str, settings: ServiceSettings) -> None:
             for statement in engine_ddl():
                 await connection.execute(text(statement))
             await connection.run_sync(move, package, "head")
-            await connection.execute(text(audit.AFTER_MIGRATIONS))
-            await _grant(connection, make_url(settings.database_url).username)
+            await connection.execute(text(audit.AFTER_MIGRATIONS.replace("{keep_days}", str(settings.audit_keep_days))))
+            await _grant(connection, role_of(settings.database_url), role_of(settings.request_database_url))
     except DBAPIError as error:
         raise ConfigurationError(
             f"The database refused a step of the migration of {package}, and nothing was changed: "
@@ -104,18 +102,9 @@ def move(connection: Connection, package: str, to: str, *, back: bool = False) -
         context.run_migrations()
 
 
-async def _grant(connection: Any, role: str | None) -> None:
-    if not role:
-        return
-    current = (await connection.execute(text("SELECT current_user"))).scalar()
-    if current != role:
-        await connection.execute(
-            text(f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO "{role}"')
-        )
-        await connection.execute(text(f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO "{role}"'))
-        await connection.execute(text(audit.GRANTS.format(role=role)))
-
-
-def migrate_now(package: str, settings: ServiceSettings) -> None:
-    """``python -m <service> migrate``."""
-    asyncio.run(migrate(package, settings))
+async def _grant(connection: Any, service: str, request: str) -> None:
+    """Raises ``ConfigurationError`` when the owner is one of those who may only be given rights."""
+    if (await connection.execute(text("SELECT current_user"))).scalar() in {service, request}:
+        raise ConfigurationError("PROSPO_MIGRATION_DATABASE_URL must name another role than the service's two.")
+    for statement in [*rights(service, request), audit.GRANTS.format(role=service)]:
+        await connection.execute(text(statement))

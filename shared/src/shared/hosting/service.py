@@ -72,8 +72,15 @@ class Service:
         self.name = name
         self.package = package
         self.settings = settings
-        direct, size, security = settings.database_direct_url, settings.database_pool_size, database_security(settings)
-        self.db = Database(settings.database_url, direct_url=direct, pool_size=size, source=name, security=security)
+        self.db = Database(
+            settings.database_url,
+            request_url=settings.request_database_url,
+            owner_url=settings.migration_database_url,
+            direct_url=settings.database_direct_url,
+            pool_size=settings.database_pool_size,
+            source=name,
+            security=database_security(settings),
+        )
         self._bus = bus
         self._open_bus = partial(open_bus, settings.kafka_bootstrap_servers, name, kafka_security(settings))
         self.user_tokens = UserTokens(settings)

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import text
 
 from shared.database.outbox import Cause
-from shared.database.unit_of_work import Database, UnitOfWork
+from shared.database.unit_of_work import AS_SERVICE, Database, UnitOfWork
 from shared.database.work import PRIORITIES, Priority
 from shared.jobs.again import Again, GiveUp, LeaseLost, Periodic
 from shared.jobs.registry import Kind
@@ -44,6 +44,7 @@ class JobWork(UnitOfWork):
     async def end_job(self) -> None:
         """The job is done when this transaction commits; its function does nothing after it."""
         self.ends = self.job.ending = True
+        await self.session.execute(AS_SERVICE)
         await self.session.execute(DONE, {"id": self.job.id, "fence": self.job.fence})
 
 
@@ -94,9 +95,13 @@ class Job:
 
     @asynccontextmanager
     async def unit_of_work(self) -> AsyncIterator[JobWork]:
-        """A transaction that commits only while the lease is ours. Raises ``LeaseLost`` otherwise."""
+        """A transaction that commits only while the lease is ours. Raises ``LeaseLost`` otherwise.
+
+        It works as the request role, on a connection of the service's login, which alone may end the job.
+        """
         cause = Cause(*self.cause) if self.cause else None
-        async with self.db.unit_of_work_of(JobWork, self.org_id, cause=cause) as work:
+        engine = self.db.service_engine
+        async with self.db.unit_of_work_of(JobWork, self.org_id, cause=cause, engine=engine) as work:
             work.job = self
             if (await work.session.execute(_LOCK, {"id": self.id, "fence": self.fence})).first() is None:
                 raise LeaseLost(f"job {self.id} was taken over")

@@ -262,7 +262,7 @@ class Erasure:
     async def _refuse_if_connected(self) -> None:
         person = self._subject.user_id is not None
         query = self._holdings.connected_person if person else self._holdings.connected_organisation
-        async with self._db.unit_of_work(self._subject.org_id) as work:
+        async with self._db.operator_work(self._subject.org_id) as work:
             connected = (await work.session.execute(text(query), self._values)).first() is not None
         if connected:
             where = ACCOUNT_PLACE if person else CONNECTOR_PLACE
@@ -316,7 +316,7 @@ class Erasure:
     async def _batch(self, held: Holding, part: Delete | Rewrite) -> int:
         if held.elsewhere is not None:
             return await self._batch_with_elsewhere(held, part)
-        async with self._db.unit_of_work(self._subject.org_id) as work:
+        async with self._db.operator_work(self._subject.org_id) as work:
             rows = await self._execute(work, _statement(held.table, part))
             if isinstance(part, Delete) and part.tombstone is not None:
                 for row in rows:
@@ -326,12 +326,12 @@ class Erasure:
     async def _batch_with_elsewhere(self, held: Holding, part: Delete | Rewrite) -> int:
         """Closed, deleted elsewhere, then forgotten: a run that dies in between finds the row again."""
         org_id = self._subject.org_id
-        async with self._db.unit_of_work(org_id) as work:
+        async with self._db.operator_work(org_id) as work:
             rows = await self._execute(work, _statement(held.table, Rewrite(part.where, held.closing), "*"))
         for row in rows:
             assert held.elsewhere is not None  # noqa: S101 - asked by the caller
             await held.elsewhere(row, self._provided)
-        async with self._db.unit_of_work(org_id) as work:
+        async with self._db.operator_work(org_id) as work:
             gone = text(f"DELETE FROM {held.table} WHERE org_id = :org_id AND id = ANY(:ids)")
             await work.session.execute(gone, {"org_id": org_id, "ids": [row.id for row in rows]})
         return len(rows)
@@ -346,7 +346,7 @@ class Erasure:
 
     async def _note(self) -> None:
         action = "organisation.erase" if self._subject.user_id is None else "person.erase"
-        async with self._db.unit_of_work(self._subject.org_id) as work:
+        async with self._db.operator_work(self._subject.org_id) as work:
             audit.note_command(work.session, self._subject.org_id, self._service, action, self.report.total)
 
 

@@ -18,7 +18,7 @@ async def export(
     head = {"service": service, "organisation": subject.org_id, "person": subject.user_id}
     head |= {"exported_at": datetime.now(UTC).isoformat()}
     yield json.dumps(head, ensure_ascii=False)[:-1] + ', "data": {'
-    async with db.unit_of_work(subject.org_id) as work:
+    async with db.operator_work(subject.org_id) as work:
         between = ""
         for held in declared(holdings).values():
             if subject.given(held):

@@ -1,8 +1,8 @@
 """The databases of a test process: one per service, migrated once and emptied for each test.
 
 Emptying by DELETE takes under a millisecond where a clone of a template, with its DROP, takes a hundred and TRUNCATE
-thirty. A test that changed the schema or a right costs the next one a new database. Two roles serve all: an owner, and
-the services', neither of them a superuser.
+thirty. A test that changed the schema or a right costs the next one a new database. Three roles serve all: an owner,
+the services' login and the request role, none of them a superuser.
 """
 
 import os
@@ -17,6 +17,7 @@ import asyncpg
 from sqlalchemy.engine import URL, make_url
 
 from shared.hosting.migrate import migrate
+from shared.web.audit import LEAST_KEEP_DAYS
 
 # What a test may change beside rows: relations and their rights, columns, triggers, policies, functions, settings.
 _SHAPE = """SELECT ARRAY[
@@ -40,11 +41,12 @@ Make = Callable[["TestDatabase"], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class TestDatabase:
-    """URLs of a database: as the owner of its tables, and as the service's role."""
+    """URLs of a database: as the owner of its tables, as the service's own login, and as the request role."""
 
     __test__ = False
     owner_url: str
     url: str
+    request_url: str
 
 
 async def connect(url: str) -> Any:
@@ -61,22 +63,25 @@ class Databases:
         self._admin: Any = None
         self._kept: dict[str, tuple[Any, Any, str]] = {}
         self._count = 0
+        self._roles = (f"{self._prefix}_owner", self._prefix, f"{self._prefix}_request")
 
     async def open(self) -> None:
         self._admin = await connect(self._server.render_as_string(hide_password=False))
-        for role in (f"{self._prefix}_owner", self._prefix):
+        for role in self._roles:
             await self._admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{self._prefix}'")
+        await self._admin.execute(f"GRANT {self._prefix}_request TO {self._prefix}")
 
     async def close(self) -> None:
         for name in list(self._kept):
             await self._forget(name)
-        for role in (f"{self._prefix}_owner", self._prefix):
+        for role in self._roles:
             await self._admin.execute(f"DROP ROLE {role}")
         await self._admin.close()
 
     def named(self, name: str) -> TestDatabase:
         """The database of a service, whether or not it is there yet."""
-        return TestDatabase(self._url(name, f"{self._prefix}_owner"), self._url(name, self._prefix))
+        owner, service, request = self._roles
+        return TestDatabase(self._url(name, owner), self._url(name, service), self._url(name, request))
 
     async def new(self) -> TestDatabase:
         """An empty one, which ``drop`` ends."""
@@ -139,7 +144,12 @@ class Databases:
 def _migrated(package: str) -> Make:
     async def make(database: TestDatabase) -> None:
         settings: Any = SimpleNamespace(
-            migration_database_url=database.owner_url, database_url=database.url, database_tls=False, database_ca=None
+            migration_database_url=database.owner_url,
+            database_url=database.url,
+            request_database_url=database.request_url,
+            database_tls=False,
+            database_ca=None,
+            audit_keep_days=LEAST_KEEP_DAYS,
         )
         await migrate(package, settings)
 

@@ -223,6 +223,7 @@ def make_settings(databases: Databases, platform_keys: PlatformKeys) -> MakeSett
         database = databases.named(service.replace("-", "_"))
         values = {
             "database_url": database.url,
+            "request_database_url": database.request_url,
             "migration_database_url": database.owner_url,
             "kafka_bootstrap_servers": "memory:",
             "key_ring_dir": platform_keys.key_ring_dir,

@@ -254,6 +254,7 @@ def client_settings(keys: PlatformKeys, **more: Any) -> ServiceSettings:
     """Settings for what calls others and needs no database."""
     values: dict[str, Any] = {
         "database_url": "postgresql+asyncpg://nobody@127.0.0.1:9/none",
+        "request_database_url": "postgresql+asyncpg://nobody@127.0.0.1:9/none",
         "kafka_bootstrap_servers": "memory:",
         "key_ring_dir": keys.key_ring_dir,
         "service_key_path": keys.private / "meetings.pem",

@@ -52,6 +52,7 @@ BEGIN
 END $guard$"""
 _CLEAN = f"""CREATE OR REPLACE FUNCTION audit_clean() RETURNS trigger LANGUAGE plpgsql AS $clean$
 BEGIN
+    NEW.occurred_at := clock_timestamp();
     NEW.request_id := nullif(current_setting('app.request_id', true), '');
     NEW.trace_id := nullif(current_setting('app.trace_id', true), '');
     NEW.details := coalesce((SELECT jsonb_object_agg(key, CASE
@@ -60,13 +61,13 @@ BEGIN
         ELSE value END) FROM jsonb_each(NEW.details)), '{{}}'::jsonb);
     RETURN NEW;
 END $clean$"""
-_PRUNE = f"""CREATE OR REPLACE FUNCTION audit_prune(days integer, step integer) RETURNS integer LANGUAGE plpgsql
+_PRUNE = """CREATE OR REPLACE FUNCTION audit_prune(days integer, step integer) RETURNS integer LANGUAGE plpgsql
 SECURITY DEFINER SET search_path = public, pg_temp AS $prune$
 DECLARE deleted integer;
 BEGIN
-    PERFORM set_config('app.audit_keep_days', greatest(days, {LEAST_KEEP_DAYS})::text, true);
+    PERFORM set_config('app.audit_keep_days', greatest(days, {keep_days})::text, true);
     DELETE FROM audit WHERE (org_id, id) IN (SELECT org_id, id FROM audit
-        WHERE occurred_at < clock_timestamp() - make_interval(days => greatest(days, {LEAST_KEEP_DAYS})) LIMIT step);
+        WHERE occurred_at < clock_timestamp() - make_interval(days => greatest(days, {keep_days})) LIMIT step);
     GET DIAGNOSTICS deleted = ROW_COUNT;
     RETURN deleted;
 END $prune$"""
@@ -84,15 +85,15 @@ AFTER_MIGRATIONS = f"""DO $do$ BEGIN
         REVOKE ALL ON FUNCTION audit_prune FROM PUBLIC;
     END IF;
 END $do$"""
-"""Run after a service's own migrations, each time: the guard is one for all services."""
+"""Run after a service's own migrations, each time, with ``{keep_days}``: the guard is one for all services."""
 GRANTS = """DO $do$ BEGIN
     IF to_regclass('audit') IS NOT NULL THEN
         REVOKE ALL ON audit FROM "{role}";
-        GRANT SELECT, INSERT, UPDATE (actor, details) ON audit TO "{role}";
+        GRANT SELECT, INSERT ON audit TO "{role}";
         GRANT EXECUTE ON FUNCTION audit_prune TO "{role}";
     END IF;
 END $do$"""
-"""Run after what is granted on all tables: the service's role adds and reads; an erasure rewrites two columns."""
+"""Run after what is granted on all tables: the service's login adds and reads, and prunes what is old enough."""
 
 _PAGE = text(
     """SELECT id, occurred_at, actor, action, outcome, details, request_id, trace_id,
