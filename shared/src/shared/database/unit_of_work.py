@@ -247,8 +247,8 @@ class Database:
         except (OSError, DBAPIError) as error:
             raise ConfigurationError(
                 f"The database does not answer ({type(error).__name__}). Check PROSPO_DATABASE_URL and "
-                "PROSPO_REQUEST_DATABASE_URL (in the chart: uri and request-uri in the Secret of secrets.database), and "
-                "that it runs."
+                "PROSPO_REQUEST_DATABASE_URL (in the chart: uri and request-uri in the Secret of secrets.database), "
+                "and that it runs."
             ) from error
         if not member:
             raise ConfigurationError(
