@@ -112,7 +112,7 @@ install() {
 }
 
 uninstall() {
-  helm uninstall prospo --namespace $release --cascade foreground --wait --timeout 3m > /dev/null
+  helm uninstall prospo --namespace $release --cascade foreground --wait --timeout 8m > /dev/null
   left=
   for _ in {1..20}; do # what belonged to it is collected a moment later
     everything > "$made/after"

@@ -28,4 +28,4 @@ inside kubectl apply -f .ci/cluster/dns.yaml > /dev/null
 inside kubectl -n kube-system rollout status deployment/coredns --timeout=120s > /dev/null
 mkdir -p "$cluster_run/files"
 chmod 0777 "$cluster_run/files"
-inside env FILES="$cluster_run/files" PATH="$(dirname "$PROSPO_HELM"):$node:$PATH" timeout --kill-after=60 "$(left 1500)" .ci/cluster/chart.sh
+inside env FILES="$cluster_run/files" PATH="$(dirname "$PROSPO_HELM"):$node:$PATH" timeout --kill-after=60 "$(left 2400)" .ci/cluster/chart.sh
