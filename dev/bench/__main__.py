@@ -20,6 +20,7 @@ import structlog
 import uvloop
 
 from dev.bench import (
+    addresses,
     claim,
     consume,
     drain,
@@ -45,6 +46,7 @@ BENCHMARKS: dict[str, Callable[[Stage, int], Awaitable[Found]]] = {
     "B4": consume.measure,
     "B5": webhook.measure,
     "B6": files.measure,
+    "B7": addresses.measure,
     "B8": refresh.measure,
     "B9": rest.starts,
     "B10": rest.at_rest,
