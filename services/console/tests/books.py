@@ -148,6 +148,11 @@ BOOK_STATES = {
         {"/v1/contacts/proposals": {"items": [PROPOSAL]}},
         ("Sam Smith and Samuel Smith", "Join them", "Not the same person", "Both have the same number."),
     ),
+    "proposals-answered": State(
+        f"/contacts/proposals?done=joined&joined={ID}",
+        {"/v1/contacts/proposals": {"items": []}},
+        ("The two are one contact now.", f'href="/contacts/{ID}">See it</a>'),
+    ),
     "proposals-none": State(
         "/contacts/proposals", {"/v1/contacts/proposals": {"items": []}}, ("No two of your contacts",)
     ),
@@ -226,7 +231,12 @@ BOOK_STATES = {
     "import-of-another": State(
         PAGE,
         {f"/v1/contacts/imports/{ID}": problem("import_not_found", "There is no such import of yours.", 404)},
-        ("There is no such import of yours.", 'href="/contacts/imports">Your imports</a>', "req-7"),
+        (
+            "There is nothing here</h1>",
+            "There is no such import of yours.",
+            'href="/contacts/imports">Your imports</a>',
+            "req-7",
+        ),
         status=404,
     ),
     "contact-of-nobody": State(

@@ -36,9 +36,11 @@ async def contacts(
 
 
 @router.get("/proposals")
-async def proposals(request: Request) -> Response:
+async def proposals(request: Request, done: str = "", joined: uuid.UUID | None = None) -> Response:
     found = await backend_of(request).get(request, "/v1/contacts/proposals")
-    return render(request, "contacts/proposals.html", proposals=found["items"])
+    return render(
+        request, "contacts/proposals.html", proposals=found["items"], done=CONTACT_NEWS.get(done), joined=joined
+    )
 
 
 @router.post("/proposals")
@@ -46,13 +48,15 @@ async def answer_proposal(request: Request) -> Response:
     """The same person, or not."""
     form = await request.form()
     one, other = _id(form.get("one")), _id(form.get("other"))
-    path = f"/v1/contacts/{one}/join" if form.get("same") == "yes" else f"/v1/contacts/{one}/apart"
+    same = form.get("same") == "yes"
+    path = f"/v1/contacts/{one}/join" if same else f"/v1/contacts/{one}/apart"
     try:
         await backend_of(request).call(request, "POST", path, json={"other": other})
     except Refused as refused:
         way_on = ("/contacts/proposals", "Back to the proposals")
         return refused_page(request, refused, "Nothing was changed", way_on=way_on)
-    return RedirectResponse("/contacts/proposals", 303)
+    done = f"joined&joined={one}" if same else "apart"
+    return RedirectResponse(f"/contacts/proposals?done={done}", 303)
 
 
 @router.get("/{contact_id}")

@@ -21,6 +21,8 @@ def refused_page(request: Request, refused: Refused, title: str | None = None, *
     """The page of a refusal. ``title`` names what did not work; a way on is shown when the code has one."""
     if refused.status == HTTPStatus.UNAUTHORIZED:
         return render(request, "welcome.html", refused.status, problem=refused.problem)
+    if title is None and refused.code.endswith("_not_found"):
+        title = "There is nothing here"
     values.setdefault("way_on", WAYS_ON.get(refused.code))
     return render(
         request,

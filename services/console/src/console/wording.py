@@ -83,7 +83,7 @@ IMPORT_ACTIONS = {
 IMPORT_OUTCOMES = {
     "created": "New contacts",
     "updated": "Contacts brought up to date",
-    "conflicts": "Contacts in which your values stayed",
+    "conflicts": "Contacts with a conflict, in which your values stayed",
     "removed": "Contacts that are not in Outlook any more",
     "archived": "Contacts archived",
     "kept_back": "Contacts left alone",
@@ -129,8 +129,10 @@ CONTACT_NEWS = {
     "shared": "Everybody in your organisation sees this contact now.",
     "unshared": "Only you see this contact now.",
     "split": "This contact is now apart from the other one.",
+    "joined": "The two are one contact now.",
+    "apart": "Prospo does not propose these two again.",
 }
-"""What a person just did to the contact that they look at."""
+"""What a person just did to a contact or two."""
 SETS = {
     "emails": "E-mail",
     "phones": "Phone",
