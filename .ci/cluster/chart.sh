@@ -112,7 +112,7 @@ install() {
 }
 
 uninstall() {
-  helm uninstall prospo --namespace $release --cascade foreground --wait --timeout 3m > /dev/null
+  helm uninstall prospo --namespace $release --cascade foreground --wait --timeout 8m > /dev/null
   left=
   for _ in {1..20}; do # what belonged to it is collected a moment later
     everything > "$made/after"
@@ -124,7 +124,7 @@ uninstall() {
   say "uninstalled; nothing is left"
 }
 
-known="prepare examples engines refuse_installs install main_job confinement round refuse_upgrades uninstall"
+known="prepare examples engines refuse_installs install main_job confinement round main_job_done refuse_upgrades uninstall"
 for phase in ${*:-$known}; do
   case " $known " in *" $phase "*) "$phase" ;; *) die "no phase is called $phase. Known: $known" ;; esac
 done

@@ -10,7 +10,7 @@ refused() { # <words of the sentence> <helm …>
 attempt() { # <install|upgrade> <release> [option …]
   verb=$1 name=$2
   shift 2
-  helm "$verb" "$name" $chart --namespace $release --values "$made/values.yaml" --timeout 3m "$@"
+  helm "$verb" "$name" $chart --namespace $release --values "$made/values.yaml" --timeout 8m "$@"
 }
 
 query() { # <database> <statement>
