@@ -125,6 +125,9 @@ uninstall() {
 }
 
 known="prepare examples engines refuse_installs install main_job confinement round main_job_done refuse_upgrades uninstall"
+passed=0
 for phase in ${*:-$known}; do
   case " $known " in *" $phase "*) "$phase" ;; *) die "no phase is called $phase. Known: $known" ;; esac
+  passed=$((passed + 1))
 done
+echo "chart: $passed passed, 0 failed"
