@@ -70,7 +70,7 @@ def connect_tenant(page: Page, described: dict[str, Any]) -> None:
     through_microsoft(page, "Adele Admin", "2-admin")
     switch = page.get_by_role("switch", name="Auto-recording")
     expect(switch).to_have_attribute("aria-checked", "false", timeout=PATIENCE_MS)
-    expect(page.get_by_role("switch")).to_have_count(1)
+    expect(page.get_by_role("switch")).to_have_count(2)
     expect(page.get_by_text("Not available yet")).to_have_count(2)
     switch.click()
     expect(page.get_by_role("switch", name="Auto-recording")).to_have_attribute("aria-checked", "true")

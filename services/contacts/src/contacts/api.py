@@ -189,7 +189,7 @@ async def problems(run_id: Id, caller: Caller, db: Database_) -> Response:
 
 
 @router.post("/imports/{run_id}/start")
-async def start(run_id: Id, wanted: StartImport, caller: Caller, db: Database_) -> Import:
+async def start_import(run_id: Id, wanted: StartImport, caller: Caller, db: Database_) -> Import:
     """Carry out the plan. 409 ``plan_outdated`` when the caller's contacts changed since; a fresh plan is then made."""
     async with db.unit_of_work(caller.org_id) as work:
         run = await _own(work, caller, run_id, lock=True)
@@ -222,7 +222,7 @@ async def cancel_import(run_id: Id, caller: Caller, work: Work) -> Import:
 
 
 @router.post("/imports/{run_id}/undo")
-async def undo(run_id: Id, caller: Caller, work: Work) -> Import:
+async def undo_import(run_id: Id, caller: Caller, work: Work) -> Import:
     """Put back what it changed, but for what was changed since. Its rows say which is which."""
     run = await _own(work, caller, run_id, lock=True)
     if run.status not in {"undoing", "undone"}:

@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -22,6 +22,7 @@ from shared.mailboxes import following
 from shared.mailboxes.folders import folders_of
 from shared.mailboxes.following import FolderPage
 
+_KEPT = tuple(field.name for field in fields(Reading))
 VERIFIED_AT_ONCE = 200
 IDS_AT_ONCE = 1000
 _MAILBOX_GONE = "mailboxnotenabledforrestapi"
@@ -163,7 +164,7 @@ def _row(run: ImportRun, folder_id: str, item: Any) -> dict[str, Any]:
         "digest": reading.digest,
         "name": name,
         "sort_name": name.casefold()[:100],
-        "reading": asdict(reading) if taken else None,
+        "reading": {name: getattr(reading, name) for name in _KEPT} if taken else None,
         "payload": storable(item) if taken else None,
         "emails": [one["key"] for one in reading.sets.get("emails", []) if one["valid"]],
         "code": issue["code"] if issue else None,
