@@ -19,7 +19,9 @@ from contacts.normalising import normalise
 from contacts.proposing import propose
 from services.contacts.tests.address_book import Book, tell
 
-pytest.importorskip("splink", reason="needs splink, which is not among the locked packages")
+pytest.importorskip(
+    "splink", reason="not locked: splink, a peer of our proposals; pip install splink runs them beside each other"
+)
 
 import pyarrow as pa
 import splink.comparison_library as compare
