@@ -31,7 +31,6 @@ PEERS = {"msgraph": CONTACTS // 10, "o365": CONTACTS // 10, "floor": CONTACTS}
 """How many contacts of the book each reads in a round."""
 SEEDED = 500
 PATIENCE_S = 600
-LOOK_S = 0.05
 _EMPTY = "TRUNCATE contact, source_record, import_run, import_row, mailbox_folder, book, proposal, request_key"
 _COUNT = "SELECT count(*) FROM contact"
 Json = dict[str, Any]
@@ -163,10 +162,11 @@ class _Office:
         return time.perf_counter() - begun, run
 
     async def _once(self, run: Json, status: str) -> Json:
-        end = time.monotonic() + PATIENCE_S
-        while run["status"] != status:
-            assert time.monotonic() < end, run
-            assert run["status"] != "failed", run
-            await asyncio.sleep(LOOK_S)
+        async def looked() -> bool:
+            nonlocal run
             run = (await self._api.get(f"/v1/contacts/imports/{run['id']}")).raise_for_status().json()
+            assert run["status"] != "failed", run
+            return str(run["status"]) == status
+
+        await until(looked, PATIENCE_S)
         return run
