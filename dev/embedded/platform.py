@@ -52,8 +52,8 @@ class Platform:
         self._write_description()
 
     async def stop(self) -> None:
-        for service in reversed(self.services):
-            await service.stop()
+        # Side by side: each may wait some seconds until it has left its consumer group.
+        await asyncio.gather(*(service.stop() for service in self.services))
         await self.kafka_address.close()
         await self.listeners.close()
         self._simulator_serving.cancel()
