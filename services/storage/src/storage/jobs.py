@@ -4,7 +4,7 @@ from shared.database.unit_of_work import Database
 from shared.jobs import Jobs, Periodic
 from shared.jobs.job import Job
 from storage import queries
-from storage.objects import Objects
+from storage.parts import Parts
 from storage.settings import Settings
 from storage.uploads import tidy_later
 from storage.work import GiveUpUploads, TidyParts
@@ -13,15 +13,12 @@ does = Jobs()
 
 
 @does(TidyParts)
-async def tidy_parts(job: Job, wanted: TidyParts, *, db: Database, objects: Objects) -> None:
-    """The parts of a file that is whole, and all of one that was given up; parts that still count stay."""
+async def tidy_parts(job: Job, wanted: TidyParts, *, db: Database, parts: Parts) -> None:
+    """Objects that the file's row does not name, and all of a file that was given up."""
     file_id = wanted.file_id
     async with db.unit_of_work(job.org_id) as work:
         row = (await work.session.execute(queries.PARTS, {"org_id": job.org_id, "id": file_id})).first()
-    if row is None:
-        await objects.delete_file(job.org_id, file_id)
-    else:
-        await objects.delete_parts(job.org_id, file_id, but=() if row.completed_at else row.parts)
+    await parts.tidy(job.org_id, file_id, kept=() if row is None else row.parts)
 
 
 @does(GiveUpUploads)

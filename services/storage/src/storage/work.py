@@ -6,7 +6,7 @@ from shared.jobs import Priority, Work
 
 
 class TidyParts(Work):
-    """Delete the parts of a file that is whole, or all of one that was given up."""
+    """Delete the objects of a file that its row does not name, or all of one that was given up."""
 
     kind = "tidy_parts"
     priority: ClassVar[Priority] = "backfill"
