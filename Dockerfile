@@ -6,9 +6,11 @@
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS development-packages
-COPY requirements.lock /
-RUN python -m pip install --no-cache-dir --no-compile --disable-pip-version-check --require-hashes \
-      --target /packages -r /requirements.lock
+COPY requirements.lock requirements-dev.lock /
+# the simulator reads its scenarios with PyYAML, which no service needs
+RUN sed -n '/^pyyaml==/,/[^\\]$/p' /requirements-dev.lock > /simulator.lock \
+ && python -m pip install --no-cache-dir --no-compile --disable-pip-version-check --require-hashes \
+      --target /packages -r /requirements.lock -r /simulator.lock
 
 FROM ${BASE} AS runtime
 ENV PYTHONPATH=/packages PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

@@ -33,6 +33,9 @@ down: ## stop the composed platform and forget what it stored
 sbom: setup ## what each service's image holds, as CycloneDX: .run/sbom
 	@$(BIN)/python -m dev.sbom .run/sbom
 
+chart-test: setup ## the chart on the cluster of KUBECONFIG, which has the images with the tag test; takes helm and kubectl
+	@.ci/cluster/chart.sh
+
 ##@ Check
 test: setup $(VENV)/.sdk $(VENV)/s3/.ready ## every test that this machine has the engines for; says what did not run
 	@$(PYTEST) $(SPREAD)
@@ -43,8 +46,11 @@ test-fast: setup ## the tests that need no engine and no browser and take no lon
 QUICK := $(addprefix shared/tests/test_,web.py secrets.py clouds.py graph_links.py graph_paths.py graph_writes.py) \
 	tests/contracts/test_events.py services/console/tests/test_protection.py services/console/tests/test_live.py
 
-check: lint types ## lint, types, the house rules and the quickest tests: what a commit wants, `make test` has the rest
-	@$(PYTEST) -q -m "not slow and not engine and not browser" tests/architecture $(QUICK)
+check: setup ## lint, types, the house rules and the quickest tests, side by side: what a commit wants; `make test` has the rest
+	@$(MAKE) --no-print-directory -j2 lint types quick
+
+quick: setup # not in the menu: the part of `make check` that is tests
+	@$(PYTEST) -q $(SPREAD) -m "not slow and not engine and not browser" tests/architecture $(QUICK)
 
 lint: setup ## ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
@@ -81,4 +87,4 @@ lock: setup ## resolve versions again
 	$(BIN)/uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header dev/s3.in -o requirements-s3.lock
 	$(BIN)/python -m dev.locks
 
-.PHONY: help run demo clean-run up down sbom test test-fast check lint types architecture bench generate setup lock
+.PHONY: quick help run demo clean-run up down sbom chart-test test test-fast check lint types architecture bench generate setup lock

@@ -55,7 +55,8 @@ class Demo:
             meeting = await self.schedule()
             await self.let_it_happen(meeting)
             record = await self.wait_for_artefacts(meeting["id"])
-            await self.check_events(record["id"])
+            run = await self.import_contacts()
+            await self.check_events(record["id"], run["id"])
             await self.print_record(record)
             (self.state / "demo.json").unlink(missing_ok=True)
         finally:
@@ -184,11 +185,50 @@ class Demo:
         arrived = all((record[kind] or {}).get("status") == "imported" for kind in ("recording", "transcript"))
         return record if arrived and record["ended"] else None
 
-    async def check_events(self, meeting_id: str) -> None:
-        wanted = {"meeting.scheduled", "meeting.ended", "recording.imported", "transcript.imported"}
+    async def import_contacts(self) -> Json:
+        """The import, finished; it brings at least the contact that it puts into Anna's Outlook first."""
+        step("Anna imports her Outlook contacts")
+        address = f"client-{uuid.uuid4().hex[:8]}@customer.example"
+        contact = {"givenName": "Clara", "surname": "Client", "emailAddresses": [{"address": address}]}
+        await self.microsoft.do("contact_add", user="anna@contoso.example", contact=contact)
+        found = await self.until(self.contact_folders, "contacts knows Anna's connection")
+        body = {"folders": [folder["id"] for folder in found["items"]]}
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        made = (await self.call("acme-anna", "POST", "/v1/contacts/imports", json=body, headers=key)).json()
+        plan = await self.until(lambda: self.import_if(made["id"], "planned"), "the preview is there")
+        say(f"preview     {plan['plan']}")
+        await self.call("acme-anna", "POST", f"/v1/contacts/imports/{made['id']}/start", json={})
+        run = await self.until(lambda: self.import_if(made["id"], "finished"), "the import is finished")
+        listed = (await self.call("acme-anna", "GET", "/v1/contacts", params={"query": address})).json()["items"]
+        if [one["emails"] for one in listed] != [[address]]:
+            raise DemoFailed(f"The contact with the address {address} was not imported once: {listed}")
+        say(f"imported    {run['outcome']}, among them {listed[0]['name']} <{address}>")
+        return run
+
+    async def contact_folders(self) -> Json | None:
+        token = await self.microsoft.prospo_token("acme-anna")
+        answer = await self.http.get("/v1/contacts/folders", headers={"Authorization": f"Bearer {token}"})
+        return answer.json() if answer.is_success else not_yet(answer)
+
+    async def import_if(self, run_id: str, status: str) -> Json | None:
+        run: Json = (await self.call("acme-anna", "GET", f"/v1/contacts/imports/{run_id}")).json()
+        if run["status"] == "failed":
+            raise DemoFailed(f"The contacts could not be imported: {run['problem']}")
+        return run if run["status"] == status else None
+
+    async def check_events(self, meeting_id: str, run_id: str) -> None:
+        wanted = {
+            "meeting.scheduled",
+            "meeting.ended",
+            "recording.imported",
+            "transcript.imported",
+            "contacts.imported",
+        }
+        about = {(meeting_id, None), (None, run_id)}
 
         async def all_seen() -> Json | None:
-            mine = [topic for topic, data in self.seen.values() if data.get("meeting_id") == meeting_id]
+            told = self.seen.values()
+            mine = [topic for topic, data in told if (data.get("meeting_id"), data.get("run_id")) in about]
             return {"seen": mine} if wanted <= set(mine) else None
 
         seen = (await self.until(all_seen, f"the events {', '.join(sorted(wanted))} are on Kafka"))["seen"]

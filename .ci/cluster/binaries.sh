@@ -34,7 +34,8 @@ if [ ! -e "$made/complete" ]; then
       ln -sf node "$made/$name"
     done
   fi
-  rm -rf "$GOCACHE" "$GOMODCACHE" # nine gigabytes that nothing needs once the binaries are there
+  # nine gigabytes that nothing needs once the node is there; Helm is built first and of the same modules
+  [ "$what" = helm ] || rm -rf "$GOCACHE" "$GOMODCACHE"
   touch "$made/complete"
   for old in "$kept/$what"-*; do
     [ "$old" = "$made" ] || rm -rf "$old"

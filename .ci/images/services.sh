@@ -1,5 +1,6 @@
 #!/bin/sh
-# Build the image of every service that can be started, and start each without settings: it must say which it lacks.
+# Build the image of every service that can be started, and start each without settings: it must say which it lacks; and the image of
+# development (simulator, demo), which must have what it imports.
 # The base python:3.11-slim-bookworm is made from Debian's packages when the engine does not have it.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -20,3 +21,5 @@ for main in services/*/src/*/__main__.py; do
   docker run --rm --network none --read-only "prospo-m365/$service:test" migrate > "$work/said" 2>&1 || status=$?
   [ "$status" = 2 ] || { [ "$service" = console ] && [ "$status" = 1 ]; } || { cat "$work/said" >&2; exit 1; }
 done
+build prospo-m365/development:test . --target development
+docker run --rm --network none --read-only prospo-m365/development:test python -c "import m365_simulator, demo, keys, personas"

@@ -9,6 +9,8 @@ import contextlib
 import json
 import os
 import platform
+import sys
+import traceback
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,6 +20,7 @@ import structlog
 import uvloop
 
 from dev.bench import (
+    addresses,
     claim,
     consume,
     drain,
@@ -43,6 +46,7 @@ BENCHMARKS: dict[str, Callable[[Stage, int], Awaitable[Found]]] = {
     "B4": consume.measure,
     "B5": webhook.measure,
     "B6": files.measure,
+    "B7": addresses.measure,
     "B8": refresh.measure,
     "B9": rest.starts,
     "B10": rest.at_rest,
@@ -55,20 +59,29 @@ EVERY = {**BENCHMARKS, **WITHOUT_ENGINES}
 PACKAGES = ("aiokafka", "asyncpg", "sqlalchemy", "uvloop")
 
 
-async def run(names: list[str], rounds: int, written: Path) -> list[Outcome]:
-    """Engines are brought up only when a benchmark needs them. The figures are written after each benchmark."""
+async def run(names: list[str], rounds: int, written: Path) -> tuple[list[Outcome], list[str]]:
+    """The outcomes, and the names of the benchmarks that broke; the others are measured all the same.
+
+    Engines are brought up only when a benchmark needs them. The figures are written after each benchmark.
+    """
     outcomes: list[Outcome] = []
+    broken: list[str] = []
     async with contextlib.AsyncExitStack() as stack:
         stage = await stack.enter_async_context(raise_stage()) if set(names) & set(BENCHMARKS) else None
         conditions = _conditions(stage)
         print(conditions, flush=True)
         for name in names:
             measure = BENCHMARKS.get(name)
-            found: Found = await (measure(stage, rounds) if measure and stage else WITHOUT_ENGINES[name](rounds))
+            try:
+                found: Found = await (measure(stage, rounds) if measure and stage else WITHOUT_ENGINES[name](rounds))
+            except Exception:  # noqa: BLE001 - the others are measured all the same
+                traceback.print_exc()
+                broken.append(name)
+                continue
             outcomes += found if isinstance(found, list) else [found]
             print(f"{name}: load average {os.getloadavg()[0]:.1f}", flush=True)
             _write(written, conditions, outcomes)
-    return outcomes
+    return outcomes, broken
 
 
 def _write(path: Path, conditions: str, outcomes: list[Outcome]) -> None:
@@ -104,7 +117,10 @@ def main() -> None:
         parser.error(f"There is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(EVERY)}.")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop if given.uvloop else None) as runner:
-        print(table(runner.run(run(given.names or list(EVERY), given.rounds, given.json))))
+        outcomes, broken = runner.run(run(given.names or list(EVERY), given.rounds, given.json))
+    print(table(outcomes))
+    if broken:
+        sys.exit(f"These benchmarks broke, see above: {', '.join(broken)}.")
 
 
 if __name__ == "__main__":

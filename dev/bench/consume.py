@@ -57,7 +57,7 @@ def _records(topic: str) -> list[Record]:
         Record(
             topic,
             f"k{n % KEYS}",
-            json.dumps({"org_id": ORG, "thing": f"k{n % KEYS}"}).encode(),
+            json.dumps({"org_id": ORG, "thing": f"k{n % KEYS}", "aggregate_version": n}).encode(),
             {"ce_id": str(uuid.uuid4()), "ce_time": "2026-01-01T00:00:00+00:00", "content-type": "application/json"},
         )
         for n in range(RECORDS)

@@ -31,7 +31,8 @@ def webhook(dsn: str) -> FastAPI:
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with asyncpg.create_pool(dsn, min_size=POOL, max_size=POOL, init=_as_system) as pool:
+        scope = {"app.scope": "system"}  # of the session: what the pool resets comes back to it
+        async with asyncpg.create_pool(dsn, min_size=POOL, max_size=POOL, server_settings=scope) as pool:
             pools.append(pool)
             yield
 
@@ -44,10 +45,6 @@ def webhook(dsn: str) -> FastAPI:
         return Response(status_code=202)
 
     return app
-
-
-async def _as_system(connection: Any) -> None:
-    await connection.execute("SELECT set_config('app.scope', 'system', false)")
 
 
 def source() -> FastAPI:

@@ -56,7 +56,7 @@ class _Office:
         async with AsyncExitStack() as stack:
             town = await stack.enter_async_context(raise_town(stage))
             simulator = await stack.enter_async_context(microsoft(town.folder / "simulator", GRAPH_MS))
-            token, persona = await _signed_in(simulator)
+            token, persona = await signed_in(simulator)
             siblings = Dispatcher({"user-auth": UserAuth({("acme", "acme-anna"): token}).app})
             issuer = f"{simulator.http_base_url}/prospo-issuer"
             town.values |= {
@@ -67,11 +67,11 @@ class _Office:
             }
             api: Process = await stack.enter_async_context(town.process("meetings", "api"))
             await stack.enter_async_context(town.process("meetings", "worker"))
-            await _connect(stage, token)
+            await connect(stage, token)
             asked: dict[str, Any] = {"timeout": 30, "trust_env": False, "verify": NO_TLS}
-            bearer, own = _bearer(persona), _bearer(token["access_token"])
+            prospo, own = bearer(persona), bearer(token["access_token"])
             clients = (
-                httpx.AsyncClient(base_url=api.url, headers=bearer, **asked),
+                httpx.AsyncClient(base_url=api.url, headers=prospo, **asked),
                 httpx.AsyncClient(base_url=f"{simulator.http_base_url}/v1.0", headers=own, **asked),
             )
             for client in clients:
@@ -140,18 +140,18 @@ class _Office:
         return answer
 
 
-def _bearer(token: str) -> dict[str, str]:
+def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-async def _signed_in(simulator: SimulatorSettings) -> tuple[Json, str]:
+async def signed_in(simulator: SimulatorSettings) -> tuple[Json, str]:
     """Anna's token at Microsoft as user-auth gives it, and at Prospo."""
     async with SimulatorClient(simulator.http_base_url) as client:
         token = await sign_in(client, simulator, "anna@contoso.example")
         return token, await client.prospo_token("acme-anna")
 
 
-async def _connect(stage: Stage, token: Json) -> None:
+async def connect(stage: Stage, token: Json) -> None:
     """What tenant-connector and user-auth say of a connected organisation and person."""
     about: Json = {"org_id": "acme", "aggregate_version": 1, "tid": token["tid"], "changed_at": datetime.now(UTC)}
     who = {"user_id": "acme-anna", "oid": token["oid"], "name": "Anna", "email": "anna@contoso.example"}

@@ -1,4 +1,4 @@
-"""``docs/simulator.md``: the 54 behaviours of Microsoft that the simulator has, and the tests that prove each."""
+"""``docs/simulator.md``: the 58 behaviours of Microsoft that the simulator has, and the tests that prove each."""
 
 import ast
 from collections import defaultdict
@@ -76,6 +76,12 @@ BEHAVIOURS = {
         "downloads that expire, sharing links",
     ],
     "Watching": ["every call is recorded, careless clients are found out"],
+    "Address books": [
+        "a move between folders, seen in the new folder or not; there and back between two rounds",
+        "a full mailbox: delta is refused, lists still work",
+        "`$top` on contacts as the size of a page or as the most in all",
+        "folders at any depth; contacts without an address, with one of Exchange, and what else is odd",
+    ],
 }
 HEAD = """# The simulator's behaviours
 

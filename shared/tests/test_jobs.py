@@ -210,7 +210,8 @@ async def test_a_taken_over_job_goes_on_from_its_checkpoint_and_the_old_worker_c
     @does(Note)
     async def transfer(job: Job, wanted: Note) -> None:
         if not job.checkpoint:
-            await job.checkpoint_now({"bytes": 100})
+            async with job.unit_of_work() as work:
+                await work.save_checkpoint({"bytes": 100})
             asleep.set()
             await wake.wait()
             try:

@@ -72,7 +72,8 @@ async def test_a_job_stops_at_its_checkpoint_and_goes_on_from_there(make_service
             chunks.append(chunk)
             started.set()
             await stopping.wait()
-            await job.checkpoint_now({"chunk": chunk + 1})
+            async with job.unit_of_work() as work:
+                await work.save_checkpoint({"chunk": chunk + 1})
 
     service = await make_service(jobs=does)
     await queue(service)

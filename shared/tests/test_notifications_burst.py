@@ -8,8 +8,8 @@ from sqlalchemy import event as sqlalchemy_event
 
 from shared.subscriptions import notifications as notifications_module
 
-STORING_S = 0.15
-PATIENCE_S = 1.5
+STORING_S = 0.1
+PATIENCE_S = 1.0
 BURST = 60
 
 
@@ -25,7 +25,7 @@ async def test_a_batch_and_its_jobs_are_one_statement_to_store(watch: Any) -> No
     lifecycle = news(state, 3, lifecycleEvent="missed")
     batch = [*(news(state, number) for number in range(3)), lifecycle, news(state, 1), news("a guess", 9)]
     assert (await watch.tell(*batch)).status_code == 202
-    assert len(statements) == 4  # the scope, the bounds, whose they are, and all of them with their jobs
+    assert len(statements) == 2  # the bounds, and all of them with their jobs
     stored = await watch.rows("SELECT n.id::text FROM graph_notification n ORDER BY n.id")
     jobs = await watch.rows("SELECT dedupe_key, kind, payload ->> 'notification_id' FROM job ORDER BY id")
     assert [job[0] for job in jobs] == [job[2] for job in jobs] == [row[0] for row in stored]
@@ -33,7 +33,7 @@ async def test_a_batch_and_its_jobs_are_one_statement_to_store(watch: Any) -> No
 
 
 async def test_a_burst_is_slowed_and_not_refused(watch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The last of it waits longer than the receiver waits for a database that stores nothing."""
+    """A batch for each transaction: the last one waits longer than the receiver waits for one that stores nothing."""
     state = await watch.subscribed()
     store = notifications_module._store_all
 
@@ -43,7 +43,41 @@ async def test_a_burst_is_slowed_and_not_refused(watch: Any, monkeypatch: pytest
 
     monkeypatch.setattr(notifications_module, "_store_all", slowly)
     monkeypatch.setattr(notifications_module, "STORE_S", PATIENCE_S)
+    monkeypatch.setattr(notifications_module, "MAX_NOTIFICATIONS", 1)
     assert BURST / notifications_module.AT_A_TIME * STORING_S > PATIENCE_S
     answers = await asyncio.gather(*(watch.tell(news(state, number)) for number in range(BURST)))
     assert {answer.status_code for answer in answers} == {202}
     assert len(await watch.rows("SELECT id FROM graph_notification")) == BURST
+
+
+async def test_batches_that_wait_together_share_a_transaction(watch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A guess that names a notification of ours takes nothing from it, and each job keeps its own request."""
+    state = await watch.subscribed()
+    store, groups = notifications_module._store_all, []
+
+    async def counted(db: Any, rows: list[Any]) -> None:
+        groups.append(len(rows))
+        await store(db, rows)
+
+    monkeypatch.setattr(notifications_module, "_store_all", counted)
+    told = [news(given, number) for number in range(BURST) for given in (state, "a guess")]
+    answers = await asyncio.gather(*(watch.tell(one) for one in told))
+    assert {answer.status_code for answer in answers} == {202}
+    assert sum(groups) == 2 * BURST
+    assert len(groups) < BURST
+    requests = {answer.headers["x-request-id"] for answer in answers}
+    causes = {row[0] for row in await watch.rows("SELECT cause ->> 1 FROM job")}
+    assert len(causes) == BURST
+    assert causes <= requests
+
+
+async def test_a_batch_that_cannot_be_stored_fails_by_itself(watch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = await watch.subscribed()
+    storable = notifications_module._storable
+    monkeypatch.setattr(
+        notifications_module, "_storable", lambda value: value if value == "\0" else storable(value)
+    )  # the next character that PostgreSQL turns out not to store
+    told = [news(state, number, **({"odd": "\0"} if number == 7 else {})) for number in range(BURST)]
+    answers = await asyncio.gather(*(watch.tell(one) for one in told))
+    assert [number for number, answer in enumerate(answers) if answer.status_code != 202] == [7]
+    assert len(await watch.rows("SELECT id FROM graph_notification")) == BURST - 1

@@ -19,6 +19,17 @@ PACKAGES = [
 GUID = "c0a70500-0000-4000-8000-0123456789ab"
 EXAMPLES = {
     "console.scheduling": ["Anna A <anna@contoso.example>", "anna@contoso.example", "a, b;c\nd", GUID],
+    "contacts.names": ['Anna & Bernd (x) [y] <z> "q" family', "O'Brien-Smith 2"],
+    "contacts.normalising": [
+        "anna.a+b@x.example",
+        "mailto:anna@x.example",
+        "Anna <anna@x.example>",
+        "<b>Anna</b>",
+        "1974-07-22T00:00:00Z",
+        "a\x07\u202eb\ud800",
+        "EX:/o=ExchangeLabs/cn=x",
+    ],
+    "contacts.roles": ["sales.emea+x-2_@x.example"],
     "recording_ingest.graph": [
         "users/a/onlineMeetings('MSo1')/recordings('x')",
         "communications/onlineMeetings/MSo1/transcripts/x",

@@ -257,6 +257,8 @@ def test_migrations_need_nothing_of_the_release(render: Render, values: Any) -> 
         pod = job["spec"]["template"]["spec"]
         assert "serviceAccountName" not in pod
         assert {name for name in own if f'"{name}"' in json.dumps(pod)} == set()
+        (wrong_setting,) = job["spec"]["podFailurePolicy"]["rules"]
+        assert wrong_setting == {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [2]}}
     assert render("migrations.mode=none").of("Job") == []
 
 

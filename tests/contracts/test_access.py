@@ -82,7 +82,30 @@ ROUTES: dict[str, dict[str, Who]] = {
         "GET /v1/transcripts/audit": "admin",
         "GET /v1/audit": "admin",
     },
-    "contacts": {},
+    "contacts": {
+        "GET /v1/contacts": "person",
+        "GET /v1/contacts/counts": "admin",
+        "GET /v1/contacts/policy": "person",
+        "PUT /v1/contacts/policy": "admin",
+        "GET /v1/contacts/folders": "person",
+        "PATCH /v1/contacts/folders/{folder_id}": "person",
+        "GET /v1/contacts/imports": "person",
+        "POST /v1/contacts/imports": "person",
+        "GET /v1/contacts/imports/{run_id}": "person",
+        "GET /v1/contacts/imports/{run_id}/rows": "person",
+        "GET /v1/contacts/imports/{run_id}/problems": "person",
+        "POST /v1/contacts/imports/{run_id}/start": "person",
+        "POST /v1/contacts/imports/{run_id}/cancel": "person",
+        "POST /v1/contacts/imports/{run_id}/undo": "person",
+        "GET /v1/contacts/{contact_id}": "person",
+        "PATCH /v1/contacts/{contact_id}": "person",
+        "DELETE /v1/contacts/{contact_id}": "person",
+        "GET /v1/contacts/{contact_id}/photo": "person",
+        "GET /v1/contacts/proposals": "person",
+        "POST /v1/contacts/{contact_id}/join": "person",
+        "POST /v1/contacts/{contact_id}/apart": "person",
+        "POST /v1/contacts/{contact_id}/split": "person",
+    },
     "mail": {},
 }
 """Every route of every service. One that is in no row, or is gone, fails the first test below."""
@@ -99,6 +122,14 @@ ROWS: dict[str, list[str]] = {
                attendees, status, version, auto_recording)
            VALUES (:org, :id, :user, 'private', 'o', 'private', '', now(), now() + interval '1 hour', '[]', 'scheduled',
                1, false)"""
+    ],
+    "contacts": [
+        """INSERT INTO contact (org_id, id, user_id, record, name, sort_name)
+           VALUES (:org, :id, :user, '{"fields": {}, "sets": {}}', 'private', 'private')""",
+        """INSERT INTO import_run (org_id, id, user_id, account, status, folders)
+           VALUES (:org, :id, :user, 'o', 'planned', '[{"id": "f", "name": "private"}]')""",
+        """INSERT INTO mailbox_folder (org_id, user_id, account, folder_id, name)
+           VALUES (:org, :user, 'o', :id, 'private')""",
     ],
     "storage": [
         """INSERT INTO stored_file (org_id, id, dedupe_key, path, content_type, size_bytes, owner_id, token_hash,
@@ -245,6 +276,10 @@ async def test_what_belongs_to_another_organisation_or_person_is_not_there(hoste
             assert answer.status_code != 404, f"{route}: the id is not real"
 
 
+NO_IDS_OF_OURS = {"/v1/contacts/folders", "/v1/contacts/policy", "/v1/contacts/proposals"}
+"""Microsoft's folders, which it shows to their owner only; what an organisation chose; pairs of what the list shows."""
+
+
 def program(hosted: Hosted, org: str = "acme", roles: tuple[str, ...] = ("artefacts.read",), **more: Any) -> str:
     """The token of another team's program, as its issuer gives it."""
     return hosted.keys.token(org, "archive", roles, **{"client_id": "archive"} | more)
@@ -310,7 +345,7 @@ async def test_each_read_by_a_program_is_noted_and_a_persons_is_not(hosted: Host
 async def test_lists_hold_the_callers_own_things_only(hosted: Hosted) -> None:
     ids = await fill(hosted)
     for route in (found for found in routes_of(hosted, "person") if found.method == "GET"):
-        if "{" in route.template or hosted.service.name not in ROWS:
+        if "{" in route.template or hosted.service.name not in ROWS or route.template in NO_IDS_OF_OURS:
             continue
         for person, id_ in ids.items():
             shown = (await hosted.call(route.operation(""), hosted.keys.token(*person))).text

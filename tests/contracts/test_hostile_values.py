@@ -55,6 +55,21 @@ BODIES: dict[str, Json] = {
         "body": "b",
         "attendees": [{"email": "ben@contoso.example", "name": "Ben"}],
     },
+    "PUT /v1/contacts/policy": {"removed_in_outlook": "keep"},
+    "PATCH /v1/contacts/folders/{folder_id}": {"keep_in_step": True},
+    "POST /v1/contacts/imports": {"folders": ["f"], "share": True},
+    "POST /v1/contacts/imports/{run_id}/start": {"confirm_removals": True},
+    "PATCH /v1/contacts/{contact_id}": {
+        "fields": {"notes": "n"},
+        "emails": [{"address": "a@b.example", "label": "work"}],
+        "phones": [{"number": "+49 30 1", "label": "home"}],
+        "adopt": {"notes": "s"},
+        "dismiss": {"notes": "s"},
+        "shared": False,
+    },
+    "POST /v1/contacts/{contact_id}/join": {"other": "c"},
+    "POST /v1/contacts/{contact_id}/apart": {"other": "c"},
+    "POST /v1/contacts/{contact_id}/split": {"source": "s"},
     "PATCH /v1/meetings/{meeting_id}": {"subject": "s", "start": NOW, "end": NOW, "attendees": [{"email": "a@b"}]},
 }
 """What each route with a body takes; each text in it is replaced by each hostile one."""

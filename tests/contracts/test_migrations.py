@@ -18,8 +18,8 @@ _COLUMNS = """SELECT table_name, column_name, data_type, is_nullable, column_def
     WHERE table_schema = 'public' ORDER BY 1, 2"""
 _CHECKS = """SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint
     WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2"""
-_LONG = {"varchar": "text"}
-"""PostgreSQL has one type for both."""
+_LONG = {"varchar": "text", "text[]": "ARRAY"}
+"""PostgreSQL has one type for both, and its catalogue one word for every array."""
 
 
 async def shape(owner_url: str) -> list[tuple[Any, ...]]:

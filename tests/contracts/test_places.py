@@ -76,7 +76,8 @@ def test_a_place_that_is_not_there_is_noticed() -> None:
     assert is_there("Admin → Connectors → Microsoft 365")
     assert is_there("Settings > Integrations > Microsoft Outlook")
     assert not is_there("Admin, Connectors, Microsoft 365, Choose Storage Location")
-    assert not is_there("Contacts → Import Contacts")
+    assert is_there("Contacts → Import Contacts → Microsoft Account")
+    assert not is_there("Contacts → Export Contacts")
 
 
 def addresses() -> Iterator[tuple[str, str]]:

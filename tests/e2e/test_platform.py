@@ -40,6 +40,12 @@ def ids_of(meeting: dict[str, Any]) -> dict[str, str]:
     }
 
 
+async def ids_of_contacts(demo: Demo, run: dict[str, Any]) -> dict[str, str]:
+    """The same of what Anna imported."""
+    (contact,) = (await demo.call("acme-anna", "GET", "/v1/contacts", params={"limit": 1})).json()["items"]
+    return {"run_id": run["id"], "folder_id": run["folders"][0]["id"], "contact_id": contact["id"]}
+
+
 @pytest.fixture
 async def held(demo: Demo) -> Json:
     """The record of a meeting of Anna's that was held and recorded."""
@@ -53,8 +59,17 @@ async def held(demo: Demo) -> Json:
     return record
 
 
-async def test_nobody_else_finds_the_meeting_its_recording_or_its_transcript(demo: Demo, held: Json) -> None:
-    ids = ids_of(held)
+@pytest.fixture
+async def imported(demo: Demo) -> Json:
+    """A finished import of Anna's contacts."""
+    await demo.connect_tenant()
+    await demo.connect_user()
+    return await demo.import_contacts()
+
+
+async def test_nobody_else_finds_what_is_annas(demo: Demo, held: Json, imported: Json) -> None:
+    """Neither the meeting with recording and transcript, nor her import and contacts."""
+    ids = ids_of(held) | await ids_of_contacts(demo, imported)
     walked: set[str] = set()
     tokens = {persona: await demo.microsoft.prospo_token(persona) for persona in STRANGERS}
     for method, template in routes():
@@ -67,6 +82,7 @@ async def test_nobody_else_finds_the_meeting_its_recording_or_its_transcript(dem
             assert answer.status_code == 404, f"{method} {template}: {answer.status_code} {answer.text}"
         walked.add(template)
     assert {"/v1/meetings/{meeting_id}", "/v1/transcripts/{transcript_id}", "/v1/files/{file_id}/content"} <= walked
+    assert {"/v1/contacts/{contact_id}", "/v1/contacts/imports/{run_id}/rows"} <= walked
 
 
 async def test_the_log_of_the_main_job_holds_no_secret(demo: Demo, held: Json) -> None:
@@ -111,14 +127,29 @@ async def test_another_teams_program_gets_the_bytes_and_is_noted(demo: Demo, hel
 
 async def test_an_ordinary_client_reads_at_the_address_that_is_kept(demo: Demo, held: Json) -> None:
     assert demo.bootstrap == f"127.0.0.1:{(demo.state / 'kafka-port').read_text()}"
-    settings = {"bootstrap.servers": demo.bootstrap, "group.id": "another", "auto.offset.reset": "earliest"}
-    consumer = Consumer(settings)
-    consumer.subscribe(["recording.imported"])
+    assert [message.topic() for message in await read(demo, "recording.imported")] == ["recording.imported"]
+
+
+async def test_an_import_of_contacts_is_told_to_an_ordinary_client(demo: Demo, imported: Json) -> None:
+    """Of a new person in Outlook, through the gateway to the event, which names nobody."""
+    told = [json.loads(message.value()) for message in await read(demo, "contacts.imported", many=100)]
+    (mine,) = [one for one in told if one["run_id"] == imported["id"]]
+    assert (mine["user_id"], mine["created"]) == ("acme-anna", imported["outcome"]["created"])
+    assert mine["created"] >= 1
+    assert "@" not in json.dumps(mine)
+
+
+async def read(demo: Demo, topic: str, *, many: int = 1) -> list[Any]:
+    """What a client in a group of its own reads of the topic from its beginning."""
+    group = f"another-{topic}"
+    consumer = Consumer({"bootstrap.servers": demo.bootstrap, "group.id": group, "auto.offset.reset": "earliest"})
+    consumer.subscribe([topic])
     try:
         found = await asyncio.to_thread(consumer.consume, 1, 30)
+        found += await asyncio.to_thread(consumer.consume, many - 1, 2) if many > 1 else []
     finally:
         await asyncio.to_thread(consumer.close)
-    assert [message.topic() for message in found if message.error() is None] == ["recording.imported"]
+    return [message for message in found if message.error() is None]
 
 
 @pytest.fixture

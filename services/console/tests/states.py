@@ -4,6 +4,7 @@ from typing import Any
 
 from services.console.tests.accounts import CONNECTED_ACCOUNTS, ENDED_ACCOUNTS, connection
 from services.console.tests.administrating import ADMIN_STATES, RECORDED
+from services.console.tests.books import BOOK_STATES
 from services.console.tests.state import EXPECTED, HELD_BACK, LINES, Json, State, problem
 from services.console.tests.tenants import LINK, LINK_MADE, TENANTS, tenant
 
@@ -96,7 +97,8 @@ def record(shown: Json, *says: str, silent: tuple[str, ...] = ()) -> State:
     return State(RECORD, answers, says, silent=silent)
 
 
-STATES = ADMIN_STATES | {
+OTHERS = ADMIN_STATES | BOOK_STATES
+STATES = OTHERS | {
     "welcome": State("/", {}, ("Choose who you are",), None),
     "start-nothing": start(
         "acme-anna", tenant("not_connected"), connection("not_connected"), [], "Ask an <strong>Org Admin</strong>"

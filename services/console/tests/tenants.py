@@ -45,9 +45,9 @@ TENANTS: dict[str, tuple[Json, tuple[str, ...], tuple[str, ...]]] = {
         (),
     ),
     "card-features-to-come": (
-        tenant("connected", not_available_yet=[name for name in FEATURES if name != "auto_recording"]),
+        tenant("connected", not_available_yet=["outlook_email", "sharepoint_storage"]),
         ("Outlook email", "Not available yet", 'aria-labelledby="name-auto_recording"'),
-        ('aria-labelledby="name-outlook_email"', 'value="contacts_import"', 'value="sharepoint_storage"'),
+        ('aria-labelledby="name-outlook_email"', 'value="sharepoint_storage"'),
     ),
     "card-link-connected": (tenant("connected"), ("Make a link</button>", "They consent again with it"), ()),
     "card-consent-asked-for": (

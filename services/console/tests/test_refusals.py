@@ -6,11 +6,13 @@ from typing import Any
 import httpx
 import pytest
 
+from services.console.tests.books import FOLDERS, ROWS, contact, run
 from services.console.tests.harness import Site
 from services.console.tests.states import CARD, CONNECTED, FORM, ID, SWITCH, meeting, problem
 from services.console.tests.test_protection import BACK, GRANT, HELD, OpenSite, cookies_of
 
 OUTLOOK = "/integrations/microsoft"
+ACTS = ("start", "cancel", "undo")
 FORMS: list[tuple[str, dict[str, str], str]] = [
     (f"{CARD}/connect", {}, "POST /v1/tenant/consent"),
     (f"{CARD}/features", SWITCH, "PATCH /v1/tenant/features"),
@@ -22,6 +24,12 @@ FORMS: list[tuple[str, dict[str, str], str]] = [
     (f"{OUTLOOK}/check", {}, "POST /v1/connection/check"),
     (f"{OUTLOOK}/disconnect", {}, "DELETE /v1/connection"),
     (f"/meetings/{ID}/cancel", {}, f"DELETE /v1/meetings/{ID}"),
+    ("/contacts/proposals", {"one": ID, "other": ID, "same": "yes"}, f"POST /v1/contacts/{ID}/join"),
+    ("/contacts/proposals", {"one": ID, "other": ID}, f"POST /v1/contacts/{ID}/apart"),
+    (f"/contacts/{ID}/split", {"source": "s1"}, f"POST /v1/contacts/{ID}/split"),
+    (f"/contacts/{ID}/delete", {"version": "3"}, f"DELETE /v1/contacts/{ID}"),
+    ("/contacts/import/keep", {"folder": "f1", "on": "true"}, "PATCH /v1/contacts/folders/f1"),
+    *((f"/contacts/imports/{ID}/{act}", {}, f"POST /v1/contacts/imports/{ID}/{act}") for act in ACTS),
 ]
 INVITATION = {
     "organisation": "Acme",
@@ -30,7 +38,9 @@ INVITATION = {
     "expires_at": "2026-03-10T09:00:00Z",
 }
 THERE: dict[str, Any] = CONNECTED | {"POST /v1/tenant/consent/link/open": INVITATION}
-THERE |= {f"/v1/meetings/{ID}": meeting("scheduled")}
+THERE |= {f"/v1/meetings/{ID}": meeting("scheduled"), f"/v1/contacts/{ID}": contact()}
+THERE |= {"/v1/contacts/proposals": {"items": []}, "/v1/contacts/folders": FOLDERS}
+THERE |= {f"/v1/contacts/imports/{ID}": run("planned"), f"/v1/contacts/imports/{ID}/rows": {"items": ROWS}}
 SIGN_IN_FIRST = {"code": "not_signed_in", "detail": "Sign in."}
 
 

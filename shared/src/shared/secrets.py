@@ -6,6 +6,7 @@ does not open. Blob: one version byte, 16 bytes of data key id, 12 bytes of nonc
 
 import base64
 import hashlib
+import hmac
 import os
 import secrets
 import time
@@ -105,6 +106,14 @@ class KeyRing:
         """As the files say now: an operator adds a key, and takes one away, while services run."""
         return KeyRing.load(self.folder) if self.folder else self
 
+    def sign(self, words: bytes) -> bytes:
+        """16 bytes that only a holder of the current key makes of ``words``."""
+        return _signature(self.keys[self.current], words)
+
+    def signed(self, words: bytes, signature: bytes) -> bool:
+        """Whether a key of the ring, also a former one, signed ``words``, each compared in constant time."""
+        return any(hmac.compare_digest(_signature(key, words), signature) for key in self.keys.values())
+
     def wrap(self, org_id: str, key: bytes) -> bytes:
         nonce = os.urandom(_NONCE)
         return nonce + AESGCM(self.keys[self.current]).encrypt(nonce, key, f"data_key|{org_id}".encode())
@@ -166,6 +175,11 @@ class Envelope:
             await session.execute(_REWRAP, values)
         return (rows[-1].id if rows else None), len(rows) - len(lost), lost
 
+    @property
+    def ring(self) -> KeyRing:
+        """As it was last read."""
+        return self._ring
+
     async def _active_key(self, session: AsyncSession, org_id: str) -> tuple[str, bytes]:
         row = (await session.execute(_ACTIVE, {"org_id": org_id})).first()
         if row is None:
@@ -200,6 +214,12 @@ class Envelope:
         if row.ring_key_id not in self._ring.keys:
             self._ring = self._ring.reread()
         return self._ring.unwrap(org_id, row.ring_key_id, bytes(row.wrapped))
+
+
+def _signature(key: bytes, words: bytes) -> bytes:
+    """With a key of its own, derived from the ring's: what wraps data keys signs nothing."""
+    own = hmac.digest(key, b"prospo|signature", "sha256")
+    return hmac.digest(own, words, "sha256")[:16]
 
 
 def _write(path: Path, content: bytes) -> None:

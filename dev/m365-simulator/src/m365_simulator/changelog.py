@@ -46,14 +46,26 @@ class Page:
 
 
 def note(
-    simulator: Simulator, collection: str, item: str, gone: Reason | None = None, known_as: str | None = None
+    simulator: Simulator,
+    collection: str,
+    item: str,
+    gone: Reason | None = None,
+    known_as: str | None = None,
+    *,
+    silent: bool = False,
 ) -> None:
-    """The item was created or changed, or is no longer there; ``known_as`` is the id it had for callers."""
+    """The item was created or changed, or is no longer there; ``known_as`` is the id it had for callers.
+
+    ``silent`` keeps it from rounds that are not the first. An item that comes back remembers when it left.
+    """
     seq, kind = _end(simulator, collection) + 1, f"log/{collection}"
     simulator.store.put("log_ends", collection, {"value": seq})
     before = simulator.store.delete(kind, item)  # the newest stands last
     born = before["born"] if before and not before["gone"] else seq
-    simulator.store.put(kind, item, {"id": item, "seq": seq, "born": born, "gone": gone, "known_as": known_as})
+    row: Row = {"id": item, "seq": seq, "born": born, "gone": gone, "known_as": known_as, "silent": silent}
+    if before and not gone:
+        row["left"] = {name: before[name] for name in ("born", "seq", "gone")} if before["gone"] else before.get("left")
+    simulator.store.put(kind, item, row)
 
 
 def _end(simulator: Simulator, collection: str) -> int:
@@ -98,11 +110,17 @@ def read(
     *,
     keeps: Callable[[Row], bool] = lambda entry: True,
     rank: Callable[[Row], list[str]] | None = None,
+    returns_lost: bool = False,
 ) -> Page:
-    """The next page. ``rank`` sorts the first round descending; ``keeps`` passes over entries."""
+    """The next page. ``rank`` sorts the first round descending; ``keeps`` passes over entries.
+
+    With ``returns_lost`` an item that left and came back since the last round is told as gone, and not again.
+    """
     if simulator.faults.due(EMPTY_PAGE, **about):
         return Page([], keep(simulator, state), more=True)
     waiting = _waiting(simulator, state, keeps, rank)
+    if returns_lost:
+        waiting = [_as_left(state, entry) for entry in waiting]
     found = waiting[:size]
     extra = _extras(simulator, state, about)
     onward = _onward(simulator, state, found, rank, more=len(waiting) > size)
@@ -127,8 +145,16 @@ def _waiting(
     return [*sorted(old, key=rank, reverse=True), *(e for e in entries if e["seq"] > state["began"])]
 
 
+def _as_left(state: Row, entry: Row) -> Row:
+    """As gone, if the last round knew it here and it has left and come back since."""
+    left = None if state["first"] or entry["gone"] else entry.get("left")
+    return {**entry, "gone": left["gone"]} if left and left["born"] <= state["since"] < left["seq"] else entry
+
+
 def _sought(state: Row, entry: Row) -> bool:
     """Whether it is of the kind of change, ``only``, that the round was bound to, if any."""
+    if entry.get("silent") and not state["first"]:
+        return False
     kind = "deleted" if entry["gone"] else "created" if entry["born"] > state["since"] else "updated"
     return state.get("only") in (None, kind)
 

@@ -29,7 +29,10 @@ from .tls import ensure_certificates, usual_trust
 REDIRECT = "http://localhost:8365/integrations/microsoft/callback"
 VERIFIER = "v" * 50
 CHALLENGE = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
-SCOPES = "OnlineMeetings.ReadWrite Calendars.ReadWrite OnlineMeetingRecording.Read.All OnlineMeetingTranscript.Read.All"
+SCOPES = (
+    "Contacts.Read Calendars.ReadWrite OnlineMeetings.ReadWrite OnlineMeetingRecording.Read.All "
+    "OnlineMeetingTranscript.Read.All"
+)
 _ports = itertools.count(secrets.randbelow(10_000))
 
 

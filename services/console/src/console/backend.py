@@ -5,15 +5,18 @@ import ssl
 from typing import Any
 
 import httpx
+import structlog
 from fastapi import Request
 
 from console.settings import Settings
 from shared.problems import request_id_of
 
+log = structlog.get_logger(__name__)
 SERVICES = {
     "/v1/tenant": "tenant-connector",
     "/v1/connection": "user-auth",
     "/v1/meetings": "meetings",
+    "/v1/contacts": "contacts",
     "/v1/transcripts": "recording-ingest",
     "/v1/ledger": "recording-ingest",
     "/v1/files": "storage",
@@ -21,6 +24,8 @@ SERVICES = {
 SAID_BY = {"account_not_connected": "/v1/connection", "tenant_not_connected": "/v1/tenant"}
 """Refusals out of what an event told a service, and where the service stands that sends the event."""
 NEWS_PAUSES_S = (0.25, 0.5, 1, 2)
+_IDLE_S = 2
+"""Services close a connection that is idle for 5 s. It is not used again shortly before: the request would be lost."""
 Json = dict[str, Any]
 
 
@@ -48,7 +53,8 @@ class Backend:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         verify = ssl.create_default_context(cafile=settings.ca_bundle) if settings.ca_bundle else True
-        self._http = httpx.AsyncClient(trust_env=False, verify=verify)
+        limits = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=_IDLE_S)
+        self._http = httpx.AsyncClient(trust_env=False, verify=verify, limits=limits)
 
     async def call(
         self, request: Request, method: str, path: str, *, patient: bool = False, **more: Any
@@ -68,6 +74,7 @@ class Backend:
         try:
             answer = await self._http.request(method, url, headers=headers, timeout=timeout_s, **more)
         except httpx.HTTPError as error:
+            log.warning("service.unreachable", service=service, method=method, error=repr(error))
             raise Refused(503, _unreachable(request, service)) from error
         if answer.is_error:
             raise Refused(answer.status_code, _problem_of(request, answer))

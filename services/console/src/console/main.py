@@ -10,7 +10,18 @@ from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from console import board, connecting, connector, help_pages, integrations, meetings, scheduling, start
+from console import (
+    board,
+    connecting,
+    connector,
+    contacts,
+    help_pages,
+    importing,
+    integrations,
+    meetings,
+    scheduling,
+    start,
+)
 from console.backend import Backend
 from console.problems import install_errors, too_large_page
 from console.protection import OwnForms, Protection
@@ -21,6 +32,20 @@ from shared.hosting.serving import Server
 from shared.telemetry import set_up_logs
 from shared.web.routes import Edge
 
+ROOMS = (
+    start,
+    connector,
+    board,
+    connecting,
+    integrations,
+    scheduling,
+    meetings,
+    importing,
+    contacts,
+    help_pages,
+)
+"""Each has a ``router`` with pages and forms."""
+
 
 class Console:
     """The app and what must be closed after it; the same start and stop as any service."""
@@ -30,7 +55,7 @@ class Console:
         self.backend = Backend(settings)
         pages = FastAPI(title="Prospo console", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
         pages.state.console = self
-        for module in (start, connector, board, connecting, integrations, scheduling, meetings, help_pages):
+        for module in ROOMS:
             pages.include_router(module.router, dependencies=[Depends(look_at_connection)])
         pages.mount("/static", StaticFiles(directory=HERE / "static"))
         pages.add_middleware(OwnForms, settings=settings)

@@ -21,6 +21,8 @@ def refused_page(request: Request, refused: Refused, title: str | None = None, *
     """The page of a refusal. ``title`` names what did not work; a way on is shown when the code has one."""
     if refused.status == HTTPStatus.UNAUTHORIZED:
         return render(request, "welcome.html", refused.status, problem=refused.problem)
+    if title is None and refused.code.endswith("_not_found"):
+        title = "There is nothing here"
     values.setdefault("way_on", WAYS_ON.get(refused.code))
     return render(
         request,
@@ -67,7 +69,11 @@ async def _too_large(request: Request, _error: Exception) -> Response:
 async def _unexpected(request: Request, error: Exception) -> Response:
     log.error("page failed unexpectedly", request_id=request_id_of(request), exc_info=error)
     detail = "Something broke on our side. Try again; if it stays, give support the code below."
-    return said_page(request, 500, "That did not work", detail)
+    response = said_page(request, 500, "That did not work", detail)
+    # Starlette raises the error once more after this answer, so uvicorn closes the connection. A browser that is not
+    # told may have sent its next request on it already, which is then lost.
+    response.headers["Connection"] = "close"
+    return response
 
 
 def too_large_page(request: Request) -> Response:

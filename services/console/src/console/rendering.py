@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 from fastapi.templating import Jinja2Templates
 from markupsafe import Markup
 
-from console import times, wording
+from console import switches, times, wording
 from console.backend import Refused
 from console.person import PERSONAS, person_of
 
@@ -31,9 +31,12 @@ templates.env.filters |= {
     "own_link": wording.own_link,
     "when": times.when,
     "span": times.span,
+    "day": times.day_of,
 }
 templates.env.globals |= {"plural": wording.plural, "ended_by": wording.ENDED_BY, "personas": PERSONAS}
-templates.env.globals |= {"ways_on": wording.WAYS_ON}
+templates.env.globals |= {"ways_on": wording.WAYS_ON, "contact_fields": wording.FIELDS, "contact_sets": wording.SETS}
+templates.env.globals |= {"contacts_are_there": switches.contacts_are_there}
+templates.env.globals |= {"import_actions": wording.IMPORT_ACTIONS, "import_outcomes": wording.IMPORT_OUTCOMES}
 
 
 def _common(request: Request) -> dict[str, Any]:
@@ -45,6 +48,7 @@ def _common(request: Request) -> dict[str, Any]:
         "zone": times.zone_of(request),
         "path": request.url.path,
         "expired": getattr(request.state, "expired", False),
+        "switched_off": switches.is_off(getattr(request.state, "connection", None), switches.CONTACTS),
     }
 
 

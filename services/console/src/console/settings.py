@@ -27,8 +27,8 @@ class Settings(BaseSettings):
     sign_in_timeout_s: float = 55
     """The same where a service waits for Microsoft's sign-in: the ways back and disconnecting. Services give up after
     44 s (15 for its addresses, 15 for the token, 10 for its keys, 4 for the account), most gateways after 60."""
-    body_limit_bytes: int = 64 * 1024
-    """A larger form is refused with 413."""
+    body_limit_bytes: int = 2 * 1024 * 1024
+    """A larger form is refused with 413. A contact's notes may have 65,536 letters, and its form holds them twice."""
     log_level: str = "info"
     """Lowest level that is logged."""
     http_host: str = "0.0.0.0"  # noqa: S104 - in a container the pod's address is the boundary

@@ -54,6 +54,12 @@ def when(text: str, zone: ZoneInfo) -> str:
     return f"{day(moment)}, {moment:%H:%M} ({zone_label(moment, zone)})"
 
 
+def day_of(text: str, zone: ZoneInfo) -> str:
+    """``24 November 2026``"""
+    moment = moment_of(text).astimezone(zone)
+    return f"{moment.day} {moment:%B %Y}"
+
+
 def span(start: str, end: str, zone: ZoneInfo) -> str:
     """As ``when``, with the end; the day is repeated only when it changes."""
     first, last = moment_of(start).astimezone(zone), moment_of(end).astimezone(zone)

@@ -54,6 +54,92 @@ STATUSES = {
     "action_needed": ("Action needed", "bad", "cross"),
     "waiting_at_microsoft": ("Microsoft is applying it", "busy", "clock"),
     "not_needed": ("Not needed", "neutral", "dash"),
+    "reading": ("Reading Outlook", "busy", "clock"),
+    "planned": ("Ready to start", "info", "arrow"),
+    "running": ("Importing", "busy", "clock"),
+    "finished": ("Finished", "good", "check"),
+    "undoing": ("Being undone", "busy", "clock"),
+    "undone": ("Undone", "neutral", "check"),
+    "new": ("New", "good", "check"),
+    "changed": ("Changed", "info", "arrow"),
+    "same": ("The same", "neutral", "dash"),
+    "conflict": ("Conflict", "warn", "warn"),
+    "invalid": ("Not importable", "bad", "cross"),
+    "skipped": ("Left out", "neutral", "dash"),
+    "removed": ("Removed in Outlook", "warn", "warn"),
+    "reversed": ("Undone", "neutral", "check"),
+    "kept": ("Kept", "warn", "warn"),
+}
+
+IMPORT_ACTIONS = {
+    "new": "New contacts",
+    "changed": "Contacts with changes",
+    "conflict": "Contacts that you and Outlook changed",
+    "removed": "Contacts removed in Outlook",
+    "invalid": "Contacts that cannot be imported",
+    "skipped": "Contacts left out",
+    "same": "Contacts without changes",
+}
+IMPORT_OUTCOMES = {
+    "created": "New contacts",
+    "updated": "Contacts brought up to date",
+    "conflicts": "Contacts with a conflict, in which your values stayed",
+    "removed": "Contacts that are not in Outlook any more",
+    "archived": "Contacts archived",
+    "kept_back": "Contacts left alone",
+    "unchanged": "Contacts without changes",
+    "reversed": "Contacts put back",
+    "kept": "Contacts kept, because they were changed since",
+    "failed": "Contacts that could not be put back",
+}
+"""What an import is going to do, did, and undid; each stands before a number."""
+IMPORT_NEWS = {
+    "planned": "The preview is ready.",
+    "finished": "The import is finished.",
+    "failed": "The import stopped; the page says why.",
+    "undone": "The import is undone.",
+    "cancelled": "The import is cancelled.",
+}
+FIELDS = {
+    "display_name": "Name",
+    "given_name": "First name",
+    "middle_name": "Middle name",
+    "surname": "Last name",
+    "nickname": "Nickname",
+    "title": "Title",
+    "suffix": "Suffix",
+    "company": "Company",
+    "job_title": "Job title",
+    "department": "Department",
+    "profession": "Profession",
+    "office": "Office",
+    "manager": "Manager",
+    "assistant": "Assistant",
+    "spouse": "Spouse",
+    "phonetic_given_name": "First name, phonetic",
+    "phonetic_surname": "Last name, phonetic",
+    "website": "Website",
+    "birthday": "Birthday",
+    "notes": "Notes",
+}
+CONTACT_NEWS = {
+    "saved": "Your changes are saved.",
+    "outlook": "The contact has Outlook's value now.",
+    "mine": "Your value stays.",
+    "shared": "Everybody in your organisation sees this contact now.",
+    "unshared": "Only you see this contact now.",
+    "split": "This contact is now apart from the other one.",
+    "joined": "The two are one contact now.",
+    "apart": "Prospo does not propose these two again.",
+}
+"""What a person just did to a contact or two."""
+SETS = {
+    "emails": "E-mail",
+    "phones": "Phone",
+    "addresses": "Address",
+    "categories": "Categories",
+    "messengers": "Messengers",
+    "children": "Children",
 }
 
 CAPABILITIES = {
@@ -91,6 +177,7 @@ PARTS = {
     "transcript": "transcripts",
     "speaker_names": "names in transcripts",
     "recording": "recordings",
+    "contacts": "importing contacts",
 }
 """The parts of the product that are there, as the readiness board names them."""
 
@@ -104,6 +191,10 @@ WAYS_ON = {
     "permission_missing": ("/integrations", "See your Microsoft account"),
     "org_admin_required": ("/", "Back to the start"),
     "meeting_not_found": ("/meetings", "Your meetings"),
+    "feature_not_available": ("/", "Go to the start"),
+    "contact_not_found": ("/contacts", "Your contacts"),
+    "import_not_found": ("/contacts/imports", "Your imports"),
+    "feature_off": ("/connectors/microsoft365", "See the Microsoft 365 connector"),
 }
 """By the code of a problem, where a person mends it."""
 

@@ -1,7 +1,10 @@
 """Everything the contacts service reacts to."""
 
-from shared.connections import keep
+from contacts import watching
+from contacts.jobs import does
+from contacts.runs import SWITCH
+from shared.connections import follow
 from shared.eventing.handlers import Handlers
 
 on = Handlers()
-keep(on)
+follow(on, does, switch=SWITCH, ended=watching.forget)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from meetings import changing, queries, scheduling, state
 from meetings.models import Meeting, MeetingChange, NewMeeting
@@ -14,9 +14,9 @@ from shared.connections import Connection, connection_of
 from shared.database.outbox import uuid7
 from shared.database.unit_of_work import Database, UnitOfWork
 from shared.problems import BadInput, Conflict, NotFound, TooMany
+from shared.web.idempotency import IdempotencyKey, require_key
 from shared.web.identity import Identity
-from shared.web.routes import HEADER_MAX, Caller, Cursor, Id, Page, Work, needs_header, provided, with_header
-from shared.web.words import STORABLE
+from shared.web.routes import Caller, Cursor, Id, Page, Work, needs_header, provided, with_header
 
 router = APIRouter(prefix="/v1/meetings", tags=["meetings"])
 
@@ -29,7 +29,6 @@ def _database(request: Request) -> Database:
 Database_ = Annotated[Database, Depends(_database)]
 Outcomes_ = Annotated[Outcomes, Depends(provided("outcomes"))]
 Settings_ = Annotated[Settings, Depends(provided("settings"))]
-Key = Annotated[str | None, Header(alias="Idempotency-Key", max_length=HEADER_MAX, include_in_schema=False), STORABLE]
 NEEDS_KEY = needs_header("Idempotency-Key", "Of this meeting; the same one when you try again.")
 LOCATED = with_header("Location", "Where the meeting is read.")
 Limit = Annotated[int, Query(ge=1, le=100)]
@@ -43,14 +42,13 @@ async def schedule(
     outcomes: Outcomes_,
     settings: Settings_,
     response: Response,
-    idempotency_key: Key = None,
+    idempotency_key: IdempotencyKey = None,
 ) -> Meeting:
     """201 with the join link, or 202 while Microsoft takes longer; read the meeting again then.
 
     409 with the code of what Microsoft refused, and ``meeting_id``; where connecting mends it, ``link`` leads there.
     """
-    if not idempotency_key:
-        raise BadInput("idempotency_key_required", "Send an Idempotency-Key header, the same one when you try again.")
+    require_key(idempotency_key)
     scheduling.check_times(wanted.start, wanted.end)
     async with db.unit_of_work(caller.org_id) as work:
         meeting_id = await _accept(work, caller, wanted, idempotency_key, settings)
@@ -125,24 +123,19 @@ async def _refuse_too_many(work: UnitOfWork, caller: Identity, settings: Setting
         raise TooMany("too_many_under_way", detail, retry_after_s=60)
 
 
-async def _accept(work: UnitOfWork, caller: Identity, wanted: NewMeeting, key: str, settings: Settings) -> str:
+async def _accept(work: UnitOfWork, caller: Identity, wanted: NewMeeting, key: str | None, settings: Settings) -> str:
     """The meeting this key stands for: made now together with its job, or by an earlier request."""
-    request_hash = scheduling.fingerprint(wanted.model_dump(mode="json"))
-    known = await queries.known_request(work.session, caller.org_id, caller.user_id, key)
-    if known is None:
+    meeting_id = uuid7()
+
+    async def make() -> None:
         person = await _person(work, caller)
         scheduling.require_future(wanted.start, wanted.end)
         scheduling.require_connection(person)
         await _refuse_too_many(work, caller, settings)
-        await queries.forget_keys(work.session, caller.org_id, caller.user_id, settings.request_keys_keep_days)
-        meeting_id = uuid7()
-        if await queries.claim_key(work.session, caller.org_id, caller.user_id, key, request_hash, meeting_id):
-            _add(work, caller, person, wanted, meeting_id)
-            return meeting_id
-        known = await queries.known_request(work.session, caller.org_id, caller.user_id, key)
-    if known is None or known[0] != request_hash:
-        raise Conflict("idempotency_key_reused", "This Idempotency-Key came with another request. Send a new one.")
-    return known[1]
+        _add(work, caller, person, wanted, meeting_id)
+
+    asked, keep_days = wanted.model_dump(mode="json"), settings.request_keys_keep_days
+    return await queries.KEYS.once(work.session, caller, key, asked, make, made=meeting_id, keep_days=keep_days)
 
 
 def _add(work: UnitOfWork, caller: Identity, person: Connection, wanted: NewMeeting, meeting_id: str) -> None:

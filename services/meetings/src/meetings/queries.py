@@ -9,19 +9,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from meetings.tables import MeetingRow
 from shared.connections.obstacles import FORMER, HEARD_OF
 from shared.jobs import GiveUp
+from shared.web.idempotency import RequestKeys
 
-_CLAIM_KEY = text(
-    """INSERT INTO request_key (org_id, user_id, key, request_hash, meeting_id)
-       VALUES (:org_id, :user_id, :key, :request_hash, :meeting_id) ON CONFLICT DO NOTHING RETURNING meeting_id"""
-)
-_KEY = text(
-    "SELECT request_hash, meeting_id FROM request_key WHERE org_id = :org_id AND user_id = :user_id AND key = :key"
-)
-
-_FORGET_KEYS = text(
-    """DELETE FROM request_key WHERE org_id = :org_id AND user_id = :user_id
-           AND created_at < clock_timestamp() - make_interval(days => :keep_days)"""
-)
+KEYS = RequestKeys("meeting_id")
 _UNDER_WAY = text(
     "SELECT count(*) FROM meeting WHERE org_id = :org_id AND user_id = :user_id AND status = 'scheduling'"
 )
@@ -77,25 +67,6 @@ async def meetings_of(
     return list((await session.exec(query.order_by(col(MeetingRow.id).desc()).limit(limit))).all())
 
 
-async def known_request(session: AsyncSession, org_id: str, user_id: str, key: str) -> tuple[str, str] | None:
-    """Hash and meeting id of the request made with this key before, if any."""
-    row = (await session.execute(_KEY, {"org_id": org_id, "user_id": user_id, "key": key})).first()
-    return (row.request_hash, row.meeting_id) if row else None
-
-
-async def forget_keys(session: AsyncSession, org_id: str, user_id: str, keep_days: int) -> None:
-    """Keys of a person's requests that nobody tries again any more."""
-    await session.execute(_FORGET_KEYS, {"org_id": org_id, "user_id": user_id, "keep_days": keep_days})
-
-
 async def under_way(session: AsyncSession, org_id: str, user_id: str) -> int:
     """How many meetings of a person are being scheduled."""
     return int((await session.execute(_UNDER_WAY, {"org_id": org_id, "user_id": user_id})).scalar_one())
-
-
-async def claim_key(
-    session: AsyncSession, org_id: str, user_id: str, key: str, request_hash: str, meeting_id: str
-) -> bool:
-    """Whether this request is the first with its key; waits for one under way at the same time."""
-    values = {"org_id": org_id, "user_id": user_id, "key": key, "request_hash": request_hash, "meeting_id": meeting_id}
-    return (await session.execute(_CLAIM_KEY, values)).first() is not None

@@ -1,9 +1,6 @@
 """What may happen to a meeting, and what is then told to others."""
 
-import hashlib
-import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from meetings import problems, state
 from meetings.tables import MeetingRow
@@ -27,11 +24,6 @@ BEGUN = timedelta(minutes=5)
 REHEARSAL = timedelta(hours=1)
 """A call that was over so long before the booked start was not the meeting."""
 _RANK = {None: 0, "low": 1, "medium": 2, "high": 3}
-
-
-def fingerprint(request: dict[str, Any]) -> str:
-    """The same for the same request, whatever the order of its members."""
-    return hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def check_times(start: datetime, end: datetime) -> None:

@@ -139,20 +139,19 @@ class Consents:
     async def _take(self, leg: _Leg, *, second_leg: bool) -> queries.Attempt:
         who = leg.who
         async with self._db.unit_of_work(who.org_id) as work:
-            attempt = await queries.take_attempt(
-                work.session,
-                who.org_id,
-                leg.state_hash,
-                second_leg=second_leg,
-                user_id=who.user_id,
-                link_hash=who.link,
-                browser_key_hash=digest(leg.browser_key),
-                lease_s=LEASE_S,
-            )
-            if attempt is not None:
-                return attempt
-            if await queries.is_under_way(work.session, who.org_id, leg.state_hash):
-                raise _under_way()
+            given: dict[str, Any] = {
+                "second_leg": second_leg,
+                "user_id": who.user_id,
+                "link_hash": who.link,
+                "browser_key_hash": digest(leg.browser_key),
+                "lease_s": LEASE_S,
+            }
+            for _ in range(3):  # whoever held it may give it back between the two looks
+                attempt = await queries.take_attempt(work.session, who.org_id, leg.state_hash, **given)
+                if attempt is not None:
+                    return attempt
+                if await queries.is_under_way(work.session, who.org_id, leg.state_hash):
+                    raise _under_way()
             refused = Conflict(
                 "consent_attempt_unknown", f"This consent was not started here, or was used already. {AGAIN}"
             )

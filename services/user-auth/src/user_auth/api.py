@@ -101,7 +101,9 @@ async def disconnect(caller: Caller, work: Work, access_tokens: AccessTokens_) -
     return await _shown(caller, work, row)
 
 
-@router.post("/internal/tokens", tags=["internal"], dependencies=[called_by("meetings", "recording-ingest")])
+@router.post(
+    "/internal/tokens", tags=["internal"], dependencies=[called_by("contacts", "meetings", "recording-ingest")]
+)
 async def access_token(wanted: TokenRequest, access_tokens: AccessTokens_) -> Token:
     """409 ``account_not_connected`` or ``tenant_not_connected`` when somebody must act.
 

@@ -219,7 +219,8 @@ class Database:
                 await connection.execute(text("SELECT 1"))
         except (OSError, DBAPIError) as error:
             raise ConfigurationError(
-                f"The database does not answer ({type(error).__name__}). Check PROSPO_DATABASE_URL and that it runs."
+                f"The database does not answer ({type(error).__name__}). Check PROSPO_DATABASE_URL (in the chart: "
+                "uri in the Secret of secrets.database) and that it runs."
             ) from error
 
     async def connect(self, **more: Any) -> Any:

@@ -6,7 +6,7 @@ from shared.events.base import Event, Pseudonym
 
 
 class ContactsImported(Event):
-    """An import run finished; counts are of contacts."""
+    """An import run finished and changed something; counts are of contacts. Ids of contacts are in the run's rows."""
 
     topic: ClassVar[str] = "contacts.imported"
     emitter: ClassVar[str] = "contacts"
@@ -20,6 +20,10 @@ class ContactsImported(Event):
     """Contacts that had changed at Microsoft."""
     unchanged: int
     """Contacts that were the same as in the run before."""
+    conflicts: int = 0
+    """Of the updated ones, those in which a person's own value stayed against a new one of Microsoft's."""
+    removed: int = 0
+    """Contacts that are not at Microsoft any more. Prospo keeps them, or archives them, as the organisation chose."""
 
     @property
     def key(self) -> str:

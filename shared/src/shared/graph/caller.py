@@ -104,10 +104,17 @@ class GraphCaller:
         self, path: str, params: dict[str, str] | None = None, *, page_size: int | None = None
     ) -> AsyncIterator[dict[str, Any]]:
         """Every item of a list, page after page. A link to a foreign host raises ``GraphGiveUp``."""
+        async for page in self.lists(path, params, page_size=page_size):
+            for item in page:
+                yield item
+
+    async def lists(
+        self, path: str, params: dict[str, str] | None = None, *, page_size: int | None = None
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        """The same, a page at a time, for whoever keeps what was read before reading on."""
         answer = await self.get(path, params, page_size=page_size)
         while True:
-            for item in _items(answer):
-                yield item
+            yield _items(answer)
             link = answer.get("@odata.nextLink")
             if not link:
                 return

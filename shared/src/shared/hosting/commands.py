@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from shared.hosting.preflight import LOOKS, look
 from shared.privacy import keys
 from shared.privacy.erasure import Erasure, Subject
 from shared.privacy.exporting import export
@@ -30,7 +31,9 @@ def parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("api", help="answer requests")
     commands.add_parser("worker", help="handle events and jobs")
-    commands.add_parser("migrate", help="bring the database to the newest revision")
+    migrate = commands.add_parser("migrate", help="bring the database to the newest revision")
+    needed = "change nothing unless these answer as they must"
+    migrate.add_argument("--check", nargs="+", choices=sorted(LOOKS), default=[], help=needed)
     redrive = commands.add_parser("redrive", help="let what is parked go on")
     redrive.add_argument("key", nargs="?")
     erase = commands.add_parser("erase", help="erase an organisation, or one person of it")
@@ -61,9 +64,10 @@ async def operate(service: "Service", wanted: argparse.Namespace) -> int:
         await service.stop()
 
 
-async def _migrate(service: "Service", _wanted: argparse.Namespace) -> int:
+async def _migrate(service: "Service", wanted: argparse.Namespace) -> int:
     from shared.hosting.migrate import migrate  # here: nothing else needs Alembic, and it takes a sixth of a start
 
+    await look(service, wanted.check)
     await migrate(service.package, service.settings)
     return 0
 

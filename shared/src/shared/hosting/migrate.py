@@ -11,10 +11,12 @@ from alembic.operations import Operations
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from shared.database.row_security import protecting
 from shared.hosting.engine_security import database_security
+from shared.problems import ConfigurationError
 from shared.settings import ServiceSettings
 from shared.web import audit
 
@@ -52,10 +54,15 @@ def protect(op: Any, table: str) -> None:
 
 
 async def migrate(package: str, settings: ServiceSettings) -> None:
-    """Bring the service's database to the newest revision and grant the tables to the service's role."""
+    """Bring the service's database to the newest revision and grant the tables to the service's role.
+
+    One transaction: a migration that fails half-way leaves the database as it was. Raises ``ConfigurationError`` with a
+    sentence when the owner of the tables is not let in, or when the database refuses a step.
+    """
     url = settings.migration_database_url or settings.database_url
     engine = create_async_engine(url, connect_args=database_security(settings))
     try:
+        await _let_in(engine)
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
             for statement in engine_ddl():
@@ -63,8 +70,25 @@ async def migrate(package: str, settings: ServiceSettings) -> None:
             await connection.run_sync(move, package, "head")
             await connection.execute(text(audit.AFTER_MIGRATIONS))
             await _grant(connection, make_url(settings.database_url).username)
+    except DBAPIError as error:
+        raise ConfigurationError(
+            f"The database refused a step of the migration of {package}, and nothing was changed: "
+            f"{str(error.orig).splitlines()[0]} Mend that in the database of PROSPO_MIGRATION_DATABASE_URL "
+            "(in the chart: owner-uri in the Secret of secrets.database) and migrate again."
+        ) from error
     finally:
         await engine.dispose()
+
+
+async def _let_in(engine: AsyncEngine) -> None:
+    try:
+        async with engine.connect():
+            return
+    except (OSError, DBAPIError) as error:
+        raise ConfigurationError(
+            f"The database does not let the owner of its tables in ({type(error).__name__}). Check "
+            "PROSPO_MIGRATION_DATABASE_URL (in the chart: owner-uri in the Secret of secrets.database)."
+        ) from error
 
 
 def move(connection: Connection, package: str, to: str, *, back: bool = False) -> None:

@@ -101,6 +101,7 @@ class Service:
             docs_url=None,  # the descriptions are files in contracts/; a running service serves its API only
             redoc_url=None,
             openapi_url=None,
+            telemetry={"operation_spans": False},  # one span for a request; its parts say little and cost a tenth
             redirect_slashes=False,  # the address of such a redirect would be of the caller's Host
         )
         app.state.service = self

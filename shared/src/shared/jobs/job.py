@@ -106,8 +106,3 @@ class Job:
         if work.saved and self.stopping.is_set() and task is not None:
             task.cancel()
             await asyncio.sleep(0)  # here, not somewhere in the next chunk
-
-    async def checkpoint_now(self, checkpoint: dict[str, Any]) -> None:
-        """Save where the work stands, in a transaction of its own."""
-        async with self.unit_of_work() as work:
-            await work.save_checkpoint(checkpoint)

@@ -8,9 +8,10 @@ three seconds.
 
 import asyncio
 import hashlib
-import hmac
 import json
 import math
+from collections import deque
+from contextvars import Context
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,14 +20,14 @@ import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared import metrics
 from shared.database import queue
 from shared.database.queue import ON_CONFLICT, traceparent
 from shared.database.row_security import protecting
-from shared.database.unit_of_work import REQUEST_ID, Database
+from shared.database.unit_of_work import REQUEST_ID, Database, is_outage
 from shared.database.work import PRIORITIES, Work
 from shared.problems import BadInput, Unavailable
 from shared.subscriptions.rich import NotGenuine, ValidationTokens
@@ -44,31 +45,30 @@ MAX_TOKEN = 2048
 STATEMENT_MS = 1000
 STORE_S = 1.5
 """When nothing could be stored for so long, the answer is 503, which makes Graph send again; it waits three seconds."""
-AT_A_TIME = 4
-"""Batches stored side by side; further ones wait their turn, so that a burst does not take the pool from others."""
+AT_A_TIME = 2
+"""Transactions side by side; what comes meanwhile shares the next one, so a burst costs few commits and connections."""
 
 _BOUND = text(
     """SELECT set_config('lock_timeout', :ms, true), set_config('statement_timeout', :ms, true),
               set_config('app.scope', 'system', true)"""
 )
-_OF_STATES = text(
-    """SELECT org_id, user_id, resource, change_types, client_state_hash FROM graph_subscription
-       WHERE client_state_hash = ANY(:hashes)"""
-)
+# The secret decides whose it is, not the id: a create whose answer was lost left one that we do not know.
 # A repeat gives the same row, and its job again should the first have failed for good.
 _STORE = text(
-    f"""WITH given AS (SELECT * FROM unnest(CAST(:dedupe AS text[]), CAST(:org_id AS text[]), CAST(:user_id AS text[]),
-                          CAST(:resource AS text[]), CAST(:change_types AS text[]), CAST(:body AS text[]),
-                          CAST(:kind AS text[])) AS g(dedupe, org_id, user_id, resource, change_types, body, kind)),
+    f"""WITH given AS (SELECT * FROM unnest(CAST(:state AS text[]), CAST(:dedupe AS text[]), CAST(:body AS text[]),
+                          CAST(:kind AS text[]), CAST(:traceparent AS text[]), CAST(:cause AS text[]))
+                          AS g(state, dedupe, body, kind, traceparent, cause)),
+            ours AS (SELECT DISTINCT ON (given.dedupe) given.*, s.org_id, s.user_id, s.resource, s.change_types
+                FROM given JOIN graph_subscription s ON s.client_state_hash = given.state ORDER BY given.dedupe),
             stored AS (INSERT INTO graph_notification (dedupe, org_id, user_id, resource, change_types, body)
-                SELECT dedupe, org_id, user_id, resource, change_types, CAST(body AS jsonb) FROM given ORDER BY dedupe
+                SELECT dedupe, org_id, user_id, resource, change_types, CAST(body AS jsonb) FROM ours ORDER BY dedupe
                 ON CONFLICT (dedupe) DO UPDATE SET received_at = graph_notification.received_at
                 RETURNING id, org_id, dedupe)
        INSERT INTO job (org_id, kind, payload, dedupe_key, priority, traceparent, cause)
-       SELECT stored.org_id, given.kind, jsonb_build_object('notification_id', stored.id), stored.id::text, :priority,
-              :traceparent, CAST(:cause AS jsonb)
-       FROM stored JOIN given USING (dedupe) ORDER BY stored.id
-       {ON_CONFLICT}"""
+       SELECT stored.org_id, ours.kind, jsonb_build_object('notification_id', stored.id), stored.id::text, :priority,
+              ours.traceparent, CAST(ours.cause AS jsonb)
+       FROM stored JOIN ours USING (dedupe) ORDER BY stored.id
+       {ON_CONFLICT} RETURNING 1"""
 )
 _LOAD = text(
     """SELECT id, org_id, user_id, resource, change_types, body, received_at FROM graph_notification
@@ -143,10 +143,10 @@ def receiver(tokens: ValidationTokens | None = None) -> APIRouter:
     verifiers = [tokens] if tokens else []
     store = _Store()
 
-    @router.post("/webhooks/graph", include_in_schema=False)
-    async def receive(request: Request, validationToken: str | None = None) -> Response:  # noqa: N803 - Graph's name
-        if validationToken is not None:
-            return _handshake(validationToken)
+    async def receive(request: Request) -> Response:
+        token = request.query_params.get("validationToken")
+        if token is not None:
+            return _handshake(token)
         service = request.app.state.service
         if not verifiers:
             verifiers.append(ValidationTokens(service.settings))
@@ -160,6 +160,8 @@ def receiver(tokens: ValidationTokens | None = None) -> APIRouter:
         await store.soon(service.db, notifications)
         return Response(status_code=202)
 
+    # Starlette's route: what FastAPI's does for parameters and answers costs a third of a notification.
+    router.add_route("/webhooks/graph", receive, methods=["POST"], include_in_schema=False)
     return router
 
 
@@ -208,11 +210,19 @@ def _encrypted(item: dict[str, Any]) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and found else None
 
 
+@dataclass(slots=True, eq=False)
+class _Batch:
+    """What one request brought, and whether it is stored."""
+
+    rows: list[dict[str, str | None]]
+    stored: asyncio.Future[None]
+
+
 class _Store:
-    """Where the receiver of one service stores batches, a few at a time."""
+    """Where the receiver of one service stores batches: those that wait at the same time share a transaction."""
 
     def __init__(self) -> None:
-        self._room = asyncio.Semaphore(AT_A_TIME)
+        self._waiting: deque[_Batch] = deque()
         self._storing: set[asyncio.Task[None]] = set()
         self._stored_at = 0.0
 
@@ -221,73 +231,89 @@ class _Store:
 
         A late commit is harmless: the repeat is known by its key.
         """
-        storing = asyncio.create_task(self._in_turn(db, notifications))
-        self._storing.add(storing)
-        storing.add_done_callback(self._ended)
-        now = asyncio.get_running_loop().time
-        since = now()
-        while not storing.done() and (left_s := max(since, self._stored_at) + STORE_S - now()) > 0:
-            await asyncio.wait([storing], timeout=left_s)
-        done = storing.done()
-        if not done:
-            storing.cancel()
-        if not done or storing.cancelled() or isinstance(storing.exception(), DBAPIError | OSError):
-            raise Unavailable("cannot_store", "The notification cannot be stored right now. Send it again.")
-        storing.result()
+        loop = asyncio.get_running_loop()
+        batch = _Batch(_rows(notifications), loop.create_future())
+        self._waiting.append(batch)
+        if len(self._storing) < AT_A_TIME:
+            storing = loop.create_task(self._store_waiting(db), context=Context())  # it is nobody's request
+            self._storing.add(storing)
+            storing.add_done_callback(self._storing.discard)
+        since = loop.time()
+        while not batch.stored.done() and (left_s := max(since, self._stored_at) + STORE_S - loop.time()) > 0:
+            await asyncio.wait([batch.stored], timeout=left_s)
+        if not batch.stored.cancel() and not isinstance(batch.stored.exception(), DBAPIError | OSError):
+            return batch.stored.result()
+        raise Unavailable("cannot_store", "The notification cannot be stored right now. Send it again.")
 
-    async def _in_turn(self, db: Database, notifications: list[dict[str, Any]]) -> None:
-        async with self._room:
-            await _store_all(db, notifications)
-            self._stored_at = asyncio.get_running_loop().time()
+    async def _store_waiting(self, db: Database) -> None:
+        while batches := self._taken():
+            await self._together(db, batches)
 
-    def _ended(self, storing: "asyncio.Task[None]") -> None:
-        self._storing.discard(storing)
-        if not storing.cancelled():
-            storing.exception()
+    def _taken(self) -> list[_Batch]:
+        """The next ones, at least one unless none waits, and not more notifications than one request may bring."""
+        taken: list[_Batch] = []
+        count = 0
+        while self._waiting and (not taken or count + len(self._waiting[0].rows) <= MAX_NOTIFICATIONS):
+            batch = self._waiting.popleft()
+            if not batch.stored.done():  # else it was answered with 503
+                taken.append(batch)
+                count += len(batch.rows)
+        return taken
+
+    async def _together(self, db: Database, batches: list[_Batch]) -> None:
+        """Each batch by itself when all together are refused for what one of them holds."""
+        try:
+            await _store_all(db, [row for batch in batches for row in batch.rows])
+        except (SQLAlchemyError, OSError) as error:
+            if len(batches) > 1 and not is_outage(error):
+                for batch in batches:
+                    await self._together(db, [batch])
+                return
+            for batch in batches:
+                if not batch.stored.done():
+                    batch.stored.set_exception(error)
+            return
+        self._stored_at = asyncio.get_running_loop().time()
+        for batch in batches:
+            if not batch.stored.done():
+                batch.stored.set_result(None)
 
 
-async def _store_all(db: Database, notifications: list[dict[str, Any]]) -> None:
-    """The secret decides whose it is, not the id: a create whose answer was lost left one that we do not know."""
-    async with db.system_work() as work:
-        await work.session.execute(_BOUND, {"ms": str(STATEMENT_MS)})
-        states = [state_hash(str(item.pop("clientState", None) or "")) for item in notifications]
-        found = (await work.session.execute(_OF_STATES, {"hashes": sorted(set(states))})).all()
-        known: list[dict[str, str]] = []
-        for item, given in zip(notifications, states, strict=True):
-            subscription = next((row for row in found if hmac.compare_digest(row.client_state_hash, given)), None)
-            if subscription is not None:
-                known.append(_row(subscription, item))
-            # else not ours: answered like any other, so that a guesser learns nothing
-        if rows := {row["dedupe"]: row for row in known}:
-            columns = {name: [row[name] for row in rows.values()] for name in _COLUMNS}
-            begun = {"traceparent": traceparent(), "cause": queue.begun(REQUEST_ID.get())}
-            await work.session.execute(_STORE, columns | {"priority": _PRIORITY} | begun)
-            work.wrote_jobs = True
-    for outcome, count in (("stored", len(known)), ("unknown", len(notifications) - len(known))):
+async def _store_all(db: Database, rows: list[dict[str, str | None]]) -> None:
+    columns = {name: [row[name] for row in rows] for name in _COLUMNS}
+    async with db.transaction(_BOUND, {"ms": str(STATEMENT_MS)}) as transaction:
+        work = transaction.work("")
+        stored = len((await work.session.execute(_STORE, columns | {"priority": _PRIORITY})).all())
+        work.wrote_jobs = stored > 0
+    # One that is not ours is answered like any other, so that a guesser learns nothing.
+    for outcome, count in (("stored", stored), ("unknown", len({row["dedupe"] for row in rows}) - stored)):
         if count:
             metrics.graph_notifications.add(count, {"outcome": outcome})
 
 
-_COLUMNS = ("dedupe", "org_id", "user_id", "resource", "change_types", "body", "kind")
+_COLUMNS = ("state", "dedupe", "body", "kind", "traceparent", "cause")
+_SORTED = json.JSONEncoder(sort_keys=True)
 _PRIORITY = PRIORITIES[OfNotification.priority]
 
 
-def _row(subscription: Any, item: dict[str, Any]) -> dict[str, str]:
-    return {
-        **_content(item),
-        "org_id": subscription.org_id,
-        "user_id": subscription.user_id,
-        "resource": subscription.resource,
-        "change_types": subscription.change_types,
-        "kind": (LifecycleNotification if item.get("lifecycleEvent") else ChangeNotification).kind,
-    }
+def _rows(notifications: list[dict[str, Any]]) -> list[dict[str, str | None]]:
+    begun = {"traceparent": traceparent(), "cause": queue.begun(REQUEST_ID.get())}
+    return [_row(item) | begun for item in notifications]
 
 
-def _content(item: dict[str, Any]) -> dict[str, str]:
+def _row(item: dict[str, Any]) -> dict[str, str | None]:
+    state = state_hash(str(item.pop("clientState", None) or ""))
+    kind = LifecycleNotification.kind if item.get("lifecycleEvent") else ChangeNotification.kind
     try:
-        return {"dedupe": _dedupe(item), "body": json.dumps(_storable(item))}
+        return {"state": state, "dedupe": _dedupe(item), "body": _text(item), "kind": kind}
     except RecursionError as error:
         raise BadInput("not_a_notification", "A notification is nested too deeply.") from error
+
+
+def _text(item: dict[str, Any]) -> str:
+    """As PostgreSQL's JSON. Only an escape can stand for what that does not hold, and few have one."""
+    text = json.dumps(item)
+    return json.dumps(_storable(item)) if "\\u0000" in text or "\\ud" in text else text
 
 
 def _storable(value: Any) -> Any:
@@ -312,4 +338,4 @@ def _dedupe(item: dict[str, Any]) -> str:
         data, sealed = item.get("resourceData"), _encrypted(item) or {}
         etag = _member(data, "@odata.etag") or ""
         parts = ["change", item.get("resource"), item.get("changeType"), etag, "" if etag else data, sealed.get("data")]
-    return hashlib.sha256(json.dumps([item.get("subscriptionId"), *parts], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(_SORTED.encode([item.get("subscriptionId"), *parts]).encode()).hexdigest()

@@ -65,9 +65,27 @@ def _person(number: int, draw: random.Random) -> Row:
     return {**names, "companyName": draw.choice(FIRMS) if names else None, "emailAddresses": addresses, **phone}
 
 
+def _odd(person: Row, number: int) -> Row:
+    """What other programs leave in address books: no address, none of the internet, the wrong text, much of it."""
+    kinds: tuple[Row, ...] = (
+        {"emailAddresses": [{"name": "Anna Meyer", "address": None}]},
+        {
+            "emailAddresses": [
+                {"name": "A Colleague", "address": f"/o=ExchangeLabs/ou=Exchange/cn=Recipients/cn={number}"}
+            ]
+        },
+        {"emailAddresses": [{"name": "", "address": "call at work"}], "mobilePhone": "ask reception"},
+        {"emailAddresses": [{"name": "", "address": f"n{at}.{number}@list.example"} for at in range(60)]},
+        {"givenName": "<b>Bold</b>", "surname": "\u0000\u0007Control 👋"},
+        {"personalNotes": "x" * 1_048_576},
+        {"givenName": None, "surname": None, "companyName": None, "emailAddresses": [], "mobilePhone": None},
+    )
+    return person | kinds[number % len(kinds)]
+
+
 @verb
-def contacts_seed(simulator: Simulator, *, user: str, count: int, folder: str = "contacts") -> Row:
-    """Put `count` contacts of all kinds into a folder (id, well-known name, or A/B/C, made if missing)."""
+def contacts_seed(simulator: Simulator, *, user: str, count: int, folder: str = "contacts", odd: bool = False) -> Row:
+    """Put `count` contacts, mixed or only `odd`, into a folder (id, well-known name, or A/B/C, made if missing)."""
     if not 1 <= count <= 50_000:
         raise Refused("count is from 1 to 50000.")
     owner = mailbox_of(simulator, user)
@@ -75,7 +93,9 @@ def contacts_seed(simulator: Simulator, *, user: str, count: int, folder: str = 
     with simulator.store.together():
         goal = folder_of(simulator, FAMILY, owner, folder, create=True)
         start = len(contact_items.of_folder(simulator, goal))
-        rows = [contact_items.create(simulator, goal, _person(start + n, draw)) for n in range(1, count + 1)]
+        people = [_person(start + n, draw) for n in range(1, count + 1)]
+        people = [_odd(person, n) for n, person in enumerate(people)] if odd else people
+        rows = [contact_items.create(simulator, goal, person) for person in people]
     return {"id": rows[0]["mutable"], "last": rows[-1]["mutable"], "folder": goal["id"], "count": count}
 
 

@@ -1,6 +1,7 @@
 """Contacts and contact folders: create, read, change, delete, list, and their delta queries."""
 
 import re
+from dataclasses import replace
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -63,8 +64,10 @@ def _answered(caller: Caller, user: Row, row: Row, status: int = 200) -> Respons
 async def list_contacts(request: Request) -> Response:
     caller, user = opened(request, CONTACTS)
     rows = contact_items.of_folder(caller.simulator, _folder(request, caller, user))
-    shown = [contact_items.shown(request, row) for row in rows]
-    return listed(caller, f"users('{user['id']}')/contacts", shown, kind=KIND, query=caller.query(KIND, LIST))
+    shown, query = [contact_items.shown(request, row) for row in rows], caller.query(KIND, LIST)
+    if "$top" in query.params and rule(caller.simulator, "top_caps"):
+        query = replace(query, top=int(query.params["$top"]))
+    return listed(caller, f"users('{user['id']}')/contacts", shown, kind=KIND, query=query)
 
 
 @mailbox_route(router, "POST", "/contacts", *_in_folders("/contacts"))

@@ -18,6 +18,8 @@ from m365_simulator.core import Simulator
 from m365_simulator.store import Row
 from m365_simulator.wire import Caller, GraphError
 
+from .rules import rule
+
 Handler = Callable[[Request], Awaitable[Response]]
 CONTACTS = "Contacts.Read Contacts.ReadWrite"
 CONTACTS_WRITE = "Contacts.ReadWrite"
@@ -114,7 +116,7 @@ def moved(simulator: Simulator, row: Row, folder: str, reason: changelog.Reason)
     changelog.note(simulator, collection(row), row["id"], reason, row["mutable"])
     row["folder"] = folder
     row = touched(simulator, _renamed(simulator, row), {})
-    changelog.note(simulator, collection(row), row["id"])
+    changelog.note(simulator, collection(row), row["id"], silent=not rule(simulator, "moved_listed"))
     return row
 
 

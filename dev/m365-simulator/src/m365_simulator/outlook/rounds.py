@@ -7,13 +7,16 @@ from urllib.parse import quote, urlencode
 from fastapi.responses import JSONResponse
 
 from m365_simulator import changelog
+from m365_simulator.faults import fault
 from m365_simulator.odata import Allows, Query, parse_filter
 from m365_simulator.store import Row
 from m365_simulator.wire import Caller, GraphError, sound
 
 from .items import about
+from .rules import rule
 
 TOKENS = ("$skiptoken", "$deltatoken")
+FULL = fault("mailbox_full", "delta queries of the mailbox are answered 403 ErrorQuotaExceeded; plain lists still work")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,11 @@ def _size(caller: Caller, state: Row) -> int:
 
 
 def delta(caller: Caller, changes: Changes) -> JSONResponse:
+    """One page of a round. Raises Graph's refusals, among them that of a full mailbox: it has no room for the state."""
+    if caller.simulator.faults.due(FULL, **about(caller)):
+        raise GraphError(
+            403, "ErrorQuotaExceeded", "The mailbox has exceeded its quota. Free some space and try again."
+        )
     state = _state(caller, changes)
     size = _size(caller, state)
     filtered = state["params"].get("$filter") if changes.filters else None
@@ -90,7 +98,8 @@ def delta(caller: Caller, changes: Changes) -> JSONResponse:
         return [str((changes.shown(entry["id"]) or {}).get(changes.rank_by or "")), entry["id"]]
 
     ranked = rank if state["ranked"] else None
-    page = changelog.read(caller.simulator, state, size, about(caller), keeps=keeps, rank=ranked)
+    lost = changes.immutable and rule(caller.simulator, "moved_back_lost")
+    page = changelog.read(caller.simulator, state, size, about(caller), keeps=keeps, rank=ranked, returns_lost=lost)
     context = f"{caller.simulator.settings.graph_url}/v1.0/$metadata#{changes.context}"
     name, token = ("@odata.nextLink", "$skiptoken") if page.more else ("@odata.deltaLink", "$deltatoken")
     value = [_entry(changes, state, entry) for entry in page.entries]

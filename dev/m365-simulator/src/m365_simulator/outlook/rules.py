@@ -9,6 +9,10 @@
 | x_headers: own `x-` headers a message may carry | yes |
 | delete_to_bin: deleting a message moves it to Deleted Items first | yes |
 | moved_reason: what a delta says of an item moved to another folder | yes |
+| moved_listed: the delta of the folder that an item was moved to lists it | users report both |
+| moved_back_lost: by immutable id, an item moved away and back between two rounds is removed, and not told again | \
+users report it |
+| top_caps: `$top` on a list of contacts is the most in all, not of a page | users report it |
 """
 
 from typing import Any, Literal
@@ -25,6 +29,9 @@ DEFAULTS: Row = {
     "x_headers": 5,
     "delete_to_bin": True,
     "moved_reason": "changed",
+    "moved_listed": True,
+    "moved_back_lost": True,
+    "top_caps": False,
 }
 
 
@@ -43,6 +50,9 @@ def outlook_rules(
     x_headers: int | None = None,
     delete_to_bin: bool | None = None,
     moved_reason: Literal["deleted", "changed"] | None = None,
+    moved_listed: bool | None = None,
+    moved_back_lost: bool | None = None,
+    top_caps: bool | None = None,
 ) -> Row:
     """Set how Outlook behaves where tenants differ or Microsoft's behaviour is not proven."""
     given = {
@@ -53,6 +63,9 @@ def outlook_rules(
         "x_headers": x_headers,
         "delete_to_bin": delete_to_bin,
         "moved_reason": moved_reason,
+        "moved_listed": moved_listed,
+        "moved_back_lost": moved_back_lost,
+        "top_caps": top_caps,
     }
     changed = {name: value for name, value in given.items() if value is not None}
     if any(isinstance(value, int | float) and value < 0 for value in changed.values()):

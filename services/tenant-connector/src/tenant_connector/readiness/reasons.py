@@ -33,7 +33,8 @@ _GRANT = Remedy(
 _DELEGATED = {
     "verdict": "not_checked",
     "reason": "Microsoft shows what people's accounts were granted (GET /oauth2PermissionGrants) only to applications "
-    "with a permission to change it, which Prospo does not ask for. Each person's sign-in says what was granted.",
+    "that may read the whole directory (Directory.Read.All), which Prospo does not ask for. Each person's sign-in says "
+    "what was granted, and importing contacts asks Microsoft as that person and says what is missing.",
 }
 
 

@@ -1,0 +1,90 @@
+# Sourced by chart.sh: what a release that runs must hold.
+
+during() { # <what the demo says when it begins> <workload …>: their pods are killed then, and the main job is not over yet
+  step=$1 killed=''
+  shift
+  until beside logs job/demo 2> /dev/null | grep -qF "$step"; do
+    [ -z "$(beside get job demo -o 'jsonpath={.status.conditions[?(@.status=="True")].type}')" ] || die "the main job ended before: $step"
+    sleep 0.5
+  done
+  for workload; do
+    name=${workload%-worker} part=api
+    [ "$workload" = "$name" ] || part=worker
+    killed="$killed $(there get pods -l "app.kubernetes.io/name=$name,app.kubernetes.io/component=$part" -o name | tr '\n' ' ')"
+  done
+  [ -z "$(beside get job demo -o 'jsonpath={.status.succeeded}')" ] || die "the main job was over before these were killed:$killed"
+  # shellcheck disable=SC2086 # a list of pods
+  there delete $killed --grace-period=0 --force --wait=false > /dev/null 2>&1
+  echo "$killed" | tr -s ' ' '\n' >> "$made/killed"
+  # shellcheck disable=SC2016 # the container's shell reads it
+  beside exec job/demo -- sh -c 'echo "$1" >> /state/killed' sh "$step"
+}
+
+main_job() {
+  there get pods -o name > "$made/before"
+  : > "$made/killed"
+  beside delete job demo --ignore-not-found > /dev/null
+  named .ci/cluster/demo.yaml | beside apply -f - > /dev/null
+  during "connects the organisation" tenant-connector tenant-connector-worker contacts contacts-worker
+  during "connects her Microsoft account" user-auth user-auth-worker mail mail-worker
+  during "schedules a Teams meeting" meetings meetings-worker console
+  during "The meeting takes place" recording-ingest storage storage-worker
+  during "arrive in the meeting record" recording-ingest-worker
+  missed=$(grep -vxFf "$made/killed" "$made/before" || true)
+  [ -z "$missed" ] || die "these were not killed: $missed"
+  say "a pod of each kind was killed, and the main job goes on"
+}
+
+main_job_done() {
+  until [ -n "$(beside get job demo -o 'jsonpath={.status.succeeded}')" ]; do
+    [ -z "$(beside get job demo -o 'jsonpath={.status.failed}')" ] || die "the main job was not done"
+    sleep 0.5
+  done
+  beside logs job/demo | tail -n 12
+  say "the main job is done"
+}
+
+tries() { # <namespace> <pod> <host> <port>: what comes of a connection
+  kubectl -n "$1" exec "$2" -- python -c '
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), 3).close()
+    print("reached")
+except OSError as error:
+    print(type(error).__name__)' "$3" "$4"
+}
+
+confinement() { # a pod that is not the gateway comes in nowhere; a service gets out to what it needs, and writes nothing into its image
+  there rollout status deployment --timeout=180s > /dev/null
+  own=$(there get pods -l app.kubernetes.io/name=meetings,app.kubernetes.io/component=api -o name | head -n 1)
+  while read -r namespace pod host port expected; do
+    came=$(tries "$namespace" "$pod" "$host" "$port" < /dev/null)
+    case $expected-$came in yes-reached | no-ConnectionRefusedError | no-TimeoutError) ;; *) die "from $pod to $host:$port: $came" ;; esac
+  done << T
+$engines simulator prospo-meetings.$release 8080 no
+$engines simulator prospo-user-auth.$release 8080 no
+$release $own prospo-user-auth 8080 yes
+$release $own prospo-mail 8080 no
+$release $own kafka.$engines 9093 yes
+$release $own kafka.$engines 9092 no
+$release $own kubernetes.default 443 no
+T
+  wrote=$(there exec "$own" -- python -c '
+import os
+for folder in ("/", "/app", "/data", "/packages", "/secrets", "/keys/own"):
+    try:
+        open(f"{folder}/written", "w").close()
+        print(folder, end=" ")
+    except OSError:
+        pass
+open("/tmp/written", "w").close()
+assert os.getuid() == 10001')
+  [ -z "$wrote" ] || die "$own writes into $wrote"
+  say "the network policies hold, and a pod writes nowhere but into /tmp"
+}
+
+round() {
+  helm test prospo --namespace $release --timeout 5m --logs > "$made/tested" || { cat "$made/tested"; exit 1; }
+  sed -n '/ready$/p; /through Kafka/p' "$made/tested"
+  say "helm test passes"
+}

@@ -1,0 +1,214 @@
+"""SQL of plan rows and source records, a page or a chunk at a time."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from contacts.queries import as_json
+from contacts.tables import ImportRun
+
+_RUN = "r.org_id = :org_id AND r.run_id = :run_id"
+_KNOWN = text(
+    """SELECT id, digest, contact_id IS NOT NULL AND removed_at IS NULL AND dropped_at IS NULL AS alive, folder_id
+       FROM source_record WHERE org_id = :org_id AND id = ANY(:ids)"""
+)
+_PUT = text(
+    """INSERT INTO import_row AS held (org_id, run_id, user_id, source_id, graph_id, folder_id, status, change_key,
+           digest, name, sort_name, reading, payload, emails, code, field, sentence, action)
+       SELECT :org_id, :run_id, :user_id, g.source_id, g.graph_id, g.folder_id, g.status, g.change_key, g.digest,
+           g.name, g.sort_name, g.reading, g.payload, ARRAY(SELECT jsonb_array_elements_text(g.emails)), g.code,
+           g.field, g.sentence, g.action
+       FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS g(source_id text, graph_id text, folder_id text, status text,
+           change_key text, digest text, name text, sort_name text, reading jsonb, payload jsonb, emails jsonb,
+           code text, field text, sentence text, action text)
+       ORDER BY g.source_id
+       ON CONFLICT (org_id, run_id, source_id) DO UPDATE SET folder_id = excluded.folder_id, status = excluded.status,
+           change_key = excluded.change_key, digest = excluded.digest, name = excluded.name,
+           sort_name = excluded.sort_name, reading = excluded.reading, payload = excluded.payload,
+           emails = excluded.emails, code = excluded.code, field = excluded.field, sentence = excluded.sentence,
+           action = excluded.action"""
+)
+_FORGET_FOLDER = text("DELETE FROM import_row AS r WHERE " + _RUN + " AND r.folder_id = :folder_id")
+_LEFT = """INSERT INTO import_row (org_id, run_id, user_id, source_id, graph_id, folder_id, status, name, sort_name)
+       SELECT s.org_id, :run_id, s.user_id, s.id, s.graph_id, s.folder_id, 'left', coalesce(c.name, ''),
+              coalesce(c.sort_name, '')
+       FROM source_record s LEFT JOIN contact c ON c.org_id = s.org_id AND c.id = s.contact_id
+       WHERE s.org_id = :org_id AND s.user_id = :user_id AND s.account = :account AND s.folder_id = :folder_id
+           AND s.removed_at IS NULL AND s.dropped_at IS NULL AND {which}
+       ORDER BY s.id ON CONFLICT (org_id, run_id, source_id) DO NOTHING"""
+_LEFT_NAMED = text(_LEFT.format(which="s.id = ANY(:ids)"))
+_LEFT_UNNAMED = text(
+    _LEFT.format(
+        which="""NOT EXISTS (SELECT FROM import_row r WHERE r.org_id = s.org_id AND r.run_id = :run_id
+                             AND r.source_id = s.id)"""
+    )
+)
+_TO_VERIFY = text(
+    "SELECT source_id, graph_id FROM import_row AS r WHERE " + _RUN + " AND status = 'left' ORDER BY source_id LIMIT :n"
+)
+_GONE = text("UPDATE import_row AS r SET status = 'gone' WHERE " + _RUN + " AND source_id = ANY(:ids)")
+_ANEW = text(
+    "UPDATE import_row AS r SET action = NULL, contact_id = NULL, why = NULL, changed = NULL WHERE "
+    + _RUN
+    + " AND outcome IS NULL AND (reading IS NOT NULL OR status = 'gone')"
+)
+_SETTLE = text(
+    """UPDATE import_row AS r SET contact_id = s.contact_id,
+           action = CASE WHEN r.status IN ('invalid', 'skipped') THEN r.status
+                         WHEN r.status = 'gone' THEN 'removed' ELSE 'skipped' END
+       FROM import_row AS own LEFT JOIN source_record s ON s.org_id = own.org_id AND s.id = own.source_id
+       WHERE """
+    + _RUN
+    + """ AND (own.org_id, own.run_id, own.source_id) = (r.org_id, r.run_id, r.source_id)
+           AND r.action IS NULL AND (r.status <> 'valid' OR s.dropped_at IS NOT NULL)"""
+)
+_TO_MERGE = text(
+    """SELECT r.source_id, r.reading, c.id AS contact_id, c.record, s.removed_at IS NOT NULL AS was_removed
+       FROM import_row r JOIN source_record s ON s.org_id = r.org_id AND s.id = r.source_id
+            JOIN contact c ON c.org_id = s.org_id AND c.id = s.contact_id
+       WHERE """
+    + _RUN
+    + " AND r.action IS NULL AND r.source_id > :after ORDER BY r.source_id LIMIT :n"
+)
+_SCOPE = "(c.user_id = :user_id OR (:share AND c.shared))"
+_PRESENT = text(
+    f"""SELECT c.id, c.record,
+           EXISTS (SELECT FROM source_record s WHERE s.org_id = c.org_id AND s.contact_id = c.id
+                   AND s.user_id = :user_id AND s.account = :account AND s.removed_at IS NULL
+                   AND NOT EXISTS (SELECT FROM import_row g WHERE g.org_id = s.org_id AND g.run_id = :run_id
+                                   AND g.source_id = s.id AND g.status = 'gone')) AS taken
+        FROM contact c
+        WHERE c.org_id = :org_id AND {_SCOPE} AND c.emails && ARRAY(
+            SELECT DISTINCT unnest(r.emails) FROM import_row r WHERE {_RUN} AND r.action IS NULL)"""
+)
+_SHARING_AN_ADDRESS = text(
+    f"""SELECT r.source_id, r.reading, r.action IS NULL AS open FROM import_row r
+        WHERE {_RUN} AND r.emails && CAST(:emails AS text[]) AND r.reading IS NOT NULL AND r.status = 'valid'"""
+)
+_DECIDE = text(
+    """UPDATE import_row AS r SET action = g.action, contact_id = g.contact_id, why = g.why,
+           changed = ARRAY(SELECT jsonb_array_elements_text(g.changed))
+       FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS g(source_id text, action text, contact_id text, why text,
+           changed jsonb)
+       WHERE """
+    + _RUN
+    + " AND r.source_id = g.source_id"
+)
+_REST_NEW = text("UPDATE import_row AS r SET action = 'new' WHERE " + _RUN + " AND action IS NULL")
+_APART = text("SELECT one, other FROM not_same WHERE org_id = :org_id AND (user_id = :user_id OR :share)")
+_COUNT = text("SELECT action, count(*) AS n FROM import_row AS r WHERE " + _RUN + " GROUP BY action")
+_UNNAMED = text(
+    """SELECT count(*) FROM source_record s WHERE org_id = :org_id AND user_id = :user_id AND account = :account
+           AND folder_id = ANY(:folder_ids) AND removed_at IS NULL AND dropped_at IS NULL
+           AND NOT EXISTS (SELECT FROM import_row r WHERE r.org_id = s.org_id AND r.run_id = :run_id
+                           AND r.source_id = s.id)"""
+)
+_ALIVE = text(
+    """SELECT folder_id, count(*) AS n,
+              count(*) FILTER (WHERE EXISTS (SELECT FROM import_row r WHERE r.org_id = s.org_id AND r.run_id = :run_id
+                               AND r.source_id = s.id AND r.status = 'gone')) AS gone
+       FROM source_record s WHERE org_id = :org_id AND user_id = :user_id AND account = :account
+           AND folder_id = ANY(:folder_ids) AND removed_at IS NULL AND dropped_at IS NULL GROUP BY folder_id"""
+)
+
+
+def of_run(run: ImportRun) -> dict[str, Any]:
+    """The values that say which run, of whom."""
+    return {
+        "org_id": run.org_id,
+        "run_id": run.id,
+        "user_id": run.user_id,
+        "account": run.account,
+        "share": run.share,
+    }
+
+
+async def known(session: AsyncSession, org_id: str, ids: Sequence[str]) -> dict[str, Any]:
+    """Source records by id: ``digest``, ``folder_id``, and whether it is ``alive`` (in Outlook and in Prospo)."""
+    return {row.id: row for row in await session.execute(_KNOWN, {"org_id": org_id, "ids": list(ids)})}
+
+
+async def put(session: AsyncSession, run: ImportRun, rows: list[dict[str, Any]]) -> None:
+    """Rows of the plan as they were read; of one source the last counts."""
+    if rows:
+        last = list({row["source_id"]: row for row in rows}.values())
+        await session.execute(_PUT, {**of_run(run), "rows": as_json(last)})
+
+
+async def forget_folder(session: AsyncSession, run: ImportRun, folder_id: str) -> None:
+    """A round over the folder begins anew."""
+    await session.execute(_FORGET_FOLDER, {**of_run(run), "folder_id": folder_id})
+
+
+async def put_left(session: AsyncSession, run: ImportRun, folder_id: str, ids: Sequence[str] | None) -> None:
+    """Sources that left the folder: those of ``ids``, or (None) whatever the round did not name."""
+    values = {**of_run(run), "folder_id": folder_id}
+    if ids is None:
+        await session.execute(_LEFT_UNNAMED, values)
+    elif ids:
+        await session.execute(_LEFT_NAMED, values | {"ids": list(ids)})
+
+
+async def to_verify(session: AsyncSession, run: ImportRun, n: int) -> list[Any]:
+    """Sources that left their folder and of which nobody knows yet where they are."""
+    return list(await session.execute(_TO_VERIFY, {**of_run(run), "n": n}))
+
+
+async def gone(session: AsyncSession, run: ImportRun, ids: Sequence[str]) -> None:
+    await session.execute(_GONE, {**of_run(run), "ids": list(ids)})
+
+
+async def plan_anew(session: AsyncSession, run: ImportRun) -> None:
+    """Forget what was decided of the rows; what was read stays."""
+    await session.execute(_ANEW, of_run(run))
+
+
+async def settle(session: AsyncSession, run: ImportRun) -> None:
+    """Decide the rows that need no look at a contact."""
+    await session.execute(_SETTLE, of_run(run))
+
+
+async def to_merge(session: AsyncSession, run: ImportRun, after: str, n: int) -> list[Any]:
+    """Undecided rows whose source belongs to a contact, with its record."""
+    return list(await session.execute(_TO_MERGE, {**of_run(run), "after": after, "n": n}))
+
+
+async def present(session: AsyncSession, run: ImportRun) -> list[Any]:
+    """Contacts that have an address of an undecided row: ``id``, ``record``, and whether another source of the same
+    account has it already (``taken``)."""
+    return list(await session.execute(_PRESENT, of_run(run)))
+
+
+async def sharing_an_address(session: AsyncSession, run: ImportRun, emails: Sequence[str]) -> list[Any]:
+    """Rows with one of these addresses: ``source_id``, ``reading``, and whether it is undecided (``open``)."""
+    return list(await session.execute(_SHARING_AN_ADDRESS, {**of_run(run), "emails": list(emails)}))
+
+
+async def decide(session: AsyncSession, run: ImportRun, rows: list[dict[str, Any]]) -> None:
+    if rows:
+        await session.execute(_DECIDE, {**of_run(run), "rows": as_json(rows)})
+
+
+async def rest_is_new(session: AsyncSession, run: ImportRun) -> None:
+    await session.execute(_REST_NEW, of_run(run))
+
+
+async def counts(session: AsyncSession, run: ImportRun) -> dict[str, int]:
+    """Action → rows. What is in the chosen folders and was not named, because nothing changed, is the same too."""
+    found = {row.action: int(row.n) for row in await session.execute(_COUNT, of_run(run))}
+    ids = [folder["id"] for folder in run.folders]
+    unnamed = (await session.execute(_UNNAMED, {**of_run(run), "folder_ids": ids})).scalar_one()
+    return found | ({"same": found.get("same", 0) + unnamed} if unnamed else {})
+
+
+async def alive(session: AsyncSession, run: ImportRun) -> list[Any]:
+    """Of each chosen folder, how many sources were in it before this run (``n``), and how many of them are ``gone``."""
+    ids = [folder["id"] for folder in run.folders]
+    return list(await session.execute(_ALIVE, {**of_run(run), "folder_ids": ids}))
+
+
+async def apart(session: AsyncSession, run: ImportRun) -> set[tuple[str, str]]:
+    """Pairs of which the person, or for shared contacts anybody, said that they are not the same person."""
+    return {(row.one, row.other) for row in await session.execute(_APART, of_run(run))}

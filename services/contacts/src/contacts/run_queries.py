@@ -1,0 +1,142 @@
+"""SQL of carrying out a plan and of undoing it, a chunk at a time."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from contacts.queries import as_json
+from contacts.row_queries import of_run
+from contacts.tables import ImportRun
+
+_RUN = "r.org_id = :org_id AND r.run_id = :run_id"
+_DUE = text(
+    f"""SELECT r.source_id, r.action, r.reading, r.contact_id, s.dropped_at IS NOT NULL AS dropped
+        FROM import_row r LEFT JOIN source_record s ON s.org_id = r.org_id AND s.id = r.source_id
+        WHERE {_RUN} AND r.outcome IS NULL AND r.action = ANY(:actions) ORDER BY r.source_id LIMIT :n"""
+)
+# All parts see the rows as they were before the statement: ``prior`` is the source record that it replaces.
+_CARRIED = text(
+    f"""WITH given AS (SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS g(source_id text, contact_id text,
+                outcome text, created boolean, journal jsonb, store boolean, removed boolean)),
+            stored AS (INSERT INTO source_record (org_id, id, user_id, account, graph_id, folder_id, change_key, digest,
+                    payload, contact_id, why)
+                SELECT r.org_id, r.source_id, r.user_id, :account, r.graph_id, r.folder_id, r.change_key, r.digest,
+                    r.payload, g.contact_id, coalesce(r.why, 'imported')
+                FROM import_row r JOIN given g ON g.source_id = r.source_id AND g.store WHERE {_RUN}
+                ORDER BY r.source_id
+                ON CONFLICT (org_id, id) DO UPDATE SET folder_id = excluded.folder_id, digest = excluded.digest,
+                    change_key = excluded.change_key, payload = excluded.payload, contact_id = excluded.contact_id,
+                    read_at = clock_timestamp(), removed_at = NULL),
+            gone AS (UPDATE source_record s SET removed_at = clock_timestamp() FROM given g
+                WHERE s.org_id = :org_id AND s.id = g.source_id AND g.removed)
+       UPDATE import_row r SET outcome = g.outcome, contact_id = g.contact_id, created = g.created,
+           journal = g.journal, prior = to_jsonb(s), payload = NULL, reading = NULL
+       FROM given g LEFT JOIN source_record s ON s.org_id = :org_id AND s.id = g.source_id
+       WHERE {_RUN} AND r.source_id = g.source_id"""
+)
+_REFRESH = text(
+    f"""UPDATE source_record s SET folder_id = r.folder_id, change_key = r.change_key, digest = r.digest,
+            payload = coalesce(r.payload, s.payload), removed_at = NULL
+        FROM import_row r
+        WHERE {_RUN} AND r.action = 'same' AND s.org_id = r.org_id AND s.id = r.source_id AND s.dropped_at IS NULL
+            AND ((s.folder_id, s.change_key, s.digest) IS DISTINCT FROM (r.folder_id, r.change_key, r.digest)
+                 OR s.removed_at IS NOT NULL)"""
+)
+_CLEAR = text(
+    f"""UPDATE import_row r SET payload = NULL, reading = NULL
+        WHERE {_RUN} AND (payload IS NOT NULL OR reading IS NOT NULL)"""
+)
+_LIVE_OTHERS = text(
+    """SELECT DISTINCT contact_id FROM source_record WHERE org_id = :org_id AND contact_id = ANY(:ids)
+           AND removed_at IS NULL AND NOT id = ANY(:but)"""
+)
+_TO_UNDO = text(
+    f"""SELECT r.source_id, r.action, r.created, r.contact_id, r.journal, r.prior, r.folder_id, r.name
+        FROM import_row r WHERE {_RUN} AND r.outcome = 'done' AND r.undone IS NULL
+        ORDER BY r.source_id LIMIT :n"""
+)
+_UNDONE = text(
+    f"""UPDATE import_row r SET undone = g.undone, undone_why = g.why
+        FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS g(source_id text, undone text, why text)
+        WHERE {_RUN} AND r.source_id = g.source_id"""
+)
+_FORGET_SOURCES = text("DELETE FROM source_record WHERE org_id = :org_id AND id = ANY(:ids)")
+_PUT_BACK = text(
+    """INSERT INTO source_record SELECT (jsonb_populate_record(NULL::source_record, prior)).*
+       FROM jsonb_array_elements(CAST(:rows AS jsonb)) AS prior
+       ON CONFLICT (org_id, id) DO UPDATE SET folder_id = excluded.folder_id, change_key = excluded.change_key,
+           digest = excluded.digest, payload = excluded.payload, contact_id = excluded.contact_id, why = excluded.why,
+           removed_at = excluded.removed_at"""
+)
+_ROWS = f"""SELECT source_id, action, outcome, name, sort_name, code, field, sentence, contact_id, why, changed, undone,
+        undone_why, folder_id FROM import_row r WHERE {_RUN}"""
+_PAGE = text(
+    _ROWS
+    + """ AND (CAST(:action AS text) IS NULL OR action = :action)
+        AND (CAST(:name AS text) IS NULL OR (sort_name, source_id) > (:name, :after))
+        ORDER BY sort_name, source_id LIMIT :n"""
+)
+_PROBLEMS = text(
+    _ROWS
+    + """ AND (action IN ('invalid', 'skipped', 'conflict') OR code IS NOT NULL OR outcome = 'kept'
+              OR undone IN ('kept', 'failed'))
+        AND (sort_name, source_id) > (:name, :after) ORDER BY sort_name, source_id LIMIT :n"""
+)
+
+
+async def due(session: AsyncSession, run: ImportRun, actions: Sequence[str], n: int) -> list[Any]:
+    """Rows of the plan that are still to be carried out."""
+    return list(await session.execute(_DUE, {**of_run(run), "actions": list(actions), "n": n}))
+
+
+async def carried(session: AsyncSession, run: ImportRun, rows: list[dict[str, Any]]) -> None:
+    """What was done with rows: the source records with it, and the journal that an undo reads."""
+    await session.execute(_CARRIED, {**of_run(run), "rows": as_json(rows)})
+
+
+async def refresh_same(session: AsyncSession, run: ImportRun) -> None:
+    """Sources of which only the change key or the folder is another; none in a round without changes."""
+    await session.execute(_REFRESH, of_run(run))
+    await session.execute(_CLEAR, of_run(run))
+
+
+async def with_other_sources(session: AsyncSession, org_id: str, ids: Sequence[str], but: Sequence[str]) -> set[str]:
+    """Which of these contacts are still in somebody's Outlook by a source that is not one of ``but``."""
+    values = {"org_id": org_id, "ids": list(ids), "but": list(but)}
+    return set((await session.execute(_LIVE_OTHERS, values)).scalars())
+
+
+async def to_undo(session: AsyncSession, run: ImportRun, n: int) -> list[Any]:
+    """Rows that were carried out and not undone."""
+    return list(await session.execute(_TO_UNDO, {**of_run(run), "n": n}))
+
+
+async def undone(session: AsyncSession, run: ImportRun, rows: list[dict[str, Any]]) -> None:
+    await session.execute(_UNDONE, {**of_run(run), "rows": as_json(rows)})
+
+
+async def forget_sources(session: AsyncSession, org_id: str, ids: Sequence[str]) -> None:
+    """As if they had never been imported."""
+    await session.execute(_FORGET_SOURCES, {"org_id": org_id, "ids": list(ids)})
+
+
+async def put_back(session: AsyncSession, priors: list[Any]) -> None:
+    """Source records as they were before the run."""
+    if priors:
+        await session.execute(_PUT_BACK, {"rows": as_json(priors)})
+
+
+async def page(
+    session: AsyncSession, run: ImportRun, *, action: str | None, after: list[str] | None, n: int
+) -> list[Any]:
+    """Rows of the plan by name."""
+    name, last = after or (None, "")
+    return list(await session.execute(_PAGE, {**of_run(run), "action": action, "name": name, "after": last, "n": n}))
+
+
+async def problems(session: AsyncSession, run: ImportRun, after: list[str], n: int) -> list[Any]:
+    """Rows that were not imported, or not as they stand."""
+    name, last = after
+    return list(await session.execute(_PROBLEMS, {**of_run(run), "name": name, "after": last, "n": n}))

@@ -1,0 +1,46 @@
+"""Importing through the front door: folders, preview, run, result."""
+
+from typing import Any
+
+
+async def test_a_preview_is_what_the_run_does(house: Any) -> None:
+    await house.connect()
+    await house.add("Ada", "Abel", "ada@fourth.example", companyName="Fourth Coffee", mobilePhone="+49 30 1234567")
+    await house.add("Bo", "Beck", "bo@fourth.example")
+    plan = await house.preview()
+    assert (plan["status"], plan["plan"], plan["total"], plan["problem"]) == ("planned", {"new": 2}, 2, None), plan
+    assert await house.contacts() == []
+    done = await house.carry_out(plan)
+    assert (done["status"], done["done"]) == ("finished", 2), done
+    assert done["outcome"] == {"created": 2, "unchanged": 0}
+    assert await house.names() == ["Ada Abel", "Bo Beck"]
+    ada = await house.contact("Ada Abel")
+    assert (ada["company"], ada["emails"], ada["phones"]) == ("Fourth Coffee", ["ada@fourth.example"], ["+49301234567"])
+    assert {one["provenance"]["by"] for one in ada["fields"]} == {"outlook"}
+    (told,) = await house.published("contacts.imported")
+    assert (told["run_id"], told["created"], told["updated"]) == (done["id"], 2, 0)
+
+
+async def test_importing_twice_changes_nothing_and_tells_nobody(house: Any) -> None:
+    """C1: the second import writes no contact and sends no event, whether Graph names the contacts again or not."""
+    await house.connect()
+    for number in range(7):
+        await house.add(f"Person {number}", "Same", f"p{number}@x.example")
+    await house.imported()
+    before = await written(house)
+    asked = await house.asked()
+    again = await house.imported()
+    assert (again["plan"], again["total"], again["outcome"]) == ({"same": 7}, 0, {"unchanged": 7})
+    assert await house.asked() - asked < 8
+    await house.sql("UPDATE mailbox_folder SET delta_link = NULL")
+    whole = await house.imported()
+    assert (whole["plan"], whole["outcome"]) == ({"same": 7}, {"unchanged": 7})
+    assert await written(house) == before
+    assert len(await house.published("contacts.imported")) == 1
+
+
+async def written(house: Any) -> Any:
+    """Every contact and source record with who wrote it last: an update to the same values would show too."""
+    whole = "SELECT xmin::text, ctid::text, t.* FROM {} t ORDER BY id"
+    kept = [await house.sql(whole.format(table)) for table in ("contact", "source_record")]
+    return kept, await house.sql("SELECT user_id, revision, version FROM book ORDER BY user_id")

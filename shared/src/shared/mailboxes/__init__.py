@@ -1,0 +1,1 @@
+"""Following the folders of a mailbox, contacts' and later mail's, without losing an item."""
