@@ -19,7 +19,7 @@ from storage.stores import Source
 
 UNIT = 320 * 1024
 CHUNK = 2 * UNIT
-SIZE = 2 * CHUNK + UNIT + 17
+SIZE = 2 * CHUNK + 17
 BODY = bytes(n * 7 % 251 for n in range(251)) * (SIZE // 251 + 1)
 BODY = BODY[:SIZE]
 RUNS = 10

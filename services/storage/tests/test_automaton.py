@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from m365_simulator.files.quickxor import QuickXor as TheirHash
-from shared.graph.errors import GraphFull, GraphRetry, GraphTellAdmin
+from shared.graph.errors import GraphFull, GraphGiveUp, GraphRetry, GraphTellAdmin
 from shared.graph.upload import UploadSession
 from storage.automaton import STAGING
 
@@ -112,6 +112,26 @@ async def test_a_process_that_dies_at_any_step_is_followed_by_one_that_goes_on(l
         if not errors:
             break
     assert step > 6
+
+
+@pytest.mark.parametrize("rule", ["at_once", "at_commit", "never"])
+async def test_a_gap_that_the_rules_leave_no_range_for_begins_anew(library: Library, rule: str) -> None:
+    """SharePoint lost the beginning of a short last range: it wants bytes that are no multiple of 320 KiB."""
+    await library.microsoft.do("files_rules", fragment_rule=rule)
+    kept = fresh()
+    await library.microsoft.fault("upload_loses_part", bytes=UNIT, match=RANGE, skip=2)
+    await library.run(kept)
+    assert library.simulator.store.all("faults") == []
+    assert library.files(kept.file_id) == [f"11/{kept.file_id}.mp4"]
+    assert library.simulator.store.all("upload_sessions") == []
+
+
+async def test_a_range_that_is_always_refused_ends_with_an_answer(library: Library) -> None:
+    kept = fresh()
+    await library.microsoft.fault("refused", status=400, code="invalidRequest", times=None, match=RANGE)
+    with pytest.raises(GraphGiveUp, match="does not take the range"):
+        await library.run(kept)
+    assert kept.state.damaged == 3
 
 
 async def test_a_last_range_whose_answer_was_lost_is_not_sent_again(library: Library) -> None:

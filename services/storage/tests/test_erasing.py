@@ -20,7 +20,7 @@ from storage.settings import Settings
 ROWS = (
     """INSERT INTO stored_file (org_id, id, dedupe_key, path, content_type, size_bytes, owner_id, token_hash)
         VALUES ('{org}', 'f-{user}', '{mark}', '{mark}', 'video/mp4', 3, '{user}', '{mark}')""",
-    """INSERT INTO job (org_id, kind, payload, priority, run_at) VALUES ('{org}', 'tidy_parts',
+    """INSERT INTO job (org_id, kind, payload, priority, run_at) VALUES ('{org}', 'tidy_objects',
         '{{"file_id": "f-{user}", "about": "{mark}"}}', 0, now() + interval '1 day')""",
 )
 
@@ -38,9 +38,7 @@ async def put(service: Service, org: str, file_id: str) -> None:
     """A whole file, where there is a row for it, and a part that a writer left that died."""
     part = await service.provided["parts"].add(org, file_id, 0, 3, bytes_of(b"abc"))
     async with service.db.system_work() as work:
-        named = (
-            "UPDATE stored_file SET parts = ARRAY[:part], part_starts = ARRAY[0], completed_at = now() WHERE id = :id"
-        )
+        named = "UPDATE stored_file SET parts = ARRAY[:part], in_parts = true, completed_at = now() WHERE id = :id"
         await work.session.execute(text(named), {"part": part, "id": file_id})
     await service.provided["parts"].add(org, file_id, 0, 3, bytes_of(b"xyz"))
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from shared.hosting.migrate import migrate
 from shared.secrets import digest
 from shared.testing.databases import connect
@@ -18,18 +20,23 @@ BEFORE = """INSERT INTO stored_file
            ('acme', '{begun}', 'b', 'b.mp4', 'video/mp4', 6, 5, '{{00000000000000000000-c,00000000000000000003-d}}',
             '{token}', NULL),
            ('acme', '{idle}', 'i', 'i.mp4', 'video/mp4', 6, 0, '{{}}', NULL, NULL)"""
+QUEUED = """INSERT INTO job (org_id, kind, dedupe_key, payload, priority)
+    VALUES ('acme', 'tidy_parts', '{whole}', '{{"file_id": "{whole}"}}', 2)"""
 WHOLE, BEGUN, IDLE = ("00000000-0000-4000-8000-00000000000" + one for one in "123")
 
 
-async def test_a_file_stored_before_is_read_and_a_begun_one_goes_on(
-    start_service: StartService, platform_keys: PlatformKeys, tmp_path: Path
+@pytest.mark.parametrize("written", ["before the migration", "beside this version"])
+async def test_what_the_version_before_wrote_is_read_and_goes_on(
+    start_service: StartService, platform_keys: PlatformKeys, tmp_path: Path, written: str
 ) -> None:
     service = await start_service(create_service, Settings, "storage", object_store_dir=tmp_path / "files")
     url = service.settings.migration_database_url
-    await back_to("0003", "storage", url)
+    if written == "before the migration":
+        await back_to("0003", "storage", url)
     owner = await connect(url)
     await owner.execute("SELECT set_config('app.scope', 'system', false)")
     await owner.execute(BEFORE.format(whole=WHOLE, begun=BEGUN, idle=IDLE, token=digest("secret")))
+    await owner.execute(QUEUED.format(whole=WHOLE))
     await owner.close()
     put(tmp_path, WHOLE, {"content": b"abcdef", "parts/00000000000000000000-a": b"abc"})
     put(tmp_path, BEGUN, {"parts/00000000000000000000-c": b"uvw", "parts/00000000000000000003-d": b"xy"})
@@ -40,6 +47,7 @@ async def test_a_file_stored_before_is_read_and_a_begun_one_goes_on(
     last = await house.http.put("/v1/uploads/secret", content=b"z", headers={"Content-Range": "bytes 5-5/6"})
     assert last.status_code == 201
     await house.work()
+    assert not (tmp_path / "files/acme" / WHOLE / "parts/00000000000000000000-a").exists()
     for file, content in ((WHOLE, b"abcdef"), (BEGUN, b"uvwxyz")):
         assert (await house.call("GET", f"/v1/files/{file}/content")).content == content
 

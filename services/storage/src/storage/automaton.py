@@ -18,8 +18,7 @@ change nothing: the next call goes on.
 """
 
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -36,7 +35,7 @@ from shared.graph.errors import (
     GraphSessionGone,
     GraphTellAdmin,
 )
-from shared.graph.quickxor import QuickXor
+from shared.graph.quickxor import QuickXor, hash_rest, hashing
 from shared.graph.upload import CHUNK, UploadSession
 from storage import names
 from storage.stores import Source
@@ -45,7 +44,7 @@ STAGING = "_uploading"
 OLDEST = timedelta(hours=20)
 """The token within an upload address ends after about a day, whatever its session says."""
 DAMAGED = 3
-"""So many times may what arrived be something else than what was sent."""
+"""So many times may what was sent arrive as something else, or be refused as a whole."""
 MISSED = 3
 """So many times is a committed item looked for before it counts as deleted."""
 ROUNDS = 4
@@ -100,7 +99,7 @@ class Stand:
 
 
 class Damaged(GraphRetry):
-    """What arrived is not what was sent; it was deleted, and the file begins anew."""
+    """What arrived is not what was sent, or was refused; it was deleted, and the file begins anew."""
 
 
 Noted = Callable[[QuickXor], Awaitable[None]]
@@ -168,11 +167,15 @@ class Upload:
             try:
                 if stand.session is not None:
                     await self.arrived(await self._send(stand, source, hashed, noted))
-                await _hash_rest(source, hashed, self._size)
+                await hash_rest(source, hashed, self._size)
                 return await self.finish(hashed.digest())
             except (GraphConflict, GraphSessionGone, GraphPastEnd, Damaged) as error:
                 if idle >= ROUNDS or (self._exact and type(error) is GraphConflict and stand.session is None):
                     raise
+            except GraphGiveUp as error:
+                if stand.session is None or error.status != 400:
+                    raise
+                await self.refused(stand.session)
 
     async def _send(self, stand: Stand, source: Source, hashed: QuickXor, noted: Noted | None) -> dict[str, Any]:
         async def saved(_position: int) -> None:
@@ -188,6 +191,15 @@ class Upload:
         if "id" in item and not self.state.item_id:
             await self._keep(replace(self.state, session=None, item_id=str(item["id"])))
 
+    async def refused(self, session: UploadSession) -> None:
+        """SharePoint does not take a range that it wants (400), such as an odd rest of one of which it lost a part.
+
+        The file begins anew. Raises ``GraphGiveUp`` when that happened too often.
+        """
+        await self._cancel(session)
+        if isinstance(error := await self._anew("SharePoint does not take the range that it asks for."), GraphGiveUp):
+            raise error
+
     async def finish(self, digest: str) -> dict[str, Any]:
         """Verify, publish, and return Graph's item. ``digest`` is the quickXorHash of what was sent.
 
@@ -199,7 +211,9 @@ class Upload:
         item = await self._item()
         if self.state.name is None:
             if not _is_whole(item, self._size, digest):
-                raise await self._damaged()
+                with contextlib.suppress(GraphNotFound):
+                    await self._caller.delete(f"{self._folder.items}/{self.state.item_id}")
+                raise await self._anew("What arrived in SharePoint is not what was sent.")
             item = await self._publish(item)
         return item
 
@@ -256,6 +270,8 @@ class Upload:
             return standing.position
         if standing is not None and not standing.done:
             await self._commit(session)
+            if self.state.session is None:  # what was sent is refused as a whole
+                return None
         found = await self._staged_item()
         if found is not None and found["size"] == self._size:
             await self._keep(replace(self.state, session=None, item_id=str(found["id"])))
@@ -266,8 +282,14 @@ class Upload:
     async def _commit(self, session: UploadSession) -> None:
         """All bytes are there and no item is made of them yet: it is made, without sending them again."""
         body = {"name": f"{self._file_id}.{self.state.attempt}.part", _CONFLICT: "fail", _SOURCE: session.url}
-        with contextlib.suppress(GraphConflict, GraphNotFound, GraphPastEnd):
+        try:
             await self._caller.put(self._staged(), body)
+        except (GraphConflict, GraphNotFound, GraphPastEnd):
+            return
+        except GraphGiveUp as error:
+            if error.status != 400:
+                raise
+            await self.refused(session)
 
     async def _item(self) -> dict[str, Any]:
         """The committed one. When it is not there any more, the file begins anew."""
@@ -278,14 +300,12 @@ class Upload:
             await self._keep(self.state.anew() if count >= MISSED else replace(self.state, missed=count))
             raise GraphRetry("SharePoint does not find the file that it took.", after_s=2.0 * count) from error
 
-    async def _damaged(self) -> GraphError:
+    async def _anew(self, why: str) -> GraphError:
         count = self.state.damaged + 1
-        with contextlib.suppress(GraphNotFound):
-            await self._caller.delete(f"{self._folder.items}/{self.state.item_id}")
         await self._keep(self.state.anew(count))
         if count >= DAMAGED:
-            return GraphGiveUp("What arrives in SharePoint is not what was sent.", code="damaged")
-        return Damaged("What arrived in SharePoint is not what was sent. It is sent again.", after_s=1)
+            return GraphGiveUp(why, code="damaged")
+        return Damaged(f"{why} It is sent again.", after_s=1)
 
     async def _publish(self, item: dict[str, Any]) -> dict[str, Any]:
         """Move it to where it belongs, at once whole; a name that somebody else has is not taken from them."""
@@ -355,31 +375,6 @@ class Upload:
     async def _keep(self, state: State) -> None:
         await self._save(self.state, state)
         self.state = state
-
-
-def hashing(source: Source, hashed: QuickXor) -> Source:
-    """The same bytes, each hashed once and in order, wherever sending begins; a gap in the hash is read again."""
-
-    async def pieces(position: int) -> AsyncGenerator[bytes, None]:
-        at = min(position, hashed.size)
-        async with aclosing(source(at)) as coming:
-            async for piece in coming:
-                until = at + len(piece)
-                if until > hashed.size:
-                    hashed.update(piece[hashed.size - at :])
-                if until > position:
-                    yield piece[max(0, position - at) :]
-                at = until
-
-    return pieces
-
-
-async def _hash_rest(source: Source, hashed: QuickXor, size: int) -> None:
-    """Of a file whose bytes another process sent."""
-    if hashed.size < size:
-        async with aclosing(source(hashed.size)) as coming:
-            async for piece in coming:
-                hashed.update(piece[: size - hashed.size])
 
 
 def _is_whole(item: dict[str, Any], size: int, digest: str) -> bool:

@@ -31,7 +31,7 @@ class Drive:
             if size <= CONTENT_BYTES:
                 async with aclosing(source(0)) as body:
                     content = b"".join([piece async for piece in body])
-                item = await self._caller.put(f"{self._folder.at(*name.split('/'))}:/content?{_FAIL}", content=content)
+                item = await self._caller.put(f"{self._folder.at(name)}:/content?{_FAIL}", content=content)
             else:
                 item = await self._delivered(name, source, size)
         except GraphConflict as error:

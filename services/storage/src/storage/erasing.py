@@ -10,7 +10,7 @@ _OWN = "org_id = :org_id AND owner_id = :user_id"
 
 
 async def delete_objects(row: Any, provided: Mapping[str, Any]) -> None:
-    await provided["parts"].tidy(row.org_id, row.id, kept=())
+    await provided["parts"].tidy(row.org_id, row.id, None)
 
 
 async def delete_strays(org_id: str, provided: Mapping[str, Any]) -> int:
@@ -43,7 +43,7 @@ HOLDINGS = Holdings(
             closing="token_hash = NULL",  # nobody uploads to it from now on
             elsewhere=delete_objects,
             of_organisation={"person": "owner_id"},
-            withheld="id dedupe_key received_bytes parts part_starts token_hash touched_at",
+            withheld="id dedupe_key received_bytes parts in_parts token_hash touched_at",
         ),
         AUDIT,
     ),

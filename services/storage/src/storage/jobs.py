@@ -7,18 +7,27 @@ from storage import queries
 from storage.parts import Parts
 from storage.settings import Settings
 from storage.uploads import tidy_later
-from storage.work import GiveUpUploads, TidyParts
+from storage.work import GiveUpUploads, TidyObjects, TidyParts
 
 does = Jobs()
 
 
+@does(TidyObjects)
+async def tidy_objects(job: Job, wanted: TidyObjects, *, db: Database, parts: Parts) -> None:
+    """Objects that the file's row does not name, and all of a file that was given up."""
+    await _tidy(job, wanted.file_id, db, parts)
+
+
 @does(TidyParts)
 async def tidy_parts(job: Job, wanted: TidyParts, *, db: Database, parts: Parts) -> None:
-    """Objects that the file's row does not name, and all of a file that was given up."""
-    file_id = wanted.file_id
+    """The same; queued by the version before."""
+    await _tidy(job, wanted.file_id, db, parts)
+
+
+async def _tidy(job: Job, file_id: str, db: Database, parts: Parts) -> None:
     async with db.unit_of_work(job.org_id) as work:
         row = (await work.session.execute(queries.PARTS, {"org_id": job.org_id, "id": file_id})).first()
-    await parts.tidy(job.org_id, file_id, kept=() if row is None else row.parts)
+    await parts.tidy(job.org_id, file_id, row)
 
 
 @does(GiveUpUploads)

@@ -14,29 +14,31 @@ from storage.stores import Store
 
 
 class Parts:
-    """``row``, here and below, has of ``stored_file``: org_id, id, size_bytes, parts and part_starts."""
+    """``row``, here and below, has of ``stored_file``: org_id, id, size_bytes, parts, in_parts and completed_at."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
     async def add(self, org_id: str, file_id: str, start: int, end: int, body: AsyncIterator[bytes]) -> str:
         """Write the bytes from ``start`` to before ``end``. Returns the part's name; the row has yet to name it."""
-        name = f"parts/{start:020d}-{uuid.uuid4().hex}"
+        name = f"{start:020d}-{uuid.uuid4().hex}"
 
         async def once(_position: int) -> AsyncGenerator[bytes, None]:
             async for piece in body:
                 yield piece
 
-        await self._store.put(f"{org_id}/{file_id}/{name}", once, end - start)
+        await self._store.put(f"{org_id}/{file_id}/parts/{name}", once, end - start)
         return name
 
     async def read(self, row: Any, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """Bytes ``start`` up to but without ``end`` of the file."""
-        ends = [*row.part_starts[1:], row.size_bytes]
-        at = bisect_right(row.part_starts, start) - 1
+        objects = objects_of(row)
+        starts = [first for first, _ in objects]
+        ends = [*starts[1:], row.size_bytes]
+        at = bisect_right(starts, start) - 1
         while start < end:
-            first, until = row.part_starts[at], min(end, ends[at])
-            name = f"{row.org_id}/{row.id}/{row.parts[at]}"
+            first, name = objects[at]
+            until = min(end, ends[at])
             async with aclosing(self._store.get(name, start - first, until - first)) as pieces:
                 async for piece in pieces:
                     yield piece
@@ -50,11 +52,11 @@ class Parts:
         return digest.hexdigest()
 
     async def delete(self, org_id: str, file_id: str, name: str) -> None:
-        await self._store.delete(f"{org_id}/{file_id}/{name}")
+        await self._store.delete(f"{org_id}/{file_id}/parts/{name}")
 
-    async def tidy(self, org_id: str, file_id: str, kept: Collection[str]) -> None:
-        """Delete what the file's row does not name, such as parts of writers that died; ``kept`` stay."""
-        await self._delete_below(f"{org_id}/{file_id}", {f"{org_id}/{file_id}/{name}" for name in kept})
+    async def tidy(self, org_id: str, file_id: str, row: Any | None) -> None:
+        """Delete what the file's row does not name, such as parts of writers that died; all when there is no row."""
+        await self._delete_below(f"{org_id}/{file_id}", {name for _, name in objects_of(row)} if row else ())
 
     async def delete_organisation(self, org_id: str) -> int:
         """Every object of the organisation, whatever its name. Returns how many there were."""
@@ -69,3 +71,14 @@ class Parts:
                 await self._store.delete(entry.name)
                 count += 1
         return count
+
+
+def objects_of(row: Any) -> list[tuple[int, str]]:
+    """First byte and name of each object of a file.
+
+    A version before this one made a single object of all parts as it completed a file (``in_parts`` is false then).
+    """
+    folder = f"{row.org_id}/{row.id}"
+    if row.completed_at is not None and not row.in_parts:
+        return [(0, f"{folder}/content")]
+    return [(int(name.partition("-")[0]), f"{folder}/parts/{name}") for name in row.parts]

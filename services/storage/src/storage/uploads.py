@@ -11,7 +11,7 @@ from shared.problems import BadInput, Conflict, NotFound, TooLarge
 from shared.secrets import digest
 from storage import queries
 from storage.parts import Parts
-from storage.work import GiveUpUploads, TidyParts
+from storage.work import GiveUpUploads, TidyObjects
 
 CHUNK_MULTIPLE = 320 * 1024
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
@@ -100,7 +100,7 @@ async def complete(db: Database, parts: Parts, row: Any) -> None:
             )
             tidy_later(work, row)
         elif (await work.session.execute(queries.THERE, {"org_id": row.org_id, "id": row.id})).first() is None:
-            await parts.tidy(row.org_id, row.id, kept=())  # erased while its last range came
+            await parts.tidy(row.org_id, row.id, None)  # erased while its last range came
             raise NotFound("upload_not_found", "This file was erased meanwhile.")
 
 
@@ -112,4 +112,4 @@ def give_up_later(work: UnitOfWork, keep_s: float) -> None:
 
 def tidy_later(work: UnitOfWork, row: Any) -> None:
     """Delete what nobody names by a job of the same transaction: a process that dies leaves none behind."""
-    work.queue(TidyParts(file_id=row.id))
+    work.queue(TidyObjects(file_id=row.id))

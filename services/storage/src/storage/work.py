@@ -5,8 +5,17 @@ from typing import ClassVar
 from shared.jobs import Priority, Work
 
 
-class TidyParts(Work):
+class TidyObjects(Work):
     """Delete the objects of a file that its row does not name, or all of one that was given up."""
+
+    kind = "tidy_objects"
+    priority: ClassVar[Priority] = "backfill"
+    keyed_by = ("file_id",)
+    file_id: str
+
+
+class TidyParts(Work):
+    """The same under the name that the version before queues; its workers would delete the parts of whole files."""
 
     kind = "tidy_parts"
     priority: ClassVar[Priority] = "backfill"

@@ -5,7 +5,11 @@ so 20 bytes and a position are all there is to remember, and another process goe
 """
 
 import base64
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass
+
+from shared.graph.upload import Source
 
 _BITS, _STEP, _BLOCK = 160, 11, 160
 _MASK = (1 << _BITS) - 1
@@ -51,3 +55,28 @@ class QuickXor:
             bits = byte << (place * _STEP % _BITS)
             self.bits ^= (bits & _MASK) ^ (bits >> _BITS)
         self._ring = 0
+
+
+def hashing(source: Source, hashed: QuickXor) -> Source:
+    """The same bytes, each hashed once and in order, wherever sending begins; a gap in the hash is read again."""
+
+    async def pieces(position: int) -> AsyncGenerator[bytes, None]:
+        at = min(position, hashed.size)
+        async with aclosing(source(at)) as coming:
+            async for piece in coming:
+                until = at + len(piece)
+                if until > hashed.size:
+                    hashed.update(piece[hashed.size - at :])
+                if until > position:
+                    yield piece[max(0, position - at) :]
+                at = until
+
+    return pieces
+
+
+async def hash_rest(source: Source, hashed: QuickXor, size: int) -> None:
+    """Hash what is missing of a file of ``size`` bytes, such as what another process sent."""
+    if hashed.size < size:
+        async with aclosing(source(hashed.size)) as coming:
+            async for piece in coming:
+                hashed.update(piece[: size - hashed.size])
