@@ -37,7 +37,7 @@ chart-test: setup ## the chart on the cluster of KUBECONFIG, which has the image
 	@.ci/cluster/chart.sh
 
 ##@ Check
-test: setup $(VENV)/.sdk ## every test that this machine has the engines for; says what did not run
+test: setup $(VENV)/.sdk $(VENV)/s3/.ready ## every test that this machine has the engines for; says what did not run
 	@$(PYTEST) $(SPREAD)
 
 test-fast: setup ## the tests that need no engine and no browser and take no long
@@ -76,10 +76,15 @@ $(VENV)/.ready: requirements-dev.lock dev/uv.lock.txt dev/bootstrap.py
 $(VENV)/.sdk: requirements-sdk.lock $(VENV)/.ready
 	@$(BIN)/python -m uv pip install -q --python $(BIN)/python --require-hashes -r requirements-sdk.lock && touch $@
 
+$(VENV)/s3/.ready: requirements-s3.lock $(VENV)/.ready
+	@$(BIN)/python -m uv venv -q --clear --python $(BIN)/python $(VENV)/s3
+	@$(BIN)/python -m uv pip install -q --python $(VENV)/s3/bin/python --require-hashes -r requirements-s3.lock && touch $@
+
 lock: setup ## resolve versions again
 	$(BIN)/uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --extra embedded --extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 	$(BIN)/uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header --extra sdk -c requirements-dev.lock pyproject.toml -o requirements-sdk.lock
+	$(BIN)/uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header dev/s3.in -o requirements-s3.lock
 	$(BIN)/python -m dev.locks
 
 .PHONY: quick help run demo clean-run up down sbom chart-test test test-fast check lint types architecture bench generate setup lock

@@ -20,7 +20,7 @@ def test_no_file_records_a_package_registry_address() -> None:
 
 
 def test_versions_are_locked_by_hash() -> None:
-    for name in ("requirements.lock", "requirements-dev.lock", "requirements-sdk.lock"):
+    for name in ("requirements.lock", "requirements-dev.lock", "requirements-sdk.lock", "requirements-s3.lock"):
         lines = (ROOT / name).read_text().splitlines()
         pinned = [line for line in lines if re.match(r"^[a-z0-9]", line)]
         assert pinned

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -19,7 +20,7 @@ from storage.settings import Settings
 ROWS = (
     """INSERT INTO stored_file (org_id, id, dedupe_key, path, content_type, size_bytes, owner_id, token_hash)
         VALUES ('{org}', 'f-{user}', '{mark}', '{mark}', 'video/mp4', 3, '{user}', '{mark}')""",
-    """INSERT INTO job (org_id, kind, payload, priority, run_at) VALUES ('{org}', 'tidy_parts',
+    """INSERT INTO job (org_id, kind, payload, priority, run_at) VALUES ('{org}', 'tidy_objects',
         '{{"file_id": "f-{user}", "about": "{mark}"}}', 0, now() + interval '1 day')""",
 )
 
@@ -34,10 +35,12 @@ async def bytes_of(content: bytes) -> AsyncIterator[bytes]:
 
 
 async def put(service: Service, org: str, file_id: str) -> None:
-    """A whole file and a part that is left of its upload."""
-    objects = service.provided["objects"]
-    part = await objects.put_part(org, file_id, 0, bytes_of(b"abc"))
-    await objects.compose(org, file_id, [part])
+    """A whole file, where there is a row for it, and a part that a writer left that died."""
+    part = await service.provided["parts"].add(org, file_id, 0, 3, bytes_of(b"abc"))
+    async with service.db.system_work() as work:
+        named = "UPDATE stored_file SET parts = ARRAY[:part], in_parts = true, completed_at = now() WHERE id = :id"
+        await work.session.execute(text(named), {"part": part, "id": file_id})
+    await service.provided["parts"].add(org, file_id, 0, 3, bytes_of(b"xyz"))
 
 
 def files(folder: Path) -> list[tuple[str, ...]]:
@@ -79,13 +82,13 @@ async def test_a_person_is_given_their_files_by_name_size_and_hash(service: Serv
 async def test_a_file_stays_known_until_its_objects_are_gone(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that dies at the object store leaves the row, closed to uploads, and the data key; the next one goes on."""
     await erasure.fill(service, ROWS)
-    objects = service.provided["objects"]
+    parts = service.provided["parts"]
 
-    async def gone(*_: str) -> None:
+    async def gone(*_: str, **_kept: Any) -> None:
         raise OSError("the object store is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(objects, "delete_file", gone)
+        patch.setattr(parts, "tidy", gone)
         with pytest.raises(OSError, match="away"):
             await erasure.erase(service, "acme")
     left = await erasure.contents(service.db)
@@ -98,17 +101,16 @@ async def test_a_file_stays_known_until_its_objects_are_gone(service: Service, m
     assert (report.erased["stored_file"], report.erased["data_key"]) == (2, 1)
 
 
-async def test_a_file_erased_while_it_was_put_together_leaves_nothing(service: Service, tmp_path: Path) -> None:
+async def test_a_file_erased_while_its_last_range_came_leaves_nothing(service: Service, tmp_path: Path) -> None:
     await erasure.fill(service, ROWS)
-    part = await service.provided["objects"].put_part("acme", "f-anna", 0, bytes_of(b"abc"))
+    await service.provided["parts"].add("acme", "f-anna", 0, 3, bytes_of(b"abc"))
     async with service.db.system_work() as work:
         query = text("SELECT * FROM stored_file WHERE org_id = 'acme' AND owner_id = 'anna'")
-        row = (await work.session.execute(query)).mappings().one()
-    composing = type("Row", (), {**row, "parts": [part]})
+        row = (await work.session.execute(query)).one()
     async with service.db.system_work() as work:
         await work.session.execute(text("DELETE FROM stored_file WHERE org_id = 'acme' AND owner_id = 'anna'"))
     with pytest.raises(NotFound):
-        await uploads.complete(service.db, service.provided["objects"], composing)
+        await uploads.complete(service.db, service.provided["parts"], row)
     assert files(tmp_path) == []
 
 

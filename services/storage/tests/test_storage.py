@@ -153,13 +153,20 @@ def parts_in(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("parts/*") if path.is_file()]
 
 
-async def test_parts_are_tidied_away_though_the_process_died_after_the_last(house: House, tmp_path: Path) -> None:
-    """The upload's answer does not delete them: a job of the same transaction does, whoever runs it."""
+async def test_no_byte_is_written_twice_and_what_no_row_names_goes(house: House, tmp_path: Path) -> None:
+    """A job of the upload's last transaction tidies, whoever runs it: a process that dies leaves nothing."""
     session = await house.session()
     await house.upload_all(session)
-    assert len(parts_in(tmp_path)) == 2
+    kept = parts_in(tmp_path)
+    assert [path.stat().st_size for path in sorted(kept)] == [327_680, SIZE - 327_680]
+    (kept[0].parent / "of-a-writer-that-died").write_bytes(b"x")
     await house.work()
-    assert parts_in(tmp_path) == []
+    assert parts_in(tmp_path) == kept
+    for start, end in ((0, SIZE), (327_679, 327_681), (327_680, 327_681), (SIZE - 1, SIZE)):
+        assert (await house.content(session, f"bytes={start}-{end - 1}")).content == BODY[start:end]
+
+
+async def test_an_upload_that_is_abandoned_leaves_no_bytes(house: House, tmp_path: Path) -> None:
     given_up = await house.session(dedupe_key="r2")
     await house.put(given_up, 0, 327_680)
     assert (await house.http.delete(given_up["upload"])).status_code == 204
@@ -180,10 +187,10 @@ async def test_an_upload_that_nobody_goes_on_with_is_given_up_with_its_parts(hou
     for session in (idle, going_on):
         await house.put(session, 0, 327_680)
     await pass_days(29)
-    assert len(parts_in(tmp_path)) == 2
+    assert len(parts_in(tmp_path)) == 4
     await house.put(going_on, 327_680, 655_360)
     await pass_days(2)
-    assert {path.parts[-3] for path in parts_in(tmp_path)} == {going_on["file_id"]}
+    assert {path.parts[-3] for path in parts_in(tmp_path)} == {going_on["file_id"], whole["file_id"]}
     anew = await house.session(dedupe_key="idle")
     assert (anew["received_bytes"], anew["file_id"] == idle["file_id"]) == (0, False)
     assert (await house.session(dedupe_key="whole"))["completed"] is True

@@ -15,13 +15,13 @@ from shared.web.audit import note_read
 from shared.web.routes import Reader, StrictModel, Work, called_by, provided, with_header
 from shared.web.words import ONE_LINE, whole_number
 from storage import queries
-from storage.objects import Objects
+from storage.parts import Parts
 from storage.settings import Settings
 from storage.uploads import CHUNK_MULTIPLE, complete, give_up_later, parse_range, receive, session_of, tidy_later
 
 router = APIRouter()
 Db = Annotated[Database, Depends(provided("db"))]
-Files = Annotated[Objects, Depends(provided("objects"))]
+Files = Annotated[Parts, Depends(provided("parts"))]
 Knobs = Annotated[Settings, Depends(provided("settings"))]
 
 
@@ -177,7 +177,7 @@ async def content(
     if status == 206:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{row.size_bytes}"
     note_read(work.session, caller, "file.read", row.id, row.owner_id, first_byte=start, end=end)
-    stream = files.read(row.org_id, row.id, start, end)
+    stream = files.read(row, start, end)
     return StreamingResponse(stream, status, headers, media_type=row.content_type)
 
 

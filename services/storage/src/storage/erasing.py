@@ -4,22 +4,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from shared.privacy.erasure import AUDIT, Delete, Holding, Holdings
+from storage import queries
 
 _OWN = "org_id = :org_id AND owner_id = :user_id"
 
 
 async def delete_objects(row: Any, provided: Mapping[str, Any]) -> None:
-    await provided["objects"].delete_file(row.org_id, row.id)
+    await provided["parts"].tidy(row.org_id, row.id, None)
 
 
 async def delete_strays(org_id: str, provided: Mapping[str, Any]) -> int:
     """Objects that no row names any more: parts of writers that died."""
-    found: int = await provided["objects"].delete_organisation(org_id)
+    found: int = await provided["parts"].delete_organisation(org_id)
     return found
 
 
 async def describe_content(row: Mapping[str, Any], provided: Mapping[str, Any]) -> Mapping[str, Any]:
-    return {"sha256": await provided["objects"].sha256(row["of_organisation"], row["of_id"])}
+    about = {"org_id": row["of_organisation"], "id": row["of_id"]}
+    async with provided["db"].unit_of_work(row["of_organisation"]) as work:
+        file = (await work.session.execute(queries.PARTS, about)).first()
+    whole = file is not None and file.completed_at is not None
+    return {"sha256": await provided["parts"].sha256(file) if whole else None}
 
 
 HOLDINGS = Holdings(
@@ -38,7 +43,7 @@ HOLDINGS = Holdings(
             closing="token_hash = NULL",  # nobody uploads to it from now on
             elsewhere=delete_objects,
             of_organisation={"person": "owner_id"},
-            withheld="id dedupe_key received_bytes parts token_hash touched_at",
+            withheld="id dedupe_key received_bytes parts in_parts token_hash touched_at",
         ),
         AUDIT,
     ),

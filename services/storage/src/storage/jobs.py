@@ -4,24 +4,30 @@ from shared.database.unit_of_work import Database
 from shared.jobs import Jobs, Periodic
 from shared.jobs.job import Job
 from storage import queries
-from storage.objects import Objects
+from storage.parts import Parts
 from storage.settings import Settings
 from storage.uploads import tidy_later
-from storage.work import GiveUpUploads, TidyParts
+from storage.work import GiveUpUploads, TidyObjects, TidyParts
 
 does = Jobs()
 
 
+@does(TidyObjects)
+async def tidy_objects(job: Job, wanted: TidyObjects, *, db: Database, parts: Parts) -> None:
+    """Objects that the file's row does not name, and all of a file that was given up."""
+    await _tidy(job, wanted.file_id, db, parts)
+
+
 @does(TidyParts)
-async def tidy_parts(job: Job, wanted: TidyParts, *, db: Database, objects: Objects) -> None:
-    """The parts of a file that is whole, and all of one that was given up; parts that still count stay."""
-    file_id = wanted.file_id
+async def tidy_parts(job: Job, wanted: TidyParts, *, db: Database, parts: Parts) -> None:
+    """The same; queued by the version before."""
+    await _tidy(job, wanted.file_id, db, parts)
+
+
+async def _tidy(job: Job, file_id: str, db: Database, parts: Parts) -> None:
     async with db.unit_of_work(job.org_id) as work:
         row = (await work.session.execute(queries.PARTS, {"org_id": job.org_id, "id": file_id})).first()
-    if row is None:
-        await objects.delete_file(job.org_id, file_id)
-    else:
-        await objects.delete_parts(job.org_id, file_id, but=() if row.completed_at else row.parts)
+    await parts.tidy(job.org_id, file_id, row)
 
 
 @does(GiveUpUploads)

@@ -8,6 +8,7 @@ from storage.api import router
 from storage.erasing import HOLDINGS
 from storage.jobs import does
 from storage.objects import Objects
+from storage.parts import Parts
 from storage.settings import Settings
 
 
@@ -15,7 +16,7 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     """Everything the service is made of; uploads have a limit of their own, per range."""
     service = Service("storage", "storage", settings, bus=bus, unlimited_bodies=("/v1/uploads/",))
     service.hold(HOLDINGS)
-    service.provide(objects=Objects(settings))
+    service.provide(parts=Parts(Objects(settings)))
     service.include(router)
     service.work(does)
     return service

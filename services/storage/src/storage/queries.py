@@ -2,7 +2,7 @@
 
 from sqlalchemy import text
 
-_COLUMNS = "org_id, id, path, content_type, size_bytes, received_bytes, parts, completed_at"
+_COLUMNS = "org_id, id, path, content_type, size_bytes, received_bytes, parts, in_parts, completed_at"
 
 OPEN = text(
     f"""INSERT INTO stored_file (org_id, id, dedupe_key, path, content_type, size_bytes, token_hash, owner_id)
@@ -18,14 +18,14 @@ READABLE = text(
         WHERE id = :id AND completed_at IS NOT NULL
           AND (owner_id IS NULL OR owner_id = :user_id OR CAST(:whosever AS boolean))"""
 )
-PARTS = text("SELECT parts, completed_at FROM stored_file WHERE org_id = :org_id AND id = :id")
+PARTS = text(f"SELECT {_COLUMNS} FROM stored_file WHERE org_id = :org_id AND id = :id")
 ADVANCE = text(
     f"""UPDATE stored_file SET received_bytes = :end, parts = parts || CAST(:part AS text),
             touched_at = clock_timestamp()
         WHERE token_hash = :token_hash AND received_bytes = :start RETURNING {_COLUMNS}"""
 )
 COMPLETE = text(
-    """UPDATE stored_file SET completed_at = clock_timestamp()
+    """UPDATE stored_file SET completed_at = clock_timestamp(), in_parts = true
        WHERE org_id = :org_id AND id = :id AND completed_at IS NULL RETURNING id"""
 )
 ABANDON = text("DELETE FROM stored_file WHERE token_hash = :token_hash AND completed_at IS NULL")

@@ -7,11 +7,11 @@ from typing import Any
 
 from shared.database.unit_of_work import Database, UnitOfWork
 from shared.events import FileStored
-from shared.problems import BadInput, Conflict, NotFound, TooLarge, Unavailable
+from shared.problems import BadInput, Conflict, NotFound, TooLarge
 from shared.secrets import digest
 from storage import queries
-from storage.objects import Objects
-from storage.work import GiveUpUploads, TidyParts
+from storage.parts import Parts
+from storage.work import GiveUpUploads, TidyObjects
 
 CHUNK_MULTIPLE = 320 * 1024
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
@@ -52,7 +52,7 @@ async def exactly(body: AsyncIterator[bytes], wanted: int) -> AsyncIterator[byte
 
 
 async def receive(
-    db: Database, objects: Objects, token: str, span: tuple[int, int], body: AsyncIterator[bytes]
+    db: Database, parts: Parts, token: str, span: tuple[int, int], body: AsyncIterator[bytes]
 ) -> tuple[Any, bool]:
     """Store one range; an old one is acknowledged again. Returns the row afterwards, and whether the file is whole."""
     row = await session_of(db, token)
@@ -60,40 +60,32 @@ async def receive(
     if start > row.received_bytes or start < row.received_bytes < end:
         raise Conflict("range_out_of_order", f"Go on at byte {row.received_bytes}.", next_expected=row.received_bytes)
     if start == row.received_bytes:
-        row = await _add_part(db, objects, token, row, span, body)
+        row = await _add_part(db, parts, token, row, span, body)
     if row.received_bytes < row.size_bytes:
         return row, False
-    await complete(db, objects, row)
+    await complete(db, parts, row)
     return row, True
 
 
 async def _add_part(
-    db: Database, objects: Objects, token: str, row: Any, span: tuple[int, int], body: AsyncIterator[bytes]
+    db: Database, parts: Parts, token: str, row: Any, span: tuple[int, int], body: AsyncIterator[bytes]
 ) -> Any:
     """The part counts when the row names it; one that came too late, or to an old address, is nobody's."""
     start, end = span
-    part = await objects.put_part(row.org_id, row.id, start, exactly(body, end - start))
+    part = await parts.add(row.org_id, row.id, start, end, exactly(body, end - start))
     values = {"token_hash": digest(token), "start": start, "end": end, "part": part}
     async with db.system_work() as work:
         advanced = (await work.session.execute(queries.ADVANCE, values)).first()
     if advanced is None:
-        await objects.delete_part(row.org_id, row.id, part)
+        await parts.delete(row.org_id, row.id, part)
         return await session_of(db, token)
     return advanced
 
 
-async def complete(db: Database, objects: Objects, row: Any) -> None:
-    """Compose the file and announce it; safe to do again after a crash at any point, and by two at once."""
+async def complete(db: Database, parts: Parts, row: Any) -> None:
+    """Announce a file whose bytes are all there; safe to do again after a crash at any point, and by two at once."""
     if row.completed_at is not None:
         return
-    try:
-        size = await objects.compose(row.org_id, row.id, row.parts)
-    except FileNotFoundError as error:  # another request completed it and its parts are gone
-        raise Unavailable("completing", "The file is being put together. Ask again where it stands.") from error
-    if size != row.size_bytes:
-        raise Unavailable(
-            "not_whole", f"The file has {size} bytes instead of {row.size_bytes}. Send the last range again."
-        )
     async with db.unit_of_work(row.org_id) as work:
         if (await work.session.execute(queries.COMPLETE, {"org_id": row.org_id, "id": row.id})).first():
             work.outbox.add(
@@ -108,7 +100,7 @@ async def complete(db: Database, objects: Objects, row: Any) -> None:
             )
             tidy_later(work, row)
         elif (await work.session.execute(queries.THERE, {"org_id": row.org_id, "id": row.id})).first() is None:
-            await objects.delete_file(row.org_id, row.id)  # erased while it was put together
+            await parts.tidy(row.org_id, row.id, None)  # erased while its last range came
             raise NotFound("upload_not_found", "This file was erased meanwhile.")
 
 
@@ -119,5 +111,5 @@ def give_up_later(work: UnitOfWork, keep_s: float) -> None:
 
 
 def tidy_later(work: UnitOfWork, row: Any) -> None:
-    """Delete the parts by a job of the same transaction: a process that dies leaves none behind."""
-    work.queue(TidyParts(file_id=row.id))
+    """Delete what nobody names by a job of the same transaction: a process that dies leaves none behind."""
+    work.queue(TidyObjects(file_id=row.id))

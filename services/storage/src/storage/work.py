@@ -5,8 +5,17 @@ from typing import ClassVar
 from shared.jobs import Priority, Work
 
 
+class TidyObjects(Work):
+    """Delete the objects of a file that its row does not name, or all of one that was given up."""
+
+    kind = "tidy_objects"
+    priority: ClassVar[Priority] = "backfill"
+    keyed_by = ("file_id",)
+    file_id: str
+
+
 class TidyParts(Work):
-    """Delete the parts of a file that is whole, or all of one that was given up."""
+    """The same under the name that the version before queues; its workers would delete the parts of whole files."""
 
     kind = "tidy_parts"
     priority: ClassVar[Priority] = "backfill"

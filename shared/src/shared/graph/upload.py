@@ -211,6 +211,14 @@ class Upload:
                 raise trouble
         return standing.item
 
+    async def standing(self) -> Standing:
+        """Where it stands, by the service's own account."""
+        return await self._uploads.status(self._session, self._size)
+
+    async def cancel(self) -> None:
+        """Forget what was sent; a session that is gone is forgotten."""
+        await self._uploads.cancel(self._session)
+
     async def _pause(self, error: GraphRetry, stuck: int) -> None:
         if error.after_s > PATIENCE_S or stuck >= TRIES:
             raise error
