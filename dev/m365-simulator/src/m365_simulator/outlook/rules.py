@@ -13,8 +13,8 @@
 | moved_back_lost: by immutable id, an item moved away and back between two rounds is removed, and not told again | \
 users report it |
 | top_caps: `$top` on a list of contacts is the most in all, not of a page | users report it |
-| sent_id: whether the copy in Sent Items has the draft's immutable id, or a new one | the page says same, not all users do |
-| sent_copy_s: world seconds until that copy is there; the draft is gone meanwhile, so its id answers 404 | as users say |
+| sent_id: whether the copy in Sent Items has the draft's immutable id, or a new one | the page says same |
+| sent_copy_s: world seconds until that copy is there; the draft's id answers 404 meanwhile | users report it |
 | second_send: what another `/send` does while a first one that answered 504 is still under way | yes |
 """
 
