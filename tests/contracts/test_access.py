@@ -106,7 +106,16 @@ ROUTES: dict[str, dict[str, Who]] = {
         "POST /v1/contacts/{contact_id}/apart": "person",
         "POST /v1/contacts/{contact_id}/split": "person",
     },
-    "mail": {},
+    "mail": {
+        "GET /v1/mail": "person",
+        "POST /v1/mail": "person",
+        "GET /v1/mail/limits": "person",
+        "POST /v1/mail/files": "person",
+        "DELETE /v1/mail/files/{file_id}": "person",
+        "GET /v1/mail/{mail_id}": "person",
+        "POST /v1/mail/{mail_id}/cancel": "person",
+        "POST /v1/mail/{mail_id}/send-again": "person",
+    },
 }
 """Every route of every service. One that is in no row, or is gone, fails the first test below."""
 for one in described().values():
@@ -130,6 +139,12 @@ ROWS: dict[str, list[str]] = {
            VALUES (:org, :id, :user, 'o', 'planned', '[{"id": "f", "name": "private"}]')""",
         """INSERT INTO mailbox_folder (org_id, user_id, account, folder_id, name)
            VALUES (:org, :user, 'o', :id, 'private')""",
+    ],
+    "mail": [
+        """INSERT INTO outgoing_mail (org_id, id, user_id, account, status, subject, recipients, content_type, body)
+           VALUES (:org, :id, :user, 'o', 'failed', 'private', '[]', 'text', '')""",
+        """INSERT INTO mail_file (org_id, id, user_id, name, media_type, size_bytes, whole)
+           VALUES (:org, :id, :user, 'private', 'text/plain', 1, true)""",
     ],
     "storage": [
         """INSERT INTO stored_file (org_id, id, dedupe_key, path, content_type, size_bytes, owner_id, token_hash,
@@ -276,8 +291,9 @@ async def test_what_belongs_to_another_organisation_or_person_is_not_there(hoste
             assert answer.status_code != 404, f"{route}: the id is not real"
 
 
-NO_IDS_OF_OURS = {"/v1/contacts/folders", "/v1/contacts/policy", "/v1/contacts/proposals"}
-"""Microsoft's folders, which it shows to their owner only; what an organisation chose; pairs of what the list shows."""
+NO_IDS_OF_OURS = {"/v1/contacts/folders", "/v1/contacts/policy", "/v1/contacts/proposals", "/v1/mail/limits"}
+"""Microsoft's folders, which it shows to their owner only; what an organisation chose; pairs of what the list shows; what
+is the same for everybody."""
 
 
 def program(hosted: Hosted, org: str = "acme", roles: tuple[str, ...] = ("artefacts.read",), **more: Any) -> str:
@@ -376,6 +392,7 @@ async def test_the_gateway_leads_to_no_internal_route(hosted: Hosted) -> None:
 
 LIMITED = {
     "storage": [("GET", "/v1/files/audit", "audit_reads_per_hour", None)],
+    "mail": [("POST", "/v1/mail", "mails_per_hour", {"to": [{"email": "ben@contoso.example"}]})],
     "recording-ingest": [("GET", "/v1/transcripts/audit", "audit_reads_per_hour", None)],
     "tenant-connector": [
         ("POST", "/v1/tenant/consent", "consents_per_hour", {}),
