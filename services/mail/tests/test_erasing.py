@@ -9,7 +9,8 @@ from shared.testing import erasure
 from shared.testing.harness import StartService
 
 ROWS = (
-    """INSERT INTO outgoing_mail (org_id, id, user_id, account, status, subject, recipients, content_type, body, problem)
+    """INSERT INTO outgoing_mail (org_id, id, user_id, account, status, subject, recipients, content_type, body,
+            problem)
         VALUES ('{org}', 'm-{user}', '{user}', 'o', 'failed', '{mark}', '[{{"email": "{mark}"}}]', 'text',
             convert_to('{mark}', 'UTF8'), '{{"detail": "{mark}"}}')""",
     """INSERT INTO mail_step (org_id, mail_id, user_id, what, code)
