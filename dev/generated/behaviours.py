@@ -1,4 +1,4 @@
-"""``docs/simulator.md``: the 58 behaviours of Microsoft that the simulator has, and the tests that prove each."""
+"""``docs/simulator.md``: the 62 behaviours of Microsoft that the simulator has, and the tests that prove each."""
 
 import ast
 from collections import defaultdict
@@ -81,6 +81,12 @@ BEHAVIOURS = {
         "a full mailbox: delta is refused, lists still work",
         "`$top` on contacts as the size of a page or as the most in all",
         "folders at any depth; contacts without an address, with one of Exchange, and what else is odd",
+    ],
+    "Sending mail": [
+        "after sending, the draft's id is the sent copy's, or leads nowhere, for a while or for good",
+        "a copy that never comes to Sent Items; a 504 that sends later, and a second send meanwhile",
+        "drafts and sent copies are found by extended property and by message id",
+        "answers have the headers of their thread, and nobody sets these by hand",
     ],
 }
 HEAD = """# The simulator's behaviours

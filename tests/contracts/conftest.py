@@ -45,7 +45,8 @@ class Hosted:
             if path.startswith("/v1/") and not path.startswith(NO_PERSON):
                 filled = "/".join(str(uuid.uuid4()) if part.startswith("{") else part for part in path.split("/"))
                 for method, described in methods.items():
-                    yield Operation(method.upper(), filled, "requestBody" in described, "{" in path)
+                    takes = described.get("requestBody", {}).get("content", {})  # a file's bytes are no JSON
+                    yield Operation(method.upper(), filled, "application/json" in takes, "{" in path)
 
     async def call(self, operation: Operation, token: str | None, **more: Any) -> httpx.Response:
         headers = {"Idempotency-Key": str(uuid.uuid4()), "If-Match": '"0"', **more.pop("headers", {})}

@@ -15,6 +15,7 @@ from dev.services import SERVICES, described
 
 from . import attacks
 from .conftest import Hosted, Operation, check_problem
+from .things import OWNER, PEOPLE, ROWS
 
 Who = (
     Literal[
@@ -106,48 +107,22 @@ ROUTES: dict[str, dict[str, Who]] = {
         "POST /v1/contacts/{contact_id}/apart": "person",
         "POST /v1/contacts/{contact_id}/split": "person",
     },
-    "mail": {},
+    "mail": {
+        "GET /v1/mail": "person",
+        "POST /v1/mail": "person",
+        "GET /v1/mail/limits": "person",
+        "POST /v1/mail/files": "person",
+        "DELETE /v1/mail/files/{file_id}": "person",
+        "GET /v1/mail/{mail_id}": "person",
+        "POST /v1/mail/{mail_id}/cancel": "person",
+        "POST /v1/mail/{mail_id}/send-again": "person",
+    },
 }
 """Every route of every service. One that is in no row, or is gone, fails the first test below."""
 for one in described().values():
     of_it = ROUTES.setdefault(one.name, {})
     of_it |= {route: tuple(callers) for route, callers in one.internal.items()}
     of_it |= {"POST /webhooks/graph": "microsoft"} if one.webhooks else {}
-
-PEOPLE = [("acme", "anna"), ("acme", "ben"), ("globex", "anna")]
-OWNER = ("acme", "anna")
-ROWS: dict[str, list[str]] = {
-    "meetings": [
-        """INSERT INTO meeting (org_id, id, user_id, organizer_name, organizer_oid, subject, body, starts_at, ends_at,
-               attendees, status, version, auto_recording)
-           VALUES (:org, :id, :user, 'private', 'o', 'private', '', now(), now() + interval '1 hour', '[]', 'scheduled',
-               1, false)"""
-    ],
-    "contacts": [
-        """INSERT INTO contact (org_id, id, user_id, record, name, sort_name)
-           VALUES (:org, :id, :user, '{"fields": {}, "sets": {}}', 'private', 'private')""",
-        """INSERT INTO import_run (org_id, id, user_id, account, status, folders)
-           VALUES (:org, :id, :user, 'o', 'planned', '[{"id": "f", "name": "private"}]')""",
-        """INSERT INTO mailbox_folder (org_id, user_id, account, folder_id, name)
-           VALUES (:org, :user, 'o', :id, 'private')""",
-    ],
-    "storage": [
-        """INSERT INTO stored_file (org_id, id, dedupe_key, path, content_type, size_bytes, owner_id, token_hash,
-               completed_at)
-           VALUES (:org, :id, :id, 'private', 'video/mp4', 0, :user, :id, now())"""
-    ],
-    "recording-ingest": [
-        """INSERT INTO ledger_meeting (org_id, meeting_id, user_id, subject, auto_recording, status, meeting_version,
-               revision, version, absences)
-           VALUES (:org, :id, :user, 'private', true, 'ended', 1, 1, 1, '{}')""",
-        """INSERT INTO artefact (org_id, id, meeting_id, kind, graph_id, created_at, status)
-           VALUES (:org, :id, :id, 'transcript', :id, now(), 'imported')""",
-        """INSERT INTO transcript (org_id, id, meeting_id, user_id, speakers, lines)
-           VALUES (:org, :id, :id, :user, '[]', '[]')""",
-    ],
-}
-"""A thing of one person, with ``:id`` wherever a route names it."""
-
 
 READABLE: Who = "person or program"
 
@@ -276,8 +251,9 @@ async def test_what_belongs_to_another_organisation_or_person_is_not_there(hoste
             assert answer.status_code != 404, f"{route}: the id is not real"
 
 
-NO_IDS_OF_OURS = {"/v1/contacts/folders", "/v1/contacts/policy", "/v1/contacts/proposals"}
-"""Microsoft's folders, which it shows to their owner only; what an organisation chose; pairs of what the list shows."""
+NO_IDS_OF_OURS = {"/v1/contacts/folders", "/v1/contacts/policy", "/v1/contacts/proposals", "/v1/mail/limits"}
+"""Microsoft's folders, which it shows to their owner only; what an organisation chose; pairs of what the list
+shows; and what is the same for everybody."""
 
 
 def program(hosted: Hosted, org: str = "acme", roles: tuple[str, ...] = ("artefacts.read",), **more: Any) -> str:
@@ -376,6 +352,7 @@ async def test_the_gateway_leads_to_no_internal_route(hosted: Hosted) -> None:
 
 LIMITED = {
     "storage": [("GET", "/v1/files/audit", "audit_reads_per_hour", None)],
+    "mail": [("POST", "/v1/mail", "mails_per_hour", {"to": [{"email": "ben@contoso.example"}]})],
     "recording-ingest": [("GET", "/v1/transcripts/audit", "audit_reads_per_hour", None)],
     "tenant-connector": [
         ("POST", "/v1/tenant/consent", "consents_per_hour", {}),

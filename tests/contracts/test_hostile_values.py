@@ -70,6 +70,16 @@ BODIES: dict[str, Json] = {
     "POST /v1/contacts/{contact_id}/join": {"other": "c"},
     "POST /v1/contacts/{contact_id}/apart": {"other": "c"},
     "POST /v1/contacts/{contact_id}/split": {"source": "s"},
+    "POST /v1/mail": {
+        "to": [{"email": "ben@contoso.example", "name": "Ben"}],
+        "cc": [{"email": "carl@contoso.example"}],
+        "bcc": [{"email": "dana@contoso.example"}],
+        "subject": "s",
+        "body": "b",
+        "content_type": "text",
+        "answers": {"message_id": "AAk", "everybody": True},
+        "files": ["f"],
+    },
     "PATCH /v1/meetings/{meeting_id}": {"subject": "s", "start": NOW, "end": NOW, "attendees": [{"email": "a@b"}]},
 }
 """What each route with a body takes; each text in it is replaced by each hostile one."""

@@ -7,7 +7,6 @@ from pathlib import Path
 from .conftest import Hosted, Operation, check_problem
 
 ROOT = Path(__file__).resolve().parents[2]
-BODY_LIMIT = 256 * 1024
 MICROSOFTS_WORDS = {"/v1/tenant/consent/complete", "/v1/tenant/consent/sign-in", "/v1/connection/complete"}
 """What Microsoft put on a callback's address is passed on; it may add to it, and a refusal would lose the answer."""
 
@@ -55,12 +54,14 @@ async def test_every_operation_with_a_body_refuses_what_is_no_json(hosted: Hoste
 
 
 async def test_every_operation_with_a_body_refuses_a_large_one(hosted: Hosted) -> None:
+    limit = hosted.service.settings.request_body_limit_bytes
+
     async def endless() -> AsyncIterator[bytes]:
-        for _ in range(BODY_LIMIT // 1024 + 2):
+        for _ in range(limit // 1024 + 2):
             yield b" " * 1024
 
     for operation in (found for found in hosted.operations() if found.has_body):
-        declared = await hosted.call(operation, hosted.admin(), content=b" " * (BODY_LIMIT + 1))
+        declared = await hosted.call(operation, hosted.admin(), content=b" " * (limit + 1))
         check_problem(declared, 413, operation)
         streamed = await hosted.call(
             operation, hosted.admin(), content=endless(), headers={"Content-Type": "application/json"}

@@ -35,6 +35,12 @@ QUEUED = {
         "process_notification": {"notification_id": 1},
         "subscription_lifecycle": {"notification_id": 1},
     },
+    "mail": {
+        "follow_connections": {},
+        "send_mail": {"mail_id": "m"},
+        "tidy_mail": {"mail_id": "m"},
+        "forget_file": {"file_id": "f"},
+    },
     "tenant-connector": {"prove": {"claim_id": "c", "request_id": "r"}, "look_after_tenant": {}, "check_readiness": {}},
     "user-auth": {"keep_alive": {"user_id": "anna"}},
     "storage": {"tidy_objects": {"file_id": "f"}, "tidy_parts": {"file_id": "f"}, "give_up_uploads": {}},

@@ -272,8 +272,8 @@ class _Parser:
         name = self._take()
         if name.lower() in _FUNCTIONS:
             return self._function(_FUNCTIONS[name.lower()])
-        if name.endswith("/any"):
-            return self._lambda(name.removesuffix("/any"))
+        if name.lower().endswith("/any"):
+            return self._lambda(name[: -len("/any")])
         path, compare = self._path(name), self._take().lower()
         if compare not in _COMPARE:
             raise BadQuery(f"The operator '{compare}' is not supported: {self._text}")

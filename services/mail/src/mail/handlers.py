@@ -1,7 +1,9 @@
 """Everything the mail service reacts to."""
 
-from shared.connections import keep
+from mail.jobs import does
+from mail.refusals import SWITCH
+from shared.connections import follow
 from shared.eventing.handlers import Handlers
 
 on = Handlers()
-keep(on)
+follow(on, does, switch=SWITCH)

@@ -2,18 +2,22 @@
 
 from fastapi import FastAPI
 
+from mail.api import router
 from mail.erasing import HOLDINGS
 from mail.handlers import on
+from mail.jobs import does
 from mail.settings import Settings
 from shared.bus import Bus
 from shared.hosting.service import Service, run
 
 
 def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
-    """Everything the service is made of; nothing runs before ``start``."""
-    service = Service("mail", "mail", settings, bus=bus)
+    """Everything the service is made of; files that are uploaded have a limit of their own."""
+    service = Service("mail", "mail", settings, bus=bus, unlimited_bodies=("/v1/mail/files",))
     service.hold(HOLDINGS)
+    service.include(router)
     service.consume(on)
+    service.work(does)
     return service
 
 

@@ -12,3 +12,29 @@ class Settings(ServiceSettings):
 
     graph_mailbox_share: Annotated[int, Field(ge=0, le=4)] = 2
     """This service's part of the four requests at a time that Microsoft allows a mailbox; the parts add up to four."""
+    request_body_limit_bytes: int = 4 * 1024 * 1024
+    """The largest request, files apart: a mail's text, its recipients and what JSON makes of both."""
+    mail_text_max: Annotated[int, Field(ge=1, le=1_000_000)] = 1_000_000
+    """So many characters a mail's text may have."""
+    mail_recipients_max: Annotated[int, Field(ge=1, le=1000)] = 500
+    """So many people one mail may go to. Exchange Online takes 500 unless the organisation set another figure."""
+    mail_file_max_bytes: Annotated[int, Field(ge=1, le=150 * 1024 * 1024)] = 150 * 1024 * 1024
+    """The largest file of a mail. Microsoft takes 150 MB; the organisation's own limit for a whole mail may be lower,
+    and Microsoft tells that one only when it refuses."""
+    mail_files_max: Annotated[int, Field(ge=1, le=100)] = 50
+    """So many files one mail may have."""
+    mails_per_hour: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    """How often a person may send a mail."""
+    mail_files_per_hour: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    """How often a person may upload a file."""
+    mail_files_kept_bytes: Annotated[int, Field(ge=1)] = 1024 * 1024 * 1024
+    """So many bytes of a person's files may wait at a time."""
+    mail_file_keep_s: Annotated[float, Field(ge=60)] = 86_400
+    """For so long a file is kept that no mail took, or whose mail failed."""
+    mail_waits_s: Annotated[float, Field(ge=60, le=86_400)] = 86_400
+    """A mail that could not be sent for so long is not sent by itself any more; its sender is asked."""
+    send_settles_s: Annotated[float, Field(ge=60)] = 900
+    """So long after its answer was lost Microsoft may still send a mail. Microsoft publishes no such figure; only after
+    it a draft that still stands is sent again."""
+    request_keys_keep_days: int = 30
+    """How long an ``Idempotency-Key`` is known; it goes with the person's next mail after that."""

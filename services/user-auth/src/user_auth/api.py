@@ -102,7 +102,7 @@ async def disconnect(caller: Caller, work: Work, access_tokens: AccessTokens_) -
 
 
 @router.post(
-    "/internal/tokens", tags=["internal"], dependencies=[called_by("contacts", "meetings", "recording-ingest")]
+    "/internal/tokens", tags=["internal"], dependencies=[called_by("contacts", "mail", "meetings", "recording-ingest")]
 )
 async def access_token(wanted: TokenRequest, access_tokens: AccessTokens_) -> Token:
     """409 ``account_not_connected`` or ``tenant_not_connected`` when somebody must act.

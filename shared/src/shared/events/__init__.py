@@ -2,7 +2,7 @@
 
 from shared.events.base import Event, schema_id
 from shared.events.contacts import ContactsImported
-from shared.events.mail import MailReceived, MailSent
+from shared.events.mail import MailFailed, MailReceived, MailSent
 from shared.events.meetings import (
     Attendee,
     MeetingCancelled,
@@ -38,6 +38,7 @@ ALL: dict[str, type[Event]] = {
         ArtefactDetected,
         ContactsImported,
         FileStored,
+        MailFailed,
         MailReceived,
         MailSent,
         MeetingCancelled,
@@ -64,7 +65,7 @@ ALL: dict[str, type[Event]] = {
     )
 }
 """Topic → event class, of everything the platform publishes."""
-TO_COME = {"mail.received", "mail.sent", "storage.location_selected"}
+TO_COME = {"mail.received", "storage.location_selected"}
 """Topics that are settled and that nobody emits yet."""
 
 __all__ = [
@@ -77,6 +78,7 @@ __all__ = [
     "Event",
     "Features",
     "FileStored",
+    "MailFailed",
     "MailReceived",
     "MailSent",
     "MeetingCancelled",

@@ -57,6 +57,8 @@ class GraphCaller:
         self.org_id = org_id
         self.user_id = user_id
         self.priority: Priority = priority
+        self.answered = ""
+        """Microsoft's request id of the last answer that was a success, for a history that support reads."""
 
     async def get(
         self, path: str, params: dict[str, str] | None = None, *, page_size: int | None = None
@@ -244,6 +246,7 @@ class GraphCaller:
     async def _json(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         async with AsyncExitStack() as stack:
             answer = await self._graph.send(self._call(method, path, **more), stack)
+        self.answered = request_id(answer)
         body = read_json(answer) if answer.content else {}
         if not isinstance(body, dict):
             writes = not more.get("read")

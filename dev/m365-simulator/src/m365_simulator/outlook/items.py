@@ -83,10 +83,10 @@ def made(simulator: Simulator, kind: str, user: str, folder: str, body: Row) -> 
     stamped = {"createdDateTime": now, "lastModifiedDateTime": now, "changeKey": _change_key(simulator)}
     row: Row = {"id": f"AAkALg{simulator.ids.text(kind, 58)}", "user": user, "folder": folder, "kind": kind}
     row["body"] = {**body, **stamped}
-    return _renamed(simulator, row)
+    return renamed(simulator, row)
 
 
-def _renamed(simulator: Simulator, row: Row) -> Row:
+def renamed(simulator: Simulator, row: Row) -> Row:
     """Under a new mutable id; the old one leads nowhere."""
     if "mutable" in row:
         simulator.store.delete(f"mutable/{row['user']}", row["mutable"])
@@ -115,7 +115,7 @@ def collection(row: Row, folder: str | None = None) -> str:
 def moved(simulator: Simulator, row: Row, folder: str, reason: changelog.Reason) -> Row:
     changelog.note(simulator, collection(row), row["id"], reason, row["mutable"])
     row["folder"] = folder
-    row = touched(simulator, _renamed(simulator, row), {})
+    row = touched(simulator, renamed(simulator, row), {})
     changelog.note(simulator, collection(row), row["id"], silent=not rule(simulator, "moved_listed"))
     return row
 

@@ -108,6 +108,8 @@ def draft(simulator: Simulator, user: Row, body: Row, thread: str | None = None)
 def change(simulator: Simulator, row: Row, body: Row) -> Row:
     given = {name: value for name, value in body.items() if name not in OWN and not (value is None and name in KEPT)}
     given |= {name: [_recipient(simulator, one) for one in given[name] or []] for name in RECIPIENTS if name in given}
+    if "internetMessageHeaders" in given:
+        given["internetMessageHeaders"] = [*threading(row["body"]), *(given["internetMessageHeaders"] or [])]
     if "body" in given:
         given["body"] = bodies.kept(given["body"])
         given["bodyPreview"] = bodies.preview(given["body"])
@@ -125,14 +127,40 @@ def move(simulator: Simulator, row: Row, folder: Row, values: Row | None = None)
     return row
 
 
+def threading(body: Row) -> list[Row]:
+    """The headers by which mail programs find the thread; nobody sets them through Graph's JSON."""
+    headers = body.get("internetMessageHeaders") or []
+    return [one for one in headers if one["name"].lower() in ("in-reply-to", "references")]
+
+
+def answering(original: Row) -> list[Row]:
+    """These headers for an answer to a message."""
+    known = [one["value"] for one in threading(original) if one["name"].lower() == "references"]
+    line = " ".join([*known, original["internetMessageId"]])
+    return [{"name": "In-Reply-To", "value": original["internetMessageId"]}, {"name": "References", "value": line}]
+
+
+def vanish(simulator: Simulator, row: Row) -> None:
+    """Out of its folder for good, told."""
+    items.gone(simulator, row)
+    tell(simulator, row, "deleted", left=True)
+
+
+def file_again(simulator: Simulator, row: Row, folder: str) -> None:
+    """One that had vanished stands in a folder (well-known name) under its immutable id."""
+    row["folder"] = folders.folder(simulator, FAMILY, row["user"], folder)["id"]
+    row = items.touched(simulator, items.renamed(simulator, row), {})
+    changelog.note(simulator, items.collection(row), row["id"])
+    tell(simulator, row, "created")
+
+
 def delete(simulator: Simulator, row: Row) -> None:
     """To Deleted Items first, from there for good."""
     bin_ = folders.well_known(simulator, FAMILY, row["user"], "deleteditems")
     if rule(simulator, "delete_to_bin") and row["folder"] != bin_["id"]:
         move(simulator, row, bin_)
         return
-    items.gone(simulator, row)
-    tell(simulator, row, "deleted", left=True)
+    vanish(simulator, row)
 
 
 def tell(simulator: Simulator, row: Row, change_type: str, *, left: bool = False) -> None:

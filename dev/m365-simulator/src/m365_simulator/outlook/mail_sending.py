@@ -17,7 +17,7 @@ from m365_simulator.store import Row
 from m365_simulator.timeline import action
 from m365_simulator.wire import Caller, GraphError, GraphRoute, checked, json_of
 
-from . import attachment_files, bodies, folders, mail_items, mime
+from . import attachment_files, bodies, folders, items, mail_items, mime
 from .items import MAIL_SEND, MAIL_WRITE, mailbox_route, opened
 from .mail import EACH, answered, message
 from .rules import rule
@@ -25,6 +25,12 @@ from .rules import rule
 router = APIRouter(prefix="/v1.0", route_class=GraphRoute)
 LATE = fault("mail_delay", "a sent message takes `seconds` longer", "seconds")
 LOST = fault("mail_lost", "a sent message never arrives")
+NOT_FILED = fault("mail_not_filed", "a message is sent, and no copy of it ever comes to Sent Items")
+SENT_LATE = fault(
+    "mail_sent_late",
+    "`/send` answers 504, and the draft stands for `seconds` (30) until it is sent after all",
+    "seconds",
+)
 KIND = "graph.message"
 QUOTE = "\r\n\r\n________________________________\r\n"
 
@@ -76,8 +82,13 @@ def _sent_state(simulator: Simulator) -> Row:
     return {"isDraft": False, "isRead": True, "sentDateTime": now, "receivedDateTime": now}
 
 
-def send_new(simulator: Simulator, user: Row, body: Row, files: list[Row], thread: str, *, save: bool) -> None:
+def send_new(
+    simulator: Simulator, user: Row, body: Row, files: list[Row], thread: str, *, save: bool, answers: Row | None = None
+) -> None:
+    """``answers`` is the message that this one is an answer to."""
     made = mail_items.filled(simulator, user, body) | _sent_state(simulator)
+    if answers is not None:
+        made["internetMessageHeaders"] = _headers(made, answers)
     _check(simulator, user, made, files)
     deliver(simulator, user, made, thread, files)
     if save:
@@ -120,19 +131,68 @@ async def send_draft(request: Request) -> Response:
     """The draft moves to Sent Items: its mutable id changes, the immutable one stays."""
     caller, user = opened(request, MAIL_SEND)
     row = message(request, caller, user)
-    if not row["body"]["isDraft"]:
+    under_way = row.get("sent_late") and rule(caller.simulator, "second_send") == "refused"
+    if not row["body"]["isDraft"] or under_way:
         raise GraphError(400, "ErrorInvalidRequest", "The message was sent already; only a draft can be sent.")
     _check(caller.simulator, user, row["body"], row["attachments"])
+    late = caller.simulator.faults.due(SENT_LATE, **items.about(caller))
     with caller.store.together():
-        send_row(caller.simulator, user, row)
+        if late is None:
+            send_row(caller.simulator, user, row)
+        else:
+            _send_late(caller.simulator, row, late.get("seconds", 30))
+    if late is not None:
+        raise GraphError(504, "UnknownError", "The gateway did not receive a timely response.")
     return Response(status_code=202)
 
 
 def send_row(simulator: Simulator, user: Row, row: Row) -> None:
     state = _sent_state(simulator)
     deliver(simulator, user, row["body"] | state, row["thread"], row["attachments"])
-    goal = folders.well_known(simulator, mail_items.FAMILY, user["id"], "sentitems")
-    mail_items.move(simulator, row, goal, state)
+    wait, about = rule(simulator, "sent_copy_s"), {"user": f"{user['id']}\n{user['address']}", "tenant": user["tenant"]}
+    if simulator.faults.due(NOT_FILED, **about):
+        mail_items.vanish(simulator, row)
+    elif wait or rule(simulator, "sent_id") == "new":
+        mail_items.vanish(simulator, row)
+        payload = row | {"body": row["body"] | state}
+        if not wait:
+            sent_copy_filed(simulator, payload)
+            return
+        moment = simulator.now() + datetime.timedelta(seconds=wait)
+        simulator.timeline.at(moment, sent_copy_filed, payload, key=f"mail/{simulator.ids.guid('filing')}")
+    else:
+        goal = folders.well_known(simulator, mail_items.FAMILY, user["id"], "sentitems")
+        mail_items.move(simulator, row, goal, state)
+
+
+@action
+def sent_copy_filed(simulator: Simulator, payload: Row) -> None:
+    if rule(simulator, "sent_id") == "same":
+        mail_items.file_again(simulator, payload, "sentitems")
+    else:
+        files, thread = payload["attachments"], payload["thread"]
+        mail_items.stand(simulator, payload["user"], "sentitems", payload["body"], thread, files)
+
+
+def _send_late(simulator: Simulator, row: Row, seconds: float) -> None:
+    row["sent_late"] = True
+    simulator.store.put(f"{mail_items.KIND}/{row['user']}", row["id"], row)
+    moment = simulator.now() + datetime.timedelta(seconds=seconds)
+    payload = row | {"body": dict(row["body"])}
+    simulator.timeline.at(moment, draft_sent_late, payload, key=f"mail/{simulator.ids.guid('late')}")
+
+
+@action
+def draft_sent_late(simulator: Simulator, payload: Row) -> None:
+    """The draft as it was then goes out; where somebody sent it meanwhile, it goes out again."""
+    user = simulator.store.get("users", payload["user"])
+    row = items.find(simulator, mail_items.KIND, payload["user"], payload["id"])
+    if row is not None and row["body"]["isDraft"]:
+        send_row(simulator, user, row)
+        return
+    body = payload["body"] | _sent_state(simulator)
+    deliver(simulator, user, body, payload["thread"], payload["attachments"])
+    mail_items.stand(simulator, user["id"], "sentitems", body, payload["thread"], payload["attachments"])
 
 
 def _answer_to(user: Row, row: Row, kind: str, given: Row, comment: str) -> Row:
@@ -203,14 +263,20 @@ def _action(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
             if drafts:
                 return answered(caller, user, _draft(caller, user, row, body, kind), 201)
             given = [attachment_files.inline(caller.simulator, one) for one in body.get("attachments") or []]
-            send_new(caller.simulator, user, body, [*_files(row, kind), *given], row["thread"], save=True)
+            files = [*_files(row, kind), *given]
+            send_new(caller.simulator, user, body, files, row["thread"], save=True, answers=row["body"])
         return Response(status_code=202)
 
     return act
 
 
+def _headers(made: Row, original: Row) -> list[Row]:
+    return [*mail_items.answering(original), *made.get("internetMessageHeaders", [])]
+
+
 def _draft(caller: Caller, user: Row, original: Row, body: Row, kind: str) -> Row:
     row = mail_items.draft(caller.simulator, user, body, original["thread"])
+    row["body"]["internetMessageHeaders"] = _headers(row["body"], original["body"])
     row["attachments"] += _files(original, kind)
     kept: Row = caller.store.put(f"{mail_items.KIND}/{user['id']}", row["id"], row)
     return kept

@@ -13,6 +13,9 @@
 | moved_back_lost: by immutable id, an item moved away and back between two rounds is removed, and not told again | \
 users report it |
 | top_caps: `$top` on a list of contacts is the most in all, not of a page | users report it |
+| sent_id: whether the copy in Sent Items has the draft's immutable id, or a new one | the page says same |
+| sent_copy_s: world seconds until that copy is there; the draft's id answers 404 meanwhile | users report it |
+| second_send: what another `/send` does while a first one that answered 504 is still under way | yes |
 """
 
 from typing import Any, Literal
@@ -32,6 +35,9 @@ DEFAULTS: Row = {
     "moved_listed": True,
     "moved_back_lost": True,
     "top_caps": False,
+    "sent_id": "same",
+    "sent_copy_s": 0.0,
+    "second_send": "delivers_again",
 }
 
 
@@ -53,6 +59,9 @@ def outlook_rules(
     moved_listed: bool | None = None,
     moved_back_lost: bool | None = None,
     top_caps: bool | None = None,
+    sent_id: Literal["same", "new"] | None = None,
+    sent_copy_s: float | None = None,
+    second_send: Literal["delivers_again", "refused"] | None = None,
 ) -> Row:
     """Set how Outlook behaves where tenants differ or Microsoft's behaviour is not proven."""
     given = {
@@ -66,6 +75,9 @@ def outlook_rules(
         "moved_listed": moved_listed,
         "moved_back_lost": moved_back_lost,
         "top_caps": top_caps,
+        "sent_id": sent_id,
+        "sent_copy_s": sent_copy_s,
+        "second_send": second_send,
     }
     changed = {name: value for name, value in given.items() if value is not None}
     if any(isinstance(value, int | float) and value < 0 for value in changed.values()):

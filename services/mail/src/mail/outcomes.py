@@ -1,0 +1,80 @@
+"""What may become of a mail: each ending is written here, with its event and what it leaves to be tidied."""
+
+from datetime import UTC, datetime, timedelta
+
+from mail import file_queries, queries
+from mail.refusals import Problem
+from mail.settings import Settings
+from mail.tables import OutgoingMail
+from mail.work import ForgetFile, TidyMail
+from shared.database.unit_of_work import UnitOfWork
+from shared.events import MailFailed, MailSent
+from shared.events.mail import FailureCode
+
+TIDY_S = 3600
+"""So long after its end a mail's left drafts are deleted: one whose creation was late is there by then."""
+
+
+async def accepted(
+    work: UnitOfWork,
+    row: OutgoingMail,
+    *,
+    seen: bool = False,
+    message_id: str | None = None,
+    conversation_id: str | None = None,
+) -> None:
+    """Microsoft has it (202), or it was ``seen`` in Sent Items, under this id. The first of both is told."""
+    first = row.accepted_at is None
+    await queries.accept(work.session, row, seen=seen, message_id=message_id, conversation_id=conversation_id)
+    await queries.note(work.session, row, "seen_in_sent" if seen else "accepted")
+    if first:
+        await file_queries.forget_bytes(work.session, row.org_id, row.id)
+        work.outbox.add(
+            MailSent(
+                org_id=row.org_id,
+                aggregate_version=await queries.next_version(work.session, row.org_id, row.user_id),
+                user_id=row.user_id,
+                mail_id=row.id,
+                message_id=message_id or row.draft_id or "",
+                conversation_id=conversation_id or row.conversation_id or "",
+            )
+        )
+        _tidy(work, row)
+
+
+async def failed(work: UnitOfWork, row: OutgoingMail, why: tuple[FailureCode, str], settings: Settings) -> None:
+    """Microsoft surely did not send it, and it is not tried again by itself."""
+    code, detail = why
+    row.status, row.problem = "failed", {"code": code, "detail": detail}
+    await queries.note(work.session, row, "failed", code=code)
+    work.outbox.add(
+        MailFailed(
+            org_id=row.org_id,
+            aggregate_version=await queries.next_version(work.session, row.org_id, row.user_id),
+            user_id=row.user_id,
+            mail_id=row.id,
+            code=code,
+        )
+    )
+    forget_at = datetime.now(UTC) + timedelta(seconds=settings.mail_file_keep_s)
+    for file in (await file_queries.files_of(work.session, row.org_id, [row.id]))[row.id]:
+        work.queue(ForgetFile(file_id=file.id), run_at=forget_at)
+    _tidy(work, row, at_once=True)
+
+
+async def cancelled(work: UnitOfWork, row: OutgoingMail) -> None:
+    row.status, row.problem = "cancelled", None
+    await queries.note(work.session, row, "cancelled")
+    await file_queries.forget_bytes(work.session, row.org_id, row.id)
+    _tidy(work, row, at_once=True)
+
+
+async def doubtful(work: UnitOfWork, row: OutgoingMail, problem: Problem) -> None:
+    """Nobody knows whether Microsoft sent it."""
+    row.status, row.problem = "unknown", problem
+
+
+def _tidy(work: UnitOfWork, row: OutgoingMail, *, at_once: bool = False) -> None:
+    if row.draft_asked:
+        run_at = None if at_once else datetime.now(UTC) + timedelta(seconds=TIDY_S)
+        work.queue(TidyMail(mail_id=row.id), run_at=run_at)

@@ -1,0 +1,41 @@
+"""Things of people of two organisations, for routes that are asked for them by others."""
+
+PEOPLE = [("acme", "anna"), ("acme", "ben"), ("globex", "anna")]
+OWNER = ("acme", "anna")
+ROWS: dict[str, list[str]] = {
+    "meetings": [
+        """INSERT INTO meeting (org_id, id, user_id, organizer_name, organizer_oid, subject, body, starts_at, ends_at,
+               attendees, status, version, auto_recording)
+           VALUES (:org, :id, :user, 'private', 'o', 'private', '', now(), now() + interval '1 hour', '[]', 'scheduled',
+               1, false)"""
+    ],
+    "contacts": [
+        """INSERT INTO contact (org_id, id, user_id, record, name, sort_name)
+           VALUES (:org, :id, :user, '{"fields": {}, "sets": {}}', 'private', 'private')""",
+        """INSERT INTO import_run (org_id, id, user_id, account, status, folders)
+           VALUES (:org, :id, :user, 'o', 'planned', '[{"id": "f", "name": "private"}]')""",
+        """INSERT INTO mailbox_folder (org_id, user_id, account, folder_id, name)
+           VALUES (:org, :user, 'o', :id, 'private')""",
+    ],
+    "mail": [
+        """INSERT INTO outgoing_mail (org_id, id, user_id, account, status, subject, recipients, content_type, body)
+           VALUES (:org, :id, :user, 'o', 'failed', 'private', '[]', 'text', '')""",
+        """INSERT INTO mail_file (org_id, id, user_id, name, media_type, size_bytes, whole)
+           VALUES (:org, :id, :user, 'private', 'text/plain', 1, true)""",
+    ],
+    "storage": [
+        """INSERT INTO stored_file (org_id, id, dedupe_key, path, content_type, size_bytes, owner_id, token_hash,
+               completed_at)
+           VALUES (:org, :id, :id, 'private', 'video/mp4', 0, :user, :id, now())"""
+    ],
+    "recording-ingest": [
+        """INSERT INTO ledger_meeting (org_id, meeting_id, user_id, subject, auto_recording, status, meeting_version,
+               revision, version, absences)
+           VALUES (:org, :id, :user, 'private', true, 'ended', 1, 1, 1, '{}')""",
+        """INSERT INTO artefact (org_id, id, meeting_id, kind, graph_id, created_at, status)
+           VALUES (:org, :id, :id, 'transcript', :id, now(), 'imported')""",
+        """INSERT INTO transcript (org_id, id, meeting_id, user_id, speakers, lines)
+           VALUES (:org, :id, :id, :user, '[]', '[]')""",
+    ],
+}
+"""A thing of one person, with ``:id`` wherever a route names it."""
