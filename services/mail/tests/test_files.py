@@ -77,6 +77,37 @@ async def test_a_file_that_turns_out_too_large_leaves_nothing(house: Any) -> Non
     assert await house.rows("mail_file") == await house.rows("mail_file_part") == []
 
 
+@pytest.mark.parametrize("settings", [{"mail_files_kept_bytes": MB}])
+async def test_only_files_that_still_wait_count_against_a_persons_room(house: Any) -> None:
+    await house.microsoft.do("outlook_rules", **ROOMY)
+    await house.connect()
+    waits = await house.uploaded("a.bin", b"x" * (MB + 1))
+    refused = await house.upload("b.bin", b"x")
+    assert (refused.status_code, refused.json()["code"]) == (429, "too_many_files")
+    await house.sent(files=[waits])
+    assert (await house.upload("b.bin", b"x")).status_code == 201
+
+
+async def test_a_picture_of_the_quoted_text_is_not_taken_for_a_file(house: Any) -> None:
+    """An answer's draft holds the pictures of what it answers, and they are often named alike."""
+    await house.connect()
+    await house.microsoft.fault("server_error", match={"path": "*/attachments", "method": "POST"}, status=503)
+    mail = await house.sent(files=[await house.uploaded("image001.png", b"of the person")])
+    (draft,) = await house.folder(ANNA, "drafts")
+    picture = {"@odata.type": "#microsoft.graph.fileAttachment", "name": "image001.png", "isInline": True}
+    picture |= {"contentId": "image001", "contentBytes": base64.b64encode(b"of the quote").decode()}
+    put = await house.at(ANNA).post(f"/me/messages/{draft['id']}/attachments", json=picture)
+    assert put.status_code == 201, put.text
+    await house.settle_down()
+    assert (await house.mail(mail))["status"] == "seen_in_sent"
+    (sent,) = await house.folder(BEN, "inbox")
+    files = (await house.at(BEN).get(f"/me/messages/{sent['id']}/attachments")).json()["value"]
+    assert sorted((one["isInline"], base64.b64decode(one["contentBytes"])) for one in files) == [
+        (False, b"of the person"),
+        (True, b"of the quote"),
+    ]
+
+
 async def test_a_mail_larger_than_the_organisation_allows_says_so(house: Any) -> None:
     await house.connect()
     await house.microsoft.do("outlook_rules", message_bytes=MB)

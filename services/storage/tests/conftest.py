@@ -21,6 +21,7 @@ def settings(platform_keys: PlatformKeys, simulator: Simulator) -> Settings:
     """For what calls Graph or keeps objects, and has no database."""
     return Settings(
         database_url="postgresql://nobody@localhost/none",
+        request_database_url="postgresql://nobody@localhost/none",
         kafka_bootstrap_servers="memory:",
         key_ring_dir=platform_keys.key_ring_dir,
         service_key_path=platform_keys.private / "storage.pem",

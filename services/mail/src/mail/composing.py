@@ -97,7 +97,8 @@ def _unlike(file: MailFile, names: set[str]) -> str:
 async def begin_anew(work: UnitOfWork, row: OutgoingMail, person: Connection) -> None:
     """The next turn: a mail of its own at Microsoft, with a day of its own."""
     row.status, row.problem, row.turn, row.attempts = "queued", None, row.turn + 1, 0
-    row.draft_asked, row.draft_id, row.composed, row.conversation_id = False, None, False, None
+    row.draft_asked = row.draft_doubted = row.composed = False
+    row.draft_id = row.conversation_id = None
     row.internet_message_id, row.queued_at = _message_id(person), datetime.now(UTC)
     await file_queries.attach_anew(work.session, row.org_id, row.id)
     await queries.note(work.session, row, "send_again")

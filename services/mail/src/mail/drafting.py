@@ -53,7 +53,7 @@ async def _made(job: Job, caller: GraphCaller, row: OutgoingMail, envelope: Enve
     known = await outlook.find(caller, "drafts", row) if row.draft_asked else []
     async with job.unit_of_work() as work:
         row = await still(work, row)
-        row.draft_asked = True
+        row.draft_doubted, row.draft_asked = row.draft_doubted or row.draft_asked, True
         content = (await envelope.open(work.session, row.org_id, place(row), row.body)).decode()
     drafts = [one for one in known if one.is_draft]
     if drafts:

@@ -33,8 +33,8 @@ HOLDINGS = Holdings(
                 "seen in Sent Items": "seen_at",
                 "problem": "problem",
             },
-            withheld="""account turn content_type body answers draft_asked draft_id composed internet_message_id
-                conversation_id attempts attempted_at queued_at""",
+            withheld="""account turn content_type body answers draft_asked draft_doubted draft_id composed
+                internet_message_id conversation_id attempts attempted_at queued_at""",
         ),
         Holding("mailbox", person=OF_PERSON, withheld="version"),
         Holding(

@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from mail.tables import MailFile
 
 _KEPT = text(
-    """SELECT coalesce(sum(size_bytes), 0)::bigint AS bytes FROM mail_file
+    """SELECT coalesce(sum(octet_length(content)), 0)::bigint AS bytes FROM mail_file_part
        WHERE org_id = :org_id AND user_id = :user_id"""
 )
 _PUT = text(
@@ -44,7 +44,7 @@ async def files_of(session: AsyncSession, org_id: str, mail_ids: Sequence[str]) 
 
 
 async def kept_bytes(session: AsyncSession, org_id: str, user_id: str) -> int:
-    """Of all files of a person that are here."""
+    """Sealed bytes of all files of a person that are here, unfinished uploads too."""
     return int((await session.execute(_KEPT, {"org_id": org_id, "user_id": user_id})).scalar_one())
 
 

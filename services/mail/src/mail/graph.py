@@ -72,9 +72,9 @@ async def find(caller: GraphCaller, folder: str, mail: OutgoingMail) -> list[Mes
 
 
 async def attached(caller: GraphCaller, draft_id: str) -> set[str]:
-    """The names of the files that the draft has."""
-    listed = caller.pages(f"{_path(draft_id)}/attachments", {"$select": "id,name,size"})
-    return {str(item.get("name")) async for item in listed}
+    """The names of the files that the draft has. Pictures in the quoted text are inline, and no files of this mail."""
+    listed = caller.pages(f"{_path(draft_id)}/attachments", {"$select": "id,name,size,isInline"})
+    return {str(item.get("name")) async for item in listed if not item.get("isInline")}
 
 
 async def attach(caller: GraphCaller, draft_id: str, file: MailFile, content_base64: str) -> None:

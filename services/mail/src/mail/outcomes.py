@@ -75,6 +75,7 @@ async def doubtful(work: UnitOfWork, row: OutgoingMail, problem: Problem) -> Non
 
 
 def _tidy(work: UnitOfWork, row: OutgoingMail, *, at_once: bool = False) -> None:
-    if row.draft_asked:
+    """A mail that was sent leaves a draft only where a second one was asked for."""
+    if row.draft_asked if at_once else row.draft_doubted:
         run_at = None if at_once else datetime.now(UTC) + timedelta(seconds=TIDY_S)
         work.queue(TidyMail(mail_id=row.id), run_at=run_at)

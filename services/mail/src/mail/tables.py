@@ -43,6 +43,8 @@ class OutgoingMail(Table, table=True):
     answers: dict[str, Any] | None = Field(default=None, sa_column=_json())
     """``message_id`` (Microsoft's id of what it answers) and ``everybody``."""
     draft_asked: bool = False
+    draft_doubted: bool = False
+    """It was asked for again, since nobody heard the first answer: there may be a second draft."""
     """A draft may exist at Microsoft although ``draft_id`` does not tell it."""
     draft_id: str | None = None
     composed: bool = False
