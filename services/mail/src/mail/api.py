@@ -139,7 +139,7 @@ async def one_mail(mail_id: Id, caller: Caller, work: Work) -> MailHistory:
 
 
 @router.post("/{mail_id}/cancel")
-async def cancel(mail_id: Id, caller: Caller, work: Work) -> Mail:
+async def cancel_mail(mail_id: Id, caller: Caller, work: Work) -> Mail:
     """Stop a mail that was not given to Microsoft yet. Again changes nothing.
 
     409 ``too_late`` once Microsoft was asked to send it: then nobody can call it back.
