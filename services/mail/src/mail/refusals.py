@@ -12,7 +12,7 @@ SWITCH: Switch = "outlook_email"
 Problem = dict[str, str]
 _NO_CONSENT = "Your organisation's consent at Microsoft does not hold the permissions for mail"
 _CONSENT = (
-    f"An Org Admin opens {CONNECTOR_PLACE} and chooses Connect again; a Microsoft 365 administrator accepts the "
+    f"An Org Admin opens {CONNECTOR_PLACE} and chooses Consent again; a Microsoft 365 administrator accepts the "
     "permissions for everybody"
 )
 

@@ -35,7 +35,7 @@ question with the next refresh of a person's token."""
 USES = PERMISSIONS | OF_ORGANISATION
 SIGN_IN = "User.Read"
 CONSENT = (
-    f"An Org Admin opens {CONNECTOR_PLACE}, chooses Connect again, and a Microsoft 365 administrator accepts the "
+    f"An Org Admin opens {CONNECTOR_PLACE}, chooses Consent again, and a Microsoft 365 administrator accepts the "
     "permissions for everybody. Nobody else has to do anything."
 )
 STAY = "offline_access"
