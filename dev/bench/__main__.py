@@ -30,6 +30,7 @@ from dev.bench import (
     rest,
     scaling,
     schedule,
+    sends,
     simulator,
     tax,
     tokens,
@@ -53,6 +54,7 @@ BENCHMARKS: dict[str, Callable[[Stage, int], Awaitable[Found]]] = {
     "B11": scaling.measure,
     "B12": claim.measure,
     "B13": schedule.measure,
+    "B14": sends.measure,
 }
 WITHOUT_ENGINES = {"S1": simulator.starts, "S2": simulator.serves, "T1": tokens.answers}
 EVERY = {**BENCHMARKS, **WITHOUT_ENGINES}

@@ -10,6 +10,7 @@ def mail(**more: Any) -> Json:
     """What Outlook email needs and has not been given."""
     asked = [{"scope": scope, "name": "Mail", "use": use, "granted": False} for scope, use in MAIL.items()]
     said = {"name": "outlook_email", "available": True, "on": True, "ready": False, "missing": list(MAIL)}
+    said["given_by"] = "microsoft_admin"
     return {**said, "permissions": asked, **more}
 
 
@@ -40,19 +41,23 @@ def connection(status: str, lacking: str = "", **more: Any) -> Json:
 LICENCE = {"code": "no_teams_licence", "detail": "This account may not hold Teams meetings.", "remedy": "Ask for one."}
 CONNECTED_ACCOUNTS: dict[str, tuple[tuple[str, ...], Json]] = {
     "outlook-mail-to-allow": (
-        (">Allow mail</button>", 'name="feature" value="outlook_email"', "sending a mail when you ask", "<td>Yes</td>"),
-        {"silent": ("Allow again", "<td>No</td>"), "features": [mail()]},
+        ("What your administrator has to allow", "There is nothing for you to do", "sending a mail when you ask"),
+        {"silent": ("Allow again", "<td>No</td>", 'name="feature"', "What you can allow"), "features": [mail()]},
+    ),
+    "outlook-contacts-to-allow": (
+        (">Allow contacts</button>", 'name="feature" value="contacts_import"', "<td>Yes</td>"),
+        {"silent": ("administrator has to",), "features": [mail(name="contacts_import", given_by="person")]},
     ),
     "outlook-mail-allowed-or-off": (
         ("Disconnect…",),
         {
-            "silent": ("Allow mail", "Allow contacts", "What you can allow"),
+            "silent": ("administrator has to", "Allow contacts", "What you can allow"),
             "features": [mail(ready=True, missing=[]), mail(name="contacts_import", on=False)],
         },
     ),
     "outlook-mail-not-there-yet": (
         ("Disconnect…",),
-        {"silent": ("Allow mail", "What you can allow"), "features": [mail(available=False, missing=[])]},
+        {"silent": ("administrator has to", "What you can allow"), "features": [mail(available=False, missing=[])]},
     ),
     "outlook-permission-taken-back": (
         (">Allow again</button>", "<td>No</td>", "goes on working"),

@@ -226,10 +226,10 @@ STATES = OTHERS | {
     ),
     "outlook-feature-off": State(
         "/integrations/microsoft/connect",
-        {"POST /v1/connection/sign-in": problem("feature_off", "Outlook email is switched off.")},
-        ("Nothing was changed", "Outlook email is switched off.", 'href="/integrations"', "req-7"),
+        {"POST /v1/connection/sign-in": problem("feature_off", "Contacts import is switched off.")},
+        ("Nothing was changed", "Contacts import is switched off.", 'href="/integrations"', "req-7"),
         status=409,
-        post={"return_to": "/integrations", "feature": "outlook_email"},
+        post={"return_to": "/integrations", "feature": "contacts_import"},
     ),
     "outlook-expired": outlook(
         "expired",

@@ -250,9 +250,9 @@ def test_an_answer_that_cannot_be_read_is_said_so_without_the_names_of_its_field
 def test_the_feature_that_was_asked_for_goes_to_the_service(site: Site) -> None:
     site.apis.answers = STARTS
     with site.client() as browser:
-        browser.post("/integrations/microsoft/connect", data={"return_to": "/meetings", "feature": "outlook_email"})
+        browser.post("/integrations/microsoft/connect", data={"return_to": "/meetings", "feature": "contacts_import"})
     (sent,) = site.apis.sent("POST")
-    assert sent.body == {"return_to": "/meetings", "features": ["outlook_email"]}
+    assert sent.body == {"return_to": "/meetings", "features": ["contacts_import"]}
 
 
 def test_checking_again_asks_the_service_and_comes_back(site: Site) -> None:

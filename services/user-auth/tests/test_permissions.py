@@ -50,11 +50,6 @@ def takes_back(house: Any, *scopes: str) -> None:
     store.put("consents", CONTOSO, row | {"delegated": [name for name in row["delegated"] if name not in scopes]})
 
 
-async def people_may_consent(house: Any) -> None:
-    takes_back(house, *MAIL)
-    await house.microsoft.client.do("policy_set", tenant=CONTOSO, user_consent="allowed")
-
-
 async def switched(house: Any, version: int, **features: bool) -> None:
     about = {"org_id": "acme", "aggregate_version": version, "connected": True, "tid": CONTOSO}
     more = {"features": Features(**features), "changed_at": "2026-01-01T00:00:00Z"}
@@ -67,8 +62,10 @@ async def test_exactly_five_permissions_are_asked_for_whatever_features_are_on(h
     assert scopes == FIVE
 
 
-async def test_a_feature_adds_its_own_permissions_and_no_others(house: Any) -> None:
-    assert (await asked(house, "outlook_email"))[0] == FIVE | MAIL
+async def test_no_person_is_asked_for_what_the_organisation_gives(house: Any) -> None:
+    refused = await house.start(features=("outlook_email",))
+    assert (refused.status_code, refused.json()["code"]) == (409, "admin_required")
+    assert "Admin → Connectors → Microsoft 365" in refused.json()["detail"]
     assert (await asked(house, "contacts_import"))[0] == FIVE
 
 
@@ -99,34 +96,67 @@ async def test_a_connection_shows_what_was_given_and_what_a_feature_lacks(house:
     assert shown == await house.connection()
 
 
-async def test_allowing_mail_adds_it_to_the_connection_that_stands(house: Any) -> None:
-    await people_may_consent(house)
-    house.short_tokens(SHORT_S)
-    first = (await house.connect()).json()["connection"]
-    shown = (await house.connect(features=("outlook_email",))).json()["connection"]
-    assert granted(shown) == FIVE | MAIL
-    assert feature(shown, "outlook_email")["ready"] is True
-    assert shown["connected_at"] == first["connected_at"]
-    assert len(await house.published("user.connected")) == 1
-    given = (await house.token()).json()["access_token"]
-    assert house.microsoft.door.refreshes == 1
-    assert set(jwt.decode(given, options={"verify_signature": False})["scp"].split()) >= FIVE | MAIL
-
-
-async def test_turning_mail_down_leaves_the_connection_as_it_was(house: Any) -> None:
-    await people_may_consent(house)
+async def test_mail_comes_without_a_question_where_the_consent_holds_it(house: Any) -> None:
     before = (await house.connect()).json()["connection"]
-    refused = await house.complete(await house.at_microsoft(ANNA, accept=False, features=("outlook_email",)))
-    assert (refused.status_code, refused.json()["code"]) == (409, "permissions_declined")
-    assert await house.connection() == before
+    assert (granted(before), feature(before, "outlook_email")["given_by"]) == (FIVE, "microsoft_admin")
+    given = (await house.token()).json()["access_token"]
+    assert set(jwt.decode(given, options={"verify_signature": False})["scp"].split()) >= FIVE | MAIL
+    shown = await house.connection()
+    assert (granted(shown), feature(shown, "outlook_email")["ready"]) == (FIVE | MAIL, True)
+    assert (await house.token()).json()["access_token"] == given
+    assert house.microsoft.door.refreshes == 1, "one token carries the five and mail's two"
+    assert (shown["version"], shown["connected_at"]) == (before["version"], before["connected_at"])
+
+
+async def test_a_consent_without_mail_is_asked_once_and_remembered(house: Any, client_of: Any) -> None:
+    takes_back(house, *MAIL)
+    house.short_tokens(SHORT_S)
+    await house.connect()
     assert (await house.token()).status_code == 200
+    assert house.microsoft.door.refreshes == 2, "with mail, and then without"
+    other = await client_of(await house.make())
+    for number in range(3):
+        assert (await house.ask(other, {"org_id": "acme", "user_id": "anna"})).status_code == 200
+        assert house.microsoft.door.refreshes == 3 + number, "short tokens are renewed, and mail is not asked for"
+    shown = await house.connection()
+    assert (shown["status"], granted(shown)) == ("connected", FIVE)
+    assert set(feature(shown, "outlook_email")["missing"]) == MAIL
 
 
-async def test_a_feature_given_only_half_is_not_ready_and_the_rest_works(house: Any) -> None:
-    await house.microsoft.client.do("policy_set", tenant=CONTOSO, withheld=["Mail.ReadWrite"])
-    done = await house.connect(features=("outlook_email",))
-    assert done.status_code == 200
-    assert feature(done.json()["connection"], "outlook_email")["missing"] == ["Mail.ReadWrite"]
+@pytest.mark.parametrize("how", ["tenant", "day"])
+async def test_a_later_consent_brings_mail_by_itself(house: Any, how: str) -> None:
+    takes_back(house, *MAIL)
+    await house.connect()
+    await house.token()
+    assert granted(await house.connection()) == FIVE
+    store = house.microsoft.simulator.store
+    row = store.get("consents", CONTOSO)
+    store.put("consents", CONTOSO, row | {"delegated": [*row["delegated"], *MAIL]})
+    asked_so_far = house.microsoft.door.refreshes
+    await house.token()
+    assert house.microsoft.door.refreshes == asked_so_far
+    if how == "tenant":
+        await switched(house, 2)
+    else:
+        await house.sql("UPDATE connection SET silent_refused_at = silent_refused_at - interval '1 day'")
+        house.service.guest("access_tokens").forget("acme")
+    await house.token()
+    assert granted(await house.connection()) == FIVE | MAIL
+    assert house.microsoft.door.refreshes == asked_so_far + 1
+
+
+async def test_mail_is_not_asked_for_while_it_is_switched_off(house: Any) -> None:
+    await switched(house, 2, outlook_email=False)
+    await house.connect()
+    await house.token()
+    assert (granted(await house.connection()), house.microsoft.door.refreshes) == (FIVE, 0)
+
+
+async def test_while_microsoft_is_away_a_token_without_mail_goes_on(house: Any) -> None:
+    await house.connect()
+    house.microsoft.door.refuse_with = 503, {"error": "temporarily_unavailable"}
+    assert (await house.token()).status_code == 200
+    assert granted(await house.connection()) == FIVE
 
 
 async def test_an_answer_that_names_more_than_was_asked_for_is_believed(house: Any) -> None:
@@ -134,27 +164,22 @@ async def test_an_answer_that_names_more_than_was_asked_for_is_believed(house: A
     assert granted((await house.connect()).json()["connection"]) == FIVE | MAIL
 
 
-async def test_a_refresh_asks_for_what_was_given_and_for_nothing_else(house: Any) -> None:
-    house.short_tokens(SHORT_S)
-    await house.connect()
-    takes_back(house, *MAIL)  # never given to this connection, so it does not matter
-    assert (await house.token()).status_code == 200
-    assert house.microsoft.door.refreshes == 1, "nothing was refused on the way"
-
-
 async def test_a_permission_taken_back_ends_no_connection_that_still_works(house: Any) -> None:
     house.short_tokens(SHORT_S)
-    await house.connect(features=("outlook_email",))
+    await house.connect()
+    await house.token()
     takes_back(house, "Contacts.Read", "Mail.Send")
     assert (await house.token()).status_code == 200
-    assert house.microsoft.door.refreshes == 2, "the whole, and then what is left"
+    assert house.microsoft.door.refreshes == 3, "the whole, and then what is left"
     shown = await house.connection()
     assert (shown["status"], granted(shown)) == ("connected", (FIVE | MAIL) - {"Contacts.Read", "Mail.Send"})
     assert feature(shown, "contacts_import")["missing"] == ["Contacts.Read"]
     assert feature(shown, "outlook_email")["missing"] == ["Mail.Send"]
     assert await house.published("user.connection_expired") == []
     assert (await house.token()).status_code == 200
-    assert house.microsoft.door.refreshes == 3, "from then on only what is left is asked for"
+    assert house.microsoft.door.refreshes == 5, "what the consent lost is asked for once more, and then no longer"
+    assert (await house.token()).status_code == 200
+    assert house.microsoft.door.refreshes == 6, "from then on only what is left is asked for"
 
 
 async def test_a_consent_withdrawn_whole_ends_the_connection(house: Any) -> None:
@@ -178,7 +203,7 @@ async def test_nothing_left_but_the_sign_in_itself_is_a_consent_withdrawn(
         takes_back(house, *FIVE)
     house.microsoft.door.edit = lambda said: said.update(scope=left)
     assert (await house.token()).status_code == 409
-    assert house.microsoft.door.refreshes == 2, "the whole, and then what is left"
+    assert house.microsoft.door.refreshes == 3, "with mail, the whole, and then what is left"
     shown = await house.connection()
     assert (shown["status"], shown["problem"]["code"], granted(shown)) == ("expired", "admin_required", set())
 
@@ -198,6 +223,7 @@ async def test_a_refresh_that_brings_more_is_shown(house: Any) -> None:
 
 
 async def test_an_answer_without_scopes_gives_what_was_asked_for(house: Any) -> None:
+    await switched(house, 2, outlook_email=False)
     house.microsoft.door.edit = lambda said: (said.pop("scope"), said.update(expires_in=SHORT_S))
     assert granted((await house.connect()).json()["connection"]) == FIVE
     assert (await house.token()).status_code == 200
@@ -223,7 +249,7 @@ async def test_a_connection_made_before_grants_were_kept_goes_on(house: Any) -> 
     assert granted(await house.connection()) == FIVE
     assert (await house.token()).status_code == 200
     (row,) = await house.rows("connection")
-    assert set(row["granted_scopes"]) == FIVE | {"User.Read"}
+    assert set(row["granted_scopes"]) == FIVE | MAIL | {"User.Read"}
 
 
 async def test_who_has_no_connection_chooses_an_account_and_who_has_one_does_not(house: Any) -> None:
@@ -231,7 +257,7 @@ async def test_who_has_no_connection_chooses_an_account_and_who_has_one_does_not
     assert (first["prompt"], first.get("login_hint")) == (["select_account"], None)
     house.short_tokens(10)
     await house.connect()
-    for features in ((), ("outlook_email",)):
+    for features in ((), ("contacts_import",)):
         _, again = await asked(house, *features)
         assert (again.get("prompt"), again["login_hint"]) == (None, [ANNA])
     await house.microsoft.client.fault("token_invalid_grant")
@@ -243,43 +269,9 @@ async def test_who_has_no_connection_chooses_an_account_and_who_has_one_does_not
     assert (anew["prompt"], anew.get("login_hint")) == (["select_account"], None)
 
 
-async def expire_with_mail(house: Any) -> None:
-    house.short_tokens(10)
-    await house.connect(features=("outlook_email",))
-    await house.microsoft.client.fault("token_invalid_grant")
-    await house.token()
-
-
-async def test_a_reconnect_asks_for_what_was_allowed_while_its_feature_is_on(house: Any) -> None:
-    await expire_with_mail(house)
-    assert (await asked(house))[0] == FIVE | MAIL
-    await switched(house, 2, outlook_email=False)
-    assert (await asked(house))[0] == FIVE
-
-
-async def test_a_reconnect_works_without_mail_once_the_organisation_refused_it(house: Any) -> None:
-    await expire_with_mail(house)
-    takes_back(house, *MAIL)
-    refused = await house.connect()
-    assert (refused.status_code, refused.json()["code"]) == (409, "consent_missing")
-    assert (await house.connection())["status"] == "expired"
-    done = await house.connect()
-    assert done.status_code == 200
-    assert granted(done.json()["connection"]) == FIVE
-
-
-async def test_a_refused_sign_in_takes_nothing_from_a_connection_that_stands(house: Any) -> None:
-    await house.connect(features=("outlook_email",))
-    before = await house.connection()
-    takes_back(house, *MAIL)
-    refused = await house.connect(features=("outlook_email",))
-    assert refused.json()["code"] == "consent_missing"
-    assert await house.connection() == before
-    assert granted(before) == FIVE | MAIL
-
-
 async def test_a_disconnect_forgets_what_was_given(house: Any) -> None:
-    await house.connect(features=("outlook_email",))
+    await house.connect()
+    await house.token()
     assert granted((await house.disconnect()).json()) == set()
     (row,) = await house.rows("connection")
     assert (row["granted_scopes"], row["notices"], row["sealed_cache"]) == (None, [], None)
@@ -293,4 +285,6 @@ async def test_another_organisations_switches_do_not_count(house: Any) -> None:
         work.outbox.add(TenantState.model_validate(about | more))
     await house.service.relay.drain()
     await consume(house.service)
-    assert (await asked(house, "outlook_email"))[0] == FIVE | MAIL
+    await house.connect()
+    await house.token()
+    assert granted(await house.connection()) == FIVE | MAIL

@@ -21,13 +21,15 @@ async def integrations(request: Request) -> Response:
     there = [feature for feature in connection.get("features", []) if feature["available"]]
     wanting = [feature for feature in there if feature["on"] and not feature["ready"]]
     with_features = {scope for feature in wanting for scope in feature["missing"]}
+    silent = [feature for feature in wanting if feature.get("given_by") == "microsoft_admin"]
     lacking = [one for one in connection["permissions"] if not one["granted"] and one["scope"] not in with_features]
     return render(
         request,
         "integrations/page.html",
         connection=connection,
         tenant_ready=tenant_ready,
-        wanting=wanting,
+        wanting=[feature for feature in wanting if feature not in silent],
+        silent=silent,
         lacking=lacking,
         words=FEATURES,
         allow=ALLOW,

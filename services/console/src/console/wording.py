@@ -19,7 +19,6 @@ FEATURES = {
 }
 
 ALLOW = {
-    "outlook_email": "Allow mail",
     "contacts_import": "Allow contacts",
     "auto_recording": "Allow recordings and transcripts",
 }

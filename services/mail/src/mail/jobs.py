@@ -1,5 +1,7 @@
 """What the mail service does in its own time."""
 
+from contextlib import suppress
+
 from mail import file_queries, sending, settling
 from mail.sending import ATTEMPTS
 from mail.settings import Settings
@@ -7,7 +9,7 @@ from mail.work import ForgetFile, SendMail, TidyMail
 from shared.connections import FollowConnections, Obstructed, bring_in_line
 from shared.graph import Graph
 from shared.graph.errors import GraphReconnect, GraphTellAdmin
-from shared.jobs import GiveUp, Jobs, Periodic
+from shared.jobs import Jobs, Periodic
 from shared.jobs.job import Job
 from shared.secrets import Envelope
 
@@ -30,11 +32,9 @@ async def send_mail(job: Job, wanted: SendMail, *, graph: Graph, envelope: Envel
 
 @does(TidyMail, attempts=ATTEMPTS)
 async def tidy_mail(job: Job, wanted: TidyMail, *, graph: Graph) -> None:
-    """Delete its left drafts; where the account is gone they stay in the person's mailbox."""
-    try:
+    """Delete its left drafts; where the account or the switch is gone they stay in the person's mailbox."""
+    with suppress(Obstructed, GraphReconnect, GraphTellAdmin):
         await settling.tidy(job, wanted.mail_id, graph)
-    except (Obstructed, GraphReconnect, GraphTellAdmin) as error:
-        raise GiveUp(str(error)) from error
 
 
 @does(ForgetFile)

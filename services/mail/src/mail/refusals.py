@@ -1,12 +1,20 @@
 """What keeps a mail from being sent, as people read it: one code and one sentence with the remedy each."""
 
+from dataclasses import replace
+
 from mail.tables import OutgoingMail
-from shared.connections import HEARD_OF, Obstructed, Switch, obstacle_of
+from shared.connections import CONNECTOR_PLACE, HEARD_OF, Obstructed, Switch, obstacle_of
+from shared.connections.obstacles import PERMISSION_MISSING
 from shared.events.mail import FailureCode
 from shared.graph.errors import GraphError
 
 SWITCH: Switch = "outlook_email"
 Problem = dict[str, str]
+_NO_CONSENT = "Your organisation's consent at Microsoft does not hold the permissions for mail"
+_CONSENT = (
+    f"An Org Admin opens {CONNECTOR_PLACE} and chooses Consent again; a Microsoft 365 administrator accepts the "
+    "permissions for everybody"
+)
 
 _AGAIN = "Nothing was sent."
 _BY_CODE: dict[str, tuple[FailureCode, str]] = {
@@ -87,6 +95,8 @@ def waits_for(error: Exception, row: OutgoingMail) -> Problem | None:
     if found is None or found.code not in HEARD_OF:
         return None
     then = "the mail is then sent by itself" if row.status == "queued" else "Prospo then looks what became of the mail"
+    if found.code == PERMISSION_MISSING.code:
+        found = replace(found, state=_NO_CONSENT, remedy=_CONSENT)
     return {"code": found.code, "detail": found.sentence(then)}
 
 

@@ -24,7 +24,7 @@ from mail.settings import Settings
 from mail.tables import OutgoingMail
 from mail.work import SendMail
 from shared.connections import Connection, Obstructed, connection_of
-from shared.connections.obstacles import ANOTHER_ACCOUNT
+from shared.connections.obstacles import ANOTHER_ACCOUNT, PERMISSION_MISSING
 from shared.events.mail import FailureCode
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import (
@@ -44,6 +44,7 @@ LOOKS_S = (30, 120, 600)
 """After which times it is first looked what became of a mail."""
 MOST_ATTEMPTS = 3
 """So often Microsoft is asked to send one draft that it leaves in Drafts."""
+_NO_PERMISSION = PERMISSION_MISSING.code
 _NOT_FOUND_YET_S = 120
 """For so long Microsoft may not know a draft that it has just made."""
 
@@ -187,7 +188,9 @@ async def _wait_or_fail(job: Job, mail_id: str, error: Obstructed | GraphError, 
             return
         row.problem = problem
         waited_s, _ = await queries.ages(work.session, row)
-    raise Periodic("the mail waits", after_s=max(settings.mail_waits_s - waited_s, 0) + 1)
+    left_s = max(settings.mail_waits_s - waited_s, 0) + 1
+    # Nobody tells of a consent that is given at Microsoft; the next token shows it.
+    raise Periodic("the mail waits", after_s=min(left_s, 3600) if problem["code"] == _NO_PERMISSION else left_s)
 
 
 async def _is_old(job: Job, mail_id: str, settings: Settings) -> bool:

@@ -58,7 +58,7 @@ def connect(
     row.sealed_cache, row.token_expires_at = sealed_cache, grant.expires_at
     row.granted_scopes, row.notices = list(grant.scopes), notices
     row.broken_since = row.problem = row.doubted_since = None
-    row.answered_challenge = row.unanswered_challenge = None
+    row.answered_challenge = row.unanswered_challenge = row.silent_refused_at = row.silent_refused_in = None
     row.version += 1
     about = {"org_id": row.org_id, "user_id": row.user_id, "aggregate_version": row.version}
     about |= {"tid": account.tid, "oid": account.oid}

@@ -32,7 +32,7 @@ HOLDINGS = Holdings(
             },
             of_organisation={"person": "user_id"},
             withheld="""version sealed_cache token_expires_at renewed_for_refusal_at doubted_since
-                answered_challenge unanswered_challenge""",
+                answered_challenge unanswered_challenge silent_refused_at silent_refused_in""",
         ),
         AUDIT,
     ),

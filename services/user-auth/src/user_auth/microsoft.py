@@ -75,11 +75,16 @@ class Microsoft:
         """The tokens of one sign-in; the id_token is not verified yet. Raises ``EntraError``."""
         return await self._in_thread(lambda: self._redeem(tid, flow, answer))
 
-    async def refresh(self, tid: str, cache: str, claims: str | None, granted: list[str] | None) -> Grant:
-        """A new access token by the refresh token in ``cache``, for what was ``granted``. Raises ``EntraError``."""
+    async def refresh(
+        self, tid: str, cache: str, claims: str | None, granted: list[str] | None, silent: Collection[str] = ()
+    ) -> Grant:
+        """A new access token by the refresh token in ``cache``, for what was ``granted``. Raises ``EntraError``.
+
+        ``silent`` is asked for as well; where the organisation's consent does not hold it, the grant is without it.
+        """
         scopes = permissions.in_force(granted)
         try:
-            grant = await self._in_thread(lambda: self._refresh(tid, cache, claims, scopes))
+            grant = await self._in_thread(lambda: self._refresh(tid, cache, claims, scopes, silent))
         except EntraError as refused:
             metrics.token_refreshes.add(1, {"outcome": type(refused).__name__})
             raise
@@ -106,17 +111,21 @@ class Microsoft:
         cache, asked_at = msal.SerializableTokenCache(), datetime.now(UTC)
         return _grant(self._entra.end_sign_in(tid, flow, answer, cache), cache, asked_at, flow["scope"])
 
-    def _refresh(self, tid: str, kept: str, claims: str | None, scopes: Collection[str]) -> Grant:
-        """Asking for a single permission that is no longer given is refused whole: then for whatever is left."""
+    def _refresh(
+        self, tid: str, kept: str, claims: str | None, scopes: Collection[str], silent: Collection[str]
+    ) -> Grant:
+        """Asking for a single permission that is not given is refused whole: then without the silent ones, then for
+        whatever is left."""
         withdrawn: EntraError = refusal({"error": "consent_required"})
-        try:
-            whole = self._renew(tid, kept, claims, self._entra.scopes(scopes))
-            if permissions.are_of_use(whole.scopes):
-                return whole
-        except EntraTellAdmin as refused:
-            if not is_consent_missing(refused):
-                raise
-            withdrawn = refused
+        for wanted in ((*scopes, *silent), scopes) if silent else (scopes,):
+            try:
+                whole = self._renew(tid, kept, claims, self._entra.scopes(wanted))
+                if permissions.are_of_use(whole.scopes):
+                    return whole
+            except EntraTellAdmin as refused:
+                if not is_consent_missing(refused):
+                    raise
+                withdrawn = refused
         left = self._renew(tid, kept, claims, self._entra.graph_default)
         if not permissions.are_of_use(left.scopes):
             raise withdrawn

@@ -111,10 +111,12 @@ class Notice(BaseModel):
 class Feature(BaseModel):
     """What a feature needs of this connection. ``on`` is the Org Admin's switch; ``ready`` if nothing is missing.
 
-    What is not ``available`` does not exist yet: it is never ready, and nothing is missing for it.
+    What is not ``available`` does not exist yet: it is never ready, and nothing is missing for it. ``given_by`` says
+    who gives what is missing: the person at a sign-in, or an administrator for everybody.
     """
 
     name: FeatureName
+    given_by: Literal["person", "microsoft_admin"]
     available: bool
     on: bool
     ready: bool
@@ -168,7 +170,13 @@ def _features(switches: Features, granted: Collection[str]) -> list[dict[str, An
     for name, feature in FEATURES.items():
         there = available(name)
         missing = permissions.missing(granted, feature.scopes) if there else []
-        known = {"name": name, "available": there, "on": getattr(switches, name), "ready": there and not missing}
+        known = {
+            "name": name,
+            "given_by": feature.given_by,
+            "available": there,
+            "on": getattr(switches, name),
+            "ready": there and not missing,
+        }
         shown.append(known | {"missing": missing, "permissions": _permissions(feature.scopes, granted)})
     return shown
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+from shared.connections import CONNECTOR_PLACE
 from shared.connections.features import available
-from shared.connections.obstacles import SWITCHES, Switch, feature_off
+from shared.connections.obstacles import ADMIN_REQUIRED, SWITCHES, Switch, feature_off
 from shared.events import Features
 from shared.problems import Conflict
 
@@ -24,14 +25,19 @@ PERMISSIONS = {
     "OnlineMeetingRecording.Read.All": Use("Read meeting recordings", "importing Teams recording files"),
     "OnlineMeetingTranscript.Read.All": Use("Read meeting transcripts", "automatic transcript import after meetings"),
 }
-"""Everybody who connects an account is asked for these."""
-MORE = {
+"""Everybody who connects an account is asked for these, and for no others."""
+OF_ORGANISATION = {
     "Mail.Send": Use("Send mail as you", "sending a mail when you ask for it"),
     "Mail.ReadWrite": Use("Read and write your mail", "showing your conversations with a contact and keeping drafts"),
 }
-"""Asked for with the feature that needs them, once the person wants it."""
-USES = PERMISSIONS | MORE
+"""Given by the administrator's consent for everybody, never by a person. Where it holds them, they come without a
+question with the next refresh of a person's token."""
+USES = PERMISSIONS | OF_ORGANISATION
 SIGN_IN = "User.Read"
+CONSENT = (
+    f"An Org Admin opens {CONNECTOR_PLACE}, chooses Consent again, and a Microsoft 365 administrator accepts the "
+    "permissions for everybody. Nobody else has to do anything."
+)
 STAY = "offline_access"
 """Without it there is no refresh token, and a connection would end within the hour."""
 _KNOWN = {scope.casefold(): scope for scope in (*USES, SIGN_IN)}
@@ -39,13 +45,14 @@ _KNOWN = {scope.casefold(): scope for scope in (*USES, SIGN_IN)}
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """An Org Admin's switch that acts with people's own permissions."""
+    """An Org Admin's switch that acts with people's own permissions, which the person or the organisation gives."""
 
     scopes: tuple[str, ...]
+    given_by: Literal["person", "microsoft_admin"] = "person"
 
 
 FEATURES: dict[Switch, Feature] = {
-    "outlook_email": Feature(("Mail.Send", "Mail.ReadWrite")),
+    "outlook_email": Feature(("Mail.Send", "Mail.ReadWrite"), given_by="microsoft_admin"),
     "contacts_import": Feature(("Contacts.Read",)),
     "auto_recording": Feature(("OnlineMeetingRecording.Read.All", "OnlineMeetingTranscript.Read.All")),
 }
@@ -72,23 +79,24 @@ def missing(granted: Collection[str], scopes: Iterable[str] = PERMISSIONS) -> li
     return [scope for scope in scopes if scope not in granted]
 
 
-def to_ask(wanted: Collection[Switch], granted: Collection[str], switches: Features) -> tuple[str, ...]:
-    """The scopes of a sign-in: the five, those of the features ``wanted``, and what was given to a feature that is on.
-
-    Without the last, signing in again would take away what the person had allowed before. Raises ``Conflict`` for a
-    feature that is off.
-    """
+def to_ask(wanted: Collection[Switch], switches: Features) -> tuple[str, ...]:
+    """The scopes of a sign-in: always the five. Raises ``Conflict`` for a feature that no sign-in brings."""
     for name in wanted:
         if not available(name):
             raise _not_yet(name)
         if not getattr(switches, name):
             off = feature_off(name)
             raise Conflict(off.code, off.sentence("then ask for it again"))
-    scopes = [*PERMISSIONS, SIGN_IN]
-    for name, feature in FEATURES.items():
-        given = [scope for scope in feature.scopes if scope in granted] if acts(name, switches) else []
-        scopes += feature.scopes if name in wanted else given
-    return tuple(dict.fromkeys(scopes))
+        if FEATURES[name].given_by != "person":
+            raise Conflict(ADMIN_REQUIRED.code, f"{SWITCHES[name]} needs permissions that no person gives. {CONSENT}")
+    return (*PERMISSIONS, SIGN_IN)
+
+
+def silent(granted: Collection[str], switches: Features) -> list[str]:
+    """What a refresh asks for besides what was given: what the organisation's consent may hold for a feature that is
+    on."""
+    wanted = [feature for name, feature in FEATURES.items() if acts(name, switches)]
+    return [s for feature in wanted if feature.given_by != "person" for s in feature.scopes if s not in granted]
 
 
 def acts(name: str, switches: Features) -> bool:

@@ -36,7 +36,7 @@ from shared.entra.tokens import token_digest
 from shared.problems import ConfigurationError, Conflict, ProspoError, Unavailable
 from shared.secrets import Envelope, Unreadable, digest
 from shared.web.audit import note
-from user_auth import connections, queries
+from user_auth import connections, permissions, queries
 from user_auth.microsoft import NOTHING_KEPT, Grant, Microsoft, kept_token
 from user_auth.refusals import Owner, Refusals
 from user_auth.settings import Settings
@@ -52,6 +52,8 @@ _RENEW_REFUSED_AFTER = timedelta(minutes=5)
 """A token that Graph refuses so soon after such a renewal is refused for a reason that no other token changes."""
 _DOUBTED_FOR = timedelta(days=1)
 """Counted by the day, not by the try: however often it is asked, what is over by tomorrow ends nothing."""
+_SILENT_REFUSED_FOR = timedelta(days=1)
+"""A consent that somebody gives in the Entra admin centre is told by nobody; it is found then, at the latest."""
 _IDLE_S = 2 * 2 * 2 * TIMEOUT_S + 15
 """Longer than Microsoft may take: for the whole and for what is left of it, with the former credential of the
 application and the one that replaces it, each time discovery and token."""
@@ -165,7 +167,8 @@ class AccessTokens:
         async with self._db.unit_of_work(wanted.org_id) as work:
             row = await self._standing(work.session, wanted.org_id, wanted.user_id)
             token, _ = await self._open(work.session, row)
-        if not self._serves(row, token, wanted):
+            silent = await self._silent(work.session, row)
+        if silent or not self._serves(row, token, wanted):
             self._known[wanted] = token
             token = await self._refresh(wanted, token.version)
         if forgotten == self._forgotten:
@@ -226,16 +229,27 @@ class AccessTokens:
             await queries.limit_waiting(work.session, lock_wait_s=wait_s, idle_s=_IDLE_S)
             row = await self._standing(work.session, wanted.org_id, wanted.user_id, lock=True)
             token, cache = await self._open(work.session, row)
-            if self._serves(row, token, wanted):
+            silent = await self._silent(work.session, row)
+            if not silent and self._serves(row, token, wanted):
                 return token  # another pod was first
             try:
-                grant = await self._microsoft.refresh(token.tid, cache, wanted.claims, row.granted_scopes)
+                grant = await self._microsoft.refresh(token.tid, cache, wanted.claims, row.granted_scopes, silent)
                 if wanted.refused is not None:
                     row.renewed_for_refusal_at = datetime.now(UTC)
             except (EntraReconnect, EntraTellAdmin) as refused:
                 return await self._expire(work, row, refused, wanted) if _is_meant(row, refused) else refused
             row.answered_challenge = wanted.challenge
+            if silent:
+                await _remember(work.session, row, refused=not set(silent) <= set(grant.scopes))
             return await self._save(work.session, row, grant)
+
+    async def _silent(self, session: AsyncSession, row: ConnectionRow) -> list[str]:
+        """What the next refresh asks for besides; nothing for a day after a refusal, unless the tenant changed."""
+        tenant = await tenant_of(session, row.org_id)
+        known = row.silent_refused_in == tenant.version and row.silent_refused_at is not None
+        if known and row.silent_refused_at and datetime.now(UTC) - row.silent_refused_at < _SILENT_REFUSED_FOR:
+            return []
+        return permissions.silent(permissions.in_force(row.granted_scopes), tenant.features)
 
     async def _save(self, session: AsyncSession, row: ConnectionRow, grant: Grant) -> UserToken:
         row.sealed_cache = await seal(self._envelope, session, row, grant)
@@ -293,6 +307,12 @@ def place(user_id: str) -> str:
 
 async def seal(envelope: Envelope, session: AsyncSession, row: ConnectionRow, grant: Grant) -> bytes:
     return await envelope.seal(session, row.org_id, place(row.user_id), grant.cache.encode())
+
+
+async def _remember(session: AsyncSession, row: ConnectionRow, *, refused: bool) -> None:
+    """Whether the organisation's consent holds what was asked for without a question."""
+    row.silent_refused_at = datetime.now(UTC) if refused else None
+    row.silent_refused_in = (await tenant_of(session, row.org_id)).version if refused else None
 
 
 def _is_meant(row: ConnectionRow, refused: EntraError) -> bool:

@@ -109,14 +109,13 @@ class SignIns:
     async def start(self, caller: Identity, return_to: str, features: Collection[Switch] = ()) -> tuple[str, str]:
         """The address to open at Microsoft, and the key this browser must bring back. Raises ``Conflict``.
 
-        ``features`` are those whose further permissions the person wants to give.
+        ``features`` are those that the person misses permissions for.
         """
         async with self._db.unit_of_work(caller.org_id) as work:
             tenant, tid = await _connected_tenant(work, caller.org_id)
             row = await queries.connection(work.session, caller.org_id, caller.user_id)
-        granted = row.granted_scopes if row is not None else None
         challenge = row.unanswered_challenge if row is not None else None
-        scopes = permissions.to_ask(features, granted or (), tenant.features)
+        scopes = permissions.to_ask(features, tenant.features)
         # Only who has no connection chooses an account; with one, any other account would be refused in the end.
         hint = row.email or None if row is not None and connections.keeps_account(row, tid) else None
         state, browser_key = secrets.token_urlsafe(_SECRET_BYTES), secrets.token_urlsafe(_SECRET_BYTES)

@@ -46,5 +46,9 @@ class ConnectionRow(Table, table=True):
     problem: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     granted_scopes: list[str] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     """What Microsoft gave of our permissions, as of the last token; None when that was before this was kept."""
+    silent_refused_at: datetime | None = Field(default=None, sa_column=_moment())
+    """When Microsoft last refused what the organisation's consent was to hold; None when it does."""
+    silent_refused_in: int | None = Field(default=None, sa_type=BigInteger)
+    """In which version of the tenant that was: another version may be another consent."""
     notices: list[dict[str, str]] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False))
     """What a check of the account found in the way of a feature."""

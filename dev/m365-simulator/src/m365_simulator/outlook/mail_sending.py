@@ -185,7 +185,7 @@ def _send_late(simulator: Simulator, row: Row, seconds: float) -> None:
 @action
 def draft_sent_late(simulator: Simulator, payload: Row) -> None:
     """The draft as it was then goes out; where somebody sent it meanwhile, it goes out again."""
-    user = simulator.store.get("users", payload["user"])
+    user: Row = simulator.store.get("users", payload["user"]) or {}
     row = items.find(simulator, mail_items.KIND, payload["user"], payload["id"])
     if row is not None and row["body"]["isDraft"]:
         send_row(simulator, user, row)
