@@ -168,7 +168,7 @@ async def transfer(
     async with job.unit_of_work() as work:
         meeting, row = await imports.locked(work, row.id)
         if row.status != "imported":
-            ledger.recording_imported(work, meeting, row, stored.file_id, stored.size_bytes)
+            ledger.recording_imported(work, meeting, row, stored)
 
 
 @does(ImportTranscript, attempts=imports.ATTEMPTS)

@@ -43,6 +43,7 @@ _LINK_EXPIRED = {401, 403, 404, 410}
 class Stored:
     file_id: str
     size_bytes: int
+    place: str
 
 
 async def move(
@@ -85,7 +86,7 @@ async def move(
             stuck = 0 if session.received > before else stuck + 1
             if stuck > STUCK and not session.completed:
                 raise StorageRetry("storage does not go on; later again.")
-    return Stored(session.file_id, size)
+    return Stored(session.file_id, size, session.place)
 
 
 async def _send_rest(

@@ -29,6 +29,8 @@ from shared.jobs import Again
 from shared.web.identity import ServiceTokens
 
 _DEDUPE_LENGTH = 200
+_PLACE = "Prospo storage"
+"""Where a storage of the version before this one keeps every file."""
 Saved = Callable[[int], Awaitable[None]]
 
 
@@ -95,6 +97,8 @@ class UploadSession:
     address: Address = field(repr=False)
     attempt: int | None = None
     """Of an upload into SharePoint, whose file storage has to verify; None where storage takes the bytes itself."""
+    place: str = ""
+    """Where the file goes, as people know it."""
 
     @property
     def chunk_max(self) -> int:
@@ -130,7 +134,9 @@ class StorageClient:
         chunk = max(multiple, most // multiple * multiple)
         address = Address(said["upload_url"] or "", said.get("headers", {}), multiple=multiple, chunk=chunk)
         attempt = said.get("attempt")
-        return UploadSession(said["file_id"], said["completed"], int(said["received_bytes"]), address, attempt)
+        return UploadSession(
+            said["file_id"], said["completed"], int(said["received_bytes"]), address, attempt, said.get("place", _PLACE)
+        )
 
     async def put(
         self, session: UploadSession, start: int, count: int, size_bytes: int, body: AsyncIterator[bytes]
@@ -151,8 +157,8 @@ class StorageClient:
 
     async def verify(self, session: UploadSession, org_id: str, digest: str, item_id: str | None) -> None:
         """All bytes are in SharePoint: storage compares size and hash, and gives the file its name."""
-        body = {"org_id": org_id, "quick_xor_hash": digest, "item_id": item_id}
-        answer = await self._send("POST", f"{self._url}/{session.file_id}/complete", json=body, headers=self._who())
+        body = {"org_id": org_id, "file_id": session.file_id, "quick_xor_hash": digest, "item_id": item_id}
+        answer = await self._send("POST", f"{self._url}/complete", json=body, headers=self._who())
         if not answer.is_success:
             raise _refusal(answer)
 

@@ -63,6 +63,7 @@ class Delivered(StrictModel):
     """All bytes are in SharePoint, and these are what their sender hashed (base64)."""
 
     org_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    file_id: uuid.UUID
     quick_xor_hash: str = Field(pattern=r"^[A-Za-z0-9+/]{27}=$")
     item_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9!_-]{1,200}$")
     """What SharePoint answered to the last range, when that answer came."""
@@ -110,10 +111,11 @@ async def open_session(wanted: UploadWanted, db: Db, knobs: Knobs, deliveries: D
     Without ``upload_url`` all bytes are there.
     """
     token = secrets.token_urlsafe(32)
-    row, former = await _aimed(db, knobs, wanted, token)
+    row, former, place = await _aimed(db, knobs, wanted, token)
     if former is not None:
         await deliveries.abandon(former)
     answer = {"file_id": row.id, "completed": row.completed_at is not None, "received_bytes": row.received_bytes}
+    answer |= {"place": place}
     if row.completed_at is not None or row.drive_id is None:
         url = knobs.internal_url.format(service="storage") + f"/v1/uploads/{token}"
         most = knobs.upload_chunk_max_bytes // CHUNK_MULTIPLE * CHUNK_MULTIPLE
@@ -133,8 +135,9 @@ async def open_session(wanted: UploadWanted, db: Db, knobs: Knobs, deliveries: D
     }
 
 
-async def _aimed(db: Database, knobs: Settings, wanted: UploadWanted, token: str) -> tuple[Any, Any | None]:
-    """The file's row, on its way to where new files go now; and the row as it was, when it was on its way elsewhere."""
+async def _aimed(db: Database, knobs: Settings, wanted: UploadWanted, token: str) -> tuple[Any, Any | None, str]:
+    """The file's row, on its way to where new files go now; the row as it was, when it was on its way elsewhere; and
+    the place's name."""
     async with db.unit_of_work(wanted.org_id) as work:
         location = await locations.place_for_new(work)
         place = {"drive_id": location and location.drive_id, "folder_id": location and location.folder_id}
@@ -151,7 +154,9 @@ async def _aimed(db: Database, knobs: Settings, wanted: UploadWanted, token: str
             row = (await work.session.execute(queries.AIM, aim)).one()
         if row.completed_at is None and row.drive_id is not None:
             locations.refuse_stopped(location)
-    return row, former if former.drive_id is not None and row.upload_step != former.upload_step else None
+        place_name = await locations.name_of(work, row)
+    turned = former.drive_id is not None and row.upload_step != former.upload_step
+    return row, former if turned else None, place_name
 
 
 async def _refuse_too_many(work: Work, org_id: str, knobs: Settings) -> None:
@@ -163,11 +168,11 @@ async def _refuse_too_many(work: Work, org_id: str, knobs: Settings) -> None:
         )
 
 
-@router.post("/internal/upload-sessions/{file_id}/complete", dependencies=[called_by("recording-ingest")])
-async def complete_delivery(file_id: uuid.UUID, said: Delivered, db: Db, deliveries: Deliveries_) -> Stored:
+@router.post("/internal/upload-sessions/complete", dependencies=[called_by("recording-ingest")])
+async def complete_delivery(said: Delivered, db: Db, deliveries: Deliveries_) -> Stored:
     """Compare size and hash with SharePoint's, give the file its name there, and announce it; once, however often."""
     async with db.unit_of_work(said.org_id) as work:
-        row = (await work.session.execute(queries.PARTS, {"org_id": said.org_id, "id": str(file_id)})).first()
+        row = (await work.session.execute(queries.PARTS, {"org_id": said.org_id, "id": str(said.file_id)})).first()
     if row is None or (row.drive_id is None and row.completed_at is None):
         raise NotFound("upload_not_found", "This file is not on its way to SharePoint any more. Ask for a session.")
     await deliveries.finish(row, said.quick_xor_hash, said.item_id)

@@ -22,6 +22,7 @@ from storage.work import LookAtLocation
 State = Literal["works", "no_access", "gone", "full"]
 SWITCH: Switch = "sharepoint_storage"
 CHOOSE_PLACE = f"{CONNECTOR_PLACE} → Choose Storage Location"
+DEFAULT_STORE = "Prospo storage"
 WAIT_S = 300
 """So long whoever has a file for a place that does not work waits before asking again."""
 _WAITS = "Files wait and follow by themselves."
@@ -101,6 +102,15 @@ async def place_for_new(work: UnitOfWork) -> Any | None:
     """Where a new file goes; None is the default store."""
     tenant = await tenant_of(work.session, work.org_id)
     return await chosen(work) if tenant.connected and tenant.has_on(SWITCH) else None
+
+
+async def name_of(work: UnitOfWork, file: Any) -> str:
+    """Where a file is or goes, as people know it."""
+    if file.drive_id is None:
+        return DEFAULT_STORE
+    location = (await work.session.execute(queries.LOCATION, {"org_id": work.org_id})).first()
+    here = location is not None and (location.drive_id, location.folder_id) == (file.drive_id, file.folder_id)
+    return str(location.name) if location is not None and here else "SharePoint"
 
 
 def refuse_stopped(location: Any) -> None:

@@ -23,7 +23,6 @@ router = APIRouter(tags=["location"])
 Db = Annotated[Database, Depends(provided("db"))]
 Graph_ = Annotated[Graph, Depends(provided("graph"))]
 Knobs = Annotated[Settings, Depends(provided("settings"))]
-DEFAULT_STORE = "Prospo's own storage"
 
 
 class LocationWanted(StrictModel):
