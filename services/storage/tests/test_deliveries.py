@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from m365_simulator.testing import Wire
 from shared.privacy.erasure import Erasure, Subject
 
 from .libraries import UNIT
@@ -56,6 +57,21 @@ async def test_another_process_goes_on_at_the_byte_and_the_address_is_sealed(off
     await office.send(again)
     assert (await office.complete(again)).status_code == 200, "also when the last answer was lost"
     assert len(office.in_library()) == 1
+
+
+async def test_two_processes_with_one_file_do_not_undo_each_other(office: Office) -> None:
+    await office.in_use()
+    wire = office.simulator.app = Wire(office.simulator.app)
+    second: dict[str, Any] = {}
+
+    async def overtake() -> None:
+        second.update((await office.begin()).json())
+
+    wire.during("POST", "createUploadSession", overtake, done=True)
+    first = await office.begin()
+    assert (first.status_code, first.json()["code"]) == (503, "upload_elsewhere")
+    again = (await office.begin()).json()
+    assert (again["attempt"], again["upload_url"]) == (second["attempt"], second["upload_url"]) != (1, None)
 
 
 async def test_what_is_not_what_was_hashed_is_sent_again_and_given_up(office: Office) -> None:

@@ -104,8 +104,8 @@ class LocationAnswer(BaseModel):
 
 
 class FileListed(BaseModel):
-    """``place``: where the bytes are. ``name`` is the file's own there, which may differ from the one it was given:
-    SharePoint does not take every name."""
+    """``place``: where the bytes are. ``name`` is what people see in SharePoint, which does not take every name; a file
+    of Prospo's own storage has its path, which names nobody."""
 
     id: str
     name: str
@@ -180,7 +180,7 @@ def _listed(row: Any) -> FileListed:
     whole, in_sharepoint = row.completed_at is not None, row.drive_id is not None
     return FileListed(
         id=row.id,
-        name=row.item_name or row.file_name or row.path,
+        name=(row.item_name or row.file_name or row.path) if in_sharepoint else row.path,
         size_bytes=row.size_bytes,
         received_bytes=None if in_sharepoint or whole else row.received_bytes,
         place="sharepoint" if in_sharepoint else "prospo",
