@@ -117,6 +117,7 @@ async def test_a_place_that_stops_working_is_said_and_files_follow(office: Offic
     state, says = await stopped(office, "r2")
     assert state == {"withdrawn": "no_access", "full": "full", "deleted": "gone"}[trouble]
     assert "follow by themselves" in says
+    assert (await office.location())["waiting"] == 2
     await _mend(office, trouble)
     if trouble != "deleted":  # choosing again is a look
         assert (await stopped(office))[0] == state, "Microsoft is not asked for each file"
@@ -213,13 +214,19 @@ async def test_a_folder_that_people_rename_is_still_the_place(office: Office) ->
     assert office.in_library()[0].startswith("Films/20")
 
 
-async def test_erasing_a_person_deletes_their_copies_in_sharepoint(office: Office) -> None:
+@pytest.mark.parametrize("reached", [True, False])
+async def test_erasing_deletes_copies_in_sharepoint_or_names_them(
+    office: Office, reached: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
     await office.in_use()
     await office.store("whole")
     await office.send((await office.begin("half")).json(), until=UNIT)
     service = office.service
+    if not reached:
+        await office.microsoft.do("site_revoke", site="/sites/Sales")
     await Erasure("storage", service.db, service.holdings, Subject("acme", "anna"), service.provided).run(force=True)
-    assert office.in_library() == []
+    assert len(office.in_library()) == (0 if reached else 1)
+    assert ("file.copy_left_in_sharepoint" in capsys.readouterr().out) is not reached
     assert office.simulator.store.all("upload_sessions") == []
     async with service.db.unit_of_work("acme") as work:
         assert (await work.session.execute(text("SELECT 1 FROM stored_file"))).first() is None

@@ -2,6 +2,7 @@
 
 import secrets
 import uuid
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -111,11 +112,14 @@ async def open_session(wanted: UploadWanted, db: Db, knobs: Knobs, deliveries: D
     Without ``upload_url`` all bytes are there.
     """
     token = secrets.token_urlsafe(32)
-    row, former, place = await _aimed(db, knobs, wanted, token)
-    if former is not None:
-        await deliveries.abandon(former)
+    aimed = await _aimed(db, knobs, wanted, token)
+    row = aimed.row
+    if aimed.former is not None:
+        await deliveries.abandon(aimed.former)
+    if row.completed_at is None and row.drive_id is not None:
+        locations.refuse_stopped(aimed.location)
     answer = {"file_id": row.id, "completed": row.completed_at is not None, "received_bytes": row.received_bytes}
-    answer |= {"place": place}
+    answer |= {"place": aimed.place}
     if row.completed_at is not None or row.drive_id is None:
         url = knobs.internal_url.format(service="storage") + f"/v1/uploads/{token}"
         most = knobs.upload_chunk_max_bytes // CHUNK_MULTIPLE * CHUNK_MULTIPLE
@@ -135,9 +139,20 @@ async def open_session(wanted: UploadWanted, db: Db, knobs: Knobs, deliveries: D
     }
 
 
-async def _aimed(db: Database, knobs: Settings, wanted: UploadWanted, token: str) -> tuple[Any, Any | None, str]:
-    """The file's row, on its way to where new files go now; the row as it was, when it was on its way elsewhere; and
-    the place's name."""
+@dataclass(frozen=True, slots=True)
+class _Aimed:
+    """A file's row, on its way to where new files go now: ``location``, or Prospo's own storage.
+
+    ``former`` is the row as it was, when it was on its way to another place.
+    """
+
+    row: Any
+    former: Any | None
+    location: Any | None
+    place: str
+
+
+async def _aimed(db: Database, knobs: Settings, wanted: UploadWanted, token: str) -> _Aimed:
     async with db.unit_of_work(wanted.org_id) as work:
         location = await locations.place_for_new(work)
         place = {"drive_id": location and location.drive_id, "folder_id": location and location.folder_id}
@@ -152,11 +167,9 @@ async def _aimed(db: Database, knobs: Settings, wanted: UploadWanted, token: str
         if must_turn(row, place):
             aim = values | {"id": row.id, "step": row.upload_step}
             row = (await work.session.execute(queries.AIM, aim)).one()
-        if row.completed_at is None and row.drive_id is not None:
-            locations.refuse_stopped(location)
         place_name = await locations.name_of(work, row)
     turned = former.drive_id is not None and row.upload_step != former.upload_step
-    return row, former if turned else None, place_name
+    return _Aimed(row, former if turned else None, location, place_name)
 
 
 async def _refuse_too_many(work: Work, org_id: str, knobs: Settings) -> None:

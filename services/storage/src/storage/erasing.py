@@ -3,16 +3,27 @@
 from collections.abc import Mapping
 from typing import Any
 
+import structlog
+
+from shared.graph.errors import GraphError
 from shared.privacy.erasure import AUDIT, Delete, Holding, Holdings, Rewrite, pseudonym_for
 from storage import queries
 
+log = structlog.get_logger(__name__)
 _OWN = "org_id = :org_id AND owner_id = :user_id"
 
 
 async def delete_objects(row: Any, provided: Mapping[str, Any]) -> None:
-    """The parts in the store, or the copy in SharePoint. Raises ``GraphError`` while SharePoint cannot be reached."""
+    """The parts in the store, and the copy in SharePoint; one that cannot be reached is named in the log and stays.
+
+    Whoever erases an organisation has disconnected its tenant before, and with it the way to its SharePoint.
+    """
     if row.drive_id is not None:
-        await provided["deliveries"].delete(row)
+        try:
+            await provided["deliveries"].delete(row)
+        except GraphError as error:
+            about = {"org_id": row.org_id, "file_id": row.id, "drive_id": row.drive_id, "item_id": row.item_id}
+            log.warning("file.copy_left_in_sharepoint", **about, error=type(error).__name__)
     await provided["parts"].tidy(row.org_id, row.id, None)
 
 
@@ -45,6 +56,8 @@ HOLDINGS = Holdings(
                 "complete": "completed_at",
             },
             described=describe_content,
+            keeps="Copies in SharePoint that Prospo cannot reach stay there: the log names each as "
+            "file.copy_left_in_sharepoint. Delete them there.",
             closing="token_hash = NULL",  # nobody uploads to it from now on
             elsewhere=delete_objects,
             of_organisation={"person": "owner_id"},
