@@ -16,7 +16,7 @@ from shared.graph import Graph
 from shared.web.identity import ServiceTokens
 
 
-async def _saved(_checkpoint: dict[str, int]) -> None:
+async def _saved(_checkpoint: dict[str, Any]) -> None:
     """The job's checkpoint is not part of the benchmark."""
 
 
@@ -29,8 +29,8 @@ async def serve(settings: Settings) -> None:
         wanted = json.loads(line)
         said: dict[str, Any] = {"grown_mb": process.memory_mb("VmHWM") - idle_mb}
         if size := wanted.get("size"):
-            one = Wanted("acme", uuid.uuid4().hex, "bench.mp4", "video/mp4", "anna")
-            stored = await move(_saved, None, caller, f"/content/{size}", storage, one)
+            one = Wanted("acme", uuid.uuid4().hex, "bench.mp4", "video/mp4", "anna", "bench.mp4")
+            stored = await move(_saved, {}, caller, f"/content/{size}", storage, one)
             assert stored.size_bytes == size
         print(json.dumps(said), flush=True)
     await storage.aclose()

@@ -43,7 +43,12 @@ QUEUED = {
     },
     "tenant-connector": {"prove": {"claim_id": "c", "request_id": "r"}, "look_after_tenant": {}, "check_readiness": {}},
     "user-auth": {"keep_alive": {"user_id": "anna"}},
-    "storage": {"tidy_objects": {"file_id": "f"}, "tidy_parts": {"file_id": "f"}, "give_up_uploads": {}},
+    "storage": {
+        "tidy_objects": {"file_id": "f"},
+        "tidy_parts": {"file_id": "f"},
+        "give_up_uploads": {},
+        "look_at_location": {},
+    },
 }
 """Service → kind → a payload as version 0.1 queued it. Kinds are added here, never taken away."""
 

@@ -96,6 +96,18 @@ async def test_paths_go_deep_up_to_four_hundred_characters(anna: httpx.AsyncClie
     assert session.status_code == 400
 
 
+@pytest.mark.parametrize("behaviour", ["fail", "replace", "rename"])
+async def test_a_move_to_a_taken_name_fails_replaces_or_renames(anna: httpx.AsyncClient, behaviour: str) -> None:
+    taken, moved = [(await put(anna, name, name.encode())).json()["id"] for name in ("a.txt", "b.txt")]
+    answer = await anna.patch(f"/me/drive/items/{moved}", json={"name": "a.txt", BEHAVIOUR: behaviour})
+    found = {one["id"]: one["name"] for one in (await anna.get("/me/drive/root/children")).json()["value"]}
+    assert (answer.status_code, found) == {
+        "fail": (409, {taken: "a.txt", moved: "b.txt"}),
+        "replace": (200, {moved: "a.txt"}),
+        "rename": (200, {taken: "a.txt", moved: "a 1.txt"}),
+    }[behaviour]
+
+
 async def test_folders_are_made_moved_and_deleted_with_what_is_in_them(anna: httpx.AsyncClient) -> None:
     made = await anna.post("/me/drive/root/children", json={"name": "One", "folder": {}})
     assert made.status_code == 201

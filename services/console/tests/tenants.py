@@ -45,9 +45,9 @@ TENANTS: dict[str, tuple[Json, tuple[str, ...], tuple[str, ...]]] = {
         (),
     ),
     "card-features-to-come": (
-        tenant("connected", not_available_yet=["outlook_email", "sharepoint_storage"]),
-        ("Outlook email", "Not available yet", 'aria-labelledby="name-auto_recording"'),
-        ('aria-labelledby="name-outlook_email"', 'value="sharepoint_storage"'),
+        tenant("connected", not_available_yet=["outlook_email"]),
+        ("Outlook email", "Not available yet", 'aria-labelledby="name-auto_recording"', 'value="sharepoint_storage"'),
+        ('aria-labelledby="name-outlook_email"',),
     ),
     "card-link-connected": (tenant("connected"), ("Make a link</button>", "They consent again with it"), ()),
     "card-consent-asked-for": (

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ from starlette.routing import Route
 
 from m365_simulator import Simulator, SimulatorSettings
 from m365_simulator.client import SimulatorClient
+from m365_simulator.elsewhere import other_url
 from m365_simulator.fixtures import SIGNED_IN
 from m365_simulator.testing import Wire
 from m365_simulator.tls import usual_trust
@@ -205,9 +207,10 @@ async def house(
     chunk_max_bytes: int,
 ) -> AsyncIterator[House]:
     town, graph_url = Town(simulator, microsoft, tokens), simulator.settings.http_base_url
+    hosts = [urlsplit(address).netloc for address in (graph_url, other_url(simulator))]
     async with serving(town.our_wire) as url:
         reach = {"internal_url": url + "/{service}", "public_url": url}
-        reach |= {"graph_base_url": f"{graph_url}/v1.0", "graph_hosts": [graph_url.removeprefix("http://")]}
+        reach |= {"graph_base_url": f"{graph_url}/v1.0", "graph_hosts": hosts}
         files = {"object_store_dir": tmp_path / "files", "upload_chunk_max_bytes": chunk_max_bytes}
         storage = await start_service(create_storage, StorageSettings, "storage", bus=MemoryBus(), **reach, **files)
 

@@ -1,6 +1,7 @@
 """Fixtures of the storage service."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -9,11 +10,16 @@ from m365_simulator import Simulator
 from m365_simulator.client import SimulatorClient
 from m365_simulator.elsewhere import other_url
 from shared.graph import Graph
-from shared.testing.fixtures import PlatformKeys
+from shared.testing.fixtures import MakeSettings, PlatformKeys
+from shared.testing.harness import StartService
+from shared.testing.serving import serving
+from shared.web.identity import ServiceTokens
 from storage.automaton import Folder
+from storage.main import create_service
 from storage.settings import Settings
 
 from .libraries import AppToken, Library
+from .office import Office, tenant_connector
 
 
 @pytest.fixture
@@ -48,3 +54,24 @@ async def library(simulator: Simulator, microsoft: SimulatorClient, settings: Se
     graph.sleep = at_once
     yield Library(simulator, microsoft, graph, folder)
     await graph.aclose()
+
+
+@pytest.fixture
+async def office(
+    start_service: StartService,
+    make_settings: MakeSettings,
+    platform_keys: PlatformKeys,
+    simulator: Simulator,
+    microsoft: SimulatorClient,
+    tmp_path: Path,
+) -> AsyncIterator[Office]:
+    await microsoft.do("site_add", tenant="contoso.example", name="Sales")
+    await microsoft.do("file_put", drive="Sales", path="Recordings/read me.txt", text="not ours")
+    async with serving(tenant_connector(simulator)) as url:
+        more = {"internal_url": url + "/{service}", "graph_base_url": f"{simulator.settings.http_base_url}/v1.0"}
+        more |= {"graph_hosts": [urlsplit(other_url(simulator)).netloc], "object_store_dir": tmp_path / "files"}
+        service = await start_service(
+            create_service, Settings, "storage", client_id=simulator.settings.client_id, **more
+        )
+        ingest = ServiceTokens(make_settings(Settings, "recording-ingest"), "recording-ingest")
+        yield Office(service, platform_keys, ingest, simulator, microsoft)

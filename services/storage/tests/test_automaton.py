@@ -195,6 +195,16 @@ async def test_a_file_is_never_put_in_anothers_place(library: Library) -> None:
     assert still["hash"] == theirs["hash"]
 
 
+@pytest.mark.parametrize("body", [BODY, b""])
+async def test_what_stands_under_the_name_of_an_attempt_is_not_written_over(library: Library, body: bytes) -> None:
+    kept = fresh()
+    name = f"Prospo/{STAGING}/{kept.file_id}.1.part"
+    theirs = await library.microsoft.do("file_put", drive="Sales", path=name, text="theirs")
+    await library.until_whole(kept, body)
+    made = await library.run(kept, body)
+    assert (made["id"] != theirs["id"], made["size"]) == (True, len(body))
+
+
 async def test_no_open_session_ever_has_the_name_that_people_see(library: Library) -> None:
     kept = fresh()
     await prepare(library, kept, "standing")

@@ -246,7 +246,7 @@ async def test_storage_is_asked_for_only_where_it_is_used(board: Any) -> None:
     await board.select_location()
     assert (await board.switch({"sharepoint_storage": True})).status_code == 200
     row = (await board.checked())["storage_write"]
-    assert (row["verdict"], "only the next file" in row["reason"]) == ("unknown", True)
+    assert (row["verdict"], "Choose Storage Location shows" in row["reason"]) == ("unknown", True)
     board.take_away("Sites.Selected")
     row = (await board.checked())["storage_write"]
     assert (row["verdict"], "Sites.Selected" in row["reason"]) == ("action_needed", True)

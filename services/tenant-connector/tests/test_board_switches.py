@@ -106,7 +106,7 @@ async def test_the_board_follows_the_place_and_the_switch_of_storage_by_itself(b
     assert (await board.switch({"sharepoint_storage": True})).status_code == 200
     await board.service.runner.drain()
     row = capability(await board.read_board(), "storage_write")
-    assert (row["verdict"], "only the next file" in row["reason"]) == ("unknown", True)
+    assert (row["verdict"], "Choose Storage Location shows" in row["reason"]) == ("unknown", True)
 
 
 async def test_red_at_one_organisation_forbids_nothing_at_another(board: Any) -> None:

@@ -307,7 +307,7 @@ async def test_a_foreign_organisation_sees_nothing(house: Any) -> None:
         assert await house.sql(f"SELECT * FROM {table}", org="globex") == []
 
 
-@pytest.mark.parametrize("feature", ["outlook_email", "sharepoint_storage"])
+@pytest.mark.parametrize("feature", ["outlook_email"])
 async def test_a_feature_that_does_not_exist_yet_is_not_switched_on(house: Any, feature: str) -> None:
     await house.connect()
     assert (await house.switch({feature: False})).status_code == 200

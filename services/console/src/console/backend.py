@@ -20,6 +20,7 @@ SERVICES = {
     "/v1/transcripts": "recording-ingest",
     "/v1/ledger": "recording-ingest",
     "/v1/files": "storage",
+    "/v1/storage": "storage",
 }
 SAID_BY = {"account_not_connected": "/v1/connection", "tenant_not_connected": "/v1/tenant"}
 """Refusals out of what an event told a service, and where the service stands that sends the event."""

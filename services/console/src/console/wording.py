@@ -68,6 +68,15 @@ STATUSES = {
     "removed": ("Removed in Outlook", "warn", "warn"),
     "reversed": ("Undone", "neutral", "check"),
     "kept": ("Kept", "warn", "warn"),
+    "ok": ("Worked", "good", "check"),
+    "refused": ("Refused", "bad", "cross"),
+    "not_tried": ("Not tried", "neutral", "dash"),
+    "works": ("Works", "good", "check"),
+    "no_access": ("No access", "bad", "cross"),
+    "gone": ("Not there any more", "bad", "cross"),
+    "full": ("Full", "bad", "cross"),
+    "stored": ("Stored", "good", "check"),
+    "coming": ("Coming", "busy", "clock"),
 }
 
 IMPORT_ACTIONS = {
@@ -153,7 +162,17 @@ CAPABILITIES = {
     "credential_expiry": "Prospo's own credentials",
     "storage_write": "Storage location",
 }
+STEPS = {
+    "find": "Find the place",
+    "small_file": "Write a small file",
+    "large_file": "Write a file in several parts",
+    "rename": "Move and rename it",
+    "delete": "Delete what was written",
+}
+"""What is tried at a place before it is chosen."""
+FILE_PLACES = {"prospo": "Prospo storage", "sharepoint": "SharePoint"}
 ACTIONS = {
+    "storage.location_choose": "Chose where files go",
     "file.read": "Read the bytes",
     "file.describe": "Read name, type and size",
     "transcript.read": "Read the transcript",
@@ -177,10 +196,11 @@ PARTS = {
     "speaker_names": "names in transcripts",
     "recording": "recordings",
     "contacts": "importing contacts",
+    "storage": "storing files in SharePoint",
 }
 """The parts of the product that are there, as the readiness board names them."""
 
-PAUSES = HEARD_OF
+PAUSES = HEARD_OF | {"storage_location_stopped"}
 """Why a recording or transcript is held back only for now: when it is over, what Microsoft has is fetched."""
 
 WAYS_ON = {
@@ -194,6 +214,7 @@ WAYS_ON = {
     "contact_not_found": ("/contacts", "Your contacts"),
     "import_not_found": ("/contacts/imports", "Your imports"),
     "feature_off": ("/connectors/microsoft365", "See the Microsoft 365 connector"),
+    "storage_location_required": ("/connectors/microsoft365/storage", "Choose Storage Location"),
 }
 """By the code of a problem, where a person mends it."""
 

@@ -93,6 +93,11 @@ def of_obstacle(obstacle: Obstacle) -> Absence:
     return Absence(obstacle.code, sentence, at_once=obstacle.code in {FEATURE_OFF, PERMISSION_MISSING.code})
 
 
+def of_storage(reason: str) -> Absence:
+    """The organisation's place for files does not work; the recording follows by itself."""
+    return Absence("storage_location_stopped", reason, at_once=True)
+
+
 def of_refusal(error: GraphError) -> Absence:
     """What Graph's refusal means for the meeting's record."""
     if transcripts_disabled(error):

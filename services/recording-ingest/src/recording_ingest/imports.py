@@ -9,7 +9,7 @@ from recording_ingest.absences import Absence
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting
 from recording_ingest.transcripts import TakesTooLong
-from recording_ingest.uploads import StorageRefused
+from recording_ingest.uploads import StorageRefused, StorageWaits
 from shared.connections import Obstructed, connection_of
 from shared.database.unit_of_work import UnitOfWork
 from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphRetry
@@ -80,6 +80,9 @@ async def explained(job: Job, meeting: LedgerMeeting, row: ArtefactRow, settings
     except Obstructed as error:
         wait_s = settings.artefact_deadline_s if await _pause(job, row.id) else 0
         raise Periodic(error.obstacle.code, after_s=wait_s) from error
+    except StorageWaits as waits:
+        await _hold(job, row.id, absences.of_storage(waits.reason))
+        raise Periodic("the place for files does not work", after_s=waits.after_s) from waits
     except GraphRetry:
         raise
     except GraphError as error:
@@ -104,6 +107,14 @@ async def _pause(job: Job, artefact_id: str) -> bool:
         if absence is not None and row.status != "imported":
             await ledger.pause(work, meeting, row, absence)
     return absence is not None
+
+
+async def _hold(job: Job, artefact_id: str, absence: Absence) -> None:
+    """The job stays and asks again; nobody else has to take it up."""
+    async with job.unit_of_work() as work:
+        meeting, row = await locked(work, artefact_id)
+        if row.status != "imported":
+            await ledger.pause(work, meeting, row, absence)
 
 
 async def _explain(job: Job, artefact_id: str, absence: Absence, settings: Settings, *, for_good: bool) -> None:

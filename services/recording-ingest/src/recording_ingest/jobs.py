@@ -164,11 +164,11 @@ async def transfer(
         await teams.artefact(caller, online_id, "recording", row.graph_id)  # renews a refused token, unlike a download
         path = teams.content_path(online_id, "recording", row.graph_id)
         save = partial(imports.save, job, meeting)
-        stored = await transfers.move(save, job.checkpoint.get("size"), caller, path, storage, _wanted(meeting, row))
+        stored = await transfers.move(save, dict(job.checkpoint), caller, path, storage, _wanted(meeting, row))
     async with job.unit_of_work() as work:
         meeting, row = await imports.locked(work, row.id)
         if row.status != "imported":
-            ledger.recording_imported(work, meeting, row, stored.file_id, stored.size_bytes)
+            ledger.recording_imported(work, meeting, row, stored)
 
 
 @does(ImportTranscript, attempts=imports.ATTEMPTS)
@@ -249,6 +249,7 @@ def _wanted(meeting: LedgerMeeting, row: ArtefactRow) -> Wanted:
         path=f"meetings/{row.meeting_id}/{row.id}.mp4",
         content_type=ledger.CONTENT_TYPE,
         owner_id=meeting.user_id or "",
+        name=f"{meeting.subject or 'Meeting'} {row.created_at:%Y-%m-%d %H.%M}.mp4",
     )
 
 

@@ -9,6 +9,7 @@ from recording_ingest.graph import KINDS, Artefact, Kind
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting
 from recording_ingest.transcripts import Transcript
+from recording_ingest.transfers import Stored
 from recording_ingest.work import ImportArtefact, ImportTranscript, Reconcile, TransferRecording
 from shared.connections import Connection, Obstacle, Switch, connection_of
 from shared.database.outbox import uuid7
@@ -24,7 +25,6 @@ from shared.events import (
 
 IMPORTS: dict[str, type[ImportArtefact]] = {"recording": TransferRecording, "transcript": ImportTranscript}
 SWITCH: Switch = "auto_recording"
-LOCATION = "Prospo storage"
 CONTENT_TYPE = "video/mp4"
 OPEN = {"detected", "importing"}
 UNFINISHED = {*OPEN, "paused"}
@@ -244,11 +244,9 @@ async def _stop(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, abse
         declare_absent(work, meeting, row.kind, absence)
 
 
-def recording_imported(
-    work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, file_id: str, size_bytes: int
-) -> None:
+def recording_imported(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, stored: Stored) -> None:
     """The whole recording is stored."""
-    row.file_id, row.size_bytes = file_id, size_bytes
+    row.file_id, row.size_bytes = stored.file_id, stored.size_bytes
     _imported(meeting, row)
     work.outbox.add(
         RecordingImported(
@@ -256,10 +254,10 @@ def recording_imported(
             aggregate_version=meeting.version,
             meeting_id=meeting.meeting_id,
             artefact_id=row.id,
-            file_id=file_id,
-            size_bytes=size_bytes,
+            file_id=stored.file_id,
+            size_bytes=stored.size_bytes,
             content_type=CONTENT_TYPE,
-            location=LOCATION,
+            location=stored.place,
             created_at=row.created_at,
             ended_at=row.ended_at,
         )

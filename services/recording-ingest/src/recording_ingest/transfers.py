@@ -1,4 +1,4 @@
-"""Bytes from Graph to storage: constant memory, nothing on disk, resumable at the range by any worker.
+"""Bytes from Graph to storage, or straight into SharePoint: constant memory, nothing on disk, resumable at the range.
 
 While storage takes and confirms one range the next is read (``ahead``).
 
@@ -10,18 +10,28 @@ import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from recording_ingest.ahead import read_ahead
 from recording_ingest.graph import EmptyAtMicrosoft
-from recording_ingest.uploads import SessionGone, StorageClient, StorageRetry, UploadSession, Wanted
+from recording_ingest.uploads import (
+    RangeRefused,
+    SessionGone,
+    StorageClient,
+    StorageRetry,
+    Trouble,
+    UploadSession,
+    Wanted,
+)
 from shared import metrics
 from shared.graph import Download, GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphReconnect, GraphRetry, GraphTellAdmin
-from shared.graph.upload import Supply
+from shared.graph.quickxor import QuickXor, hash_rest, hashing
+from shared.graph.upload import Source, Supply
 from shared.jobs import Again
 
-Save = Callable[[dict[str, int]], Awaitable[None]]
+Save = Callable[[dict[str, Any]], Awaitable[None]]
 """Keeps a checkpoint. What it raises ends the transfer there."""
 STUCK = 3
 """Rounds without a byte of progress before the job is left for later."""
@@ -33,36 +43,50 @@ _LINK_EXPIRED = {401, 403, 404, 410}
 class Stored:
     file_id: str
     size_bytes: int
+    place: str
 
 
 async def move(
-    save: Save, size: int | None, caller: GraphCaller, path: str, storage: StorageClient, wanted: Wanted
+    save: Save, checkpoint: dict[str, Any], caller: GraphCaller, path: str, storage: StorageClient, wanted: Wanted
 ) -> Stored:
-    """Store what ``path`` at Graph holds, from wherever an earlier try got to. Checkpoint: size and bytes done.
+    """Store what ``path`` at Graph holds, from wherever an earlier try got to.
 
-    ``size`` is that of the checkpoint, when there is one.
+    ``checkpoint``: size and bytes done; of an upload into SharePoint also its attempt, and the hash as far as it is.
     """
+    hashed = Hashed.of_checkpoint(checkpoint)
     async with AsyncExitStack() as opened:
-        begun = None
+        begun, size, trouble = None, checkpoint.get("size"), None
         if size is None:  # the answer that tells it is read on, not asked for twice
             begun = await opened.enter_async_context(caller.download(path))
             size = begun.total or await _size(caller, path)
         session = await storage.open(wanted, size)
-        await save({"size": size, "done": session.received})
+        await save({"size": size, "done": session.received} | hashed.kept())
         stuck = 0
         while not session.completed:
+            trouble = None
             try:
-                await _send_rest(save, caller, path, storage, session, size, begun)
-            except (StorageRetry, SessionGone) as trouble:
+                if session.attempt is None:
+                    await _send_rest(save, caller, path, storage, session, size, begun)
+                else:
+                    source = _source(caller, path, size, session.chunk_max, begun)
+                    await _into_library(save, source, storage, session, size, hashed, wanted.org_id)
+            except (StorageRetry, SessionGone) as error:
                 if stuck >= STUCK:
-                    raise StorageRetry(f"storage does not take the file; later again. {trouble}") from trouble
+                    raise StorageRetry(f"storage does not take the file; later again. {error}") from error
+            except RangeRefused as error:
+                if session.attempt is None or stuck >= STUCK:
+                    raise
+                trouble = Trouble(session.attempt, error.status)
+            except _Changed as change:
+                await save({})
+                raise Again(str(change), after_s=1, counts=False) from change
             begun = None
             await opened.aclose()
-            before, session = session.received, await storage.open(wanted, size)
+            before, session = session.received, await storage.open(wanted, size, trouble)
             stuck = 0 if session.received > before else stuck + 1
             if stuck > STUCK and not session.completed:
                 raise StorageRetry("storage does not go on; later again.")
-    return Stored(session.file_id, size)
+    return Stored(session.file_id, size, session.place)
 
 
 async def _send_rest(
@@ -79,23 +103,76 @@ async def _send_rest(
     if position >= size:
         await storage.finish(session, size)
         return
-    try:
+    async with aclosing(_source(caller, path, size, session.chunk_max, begun)(position)) as coming:
+        supply = Supply(coming)
+        while position < size:
+            count = min(session.chunk_max, size - position)
+            follows = position + count
+            position = await storage.put(session, position, count, size, supply.take(count))
+            metrics.ingested_bytes.add(count)
+            await save({"size": size, "done": position})
+            if position != follows:
+                return
+
+
+@dataclass(slots=True)
+class Hashed:
+    """How far the bytes of an upload into SharePoint are hashed; another attempt begins anew."""
+
+    attempt: int | None = None
+    so_far: QuickXor = field(default_factory=QuickXor)
+
+    @classmethod
+    def of_checkpoint(cls, kept: dict[str, Any]) -> "Hashed":
+        return cls(kept["attempt"], QuickXor.of_state(kept["hash"])) if "hash" in kept else cls()
+
+    def kept(self) -> dict[str, Any]:
+        return {} if self.attempt is None else {"attempt": self.attempt, "hash": self.so_far.state()}
+
+    def at(self, attempt: int | None) -> QuickXor:
+        if self.attempt != attempt:
+            self.attempt, self.so_far = attempt, QuickXor()
+        return self.so_far
+
+
+async def _into_library(
+    save: Save,
+    source: Source,
+    storage: StorageClient,
+    session: UploadSession,
+    size: int,
+    hashed: Hashed,
+    org_id: str,
+) -> None:
+    """Send what is missing straight into SharePoint, and have storage verify and publish it."""
+    so_far, item_id, done = hashed.at(session.attempt), None, session.received
+
+    async def saved(position: int) -> None:
+        nonlocal done
+        metrics.ingested_bytes.add(max(0, position - done))
+        done = position
+        await save({"size": size, "done": position} | hashed.kept())
+
+    if session.received < size:
+        item_id = await storage.send(session, size, hashing(source, so_far), saved)
+    await hash_rest(source, so_far, size)
+    await storage.verify(session, org_id, so_far.digest(), item_id)
+
+
+def _source(caller: GraphCaller, path: str, size: int, ahead: int, begun: Download | None) -> Source:
+    """The recording's bytes from a position on, read ahead; ``begun`` is used once, where it begins at byte 0."""
+    left = [begun]
+
+    async def pieces(position: int) -> AsyncGenerator[bytes, None]:
+        first = left.pop() if left and position == 0 else None
         async with (
-            aclosing(steady(caller, path, position, size, begun)) as pieces,
-            aclosing(read_ahead(pieces, session.chunk_max)) as coming,
+            aclosing(steady(caller, path, position, size, first)) as steadily,
+            aclosing(read_ahead(steadily, ahead)) as coming,
         ):
-            supply = Supply(coming)
-            while position < size:
-                count = min(session.chunk_max, size - position)
-                follows = position + count
-                position = await storage.put(session, position, count, size, supply.take(count))
-                metrics.ingested_bytes.add(count)
-                await save({"size": size, "done": position})
-                if position != follows:
-                    return
-    except _Changed as change:
-        await save({})
-        raise Again(str(change), after_s=1, counts=False) from change
+            async for piece in coming:
+                yield piece
+
+    return pieces
 
 
 class _Changed(Exception):

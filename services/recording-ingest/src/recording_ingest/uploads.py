@@ -4,22 +4,34 @@ The upload address is a secret: it lives in memory only and is never logged.
 """
 
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 
 from recording_ingest.settings import Settings
-from shared.graph.errors import GraphError, GraphPastEnd, GraphRetry, GraphSessionGone
+from shared.graph.errors import (
+    GraphConflict,
+    GraphError,
+    GraphFull,
+    GraphGiveUp,
+    GraphPastEnd,
+    GraphRetry,
+    GraphSessionGone,
+)
 from shared.graph.links import Links
-from shared.graph.upload import CHUNK_LIMIT, Uploads
+from shared.graph.refusals import read_seconds
+from shared.graph.upload import CHUNK_LIMIT, Source, Upload, Uploads
 from shared.graph.upload import UploadSession as Address
 from shared.jobs import Again
 from shared.web.identity import ServiceTokens
 
 _DEDUPE_LENGTH = 200
+_PLACE = "Prospo storage"
+"""Where a storage of the version before this one keeps every file."""
+Saved = Callable[[int], Awaitable[None]]
 
 
 class StorageRetry(Again):
@@ -33,8 +45,25 @@ class SessionGone(Exception):
     """The upload session does not exist any more; a new one has to be opened."""
 
 
+class StorageWaits(Exception):
+    """The organisation's place for files does not work, ``reason`` says why; the same file is taken once it does."""
+
+    def __init__(self, reason: str, after_s: float) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.after_s = after_s
+
+
 class StorageRefused(Exception):
     """storage will not have it as it is: a defect of ours or of the set-up."""
+
+
+class RangeRefused(StorageRefused):
+    """A range was refused with ``status``; of an upload into SharePoint storage may know what comes of it."""
+
+    def __init__(self, status: int, said: str) -> None:
+        super().__init__(f"storage answered {status} {said}")
+        self.status = status
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +75,16 @@ class Wanted:
     path: str
     content_type: str
     owner_id: str
+    name: str
+    """How people should know it, where they see its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What SharePoint answered to a range in an attempt; storage knows what comes of it."""
+
+    attempt: int
+    status: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +95,10 @@ class UploadSession:
     completed: bool
     received: int
     address: Address = field(repr=False)
+    attempt: int | None = None
+    """Of an upload into SharePoint, whose file storage has to verify; None where storage takes the bytes itself."""
+    place: str = ""
+    """Where the file goes, as people know it."""
 
     @property
     def chunk_max(self) -> int:
@@ -76,44 +119,70 @@ class StorageClient:
     async def aclose(self) -> None:
         await self._http.aclose()
 
-    async def open(self, wanted: Wanted, size_bytes: int) -> UploadSession:
-        """The session of this file, new or gone on with. A file of another size is another file."""
-        answer = await self._ask(wanted, size_bytes, wanted.dedupe_key)
+    async def open(self, wanted: Wanted, size_bytes: int, trouble: Trouble | None = None) -> UploadSession:
+        """The session of this file, new or gone on with. A file of another size is another file.
+
+        Raises ``StorageWaits`` while the place for it does not work.
+        """
+        answer = await self._ask(wanted, size_bytes, wanted.dedupe_key, trouble)
         if _code(answer) == "size_changed":
-            answer = await self._ask(wanted, size_bytes, f"{wanted.dedupe_key}:{size_bytes}")
+            answer = await self._ask(wanted, size_bytes, f"{wanted.dedupe_key}:{size_bytes}", trouble)
         if not answer.is_success:
             raise _refusal(answer)
         said = answer.json()
         multiple, most = int(said["chunk_multiple"]), min(int(said["chunk_max"]), CHUNK_LIMIT - 1)
         chunk = max(multiple, most // multiple * multiple)
-        address = Address(said["upload_url"], said.get("headers", {}), multiple=multiple, chunk=chunk)
-        return UploadSession(said["file_id"], said["completed"], int(said["received_bytes"]), address)
+        address = Address(said["upload_url"] or "", said.get("headers", {}), multiple=multiple, chunk=chunk)
+        attempt = said.get("attempt")
+        return UploadSession(
+            said["file_id"], said["completed"], int(said["received_bytes"]), address, attempt, said.get("place", _PLACE)
+        )
 
     async def put(
         self, session: UploadSession, start: int, count: int, size_bytes: int, body: AsyncIterator[bytes]
     ) -> int:
         """Send one range as it comes. Returns the byte storage wants next, which need not be the one after it."""
-        source = _Source(body)
+        source = _Source()
         with _told_apart(source):
-            said = await self._uploads.put(session.address, start, start + count, size_bytes, source.pieces())
+            said = await self._uploads.put(session.address, start, start + count, size_bytes, source.watched(body))
         return said.position
+
+    async def send(self, session: UploadSession, size_bytes: int, source: Source, saved: Saved) -> str | None:
+        """Send all that is missing into SharePoint. Returns the id of what SharePoint made of it, when it said it."""
+        watched = _Source()
+        upload = Upload(self._uploads, session.address, size_bytes)
+        with _told_apart(watched):
+            item = await upload.send(watched.of(source), start=session.received, saved=saved)
+        return str(item["id"]) if "id" in item else None
+
+    async def verify(self, session: UploadSession, org_id: str, digest: str, item_id: str | None) -> None:
+        """All bytes are in SharePoint: storage compares size and hash, and gives the file its name."""
+        body = {"org_id": org_id, "file_id": session.file_id, "quick_xor_hash": digest, "item_id": item_id}
+        answer = await self._send("POST", f"{self._url}/complete", json=body, headers=self._who())
+        if not answer.is_success:
+            raise _refusal(answer)
 
     async def finish(self, session: UploadSession, size_bytes: int) -> None:
         """All bytes are there but the file was not put together: asking where it stands does it."""
         with _told_apart():
             await self._uploads.status(session.address, size_bytes)
 
-    async def _ask(self, wanted: Wanted, size_bytes: int, dedupe_key: str) -> httpx.Response:
-        body = {
+    async def _ask(self, wanted: Wanted, size_bytes: int, dedupe_key: str, trouble: Trouble | None) -> httpx.Response:
+        body: dict[str, Any] = {
             "org_id": wanted.org_id,
             "dedupe_key": _fitting(dedupe_key),
             "path": wanted.path,
             "content_type": wanted.content_type,
             "size_bytes": size_bytes,
             "owner_id": wanted.owner_id,
+            "name": wanted.name,
         }
-        headers = {"Authorization": f"Bearer {self._service_tokens.issue('storage')}"}
-        return await self._send("POST", self._url, json=body, headers=headers)
+        if trouble is not None:
+            body["trouble"] = {"attempt": trouble.attempt, "status": trouble.status}
+        return await self._send("POST", self._url, json=body, headers=self._who())
+
+    def _who(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._service_tokens.issue('storage')}"}
 
     async def _send(self, method: str, url: str, **more: Any) -> httpx.Response:
         try:
@@ -135,13 +204,20 @@ def _code(answer: httpx.Response) -> str:
 class _Source:
     """What is uploaded; ``error`` is its own, which is not storage's."""
 
-    def __init__(self, body: AsyncIterator[bytes]) -> None:
-        self._body = body
+    def __init__(self) -> None:
         self.error: GraphError | None = None
 
-    async def pieces(self) -> AsyncGenerator[bytes, None]:
+    def of(self, source: Source) -> Source:
+        async def pieces(position: int) -> AsyncGenerator[bytes, None]:
+            async with aclosing(source(position)) as coming, aclosing(self.watched(coming)) as watched:
+                async for piece in watched:
+                    yield piece
+
+        return pieces
+
+    async def watched(self, body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         try:
-            async for piece in self._body:
+            async for piece in body:
                 yield piece
         except GraphError as error:
             self.error = error
@@ -160,15 +236,19 @@ def _told_apart(source: _Source | None = None) -> Iterator[None]:
 
 
 def _of_upload(error: GraphError) -> Exception:
-    if isinstance(error, GraphSessionGone | GraphPastEnd):
+    if isinstance(error, GraphSessionGone | GraphPastEnd | GraphConflict):
         return SessionGone(f"storage answered {error.status}.")
+    if isinstance(error, GraphFull) or (type(error) is GraphGiveUp and error.status == httpx.codes.BAD_REQUEST):
+        return RangeRefused(error.status, f"{error.code}: {error.message}")
     if isinstance(error, GraphRetry):
         return StorageRetry(f"storage answered {error.status}: {error.message}", after_s=error.after_s)
     return StorageRefused(f"storage answered {error.status} {error.code}: {error.message}")
 
 
 def _refusal(answer: httpx.Response) -> Exception:
-    status = answer.status_code
+    status, wait = answer.status_code, read_seconds(answer.headers.get("retry-after", ""))
+    if _code(answer) == "storage_location_stopped":
+        return StorageWaits(str(answer.json().get("detail", "")), wait or 300)
     if status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
-        return StorageRetry(f"storage answered {status}.")
+        return StorageRetry(f"storage answered {status} {_code(answer)}.", after_s=10 if wait is None else wait)
     return StorageRefused(f"storage answered {status} {_code(answer)}.")

@@ -2,6 +2,8 @@
 
 import secrets
 import uuid
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request
@@ -9,12 +11,15 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, Field
 
 from shared.database.unit_of_work import Database
+from shared.graph import Graph
+from shared.graph.upload import UploadSession
 from shared.problems import PROBLEM_TYPE, BadInput, NotFound, TooMany, problem_response
 from shared.secrets import digest
 from shared.web.audit import note_read
 from shared.web.routes import Reader, StrictModel, Work, called_by, provided, with_header
 from shared.web.words import ONE_LINE, whole_number
-from storage import queries
+from storage import locations, queries
+from storage.deliveries import Deliveries, from_sharepoint, full, must_turn
 from storage.parts import Parts
 from storage.settings import Settings
 from storage.uploads import CHUNK_MULTIPLE, complete, give_up_later, parse_range, receive, session_of, tidy_later
@@ -23,6 +28,8 @@ router = APIRouter()
 Db = Annotated[Database, Depends(provided("db"))]
 Files = Annotated[Parts, Depends(provided("parts"))]
 Knobs = Annotated[Settings, Depends(provided("settings"))]
+Graph_ = Annotated[Graph, Depends(provided("graph"))]
+Deliveries_ = Annotated[Deliveries, Depends(provided("deliveries"))]
 
 
 SHOWN = {"video/mp4", "audio/mp4", "audio/mpeg", "image/png", "image/jpeg", "text/plain", "text/vtt"}
@@ -30,6 +37,13 @@ SHOWN = {"video/mp4", "audio/mp4", "audio/mpeg", "image/png", "image/jpeg", "tex
 _NAME = "[A-Za-z0-9!#$&^_.+-]+"
 CONTENT_TYPE = f'^{_NAME}/{_NAME}( *; *{_NAME}=({_NAME}|"[ !#-\\[\\]-~]*"))*$'
 """RFC 9110 8.3.1, so that the file can be sent with it."""
+
+
+class Trouble(StrictModel):
+    """SharePoint answered a range of this attempt with ``status``: 400 takes it for no range, 507 has no room."""
+
+    attempt: int = Field(ge=1)
+    status: int = Field(ge=400, le=599)
 
 
 class UploadWanted(StrictModel):
@@ -40,6 +54,20 @@ class UploadWanted(StrictModel):
     size_bytes: int = Field(gt=0, le=1 << 40)
     owner_id: Annotated[str, Field(min_length=1, max_length=200), ONE_LINE] | None = None
     """The one person of the organisation who may read it; everybody of it when left out."""
+
+    name: Annotated[str, Field(min_length=1, max_length=1000), ONE_LINE] | None = None
+    """How people should know the file, where they see its place; the end of ``path`` when left out."""
+    trouble: Trouble | None = None
+
+
+class Delivered(StrictModel):
+    """All bytes are in SharePoint, and these are what their sender hashed (base64)."""
+
+    org_id: str = Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    file_id: uuid.UUID
+    quick_xor_hash: str = Field(pattern=r"^[A-Za-z0-9+/]{27}=$")
+    item_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9!_-]{1,200}$")
+    """What SharePoint answered to the last range, when that answer came."""
 
 
 class Arrived(BaseModel):
@@ -77,26 +105,71 @@ GIVES_BYTES: dict[int | str, dict[str, Any]] = {
 
 
 @router.post("/internal/upload-sessions", dependencies=[called_by("recording-ingest")])
-async def open_session(wanted: UploadWanted, db: Db, knobs: Knobs) -> dict[str, Any]:
-    """The same intent (``dedupe_key``) is the same file; asking again gives a new address and keeps what arrived."""
+async def open_session(wanted: UploadWanted, db: Db, knobs: Knobs, deliveries: Deliveries_) -> dict[str, Any]:
+    """The same intent (``dedupe_key``) is the same file; asking again gives a new address and keeps what arrived.
+
+    With ``attempt`` the address is SharePoint's own: send to it, then say ``complete`` with the hash of what was sent.
+    Without ``upload_url`` all bytes are there.
+    """
     token = secrets.token_urlsafe(32)
-    values = wanted.model_dump() | {"id": str(uuid.uuid4()), "token_hash": digest(token)}
+    aimed = await _aimed(db, knobs, wanted, token)
+    row = aimed.row
+    if aimed.former is not None:
+        await deliveries.abandon(aimed.former)
+    if row.completed_at is None and row.drive_id is not None:
+        locations.refuse_stopped(aimed.location)
+    answer = {"file_id": row.id, "completed": row.completed_at is not None, "received_bytes": row.received_bytes}
+    answer |= {"place": aimed.place}
+    if row.completed_at is not None or row.drive_id is None:
+        url = knobs.internal_url.format(service="storage") + f"/v1/uploads/{token}"
+        most = knobs.upload_chunk_max_bytes // CHUNK_MULTIPLE * CHUNK_MULTIPLE
+        return answer | {"upload_url": url, "chunk_multiple": CHUNK_MULTIPLE, "chunk_max": most, "headers": {}}
+    if wanted.trouble is not None and wanted.trouble.status == HTTPStatus.INSUFFICIENT_STORAGE:
+        raise await full(db, row)
+    refused = wanted.trouble.attempt if wanted.trouble and wanted.trouble.status == HTTPStatus.BAD_REQUEST else None
+    stand, attempt = await deliveries.stand(row, refused=refused)
+    session = stand.session or UploadSession("")
+    return answer | {
+        "received_bytes": stand.position,
+        "upload_url": session.url or None,
+        "chunk_multiple": session.multiple,
+        "chunk_max": session.chunk,
+        "headers": session.headers,
+        "attempt": attempt,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Aimed:
+    """A file's row, on its way to where new files go now: ``location``, or Prospo's own storage.
+
+    ``former`` is the row as it was, when it was on its way to another place.
+    """
+
+    row: Any
+    former: Any | None
+    location: Any | None
+    place: str
+
+
+async def _aimed(db: Database, knobs: Settings, wanted: UploadWanted, token: str) -> _Aimed:
     async with db.unit_of_work(wanted.org_id) as work:
+        location = await locations.place_for_new(work)
+        place = {"drive_id": location and location.drive_id, "folder_id": location and location.folder_id}
+        values = wanted.model_dump(exclude={"trouble"}) | {"id": str(uuid.uuid4()), "token_hash": digest(token)} | place
         row = (await work.session.execute(queries.OPEN, values)).one()
         if row.size_bytes != wanted.size_bytes:  # rolled back, so that a running upload keeps its address
             raise BadInput("size_changed", f"This file was begun with {row.size_bytes} bytes; use another dedupe_key.")
         if row.id == values["id"]:
             await _refuse_too_many(work, wanted.org_id, knobs)
             give_up_later(work, knobs.unfinished_upload_keep_s)
-    return {
-        "file_id": row.id,
-        "completed": row.completed_at is not None,
-        "received_bytes": row.received_bytes,
-        "upload_url": knobs.internal_url.format(service="storage") + f"/v1/uploads/{token}",
-        "chunk_multiple": CHUNK_MULTIPLE,
-        "chunk_max": knobs.upload_chunk_max_bytes // CHUNK_MULTIPLE * CHUNK_MULTIPLE,
-        "headers": {},
-    }
+        former = row
+        if must_turn(row, place):
+            aim = values | {"id": row.id, "step": row.upload_step}
+            row = (await work.session.execute(queries.AIM, aim)).one()
+        place_name = await locations.name_of(work, row)
+    turned = former.drive_id is not None and row.upload_step != former.upload_step
+    return _Aimed(row, former if turned else None, location, place_name)
 
 
 async def _refuse_too_many(work: Work, org_id: str, knobs: Settings) -> None:
@@ -106,6 +179,17 @@ async def _refuse_too_many(work: Work, org_id: str, knobs: Settings) -> None:
         raise TooMany(
             "too_many_uploads", "So many uploads are unfinished. Finish some of them first.", retry_after_s=60
         )
+
+
+@router.post("/internal/upload-sessions/complete", dependencies=[called_by("recording-ingest")])
+async def complete_delivery(said: Delivered, db: Db, deliveries: Deliveries_) -> Stored:
+    """Compare size and hash with SharePoint's, give the file its name there, and announce it; once, however often."""
+    async with db.unit_of_work(said.org_id) as work:
+        row = (await work.session.execute(queries.PARTS, {"org_id": said.org_id, "id": str(said.file_id)})).first()
+    if row is None or (row.drive_id is None and row.completed_at is None):
+        raise NotFound("upload_not_found", "This file is not on its way to SharePoint any more. Ask for a session.")
+    await deliveries.finish(row, said.quick_xor_hash, said.item_id)
+    return Stored(file_id=row.id, size_bytes=row.size_bytes)
 
 
 @router.put(
@@ -160,6 +244,7 @@ async def content(
     caller: Reader,
     work: Work,
     files: Files,
+    graph: Graph_,
     wanted: Annotated[str | None, Header(alias="range")] = None,
 ) -> Response:
     """The bytes, or one range of them (206). Several ranges are answered with the whole.
@@ -177,7 +262,7 @@ async def content(
     if status == 206:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{row.size_bytes}"
     note_read(work.session, caller, "file.read", row.id, row.owner_id, first_byte=start, end=end)
-    stream = files.read(row, start, end)
+    stream = files.read(row, start, end) if row.item_id is None else await from_sharepoint(graph, row, start, end)
     return StreamingResponse(stream, status, headers, media_type=row.content_type)
 
 

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any
+from urllib.parse import quote
 
 from shared.graph import GraphCaller
 from shared.graph.caller import CONTENT_BYTES
@@ -53,24 +54,9 @@ class Drive:
         item = await self._item(name)
         if version not in (None, item["cTag"]):
             raise Changed(name)
-        idle = 0
-        while start < end:
-            before = start
-            try:
-                async with self._caller.download(f"{self._items}/{item['id']}/content", start) as download:
-                    skip = start if download.status == 200 else 0
-                    async for piece in download.chunks:
-                        wanted = piece[skip : skip + end - start]
-                        skip = max(0, skip - len(piece))
-                        start += len(wanted)
-                        if wanted:
-                            yield wanted
-                        if start >= end:
-                            return
-            except GraphRetry:
-                idle = 0 if start > before else idle + 1
-                if idle > _IDLE:
-                    raise
+        async with aclosing(read_item(self._caller, self._folder, str(item["id"]), start, end)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def list(self, prefix: str) -> AsyncIterator[Entry]:
         try:
@@ -101,6 +87,32 @@ class Drive:
             return await self._caller.get(self._folder.at(name), _FIELDS)
         except GraphNotFound as error:
             raise NotThere(name) from error
+
+
+async def read_item(
+    caller: GraphCaller, folder: Folder, item_id: str, start: int, end: int, size: int | None = None
+) -> AsyncGenerator[bytes, None]:
+    """Bytes ``start`` up to but without ``end``. Raises ``Changed`` when it is not of ``size`` bytes any more."""
+    idle = 0
+    while start < end:
+        before = start
+        try:
+            async with caller.download(f"{folder.items}/{quote(item_id)}/content", start) as download:
+                if size is not None and download.total not in {None, size}:
+                    raise Changed(item_id)
+                skip = start if download.status == 200 else 0
+                async for piece in download.chunks:
+                    wanted = piece[skip : skip + end - start]
+                    skip = max(0, skip - len(piece))
+                    start += len(wanted)
+                    if wanted:
+                        yield wanted
+                    if start >= end:
+                        return
+        except GraphRetry:
+            idle = 0 if start > before else idle + 1
+            if idle > _IDLE:
+                raise
 
 
 def _entry(item: dict[str, Any], name: str) -> Entry:

@@ -1,13 +1,15 @@
 """What the storage service does in its own time."""
 
+from shared.connections import tenant_of
 from shared.database.unit_of_work import Database
+from shared.graph import Graph
 from shared.jobs import Jobs, Periodic
 from shared.jobs.job import Job
-from storage import queries
+from storage import locations, queries
 from storage.parts import Parts
 from storage.settings import Settings
 from storage.uploads import tidy_later
-from storage.work import GiveUpUploads, TidyObjects, TidyParts
+from storage.work import GiveUpUploads, LookAtLocation, TidyObjects, TidyParts
 
 does = Jobs()
 
@@ -28,6 +30,21 @@ async def _tidy(job: Job, file_id: str, db: Database, parts: Parts) -> None:
     async with db.unit_of_work(job.org_id) as work:
         row = (await work.session.execute(queries.PARTS, {"org_id": job.org_id, "id": file_id})).first()
     await parts.tidy(job.org_id, file_id, row)
+
+
+@does(LookAtLocation)
+async def look_at_location(job: Job, _wanted: LookAtLocation, *, graph: Graph, settings: Settings) -> None:
+    """The state of the place as it is now; nobody looks at one that is not in use."""
+    async with job.unit_of_work() as work:
+        location = await locations.chosen(work)
+        tenant = await tenant_of(work.session, job.org_id)
+    if location is None or not tenant.connected:
+        return
+    looked = await locations.look(graph, location)
+    async with job.unit_of_work() as work:
+        await locations.keep_look(work, location, looked)
+    wait_s = settings.location_look_s if looked.state == "works" else settings.location_retry_s
+    raise Periodic("looked at again later", after_s=wait_s)
 
 
 @does(GiveUpUploads)

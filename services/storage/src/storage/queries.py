@@ -2,13 +2,17 @@
 
 from sqlalchemy import text
 
-_COLUMNS = "org_id, id, path, content_type, size_bytes, received_bytes, parts, in_parts, completed_at"
+_COLUMNS = """org_id, id, path, content_type, size_bytes, received_bytes, parts, in_parts, completed_at, created_at,
+    file_name, drive_id, folder_id, upload, upload_step, item_id, item_name"""
 
 OPEN = text(
-    f"""INSERT INTO stored_file (org_id, id, dedupe_key, path, content_type, size_bytes, token_hash, owner_id)
-        VALUES (:org_id, :id, :dedupe_key, :path, :content_type, :size_bytes, :token_hash, :owner_id)
+    f"""INSERT INTO stored_file (org_id, id, dedupe_key, path, content_type, size_bytes, token_hash, owner_id,
+            file_name, drive_id, folder_id)
+        VALUES (:org_id, :id, :dedupe_key, :path, :content_type, :size_bytes,
+            CASE WHEN CAST(:drive_id AS text) IS NULL THEN :token_hash END, :owner_id, :name, :drive_id, :folder_id)
         ON CONFLICT (org_id, dedupe_key) DO UPDATE
-        SET token_hash = CASE WHEN stored_file.completed_at IS NULL THEN excluded.token_hash END,
+        SET token_hash = CASE WHEN stored_file.completed_at IS NULL AND stored_file.drive_id IS NULL
+                              THEN :token_hash END,
             touched_at = excluded.touched_at
         RETURNING {_COLUMNS}"""
 )
@@ -42,3 +46,50 @@ UNFINISHED = text(
        WHERE org_id = :org_id AND completed_at IS NULL"""
 )
 THERE = text("SELECT id FROM stored_file WHERE org_id = :org_id AND id = :id")
+AIM = text(
+    f"""UPDATE stored_file SET drive_id = :drive_id, folder_id = :folder_id, upload = NULL,
+            upload_step = upload_step + 1, token_hash = CASE WHEN CAST(:drive_id AS text) IS NULL THEN :token_hash END
+        WHERE org_id = :org_id AND id = :id AND completed_at IS NULL AND upload_step = :step
+        RETURNING {_COLUMNS}"""
+)
+"""Another place than the one the file was on its way to."""
+KEEP_UPLOAD = text(
+    """UPDATE stored_file SET upload = :upload, upload_step = upload_step + 1, touched_at = clock_timestamp()
+       WHERE org_id = :org_id AND id = :id AND completed_at IS NULL AND upload_step = :step RETURNING id"""
+)
+DELIVERED = text(
+    """UPDATE stored_file SET completed_at = clock_timestamp(), received_bytes = size_bytes, upload = NULL,
+           item_id = :item_id, item_name = :item_name
+       WHERE org_id = :org_id AND id = :id AND completed_at IS NULL RETURNING id"""
+)
+LOCATION = text("SELECT * FROM location WHERE org_id = :org_id")
+CHOOSE = text(
+    """INSERT INTO location (org_id, tid, site_id, drive_id, folder_id, name, web_url, site_url, chosen_by)
+       VALUES (:org_id, :tid, :site_id, :drive_id, :folder_id, :name, :web_url, :site_url, :user_id)
+       ON CONFLICT (org_id) DO UPDATE SET version = location.version + 1, tid = excluded.tid,
+           site_id = excluded.site_id, drive_id = excluded.drive_id, folder_id = excluded.folder_id,
+           name = excluded.name, web_url = excluded.web_url, site_url = excluded.site_url, state = 'works',
+           nearly_full = false, state_since = clock_timestamp(), looked_at = clock_timestamp(),
+           chosen_at = clock_timestamp(), chosen_by = excluded.chosen_by
+       RETURNING version"""
+)
+_HERE = "org_id = :org_id AND drive_id = :drive_id AND folder_id = :folder_id"
+KEEP_STATE = text(
+    f"""UPDATE location SET state = :state, state_since = clock_timestamp(), looked_at = clock_timestamp()
+        WHERE {_HERE} AND state <> :state RETURNING state"""
+)
+LOOKED = text(
+    f"""UPDATE location SET looked_at = clock_timestamp(), nearly_full = :nearly_full, name = :name,
+            web_url = :web_url, version = version + CAST(name <> :name AS int)
+        WHERE {_HERE} RETURNING version"""
+)
+COUNTS = text(
+    """SELECT count(*) FILTER (WHERE completed_at IS NOT NULL) AS files,
+              count(*) FILTER (WHERE completed_at IS NULL) AS waiting FROM stored_file WHERE org_id = :org_id"""
+)
+FILES = text(
+    f"""SELECT {_COLUMNS}, id AS at FROM stored_file
+        WHERE org_id = :org_id AND (CAST(:cursor AS text) IS NULL OR (created_at, id) <
+            (SELECT created_at, id FROM stored_file WHERE org_id = :org_id AND id = CAST(:cursor AS text)))
+        ORDER BY created_at DESC, id DESC LIMIT :limit"""
+)

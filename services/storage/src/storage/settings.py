@@ -18,5 +18,9 @@ class Settings(ServiceSettings):
     """So many uploads of an organisation may be unfinished at a time; a further one is refused with 429."""
     unfinished_upload_bytes: int = 20 * 1024**4
     """So many bytes may they have together."""
+    location_look_s: float = 86_400
+    """How often the place in SharePoint that an organisation chose is looked at while it works."""
+    location_retry_s: float = 600
+    """How often it is looked at while it does not."""
     unfinished_upload_keep_s: float = 30 * 86_400
     """How long an upload that nobody goes on with is kept; who asks for it later begins anew."""

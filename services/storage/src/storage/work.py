@@ -23,6 +23,13 @@ class TidyParts(Work):
     file_id: str
 
 
+class LookAtLocation(Work):
+    """See whether files can still be written to the chosen place: each day, and more often while they cannot."""
+
+    kind = "look_at_location"
+    keyed_by = ("kind",)
+
+
 class GiveUpUploads(Work):
     """Give up the organisation's uploads that nobody went on with for long."""
 

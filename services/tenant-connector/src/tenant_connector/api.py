@@ -104,7 +104,7 @@ async def disconnect_tenant(caller: AdminCaller, work: Work, tokens: Tokens, res
     return _shown(row, caller.org_id, response)
 
 
-@router.post("/internal/app-token", tags=["internal"], dependencies=[called_by("recording-ingest")])
+@router.post("/internal/app-token", tags=["internal"], dependencies=[called_by("recording-ingest", "storage")])
 async def app_token(wanted: AppTokenWanted, db: Db, tokens: Tokens, entra: Entra_) -> AppToken:
     """The application's token in the organisation's tenant, for Graph."""
     token = await access.app_token(db, tokens, entra, wanted.org_id, wanted.refused)

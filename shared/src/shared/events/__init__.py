@@ -65,7 +65,7 @@ ALL: dict[str, type[Event]] = {
     )
 }
 """Topic → event class, of everything the platform publishes."""
-TO_COME = {"mail.received", "storage.location_selected"}
+TO_COME = {"mail.received"}
 """Topics that are settled and that nobody emits yet."""
 
 __all__ = [

@@ -21,6 +21,7 @@ AbsenceCode = Literal[
     "not_recorded",
     "not_transcribed",
     "permission_missing",
+    "storage_location_stopped",
     "tenant_not_connected",
     "transcript_unreadable",
     "transcripts_disabled",

@@ -85,7 +85,8 @@ async def change(visit: Visit) -> Response:
     if goal is not visit.tree:
         raise GraphError(400, "invalidRequest", "An item cannot be moved to another drive; copy it and delete it here.")
     with visit.caller.store.together():
-        row = visit.tree.move(row, folder, body.get("name") or row["name"])
+        behaviour = tree.behaviour_of(body.get(BEHAVIOUR), "fail")
+        row = visit.tree.move(row, folder, body.get("name") or row["name"], behaviour)
         row = visit.tree.dated(row, body.get("fileSystemInfo"))
     return visit.answered(row)
 

@@ -136,12 +136,17 @@ class Tree:
             self.simulator.store.put(self._kind, at["id"], at)
             at = self.get(at["parent"]) if at["parent"] else None
 
-    def move(self, row: Row, folder: Row, name: str) -> Row:
+    def move(self, row: Row, folder: Row, name: str, behaviour: str = "fail") -> Row:
         other = self.child(folder, names.check_name(name))
-        if other is not None and other["id"] != row["id"]:
+        other = None if other is not None and other["id"] == row["id"] else other
+        if other is not None and (behaviour == "fail" or (behaviour == "replace" and other["content"] is None)):
             raise taken()
         if folder["id"] == row["id"] or any(one["id"] == folder["id"] for one in self.below(row)):
             raise GraphError(400, "invalidRequest", "A folder cannot be moved into itself.")
+        if other is not None and behaviour == "replace":
+            self.delete(other)
+        elif other is not None:
+            name = names.free_name(name, (one["name"] for one in self.children(folder)))
         size = row["size"]
         self.simulator.store.delete(self._names(row["parent"]), row["name"].lower())
         self._grow(row, -size)

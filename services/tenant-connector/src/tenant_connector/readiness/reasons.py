@@ -172,7 +172,7 @@ def storage(location: str | None, on: bool, roles: frozenset[str]) -> Found:
     if location is None:
         reason = "SharePoint storage is switched on without a place."
         return Found("storage_write", "action_needed", reason, Remedy("org_admin", "Choose a place for files first."))
-    reason = "Writing worked when the place was chosen; whether it still does, only the next file shows."
+    reason = "Writing worked when the place was chosen; whether it still does, Choose Storage Location shows."
     return Found("storage_write", "unknown", reason, details={"location": location})
 
 
