@@ -68,6 +68,7 @@ HOLDINGS = Holdings(
             "location",
             of_organisation={"files go to": "name", "address": "web_url", "state": "state", "chosen": "chosen_at"},
             person=Rewrite("org_id = :org_id AND chosen_by = :user_id", f"chosen_by = {pseudonym_for('chosen_by')}"),
+            keeps="The organisation's place for files, without who chose it.",
             exported={"chose the place": "name", "at": "chosen_at"},
             exported_where="org_id = :org_id AND chosen_by = :user_id",
             withheld="version tid site_id drive_id folder_id site_url nearly_full state_since looked_at chosen_by",
