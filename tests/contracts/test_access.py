@@ -17,16 +17,8 @@ from . import attacks
 from .conftest import Hosted, Operation, check_problem
 
 Who = (
-    Literal[
-        "everybody",
-        "person",
-        "person or program",
-        "admin",
-        "service",
-        "bearer of the address",
-        "bearer of the token",
-        "microsoft",
-    ]
+    Literal["everybody", "person", "person or program", "admin", "service", "microsoft"]
+    | Literal["bearer of the address", "bearer of the token"]
     | tuple[str, ...]
 )
 EVERY_SERVICE: dict[str, Who] = {"GET /health/live": "everybody", "GET /health/ready": "everybody"}
