@@ -66,6 +66,7 @@ EXAMPLES = {
     "shared.graph.upload": [" 12 - 34 ", "12-"],
     "shared.telemetry": ["access_token", "eyJhbGciOiJI.eyJzdWIi.c2ln"],
     "shared.web.words": ["a\x00b\u2028"],
+    "storage.addresses": ["contoso.sharepoint.com", ":f:"],
     "storage.names": ["a: b?.mp4", "COM1.txt", "~$x", "a_vti_b", "\ud800"],
     "storage.uploads": ["bytes 0-1/2"],
     "tenant_connector.answers": [GUID],

@@ -75,7 +75,8 @@ def test_a_place_that_a_sentence_names_is_there() -> None:
 def test_a_place_that_is_not_there_is_noticed() -> None:
     assert is_there("Admin → Connectors → Microsoft 365")
     assert is_there("Settings > Integrations > Microsoft Outlook")
-    assert not is_there("Admin, Connectors, Microsoft 365, Choose Storage Location")
+    assert is_there("Admin, Connectors, Microsoft 365, Choose Storage Location")
+    assert not is_there("Admin, Connectors, Microsoft 365, Migrate Files")
     assert is_there("Contacts → Import Contacts → Microsoft Account")
     assert not is_there("Contacts → Export Contacts")
 

@@ -16,7 +16,7 @@ KEPT: dict[str, tuple[Tenant, Account]] = {
     "user-auth": (TENANT, Account()),
     "meetings": (TENANT, ANNA),
     "contacts": (TENANT, ANNA),
-    "storage": (Tenant(), Account()),
+    "storage": (TENANT, ANNA),
     "mail": (TENANT, ANNA),
     "recording-ingest": (TENANT, ANNA),
 }

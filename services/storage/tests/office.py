@@ -86,11 +86,13 @@ class Office(Harness):
 
     async def ask(self, path: str, body: Json) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.ingest.issue('storage')}"}
-        return await self.http.post(f"/internal/upload-sessions{path}", json=body, headers=headers)
+        return await self.http.post(f"/internal/{path}", json=body, headers=headers)
 
     async def begin(self, key: str = "r1", **more: Any) -> httpx.Response:
         wanted = {"org_id": "acme", "dedupe_key": key, "path": f"meetings/m1/{key}.mp4", "content_type": "video/mp4"}
-        return await self.ask("", wanted | {"size_bytes": SIZE, "owner_id": "anna", "name": f"Review {key}.mp4"} | more)
+        return await self.ask(
+            "upload-sessions", wanted | {"size_bytes": SIZE, "owner_id": "anna", "name": f"Review {key}.mp4"} | more
+        )
 
     async def send(self, session: Json, body: bytes = BODY, until: int | None = None) -> Json:
         """Ranges to wherever the session says, as recording-ingest sends them; the last answer."""
@@ -105,7 +107,7 @@ class Office(Harness):
 
     async def complete(self, session: Json, body: bytes = BODY, **more: Any) -> httpx.Response:
         said = {"org_id": "acme", "file_id": session["file_id"], "quick_xor_hash": hash_of(body)}
-        return await self.ask("/complete", said | more)
+        return await self.ask("delivered-files", said | more)
 
     async def store(self, key: str = "r1") -> Json:
         """A whole file, wherever files go now; its session."""

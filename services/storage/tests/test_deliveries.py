@@ -70,7 +70,9 @@ async def test_two_processes_with_one_file_do_not_undo_each_other(office: Office
     wire.during("POST", "createUploadSession", overtake, done=True)
     first = await office.begin()
     assert (first.status_code, first.json()["code"]) == (503, "upload_elsewhere")
-    again = (await office.begin()).json()
+    answer = await office.begin()
+    assert answer.status_code == 200, (answer.text, second)
+    again = answer.json()
     assert (again["attempt"], again["upload_url"]) == (second["attempt"], second["upload_url"]) != (1, None)
 
 

@@ -109,7 +109,8 @@ class StorageClient:
     """Asks storage for upload sessions and puts ranges."""
 
     def __init__(self, settings: Settings, service_tokens: ServiceTokens) -> None:
-        self._url = settings.internal_url.format(service="storage") + "/internal/upload-sessions"
+        self._inside = settings.internal_url.format(service="storage") + "/internal"
+        self._url = f"{self._inside}/upload-sessions"
         self._service_tokens = service_tokens
         timeout = httpx.Timeout(settings.storage_timeout_s, connect=10)
         self._http = httpx.AsyncClient(timeout=timeout, trust_env=False, verify=settings.trusted())
@@ -158,7 +159,7 @@ class StorageClient:
     async def verify(self, session: UploadSession, org_id: str, digest: str, item_id: str | None) -> None:
         """All bytes are in SharePoint: storage compares size and hash, and gives the file its name."""
         body = {"org_id": org_id, "file_id": session.file_id, "quick_xor_hash": digest, "item_id": item_id}
-        answer = await self._send("POST", f"{self._url}/complete", json=body, headers=self._who())
+        answer = await self._send("POST", f"{self._inside}/delivered-files", json=body, headers=self._who())
         if not answer.is_success:
             raise _refusal(answer)
 

@@ -181,7 +181,7 @@ async def _refuse_too_many(work: Work, org_id: str, knobs: Settings) -> None:
         )
 
 
-@router.post("/internal/upload-sessions/complete", dependencies=[called_by("recording-ingest")])
+@router.post("/internal/delivered-files", dependencies=[called_by("recording-ingest")])
 async def complete_delivery(said: Delivered, db: Db, deliveries: Deliveries_) -> Stored:
     """Compare size and hash with SharePoint's, give the file its name there, and announce it; once, however often."""
     async with db.unit_of_work(said.org_id) as work:
