@@ -93,8 +93,8 @@ async def outlook(folder: Path) -> AsyncIterator[tuple[Simulator, SimulatorClien
     """A new simulated Microsoft, and Anna's token there."""
     async with AsyncExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # a lost answer is an error to it
         simulator = await stack.enter_async_context(running(create_simulator(loopback_settings(folder))))
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # a lost answer is an error to it
         client = await stack.enter_async_context(SimulatorClient(simulator.settings.http_base_url))
         user = find_user(simulator.store, ANNA)
         assert user is not None
