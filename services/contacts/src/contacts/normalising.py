@@ -13,7 +13,7 @@ from email_validator import EmailNotValidError, validate_email
 from contacts.reading import LINE, MOST_ITEMS, NOTES, SCALARS, Issue, IssueCode, Item, Reading
 from contacts.roles import is_role
 
-__all__ = ["email_key", "is_role", "normalise", "phone_key", "storable"]
+__all__ = ["email_key", "is_role", "normalise", "phone_key", "said", "storable", "stored"]
 
 VOLATILE: Final = frozenset(("@odata.etag", "@odata.type", "@odata.context", "changeKey", "lastModifiedDateTime"))
 NAMES: Final = ("display_name", "given_name", "surname", "nickname", "company")
@@ -22,6 +22,8 @@ CONTROLS: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
 UNSEEN: Final = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 """Marks without a form of their own that turn the direction of text or split equal words; the joiners of emoji stay."""
 SURROGATES: Final = re.compile("[\ud800-\udfff]")
+UNSTORABLE: Final = re.compile(r"\\u(0000|d[89a-f])")
+"""In JSON in ASCII: NUL, or half of a pair; emoji are two halves and are looked at closely."""
 PLAIN_LOCAL: Final = re.compile(r"[a-z0-9_+-]+(\.[a-z0-9_+-]+)*", re.ASCII)
 PREFIX: Final = re.compile(r"(mailto|smtp|sip):", re.IGNORECASE)
 IN_BRACKETS: Final = re.compile(r"[^<>]*<([^<>@\s]+@[^<>\s]+)>")
@@ -44,10 +46,11 @@ NO_DATE: Final = "4501"
 """Outlook writes the year 4501 for "none"; 1604 stands for a birthday without its year (a leap year)."""
 
 
-def normalise(payload: object, *, region: str | None = None) -> Reading:
+def normalise(payload: object, *, region: str | None = None, text: str | None = None) -> Reading:
     """Read one contact of Graph; never raises, whatever ``payload`` is.
 
-    ``region`` is the ISO 3166 code of the person's country, for telephone numbers without ``+``.
+    ``region`` is the ISO 3166 code of the person's country, for telephone numbers without ``+``; ``text`` is what the
+    contact ``said``, where the caller has it.
     """
     if not isinstance(payload, dict):
         return _refused("", "", "", "not_a_contact", "", "Outlook sent something that is not a contact. Import again.")
@@ -63,7 +66,7 @@ def normalise(payload: object, *, region: str | None = None) -> Reading:
     ):
         sentence = "The contact has no name, company, e-mail address or phone number. Add one in Outlook to import it."
         return _refused(own[0], own[1], own[2], "nothing_to_import", "displayName", sentence, skipped=True)
-    return Reading(own[0], own[1], own[2], "valid", reader.fields, reader.sets, issues, digest(payload))
+    return Reading(own[0], own[1], own[2], "valid", reader.fields, reader.sets, issues, digest(text or said(payload)))
 
 
 def _refused(
@@ -77,10 +80,22 @@ def _text(value: object) -> str:
     return SURROGATES.sub("\ufffd", value.replace("\x00", "")) if isinstance(value, str) else ""
 
 
-def digest(payload: dict[Any, Any]) -> str:
-    """32 hex digits over everything but the change key, the tag and the time of the last change."""
+def said(payload: dict[Any, Any]) -> str:
+    """Everything but the change key, the tag and the time of the last change, as JSON in ASCII, in order of names."""
     kept = {str(name): value for name, value in payload.items() if name not in VOLATILE}
-    return blake2b(json.dumps(kept, sort_keys=True, default=repr).encode(), digest_size=16).hexdigest()
+    return json.dumps(kept, sort_keys=True, default=repr)
+
+
+def digest(text: str) -> str:
+    """32 hex digits over what a contact ``said``."""
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def stored(payload: dict[Any, Any], text: str) -> str:
+    """The payload as JSON for PostgreSQL, of what it ``said`` and the rest, so that it is written out once."""
+    rest = json.dumps({name: value for name, value in payload.items() if name in VOLATILE}, default=repr)
+    whole = rest if text == "{}" else text if rest == "{}" else f"{rest[:-1]}, {text[1:]}"
+    return json.dumps(storable(payload), default=repr) if UNSTORABLE.search(whole) else whole
 
 
 def storable(payload: Any) -> Any:
@@ -122,8 +137,11 @@ def _domain(domain: str) -> str | None:
         return None
 
 
+@lru_cache(maxsize=8192)
 def phone_key(text: str, region: str | None = None) -> str | None:
     """The number as E.164, ``;ext=`` behind it; None for what cannot be a telephone number of its country."""
+    if not region and "+" not in text and "\uff0b" not in text:
+        return None  # no country is known; asking is dear, and most of what people keep is written so
     try:
         number = phonenumbers.parse(text, region.upper() if region else None)
     except phonenumbers.NumberParseException:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from contacts.queries import as_json
+from contacts.queries import as_json, in_columns
 from contacts.tables import ImportRun
 
 _RUN = "r.org_id = :org_id AND r.run_id = :run_id"
@@ -23,17 +23,24 @@ _PUT = text(
     """INSERT INTO import_row AS held (org_id, run_id, user_id, source_id, graph_id, folder_id, status, change_key,
            digest, name, sort_name, reading, payload, emails, code, field, sentence, action)
        SELECT :org_id, :run_id, :user_id, g.source_id, g.graph_id, g.folder_id, g.status, g.change_key, g.digest,
-           g.name, g.sort_name, g.reading, g.payload, ARRAY(SELECT jsonb_array_elements_text(g.emails)), g.code,
-           g.field, g.sentence, g.action
-       FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS g(source_id text, graph_id text, folder_id text, status text,
-           change_key text, digest text, name text, sort_name text, reading jsonb, payload jsonb, emails jsonb,
-           code text, field text, sentence text, action text)
+           g.name, g.sort_name, CAST(g.reading AS jsonb), CAST(g.payload AS jsonb), string_to_array(g.emails, E'\\n'),
+           g.code, g.field, g.sentence, g.action
+       FROM unnest(CAST(:source_id AS text[]), CAST(:graph_id AS text[]), CAST(:folder_id AS text[]),
+           CAST(:status AS text[]), CAST(:change_key AS text[]), CAST(:digest AS text[]), CAST(:name AS text[]),
+           CAST(:sort_name AS text[]), CAST(:reading AS text[]), CAST(:payload AS text[]), CAST(:emails AS text[]),
+           CAST(:code AS text[]), CAST(:field AS text[]), CAST(:sentence AS text[]), CAST(:action AS text[]))
+           AS g(source_id, graph_id, folder_id, status, change_key, digest, name, sort_name, reading, payload, emails,
+                code, field, sentence, action)
        ORDER BY g.source_id
        ON CONFLICT (org_id, run_id, source_id) DO UPDATE SET folder_id = excluded.folder_id, status = excluded.status,
            change_key = excluded.change_key, digest = excluded.digest, name = excluded.name,
            sort_name = excluded.sort_name, reading = excluded.reading, payload = excluded.payload,
            emails = excluded.emails, code = excluded.code, field = excluded.field, sentence = excluded.sentence,
            action = excluded.action"""
+)
+_READ = (
+    *("source_id", "graph_id", "folder_id", "status", "change_key", "digest", "name", "sort_name", "reading"),
+    *("payload", "emails", "code", "field", "sentence", "action"),
 )
 _FORGET_FOLDER = text("DELETE FROM import_row AS r WHERE " + _RUN + " AND r.folder_id = :folder_id")
 _LEFT = """INSERT INTO import_row (org_id, run_id, user_id, source_id, graph_id, folder_id, status, name, sort_name)
@@ -126,10 +133,10 @@ async def known(session: AsyncSession, org_id: str, ids: Sequence[str]) -> dict[
 
 
 async def put(session: AsyncSession, run: ImportRun, rows: list[dict[str, Any]]) -> None:
-    """Rows of the plan as they were read; of one source the last counts."""
+    """Rows of the plan as they were read, ``reading`` and ``payload`` as JSON; of one source the last counts."""
     if rows:
         last = list({row["source_id"]: row for row in rows}.values())
-        await session.execute(_PUT, {**of_run(run), "rows": as_json(last)})
+        await session.execute(_PUT, of_run(run) | in_columns(last, *_READ))
 
 
 async def forget_folder(session: AsyncSession, run: ImportRun, folder_id: str) -> None:

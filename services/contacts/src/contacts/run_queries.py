@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from contacts.queries import as_json
+from contacts.queries import as_json, in_columns
 from contacts.row_queries import of_run
 from contacts.tables import ImportRun
 
@@ -20,23 +20,25 @@ _DUE = text(
 )
 # All parts see the rows as they were before the statement: ``prior`` is the source record that it replaces.
 _CARRIED = text(
-    f"""WITH given AS (SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS g(source_id text, contact_id text,
-                outcome text, created boolean, journal jsonb, store boolean, removed boolean)),
+    f"""WITH given AS (SELECT * FROM unnest(CAST(:source_id AS text[]), CAST(:contact_id AS text[]),
+                CAST(:outcome AS text[]), CAST(:created AS boolean[]), CAST(:journal AS text[]),
+                CAST(:store AS boolean[]), CAST(:removed AS boolean[]))
+                AS g(source_id, contact_id, outcome, created, journal, store, removed)),
             stored AS (INSERT INTO source_record (org_id, id, user_id, account, graph_id, folder_id, change_key, digest,
                     payload, contact_id, why)
                 SELECT r.org_id, r.source_id, r.user_id, :account, r.graph_id, r.folder_id, r.change_key, r.digest,
                     r.payload, g.contact_id, coalesce(r.why, 'imported')
                 FROM import_row r JOIN given g ON g.source_id = r.source_id AND g.store
-                WHERE {_RUN} AND r.source_id = ANY(:ids) ORDER BY r.source_id
+                WHERE {_RUN} AND r.source_id = ANY(:source_id) ORDER BY r.source_id
                 ON CONFLICT (org_id, id) DO UPDATE SET folder_id = excluded.folder_id, digest = excluded.digest,
                     change_key = excluded.change_key, payload = excluded.payload, contact_id = excluded.contact_id,
                     read_at = clock_timestamp(), removed_at = NULL),
             gone AS (UPDATE source_record s SET removed_at = clock_timestamp() FROM given g
-                WHERE s.org_id = :org_id AND s.id = ANY(:ids) AND s.id = g.source_id AND g.removed)
+                WHERE s.org_id = :org_id AND s.id = ANY(:source_id) AND s.id = g.source_id AND g.removed)
        UPDATE import_row r SET outcome = g.outcome, contact_id = g.contact_id, created = g.created,
-           journal = g.journal, prior = to_jsonb(s), payload = NULL, reading = NULL
-       FROM given g LEFT JOIN source_record s ON s.org_id = :org_id AND s.id = ANY(:ids) AND s.id = g.source_id
-       WHERE {_RUN} AND r.source_id = ANY(:ids) AND r.source_id = g.source_id"""
+           journal = CAST(g.journal AS jsonb), prior = to_jsonb(s), payload = NULL, reading = NULL
+       FROM given g LEFT JOIN source_record s ON s.org_id = :org_id AND s.id = ANY(:source_id) AND s.id = g.source_id
+       WHERE {_RUN} AND r.source_id = ANY(:source_id) AND r.source_id = g.source_id"""
 )
 _REFRESH = text(
     f"""WITH part AS MATERIALIZED (SELECT r.source_id, r.folder_id, r.change_key, r.digest, r.payload FROM import_row r
@@ -99,8 +101,9 @@ async def due(session: AsyncSession, run: ImportRun, actions: Sequence[str], aft
 
 async def carried(session: AsyncSession, run: ImportRun, rows: list[dict[str, Any]]) -> None:
     """What was done with rows: the source records with it, and the journal that an undo reads."""
-    ids = [row["source_id"] for row in rows]
-    await session.execute(_CARRIED, {**of_run(run), "ids": ids, "rows": as_json(rows)})
+    given = in_columns(rows, "source_id", "contact_id", "outcome", "created", "store", "removed")
+    given["journal"] = [None if row["journal"] is None else as_json(row["journal"]) for row in rows]
+    await session.execute(_CARRIED, of_run(run) | given)
 
 
 async def refresh_same(session: AsyncSession, run: ImportRun) -> None:
