@@ -1,8 +1,8 @@
 """SQL of plan rows and source records, a page or a chunk at a time.
 
 PostgreSQL's planner takes the rows of a run that was read just now for one row, and would join them by a nested loop
-that reads the run once for each row. So no statement joins a whole run: it names the keys (``ANY``), looks one key up
-in a subquery of its own (a scalar one, or ``LATERAL … OFFSET 0``), or asks ``IN`` a hashed set.
+that reads the run once for each row. So no statement joins a whole run: it says between which keys (``ends``), looks
+one key up in a subquery of its own (a scalar one, or ``LATERAL … OFFSET 0``), or asks ``IN`` a hashed set.
 """
 
 from collections.abc import Sequence
@@ -102,7 +102,7 @@ _DECIDE = text(
            changed jsonb)
        WHERE """
     + _RUN
-    + " AND r.source_id = ANY(:ids) AND r.source_id = g.source_id"
+    + " AND r.source_id BETWEEN :first AND :last AND r.source_id = g.source_id"
 )
 _REST_NEW = text("UPDATE import_row AS r SET action = 'new' WHERE " + _RUN + " AND action IS NULL")
 _APART = text("SELECT one, other FROM not_same WHERE org_id = :org_id AND (user_id = :user_id OR :share)")
@@ -125,6 +125,11 @@ def of_run(run: ImportRun) -> dict[str, Any]:
         "account": run.account,
         "share": run.share,
     }
+
+
+def ends(keys: Sequence[str]) -> dict[str, str]:
+    """The first and the last key of a chunk; keys are hex digits, which every collation orders alike."""
+    return {"first": min(keys), "last": max(keys)}
 
 
 async def known(session: AsyncSession, org_id: str, ids: Sequence[str]) -> dict[str, Any]:
@@ -190,8 +195,8 @@ async def sharing_an_address(session: AsyncSession, run: ImportRun, emails: Sequ
 
 async def decide(session: AsyncSession, run: ImportRun, rows: list[dict[str, Any]]) -> None:
     if rows:
-        ids = [row["source_id"] for row in rows]
-        await session.execute(_DECIDE, {**of_run(run), "ids": ids, "rows": as_json(rows)})
+        between = ends([row["source_id"] for row in rows])
+        await session.execute(_DECIDE, {**of_run(run), **between, "rows": as_json(rows)})
 
 
 async def rest_is_new(session: AsyncSession, run: ImportRun) -> None:
