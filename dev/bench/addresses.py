@@ -1,7 +1,7 @@
 """B7: 10,000 contacts of Outlook imported, from the preview asked for to the result, api and worker two processes.
 
-Against what only decodes them: Microsoft's own iterator and O365 (of a tenth as many, for they are slow); and against
-the floor, which decodes them and copies them into a table. The round without changes is measured beside it.
+Against what only decodes them: Microsoft's own iterator and O365 (of a twentieth as many, for they are slow); and
+against the floor, which decodes them and copies them into a table. The round without changes is measured beside it.
 """
 
 import asyncio
@@ -27,10 +27,12 @@ from shared.testing.siblings import Dispatcher, UserAuth
 from shared.testing.waiting import until
 
 CONTACTS = 10_000
-PEERS = {"msgraph": CONTACTS // 10, "o365": CONTACTS // 10, "floor": CONTACTS}
+PEERS = {"msgraph": CONTACTS // 20, "o365": CONTACTS // 20, "floor": CONTACTS}
 """How many contacts of the book each reads in a round."""
 SEEDED = 500
 PATIENCE_S = 600
+LIMIT_S = 120
+"""No round begins after so long, so that a busy machine measures fewer of them; the table says how many."""
 LOOK_S = 0.1
 """How often its person looks how far an import is, which costs the machine too."""
 _EMPTY = "TRUNCATE contact, source_record, import_run, import_row, mailbox_folder, book, proposal, request_key"
@@ -47,7 +49,10 @@ async def measure(stage: Stage, count: int) -> list[Outcome]:
     outcomes = {name: one for name, one in outcomes.items() if name == "floor" or find_spec(_MODULE[name])}
     again = Outcome("B7 import again, nothing changed", "s", "again / first", 0.1, ratio, lower_is_better=True)
     async with _Office.opened(stage, list(outcomes)) as office:
+        end = time.monotonic() + LIMIT_S
         for number in range(-1, count):  # one to warm up
+            if again.ours and time.monotonic() > end:
+                break
             names = list(outcomes)[:: -1 if number % 2 else 1]
             early = {name: await office.peer(name) for name in names[::2]}
             first, second = await office.imports()
