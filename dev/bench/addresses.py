@@ -1,7 +1,7 @@
 """B7: 10,000 contacts of Outlook imported, from the preview asked for to the result, api and worker two processes.
 
-Against what only decodes them: Microsoft's own iterator and O365 (of a tenth as many, for they are slow); and against
-the floor, which decodes them and copies them into a table. The round without changes is measured beside it.
+Against what only decodes them: Microsoft's own iterator and O365 (of a twentieth as many, for they are slow); and
+against the floor, which decodes them and copies them into a table. The round without changes is measured beside it.
 """
 
 import asyncio
@@ -27,10 +27,14 @@ from shared.testing.siblings import Dispatcher, UserAuth
 from shared.testing.waiting import until
 
 CONTACTS = 10_000
-PEERS = {"msgraph": CONTACTS // 10, "o365": CONTACTS // 10, "floor": CONTACTS}
+PEERS = {"msgraph": CONTACTS // 20, "o365": CONTACTS // 20, "floor": CONTACTS}
 """How many contacts of the book each reads in a round."""
 SEEDED = 500
 PATIENCE_S = 600
+LIMIT_S = 120
+"""No round begins after so long, so that a busy machine measures fewer of them; the table says how many."""
+LOOK_S = 0.1
+"""How often its person looks how far an import is, which costs the machine too."""
 _EMPTY = "TRUNCATE contact, source_record, import_run, import_row, mailbox_folder, book, proposal, request_key"
 _COUNT = "SELECT count(*) FROM contact"
 Json = dict[str, Any]
@@ -45,7 +49,10 @@ async def measure(stage: Stage, count: int) -> list[Outcome]:
     outcomes = {name: one for name, one in outcomes.items() if name == "floor" or find_spec(_MODULE[name])}
     again = Outcome("B7 import again, nothing changed", "s", "again / first", 0.1, ratio, lower_is_better=True)
     async with _Office.opened(stage, list(outcomes)) as office:
+        end = time.monotonic() + LIMIT_S
         for number in range(-1, count):  # one to warm up
+            if again.ours and time.monotonic() > end:
+                break
             names = list(outcomes)[:: -1 if number % 2 else 1]
             early = {name: await office.peer(name) for name in names[::2]}
             first, second = await office.imports()
@@ -146,9 +153,14 @@ class _Office:
         first, told = await self._import(folders)
         stored = await self._database.fetchval(_COUNT)
         assert told["outcome"]["created"] == stored >= CONTACTS * 0.9, told
+        await until(self._is_at_rest, PATIENCE_S)
         second, told = await self._import(folders)
         assert told["outcome"] == {"unchanged": stored}, told
         return first, second
+
+    async def _is_at_rest(self) -> bool:
+        """Proposals of the first import are looked for behind it."""
+        return not await self._database.fetchval("SELECT count(*) FROM job WHERE kind = 'find_proposals'")
 
     async def _import(self, folders: list[str]) -> tuple[float, Json]:
         self._count += 1
@@ -162,11 +174,9 @@ class _Office:
         return time.perf_counter() - begun, run
 
     async def _once(self, run: Json, status: str) -> Json:
-        async def looked() -> bool:
-            nonlocal run
-            run = (await self._api.get(f"/v1/contacts/imports/{run['id']}")).raise_for_status().json()
-            assert run["status"] != "failed", run
-            return str(run["status"]) == status
-
-        await until(looked, PATIENCE_S)
+        async with asyncio.timeout(PATIENCE_S):
+            while run["status"] != status:
+                await asyncio.sleep(LOOK_S)
+                run = (await self._api.get(f"/v1/contacts/imports/{run['id']}")).raise_for_status().json()
+                assert run["status"] != "failed", run
         return run

@@ -14,6 +14,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
+from services.console.tests import books
 from services.console.tests.accounts import connection
 from services.console.tests.harness import Site
 from services.console.tests.states import (
@@ -186,6 +187,37 @@ def test_a_refused_form_takes_the_focus_to_what_is_wrong_and_keeps_the_rest(site
     assert page.title().startswith("Problem: ")
 
 
+def test_contacts_are_imported_by_keyboard_alone_and_the_open_page_follows(site: Site, watched: Watched) -> None:
+    """From the empty list over folders and preview to the result, which arrives while the page is open."""
+    page, api = watched.page, f"/v1/contacts/imports/{ID}"
+    site.apis.answers = books.WITH_FOLDERS | {"/v1/contacts": {"items": []}, f"{api}/rows": {"items": books.ROWS}}
+    site.apis.answers |= {"POST /v1/contacts/imports": (202, books.run("reading")), api: books.run("reading", id=ID)}
+    page.goto(site.url + "/contacts")
+    for name in ("Import Contacts", "Microsoft Account"):
+        tab_to(page, name)
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+    page.get_by_role("checkbox", name="Roasters").focus()
+    page.keyboard.press("Space")
+    tab_to(page, "See the preview")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert site.apis.sent("POST")[0].body == {"folders": ["f1", "f4"], "share": False}
+    page.get_by_role("button", name="Cancel the import").focus()
+    site.apis.answers |= {api: books.run("planned")}
+    expect(page.get_by_role("status")).to_have_text("The preview is ready.", timeout=NEWS_MS)
+    site.apis.answers |= {f"POST {api}/start": books.run("running"), api: books.run("running", done=2)}
+    tab_to(page, "Start the import")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    expect(page.get_by_role("progressbar")).to_have_accessible_name("2 of 4 contacts")
+    site.apis.answers |= {api: books.run("finished", outcome={"created": 3})}
+    expect(page.get_by_role("status")).to_have_text("The import is finished.", timeout=NEWS_MS)
+    expect(page.get_by_role("link", name="Undo…")).to_be_visible()
+    expect(page.locator("[hx-get]")).to_have_count(0)  # nothing asks any more
+    assert watched.unexpected() == []
+
+
 def test_a_switch_is_a_switch_for_everyone_and_works_by_keyboard(site: Site, watched: Watched) -> None:
     page = watched.page
     show(site, page, STATES["card-connected"])
@@ -251,6 +283,12 @@ def test_every_action_works_without_javascript(site: Site, browser: Browser) -> 
     page.get_by_label("Subject").fill("Offer")
     page.get_by_role("button", name="Schedule and invite").click()
     assert site.apis.sent("POST")[0].body["start"].endswith("+00:00")
+    show(site, page, STATES["import-planned"])
+    site.apis.answers |= {f"POST /v1{books.PAGE}/start": books.run("running"), f"/v1{books.PAGE}": books.run("running")}
+    page.get_by_role("button", name="Start the import").click()
+    site.apis.answers |= {f"/v1{books.PAGE}": books.run("finished", outcome={"created": 3})}
+    page.get_by_role("link", name="Check again").click()
+    expect(page.get_by_text("New contacts: 3")).to_be_visible()
     context.close()
 
 

@@ -6,7 +6,7 @@ import pytest
 from fastapi.routing import APIRoute
 
 from console import contacts, importing
-from services.console.tests.books import CONNECTED, FOLDERS_PAGE, ID, PAGE, WITH_FOLDERS, contact, run
+from services.console.tests.books import CONNECTED, FOLDERS_PAGE, ID, OUTLOOK, PAGE, WITH_FOLDERS, contact, run
 from services.console.tests.harness import Site
 from services.console.tests.state import problem
 from shared.connections import features
@@ -52,6 +52,29 @@ def test_only_what_was_typed_is_changed(site: Site) -> None:
         browser.post(f"/contacts/{ID}", data=typed)
     (call,) = site.apis.sent("PATCH")
     assert (call.body, call.headers["if-match"]) == ({"fields": {"job_title": "Boss"}}, '"3"')
+
+
+def test_addresses_and_numbers_are_changed_in_the_form(site: Site) -> None:
+    """As a browser sends it: every row that the page showed, and the empty ones."""
+    home = {"street": "Ring 1", "city": "Ulm", "label": "home"}
+    sets = contact()["sets"] | {"addresses": [{"key": "k", "value": home, "valid": True, "provenance": [OUTLOOK]}]}
+    site.apis.answers = {f"/v1/contacts/{ID}": contact(sets=sets), f"PATCH /v1/contacts/{ID}": contact(sets=sets)}
+    with site.client() as browser:
+        page = browser.get(f"/contacts/{ID}").text
+        sent: dict[str, list[str]] = {}
+        form = page[page.index('aria-labelledby="edit"') : page.index('aria-labelledby="whose"')]
+        for name, value in re.findall(r'name="([\w.]+)"[^>]*? value="([^"]*)"', form):
+            sent.setdefault(name, []).append(value)
+        for name, value in re.findall(r'<textarea id="[\w-]+" name="([\w.]+)"[^>]*>\n([^<]*)</textarea>', form):
+            sent.setdefault(name, []).append(value)
+        browser.post(f"/contacts/{ID}", data=sent)
+        browser.post(f"/contacts/{ID}", data=sent | {"phones.number": ["+49 30 1"], "addresses.city": ["Bonn", ""]})
+        browser.post(f"/contacts/{ID}", data=sent | {"addresses.street": ["", ""], "addresses.city": ["", ""]})
+    assert [call.body for call in site.apis.sent("PATCH")] == [
+        {"fields": {}},
+        {"fields": {}, "phones": [{"number": "+49 30 1"}], "addresses": [home | {"city": "Bonn"}]},
+        {"fields": {}, "addresses": []},
+    ]
 
 
 def test_one_click_takes_outlooks_value_or_keeps_ones_own(site: Site) -> None:

@@ -47,11 +47,13 @@ async def test_people_with_equal_names_stay_two(house: Any) -> None:
     await house.connect()
     await house.add("Sam", "Smith", "sam.one@x.example", mobilePhone="+49 30 1234567")
     await house.add("Tara", "Tang", "info@x.example")
+    await house.add("Vera", "Voss", "house@y.example")
     await house.imported(share=True)
     await house.add("Sam", "Smith", "sam.two@x.example", user=BEN, mobilePhone="+49 30 1234567")
-    await house.add("Umar", "Udo", "info@x.example", user=BEN)
-    assert (await house.imported(user="ben", share=True))["plan"] == {"new": 2}
-    assert await house.names() == ["Sam Smith", "Sam Smith", "Tara Tang", "Umar Udo"]
+    await house.add("", "", "info@x.example", user=BEN)  # no name speaks against it
+    await house.add("Walt", "Wood", "house@y.example", user=BEN)  # no team's, but the names speak against it
+    assert (await house.imported(user="ben", share=True))["plan"] == {"new": 3}
+    assert await house.names() == ["info@x.example", "Sam Smith", "Sam Smith", "Tara Tang", "Vera Voss", "Walt Wood"]
 
 
 async def test_a_contact_deleted_here_does_not_come_back(house: Any) -> None:

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+import pytest
+from sqlalchemy import event
+
 
 async def test_a_preview_is_what_the_run_does(house: Any) -> None:
     await house.connect()
@@ -37,6 +40,28 @@ async def test_importing_twice_changes_nothing_and_tells_nobody(house: Any) -> N
     assert (whole["plan"], whole["outcome"]) == ({"same": 7}, {"unchanged": 7})
     assert await written(house) == before
     assert len(await house.published("contacts.imported")) == 1
+
+
+SIZES = (20, 60)
+
+
+@pytest.mark.parametrize("settings", [{"contacts_page_size": 10, "import_chunk": 10}])
+async def test_a_round_without_changes_costs_the_same_for_any_number(house: Any) -> None:
+    """A first import sends statements in proportion to its pages; one that finds nothing sends a few, at any size."""
+    await house.connect()
+    seen: list[str] = []
+    event.listen(house.service.db.engine.sync_engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
+    spent: list[list[int]] = []
+    for size in SIZES:
+        await house.microsoft.do("contacts_seed", user="anna@contoso.example", count=size)
+        spent.append([])
+        for _ in range(2):
+            seen.clear()
+            await house.imported()
+            spent[-1].append(len(seen))
+    (few, again), (many, again_of_many) = spent
+    assert many > few + 2 * (SIZES[1] - SIZES[0]) / 10, spent
+    assert again == again_of_many < few, spent
 
 
 async def written(house: Any) -> Any:

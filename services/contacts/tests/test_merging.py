@@ -175,6 +175,17 @@ def test_undo_names_what_it_reversed_kept_and_could_not_read() -> None:
     assert shown(undone.record)["email_keys"] == ["a@x"]
 
 
+def test_an_undo_says_who_changed_a_value_since() -> None:
+    """Taking or refusing what Outlook offers is a person's deed, though the value is Outlook's."""
+    typed = edit(given_by((OUTLOOK, reading(company="old"))), "company", "mine", person=ANNA, at=AT).record
+    run = merge(typed, reading("v2", company="new"), source=OUTLOOK, at=AT)
+    taken = adopt(run.record, "company", OUTLOOK, at=LATER).record
+    later = merge(taken, reading("v3", company="newer"), source=OUTLOOK, at=LATER).record
+    since = {"taken": taken, "refused": dismiss(run.record, "company", OUTLOOK).record, "imported": later}
+    codes = {name: undo(record, run.changes).outcomes[0]["code"] for name, record in since.items()}
+    assert codes == {"taken": "edited_since", "refused": "edited_since", "imported": "imported_since"}
+
+
 def test_the_undo_of_a_first_import_leaves_nothing() -> None:
     merged = merge(empty(), reading(company="Contoso", emails=("a@x",)), source=OUTLOOK, at=AT)
     assert is_empty(undo(merged.record, merged.changes).record)

@@ -1,6 +1,7 @@
 """What becomes of a contact of Graph, however odd it is."""
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from email_validator import EmailNotValidError, validate_email
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contacts.normalising import email_key, is_role, normalise, phone_key, storable
+from contacts.normalising import email_key, is_role, normalise, phone_key, said, storable, stored
 from contacts.reading import FIELDS, MOST_ITEMS, SETS
 
 WHOLE = {
@@ -135,6 +136,29 @@ def test_an_odd_value_is_a_remark_and_the_contact_is_imported(values: dict[str, 
     assert all(len(issue["sentence"]) < 250 for issue in reading.issues)
 
 
+SENTENCES: dict[str, dict[str, Any]] = {
+    "The name had 2 control characters. Prospo removed them.": {"displayName": "Ga\x07r\x1bth"},
+    "The notes had a control character. Prospo removed it.": {"personalNotes": "a\x07b"},
+    "The notes have 1,048,576 characters; Prospo keeps 65,536. The contact is imported without the notes. "
+    "Shorten them in Outlook.": {"personalNotes": "x" * 1_048_576},
+    "The job title is not a text. The contact is imported without the job title.": {"jobTitle": 5},
+    "The home address is not an address. The contact is imported without the home address.": {"homeAddress": "Ulm"},
+    "The mobile number had a control character. Prospo removed it.": {"mobilePhone": "+49 30\x07 1234567"},
+}
+
+
+@pytest.mark.parametrize(("sentence", "values"), SENTENCES.items())
+def test_a_remark_calls_things_as_people_do(sentence: str, values: dict[str, Any]) -> None:
+    assert [issue["sentence"] for issue in odd(**values).issues] == [sentence]
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_no_remark_names_a_property_of_graph(name: str) -> None:
+    for value in ({"x": 1}, "\x07<b>x</b>" * 2, "\x07" * 70_000, [{"address": "a\x07b"}], ["\x07ab"]):
+        for issue in normalise({"id": "a", "surname": "Ng"} | {name: value}).issues:
+            assert not re.search(r"[a-z][A-Z]", issue["sentence"].split("“")[0]), issue
+
+
 def test_no_value_is_kept_in_part() -> None:
     reading = odd(personalNotes="x" * 1_048_576, emailAddresses=[{"address": "/o=ExchangeLabs/cn=y"}])
     assert "notes" not in reading.fields
@@ -179,6 +203,7 @@ def test_whatever_outlook_sends_is_read_and_can_be_stored(payload: dict[str, Any
     assert reading.status == "valid" or reading.issues
     assert set(reading.fields) <= set(FIELDS)
     assert set(reading.sets) <= set(SETS)
+    assert json.loads(stored(payload, said(payload))) == storable(payload)
     for whole in (reading.fields, reading.sets, reading.issues, [reading.source_id], storable(payload)):
         text = json.dumps(whole, ensure_ascii=False)
         assert "\\u0000" not in text

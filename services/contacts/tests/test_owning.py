@@ -31,3 +31,25 @@ async def test_an_import_is_its_persons_alone(house: Any) -> None:
         assert (refused.status_code, refused.json()["code"]) == (404, "import_not_found"), where
     assert (await house.call("GET", "/v1/contacts/imports", user="ben")).json()["items"] == []
     assert (await house.run(run["id"]))["status"] == "finished"
+
+
+async def test_addresses_and_numbers_are_edited_and_stay(house: Any) -> None:
+    """What is sent again as it was stays Outlook's; what a person typed or took out outlives the next delivery."""
+    await house.connect()
+    home = {"street": "Ring 1", "city": "Ulm"}
+    numbers = {"mobilePhone": "030/901820 (office)", "businessPhones": ["+49 30 1234567"]}
+    contact = await house.add("Ada", "Abel", "ada@x.example", homeAddress=home, **numbers)
+    await house.imported()
+    ada = await house.contact("Ada Abel")
+    phones, addresses = ([one["value"] for one in ada["sets"][name]] for name in ("phones", "addresses"))
+    assert (await house.edit(ada, phones=phones, addresses=addresses)).json() == ada
+    work = {"street": "Platz 2\nHof", "postal_code": "53111", "city": "Bonn", "label": "work"}
+    refused = await house.edit(ada, addresses=[work, {"label": "work"}])
+    assert (refused.status_code, refused.json()["code"]) == (422, "empty_address")
+    assert (await house.edit(ada, phones=[*phones[:1], {"number": "+44 20 79460000"}], addresses=[work])).is_success
+    await house.change(contact, jobTitle="Boss")
+    await house.imported()
+    ada = await house.contact("Ada Abel")
+    assert [one["value"]["number"] for one in ada["sets"]["phones"]] == ["030/901820 (office)", "+44 20 79460000"]
+    assert [one["provenance"][0]["by"] for one in ada["sets"]["phones"]] == ["outlook", "person"]
+    assert ([one["value"] for one in ada["sets"]["addresses"]], ada["job_title"]) == ([work], "Boss")

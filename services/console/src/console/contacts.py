@@ -19,6 +19,12 @@ _PAGE_SIZE = 50
 _NOBODY = "/static/person.svg"
 EDITED = ("display_name", "given_name", "surname", "company", "job_title", "department", "notes")
 """The fields that the form has; the others are shown."""
+ELEMENTS = {
+    "emails": ("address", "label"),
+    "phones": ("number", "label"),
+    "addresses": ("street", "postal_code", "city", "state", "country", "label"),
+}
+"""The sets that the form has, with the parts of their elements; a row that is emptied is taken out."""
 _SHOWN = {"conflicts": {"conflicts": "true"}, "archived": {"archived": "true"}}
 
 
@@ -71,7 +77,9 @@ async def change(request: Request, contact_id: uuid.UUID) -> Response:
     form = await request.form()
     fields = {name: _lines(form.get(name)) for name in EDITED}
     typed = {name: text for name, text in fields.items() if text != _lines(form.get(f"was_{name}"))}
-    return await _change(request, contact_id, {"fields": typed}, form, "saved", fields)
+    sets = {name: _elements(form, name) for name in ELEMENTS}
+    changed = {name: rows for name, rows in sets.items() if rows != _elements(form, f"was_{name}")}
+    return await _change(request, contact_id, {"fields": typed} | changed, form, "saved", fields | sets)
 
 
 @router.post("/{contact_id}/conflict")
@@ -153,10 +161,18 @@ async def _change(
 async def _show(request: Request, found: Json, status: int = 200, **more: Any) -> Response:
     values = {field["name"]: field["value"] for field in found["fields"]}
     sources = {source["id"]: source for source in found["sources"]}
-    about = {"contact": found, "values": values, "sources": sources, "edited": EDITED}
+    about = {"contact": found, "values": values, "sources": sources, "edited": EDITED, "elements": ELEMENTS}
     return render(
         request, "contacts/page.html", status, **({"problem": None, "typed": None, "done": None} | about | more)
     )
+
+
+def _elements(form: FormData, name: str) -> list[Json]:
+    """The rows of a set that have more than a label."""
+    parts = ELEMENTS[name.removeprefix("was_")]
+    rows = zip(*([_lines(text).strip() for text in form.getlist(f"{name}.{part}")] for part in parts), strict=False)
+    given = [{part: text for part, text in zip(parts, row, strict=True) if text} for row in rows]
+    return [row for row in given if row.keys() - {"label"}]
 
 
 def _lines(given: object) -> str:

@@ -35,6 +35,7 @@ templates.env.filters |= {
 }
 templates.env.globals |= {"plural": wording.plural, "ended_by": wording.ENDED_BY, "personas": PERSONAS}
 templates.env.globals |= {"ways_on": wording.WAYS_ON, "contact_fields": wording.FIELDS, "contact_sets": wording.SETS}
+templates.env.globals |= {"contact_parts": wording.ELEMENTS}
 templates.env.globals |= {"contacts_are_there": switches.contacts_are_there}
 templates.env.globals |= {"import_actions": wording.IMPORT_ACTIONS, "import_outcomes": wording.IMPORT_OUTCOMES}
 

@@ -149,6 +149,17 @@ SETS = {
     "messengers": "Messengers",
     "children": "Children",
 }
+ELEMENTS = {
+    "address": "E-mail address",
+    "number": "Number",
+    "street": "Street",
+    "postal_code": "Postal code",
+    "city": "City",
+    "state": "State",
+    "country": "Country",
+    "label": "Kind",
+}
+"""The parts of an address or number; the kind is home, business or what the person likes."""
 
 CAPABILITIES = {
     "consent": "Consent of the organisation",

@@ -16,6 +16,7 @@ Name = Annotated[str, StringConstraints(max_length=40, pattern=r"^[a-z_]+$")]
 Value = Annotated[str, StringConstraints(strip_whitespace=True, max_length=NOTES), STORABLE]
 Source = Annotated[str, StringConstraints(max_length=100), STORABLE]
 LineText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=LINE), ONE_LINE]
+Part = Annotated[str, StringConstraints(strip_whitespace=True, max_length=LINE), ONE_LINE]
 Label = Annotated[str, StringConstraints(strip_whitespace=True, max_length=40), ONE_LINE]
 
 
@@ -29,14 +30,28 @@ class Phone(StrictModel):
     label: Label = ""
 
 
+class Address(StrictModel):
+    """A postal address; at least one part of it besides the label."""
+
+    street: Annotated[str, StringConstraints(strip_whitespace=True, max_length=LINE), STORABLE] = ""
+    """May have several lines."""
+    postal_code: Part = ""
+    city: Part = ""
+    state: Part = ""
+    country: Part = ""
+    label: Label = ""
+
+
 class ContactChange(StrictModel):
     """What is left out stays as it is. Needs ``If-Match`` with the contact's ETag."""
 
     fields: dict[Name, Value] = Field(default_factory=dict, max_length=40)
     """Field → text that a person types; empty takes the value away."""
     emails: Annotated[list[Email], Field(max_length=100)] | None = None
-    """All addresses that the contact is to have."""
+    """All e-mail addresses that the contact is to have."""
     phones: Annotated[list[Phone], Field(max_length=100)] | None = None
+    addresses: Annotated[list[Address], Field(max_length=100)] | None = None
+    """All postal addresses that the contact is to have."""
     adopt: dict[Name, Source] = Field(default_factory=dict, max_length=40)
     """Field → the source (of ``conflicts``) whose value is taken."""
     dismiss: dict[Name, Source] = Field(default_factory=dict, max_length=40)

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from contacts.queries import as_json
+from contacts.queries import as_json, in_columns
 from contacts.records import Record, shown
 from contacts.tables import Contact
 
@@ -17,12 +17,17 @@ _COLUMNS = """id text, user_id text, shared boolean, record jsonb, name text, so
 _GIVEN = f"jsonb_to_recordset(CAST(:rows AS jsonb)) AS g({_COLUMNS})"
 _TEXTS = "ARRAY(SELECT jsonb_array_elements_text(g.{}))"
 _ADD = text(
-    f"""INSERT INTO contact (org_id, id, user_id, shared, record, name, sort_name, company, job_title, emails, phones,
+    """INSERT INTO contact (org_id, id, user_id, shared, record, name, sort_name, company, job_title, emails, phones,
             words, conflicts)
-        SELECT :org_id, g.id, g.user_id, g.shared, g.record, g.name, g.sort_name, g.company, g.job_title,
-            {_TEXTS.format("emails")}, {_TEXTS.format("phones")}, g.words, g.conflicts
-        FROM {_GIVEN} ORDER BY g.id"""
+        SELECT :org_id, g.id, g.user_id, g.shared, CAST(g.record AS jsonb), g.name, g.sort_name, g.company,
+            g.job_title, string_to_array(g.emails, E'\\n'), string_to_array(g.phones, E'\\n'), g.words, g.conflicts
+        FROM unnest(CAST(:id AS text[]), CAST(:user_id AS text[]), CAST(:shared AS boolean[]), CAST(:record AS text[]),
+            CAST(:name AS text[]), CAST(:sort_name AS text[]), CAST(:company AS text[]), CAST(:job_title AS text[]),
+            CAST(:emails AS text[]), CAST(:phones AS text[]), CAST(:words AS text[]), CAST(:conflicts AS integer[]))
+            AS g(id, user_id, shared, record, name, sort_name, company, job_title, emails, phones, words, conflicts)
+        ORDER BY g.id"""
 )
+_ADDED = ("id", "user_id", "shared", "name", "sort_name", "company", "job_title", "words", "conflicts")
 _CHANGE = text(
     f"""UPDATE contact AS c SET record = g.record, name = g.name, sort_name = g.sort_name, company = g.company,
             job_title = g.job_title, emails = {_TEXTS.format("emails")}, phones = {_TEXTS.format("phones")},
@@ -83,7 +88,9 @@ def write(contact: Contact, record: Record) -> None:
 async def add_all(session: AsyncSession, org_id: str, rows: list[dict[str, Any]]) -> None:
     """New contacts: ``id``, ``user_id``, ``shared`` and ``columns_of`` their records."""
     if rows:
-        await session.execute(_ADD, {"org_id": org_id, "rows": as_json(rows)})
+        given: dict[str, Any] = {"record": [as_json(row["record"]) for row in rows]}
+        given |= {name: ["\n".join(row[name]) for row in rows] for name in ("emails", "phones")}
+        await session.execute(_ADD, {"org_id": org_id} | in_columns(rows, *_ADDED) | given)
 
 
 async def change_all(session: AsyncSession, org_id: str, rows: list[dict[str, Any]]) -> None:

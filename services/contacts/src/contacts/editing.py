@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from contacts import contact_queries, merging
-from contacts.contact_models import ContactChange
-from contacts.normalising import email_key, phone_key
+from contacts.contact_models import Address, ContactChange
+from contacts.normalising import PARTS, address_key, email_key, phone_of
 from contacts.planning import now
 from contacts.reading import FIELDS, Item
 from contacts.records import Change, Record, visible
@@ -44,6 +44,9 @@ def _steps(wanted: ContactChange, person: str, at: str) -> list[Step]:
     if wanted.phones is not None:
         numbers = [_phone(one.number, one.label) for one in wanted.phones]
         steps.append(lambda r: _bring(r, "phones", numbers, person, at))
+    if wanted.addresses is not None:
+        places = [_address(one) for one in wanted.addresses]
+        steps.append(lambda r: _bring(r, "addresses", places, person, at))
     return steps
 
 
@@ -81,8 +84,18 @@ def _email(address: str, label: str) -> Item:
 
 
 def _phone(number: str, label: str) -> Item:
-    key = phone_key(number, None)
-    return Item(key=key or f"raw:{number}", value=_said("number", number, label), valid=key is not None)
+    key, valid = phone_of(number)
+    return Item(key=key, value=_said("number", number, label), valid=valid)
+
+
+def _address(given: Address) -> Item:
+    """Raises ``BadInput`` for one that has no part."""
+    parts = {part: getattr(given, part) for _, part in PARTS}
+    key = address_key(parts.values())
+    if not key:
+        raise BadInput("empty_address", "A postal address needs a street, a city or another part. Fill one in.")
+    value = {part: text for part, text in parts.items() if text} | ({"label": given.label} if given.label else {})
+    return Item(key=key, value=value, valid=True)
 
 
 def _said(name: str, text: str, label: str) -> dict[str, str]:

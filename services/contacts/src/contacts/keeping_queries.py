@@ -20,9 +20,9 @@ _IN_FOLDER = text(
 )
 _STRANGE = text(
     """SELECT key FROM unnest(CAST(:keys AS text[])) AS key
-       WHERE NOT EXISTS (SELECT FROM source_record s WHERE s.org_id = :org_id AND s.id = key)
-           AND NOT EXISTS (SELECT FROM import_row r WHERE r.org_id = :org_id AND r.run_id = :run_id
-                           AND r.source_id = key)"""
+       WHERE key NOT IN (SELECT s.id FROM source_record s WHERE s.org_id = :org_id AND s.user_id = :user_id
+                         AND s.account = :account)
+           AND key NOT IN (SELECT r.source_id FROM import_row r WHERE r.org_id = :org_id AND r.run_id = :run_id)"""
 )
 _FORGET_RUN = [
     text("DELETE FROM import_row WHERE org_id = :org_id AND run_id = :run_id"),

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
@@ -10,10 +10,12 @@ from typing import Any, Final
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
-from contacts.reading import LINE, MOST_ITEMS, NOTES, SCALARS, Issue, IssueCode, Item, Reading
+from contacts.reading import LINE, MOST_ITEMS, NOTES, NOUNS, SCALARS, Issue, IssueCode, Item, Reading
 from contacts.roles import is_role
 
-__all__ = ["email_key", "is_role", "normalise", "phone_key", "storable"]
+__all__ = [
+    "PARTS", "address_key", "email_key", "is_role", "normalise", "phone_key", "phone_of", "said", "storable", "stored"
+]  # fmt: skip
 
 VOLATILE: Final = frozenset(("@odata.etag", "@odata.type", "@odata.context", "changeKey", "lastModifiedDateTime"))
 NAMES: Final = ("display_name", "given_name", "surname", "nickname", "company")
@@ -22,6 +24,8 @@ CONTROLS: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
 UNSEEN: Final = re.compile("[\u200b\u200e\u200f\u202a-\u202e\u2060\u2066-\u2069\ufeff]")
 """Marks without a form of their own that turn the direction of text or split equal words; the joiners of emoji stay."""
 SURROGATES: Final = re.compile("[\ud800-\udfff]")
+UNSTORABLE: Final = re.compile(r"\\u(0000|d[89a-f])")
+"""In JSON in ASCII: NUL, or half of a pair; emoji are two halves and are looked at closely."""
 PLAIN_LOCAL: Final = re.compile(r"[a-z0-9_+-]+(\.[a-z0-9_+-]+)*", re.ASCII)
 PREFIX: Final = re.compile(r"(mailto|smtp|sip):", re.IGNORECASE)
 IN_BRACKETS: Final = re.compile(r"[^<>]*<([^<>@\s]+@[^<>\s]+)>")
@@ -44,10 +48,11 @@ NO_DATE: Final = "4501"
 """Outlook writes the year 4501 for "none"; 1604 stands for a birthday without its year (a leap year)."""
 
 
-def normalise(payload: object, *, region: str | None = None) -> Reading:
+def normalise(payload: object, *, region: str | None = None, text: str | None = None) -> Reading:
     """Read one contact of Graph; never raises, whatever ``payload`` is.
 
-    ``region`` is the ISO 3166 code of the person's country, for telephone numbers without ``+``.
+    ``region`` is the ISO 3166 code of the person's country, for telephone numbers without ``+``; ``text`` is what the
+    contact ``said``, where the caller has it.
     """
     if not isinstance(payload, dict):
         return _refused("", "", "", "not_a_contact", "", "Outlook sent something that is not a contact. Import again.")
@@ -63,7 +68,7 @@ def normalise(payload: object, *, region: str | None = None) -> Reading:
     ):
         sentence = "The contact has no name, company, e-mail address or phone number. Add one in Outlook to import it."
         return _refused(own[0], own[1], own[2], "nothing_to_import", "displayName", sentence, skipped=True)
-    return Reading(own[0], own[1], own[2], "valid", reader.fields, reader.sets, issues, digest(payload))
+    return Reading(own[0], own[1], own[2], "valid", reader.fields, reader.sets, issues, digest(text or said(payload)))
 
 
 def _refused(
@@ -77,10 +82,22 @@ def _text(value: object) -> str:
     return SURROGATES.sub("\ufffd", value.replace("\x00", "")) if isinstance(value, str) else ""
 
 
-def digest(payload: dict[Any, Any]) -> str:
-    """32 hex digits over everything but the change key, the tag and the time of the last change."""
+def said(payload: dict[Any, Any]) -> str:
+    """Everything but the change key, the tag and the time of the last change, as JSON in ASCII, in order of names."""
     kept = {str(name): value for name, value in payload.items() if name not in VOLATILE}
-    return blake2b(json.dumps(kept, sort_keys=True, default=repr).encode(), digest_size=16).hexdigest()
+    return json.dumps(kept, sort_keys=True, default=repr)
+
+
+def digest(text: str) -> str:
+    """32 hex digits over what a contact ``said``."""
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def stored(payload: dict[Any, Any], text: str) -> str:
+    """The payload as JSON for PostgreSQL, of what it ``said`` and the rest, so that it is written out once."""
+    rest = json.dumps({name: value for name, value in payload.items() if name in VOLATILE}, default=repr)
+    whole = rest if text == "{}" else text if rest == "{}" else f"{rest[:-1]}, {text[1:]}"
+    return json.dumps(storable(payload), default=repr) if UNSTORABLE.search(whole) else whole
 
 
 def storable(payload: Any) -> Any:
@@ -122,8 +139,11 @@ def _domain(domain: str) -> str | None:
         return None
 
 
+@lru_cache(maxsize=8192)
 def phone_key(text: str, region: str | None = None) -> str | None:
     """The number as E.164, ``;ext=`` behind it; None for what cannot be a telephone number of its country."""
+    if not region and "+" not in text and "\uff0b" not in text:
+        return None  # no country is known; asking is dear, and most of what people keep is written so
     try:
         number = phonenumbers.parse(text, region.upper() if region else None)
     except phonenumbers.NumberParseException:
@@ -134,8 +154,29 @@ def phone_key(text: str, region: str | None = None) -> str | None:
     return f"{plain};ext={number.extension}" if number.extension else plain
 
 
+def phone_of(text: str, region: str | None = None) -> tuple[str, bool]:
+    """The key of a number as an element of a set, and whether it is valid."""
+    if key := phone_key(text, region):
+        return key, True
+    digits = "".join(filter(str.isdigit, text))
+    return f"raw:{digits if len(digits) > 2 else text.casefold()}", False
+
+
+def address_key(parts: Iterable[str]) -> str:
+    """The key of a postal address of street, postal code, city, state and country; empty where all of them are."""
+    return "|".join(" ".join(text.casefold().split()) for text in parts).strip("|")
+
+
 def _quoted(text: str) -> str:
     return f"“{text[:77]}…”" if len(text) > 80 else f"“{text}”"
+
+
+def _the(name: str) -> str:
+    return f"The {NOUNS[name]}"
+
+
+def _without(name: str) -> str:
+    return f"The contact is imported without the {NOUNS[name]}."
 
 
 class _Reader:
@@ -168,17 +209,21 @@ class _Reader:
         if value is None:
             return ""
         if not isinstance(value, str):
-            self._issue("wrong_type", name, f"{name} is not a text. The contact is imported without it.")
+            is_ = "are" if name == "personalNotes" else "is"
+            self._issue("wrong_type", name, f"{_the(name)} {is_} not a text. {_without(name)}")
             return ""
         if len(value) > most:
-            size = f"{name} has {len(value):,} characters; Prospo keeps {most:,}."
-            self._issue("too_long", name, f"{size} The contact is imported without it. Shorten it in Outlook.")
+            has, it = ("have", "them") if name == "personalNotes" else ("has", "it")
+            size = f"{_the(name)} {has} {len(value):,} characters; Prospo keeps {most:,}."
+            self._issue("too_long", name, f"{size} {_without(name)} Shorten {it} in Outlook.")
             return ""
         if value.isprintable():
             return value.strip()
         text, removed = CONTROLS.subn("", SURROGATES.sub("\ufffd", value))
         if removed:
-            self._issue("control_characters", name, f"{name} had {removed} control characters. Prospo removed them.")
+            many = "a control character. Prospo removed it."
+            many = f"{removed:,} control characters. Prospo removed them." if removed > 1 else many
+            self._issue("control_characters", name, f"{_the(name)} had {many}")
         text = UNSEEN.sub("", text)
         return "\n".join(text.splitlines()).strip() if lines else " ".join(text.split())
 
@@ -188,7 +233,9 @@ class _Reader:
             if (value := get(name)) and (text := self._clean(value, name)):
                 self.fields[field] = text
                 if "<" in text and HTML.search(text):
-                    self._issue("html", name, f"{name} holds HTML: {_quoted(text)}. Prospo shows it as plain text.")
+                    self._issue(
+                        "html", name, f"{_the(name)} holds HTML: {_quoted(text)}. Prospo shows it as plain text."
+                    )
         if text := self._clean(get("personalNotes"), "personalNotes", most=NOTES, lines=True):
             self.fields["notes"] = text
 
@@ -261,14 +308,12 @@ class _Reader:
         found = []
         for name, label in PHONES:
             for text in self._lines(name):
-                key = phone_key(text, self.region)
-                digits = "".join(filter(str.isdigit, text)) if key is None else ""
-                if key is None and len(digits) < 3:
+                key, valid = phone_of(text, self.region)
+                if not valid and sum(map(str.isdigit, text)) < 3:
                     self._issue(
                         "phone_not_a_number", name, f"{_quoted(text)} is not a phone number. Prospo keeps the text."
                     )
-                value = {"number": text, "label": label}
-                found.append((key or f"raw:{digits if len(digits) > 2 else text.casefold()}", value, key is not None))
+                found.append((key, {"number": text, "label": label}, valid))
         self._keep("phones", "businessPhones", found)
 
     def _addresses(self) -> None:
@@ -278,9 +323,9 @@ class _Reader:
             if not given:
                 continue
             if not isinstance(given, dict):
-                self._issue("wrong_type", name, f"{name} is not an address. The contact is imported without it.")
+                self._issue("wrong_type", name, f"{_the(name)} is not an address. {_without(name)}")
                 continue
             value = {ours: self._clean(given.get(part), name, lines=part == "street") for part, ours in PARTS}
-            if key := "|".join(" ".join(text.casefold().split()) for text in value.values()).strip("|"):
+            if key := address_key(value.values()):
                 found.append((key, {part: text for part, text in value.items() if text} | {"label": label}, True))
         self._keep("addresses", "businessAddress", found)

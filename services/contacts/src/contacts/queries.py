@@ -141,6 +141,11 @@ async def counts(session: AsyncSession, org_id: str) -> Any:
     return (await session.execute(_COUNTS, {"org_id": org_id})).one()
 
 
+def in_columns(rows: Sequence[dict[str, Any]], *names: str) -> dict[str, list[Any]]:
+    """For ``unnest``: a list for each column, which PostgreSQL reads far faster than one document of many rows."""
+    return {name: [row[name] for row in rows] for name in names}
+
+
 def as_json(rows: Any) -> str:
     """For ``jsonb_to_recordset``: many rows in one parameter."""
     return json.dumps(rows, ensure_ascii=False)

@@ -47,6 +47,30 @@ SCALARS: Final[dict[str, str]] = {
     "businessHomePage": "website",
 }
 """Graph's one-line properties and the fields they become; ``birthday`` and ``notes`` have forms of their own."""
+NOUNS: Final[dict[str, str]] = {name: field.replace("_", " ") for name, field in SCALARS.items()} | {
+    "displayName": "name",
+    "yomiGivenName": "phonetic given name",
+    "manager": "manager's name",
+    "assistantName": "assistant's name",
+    "spouseName": "spouse's name",
+    "companyName": "company name",
+    "birthday": "birthday",
+    "personalNotes": "notes",
+    "emailAddresses": "e-mail address",
+    "primaryEmailAddress": "first e-mail address",
+    "secondaryEmailAddress": "second e-mail address",
+    "tertiaryEmailAddress": "third e-mail address",
+    "mobilePhone": "mobile number",
+    "businessPhones": "business number",
+    "homePhones": "home number",
+    "businessAddress": "business address",
+    "homeAddress": "home address",
+    "otherAddress": "other address",
+    "categories": "category",
+    "imAddresses": "messenger address",
+    "children": "child's name",
+}
+"""What people call Graph's properties; of a collection, one of its elements."""
 FIELDS: Final = (*SCALARS.values(), "birthday", "notes")
 SETS: Final = ("emails", "phones", "addresses", "categories", "messengers", "children")
 

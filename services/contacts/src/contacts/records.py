@@ -1,5 +1,6 @@
 """A contact as Prospo holds it: each value with where it came from. Every shape is JSON as it stands."""
 
+from collections.abc import Iterable, Mapping
 from typing import Literal, NotRequired, TypedDict
 
 from contacts.reading import FIELDS
@@ -103,16 +104,20 @@ def _touched(element: Element) -> bool:
     return "hidden" in element or any(origin["by"] == "person" for origin in element["origins"].values())
 
 
-def shown(record: Record) -> Shown:
+def name_of(fields: Mapping[str, str], reached: Iterable[str]) -> str:
     """A contact without a display name is shown by its names, company, address or number, in this order."""
+    whole = " ".join(filter(None, (fields.get("given_name"), fields.get("surname"))))
+    names = (fields.get("display_name"), whole, fields.get("nickname"), fields.get("company"), *reached)
+    return next(filter(None, names), "")
+
+
+def shown(record: Record) -> Shown:
     fields = {name: record["fields"][name]["value"] for name in FIELDS if name in record["fields"]}
     emails, phones = visible(record, "emails"), visible(record, "phones")
     texts = [element["value"].get("address", "") for element in emails]
     numbers = [element["value"].get("number", "") for element in phones]
-    whole = " ".join(filter(None, (fields.get("given_name"), fields.get("surname"))))
-    names = (fields.get("display_name"), whole, fields.get("nickname"), fields.get("company"), *texts, *numbers)
     return Shown(
-        name=next(filter(None, names), ""),
+        name=name_of(fields, [*texts, *numbers]),
         fields={name: value for name, value in fields.items() if value},
         emails=texts,
         phones=numbers,

@@ -9,10 +9,10 @@ from typing import Any
 
 from contacts import graph as outlook
 from contacts import keeping_queries, row_queries, runs
-from contacts.merging import merge
-from contacts.normalising import normalise, storable
+from contacts.normalising import normalise, said, storable, stored
+from contacts.queries import as_json
 from contacts.reading import Reading
-from contacts.records import empty, shown
+from contacts.records import name_of
 from contacts.settings import Settings
 from contacts.tables import ImportRun
 from shared.graph import GraphCaller
@@ -23,6 +23,7 @@ from shared.mailboxes.folders import folders_of
 from shared.mailboxes.following import FolderPage
 
 _KEPT = tuple(field.name for field in fields(Reading))
+REACHED = (("emails", "address"), ("phones", "number"))
 VERIFIED_AT_ONCE = 200
 IDS_AT_ONCE = 1000
 _MAILBOX_GONE = "mailboxnotenabledforrestapi"
@@ -150,7 +151,8 @@ def _rows(run: ImportRun, folder_id: str, items: Sequence[Any]) -> list[dict[str
 
 
 def _row(run: ImportRun, folder_id: str, item: Any) -> dict[str, Any]:
-    reading = normalise(item)
+    text = said(item) if isinstance(item, dict) else ""
+    reading = normalise(item, text=text)
     issue = reading.issues[0] if reading.issues else None
     taken = reading.status == "valid"
     name = _shown_name(reading) if taken else _said_name(item)
@@ -164,9 +166,9 @@ def _row(run: ImportRun, folder_id: str, item: Any) -> dict[str, Any]:
         "digest": reading.digest,
         "name": name,
         "sort_name": name.casefold()[:100],
-        "reading": {name: getattr(reading, name) for name in _KEPT} if taken else None,
-        "payload": storable(item) if taken else None,
-        "emails": [one["key"] for one in reading.sets.get("emails", []) if one["valid"]],
+        "reading": as_json({name: getattr(reading, name) for name in _KEPT}) if taken else None,
+        "payload": stored(item, text) if taken else None,
+        "emails": "\n".join(one["key"] for one in reading.sets.get("emails", []) if one["valid"]),
         "code": issue["code"] if issue else None,
         "field": issue["field"] if issue else None,
         "sentence": issue["sentence"] if issue else None,
@@ -175,7 +177,8 @@ def _row(run: ImportRun, folder_id: str, item: Any) -> dict[str, Any]:
 
 
 def _shown_name(reading: Reading) -> str:
-    return shown(merge(empty(), reading, source="", at="").record)["name"][:255]
+    reached = [one["value"].get(part, "") for kind, part in REACHED for one in reading.sets.get(kind, ())]
+    return name_of(reading.fields, reached)[:255]
 
 
 def _said_name(item: Any) -> str:

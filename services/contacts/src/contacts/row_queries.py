@@ -1,4 +1,9 @@
-"""SQL of plan rows and source records, a page or a chunk at a time."""
+"""SQL of plan rows and source records, a page or a chunk at a time.
+
+PostgreSQL's planner takes the rows of a run that was read just now for one row, and would join them by a nested loop
+that reads the run once for each row. So no statement joins a whole run: it says between which keys (``ends``), looks
+one key up in a subquery of its own (a scalar one, or ``LATERAL … OFFSET 0``), or asks ``IN`` a hashed set.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,7 +11,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from contacts.queries import as_json
+from contacts.queries import as_json, in_columns
 from contacts.tables import ImportRun
 
 _RUN = "r.org_id = :org_id AND r.run_id = :run_id"
@@ -18,17 +23,24 @@ _PUT = text(
     """INSERT INTO import_row AS held (org_id, run_id, user_id, source_id, graph_id, folder_id, status, change_key,
            digest, name, sort_name, reading, payload, emails, code, field, sentence, action)
        SELECT :org_id, :run_id, :user_id, g.source_id, g.graph_id, g.folder_id, g.status, g.change_key, g.digest,
-           g.name, g.sort_name, g.reading, g.payload, ARRAY(SELECT jsonb_array_elements_text(g.emails)), g.code,
-           g.field, g.sentence, g.action
-       FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS g(source_id text, graph_id text, folder_id text, status text,
-           change_key text, digest text, name text, sort_name text, reading jsonb, payload jsonb, emails jsonb,
-           code text, field text, sentence text, action text)
+           g.name, g.sort_name, CAST(g.reading AS jsonb), CAST(g.payload AS jsonb), string_to_array(g.emails, E'\\n'),
+           g.code, g.field, g.sentence, g.action
+       FROM unnest(CAST(:source_id AS text[]), CAST(:graph_id AS text[]), CAST(:folder_id AS text[]),
+           CAST(:status AS text[]), CAST(:change_key AS text[]), CAST(:digest AS text[]), CAST(:name AS text[]),
+           CAST(:sort_name AS text[]), CAST(:reading AS text[]), CAST(:payload AS text[]), CAST(:emails AS text[]),
+           CAST(:code AS text[]), CAST(:field AS text[]), CAST(:sentence AS text[]), CAST(:action AS text[]))
+           AS g(source_id, graph_id, folder_id, status, change_key, digest, name, sort_name, reading, payload, emails,
+                code, field, sentence, action)
        ORDER BY g.source_id
        ON CONFLICT (org_id, run_id, source_id) DO UPDATE SET folder_id = excluded.folder_id, status = excluded.status,
            change_key = excluded.change_key, digest = excluded.digest, name = excluded.name,
            sort_name = excluded.sort_name, reading = excluded.reading, payload = excluded.payload,
            emails = excluded.emails, code = excluded.code, field = excluded.field, sentence = excluded.sentence,
            action = excluded.action"""
+)
+_READ = (
+    *("source_id", "graph_id", "folder_id", "status", "change_key", "digest", "name", "sort_name", "reading"),
+    *("payload", "emails", "code", "field", "sentence", "action"),
 )
 _FORGET_FOLDER = text("DELETE FROM import_row AS r WHERE " + _RUN + " AND r.folder_id = :folder_id")
 _LEFT = """INSERT INTO import_row (org_id, run_id, user_id, source_id, graph_id, folder_id, status, name, sort_name)
@@ -39,12 +51,9 @@ _LEFT = """INSERT INTO import_row (org_id, run_id, user_id, source_id, graph_id,
            AND s.removed_at IS NULL AND s.dropped_at IS NULL AND {which}
        ORDER BY s.id ON CONFLICT (org_id, run_id, source_id) DO NOTHING"""
 _LEFT_NAMED = text(_LEFT.format(which="s.id = ANY(:ids)"))
-_LEFT_UNNAMED = text(
-    _LEFT.format(
-        which="""NOT EXISTS (SELECT FROM import_row r WHERE r.org_id = s.org_id AND r.run_id = :run_id
-                             AND r.source_id = s.id)"""
-    )
-)
+_NAMED = "(SELECT r.source_id FROM import_row r WHERE " + _RUN + ")"
+_GONE_ONES = "(SELECT r.source_id FROM import_row r WHERE " + _RUN + " AND r.status = 'gone')"
+_LEFT_UNNAMED = text(_LEFT.format(which="s.id NOT IN " + _NAMED))
 _TO_VERIFY = text(
     "SELECT source_id, graph_id FROM import_row AS r WHERE " + _RUN + " AND status = 'left' ORDER BY source_id LIMIT :n"
 )
@@ -53,32 +62,31 @@ _ANEW = text(
     "UPDATE import_row AS r SET action = NULL, contact_id = NULL, why = NULL, changed = NULL WHERE "
     + _RUN
     + " AND outcome IS NULL AND (reading IS NOT NULL OR status = 'gone')"
+    + " AND num_nonnulls(action, contact_id, why, changed) > 0"
 )
 _SETTLE = text(
-    """UPDATE import_row AS r SET contact_id = s.contact_id,
+    f"""UPDATE import_row AS r SET
+           contact_id = (SELECT s.contact_id FROM source_record s WHERE s.org_id = r.org_id AND s.id = r.source_id),
            action = CASE WHEN r.status IN ('invalid', 'skipped') THEN r.status
                          WHEN r.status = 'gone' THEN 'removed' ELSE 'skipped' END
-       FROM import_row AS own LEFT JOIN source_record s ON s.org_id = own.org_id AND s.id = own.source_id
-       WHERE """
-    + _RUN
-    + """ AND (own.org_id, own.run_id, own.source_id) = (r.org_id, r.run_id, r.source_id)
-           AND r.action IS NULL AND (r.status <> 'valid' OR s.dropped_at IS NOT NULL)"""
+       WHERE {_RUN} AND r.action IS NULL
+           AND (r.status <> 'valid' OR r.source_id IN (SELECT s.id FROM source_record s WHERE s.org_id = :org_id
+                AND s.user_id = :user_id AND s.account = :account AND s.dropped_at IS NOT NULL))"""
 )
 _TO_MERGE = text(
-    """SELECT r.source_id, r.reading, c.id AS contact_id, c.record, s.removed_at IS NOT NULL AS was_removed
-       FROM import_row r JOIN source_record s ON s.org_id = r.org_id AND s.id = r.source_id
-            JOIN contact c ON c.org_id = s.org_id AND c.id = s.contact_id
-       WHERE """
-    + _RUN
-    + " AND r.action IS NULL AND r.source_id > :after ORDER BY r.source_id LIMIT :n"
+    f"""SELECT r.source_id, r.reading, s.contact_id, s.record, s.was_removed
+       FROM import_row r CROSS JOIN LATERAL (
+            SELECT c.id AS contact_id, c.record, s.removed_at IS NOT NULL AS was_removed
+            FROM source_record s JOIN contact c ON c.org_id = s.org_id AND c.id = s.contact_id
+            WHERE s.org_id = r.org_id AND s.id = r.source_id OFFSET 0) s
+       WHERE {_RUN} AND r.action IS NULL AND r.source_id > :after ORDER BY r.source_id LIMIT :n"""
 )
 _SCOPE = "(c.user_id = :user_id OR (:share AND c.shared))"
 _PRESENT = text(
     f"""SELECT c.id, c.record,
            EXISTS (SELECT FROM source_record s WHERE s.org_id = c.org_id AND s.contact_id = c.id
                    AND s.user_id = :user_id AND s.account = :account AND s.removed_at IS NULL
-                   AND NOT EXISTS (SELECT FROM import_row g WHERE g.org_id = s.org_id AND g.run_id = :run_id
-                                   AND g.source_id = s.id AND g.status = 'gone')) AS taken
+                   AND s.id NOT IN {_GONE_ONES}) AS taken
         FROM contact c
         WHERE c.org_id = :org_id AND {_SCOPE} AND c.emails && ARRAY(
             SELECT DISTINCT unnest(r.emails) FROM import_row r WHERE {_RUN} AND r.action IS NULL)"""
@@ -94,23 +102,17 @@ _DECIDE = text(
            changed jsonb)
        WHERE """
     + _RUN
-    + " AND r.source_id = g.source_id"
+    + " AND r.source_id BETWEEN :first AND :last AND r.source_id = g.source_id"
 )
 _REST_NEW = text("UPDATE import_row AS r SET action = 'new' WHERE " + _RUN + " AND action IS NULL")
 _APART = text("SELECT one, other FROM not_same WHERE org_id = :org_id AND (user_id = :user_id OR :share)")
 _COUNT = text("SELECT action, count(*) AS n FROM import_row AS r WHERE " + _RUN + " GROUP BY action")
-_UNNAMED = text(
-    """SELECT count(*) FROM source_record s WHERE org_id = :org_id AND user_id = :user_id AND account = :account
-           AND folder_id = ANY(:folder_ids) AND removed_at IS NULL AND dropped_at IS NULL
-           AND NOT EXISTS (SELECT FROM import_row r WHERE r.org_id = s.org_id AND r.run_id = :run_id
-                           AND r.source_id = s.id)"""
-)
+_HELD = """FROM source_record s WHERE org_id = :org_id AND user_id = :user_id AND account = :account
+           AND folder_id = ANY(:folder_ids) AND removed_at IS NULL AND dropped_at IS NULL"""
+_UNNAMED = text(f"SELECT count(*) {_HELD} AND s.id NOT IN {_NAMED}")
 _ALIVE = text(
-    """SELECT folder_id, count(*) AS n,
-              count(*) FILTER (WHERE EXISTS (SELECT FROM import_row r WHERE r.org_id = s.org_id AND r.run_id = :run_id
-                               AND r.source_id = s.id AND r.status = 'gone')) AS gone
-       FROM source_record s WHERE org_id = :org_id AND user_id = :user_id AND account = :account
-           AND folder_id = ANY(:folder_ids) AND removed_at IS NULL AND dropped_at IS NULL GROUP BY folder_id"""
+    f"""SELECT folder_id, count(*) AS n, count(*) FILTER (WHERE s.id IN {_GONE_ONES}) AS gone
+        {_HELD} GROUP BY folder_id"""
 )
 
 
@@ -125,16 +127,21 @@ def of_run(run: ImportRun) -> dict[str, Any]:
     }
 
 
+def ends(keys: Sequence[str]) -> dict[str, str]:
+    """The first and the last key of a chunk; keys are hex digits, which every collation orders alike."""
+    return {"first": min(keys), "last": max(keys)}
+
+
 async def known(session: AsyncSession, org_id: str, ids: Sequence[str]) -> dict[str, Any]:
     """Source records by id: ``digest``, ``folder_id``, and whether it is ``alive`` (in Outlook and in Prospo)."""
     return {row.id: row for row in await session.execute(_KNOWN, {"org_id": org_id, "ids": list(ids)})}
 
 
 async def put(session: AsyncSession, run: ImportRun, rows: list[dict[str, Any]]) -> None:
-    """Rows of the plan as they were read; of one source the last counts."""
+    """Rows of the plan as they were read, ``reading`` and ``payload`` as JSON; of one source the last counts."""
     if rows:
         last = list({row["source_id"]: row for row in rows}.values())
-        await session.execute(_PUT, {**of_run(run), "rows": as_json(last)})
+        await session.execute(_PUT, of_run(run) | in_columns(last, *_READ))
 
 
 async def forget_folder(session: AsyncSession, run: ImportRun, folder_id: str) -> None:
@@ -188,7 +195,8 @@ async def sharing_an_address(session: AsyncSession, run: ImportRun, emails: Sequ
 
 async def decide(session: AsyncSession, run: ImportRun, rows: list[dict[str, Any]]) -> None:
     if rows:
-        await session.execute(_DECIDE, {**of_run(run), "rows": as_json(rows)})
+        between = ends([row["source_id"] for row in rows])
+        await session.execute(_DECIDE, {**of_run(run), **between, "rows": as_json(rows)})
 
 
 async def rest_is_new(session: AsyncSession, run: ImportRun) -> None:

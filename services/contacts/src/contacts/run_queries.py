@@ -6,43 +6,53 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from contacts.queries import as_json
-from contacts.row_queries import of_run
+from contacts.queries import as_json, in_columns
+from contacts.row_queries import ends, of_run
 from contacts.tables import ImportRun
 
 _RUN = "r.org_id = :org_id AND r.run_id = :run_id"
 _DUE = text(
-    f"""SELECT r.source_id, r.action, r.reading, r.contact_id, s.dropped_at IS NOT NULL AS dropped
-        FROM import_row r LEFT JOIN source_record s ON s.org_id = r.org_id AND s.id = r.source_id
-        WHERE {_RUN} AND r.outcome IS NULL AND r.action = ANY(:actions) ORDER BY r.source_id LIMIT :n"""
+    f"""SELECT r.source_id, r.action, r.reading, r.contact_id,
+               EXISTS (SELECT FROM source_record s WHERE s.org_id = r.org_id AND s.id = r.source_id
+                       AND s.dropped_at IS NOT NULL) AS dropped
+        FROM import_row r WHERE {_RUN} AND r.outcome IS NULL AND r.action = ANY(:actions) AND r.source_id > :after
+        ORDER BY r.source_id LIMIT :n"""
 )
 # All parts see the rows as they were before the statement: ``prior`` is the source record that it replaces.
 _CARRIED = text(
-    f"""WITH given AS (SELECT * FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS g(source_id text, contact_id text,
-                outcome text, created boolean, journal jsonb, store boolean, removed boolean)),
+    f"""WITH given AS (SELECT * FROM unnest(CAST(:source_id AS text[]), CAST(:contact_id AS text[]),
+                CAST(:outcome AS text[]), CAST(:created AS boolean[]), CAST(:journal AS text[]),
+                CAST(:store AS boolean[]), CAST(:removed AS boolean[]))
+                AS g(source_id, contact_id, outcome, created, journal, store, removed)),
             stored AS (INSERT INTO source_record (org_id, id, user_id, account, graph_id, folder_id, change_key, digest,
                     payload, contact_id, why)
                 SELECT r.org_id, r.source_id, r.user_id, :account, r.graph_id, r.folder_id, r.change_key, r.digest,
                     r.payload, g.contact_id, coalesce(r.why, 'imported')
-                FROM import_row r JOIN given g ON g.source_id = r.source_id AND g.store WHERE {_RUN}
-                ORDER BY r.source_id
+                FROM import_row r JOIN given g ON g.source_id = r.source_id AND g.store
+                WHERE {_RUN} AND r.source_id BETWEEN :first AND :last ORDER BY r.source_id
                 ON CONFLICT (org_id, id) DO UPDATE SET folder_id = excluded.folder_id, digest = excluded.digest,
                     change_key = excluded.change_key, payload = excluded.payload, contact_id = excluded.contact_id,
                     read_at = clock_timestamp(), removed_at = NULL),
             gone AS (UPDATE source_record s SET removed_at = clock_timestamp() FROM given g
-                WHERE s.org_id = :org_id AND s.id = g.source_id AND g.removed)
+                WHERE s.org_id = :org_id AND s.id BETWEEN :first AND :last AND s.id = g.source_id AND g.removed)
        UPDATE import_row r SET outcome = g.outcome, contact_id = g.contact_id, created = g.created,
-           journal = g.journal, prior = to_jsonb(s), payload = NULL, reading = NULL
-       FROM given g LEFT JOIN source_record s ON s.org_id = :org_id AND s.id = g.source_id
-       WHERE {_RUN} AND r.source_id = g.source_id"""
+           journal = CAST(g.journal AS jsonb), prior = to_jsonb(s), payload = NULL, reading = NULL
+       FROM given g LEFT JOIN LATERAL (SELECT * FROM source_record s WHERE s.org_id = :org_id AND s.id = g.source_id
+                OFFSET 0) s ON true
+       WHERE {_RUN} AND r.source_id BETWEEN :first AND :last AND r.source_id = g.source_id"""
 )
 _REFRESH = text(
-    f"""UPDATE source_record s SET folder_id = r.folder_id, change_key = r.change_key, digest = r.digest,
-            payload = coalesce(r.payload, s.payload), removed_at = NULL
-        FROM import_row r
-        WHERE {_RUN} AND r.action = 'same' AND s.org_id = r.org_id AND s.id = r.source_id AND s.dropped_at IS NULL
-            AND ((s.folder_id, s.change_key, s.digest) IS DISTINCT FROM (r.folder_id, r.change_key, r.digest)
-                 OR s.removed_at IS NOT NULL)"""
+    f"""INSERT INTO source_record (org_id, id, user_id, account, graph_id, folder_id, change_key, digest, payload,
+            contact_id, why)
+        SELECT r.org_id, r.source_id, r.user_id, :account, r.graph_id, r.folder_id, r.change_key, r.digest,
+            coalesce(r.payload, s.payload), s.contact_id, s.why
+        FROM import_row r CROSS JOIN LATERAL (SELECT s.payload, s.contact_id, s.why FROM source_record s
+            WHERE s.org_id = r.org_id AND s.id = r.source_id AND s.dropped_at IS NULL
+                AND ((s.folder_id, s.change_key, s.digest) IS DISTINCT FROM (r.folder_id, r.change_key, r.digest)
+                     OR s.removed_at IS NOT NULL) OFFSET 0) s
+        WHERE {_RUN} AND r.action = 'same' ORDER BY r.source_id
+        ON CONFLICT (org_id, id) DO UPDATE SET folder_id = excluded.folder_id, change_key = excluded.change_key,
+            digest = excluded.digest, payload = excluded.payload, removed_at = NULL"""
 )
 _CLEAR = text(
     f"""UPDATE import_row r SET payload = NULL, reading = NULL
@@ -60,7 +70,7 @@ _TO_UNDO = text(
 _UNDONE = text(
     f"""UPDATE import_row r SET undone = g.undone, undone_why = g.why
         FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS g(source_id text, undone text, why text)
-        WHERE {_RUN} AND r.source_id = g.source_id"""
+        WHERE {_RUN} AND r.source_id BETWEEN :first AND :last AND r.source_id = g.source_id"""
 )
 _FORGET_SOURCES = text("DELETE FROM source_record WHERE org_id = :org_id AND id = ANY(:ids)")
 _PUT_BACK = text(
@@ -86,14 +96,16 @@ _PROBLEMS = text(
 )
 
 
-async def due(session: AsyncSession, run: ImportRun, actions: Sequence[str], n: int) -> list[Any]:
-    """Rows of the plan that are still to be carried out."""
-    return list(await session.execute(_DUE, {**of_run(run), "actions": list(actions), "n": n}))
+async def due(session: AsyncSession, run: ImportRun, actions: Sequence[str], after: str, n: int) -> list[Any]:
+    """Rows of the plan that are still to be carried out, behind the row ``after``."""
+    return list(await session.execute(_DUE, {**of_run(run), "actions": list(actions), "after": after, "n": n}))
 
 
 async def carried(session: AsyncSession, run: ImportRun, rows: list[dict[str, Any]]) -> None:
     """What was done with rows: the source records with it, and the journal that an undo reads."""
-    await session.execute(_CARRIED, {**of_run(run), "rows": as_json(rows)})
+    given = in_columns(rows, "source_id", "contact_id", "outcome", "created", "store", "removed")
+    given["journal"] = [None if row["journal"] is None else as_json(row["journal"]) for row in rows]
+    await session.execute(_CARRIED, of_run(run) | given | ends(given["source_id"]))
 
 
 async def refresh_same(session: AsyncSession, run: ImportRun) -> None:
@@ -114,7 +126,8 @@ async def to_undo(session: AsyncSession, run: ImportRun, n: int) -> list[Any]:
 
 
 async def undone(session: AsyncSession, run: ImportRun, rows: list[dict[str, Any]]) -> None:
-    await session.execute(_UNDONE, {**of_run(run), "rows": as_json(rows)})
+    between = ends([row["source_id"] for row in rows])
+    await session.execute(_UNDONE, {**of_run(run), **between, "rows": as_json(rows)})
 
 
 async def forget_sources(session: AsyncSession, org_id: str, ids: Sequence[str]) -> None:

@@ -30,14 +30,16 @@ async def run(job: Job, run_id: str, settings: Settings) -> None:
             found.remarks = [*found.remarks, OUTDATED]
             return
         await runs.hold(work, found)
+    after = ""
     while True:
         async with job.unit_of_work() as work:
             found = await runs.going_on(work, run_id, "running")
-            rows = await run_queries.due(work.session, found, CHANGING, settings.import_chunk)
+            rows = await run_queries.due(work.session, found, CHANGING, after, settings.import_chunk)
             if not rows:
                 await _finish(work, found)
                 return
             await _carry_out(work, found, rows)
+            after = rows[-1].source_id
             await work.save_checkpoint({"done": found.done})  # so that a worker that stops leaves after this chunk
 
 

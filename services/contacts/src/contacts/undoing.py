@@ -65,11 +65,21 @@ def _outcome(name: str, key: str, outcome: Any, code: Any) -> Outcome:
 def _reverse_field(fields: dict[str, Field], name: str, before: Field | None, after: Field | None) -> Outcome:
     now = fields.get(name)
     if now != after:
-        return _outcome(name, "", "kept", "edited_since" if now and now["by"] == "person" else "imported_since")
+        return _outcome(name, "", "kept", "edited_since" if _by_hand(now, after) else "imported_since")
     fields.pop(name, None)
     if before is not None:
         fields[name] = before
     return _outcome(name, "", "reversed", "")
+
+
+def _by_hand(now: Field | None, after: Field | None) -> bool:
+    """Whether a person typed the value, took the one that Outlook offered, or kept the one shown."""
+    if now is None or after is None:
+        return False
+    offered = after["conflicts"].get(now["source"])
+    took = offered is not None and (offered["value"], offered["version"]) == (now["value"], now["version"])
+    left = {name: offer for name, offer in after["conflicts"].items() if name in now["conflicts"]}
+    return now["by"] == "person" or took or now == {**after, "conflicts": left}
 
 
 def _reverse_element(
