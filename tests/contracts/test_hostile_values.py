@@ -47,7 +47,16 @@ BODIES: dict[str, Json] = {
         "content_type": "video/mp4",
         "size_bytes": 40,
         "owner_id": "anna",
+        "name": "Review.mp4",
     },
+    "POST /internal/delivered-files": {
+        "org_id": "acme",
+        "file_id": str(uuid.uuid4()),
+        "quick_xor_hash": "A" * 27 + "=",
+        "item_id": "01ABC",
+    },
+    "PUT /v1/storage/location": {"address": "https://contoso.sharepoint.com/sites/Sales"},
+    "POST /v1/storage/location/check": {},
     "POST /v1/meetings": {
         "subject": "Review",
         "start": NOW,
