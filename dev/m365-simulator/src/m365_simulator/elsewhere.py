@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from fastapi import Request
 
 from .core import Simulator
+from .store import Row
 from .wire import GraphError
 
 OTHER_NAME = {"localhost": "127.0.0.1", "127.0.0.1": "localhost"}
@@ -26,7 +27,7 @@ def refuse_token(request: Request, *, answers: bool = False) -> Simulator:
     """
     simulator: Simulator = request.scope["simulator"]
     if request.headers.get("authorization"):
-        row = {"host": request.url.netloc, "method": request.method, "path": request.url.path}
+        row: Row = {"host": request.url.netloc, "method": request.method, "path": request.url.path}
         row["status"] = 200 if answers else 401
         says = "A token was sent to a host that is not Graph's; the URL alone is the secret there."
         simulator.calls.find("authorization_on_foreign_host", says, row)
