@@ -27,7 +27,8 @@ def routes() -> Iterator[tuple[str, str]]:
     """Method and path template of every public operation that names something by its id."""
     for path in sorted((ROOT / "contracts/openapi").glob("*.json")):
         for template, methods in json.loads(path.read_text())["paths"].items():
-            if "{" in template and not template.startswith("/v1/uploads/"):
+            # An upload's address is its secret. No mail can be there before its switch is; mail's tests walk them.
+            if "{" in template and not template.startswith(("/v1/uploads/", "/v1/mail/")):
                 yield from ((method.upper(), template) for method in methods)
 
 

@@ -50,7 +50,8 @@ async def test_a_round_without_changes_costs_the_same_for_any_number(house: Any)
     """A first import sends statements in proportion to its pages; one that finds nothing sends a few, at any size."""
     await house.connect()
     seen: list[str] = []
-    event.listen(house.service.db.engine.sync_engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
+    for engine in (house.service.db.engine, house.service.db.service_engine):
+        event.listen(engine.sync_engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
     spent: list[list[int]] = []
     for size in SIZES:
         await house.microsoft.do("contacts_seed", user="anna@contoso.example", count=size)

@@ -67,7 +67,8 @@ async def test_two_people_importing_the_same_at_once_double_nothing(house: Any, 
     other = await start_service(create_service, Settings, "contacts")
     refused: list[str] = []
     for service in (house.service, other):
-        event.listen(service.db.engine.sync_engine, "handle_error", lambda told: refused.append(str(told)))
+        for engine in (service.db.engine, service.db.service_engine):
+            event.listen(engine.sync_engine, "handle_error", lambda told: refused.append(str(told)))
     await house.connect()
     for user in (ANNA, BEN):
         for number in range(9):
