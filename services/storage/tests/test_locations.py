@@ -148,6 +148,7 @@ async def test_choosing_again_is_told_with_a_later_version(office: Office) -> No
 async def test_only_an_org_admin_of_the_organisation_sees_and_chooses_it(office: Office) -> None:
     await granted(office)
     await office.choose()
-    assert (await office.call("GET", "/v1/storage/location")).status_code == 403
+    for method, body in (("GET", None), ("PUT", {"address": "https://contoso.sharepoint.com/sites/sales"})):
+        assert (await office.call(method, "/v1/storage/location", json=body)).status_code == 403
     other = await office.admin("GET", "/v1/storage/location", org="globex")
     assert other.json()["location"] is None
