@@ -8,7 +8,8 @@ nothing happens after SIGKILL. The other side of the point did all or nothing of
 import asyncio
 import contextlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -259,3 +260,50 @@ class Housed:
             finally:
                 self.life.tasks.discard(task)
         return await Response(status_code=503)(scope, receive, send)
+
+
+LEASES_END = "UPDATE job SET lease_until = clock_timestamp(), attempt = 0 WHERE state = 'running'"
+"""Time that passes after a death; a job is given up after some tries, and here it dies more often than that."""
+
+
+class MortalWorkers:
+    """A service's workers, one after the other: each dies at the first point that was not deadly yet."""
+
+    def __init__(self, start: Callable[[], Awaitable[Service]], watched: Watched | None = None) -> None:
+        self._start = start
+        self._watched = watched
+        self.survived: set[str] = set()
+
+    async def live(self) -> str | None:
+        """Do what is due until the first new deadly point, which is survived from now on; None when there was none."""
+        seen: Counter[str] = Counter()
+
+        def deadly(point: str) -> bool:
+            seen[point] += 1
+            return f"{point} #{seen[point]}" not in self.survived
+
+        death = Death(deadly)
+        life = Life(death)
+        service = await self._start()
+        mortal(service, life)
+        death.lives[service.name] = life
+        if self._watched is not None:
+            self._watched.death = death
+        with tasks_noted():
+            with living(life):
+                draining = asyncio.create_task(service.runner.drain())
+            died = asyncio.create_task(death.came.wait())
+            await asyncio.wait({draining, died}, return_when=asyncio.FIRST_COMPLETED)
+            died.cancel()
+            if not death.points:
+                await draining
+            life.dead = True
+            await life.bury()
+        if self._watched is not None:
+            self._watched.death = None
+            await self._watched.idle.wait()
+        await service.stop()
+        if not death.points:
+            return None
+        self.survived.add(point := f"{death.points[0]} #{seen[death.points[0]]}")
+        return point

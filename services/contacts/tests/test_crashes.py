@@ -1,7 +1,5 @@
 """A worker dies at every commit of a round; another one goes on, and the outcome is as if nobody had died."""
 
-import asyncio
-from collections import Counter
 from typing import Any
 
 import pytest
@@ -9,55 +7,25 @@ import pytest
 from contacts.main import create_service
 from contacts.settings import Settings
 from shared.testing.harness import StartService
-from tests.e2e.crashing import Death, Life, living, mortal, tasks_noted
+from tests.e2e.crashing import LEASES_END, MortalWorkers
 
 ANNA = "anna@contoso.example"
-LEASES = "UPDATE job SET lease_until = clock_timestamp(), attempt = 0 WHERE state = 'running'"
-"""Time that passes after a death; a job is given up after some tries, and here it dies more often than that."""
 
 pytestmark = pytest.mark.parametrize("settings", [{"contacts_page_size": 3, "import_chunk": 3}])
 
 
-class Workers:
-    """The service's workers, one after the other: each dies at the first point that was not deadly yet."""
-
+class Workers(MortalWorkers):
     def __init__(self, house: Any, start_service: StartService) -> None:
         self.house = house
-        self.start_service = start_service
-        self.survived: set[str] = set()
+        super().__init__(lambda: start_service(create_service, Settings, "contacts"))
 
     async def work(self) -> set[str]:
         """Everything due is done at last, by however many; the points at which one died."""
         before = set(self.survived)
-        while died_at := await self._live():
-            self.survived.add(died_at)
-            await self.house.sql(LEASES)
+        while await self.live():
+            await self.house.sql(LEASES_END)
             await self.house.hurry()
         return self.survived - before
-
-    async def _live(self) -> str | None:
-        seen: Counter[str] = Counter()
-
-        def deadly(point: str) -> bool:
-            seen[point] += 1
-            return f"{point} #{seen[point]}" not in self.survived
-
-        death = Death(deadly)
-        life = Life(death)
-        service = await self.start_service(create_service, Settings, "contacts")
-        mortal(service, life)
-        with tasks_noted():
-            with living(life):
-                draining = asyncio.create_task(service.runner.drain())
-            died = asyncio.create_task(death.came.wait())
-            await asyncio.wait({draining, died}, return_when=asyncio.FIRST_COMPLETED)
-            died.cancel()
-            if not death.points:
-                await draining
-            life.dead = True
-            await life.bury()
-        await service.stop()
-        return f"{death.points[0]} #{seen[death.points[0]]}" if death.points else None
 
 
 async def state(house: Any) -> Any:

@@ -1,8 +1,6 @@
 """M2: a worker dies at every commit and around every call of Microsoft; each mail arrives once all the same."""
 
-import asyncio
 import re
-from collections import Counter
 from typing import Any
 
 import pytest
@@ -10,31 +8,23 @@ import pytest
 from mail.main import create_service
 from mail.settings import Settings
 from shared.testing.harness import StartService
-from tests.e2e.crashing import Death, Life, Watched, living, mortal, tasks_noted
+from tests.e2e.crashing import LEASES_END, MortalWorkers, Watched
 
 ANNA, BEN = "anna@contoso.example", "ben@contoso.example"
-LEASES = "UPDATE job SET lease_until = clock_timestamp(), attempt = 0 WHERE state = 'running'"
-"""Time that passes after a death; a job is given up after some tries, and here it dies more often than that."""
 MB = 1024 * 1024
 
 
-class Workers:
-    """The service's workers, one after the other: each dies at the first point that was not deadly yet."""
-
+class Workers(MortalWorkers):
     def __init__(self, house: Any, start_service: StartService) -> None:
         self.house = house
-        self.start_service = start_service
-        self.survived: set[str] = set()
-        self.microsoft = Watched(house.simulator.app, "Microsoft", re.compile("/me/|AttachmentSessions"))
-        house.simulator.app = self.microsoft
+        house.simulator.app = Watched(house.simulator.app, "Microsoft", re.compile("/me/|AttachmentSessions"))
+        super().__init__(lambda: start_service(create_service, Settings, "mail"), house.simulator.app)
 
     async def work(self) -> None:
         """Everything is done at last, by however many; time passes whenever nothing is due."""
         for _ in range(400):
-            died_at = await self._live()
-            if died_at:
-                self.survived.add(died_at)
-                await self.house.sql(LEASES)
+            if await self.live():
+                await self.house.sql(LEASES_END)
             elif not await self.house.jobs("send_mail"):
                 return
             await self.pass_time(31)
@@ -50,34 +40,6 @@ class Workers:
         await self.house.sql(
             "UPDATE job SET run_at = run_at - make_interval(secs => :seconds) WHERE state = 'waiting'", seconds=seconds
         )
-
-    async def _live(self) -> str | None:
-        seen: Counter[str] = Counter()
-
-        def deadly(point: str) -> bool:
-            seen[point] += 1
-            return f"{point} #{seen[point]}" not in self.survived
-
-        death = Death(deadly)
-        life = Life(death)
-        service = await self.start_service(create_service, Settings, "mail")
-        mortal(service, life)
-        death.lives["mail"] = life
-        self.microsoft.death = death
-        with tasks_noted():
-            with living(life):
-                draining = asyncio.create_task(service.runner.drain())
-            died = asyncio.create_task(death.came.wait())
-            await asyncio.wait({draining, died}, return_when=asyncio.FIRST_COMPLETED)
-            died.cancel()
-            if not death.points:
-                await draining
-            life.dead = True
-            await life.bury()
-        self.microsoft.death = None
-        await self.microsoft.idle.wait()
-        await service.stop()
-        return f"{death.points[0]} #{seen[death.points[0]]}" if death.points else None
 
 
 @pytest.mark.parametrize("sent_id", ["same", "new"])
