@@ -107,9 +107,7 @@ async def make_service(
     async def make(
         handlers: Handlers | None = None, jobs: Jobs | None = None, bus: Any = None, direct_url: str | None = None
     ) -> Service:
-        own = {"database_url": database.url, "request_database_url": database.request_url}
-        own |= {"migration_database_url": database.owner_url}
-        own |= {"database_direct_url": direct_url} if direct_url else {}
+        own = database.settings | ({"database_direct_url": direct_url} if direct_url else {})
         service = Service("notes", "notes", make_settings(ServiceSettings, "notes", **own), bus=bus or memory_bus)
         service.include(router)
         service.consume(handlers or Handlers())

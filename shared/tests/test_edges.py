@@ -30,7 +30,7 @@ from shared.testing.serving import serving
 @pytest.fixture
 async def bare(make_settings: MakeSettings, database: TestDatabase, memory_bus: Any) -> AsyncIterator[Service]:
     """A service with one route that reads a body, and one that breaks."""
-    settings = make_settings(ServiceSettings, "notes", request_body_s=0.2, database_url=database.url)
+    settings = make_settings(ServiceSettings, "notes", request_body_s=0.2, **database.settings)
     service = Service("notes", "notes", settings, bus=memory_bus)
 
     async def read(request: Request) -> None:

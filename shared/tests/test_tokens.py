@@ -319,7 +319,7 @@ async def test_a_service_that_hears_of_no_connection_needs_no_copies(
     server: ScriptedServer, make_settings: Any, database: TestDatabase
 ) -> None:
     server.otherwise = token()
-    more = {"database_url": database.url, "internal_url": server.url + "/{service}"}
+    more = database.settings | {"internal_url": server.url + "/{service}"}
     settings = make_settings(ServiceSettings, "meetings", **more)
     service = Service("meetings", "notes", settings, bus=MemoryBus())
     service.provide(tokens=TokenClient(settings, service.service_tokens))

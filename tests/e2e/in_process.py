@@ -67,9 +67,7 @@ class InProcess:
         kind = importlib.import_module(f"{name.replace('-', '_')}.settings").Settings
         database, known = self.databases.named(name.replace("-", "_")), self.simulator.settings
         issuer = f"{known.http_base_url}/prospo-issuer"
-        values = {
-            "database_url": database.url,
-            "request_database_url": database.request_url,
+        values = database.settings | {
             "kafka_bootstrap_servers": "memory:",
             "key_ring_dir": self.keys.key_ring_dir,
             "service_key_path": self.keys.private / f"{name}.pem",

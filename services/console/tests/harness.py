@@ -33,9 +33,18 @@ class Apis:
     """Every service's public API: ``answers`` by path or by "METHOD path", a body, (status, body) or what gives one."""
 
     def __init__(self) -> None:
-        self.answers: dict[str, Any] = {}
+        self._answers: dict[str, Any] = {}
         self.calls: list[Call] = []
         self.takes_s = 0.0
+
+    @property
+    def answers(self) -> dict[str, Any]:
+        return self._answers
+
+    @answers.setter
+    def answers(self, given: dict[str, Any]) -> None:
+        """A copy: a test that changes an answer must not change the state that the next test shows."""
+        self._answers = dict(given)
 
     def sent(self, method: str) -> list[Call]:
         return [call for call in self.calls if call.method == method]

@@ -48,6 +48,15 @@ class TestDatabase:
     url: str
     request_url: str
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """The three as a service's settings. One without the others would be of another database."""
+        return {
+            "migration_database_url": self.owner_url,
+            "database_url": self.url,
+            "request_database_url": self.request_url,
+        }
+
 
 async def connect(url: str) -> Any:
     """A bare asyncpg connection to an SQLAlchemy URL."""

@@ -220,11 +220,7 @@ def make_settings(databases: Databases, platform_keys: PlatformKeys) -> MakeSett
     def make(kind: type[Any], service: str, **more: Any) -> Any:
         if not (platform_keys.private / f"{service}.pem").exists():
             platform_keys.add_service(service)
-        database = databases.named(service.replace("-", "_"))
-        values = {
-            "database_url": database.url,
-            "request_database_url": database.request_url,
-            "migration_database_url": database.owner_url,
+        values = databases.named(service.replace("-", "_")).settings | {
             "kafka_bootstrap_servers": "memory:",
             "key_ring_dir": platform_keys.key_ring_dir,
             "service_key_path": platform_keys.private / f"{service}.pem",
