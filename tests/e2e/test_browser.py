@@ -121,6 +121,43 @@ def read_transcript(page: Page) -> None:
     picture(page, "9-transcript")
 
 
+def import_contacts(page: Page, described: dict[str, Any]) -> None:
+    """A folder three levels deep; the page is closed while it runs; then a colleague looks, and it is undone."""
+    wanted = {"user": "anna@contoso.example", "count": 3, "folder": "Customers/Coffee/Roasters"}
+    httpx.post(
+        described["simulator_url"] + "/control/do/contacts_seed", json=wanted, trust_env=False
+    ).raise_for_status()
+    page.goto(described["url"] + "/contacts")
+    page.get_by_role("link", name="Import Contacts").click()
+    page.get_by_role("link", name="Microsoft Account").click()
+    page.get_by_role("checkbox", name="Contacts", exact=True).uncheck()
+    page.get_by_role("checkbox", name="Roasters").check()
+    picture(page, "contacts-folders")
+    page.get_by_role("button", name="See the preview").click()
+    expect(page.get_by_text("New contacts: 3")).to_be_visible(timeout=PATIENCE_MS)
+    picture(page, "contacts-preview")
+    page.get_by_role("button", name="Start the import").click()
+    run = page.url
+    page.goto(described["url"] + "/contacts/imports")
+    page.goto(run)
+    expect(page.get_by_role("link", name="Undo…")).to_be_visible(timeout=PATIENCE_MS)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download the problems").click()
+    assert download.value.path().read_text("utf-8-sig").startswith("name,what,")
+    for person in ("Acme · Ben", "Globex · Carl"):
+        become(page, person)
+        assert page.goto(run).status == 404  # type: ignore[union-attr]
+    become(page, "Acme · Anna")
+    page.goto(described["url"] + "/contacts")
+    expect(page.get_by_role("list").get_by_role("link")).to_have_count(3)
+    page.goto(run)
+    page.get_by_role("link", name="Undo…").click()
+    page.get_by_role("button", name="Undo the import").click()
+    expect(page.get_by_text("Contacts put back: 3")).to_be_visible(timeout=PATIENCE_MS)
+    page.goto(described["url"] + "/contacts")
+    expect(page.get_by_role("heading", name="You have no contacts yet")).to_be_visible()
+
+
 @pytest.mark.usefixtures("unconnected")
 def test_a_person_does_the_whole_main_job_in_a_browser(platform: RunningPlatform, page: Page) -> None:
     described = platform.described
@@ -133,6 +170,8 @@ def test_a_person_does_the_whole_main_job_in_a_browser(platform: RunningPlatform
     let_it_happen(page)
     read_transcript(page)
     assert errors == []
+    import_contacts(page, described)
+    assert [text for text in errors if "404" not in text] == []
 
 
 @pytest.mark.usefixtures("unconnected")
