@@ -51,6 +51,9 @@ class Addresses:
     port: int = 8365
     personas: str | None = None
     """Development only: ``host:port`` of what makes tokens for the people of the simulated organisations."""
+    jwks_at: str | None = None
+    """Development only: ``host:port`` that is asked for ``jwks`` in place of its own host. Envoy's resolver takes every
+    name below ``.localhost`` for itself, as RFC 6761 says, and never asks a server for it."""
     trusted_hops: int = 0
     """How many proxies stand before this one and say in ``X-Forwarded-For`` who asked."""
 
@@ -265,7 +268,7 @@ def _clusters(where: Addresses) -> Iterator[Json]:
         yield _cluster(service.name, where.upstream.format(service=service.name, port=service.port))
     jwks = urlsplit(where.jwks)
     tls = jwks.scheme == "https"
-    yield _cluster("jwks", f"{jwks.hostname}:{jwks.port or (443 if tls else 80)}", tls=tls)
+    yield _cluster("jwks", where.jwks_at or f"{jwks.hostname}:{jwks.port or (443 if tls else 80)}", tls=tls)
     if where.personas:
         yield _cluster("personas", where.personas)
 
@@ -308,6 +311,7 @@ COMPOSED = Addresses(
     issuer="http://microsoft.localhost:8367/prospo-issuer",
     jwks="http://microsoft.localhost:8367/prospo-issuer/jwks",
     personas="personas:8080",
+    jwks_at="simulator:8367",
 )
 """As ``compose.yaml`` names things."""
 
