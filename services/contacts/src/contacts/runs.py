@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
+from sqlalchemy import text
+
 from contacts import queries, row_queries
 from contacts.tables import ImportRun
 from contacts.work import ReadImport, RunImport, UndoImport
@@ -23,6 +25,7 @@ ATTEMPTS = 20
 PATIENCE_S = 3600
 GOING_ON = {"reading": ReadImport, "running": RunImport, "undoing": UndoImport}
 """Status → the job that goes on with it."""
+_PLAN_EACH_TIME = text("SET LOCAL plan_cache_mode = force_custom_plan")
 _THEN = {
     "reading": "the preview is then finished by itself",
     "running": "the import then goes on by itself",
@@ -114,7 +117,12 @@ async def finish(work: UnitOfWork, run: ImportRun, status: str) -> None:
 
 
 async def going_on(work: JobWork, run_id: str, status: str) -> ImportRun:
-    """The run, locked, if the job may go on with it. Raises ``Stopped`` or ``Obstructed``."""
+    """The run, locked, if the job may go on with it. Raises ``Stopped`` or ``Obstructed``.
+
+    What the transaction does with its rows is planned for these rows: the plan that PostgreSQL would keep for a prepared
+    statement is made for none, while the tables are new, and compares each row of a chunk with each.
+    """
+    await work.session.execute(_PLAN_EACH_TIME)
     run = await queries.locked_run(work.session, work.org_id, run_id)
     if run.status != status:
         raise Stopped
