@@ -8,9 +8,10 @@ from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from contacts.queries import as_json, in_columns
+from contacts.queries import in_columns
 from contacts.records import Record, shown
 from contacts.tables import Contact
+from shared.database.values import as_json
 
 _COLUMNS = """id text, user_id text, shared boolean, record jsonb, name text, sort_name text, company text,
     job_title text, emails jsonb, phones jsonb, words text, conflicts integer, archive boolean, because text"""

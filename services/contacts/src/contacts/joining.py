@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 from contacts import contact_queries, joining_queries, queries
-from contacts.matching import card_of_record, pair
+from contacts.matching import Card, card_of_record, pair
 from contacts.merging import absorb, merge, withdraw
 from contacts.normalising import normalise
 from contacts.planning import now
@@ -16,19 +16,31 @@ from shared.database.unit_of_work import UnitOfWork
 from shared.jobs.job import Job
 from shared.problems import Conflict, NotFound
 
-MOST_CONTACTS, MOST_PROPOSALS = 50_000, 500
+MOST_CONTACTS, MOST_PROPOSALS, AT_ONCE = 50_000, 500, 1000
 
 
 async def find(job: Job, user_id: str) -> None:
     """Compare a person's own contacts with each other and keep the best proposals."""
+    cards = await _cards(job, user_id)
     async with job.unit_of_work() as work:
-        rows = await joining_queries.book(work.session, job.org_id, user_id, MOST_CONTACTS)
         apart = await joining_queries.apart(work.session, job.org_id, user_id)
-    cards = [card_of_record(row.id, row.record) for row in rows]
     found = (await asyncio.to_thread(propose, cards, apart=apart))[:MOST_PROPOSALS]
     kept = [{"one": one.one, "other": one.other, "score": one.score, "reasons": one.reasons} for one in found]
     async with job.unit_of_work() as work:
         await joining_queries.propose(work.session, job.org_id, user_id, kept)
+
+
+async def _cards(job: Job, user_id: str) -> list[Card]:
+    """A card is a twentieth of its contact, so the book is read a page at a time."""
+    cards: list[Card] = []
+    full = True
+    while full and len(cards) < MOST_CONTACTS:
+        async with job.unit_of_work() as work:
+            after = cards[-1].id if cards else ""
+            rows = await joining_queries.book(work.session, job.org_id, user_id, after, AT_ONCE)
+        cards += [card_of_record(row.id, row.record) for row in rows]
+        full = len(rows) == AT_ONCE
+    return cards
 
 
 async def join(work: UnitOfWork, contact: Contact, other: Contact) -> None:

@@ -6,11 +6,11 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from contacts.queries import as_json
+from shared.database.values import as_json
 
 _BOOK = text(
-    """SELECT id, record FROM contact WHERE org_id = :org_id AND user_id = :user_id AND archived_at IS NULL
-       ORDER BY id LIMIT :most"""
+    """SELECT id, record FROM contact WHERE org_id = :org_id AND user_id = :user_id AND archived_at IS NULL AND id > :after
+       ORDER BY id LIMIT :n"""
 )
 _APART = text("SELECT one, other FROM not_same WHERE org_id = :org_id AND user_id = :user_id")
 _FORGET = text("DELETE FROM proposal WHERE org_id = :org_id AND user_id = :user_id")
@@ -43,9 +43,10 @@ _TAKE = text(
 )
 
 
-async def book(session: AsyncSession, org_id: str, user_id: str, most: int) -> list[Any]:
-    """``id`` and ``record`` of a person's own contacts."""
-    return list(await session.execute(_BOOK, {"org_id": org_id, "user_id": user_id, "most": most}))
+async def book(session: AsyncSession, org_id: str, user_id: str, after: str, n: int) -> list[Any]:
+    """``id`` and ``record`` of a person's own contacts behind the one of id ``after``."""
+    values = {"org_id": org_id, "user_id": user_id, "after": after, "n": n}
+    return list(await session.execute(_BOOK, values))
 
 
 async def apart(session: AsyncSession, org_id: str, user_id: str) -> set[tuple[str, str]]:

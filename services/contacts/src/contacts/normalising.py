@@ -7,6 +7,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, Final
 
+import orjson
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
@@ -83,9 +84,16 @@ def _text(value: object) -> str:
 
 
 def said(payload: dict[Any, Any]) -> str:
-    """Everything but the change key, the tag and the time of the last change, as JSON in ASCII, in order of names."""
+    """Everything but the change key, the tag and the time of the last change, as JSON in order of names."""
     kept = {str(name): value for name, value in payload.items() if name not in VOLATILE}
-    return json.dumps(kept, sort_keys=True, default=repr)
+    return _json(kept)
+
+
+def _json(value: dict[str, Any]) -> str:
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
+    except TypeError:  # half of a surrogate pair, for example
+        return json.dumps(value, sort_keys=True, default=repr)
 
 
 def digest(text: str) -> str:
@@ -95,7 +103,7 @@ def digest(text: str) -> str:
 
 def stored(payload: dict[Any, Any], text: str) -> str:
     """The payload as JSON for PostgreSQL, of what it ``said`` and the rest, so that it is written out once."""
-    rest = json.dumps({name: value for name, value in payload.items() if name in VOLATILE}, default=repr)
+    rest = _json({name: value for name, value in payload.items() if name in VOLATILE})
     whole = rest if text == "{}" else text if rest == "{}" else f"{rest[:-1]}, {text[1:]}"
     return json.dumps(storable(payload), default=repr) if UNSTORABLE.search(whole) else whole
 

@@ -1,6 +1,5 @@
 """SQL of import runs, of the books that plans are based on, and of the organisation's policy."""
 
-import json
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -144,8 +143,3 @@ async def counts(session: AsyncSession, org_id: str) -> Any:
 def in_columns(rows: Sequence[dict[str, Any]], *names: str) -> dict[str, list[Any]]:
     """For ``unnest``: a list for each column, which PostgreSQL reads far faster than one document of many rows."""
     return {name: [row[name] for row in rows] for name in names}
-
-
-def as_json(rows: Any) -> str:
-    """For ``jsonb_to_recordset``: many rows in one parameter."""
-    return json.dumps(rows, ensure_ascii=False)

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,11 +11,12 @@ from typing import Any
 from contacts import graph as outlook
 from contacts import keeping_queries, row_queries, runs
 from contacts.normalising import normalise, said, storable, stored
-from contacts.queries import as_json
 from contacts.reading import Reading
 from contacts.records import name_of
 from contacts.settings import Settings
 from contacts.tables import ImportRun
+from shared.ahead import read_ahead
+from shared.database.values import as_json
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphNotFound
 from shared.jobs.job import Job, JobWork
@@ -56,10 +58,12 @@ async def _read_folder(job: Job, run: ImportRun, folder_id: str, caller: GraphCa
     page: FolderPage | None = None
     try:
         name = known.name if known is not None and known.name else await outlook.name_of(caller, folder_id)
-        async for page in following.changes(caller, path, cursor=cursor, page_size=size):
-            rows = await asyncio.to_thread(_rows, run, folder_id, page.items)
-            async with job.unit_of_work() as work:
-                await _keep(work, run.id, folder_id, page, rows)
+        pages = following.changes(caller, path, cursor=cursor, page_size=size)
+        async with aclosing(read_ahead(pages, 1, lambda _: 1)) as coming:
+            async for page in coming:
+                rows = await asyncio.to_thread(_rows, run, folder_id, page.items)
+                async with job.unit_of_work() as work:
+                    await _keep(work, run.id, folder_id, page, rows)
         if page is not None and not page.full and known is not None and _is_due(known, settings):
             await _sweep(job, run, folder_id, caller)
             page = replace(page, swept=True)

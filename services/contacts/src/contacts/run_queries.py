@@ -6,9 +6,10 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from contacts.queries import as_json, in_columns
+from contacts.queries import in_columns
 from contacts.row_queries import ends, of_run
 from contacts.tables import ImportRun
+from shared.database.values import as_json
 
 _RUN = "r.org_id = :org_id AND r.run_id = :run_id"
 _DUE = text(

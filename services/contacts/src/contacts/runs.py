@@ -119,8 +119,8 @@ async def finish(work: UnitOfWork, run: ImportRun, status: str) -> None:
 async def going_on(work: JobWork, run_id: str, status: str) -> ImportRun:
     """The run, locked, if the job may go on with it. Raises ``Stopped`` or ``Obstructed``.
 
-    What the transaction does with its rows is planned for these rows: the plan that PostgreSQL would keep for a prepared
-    statement is made for none, while the tables are new, and compares each row of a chunk with each.
+    What the transaction does with its rows is planned for these rows: the plan that PostgreSQL would keep for a
+    prepared statement is made for none, while the tables are new, and compares each row of a chunk with each.
     """
     await work.session.execute(_PLAN_EACH_TIME)
     run = await queries.locked_run(work.session, work.org_id, run_id)

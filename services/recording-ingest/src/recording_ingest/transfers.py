@@ -13,7 +13,6 @@ from contextlib import AsyncExitStack, aclosing, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
-from recording_ingest.ahead import read_ahead
 from recording_ingest.graph import EmptyAtMicrosoft
 from recording_ingest.uploads import (
     RangeRefused,
@@ -25,6 +24,7 @@ from recording_ingest.uploads import (
     Wanted,
 )
 from shared import metrics
+from shared.ahead import read_ahead
 from shared.graph import Download, GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphReconnect, GraphRetry, GraphTellAdmin
 from shared.graph.quickxor import QuickXor, hash_rest, hashing
@@ -33,6 +33,8 @@ from shared.jobs import Again
 
 Save = Callable[[dict[str, Any]], Awaitable[None]]
 """Keeps a checkpoint. What it raises ends the transfer there."""
+AHEAD = 16 * 1024 * 1024
+"""More is not kept in memory, however large storage's ranges are."""
 STUCK = 3
 """Rounds without a byte of progress before the job is left for later."""
 _WAIT_AT_MOST_S = 5.0
@@ -160,14 +162,17 @@ async def _into_library(
 
 
 def _source(caller: GraphCaller, path: str, size: int, ahead: int, begun: Download | None) -> Source:
-    """The recording's bytes from a position on, read ahead; ``begun`` is used once, where it begins at byte 0."""
+    """The recording's bytes from a position on, ``ahead`` of them read ahead.
+
+    ``begun`` is used once, where it begins at byte 0.
+    """
     left = [begun]
 
     async def pieces(position: int) -> AsyncGenerator[bytes, None]:
         first = left.pop() if left and position == 0 else None
         async with (
             aclosing(steady(caller, path, position, size, first)) as steadily,
-            aclosing(read_ahead(steadily, ahead)) as coming,
+            aclosing(read_ahead(steadily, min(ahead, AHEAD), len)) as coming,
         ):
             async for piece in coming:
                 yield piece

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import asyncpg
+import orjson
 import sqlalchemy.ext.asyncio
 import sqlalchemy.orm
 import sqlmodel
@@ -27,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from shared.database import outbox, queue
 from shared.database.outbox import Cause, EventMeta, Outbox
 from shared.database.row_security import role_of
+from shared.database.values import as_json
 from shared.database.wakes import Wakes
 from shared.database.work import Priority, Work
 from shared.problems import ConfigurationError
@@ -168,7 +170,9 @@ class Transaction:
 
 def _engine(url: str, **more: Any) -> AsyncEngine:
     """Its errors are logged, and kept with jobs and parked records, so they name the statement and no values."""
-    made = create_async_engine(url, hide_parameters=True, **more)
+    made = create_async_engine(
+        url, hide_parameters=True, json_serializer=as_json, json_deserializer=orjson.loads, **more
+    )
     event.listen(made.sync_engine, "handle_error", _without_detail)
     return made
 

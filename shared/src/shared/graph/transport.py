@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import httpx
+import orjson
 import structlog
 from opentelemetry import trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
@@ -262,6 +263,10 @@ def request_id(answer: httpx.Response | None) -> str:
 
 def read_json(answer: httpx.Response) -> Any:
     """The JSON of a body that was read, or None."""
+    try:
+        return orjson.loads(answer.content)
+    except ValueError:
+        pass  # perhaps it is in another encoding, or has half of a surrogate pair
     try:
         return answer.json()
     except ValueError:

@@ -1,18 +1,20 @@
-"""Reading ahead: the next range comes from Graph while storage takes, and confirms, the present one."""
+"""Reading ahead: what comes next is fetched while the present piece is worked on."""
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import TypeVar
 
-AHEAD = 16 * 1024 * 1024
-"""More is not kept in memory, however large storage's ranges are."""
+Piece = TypeVar("Piece")
 
 
-async def read_ahead(pieces: AsyncIterator[bytes], most: int) -> AsyncGenerator[bytes, None]:
-    """The same pieces, and at their end the same error; about ``most`` bytes, at most ``AHEAD``, are read before they
-    are asked for. Closing it stops the reading.
+async def read_ahead(
+    pieces: AsyncIterator[Piece], most: int, weigh: Callable[[Piece], int]
+) -> AsyncGenerator[Piece, None]:
+    """The same pieces, and at their end the same error; about ``most``, by the sum of what they ``weigh``, are read
+    before they are asked for. Closing it stops the reading.
     """
-    kept: deque[bytes] = deque()
+    kept: deque[Piece] = deque()
     waiting, taken, there = 0, asyncio.Event(), asyncio.Event()
 
     async def read() -> None:
@@ -20,9 +22,9 @@ async def read_ahead(pieces: AsyncIterator[bytes], most: int) -> AsyncGenerator[
         try:
             async for piece in pieces:
                 kept.append(piece)
-                waiting += len(piece)
+                waiting += weigh(piece)
                 there.set()
-                while waiting >= min(most, AHEAD):
+                while waiting >= most:
                     taken.clear()
                     await taken.wait()
         finally:
@@ -34,7 +36,7 @@ async def read_ahead(pieces: AsyncIterator[bytes], most: int) -> AsyncGenerator[
             there.clear()
             while kept:
                 piece = kept.popleft()
-                waiting -= len(piece)
+                waiting -= weigh(piece)
                 taken.set()
                 yield piece
             if reading.done():
