@@ -219,9 +219,10 @@ def _routes(where: Addresses) -> Iterator[Json]:
             yield _route(where, at, service.name, None, rewrite="/webhooks/graph", asks=False)
     for service in described().values():
         for prefix in service.open:
-            yield _route(where, {"prefix": prefix}, service.name, _ANYBODY)
+            yield _route(where, {"prefix": prefix}, service.name, _ANYBODY, wait_s=0)  # a link gives a whole file
         for prefix in service.large:
-            yield _route(where, {"prefix": prefix}, service.name, _PERSON, wait_s=0, large=True)
+            who = _PERSON if service.routes else _ANYBODY
+            yield _route(where, {"prefix": prefix}, service.name, who, wait_s=0, large=True)
         for prefix in service.routes:
             yield _route(where, {"path_separated_prefix": prefix}, service.name, _PERSON, wait_s=0)
     for prefix in NOT_OURS:

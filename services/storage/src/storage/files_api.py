@@ -36,7 +36,9 @@ Searched = Annotated[str | None, Query(min_length=1, max_length=200), ONE_LINE]
 
 
 class Sharing(StrictModel):
-    shared: bool
+    """What is left out stays as it is."""
+
+    shared: bool | None = None
 
 
 class LinkWanted(StrictModel):

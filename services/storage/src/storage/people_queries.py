@@ -41,7 +41,7 @@ HASHED = text(
          AND item_id IS NOT DISTINCT FROM CAST(:item_id AS text)"""
 )
 SHARE = text(
-    f"""UPDATE stored_file SET shared = :shared
+    f"""UPDATE stored_file SET shared = coalesce(CAST(:shared AS boolean), shared)
         WHERE org_id = :org_id AND id = :id AND owner_id = :user_id AND completed_at IS NOT NULL RETURNING {COLUMNS}"""
 )
 MAY_DELETE = text(
