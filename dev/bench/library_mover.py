@@ -16,6 +16,7 @@ from shared.entra.tokens import OneToken
 from shared.graph import Graph
 from shared.graph.quickxor import BothHashes
 from shared.settings import ServiceSettings
+from shared.telemetry import set_up_logs
 from storage.automaton import Folder, State, Upload
 
 
@@ -68,4 +69,5 @@ async def _send(library: Graph, recordings: Graph, folder: Folder, size: int, ch
 
 
 if __name__ == "__main__":
+    set_up_logs("ERROR")  # what is printed is read as an answer
     asyncio.run(serve(json.loads(Path(sys.argv[1]).read_text())))
