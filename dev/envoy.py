@@ -222,7 +222,10 @@ def _routes(where: Addresses) -> Iterator[Json]:
             yield _route(where, at, service.name, None, rewrite="/webhooks/graph", asks=False)
     for service in described().values():
         for prefix in service.open:
-            yield _route(where, {"prefix": prefix}, service.name, _ANYBODY)
+            yield _route(where, {"prefix": prefix}, service.name, _ANYBODY, wait_s=0)  # a link gives a whole file
+        for prefix in service.large:
+            who = _PERSON if service.routes else _ANYBODY
+            yield _route(where, {"prefix": prefix}, service.name, who, wait_s=0, large=True)
         for prefix in service.routes:
             yield _route(where, {"path_separated_prefix": prefix}, service.name, _PERSON, wait_s=0)
     for prefix in NOT_OURS:
@@ -244,12 +247,21 @@ def _route(
     rewrite: str | None = None,
     asks: bool = True,
     wait_s: int = WAIT_S,
+    large: bool = False,
 ) -> Json:
-    """``asks``: whether development's personas are asked whose token it gets; ``wait_s`` 0: while it is being sent."""
+    """``asks``: whether development's personas are asked whose token it gets; ``wait_s`` 0: while it is being sent.
+
+    ``large``: the body goes on as it comes, of whatever size; the service limits it.
+    """
     action: Json = {"cluster": service, "timeout": f"{wait_s}s"}
     if rewrite:
         action["prefix_rewrite"] = rewrite
     filters: Json = {} if asks else _nobody_asks(where)
+    if large:
+        filters["envoy.filters.http.buffer"] = {
+            "@type": _type("filters.http.buffer.v3.BufferPerRoute"),
+            "disabled": True,
+        }
     if who:
         per_route = {"@type": _type("filters.http.jwt_authn.v3.PerRouteConfig"), "requirement_name": who}
         filters["envoy.filters.http.jwt_authn"] = per_route

@@ -16,6 +16,7 @@ class Described:
     port: int
     routes: list[str] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
+    large: list[str] = field(default_factory=list)
     webhooks: bool = False
     internal: dict[str, list[str]] = field(default_factory=dict)
     database: bool = False

@@ -26,6 +26,7 @@ from dev.bench import (
     drain,
     files,
     hop,
+    into_library,
     refresh,
     rest,
     scaling,
@@ -56,7 +57,12 @@ BENCHMARKS: dict[str, Callable[[Stage, int], Awaitable[Found]]] = {
     "B13": schedule.measure,
     "B14": sends.measure,
 }
-WITHOUT_ENGINES = {"S1": simulator.starts, "S2": simulator.serves, "T1": tokens.answers}
+WITHOUT_ENGINES: dict[str, Callable[[int], Awaitable[Found]]] = {
+    "B6L": into_library.measure,
+    "S1": simulator.starts,
+    "S2": simulator.serves,
+    "T1": tokens.answers,
+}
 EVERY = {**BENCHMARKS, **WITHOUT_ENGINES}
 PACKAGES = ("aiokafka", "asyncpg", "sqlalchemy", "uvloop")
 

@@ -55,6 +55,10 @@ BODIES: dict[str, Json] = {
         "quick_xor_hash": "A" * 27 + "=",
         "item_id": "01ABC",
     },
+    "POST /v1/files": {"name": "a.pdf", "content_type": "application/pdf", "size_bytes": 3, "sha256": "0" * 64},
+    "PATCH /v1/files/{file_id}": {"shared": True},
+    "POST /v1/files/{file_id}/links": {"expires_in_s": 60},
+    "PUT /v1/storage/policy": {"retention_days": 30, "hold": True, "when_stopped": "wait"},
     "PUT /v1/storage/location": {"address": "https://contoso.sharepoint.com/sites/Sales"},
     "POST /v1/storage/location/check": {},
     "POST /v1/meetings": {

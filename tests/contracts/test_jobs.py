@@ -48,6 +48,11 @@ QUEUED = {
         "tidy_parts": {"file_id": "f"},
         "give_up_uploads": {},
         "look_at_location": {},
+        "hash_file": {"file_id": "f"},
+        "move_files": {},
+        "delete_copy": {"copy_id": "f:1"},
+        "keep_retention": {},
+        "sweep_staging": {},
     },
 }
 """Service → kind → a payload as version 0.1 queued it. Kinds are added here, never taken away."""

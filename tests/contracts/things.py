@@ -25,8 +25,8 @@ ROWS: dict[str, list[str]] = {
     ],
     "storage": [
         """INSERT INTO stored_file (org_id, id, dedupe_key, path, content_type, size_bytes, owner_id, token_hash,
-               completed_at)
-           VALUES (:org, :id, :id, 'private', 'video/mp4', 0, :user, :id, now())"""
+               completed_at, by_person, file_name)
+           VALUES (:org, :id, :id, 'private', 'video/mp4', 0, :user, :id, now(), true, 'private')"""
     ],
     "recording-ingest": [
         """INSERT INTO ledger_meeting (org_id, meeting_id, user_id, subject, auto_recording, status, meeting_version,

@@ -165,3 +165,25 @@ async def test_a_grant_opens_its_site_by_address_and_can_be_taken_back(library: 
     assert (await library.send(url, 0, UNIT)).status_code == 202, "the address is a right of its own"
     await library.control.do("site_grant", site="Sales", role="write")
     assert (await library.put("b.mp4")).status_code == 201
+
+
+@pytest.mark.behaviour(51)
+async def test_a_librarys_rules_hide_a_file_until_it_is_checked_in(library: Library) -> None:
+    async def level() -> str:
+        return str((await library.item("a.txt")).get("publication", {}).get("level"))
+
+    await library.put("a.txt")
+    assert await level() == "None"
+    check_in = f"/drives/{library.drive}/root:/a.txt:/checkin"
+    for rules, hidden, status in (
+        ({"check_out": True}, "checkout", 204),
+        ({"required_columns": True, "approval": True}, "checkout", 400),
+        ({"approval": True}, "draft", 400),
+    ):
+        await library.app.delete(f"/drives/{library.drive}/root:/a.txt")
+        await library.control.do("library_rules", drive="Sales", **rules)
+        await library.put("a.txt")
+        assert await level() == hidden
+        answer = await library.app.post(check_in, json={"comment": "done"})
+        assert answer.status_code == status
+        assert await level() == ("published" if status == 204 else hidden)

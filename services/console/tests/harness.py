@@ -51,7 +51,9 @@ class Apis:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        body = await request.json() if await request.body() else None
+        sent = await request.body()
+        is_json = "json" in request.headers.get("content-type", "")
+        body = await request.json() if sent and is_json else sent or None
         path = request.url.path
         self.calls.append(Call(request.method, path, dict(request.headers), body))
         await asyncio.sleep(self.takes_s)

@@ -114,3 +114,136 @@ LOCATION_STATES = {
         "acme-admin",
     ),
 }
+
+FILE_ID = "018f0000-0000-7000-8000-0000000000f1"
+LINK_ID = "018f0000-0000-7000-8000-0000000000f2"
+FILE = {
+    "id": FILE_ID,
+    "name": "Offer <b>.pdf",
+    "path": f"people/{FILE_ID}",
+    "content_type": "application/pdf",
+    "size_bytes": 55_300,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "state": "stored",
+    "place": "sharepoint",
+    "stored_as": "Offer _b_.pdf",
+    "shared": False,
+    "mine": True,
+    "created_at": AT,
+}
+COMING = FILE | {"id": LINK_ID, "name": "b.bin", "state": "coming", "place": "prospo", "mine": False}
+LINK = {"id": LINK_ID, "url": None, "made_by": "acme-anna", "made_at": AT, "expires_at": AT, "revoked_at": None}
+LINKS = [LINK | {"opened": 1}, LINK | {"opened": 3, "revoked_at": AT}]
+MADE = LINK | {"url": "/v1/files/shared/abc", "opened": 0}
+ONE_FILE = {f"/v1/files/{FILE_ID}": FILE, f"/v1/files/{FILE_ID}/links": LINKS}
+GONE = problem("file_not_found", "There is no such file for you.", 404)
+MOVE, KEEP = f"{PAGE}/migration", f"{PAGE}/keeping"
+MIGRATION = {
+    "state": "running",
+    "name": "Sales › Documents",
+    "files": 12,
+    "bytes": 1_400_000_000,
+    "moved_files": 3,
+    "moved_bytes": 55_300,
+    "waiting": 9,
+    "failed": [],
+    "started_at": AT,
+    "ended_at": None,
+}
+FAILED = [
+    {"file_id": "f1", "name": "a <b>.mp4", "says": "Somebody changed it."},
+    {"file_id": "f2", "name": "", "says": ""},
+]
+POLICY = {
+    "retention_days": 365,
+    "hold": False,
+    "when_stopped": "wait",
+    "hold_since": None,
+    "used_bytes": 55_300,
+    "quota_bytes": 1_400_000_000,
+}
+LEFT = {"id": "f:1", "drive_id": "d", "item_id": "01ABC", "says": "Microsoft says: <no>.", "since": AT}
+
+
+def moving(state: str, *says: str, **more: Any) -> State:
+    return State(MOVE, {"/v1/storage/migration": MIGRATION | {"state": state} | more}, says, "acme-admin")
+
+
+def kept(policy: Json, *says: str, left: Any = (), **more: Any) -> State:
+    answers = {"/v1/storage/policy": policy, "/v1/storage/left-copies": {"items": list(left), "next_cursor": None}}
+    return State(KEEP, answers | more.pop("answers", {}), says, "acme-admin", **more)
+
+
+LOCATION_STATES |= {
+    "my-files": State(
+        "/files",
+        {"/v1/files": {"items": [FILE, COMING], "next_cursor": "a&b"}},
+        ("Offer &lt;b&gt;.pdf", "55 KB, SharePoint", "shared with you", "Coming", "Upload", "cursor=a%26b"),
+    ),
+    "my-files-none": State("/files", {"/v1/files": {"items": [], "next_cursor": None}}, ("There are no files yet.",)),
+    "my-files-away": State("/files", {"/v1/files": problem("down", "Down.", 503)}, ("Down.",), status=503),
+    "file": State(
+        f"/files/{FILE_ID}",
+        ONE_FILE,
+        (
+            "Offer &lt;b&gt;.pdf",
+            "there named Offer _b_.pdf",
+            "Share with my organisation",
+            "opened 1 time",
+            "Revoke<",
+            "revoked",
+        ),
+        silent=("Stop sharing",),
+    ),
+    "file-link-made": State(
+        f"/files/{FILE_ID}/links",
+        ONE_FILE | {f"POST /v1/files/{FILE_ID}/links": (201, MADE)},
+        ("It is shown only now", "/v1/files/shared/abc"),
+        post={"lasts_s": "3600"},
+    ),
+    "file-gone": State(f"/files/{FILE_ID}", {f"/v1/files/{FILE_ID}": GONE}, ("no such file", "Your files"), status=404),
+    "file-delete": State(
+        f"/files/{FILE_ID}/delete",
+        ONE_FILE,
+        ("Delete Offer &lt;b&gt;.pdf?", "Its copy in SharePoint goes too", "Keep it"),
+    ),
+    "file-on-hold": State(
+        f"/files/{FILE_ID}/delete",
+        {f"DELETE /v1/files/{FILE_ID}": problem("on_hold", "Your organisation has kept all files.")},
+        ("The file was not deleted", "has kept all files"),
+        status=409,
+        post={},
+    ),
+    "migration-none": moving("none", "There is nothing to move"),
+    "migration-offered": moving("offered", "12 files are elsewhere", "Move them</button>"),
+    "migration-running": moving("running", "3 of 12 files, 55 KB of 1.4 GB", "9 still to come", "Cancel</button>"),
+    "migration-cancelled": moving("cancelled", "3 files have moved", "Move the rest</button>"),
+    "migration-done": moving("done", "3 of 12 moved", "a &lt;b&gt;.mp4", "Try these again", failed=FAILED),
+    "migration-refused": State(
+        MOVE,
+        {"POST /v1/storage/migration": problem("no_place_in_use", "Choose a place first.")},
+        ("No files are moved", "Choose a place first."),
+        "acme-admin",
+        409,
+        {},
+    ),
+    "keeping": kept(
+        POLICY, 'value="365"', "55 KB of 1.4 GB used", silent=("Nothing is deleted.", "could not be deleted")
+    ),
+    "keeping-held": kept(
+        POLICY | {"hold": True, "hold_since": AT, "retention_days": None},
+        "Nothing is deleted.",
+        "Copies that could not be deleted",
+        "Microsoft says: &lt;no&gt;.",
+        left=[LEFT],
+    ),
+    "keeping-refused": kept(
+        POLICY,
+        "Nothing was changed",
+        "Correct these fields",
+        'value="soon"',
+        answers={"PUT /v1/storage/policy": problem("invalid_request", "Correct these fields: retention_days.", 422)},
+        status=422,
+        post={"days": "soon", "when_stopped": "default"},
+    ),
+}

@@ -8,7 +8,7 @@ from m365_simulator.directory import FABRIKAM
 
 from .office import FOLDER, SITE, Office
 
-STEPS = ("find", "small_file", "large_file", "rename", "delete")
+STEPS = ("find", "small_file", "large_file", "rename", "columns", "check_out", "approval", "delete")
 VIEW = f"{SITE}/Shared%20Documents/Forms/AllItems.aspx?id=%2Fsites%2FSales%2FShared%20Documents%2FRecordings&viewid=1"
 SHARED = "https://contoso.sharepoint.example/:f:/r/sites/Sales/Shared%20Documents/Recordings?csf=1&web=1&e=x"
 
@@ -118,6 +118,31 @@ async def test_the_step_that_fails_is_named_and_nothing_is_chosen(
     assert refused["steps"][at]["says"]
     assert (await office.location())["location"] is None
     assert office.in_library() == []
+
+
+@pytest.mark.parametrize(
+    ("rules", "step", "word"),
+    [
+        ({"required_columns": True}, "columns", "columns to be filled in"),
+        ({"required_columns": True, "approval": True}, "columns", "columns to be filled in"),
+        ({"check_out": True}, "check_out", "checked out"),
+        ({"check_out": True, "approval": True}, "check_out", "checked out"),
+        ({"approval": True}, "approval", "approved"),
+    ],
+)
+async def test_a_library_that_would_hide_files_is_not_chosen(
+    office: Office, rules: dict[str, bool], step: str, word: str
+) -> None:
+    await granted(office)
+    await office.microsoft.do("library_rules", drive="Sales", **rules)
+    refused = await office.choose()
+    at = STEPS.index(step)
+    expected = dict.fromkeys(STEPS[:at], "ok") | {step: "refused"} | dict.fromkeys(STEPS[at + 1 :], "not_tried")
+    assert (refused["chosen"], verdicts(refused)) == (False, expected)
+    assert word in refused["steps"][at]["says"]
+    assert office.in_library() == []
+    await office.microsoft.do("library_rules", drive="Sales")
+    assert (await office.choose())["chosen"]
 
 
 async def test_a_place_is_of_the_tenant_it_was_chosen_in(office: Office) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from m365_simulator.directory import CONTOSO, ROLES, find_user
+from shared.events import StorageLocationChanged
 
 Json = dict[str, Any]
 CAPABILITIES = [
@@ -250,6 +251,27 @@ async def test_storage_is_asked_for_only_where_it_is_used(board: Any) -> None:
     board.take_away("Sites.Selected")
     row = (await board.checked())["storage_write"]
     assert (row["verdict"], "Sites.Selected" in row["reason"]) == ("action_needed", True)
+
+
+@pytest.mark.usefixtures("every_feature")
+async def test_the_board_follows_what_storage_meets_at_the_place(board: Any) -> None:
+    await board.checked()
+    await board.select_location()
+    assert (await board.switch({"sharepoint_storage": True})).status_code == 200
+    news = [
+        ("works", False, 2, "ready", None),
+        ("no_access", False, 3, "action_needed", "microsoft_admin"),
+        ("works", False, 2, "action_needed", "microsoft_admin"),
+        ("gone", False, 4, "action_needed", "org_admin"),
+        ("full", False, 5, "action_needed", "microsoft_admin"),
+        ("works", True, 6, "ready", None),
+    ]
+    for state, nearly_full, version, verdict, who in news:
+        about = {"org_id": "acme", "aggregate_version": version, "location": "Teams/General"}
+        await board.hear(StorageLocationChanged(**about, state=state, nearly_full=nearly_full))
+        row = (await board.checked())["storage_write"]
+        assert (row["verdict"], (row["remedy"] or {"who": None})["who"]) == (verdict, who), state
+        assert ("Less than a tenth" in row["reason"]) is nearly_full
 
 
 async def test_a_check_is_an_org_admins_one_at_a_time_and_one_in_a_while(board: Any) -> None:

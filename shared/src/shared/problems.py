@@ -11,6 +11,7 @@ ProspoError
 ├── TooLarge            413         send less
 ├── PreconditionMissing 428         read it, then say with If-Match what you change
 ├── TooMany             429         wait
+├── NoRoom              507         free some, or have more allowed
 └── Unavailable         503         try again
 """
 
@@ -94,6 +95,10 @@ class PreconditionMissing(ProspoError):
 
 class TooMany(ProspoError):
     status = 429
+
+
+class NoRoom(ProspoError):
+    status = 507
 
 
 class Unavailable(ProspoError):

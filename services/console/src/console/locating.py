@@ -48,13 +48,27 @@ async def check(request: Request) -> Response:
 
 
 @router.get(FILES)
-async def files(request: Request, cursor: Annotated[str | None, Query(max_length=200)] = None) -> Response:
-    asked = {"cursor": cursor} if cursor else {}
+async def files(
+    request: Request,
+    cursor: Annotated[str | None, Query(max_length=200)] = None,
+    named: Annotated[str, Query(max_length=200)] = "",
+    placed: str = "",
+) -> Response:
+    placed = placed if placed in FILE_PLACES else ""
+    asked = {"cursor": cursor, "named": named.strip(), "placed": placed}
+    asked = {name: value for name, value in asked.items() if value}
     try:
         listed = await backend_of(request).get(request, "/v1/storage/files", params=asked)
     except Refused as refused:
         return refused_page(request, refused, "The files are not shown", way_on=(PAGE, "Back"))
-    return render(request, "connector/files.html", listed=listed, first=cursor is None, places=FILE_PLACES)
+    values: dict[str, Any] = {
+        "listed": listed,
+        "first": cursor is None,
+        "places": FILE_PLACES,
+        "named": named,
+        "placed": placed,
+    }
+    return render(request, "connector/files.html", **values)
 
 
 async def _page(request: Request, status: int = 200, **values: Any) -> Response:

@@ -15,9 +15,11 @@ from console import (
     connecting,
     connector,
     contacts,
+    filing,
     help_pages,
     importing,
     integrations,
+    keeping,
     locating,
     meetings,
     scheduling,
@@ -39,11 +41,13 @@ ROOMS = (
     board,
     connecting,
     locating,
+    keeping,
     integrations,
     scheduling,
     meetings,
     importing,
     contacts,
+    filing,
     help_pages,
 )
 """Each has a ``router`` with pages and forms."""
@@ -67,7 +71,8 @@ class Console:
         self._pages = pages
         # Outside FastAPI's own middleware, so that the page of an unexpected error is protected too.
         self.app: ASGIApp = Protection(
-            Edge(pages, settings.body_limit_bytes, believes=True, refusal=self._too_large), settings
+            Edge(pages, settings.body_limit_bytes, (filing.UPLOAD,), believes=True, refusal=self._too_large),
+            settings,
         )
 
     async def start(self, api: bool = True, worker: bool = False) -> None:

@@ -77,6 +77,7 @@ STATUSES = {
     "full": ("Full", "bad", "cross"),
     "stored": ("Stored", "good", "check"),
     "coming": ("Coming", "busy", "clock"),
+    "checking": ("Being checked", "busy", "clock"),
 }
 
 IMPORT_ACTIONS = {
@@ -178,11 +179,23 @@ STEPS = {
     "small_file": "Write a small file",
     "large_file": "Write a file in several parts",
     "rename": "Move and rename it",
+    "columns": "Columns that the library requires",
+    "check_out": "Check-out that the library requires",
+    "approval": "Approval that the library requires",
     "delete": "Delete what was written",
 }
 """What is tried at a place before it is chosen."""
 FILE_PLACES = {"prospo": "Prospo storage", "sharepoint": "SharePoint"}
+LINK_TIMES = {3600: "an hour", 86_400: "a day", 604_800: "a week", 2_592_000: "thirty days"}
+"""How long a link to a file may be good, in seconds."""
 ACTIONS = {
+    "storage.policy": "Decided how long files are kept",
+    "storage.migration_start": "Began to move all files",
+    "storage.migration_cancel": "Cancelled moving files",
+    "file.share": "Changed who may read a file",
+    "file.delete": "Deleted a file",
+    "file.link": "Made a link to a file",
+    "file.link_revoke": "Revoked a link to a file",
     "storage.location_choose": "Chose where files go",
     "file.read": "Read the bytes",
     "file.describe": "Read name, type and size",
@@ -223,6 +236,7 @@ WAYS_ON = {
     "meeting_not_found": ("/meetings", "Your meetings"),
     "feature_not_available": ("/", "Go to the start"),
     "contact_not_found": ("/contacts", "Your contacts"),
+    "file_not_found": ("/files", "Your files"),
     "import_not_found": ("/contacts/imports", "Your imports"),
     "feature_off": ("/connectors/microsoft365", "See the Microsoft 365 connector"),
     "storage_location_required": ("/connectors/microsoft365/storage", "Choose Storage Location"),

@@ -27,7 +27,7 @@ from shared import metrics
 from shared.ahead import read_ahead
 from shared.graph import Download, GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphReconnect, GraphRetry, GraphTellAdmin
-from shared.graph.quickxor import QuickXor, hash_rest, hashing
+from shared.graph.quickxor import BothHashes, QuickXor, hash_rest, hashing
 from shared.graph.upload import Source, Supply
 from shared.jobs import Again
 
@@ -122,7 +122,7 @@ class Hashed:
     """How far the bytes of an upload into SharePoint are hashed; another attempt begins anew."""
 
     attempt: int | None = None
-    so_far: QuickXor = field(default_factory=QuickXor)
+    so_far: QuickXor = field(default_factory=BothHashes)
 
     @classmethod
     def of_checkpoint(cls, kept: dict[str, Any]) -> "Hashed":
@@ -133,7 +133,7 @@ class Hashed:
 
     def at(self, attempt: int | None) -> QuickXor:
         if self.attempt != attempt:
-            self.attempt, self.so_far = attempt, QuickXor()
+            self.attempt, self.so_far = attempt, BothHashes()
         return self.so_far
 
 
@@ -158,7 +158,8 @@ async def _into_library(
     if session.received < size:
         item_id = await storage.send(session, size, hashing(source, so_far), saved)
     await hash_rest(source, so_far, size)
-    await storage.verify(session, org_id, so_far.digest(), item_id)
+    sha256 = so_far.sha256() if isinstance(so_far, BothHashes) else None
+    await storage.verify(session, org_id, so_far.digest(), item_id, sha256)
 
 
 def _source(caller: GraphCaller, path: str, size: int, ahead: int, begun: Download | None) -> Source:

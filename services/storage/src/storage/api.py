@@ -1,4 +1,4 @@
-"""HTTP in: upload sessions for other services, ranges by upload token, files for people."""
+"""HTTP in: upload sessions for other services, and ranges by upload token."""
 
 import secrets
 import uuid
@@ -7,20 +7,19 @@ from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Request
-from fastapi.responses import JSONResponse, Response, StreamingResponse
+from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, Field
 
 from shared.database.unit_of_work import Database
-from shared.graph import Graph
 from shared.graph.upload import UploadSession
-from shared.problems import PROBLEM_TYPE, BadInput, NotFound, TooMany, problem_response
+from shared.problems import BadInput, NotFound, TooMany
 from shared.secrets import digest
-from shared.web.audit import note_read
-from shared.web.routes import Reader, StrictModel, Work, called_by, provided, with_header
-from shared.web.words import ONE_LINE, whole_number
+from shared.web.routes import StrictModel, Work, called_by, provided
+from shared.web.words import ONE_LINE
 from storage import locations, queries
-from storage.deliveries import Deliveries, from_sharepoint, full, must_turn
+from storage.deliveries import Deliveries, full, must_turn
 from storage.parts import Parts
+from storage.reading import BYTES
 from storage.settings import Settings
 from storage.uploads import CHUNK_MULTIPLE, complete, give_up_later, parse_range, receive, session_of, tidy_later
 
@@ -28,12 +27,9 @@ router = APIRouter()
 Db = Annotated[Database, Depends(provided("db"))]
 Files = Annotated[Parts, Depends(provided("parts"))]
 Knobs = Annotated[Settings, Depends(provided("settings"))]
-Graph_ = Annotated[Graph, Depends(provided("graph"))]
 Deliveries_ = Annotated[Deliveries, Depends(provided("deliveries"))]
 
 
-SHOWN = {"video/mp4", "audio/mp4", "audio/mpeg", "image/png", "image/jpeg", "text/plain", "text/vtt"}
-"""What a browser may show where it stands; everything else is saved."""
 _NAME = "[A-Za-z0-9!#$&^_.+-]+"
 CONTENT_TYPE = f'^{_NAME}/{_NAME}( *; *{_NAME}=({_NAME}|"[ !#-\\[\\]-~]*"))*$'
 """RFC 9110 8.3.1, so that the file can be sent with it."""
@@ -68,6 +64,8 @@ class Delivered(StrictModel):
     quick_xor_hash: str = Field(pattern=r"^[A-Za-z0-9+/]{27}=$")
     item_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9!_-]{1,200}$")
     """What SharePoint answered to the last range, when that answer came."""
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    """Of the same bytes, when one process hashed them all; without it storage reads the file once more."""
 
 
 class Arrived(BaseModel):
@@ -82,26 +80,8 @@ class Stored(BaseModel):
     size_bytes: int
 
 
-class File(BaseModel):
-    id: str
-    path: str
-    content_type: str
-    size_bytes: int
-
-
 NO_ACCOUNT: dict[str, Any] = {"security": []}
-BYTES = {"schema": {"type": "string", "format": "binary"}}
 TAKES_BYTES = {"requestBody": {"required": True, "content": {"application/octet-stream": BYTES}}}
-RANGE = with_header("Content-Range", "Which bytes these are, of how many.")
-GIVES_BYTES: dict[int | str, dict[str, Any]] = {
-    200: {"description": "The whole file.", "content": {"*/*": BYTES}},
-    206: {"description": "The range that was asked for.", "content": {"*/*": BYTES}, **RANGE},
-    416: {
-        "description": "No byte of the file is in the range; a problem document.",
-        "content": {PROBLEM_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        **RANGE,
-    },
-}
 
 
 @router.post("/internal/upload-sessions", dependencies=[called_by("recording-ingest")])
@@ -188,7 +168,7 @@ async def complete_delivery(said: Delivered, db: Db, deliveries: Deliveries_) ->
         row = (await work.session.execute(queries.PARTS, {"org_id": said.org_id, "id": str(said.file_id)})).first()
     if row is None or (row.drive_id is None and row.completed_at is None):
         raise NotFound("upload_not_found", "This file is not on its way to SharePoint any more. Ask for a session.")
-    await deliveries.finish(row, said.quick_xor_hash, said.item_id)
+    await deliveries.finish(row, said.quick_xor_hash, said.item_id, said.sha256)
     return Stored(file_id=row.id, size_bytes=row.size_bytes)
 
 
@@ -227,73 +207,3 @@ async def abandon(token: str, db: Db) -> Response:
         await work.session.execute(queries.ABANDON, {"token_hash": digest(token)})
         tidy_later(work, row)
     return Response(status_code=204)
-
-
-@router.get("/v1/files/{file_id}")
-async def describe(file_id: uuid.UUID, caller: Reader, work: Work) -> File:
-    """For who may read the file; a program's look is noted in the audit trail."""
-    row = await _file(work, caller, file_id)
-    note_read(work.session, caller, "file.describe", row.id, row.owner_id)
-    return File(id=row.id, path=row.path, content_type=row.content_type, size_bytes=row.size_bytes)
-
-
-@router.get("/v1/files/{file_id}/content", response_class=StreamingResponse, responses=GIVES_BYTES)
-async def content(
-    file_id: uuid.UUID,
-    request: Request,
-    caller: Reader,
-    work: Work,
-    files: Files,
-    graph: Graph_,
-    wanted: Annotated[str | None, Header(alias="range")] = None,
-) -> Response:
-    """The bytes, or one range of them (206). Several ranges are answered with the whole.
-
-    Each read by a program is noted in the audit trail, with the bytes it asked for.
-    """
-    row = await _file(work, caller, file_id)
-    start, end, status = _span(wanted, row.size_bytes)
-    headers = {"Accept-Ranges": "bytes", "Content-Length": str(end - start)} | _harmless(row.content_type)
-    if status == 416:
-        detail = f"The file has {row.size_bytes} bytes; ask for a range that begins within them."
-        refused = problem_response(request, 416, "range_not_satisfiable", detail)
-        refused.headers["Content-Range"] = f"bytes */{row.size_bytes}"
-        return refused
-    if status == 206:
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{row.size_bytes}"
-    note_read(work.session, caller, "file.read", row.id, row.owner_id, first_byte=start, end=end)
-    stream = files.read(row, start, end) if row.item_id is None else await from_sharepoint(graph, row, start, end)
-    return StreamingResponse(stream, status, headers, media_type=row.content_type)
-
-
-async def _file(work: Work, caller: Reader, file_id: uuid.UUID) -> Any:
-    values = {"id": str(file_id), "user_id": caller.user_id, "whosever": caller.is_program}
-    row = (await work.session.execute(queries.READABLE, values)).first()
-    if row is None:
-        raise NotFound("file_not_found", "There is no such file for you. Open it from where it was shown to you.")
-    return row
-
-
-def _harmless(content_type: str) -> dict[str, str]:
-    """So that a browser runs nothing of a file, whoever made it, on the site it is read from."""
-    kind = content_type.partition(";")[0].strip().lower()
-    return {
-        "X-Content-Type-Options": "nosniff",
-        "Content-Security-Policy": "sandbox; default-src 'none'",
-        "Content-Disposition": "inline" if kind in SHOWN else "attachment",
-    }
-
-
-def _span(header: str | None, size: int) -> tuple[int, int, int]:
-    """Start, end (exclusive) and status for a ``Range`` header."""
-    first, dash, last = (header or "").removeprefix("bytes=").partition("-")
-    if not (header or "").startswith("bytes=") or not dash or "," in last:
-        return 0, size, 200
-    since, until = whole_number(first), whole_number(last)
-    if since is not None and (until is not None or not last):
-        start, end = since, size if until is None else min(size, until + 1)
-    elif until is not None and not first:
-        start, end = max(0, size - until), size
-    else:
-        return 0, size, 200
-    return (start, end, 206) if start < end else (0, 0, 416)

@@ -161,7 +161,7 @@ class Upload:
         while True:
             stand = await self.stand()
             if self.state.attempt != attempt:
-                hashed, attempt, furthest = QuickXor(), self.state.attempt, -1
+                hashed, attempt, furthest = type(hashed)(), self.state.attempt, -1
             idle = 0 if stand.position > furthest else idle + 1
             furthest = max(furthest, stand.position)
             try:

@@ -19,6 +19,7 @@ from storage.automaton import Folder, Stand, State, Upload
 from storage.drives import read_item
 from storage.places import sentence
 from storage.stores import Changed
+from storage.work import HashFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,10 @@ class Deliveries:
         except GraphError as error:
             raise await self._refusal(row, error) from error
 
-    async def finish(self, row: Any, digest: str, item_id: str | None) -> None:
+    async def finish(self, row: Any, digest: str, item_id: str | None, sha256: str | None) -> None:
         """Verify, publish and announce; safe to do again after a crash at any point.
 
+        ``sha256`` is what its sender hashed; without it a job reads the file once more for it.
         ``item_id`` is what the last range was answered with. Raises ``Unavailable`` when bytes are missing or were
         damaged: ask where it stands.
         """
@@ -59,15 +61,16 @@ class Deliveries:
             raise Unavailable("not_whole", error.message, retry_after_s=error.after_s) from error
         except GraphError as error:
             raise await self._refusal(row, error) from error
-        await self._complete(row, item)
+        await self._complete(row, item, sha256)
 
     async def _refusal(self, row: Any, error: GraphError) -> ProspoError:
         if type(error) is GraphGiveUp:  # the place is well, and this file is not for it
             return BadInput(error.code or "not_stored", error.message)
         return await locations.refused(self.db, row.org_id, folder_of(row), error)
 
-    async def _complete(self, row: Any, item: dict[str, Any]) -> None:
+    async def _complete(self, row: Any, item: dict[str, Any], sha256: str | None) -> None:
         values = {"org_id": row.org_id, "id": row.id, "item_id": item["id"], "item_name": item["name"]}
+        values |= {"sha256": sha256}
         async with self.db.unit_of_work(row.org_id) as work:
             if (await work.session.execute(queries.DELIVERED, values)).first():
                 work.outbox.add(
@@ -78,8 +81,11 @@ class Deliveries:
                         path=row.path,
                         size_bytes=row.size_bytes,
                         content_type=row.content_type,
+                        sha256=sha256,
                     )
                 )
+                if sha256 is None:
+                    work.queue(HashFile(file_id=row.id))
                 await locations.keep_state(work, folder_of(row), "works")
                 return
             known = (await work.session.execute(queries.THERE, {"org_id": row.org_id, "id": row.id})).first()
@@ -112,11 +118,10 @@ class Deliveries:
         if row.upload is not None:
             async with self.db.unit_of_work(row.org_id) as work:
                 opened = await self.envelope.open(work.session, row.org_id, _seal_place(row), bytes(row.upload))
-            state = _state_of(opened)
+            state = state_of(opened)
         keeper = _Keeper(self, row)
-        path = f"{row.created_at:%Y/%m}/{row.file_name or row.path.rpartition('/')[2]}"
         caller = self._caller(row.org_id)
-        return Upload(caller, folder_of(row), row.id, path, row.size_bytes, state, keeper.save)
+        return Upload(caller, folder_of(row), row.id, path_of(row), row.size_bytes, state, keeper.save)
 
 
 class _Keeper:
@@ -130,12 +135,17 @@ class _Keeper:
     async def save(self, _before: State, now: State) -> None:
         row, envelope = self._row, self._deliveries.envelope
         async with self._deliveries.db.unit_of_work(row.org_id) as work:
-            sealed = await envelope.seal(work.session, row.org_id, _seal_place(row), _bytes_of(now))
+            sealed = await envelope.seal(work.session, row.org_id, _seal_place(row), bytes_of(now))
             values = {"org_id": row.org_id, "id": row.id, "upload": sealed, "step": self._step}
             kept = (await work.session.execute(queries.KEEP_UPLOAD, values)).first()
         if kept is None:
             raise Unavailable("upload_elsewhere", "Another process goes on with this file. Ask again where it stands.")
         self._step += 1
+
+
+def path_of(row: Any) -> str:
+    """Below the chosen folder, by month, so that libraries stay listable; the name is one that people know."""
+    return f"{row.created_at:%Y/%m}/{row.file_name or row.path.rpartition('/')[2]}"
 
 
 def folder_of(row: Any) -> Folder:
@@ -146,7 +156,7 @@ def _seal_place(row: Any) -> str:
     return f"stored_file|{row.id}"
 
 
-def _bytes_of(state: State) -> bytes:
+def bytes_of(state: State) -> bytes:
     said = {
         "attempt": state.attempt,
         "session": state.session and state.session.secret(),
@@ -159,7 +169,7 @@ def _bytes_of(state: State) -> bytes:
     return json.dumps(said).encode()
 
 
-def _state_of(kept: bytes) -> State:
+def state_of(kept: bytes) -> State:
     said = json.loads(kept)
     said["session"] = said["session"] and UploadSession.of_secret(said["session"])
     said["born_at"] = said["born_at"] and datetime.fromisoformat(said["born_at"])

@@ -2,24 +2,25 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from shared.connections import Tenant, tenant_of
 from shared.connections.obstacles import TENANT_NOT_CONNECTED, Switch
 from shared.connections.places import CONNECTOR_PLACE
 from shared.database.unit_of_work import Database, UnitOfWork
-from shared.events import StorageLocationSelected
+from shared.events import StorageLocationChanged, StorageLocationSelected
+from shared.events.storage import LocationState
 from shared.graph import Graph
 from shared.graph.errors import GraphError, GraphFull, GraphNotFound, GraphRetry, GraphTellAdmin
 from shared.problems import Conflict, Unavailable
 from shared.web import audit
-from storage import addresses, places, queries
+from storage import addresses, location_queries, move_queries, people_queries, places
 from storage.addresses import Address
 from storage.automaton import Folder
 from storage.places import Place, Step
-from storage.work import LookAtLocation
+from storage.work import LookAtLocation, MoveFiles, SweepStaging
 
-State = Literal["works", "no_access", "gone", "full"]
+State = LocationState
 SWITCH: Switch = "sharepoint_storage"
 CHOOSE_PLACE = f"{CONNECTOR_PLACE} → Choose Storage Location"
 DEFAULT_STORE = "Prospo storage"
@@ -85,30 +86,54 @@ async def choose(work: UnitOfWork, tenant: Tenant, tried: Tried, user_id: str) -
         raise Conflict("tenant_changed", "The connection to Microsoft 365 changed meanwhile. Choose the place again.")
     values = {"org_id": work.org_id, "tid": now.tid, "site_id": place.site_id, "drive_id": place.drive_id}
     values |= {"folder_id": place.folder_id, "name": place.name, "web_url": place.web_url, "user_id": user_id}
-    row = (await work.session.execute(queries.CHOOSE, values | {"site_url": tried.address.url})).one()
-    work.outbox.add(StorageLocationSelected(org_id=work.org_id, aggregate_version=row.version, location=place.name))
+    values |= {"site_url": tried.address.url, "told": "works:false"}
+    row = (await work.session.execute(location_queries.CHOOSE, values)).one()
+    about: dict[str, Any] = {"org_id": work.org_id, "aggregate_version": row.version, "location": place.name}
+    work.outbox.add(StorageLocationSelected(**about))
+    work.outbox.add(StorageLocationChanged(**about, state="works", nearly_full=False))
     audit.note(work.session, work.org_id, user_id, "storage.location_choose", target=place.name)
     work.queue(LookAtLocation())
+    work.queue(MoveFiles())
 
 
 async def chosen(work: UnitOfWork) -> Any | None:
     """The row, while the tenant is the one that it was chosen in."""
-    row = (await work.session.execute(queries.LOCATION, {"org_id": work.org_id})).first()
+    row = (await work.session.execute(location_queries.LOCATION, {"org_id": work.org_id})).first()
     tenant = await tenant_of(work.session, work.org_id)
     return row if row is not None and tenant.tid in {None, row.tid} else None
 
 
-async def place_for_new(work: UnitOfWork) -> Any | None:
-    """Where a new file goes; None is the default store."""
+async def in_use(work: UnitOfWork) -> Any | None:
+    """The place that files belong in, whether it works now or not."""
     tenant = await tenant_of(work.session, work.org_id)
     return await chosen(work) if tenant.connected and tenant.has_on(SWITCH) else None
+
+
+async def place_for_new(work: UnitOfWork) -> Any | None:
+    """Where a new file goes now; None is the default store, also while the place does not work and the organisation
+    would not have files wait."""
+    place = await in_use(work)
+    if place is not None and place.state != "works":
+        policy = (await work.session.execute(people_queries.POLICY, {"org_id": work.org_id})).first()
+        if policy is not None and policy.when_stopped == "default":
+            return None
+    return place
+
+
+async def follow(work: UnitOfWork, file_id: str) -> None:
+    """A file that has just become whole in Prospo's own storage goes on to the chosen place, when one is in use."""
+    place = await in_use(work)
+    if place is not None:
+        about = {"org_id": work.org_id, "file_id": file_id, "drive_id": place.drive_id, "folder_id": place.folder_id}
+        await work.session.execute(move_queries.QUEUE, about)
+        work.queue(MoveFiles())
 
 
 async def name_of(work: UnitOfWork, file: Any) -> str:
     """Where a file is or goes, as people know it."""
     if file.drive_id is None:
         return DEFAULT_STORE
-    location = (await work.session.execute(queries.LOCATION, {"org_id": work.org_id})).first()
+    location = (await work.session.execute(location_queries.LOCATION, {"org_id": work.org_id})).first()
     here = location is not None and (location.drive_id, location.folder_id) == (file.drive_id, file.folder_id)
     return str(location.name) if location is not None and here else "SharePoint"
 
@@ -139,9 +164,21 @@ def state_of(error: GraphError) -> State | None:
 async def keep_state(work: UnitOfWork, folder: Folder, state: State, *, looking: bool = False) -> None:
     """Of the place that is chosen now; news of a former one changes nothing. ``looking``: its job is at it already."""
     values = {"org_id": work.org_id, "drive_id": folder.drive_id, "folder_id": folder.folder_id, "state": state}
-    changed = (await work.session.execute(queries.KEEP_STATE, values)).first()
-    if changed is not None and state != "works" and not looking:
+    changed = (await work.session.execute(location_queries.KEEP_STATE, values)).first()
+    if changed is not None and state == "works":
+        work.queue(MoveFiles())  # what waited follows
+    elif changed is not None and not looking:
         work.queue(LookAtLocation(), run_at=datetime.now(UTC) + timedelta(seconds=WAIT_S))
+    await _tell(work, folder)
+
+
+async def _tell(work: UnitOfWork, folder: Folder) -> None:
+    """Other services, when the state is another than they were told."""
+    values = {"org_id": work.org_id, "drive_id": folder.drive_id, "folder_id": folder.folder_id}
+    told = (await work.session.execute(location_queries.TELL, values)).first()
+    if told is not None:
+        about: dict[str, Any] = {"org_id": work.org_id, "aggregate_version": told.version, "location": told.name}
+        work.outbox.add(StorageLocationChanged(**about, state=told.state, nearly_full=told.nearly_full))
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,16 +215,19 @@ def _renamed(name: str, folder: dict[str, Any]) -> str:
 
 
 async def keep_look(work: UnitOfWork, location: Any, looked: Look) -> None:
-    await keep_state(work, Folder(location.drive_id, location.folder_id), looked.state, looking=True)
+    folder = Folder(location.drive_id, location.folder_id)
     if looked.state != "works":
+        await keep_state(work, folder, looked.state, looking=True)
         return
     values = {"org_id": work.org_id, "drive_id": location.drive_id, "folder_id": location.folder_id}
     values |= {"nearly_full": looked.nearly_full, "name": looked.name, "web_url": looked.web_url}
-    row = (await work.session.execute(queries.LOOKED, values)).first()
-    if row is not None and row.version != location.version:
+    row = (await work.session.execute(location_queries.LOOKED, values)).first()
+    if row is not None and looked.name != location.name:
         work.outbox.add(
             StorageLocationSelected(org_id=work.org_id, aggregate_version=row.version, location=looked.name)
         )
+    await keep_state(work, folder, "works", looking=True)
+    work.queue(SweepStaging())
 
 
 async def refused(db: Database, org_id: str, folder: Folder, error: GraphError) -> Unavailable:

@@ -23,6 +23,7 @@ router = APIRouter(tags=["location"])
 Db = Annotated[Database, Depends(provided("db"))]
 Graph_ = Annotated[Graph, Depends(provided("graph"))]
 Knobs = Annotated[Settings, Depends(provided("settings"))]
+Searched = Annotated[str | None, Query(min_length=1, max_length=200), ONE_LINE]
 
 
 class LocationWanted(StrictModel):
@@ -113,6 +114,7 @@ class FileListed(BaseModel):
     received_bytes: int | None
     place: Literal["prospo", "sharepoint"]
     state: Literal["stored", "coming"]
+    sha256: str | None
     created_at: datetime
 
 
@@ -166,10 +168,15 @@ async def check_location(_caller: AdminCaller, work: Work) -> LocationShown:
 
 @router.get("/v1/storage/files")
 async def organisation_files(
-    _caller: AdminCaller, work: Work, cursor: Cursor = None, limit: Annotated[int, Query(ge=1, le=100)] = 50
+    _caller: AdminCaller,
+    work: Work,
+    named: Searched = None,
+    placed: Literal["prospo", "sharepoint"] | None = None,
+    cursor: Cursor = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> Page[FileListed]:
-    """All files of the organisation, newest first, without their content."""
-    values = {"org_id": work.org_id, "cursor": cursor, "limit": limit + 1}
+    """All files of the organisation, newest first, without their content; of one place, or of some name, when asked."""
+    values = {"org_id": work.org_id, "cursor": cursor, "limit": limit + 1, "named": named, "placed": placed}
     rows = (await work.session.execute(queries.FILES, values)).all()
     return Page[FileListed](
         items=[_listed(row) for row in rows[:limit]], next_cursor=rows[limit - 1].at if len(rows) > limit else None
@@ -185,5 +192,6 @@ def _listed(row: Any) -> FileListed:
         received_bytes=None if in_sharepoint or whole else row.received_bytes,
         place="sharepoint" if in_sharepoint else "prospo",
         state="stored" if whole else "coming",
+        sha256=row.sha256,
         created_at=row.created_at,
     )

@@ -46,10 +46,7 @@ class Parts:
 
     async def sha256(self, row: Any) -> str:
         """Of the whole file's bytes."""
-        digest = hashlib.sha256()
-        async for piece in self.read(row, 0, row.size_bytes):
-            digest.update(piece)
-        return digest.hexdigest()
+        return await sha256_of(self.read(row, 0, row.size_bytes))
 
     async def delete(self, org_id: str, file_id: str, name: str) -> None:
         await self._store.delete(f"{org_id}/{file_id}/parts/{name}")
@@ -82,3 +79,12 @@ def objects_of(row: Any) -> list[tuple[int, str]]:
     if row.completed_at is not None and not row.in_parts:
         return [(0, f"{folder}/content")]
     return [(int(name.partition("-")[0]), f"{folder}/parts/{name}") for name in row.parts]
+
+
+async def sha256_of(pieces: AsyncGenerator[bytes, None]) -> str:
+    """In hex."""
+    digest = hashlib.sha256()
+    async with aclosing(pieces) as coming:
+        async for piece in coming:
+            digest.update(piece)
+    return digest.hexdigest()

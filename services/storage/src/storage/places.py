@@ -4,22 +4,24 @@ import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import quote, unquote, urlsplit
 
 from shared.graph import GraphCaller
-from shared.graph.errors import GraphError, GraphFull, GraphNotFound, GraphRetry, GraphTellAdmin
+from shared.graph.errors import GraphError, GraphFull, GraphGiveUp, GraphNotFound, GraphRetry, GraphTellAdmin
 from shared.graph.quickxor import QuickXor
 from shared.graph.upload import MULTIPLE
 from shared.problems import BadInput
 from storage.addresses import Address
 from storage.automaton import STAGING, Folder
 
-StepName = Literal["find", "small_file", "large_file", "rename", "delete"]
+StepName = Literal["find", "small_file", "large_file", "rename", "columns", "check_out", "approval", "delete"]
 StepVerdict = Literal["ok", "refused", "not_tried"]
 _FAIL = "@microsoft.graph.conflictBehavior"
 _CONTENT = b"Prospo writes and deletes this file to see whether it may store files here.\n"
 _LARGE = bytes(MULTIPLE + 1)
+LIBRARY_SETTING = "library_setting"
+"""A refusal that follows from how the library is set up, in words of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ class Step:
     says: str = ""
 
 
-NEVER_TRIED = tuple(Step(name, "not_tried") for name in ("small_file", "large_file", "rename", "delete"))
+NEVER_TRIED = tuple(Step(name, "not_tried") for name in get_args(StepName)[1:])
 
 
 async def find(caller: GraphCaller, address: Address) -> Place:
@@ -80,7 +82,7 @@ async def _library(caller: GraphCaller, site_id: str, address: Address) -> tuple
 
 
 async def probe(caller: GraphCaller, place: Place) -> tuple[Step, ...]:
-    """Write as storage will: a small file, an upload session of two ranges, a rename; and delete both.
+    """Write as storage will: a small file, an upload session of two ranges, a rename; see who can see it; delete both.
 
     The first refusal ends it, and what was written is deleted all the same. Nothing is raised but a fault of ours.
     """
@@ -114,6 +116,8 @@ async def writes(caller: GraphCaller, folder: Folder) -> None:
 
 def sentence(error: GraphError) -> str:
     """Why SharePoint did not do it, and who mends it."""
+    if error.code == LIBRARY_SETTING:
+        return error.message
     said = f"Microsoft says: {error.message}"
     if isinstance(error, GraphFull):
         return f"There is no room left in this library. Free some, or have its quota raised. {said}"
@@ -134,10 +138,14 @@ class _Trial:
         self._folder = folder
         self._name = f"prospo-check-{uuid.uuid4().hex}"
         self._made: list[str] = []
+        self._level, self._checked_out = "published", False
         self.steps: dict[StepName, Callable[[], Awaitable[None]]] = {
             "small_file": self.small,
             "large_file": self.large,
             "rename": self.rename,
+            "columns": self.columns,
+            "check_out": self.check_out,
+            "approval": self.approval,
             "delete": self.delete,
         }
 
@@ -162,11 +170,51 @@ class _Trial:
         hashed = QuickXor()
         hashed.update(_LARGE)
         if ((item.get("file") or {}).get("hashes") or {}).get("quickXorHash") != hashed.digest():
-            raise GraphTellAdmin("This library changes files as it takes them in, so Prospo cannot verify them.")
+            raise _setting("This library changes files as it takes them in, so Prospo cannot verify them.")
 
     async def rename(self) -> None:
         change = {"name": f"{self._name} renamed.bin", "parentReference": {"id": self._folder.folder_id}, _FAIL: "fail"}
-        await self._caller.patch(f"{self._folder.items}/{self._made[-1]}", change)
+        await self._caller.patch(self._item, change)
+
+    async def columns(self) -> None:
+        """A file that is left checked out because of empty columns cannot be checked in either."""
+        self._level = await self._published()
+        if self._level != "checkout":
+            return
+        self._checked_out = True
+        try:
+            await self._caller.post(
+                f"{self._item}/checkin", {"comment": "Prospo sees whether it may store files here."}
+            )
+        except GraphGiveUp as error:
+            raise _setting(
+                "The library requires columns to be filled in, which Prospo does not. Its files would stay checked "
+                "out, and nobody else would see them. Have the columns made optional, or choose another library."
+            ) from error
+        self._level = await self._published()
+
+    async def check_out(self) -> None:
+        if self._checked_out:
+            raise _setting(
+                "The library requires files to be checked out, so Prospo's files would stay checked out and nobody "
+                "else would see them. Have that switched off in the library's versioning settings, or choose another."
+            )
+
+    async def approval(self) -> None:
+        if self._level == "draft":
+            raise _setting(
+                "The library requires new files to be approved, so nobody would see a recording until somebody "
+                "approved it. Have that switched off in the library's versioning settings, or choose another one."
+            )
+
+    async def _published(self) -> str:
+        """``published``, ``draft`` or ``checkout``; a library without such rules need not say it."""
+        item = await self._caller.get(self._item, {"$select": "id,publication"})
+        return str((item.get("publication") or {}).get("level", "published"))
+
+    @property
+    def _item(self) -> str:
+        return f"{self._folder.items}/{self._made[-1]}"
 
     async def delete(self) -> None:
         while self._made:
@@ -177,6 +225,10 @@ class _Trial:
     async def tidy(self) -> None:
         with suppress(GraphError):
             await self.delete()
+
+
+def _setting(says: str) -> GraphTellAdmin:
+    return GraphTellAdmin(says, code=LIBRARY_SETTING)
 
 
 async def _large(position: int) -> AsyncGenerator[bytes, None]:

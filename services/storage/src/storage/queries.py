@@ -2,8 +2,9 @@
 
 from sqlalchemy import text
 
-_COLUMNS = """org_id, id, path, content_type, size_bytes, received_bytes, parts, in_parts, completed_at, created_at,
-    file_name, drive_id, folder_id, upload, upload_step, item_id, item_name"""
+COLUMNS = """org_id, id, path, content_type, size_bytes, received_bytes, parts, in_parts, completed_at, created_at,
+    file_name, drive_id, folder_id, upload, upload_step, item_id, item_name, owner_id, sha256, wanted_sha256,
+    by_person, shared, checking, problem"""
 
 OPEN = text(
     f"""INSERT INTO stored_file (org_id, id, dedupe_key, path, content_type, size_bytes, token_hash, owner_id,
@@ -14,19 +15,19 @@ OPEN = text(
         SET token_hash = CASE WHEN stored_file.completed_at IS NULL AND stored_file.drive_id IS NULL
                               THEN :token_hash END,
             touched_at = excluded.touched_at
-        RETURNING {_COLUMNS}"""
+        RETURNING {COLUMNS}"""
 )
-BY_TOKEN = text(f"SELECT {_COLUMNS} FROM stored_file WHERE token_hash = :token_hash")
+BY_TOKEN = text(f"SELECT {COLUMNS} FROM stored_file WHERE token_hash = :token_hash")
 READABLE = text(
-    f"""SELECT {_COLUMNS}, owner_id FROM stored_file
+    f"""SELECT {COLUMNS} FROM stored_file
         WHERE id = :id AND completed_at IS NOT NULL
-          AND (owner_id IS NULL OR owner_id = :user_id OR CAST(:whosever AS boolean))"""
+          AND (owner_id IS NULL OR shared OR owner_id = :user_id OR CAST(:whosever AS boolean))"""
 )
-PARTS = text(f"SELECT {_COLUMNS} FROM stored_file WHERE org_id = :org_id AND id = :id")
+PARTS = text(f"SELECT {COLUMNS} FROM stored_file WHERE org_id = :org_id AND id = :id")
 ADVANCE = text(
     f"""UPDATE stored_file SET received_bytes = :end, parts = parts || CAST(:part AS text),
             touched_at = clock_timestamp()
-        WHERE token_hash = :token_hash AND received_bytes = :start RETURNING {_COLUMNS}"""
+        WHERE token_hash = :token_hash AND received_bytes = :start RETURNING {COLUMNS}"""
 )
 COMPLETE = text(
     """UPDATE stored_file SET completed_at = clock_timestamp(), in_parts = true
@@ -50,7 +51,7 @@ AIM = text(
     f"""UPDATE stored_file SET drive_id = :drive_id, folder_id = :folder_id, upload = NULL,
             upload_step = upload_step + 1, token_hash = CASE WHEN CAST(:drive_id AS text) IS NULL THEN :token_hash END
         WHERE org_id = :org_id AND id = :id AND completed_at IS NULL AND upload_step = :step
-        RETURNING {_COLUMNS}"""
+        RETURNING {COLUMNS}"""
 )
 """Another place than the one the file was on its way to."""
 KEEP_UPLOAD = text(
@@ -59,37 +60,24 @@ KEEP_UPLOAD = text(
 )
 DELIVERED = text(
     """UPDATE stored_file SET completed_at = clock_timestamp(), received_bytes = size_bytes, upload = NULL,
-           item_id = :item_id, item_name = :item_name
+           item_id = :item_id, item_name = :item_name, sha256 = :sha256
        WHERE org_id = :org_id AND id = :id AND completed_at IS NULL RETURNING id"""
-)
-LOCATION = text("SELECT * FROM location WHERE org_id = :org_id")
-CHOOSE = text(
-    """INSERT INTO location (org_id, tid, site_id, drive_id, folder_id, name, web_url, site_url, chosen_by)
-       VALUES (:org_id, :tid, :site_id, :drive_id, :folder_id, :name, :web_url, :site_url, :user_id)
-       ON CONFLICT (org_id) DO UPDATE SET version = location.version + 1, tid = excluded.tid,
-           site_id = excluded.site_id, drive_id = excluded.drive_id, folder_id = excluded.folder_id,
-           name = excluded.name, web_url = excluded.web_url, site_url = excluded.site_url, state = 'works',
-           nearly_full = false, state_since = clock_timestamp(), looked_at = clock_timestamp(),
-           chosen_at = clock_timestamp(), chosen_by = excluded.chosen_by
-       RETURNING version"""
-)
-_HERE = "org_id = :org_id AND drive_id = :drive_id AND folder_id = :folder_id"
-KEEP_STATE = text(
-    f"""UPDATE location SET state = :state, state_since = clock_timestamp(), looked_at = clock_timestamp()
-        WHERE {_HERE} AND state <> :state RETURNING state"""
-)
-LOOKED = text(
-    f"""UPDATE location SET looked_at = clock_timestamp(), nearly_full = :nearly_full, name = :name,
-            web_url = :web_url, version = version + CAST(name <> :name AS int)
-        WHERE {_HERE} RETURNING version"""
 )
 COUNTS = text(
     """SELECT count(*) FILTER (WHERE completed_at IS NOT NULL) AS files,
               count(*) FILTER (WHERE completed_at IS NULL) AS waiting FROM stored_file WHERE org_id = :org_id"""
 )
+_SHOWN_NAME = "coalesce(item_name, file_name, path)"
+_AFTER = """(CAST(:cursor AS text) IS NULL OR (created_at, id) <
+            (SELECT created_at, id FROM stored_file WHERE org_id = :org_id AND id = CAST(:cursor AS text)))"""
+_NAMED = f"(CAST(:named AS text) IS NULL OR strpos(lower({_SHOWN_NAME}), lower(CAST(:named AS text))) > 0)"
+_PLACED = """(CAST(:placed AS text) IS NULL OR (drive_id IS NOT NULL) = (CAST(:placed AS text) = 'sharepoint'))"""
 FILES = text(
-    f"""SELECT {_COLUMNS}, id AS at FROM stored_file
-        WHERE org_id = :org_id AND (CAST(:cursor AS text) IS NULL OR (created_at, id) <
-            (SELECT created_at, id FROM stored_file WHERE org_id = :org_id AND id = CAST(:cursor AS text)))
+    f"""SELECT {COLUMNS}, id AS at FROM stored_file WHERE org_id = :org_id AND {_AFTER} AND {_NAMED} AND {_PLACED}
         ORDER BY created_at DESC, id DESC LIMIT :limit"""
+)
+MINE = text(
+    f"""SELECT {COLUMNS} FROM stored_file
+        WHERE org_id = :org_id AND (owner_id = :user_id OR completed_at IS NOT NULL AND (owner_id IS NULL OR shared))
+          AND {_AFTER} AND {_NAMED} ORDER BY created_at DESC, id DESC LIMIT :limit"""
 )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from shared.settings import ServiceSettings
+from shared.settings import PerHour, ServiceSettings
 
 
 class Settings(ServiceSettings):
@@ -24,3 +24,14 @@ class Settings(ServiceSettings):
     """How often it is looked at while it does not."""
     unfinished_upload_keep_s: float = 30 * 86_400
     """How long an upload that nobody goes on with is kept; who asks for it later begins anew."""
+    person_file_max_bytes: int = 250 * 1024**3
+    """Largest file that a person uploads; SharePoint takes no larger one."""
+    organisation_quota_bytes: int = 1024**4
+    """So much of an organisation is kept in Prospo's own storage; beyond it people upload nothing (507).
+
+    Recordings count, and are stored all the same. Files in SharePoint do not count.
+    """
+    file_uploads_per_hour: PerHour = 3600
+    """So many uploads may a person begin."""
+    file_links_per_hour: PerHour = 600
+    """So many links may a person make."""

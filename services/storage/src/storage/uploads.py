@@ -9,9 +9,9 @@ from shared.database.unit_of_work import Database, UnitOfWork
 from shared.events import FileStored
 from shared.problems import BadInput, Conflict, NotFound, TooLarge
 from shared.secrets import digest
-from storage import queries
+from storage import locations, queries
 from storage.parts import Parts
-from storage.work import GiveUpUploads, TidyObjects
+from storage.work import GiveUpUploads, HashFile, TidyObjects
 
 CHUNK_MULTIPLE = 320 * 1024
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
@@ -99,6 +99,8 @@ async def complete(db: Database, parts: Parts, row: Any) -> None:
                 )
             )
             tidy_later(work, row)
+            work.queue(HashFile(file_id=row.id))
+            await locations.follow(work, row.id)
         elif (await work.session.execute(queries.THERE, {"org_id": row.org_id, "id": row.id})).first() is None:
             await parts.tidy(row.org_id, row.id, None)  # erased while its last range came
             raise NotFound("upload_not_found", "This file was erased meanwhile.")

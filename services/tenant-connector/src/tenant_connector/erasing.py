@@ -36,7 +36,8 @@ HOLDINGS = Holdings(
                 "features": "features",
                 "files go to": "storage_location",
             },
-            withheld="version problem claim_id claimed_tid claimed_at storage_location_version",
+            withheld="version problem claim_id claimed_tid claimed_at storage_location_version "
+            "storage_state_version storage_state storage_nearly_full",
         ),
         Holding(
             "readiness_person",

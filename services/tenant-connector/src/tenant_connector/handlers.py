@@ -5,7 +5,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from shared.connections.state import keep_account
 from shared.database.unit_of_work import UnitOfWork
 from shared.eventing.handlers import Handlers
-from shared.events import StorageLocationSelected, TranscriptImported, TranscriptUnavailable, UserState
+from shared.events import (
+    StorageLocationChanged,
+    StorageLocationSelected,
+    TranscriptImported,
+    TranscriptUnavailable,
+    UserState,
+)
 from tenant_connector import queries, tenant
 from tenant_connector.readiness import board as readiness
 from tenant_connector.readiness import queries as readiness_queries
@@ -21,6 +27,14 @@ async def remember_location(event: StorageLocationSelected, *, session: AsyncSes
     row = await queries.tenant_for_change(session, event.org_id)
     tenant.keep_location(row, event.location, event.aggregate_version)
     watching.check_soon(work)
+
+
+@on(StorageLocationChanged)
+async def notice_place(event: StorageLocationChanged, *, session: AsyncSession, work: UnitOfWork) -> None:
+    """The board says at once whether files can be written to the place."""
+    row = await queries.tenant_for_change(session, event.org_id)
+    if tenant.keep_storage_state(row, event.state, event.nearly_full, event.aggregate_version):
+        watching.check_soon(work)
 
 
 @on(UserState)

@@ -41,3 +41,6 @@ class TenantRow(Table, table=True):
     claimed_at: datetime | None = Field(default=None, sa_column=_moment())
     storage_location: str | None = None
     storage_location_version: int = Field(default=0, sa_type=BigInteger)
+    storage_state: str | None = None
+    storage_nearly_full: bool = False
+    storage_state_version: int = Field(default=0, sa_type=BigInteger)

@@ -194,12 +194,21 @@ def keep_location(row: TenantRow, location: str, version: int) -> None:
         row.version += 1
 
 
+def keep_storage_state(row: TenantRow, state: str, nearly_full: bool, version: int) -> bool:
+    """Whether the place works, as storage last told it; older news changes nothing. Returns whether this was news."""
+    if version <= row.storage_state_version:
+        return False
+    row.storage_state_version = version
+    row.storage_state, row.storage_nearly_full = state, nearly_full
+    return True
+
+
 def _drop_claim(row: TenantRow) -> None:
     row.claim_id = row.claimed_tid = row.claimed_by = row.claimed_at = None
 
 
 def _leave_place(row: TenantRow) -> dict[str, bool]:
-    row.storage_location = None
+    row.storage_location = row.storage_state = None
     switched = {"sharepoint_storage": False} if row.features["sharepoint_storage"] else {}
     row.features = row.features | switched
     return switched

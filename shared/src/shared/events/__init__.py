@@ -20,7 +20,7 @@ from shared.events.recordings import (
     TranscriptImported,
     TranscriptUnavailable,
 )
-from shared.events.storage import FileStored, StorageLocationSelected
+from shared.events.storage import FileDeleted, FileStored, StorageLocationChanged, StorageLocationSelected
 from shared.events.tenant import (
     Features,
     TenantConnected,
@@ -37,6 +37,7 @@ ALL: dict[str, type[Event]] = {
         ArtefactAwaited,
         ArtefactDetected,
         ContactsImported,
+        FileDeleted,
         FileStored,
         MailFailed,
         MailReceived,
@@ -49,6 +50,7 @@ ALL: dict[str, type[Event]] = {
         MeetingState,
         RecordingImported,
         RecordingUnavailable,
+        StorageLocationChanged,
         StorageLocationSelected,
         TenantConnected,
         TenantDisconnected,
@@ -77,6 +79,7 @@ __all__ = [
     "ContactsImported",
     "Event",
     "Features",
+    "FileDeleted",
     "FileStored",
     "MailFailed",
     "MailReceived",
@@ -89,6 +92,7 @@ __all__ = [
     "MeetingState",
     "RecordingImported",
     "RecordingUnavailable",
+    "StorageLocationChanged",
     "StorageLocationSelected",
     "TenantConnected",
     "TenantDisconnected",

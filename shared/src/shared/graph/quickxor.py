@@ -5,9 +5,11 @@ so 20 bytes and a position are all there is to remember, and another process goe
 """
 
 import base64
+import hashlib
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from shared.graph.upload import Source
 
@@ -55,6 +57,21 @@ class QuickXor:
             bits = byte << (place * _STEP % _BITS)
             self.bits ^= (bits & _MASK) ^ (bits >> _BITS)
         self._ring = 0
+
+
+@dataclass(slots=True)
+class BothHashes(QuickXor):
+    """SHA-256 of the same bytes beside it. Its state cannot be kept, so only who began at byte 0 has it."""
+
+    _sha: Any = field(default_factory=hashlib.sha256)
+
+    def update(self, piece: bytes | memoryview) -> None:
+        QuickXor.update(self, piece)
+        self._sha.update(piece)
+
+    def sha256(self) -> str:
+        """In hex, of the first ``size`` bytes."""
+        return str(self._sha.hexdigest())
 
 
 def hashing(source: Source, hashed: QuickXor) -> Source:

@@ -91,6 +91,18 @@ async def change(visit: Visit) -> Response:
     return visit.answered(row)
 
 
+@place("POST", "checkin", write=True)
+async def check_in(visit: Visit) -> Response:
+    """Others see the file from now on; refused while columns that the library requires are empty."""
+    row = visit.item()
+    if visit.tree.level(row) != "checkout":
+        raise GraphError(400, "invalidRequest", "The file is not checked out.")
+    if visit.tree.drive["rules"]["required_columns"]:
+        raise GraphError(400, "invalidRequest", "You must fill out all required properties before checking in.")
+    visit.tree.put(row | {"checked_in": True}, content_changed=False)
+    return Response(status_code=204)
+
+
 @place("DELETE", write=True)
 async def delete(visit: Visit) -> Response:
     row = visit.item()

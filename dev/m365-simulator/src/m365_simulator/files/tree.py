@@ -207,7 +207,17 @@ class Tree:
         if row.get("malware"):
             found["malware"] = {"description": row["malware"]}
         found["file"] = {"mimeType": kind, "hashes": {"quickXorHash": row["hash"]}}
+        if self.drive.get("rules"):
+            level = self.level(row)
+            found["publication"] = {"level": level, "versionId": "1.0" if level == "published" else "0.1"}
         return found | {"@microsoft.graph.downloadUrl": content.download_url(self.simulator, row)}
+
+    def level(self, row: Row) -> str:
+        """Who sees a file, as the library's rules leave it: its uploader, who approves it, or everybody."""
+        rules = self.drive.get("rules") or {}
+        if not row.get("checked_in") and (rules.get("required_columns") or rules.get("check_out")):
+            return "checkout"
+        return "draft" if rules.get("approval") else "published"
 
     def _reference(self, row: Row) -> Row:
         found: Row = {"driveId": self.drive["id"], "driveType": self.drive["kind"]}

@@ -156,6 +156,7 @@ async def _known(job: Job, connection: Connection, settings: Settings) -> probes
         roles=frozenset(),
         people=people,
         location=row.storage_location if row else None,
+        storage=reasons.Place(row.storage_state, row.storage_nearly_full) if row else reasons.Place(),
         storage_on=bool(row and row.features.get("sharepoint_storage")),
         names_at=check.names_at if check else None,
         names_seen=check.names_seen if check else None,

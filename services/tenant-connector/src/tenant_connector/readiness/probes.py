@@ -35,6 +35,7 @@ class Known:
     roles: frozenset[str]
     people: Sequence[Person]
     location: str | None
+    storage: reasons.Place
     storage_on: bool
     names_at: datetime | None
     names_seen: bool | None
@@ -210,7 +211,7 @@ def without_asking(known: Known, settings: Settings) -> list[Outcome]:
         reasons.permissions(known.roles, settings.required_roles_there),
         reasons.speaker_names(known.names_at, known.names_seen),
         Found("application_access_policy", "not_needed", reasons.NO_POLICY_NEEDED),
-        reasons.storage(known.location, known.storage_on, known.roles),
+        reasons.storage(known.location, known.storage, known.storage_on, known.roles),
         credential_expiry(settings),
     ]
 

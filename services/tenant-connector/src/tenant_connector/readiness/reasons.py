@@ -1,5 +1,6 @@
 """The board's sentences: what was found, why it matters, who mends it and how."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from shared.connections import CONNECTOR_PLACE, features
@@ -159,8 +160,32 @@ def no_credential(said: str) -> Found:
     return Found("credential_expiry", "action_needed", "Prospo's credentials cannot be read.", Remedy("operator", text))
 
 
-def storage(location: str | None, on: bool, roles: frozenset[str]) -> Found:
-    """Storage alone can try to write; it did before it said that the place was chosen."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What storage last told of the place; None before it told anything."""
+
+    state: str | None = None
+    nearly_full: bool = False
+
+
+_STOPPED = {
+    "no_access": (
+        "Prospo may not write to {0} any more.",
+        Remedy("microsoft_admin", "Whoever manages the site grants Prospo the role write there again."),
+    ),
+    "gone": (
+        "{0} is not in SharePoint any more.",
+        Remedy("org_admin", "Restore the folder from the site's recycle bin, or choose another place for files."),
+    ),
+    "full": (
+        "The library of {0} is full.",
+        Remedy("microsoft_admin", "Free room in the library, or have its quota raised."),
+    ),
+}
+
+
+def storage(location: str | None, place: Place, on: bool, roles: frozenset[str]) -> Found:
+    """Storage alone can try to write: it does so each day, and tells what it met."""
     if location is not None and SITES not in roles:
         text = f"Connect again under {_CONNECT}, accept all permissions, then choose the storage location again."
         reason = f"A storage location is chosen, but the permission {SITES} is missing."
@@ -172,8 +197,18 @@ def storage(location: str | None, on: bool, roles: frozenset[str]) -> Found:
     if location is None:
         reason = "SharePoint storage is switched on without a place."
         return Found("storage_write", "action_needed", reason, Remedy("org_admin", "Choose a place for files first."))
-    reason = "Writing worked when the place was chosen; whether it still does, Choose Storage Location shows."
-    return Found("storage_write", "unknown", reason, details={"location": location})
+    about = {"location": location}
+    if place.state in _STOPPED:
+        said, remedy = _STOPPED[place.state]
+        reason = f"{said.format(location)} Files wait, or go to Prospo storage, and follow by themselves."
+        return Found("storage_write", "action_needed", reason, remedy, details=about)
+    if place.state != "works":
+        reason = "Writing worked when the place was chosen; whether it still does, Choose Storage Location shows."
+        return Found("storage_write", "unknown", reason, details=about)
+    reason = f"Writing to {location} works; it is tried each day and with each file."
+    if place.nearly_full:
+        reason += " Less than a tenth of the library's room is left."
+    return Found("storage_write", "ready", reason, details=about)
 
 
 def refused(capability: str, error: GraphError, evidence: tuple[Evidence, ...]) -> Found:
