@@ -44,3 +44,32 @@ def _hostile(case: str) -> Hostile:
         tuple(line[2:].replace("{LF}", "\n") for line in lines if line.startswith(sign)) for sign in ("- ", "+ ")
     )
     return Hostile("\n".join(html).replace("{LF}", "\n"), gone, stays)
+
+
+@dataclass(frozen=True, slots=True)
+class Quoting:
+    name: str
+    html: str | None
+    unique: str | None
+    lines: tuple[str, ...]
+    quoted: tuple[bool, ...]
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    @property
+    def body(self) -> str:
+        return self.text if self.html is None else self.html
+
+
+def quotes() -> list[Quoting]:
+    return [_quoting(case) for case in ("\n" + (CORPUS / "quotes.txt").read_text()).split("\n== ")[1:]]
+
+
+def _quoting(case: str) -> Quoting:
+    name, *lines = case.rstrip("\n").split("\n")
+    kinds = {kind: [line[2:] for line in lines if line[:1] == kind] for kind in "hu"}
+    truth = [line for line in lines if line[:1] in {"o", "q"}]
+    html, unique = ("\n".join(kinds[kind]) or None for kind in "hu")
+    return Quoting(name, html, unique, tuple(line[2:] for line in truth), tuple(line[0] == "q" for line in truth))
