@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from dev.bench.town import Process
-from recording_ingest.ahead import read_ahead
 from recording_ingest.transfers import steady
+from shared.ahead import read_ahead
 from shared.entra.tokens import OneToken
 from shared.graph import Graph
 from shared.graph.quickxor import BothHashes
@@ -55,7 +55,7 @@ async def _send(library: Graph, recordings: Graph, folder: Folder, size: int, ch
 
     async def source(position: int) -> AsyncGenerator[bytes, None]:
         coming = steady(caller, f"/content/{size}", position, size)
-        async with aclosing(coming) as steadily, aclosing(read_ahead(steadily, chunk)) as ahead:
+        async with aclosing(coming) as steadily, aclosing(read_ahead(steadily, chunk, len)) as ahead:
             async for piece in ahead:
                 yield piece
 

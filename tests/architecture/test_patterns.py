@@ -30,6 +30,22 @@ EXAMPLES = {
         "EX:/o=ExchangeLabs/cn=x",
     ],
     "contacts.roles": ["sales.emea+x-2_@x.example"],
+    "mail.display": [
+        "https://x.example/a?b=1",
+        "data:image/png;base64,iVBORw0KGgo=",
+        "border:  none; border-top: solid #e1e1e1 1.0pt",
+        "//x.example/a",
+    ],
+    "mail.markup": ["table", " / href = 'x' class=y", "a=b/c>"],
+    "mail.quotes": [
+        "On 3 Mar 2026 at 10:15, Anna A <anna@x.example> wrote:",
+        " > **Von:** Anna A",
+        "-----Original Message-----",
+        "---------- Forwarded message ---------",
+        "______________________________",
+        "napisał(a) x",
+    ],
+    "mail.styling": ["1px solid rgb(1, 2, 3) 'x'", "\\00075 rl", "url( 'https://x", "image-set( '", "@import '"],
     "recording_ingest.graph": [
         "users/a/onlineMeetings('MSo1')/recordings('x')",
         "communications/onlineMeetings/MSo1/transcripts/x",

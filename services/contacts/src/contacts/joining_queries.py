@@ -9,8 +9,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from shared.database.values import as_json
 
 _BOOK = text(
-    """SELECT id, record FROM contact WHERE org_id = :org_id AND user_id = :user_id AND archived_at IS NULL AND id > :after
-       ORDER BY id LIMIT :n"""
+    """SELECT id, record FROM contact WHERE org_id = :org_id AND user_id = :user_id AND archived_at IS NULL
+       AND id > :after ORDER BY id LIMIT :n"""
 )
 _APART = text("SELECT one, other FROM not_same WHERE org_id = :org_id AND user_id = :user_id")
 _FORGET = text("DELETE FROM proposal WHERE org_id = :org_id AND user_id = :user_id")
