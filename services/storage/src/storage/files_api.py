@@ -126,7 +126,7 @@ async def share(file_id: uuid.UUID, wanted: Sharing, caller: Caller, work: Work)
 async def delete(file_id: uuid.UUID, caller: Caller, work: Work) -> Response:
     """By its owner or an Org Admin, for everybody and for good; its copy in SharePoint goes too.
 
-    ``file.deleted`` says it.     409 ``on_hold`` while the organisation keeps everything.
+    ``file.deleted`` says it. 409 ``on_hold`` while the organisation keeps everything.
     """
     values = {"org_id": work.org_id, "id": str(file_id), "user_id": caller.user_id, "any": ORG_ADMIN in caller.roles}
     row = (await work.session.execute(people_queries.MAY_DELETE, values)).first()

@@ -4,6 +4,7 @@ Their bytes come to Prospo's own storage, whatever place is chosen: a person's b
 A file that belongs in the chosen place follows from there (``moving.py``).
 """
 
+import json
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ async def begin(work: UnitOfWork, knobs: Settings, caller: Identity, wanted: Wan
         raise TooLarge("file_too_large", f"A file may have {most} bytes at most. Split it.", max_bytes=most)
     values: dict[str, Any] = {"org_id": work.org_id, "id": str(uuid.uuid4())}
     values |= {"user_id": caller.user_id, "name": wanted.name}
-    values |= {"dedupe_key": f"person:{caller.user_id}:{key}", "path": f"people/{values['id']}"}
+    values |= {"dedupe_key": json.dumps(["person", caller.user_id, key]), "path": f"people/{values['id']}"}
     values |= {"content_type": wanted.content_type, "size_bytes": wanted.size_bytes, "shared": wanted.shared}
     await work.session.execute(people_queries.QUOTA, {"org_id": work.org_id})
     row = (await work.session.execute(people_queries.BEGIN, values | {"sha256": wanted.sha256})).one()
