@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from shared.connections import Connection
 from shared.privacy.erasure import OF_PERSON, Holding
 
 TABLE = """CREATE TABLE mailbox_folder (
@@ -46,6 +47,11 @@ _CLEAN = text(
              OR swept_at IS NULL OR swept_at < clock_timestamp() - make_interval(secs => :sweep_s))
         RETURNING folder_id, name"""
 )
+
+
+def whose(org_id: str, person: Connection) -> dict[str, str]:
+    """Which mailbox: of whom, and of which of their accounts."""
+    return {"org_id": org_id, "user_id": person.user_id, "account": person.account.oid or ""}
 
 
 async def folders_of(session: AsyncSession, org_id: str, user_id: str, account: str) -> dict[str, Any]:
