@@ -64,6 +64,7 @@ BODIES: dict[str, Json] = {
         "body": "b",
         "attendees": [{"email": "ben@contoso.example", "name": "Ben"}],
     },
+    "POST /internal/addresses": {"org_id": "acme", "after": "7:c", "limit": 5},
     "PUT /v1/contacts/policy": {"removed_in_outlook": "keep"},
     "PATCH /v1/contacts/folders/{folder_id}": {"keep_in_step": True},
     "POST /v1/contacts/imports": {"folders": ["f"], "share": True},
