@@ -61,5 +61,6 @@ async def look(job: Job, user_id: str, subscriptions: Subscriptions, caller: Gra
 async def heard(work: JobWork, notification: Notification) -> None:
     """Something changed in one of a person's folders, or may have: which, the folders themselves tell."""
     person = await connection_of(work.session, work.org_id, notification.user_id)
-    await folders.mark_dirty(work.session, whose(work.org_id, person))
     work.queue(KeepInStep(user_id=notification.user_id))
+    await work.write_jobs()
+    await folders.mark_dirty(work.session, whose(work.org_id, person))

@@ -104,7 +104,7 @@ class Sharing(StrictModel):
     shared: bool
 
 
-class Fold(BaseModel):
+class Fold(BaseModel, from_attributes=True):
     """Characters of ``text`` that repeat an earlier mail."""
 
     start: int

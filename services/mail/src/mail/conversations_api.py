@@ -1,5 +1,6 @@
 """HTTP in: conversations with contacts, below /v1/mail."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -9,7 +10,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
-from mail import address_queries, conversation_queries, message_queries, outlook
+from mail import address_queries, conversation_queries, display, message_queries, outlook
 from mail.answers import refused_by_microsoft
 from mail.conversation_models import Body, Conversation, Message, Sharing, WholeConversation, addresses_of, normal
 from mail.refusals import SWITCH
@@ -138,7 +139,12 @@ async def body(
     if row.body is None:
         raise NotFound("text_not_kept", "The text of this mail is too large to be kept in Prospo. Open it in Outlook.")
     said = json.loads(await envelope.open(work.session, caller.org_id, place(row.id, "body"), bytes(row.body)))
-    return Body(html=None, text=said.get("text") or "", folds=[], held_images=0)
+    files = [one for one in row.attachments if one.get("content_id")]
+    inline = {one["content_id"]: _address(row.id, one["id"]) for one in files}
+    found = await asyncio.to_thread(
+        display.shown, said.get("html"), said.get("text"), said.get("unique"), images, inline
+    )
+    return Body.model_validate(found, from_attributes=True)
 
 
 @router.get("/messages/{message_id}/attachments/{attachment_id}", response_class=Response, responses=BYTES)
@@ -177,6 +183,11 @@ async def attachment(message_id: Id, attachment_id: Id, caller: Caller, db: Db, 
         "Content-Disposition": f"{disposition}; filename*=UTF-8''{quote(file['name'], safe='')}",
     }
     return StreamingResponse(content(), media_type=kind if is_image else "application/octet-stream", headers=headers)
+
+
+def _address(message_id: str, attachment_id: str) -> str:
+    """Where a picture within the text is read."""
+    return f"/v1/mail/messages/{quote(message_id, safe='')}/attachments/{quote(attachment_id, safe='')}"
 
 
 async def _preview(work: UnitOfWork, envelope: Envelope, row: Any) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
-from mail import composing, health, mailbox_queries, outlook
+from mail import composing, health, mailbox_queries, outlook, syncing
 from mail.answers import refused_by_microsoft
 from mail.conversation_models import (
     FolderLine,
@@ -47,9 +47,9 @@ async def refresh(caller: Caller, work: Work) -> Mailbox:
     """Look at the mailbox at once. 409 with the code of what stands between the caller and Microsoft."""
     person = await connection_of(work.session, caller.org_id, caller.user_id)
     composing.require_way(person)
-    await folders.mark_dirty(work.session, whose(work.org_id, person))
     work.queue(SyncMailbox(user_id=caller.user_id), priority="interactive")
     work.queue(FollowAddresses())
+    await syncing.mark_dirty(work, person)
     return await _shown(work, caller, person)
 
 

@@ -56,9 +56,10 @@ async def follow(work: JobWork, person: Connection) -> None:
     known = await mailbox_queries.mailbox(work.session, work.org_id, person.user_id)
     if works or known is not None:
         if works:
-            await folders.mark_dirty(work.session, whose(work.org_id, person))
             work.queue(FollowAddresses())
         work.queue(SyncMailbox(user_id=person.user_id))
+        if works:
+            await mark_dirty(work, person)
 
 
 async def ended(work: UnitOfWork, user_id: str | None) -> None:
@@ -68,9 +69,14 @@ async def ended(work: UnitOfWork, user_id: str | None) -> None:
 
 async def heard(work: JobWork, notification: Notification) -> None:
     """Something changed in one of a person's folders, or may have: which, the folders themselves tell."""
-    person = await connection_of(work.session, work.org_id, notification.user_id)
-    await folders.mark_dirty(work.session, whose(work.org_id, person))
     work.queue(SyncMailbox(user_id=notification.user_id))
+    await mark_dirty(work, await connection_of(work.session, work.org_id, notification.user_id))
+
+
+async def mark_dirty(work: UnitOfWork, person: Connection) -> None:
+    """Jobs are written before folders are locked, as the job that reads them has its own locked first."""
+    await work.write_jobs()
+    await folders.mark_dirty(work.session, whose(work.org_id, person))
 
 
 async def sync(job: Job, user_id: str, tools: Tools) -> float | None:
@@ -164,9 +170,9 @@ async def read_past(job: Job, user_id: str, tools: Tools) -> None:
         if await mailbox_queries.past_left(work.session, job.org_id, user_id) > tools.settings.mail_past_searches:
             followed = [row.folder_id for row in await mailbox_queries.followed(work.session, mailbox)]
             await mailbox_queries.past_read(work.session, mailbox)
-            await folders.read_anew(work.session, mailbox, followed)
-            await folders.mark_dirty(work.session, mailbox)
             work.queue(SyncMailbox(user_id=user_id))
+            await mark_dirty(work, person)
+            await folders.read_anew(work.session, mailbox, followed)
             return
     try:
         reader, _ = await _reader(job, person, tools)

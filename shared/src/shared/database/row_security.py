@@ -36,21 +36,24 @@ def protecting(table: str) -> str:
 
 
 PERSON = "user_id = current_setting('app.user_id', true)"
+EVERYBODY = "COALESCE(current_setting('app.org_id', true), '') = '' OR current_setting('app.everybody', true) = 'on'"
+"""Engines, whose transaction names no organisation, and operators, who erase and export."""
 
 
 def owning(table: str, *, shared: bool = False) -> list[str]:
     """The statements that give each row of a protected table to its person (``user_id``), behind the organisation.
 
     A request, handler or job sees and writes the rows of the person whom its transaction names
-    (``Database.unit_of_work``); with ``shared`` it also sees those whose column ``shared`` is true. ``rights`` binds
-    the policies to the request role: engines and operators, who erase and export, are not bound by them.
+    (``Database.unit_of_work``); with ``shared`` it also sees those whose column ``shared`` is true. Engines and
+    operators work on everybody's.
     """
-    reads = f"{PERSON} OR shared" if shared else PERSON
+    own = f"{PERSON} OR {EVERYBODY}"
+    reads = f"{own} OR shared" if shared else own
     return [
         f"CREATE POLICY owner_reads ON {table} AS RESTRICTIVE FOR SELECT USING ({reads})",
-        f"CREATE POLICY owner_adds ON {table} AS RESTRICTIVE FOR INSERT WITH CHECK ({PERSON})",
-        f"CREATE POLICY owner_changes ON {table} AS RESTRICTIVE FOR UPDATE USING ({PERSON})",
-        f"CREATE POLICY owner_deletes ON {table} AS RESTRICTIVE FOR DELETE USING ({PERSON})",
+        f"CREATE POLICY owner_adds ON {table} AS RESTRICTIVE FOR INSERT WITH CHECK ({own})",
+        f"CREATE POLICY owner_changes ON {table} AS RESTRICTIVE FOR UPDATE USING ({own})",
+        f"CREATE POLICY owner_deletes ON {table} AS RESTRICTIVE FOR DELETE USING ({own})",
     ]
 
 
@@ -84,13 +87,6 @@ def rights(service: str, request: str) -> list[str]:
         f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO "{service}", "{request}"',
         f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO "{service}", "{request}"',
         f"DO $do$ BEGIN {limited}; END $do$",
-        f"""DO $do$ DECLARE owned record; BEGIN
-            FOR owned IN SELECT tablename, policyname FROM pg_policies WHERE schemaname = current_schema()
-                AND policyname LIKE 'owner\\_%' AND permissive = 'RESTRICTIVE'
-                AND roles <> ARRAY['{request}']::name[] LOOP
-                EXECUTE format('ALTER POLICY %I ON %I TO "{request}"', owned.policyname, owned.tablename);
-            END LOOP;
-        END $do$""",
         f"""DO $do$ DECLARE protected name; BEGIN
             FOR protected IN SELECT tablename FROM pg_policies WHERE schemaname = current_schema()
                 AND policyname = 'organisation' AND qual LIKE '%app.scope%' LOOP

@@ -34,6 +34,7 @@ from shared.problems import ConfigurationError
 _ORGANISATION = text(
     """SELECT set_config('app.org_id', :org_id, true), set_config('app.request_id', :request_id, true),
               set_config('app.trace_id', :trace_id, true), set_config('app.user_id', :user_id, true),
+              set_config('app.everybody', :everybody, true),
               set_config('role', :role, true)"""
 )
 _MAY = text(
@@ -291,7 +292,7 @@ class Database:
         """The same, as a subclass of ``UnitOfWork``; as the request role on whichever ``engine``'s connection."""
         span = trace.get_current_span().get_span_context()
         ids = {"request_id": REQUEST_ID.get(), "trace_id": format(span.trace_id, "032x") if span.is_valid else ""}
-        values = {"org_id": org_id, "user_id": user_id, "role": self.request_role, **ids}
+        values = {"org_id": org_id, "user_id": user_id, "everybody": "", "role": self.request_role, **ids}
         async with self.transaction(_ORGANISATION, values, engine) as transaction:
             yield transaction.work_of(kind, org_id, cause)
 
@@ -304,7 +305,7 @@ class Database:
     @asynccontextmanager
     async def operator_work(self, org_id: str) -> AsyncIterator[UnitOfWork]:
         """One transaction of an operator's command in one organisation, as the tables' owner where that is given."""
-        values = {"org_id": org_id, "user_id": "", "request_id": "", "trace_id": "", "role": "none"}
+        values = {"org_id": org_id, "user_id": "", "everybody": "on", "request_id": "", "trace_id": "", "role": "none"}
         async with self.transaction(_ORGANISATION, values, self.operator_engine) as transaction:
             yield transaction.work(org_id)
 
