@@ -259,6 +259,7 @@ async def test_what_belongs_to_another_organisation_or_person_is_not_there(hoste
 
 
 NO_IDS_OF_OURS = {"/v1/contacts/folders", "/v1/contacts/policy", "/v1/contacts/proposals", "/v1/mail/limits"}
+NO_IDS_OF_OURS |= {"/v1/mail/mailbox", "/v1/mail/mailbox/folders", "/v1/mail/retention"}
 """Microsoft's folders, which it shows to their owner only; what an organisation chose; pairs of what the list
 shows; and what is the same for everybody."""
 

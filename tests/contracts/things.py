@@ -24,8 +24,10 @@ ROWS: dict[str, list[str]] = {
            VALUES (:org, :id, :user, 'private', 'text/plain', 1, true)""",
         """INSERT INTO conversation (org_id, id, user_id, subject) VALUES (:org, :id, :user, 'private')""",
         """INSERT INTO message (org_id, id, user_id, account, graph_id, folder_id, conversation_id, direction, subject,
-               people, addresses, at, why)
-           VALUES (:org, :id, :user, 'o', :id, 'f', :id, 'received', 'private', '[]', '{}', now(), 'first')""",
+               people, addresses, at, why, attachments)
+           VALUES (:org, :id, :user, 'o', :id, 'f', :id, 'received', 'private', '[]', '{}', now(), 'first',
+               jsonb_build_array(jsonb_build_object('id', CAST(:id AS text), 'name', 'private', 'size', 1,
+                   'inline', false, 'content_type', 'text/plain')))""",
         """INSERT INTO mailbox_folder (org_id, user_id, account, folder_id, name)
            VALUES (:org, :user, 'o', :id, 'private')""",
     ],

@@ -62,12 +62,7 @@ async def test_the_database_itself_shows_nobody_elses_mail(house: Any) -> None:
     wanted = [("anna", "acme", True), ("ben", "acme", False), ("", "acme", False), ("anna", "globex", False)]
     for table in ("conversation", "message", "message_reference"):
         count = text(f"SELECT count(*) FROM {table}")
-        for user, org, there in (
-            ("anna", "acme", True),
-            ("ben", "acme", False),
-            ("", "acme", False),
-            ("anna", "globex", False),
-        ):
+        for user, org, there in wanted:
             async with db.unit_of_work(org, user) as work:
                 assert ((await work.session.execute(count)).scalar_one() > 0) is there, (table, user, org)
     (offer,) = await post.conversations()

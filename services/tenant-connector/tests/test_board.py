@@ -12,6 +12,7 @@ Json = dict[str, Any]
 CAPABILITIES = [
     "consent",
     "permissions",
+    "mail_permissions",
     "transcript_access",
     "speaker_attribution",
     "application_access_policy",
@@ -42,6 +43,7 @@ async def test_a_tenant_where_all_is_well(board: Any) -> None:
     assert verdicts(rows) == {
         "consent": "ready",
         "permissions": "ready",
+        "mail_permissions": "unknown",
         "transcript_access": "ready",
         "speaker_attribution": "unknown",
         "application_access_policy": "not_needed",

@@ -101,7 +101,8 @@ class WholeConversation(ConversationFacts):
 
 
 class Sharing(StrictModel):
-    shared: bool
+    shared: bool | None = None
+    """Left out, nothing changes."""
 
 
 class Fold(BaseModel, from_attributes=True):
@@ -163,7 +164,7 @@ class Folders(BaseModel):
 
 
 class Following(StrictModel):
-    followed: bool
+    followed: bool = False
 
 
 class Retention(StrictModel):

@@ -123,7 +123,7 @@ async def share(
     if if_match != _tag(row):
         detail = "The conversation was changed since you read it. Read it again."
         raise PreconditionFailed("conversation_changed", detail)
-    if wanted.shared != row.shared:
+    if wanted.shared is not None and wanted.shared != row.shared:
         await conversation_queries.share(work.session, caller.org_id, conversation_id, on=wanted.shared)
         row = await conversation_queries.conversation(*about)
     response.headers["ETag"] = _tag(row)
@@ -134,10 +134,10 @@ async def share(
 async def body(
     message_id: Id, caller: Caller, work: Work, envelope: Sealing, images: Literal["held", "shown"] = "held"
 ) -> Body:
-    """The text of a message, cleaned. 404 ``text_not_kept`` when it is too large: Outlook has it."""
+    """The text of a message, cleaned. 409 ``text_not_kept`` when it is too large: Outlook has it."""
     row = await _message(work, caller, message_id)
     if row.body is None:
-        raise NotFound("text_not_kept", "The text of this mail is too large to be kept in Prospo. Open it in Outlook.")
+        raise Conflict("text_not_kept", "The text of this mail is too large to be kept in Prospo. Open it in Outlook.")
     said = json.loads(await envelope.open(work.session, caller.org_id, place(row.id, "body"), bytes(row.body)))
     files = [one for one in row.attachments if one.get("content_id")]
     inline = {one["content_id"]: _address(row.id, one["id"]) for one in files}

@@ -24,7 +24,7 @@ from shared.database.unit_of_work import Database, UnitOfWork
 from shared.graph import Graph, GraphCaller
 from shared.mailboxes import folders
 from shared.mailboxes.folders import whose
-from shared.problems import BadInput, Conflict
+from shared.problems import BadInput, Conflict, NotFound
 from shared.web.identity import Identity
 from shared.web.limits import limited
 from shared.web.routes import AdminCaller, Caller, Id, Work, provided
@@ -72,23 +72,25 @@ async def all_folders(caller: Caller, db: Db, graph: Graph_, settings: Knobs) ->
 @router.put("/mailbox/folders/{folder_id}")
 async def follow_folder(folder_id: Id, wanted: Following, caller: Caller, db: Db, graph: Graph_) -> Mailbox:
     """Follow a folder besides Inbox and Sent Items, or no longer. What was read of it stays."""
-    person, followed = await _followed(db, caller)
-    name = ""
-    if wanted.followed and folder_id not in followed:
-        as_caller = _caller(graph, caller)
-        with refused_by_microsoft():
-            left_out = {one.id for one in (await outlook.well_known(as_caller, outlook.LEFT_OUT)).values()}
-            name = await outlook.name_of(as_caller, folder_id)
-        if folder_id in left_out:
-            detail = "Drafts, Deleted Items and Junk are no part of conversations. Choose another folder."
-            raise Conflict("folder_not_followed", detail)
+    if not wanted.followed:
+        async with db.unit_of_work(caller.org_id, caller.user_id) as work:
+            left = await folders.keep_in_step(work.session, caller.org_id, caller.user_id, folder_id, on=False)
+            if left is None:
+                raise NotFound("folder_not_found", "This folder was not followed. Choose one from the list of folders.")
+            work.queue(SyncMailbox(user_id=caller.user_id), priority="interactive")
+            return await _shown(work, caller, await connection_of(work.session, caller.org_id, caller.user_id))
+    person, _ = await _followed(db, caller)
+    as_caller = _caller(graph, caller)
+    with refused_by_microsoft():
+        left_out = {one.id for one in (await outlook.well_known(as_caller, outlook.LEFT_OUT)).values()}
+        name = await outlook.name_of(as_caller, folder_id)
+    if folder_id in left_out:
+        detail = "Drafts, Deleted Items and Junk are no part of conversations. Choose another folder."
+        raise Conflict("folder_not_followed", detail)
     async with db.unit_of_work(caller.org_id, caller.user_id) as work:
         work.queue(SyncMailbox(user_id=caller.user_id), priority="interactive")
         await work.write_jobs()
-        if name:
-            await folders.follow(work.session, whose(work.org_id, person), folder_id, name)
-        elif not wanted.followed:
-            await folders.keep_in_step(work.session, caller.org_id, caller.user_id, folder_id, on=False)
+        await folders.follow(work.session, whose(work.org_id, person), folder_id, name)
         return await _shown(work, caller, person)
 
 

@@ -131,7 +131,7 @@ Whose = Mapping[str, str]
 
 async def lock(session: AsyncSession, whose: Whose) -> int:
     """Nobody else writes the person's conversations before this transaction ends. How many rounds there were."""
-    return int((await session.execute(_LOCK, dict(whose))).scalar_one())
+    return int((await session.execute(_LOCK, dict(whose))).scalar() or 0)
 
 
 async def known(session: AsyncSession, whose: Whose, ids: Sequence[str]) -> set[str]:
