@@ -66,15 +66,21 @@ class House(Harness):
         made = {"access_token": value, "oid": user["id"], "tid": user["tenant"]}
         return made | {"expires_at": "2099-01-01T00:00:00Z"}
 
-    async def follow(self) -> "PostOffice":
-        """Anna and Ben are connected, Ada and Bo are Anna's contacts, and nothing was written yet."""
+    async def follow(self, *people: str) -> PostOffice:
+        """People, Anna and Ben unless named, are connected, and Ada and Bo are Anna's contacts.
+
+        Nothing is read of mailboxes of those who are named until the worker does it.
+        """
         for user, address in ACCOUNTS.items():
             self.user_auth.tokens["acme", user] = self.token(address, READS)
         self.post.contacts.log += [
             {"contact_id": f"c-{one.partition('@')[0]}", "user_id": "anna", "shared": False, "addresses": [one]}
             for one in (ADA, BO)
         ]
-        await self.connect()
+        if people:
+            await self.hear(self.tenant(1), *(self.person(1, user) for user in people))
+        else:
+            await self.connect()
         return self.post
 
     async def connect(self, *, on: bool = True, version: int = 1) -> None:
