@@ -51,14 +51,18 @@ class Apis:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        body = await request.json() if await request.body() else None
+        body = await request.body() or None
+        if body and request.headers.get("content-type", "").startswith("application/json"):
+            body = await request.json()
         path = request.url.path
         self.calls.append(Call(request.method, path, dict(request.headers), body))
         await asyncio.sleep(self.takes_s)
         found = self.answers.get(f"{request.method} {path}", self.answers.get(path, (404, {"detail": "Not told."})))
         found = found() if callable(found) else found
         status, answer = found if isinstance(found, tuple) else (200, found)
-        await JSONResponse(answer, status, {"ETag": '"7"', "X-Request-Id": "req-1"})(scope, receive, send)
+        headers = {"ETag": '"7"', "X-Request-Id": "req-1"}
+        made = answer if isinstance(answer, Response) else JSONResponse(answer, status, headers)
+        await made(scope, receive, send)
 
 
 @dataclass
@@ -84,6 +88,8 @@ class Site:
             await self.apis({**scope, "path": inner, "raw_path": inner.encode()}, receive, send)
         elif path.startswith("/v1/files/"):
             await Response(film(), media_type="video/mp4")(scope, receive, send)
+        elif path.startswith("/v1/mail/"):
+            await self.apis(scope, receive, send)
         elif path == "/dev/persona":
             self.person = str((await Request(scope, receive).form())["persona"])
             await RedirectResponse("/", 303)(scope, receive, send)

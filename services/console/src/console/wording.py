@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from console.mail_words import MAIL_STATUSES
 from shared.connections import HEARD_OF
 
 FEATURES = {
@@ -77,7 +78,7 @@ STATUSES = {
     "full": ("Full", "bad", "cross"),
     "stored": ("Stored", "good", "check"),
     "coming": ("Coming", "busy", "clock"),
-}
+} | MAIL_STATUSES
 
 IMPORT_ACTIONS = {
     "new": "New contacts",
@@ -224,6 +225,9 @@ WAYS_ON = {
     "meeting_not_found": ("/meetings", "Your meetings"),
     "feature_not_available": ("/", "Go to the start"),
     "contact_not_found": ("/contacts", "Your contacts"),
+    "mail_not_found": ("/mail/outbox", "Your outbox"),
+    "conversation_not_found": ("/mail", "Your mail"),
+    "message_not_found": ("/mail", "Your mail"),
     "import_not_found": ("/contacts/imports", "Your imports"),
     "feature_off": ("/connectors/microsoft365", "See the Microsoft 365 connector"),
     "storage_location_required": ("/connectors/microsoft365/storage", "Choose Storage Location"),

@@ -41,7 +41,7 @@ FORWARDED = re.compile(
 )
 _WROTE = re.compile(
     r"\b(wrote|schrieb|a écrit|escribió|ha scritto|escreveu|schreef|geschreven|napisał\(a\)|napisała?|pisze|skrev"
-    r"|kirjoitti|написала?|пишет)\b|napisał\(a\)",
+    r"|kirjoitti|napisana przez|написала?|пишет)\b|napisał\(a\)",
     re.IGNORECASE,
 )
 _RULE = re.compile(r"^\s*([_*=]{10,}|-{10,})\s*$")
@@ -58,15 +58,26 @@ class Line:
     """A client's mark says that from here on everything is the mail that is answered."""
 
 
+def _marked(line: Line) -> bool:
+    """A quote where an introduction stands above; ``>>> `` is how Python's own shell begins a line."""
+    text = line.text.lstrip()
+    return line.cited or (text.startswith(">") and not text.startswith(">>> "))
+
+
 def _key(text: str) -> str:
     return "".join(text.split()).lstrip(">").casefold()
 
 
-def introduces(text: str) -> bool:
-    """``text`` ends like "On 3 May 2026 at 10:15 Anna Berg <anna@example.com> wrote:", with who and when it was."""
+def introduces(text: str, before_quote: bool = False) -> bool:
+    """``text`` is like "On 3 May 2026 at 10:15 Anna Berg <anna@example.com> wrote:", with who and when it was.
+
+    ``before_quote``: what follows is marked as a quote, so the verb may be one that is not known here.
+    """
     text = text.strip()
-    if len(text) > MAX_INTRODUCTION or not _WROTE.search(text) or not text.endswith((":", "：")):
+    if len(text) > MAX_INTRODUCTION or not text.endswith(":"):
         return False
+    if not _WROTE.search(text):
+        return before_quote and bool(_ADDRESS.search(text) and _CLOCK.search(text))
     return bool(_ADDRESS.search(text) or (_YEAR.search(text) and _CLOCK.search(text)))
 
 
@@ -78,7 +89,8 @@ def introduced_by(lines: Sequence[Line], at: int) -> int | None:
     for start in range(end - 1, max(end - 5, -1), -1):
         if not lines[start].text.strip():
             return None
-        if introduces(" ".join(line.text.strip() for line in lines[start:end])):
+        before_quote = at < len(lines) and _marked(lines[at])
+        if introduces(" ".join(line.text.strip() for line in lines[start:end]), before_quote):
             return _whole(lines, start)
     return None
 
@@ -144,8 +156,7 @@ def _cited(lines: Sequence[Line], own_end: int) -> list[bool]:
     folded = [False] * len(lines)
     introduced = False
     for at, line in enumerate(lines[:own_end]):
-        marked = line.text.lstrip().startswith(">") and not line.text.lstrip().startswith(">>> ")
-        if not (line.cited or marked):
+        if not _marked(line):
             continue
         if at == 0 or not folded[at - 1]:
             start = introduced_by(lines, at)
