@@ -18,6 +18,9 @@ PACKAGES = [
 ]  # fmt: skip
 GUID = "c0a70500-0000-4000-8000-0123456789ab"
 EXAMPLES = {
+    "console.protection": ["/mail/messages/m1/body"],
+    "console.recipients": ["Anna A <anna@contoso.example>", "anna@contoso.example", "a, b;c"],
+    "console.writing": [GUID, "application/vnd.x+json"],
     "console.scheduling": ["Anna A <anna@contoso.example>", "anna@contoso.example", "a, b;c\nd", GUID],
     "contacts.names": ['Anna & Bernd (x) [y] <z> "q" family', "O'Brien-Smith 2"],
     "contacts.normalising": [

@@ -60,7 +60,9 @@ class Apis:
         found = self.answers.get(f"{request.method} {path}", self.answers.get(path, (404, {"detail": "Not told."})))
         found = found() if callable(found) else found
         status, answer = found if isinstance(found, tuple) else (200, found)
-        await JSONResponse(answer, status, {"ETag": '"7"', "X-Request-Id": "req-1"})(scope, receive, send)
+        headers = {"ETag": '"7"', "X-Request-Id": "req-1"}
+        made = answer if isinstance(answer, Response) else JSONResponse(answer, status, headers)
+        await made(scope, receive, send)
 
 
 @dataclass
@@ -86,6 +88,8 @@ class Site:
             await self.apis({**scope, "path": inner, "raw_path": inner.encode()}, receive, send)
         elif path.startswith("/v1/files/"):
             await Response(film(), media_type="video/mp4")(scope, receive, send)
+        elif path.startswith("/v1/mail/"):
+            await self.apis(scope, receive, send)
         elif path == "/dev/persona":
             self.person = str((await Request(scope, receive).form())["persona"])
             await RedirectResponse("/", 303)(scope, receive, send)

@@ -1,7 +1,9 @@
 """The public APIs, as the signed-in person: the browser's token is passed on, nothing is added to it."""
 
 import asyncio
+import contextlib
 import ssl
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -21,6 +23,7 @@ SERVICES = {
     "/v1/ledger": "recording-ingest",
     "/v1/files": "storage",
     "/v1/storage": "storage",
+    "/v1/mail": "mail",
 }
 SAID_BY = {"account_not_connected": "/v1/connection", "tenant_not_connected": "/v1/tenant"}
 """Refusals out of what an event told a service, and where the service stands that sends the event."""
@@ -64,6 +67,20 @@ class Backend:
 
         ``patient`` where the service itself waits for Microsoft's sign-in, and does what is asked though we gave up.
         """
+        async with self._asked(request, method, path, patient, **more) as answer:
+            await answer.aread()
+        return answer
+
+    @contextlib.asynccontextmanager
+    async def stream(self, request: Request, path: str) -> AsyncIterator[httpx.Response]:
+        """The answer to a GET, whose content is read as it comes; refused like ``call``."""
+        async with self._asked(request, "GET", path, False) as answer:
+            yield answer
+
+    @contextlib.asynccontextmanager
+    async def _asked(
+        self, request: Request, method: str, path: str, patient: bool, **more: Any
+    ) -> AsyncIterator[httpx.Response]:
         service = next(name for prefix, name in SERVICES.items() if path.startswith(prefix))
         headers = {
             **more.pop("headers", {}),
@@ -73,13 +90,14 @@ class Backend:
         timeout_s = self._settings.sign_in_timeout_s if patient else self._settings.call_timeout_s
         url = self._settings.internal_url.format(service=service) + path
         try:
-            answer = await self._http.request(method, url, headers=headers, timeout=timeout_s, **more)
+            async with self._http.stream(method, url, headers=headers, timeout=timeout_s, **more) as answer:
+                if answer.is_error:
+                    await answer.aread()
+                    raise Refused(answer.status_code, _problem_of(request, answer))
+                yield answer
         except httpx.HTTPError as error:
             log.warning("service.unreachable", service=service, method=method, error=repr(error))
             raise Refused(503, _unreachable(request, service)) from error
-        if answer.is_error:
-            raise Refused(answer.status_code, _problem_of(request, answer))
-        return answer
 
     async def call_with_news(self, request: Request, method: str, path: str, **more: Any) -> httpx.Response:
         """As ``call``, but not refused for want of a connection that there is: the news of it is still on its way.

@@ -1,6 +1,7 @@
 """Composition root of the console: server-rendered pages over the public APIs. No database, no session of its own."""
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -8,22 +9,26 @@ from fastapi import Depends, FastAPI, Request
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import Response
 from fastapi.staticfiles import StaticFiles
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from console import (
     board,
     connecting,
     connector,
     contacts,
+    conversations,
     filing,
     help_pages,
     importing,
     integrations,
     keeping,
     locating,
+    mailbox,
     meetings,
+    outbox,
     scheduling,
     start,
+    writing,
 )
 from console.backend import Backend
 from console.problems import install_errors, too_large_page
@@ -48,6 +53,10 @@ ROOMS = (
     importing,
     contacts,
     filing,
+    writing,
+    outbox,
+    mailbox,
+    conversations,
     help_pages,
 )
 """Each has a ``router`` with pages and forms."""
@@ -70,10 +79,7 @@ class Console:
         install_errors(pages)
         self._pages = pages
         # Outside FastAPI's own middleware, so that the page of an unexpected error is protected too.
-        self.app: ASGIApp = Protection(
-            Edge(pages, settings.body_limit_bytes, (filing.UPLOAD,), believes=True, refusal=self._too_large),
-            settings,
-        )
+        self.app: ASGIApp = Protection(_sized(pages, settings, self._too_large), settings)
 
     async def start(self, api: bool = True, worker: bool = False) -> None:
         """Nothing to open: connections are made at the first call."""
@@ -84,6 +90,18 @@ class Console:
     def _too_large(self, request: Request, *_said: Any) -> Response:
         request.scope["app"] = self._pages  # which may not have been asked yet
         return too_large_page(request)
+
+
+def _sized(pages: ASGIApp, settings: Settings, refusal: Callable[..., Response]) -> ASGIApp:
+    """Limits on what is sent: a form with a mail's files may be larger, and slower, than any other."""
+    usual = Edge(pages, settings.body_limit_bytes, (filing.UPLOAD,), believes=True, refusal=refusal)
+    larger, within_s = settings.mail_form_limit_bytes, settings.mail_form_s
+    with_files = Edge(pages, larger, within_s=within_s, believes=True, refusal=refusal)
+
+    async def chosen(scope: Scope, receive: Receive, send: Send) -> None:
+        await (with_files if scope.get("path") == writing.PAGE else usual)(scope, receive, send)
+
+    return chosen
 
 
 def create_service(settings: Settings) -> Console:

@@ -1,5 +1,6 @@
 """What every page is served with: a strict content policy, and no form accepted from another site."""
 
+import re
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -9,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from console.problems import said_page
 from console.settings import Settings
 
+_BODY_OF_A_MAIL = re.compile(r"/mail/messages/[^/]+/body")
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
@@ -17,7 +19,21 @@ def content_policy(settings: Settings) -> str:
     elsewhere = {_origin(url) for url in (settings.pages_at, settings.simulator_url) if url}
     return (
         "default-src 'none'; script-src 'self'; connect-src 'self'; style-src 'self'; img-src 'self'; "
-        f"media-src 'self'; form-action 'self' {' '.join(sorted(elsewhere))}; base-uri 'none'; frame-ancestors 'none'"
+        f"media-src 'self'; frame-src 'self'; form-action 'self' {' '.join(sorted(elsewhere))}; "
+        "base-uri 'none'; frame-ancestors 'none'"
+    )
+
+
+def mail_policy(images: bool) -> str:
+    """Of the frame that shows a mail: it runs nothing, and loads our pictures, or its own where they were asked for.
+
+    It keeps our origin, so that the page around it can fit it to its text; only a script could make use of that.
+    """
+    pictures = " https: http:" if images else ""
+    return (
+        f"default-src 'none'; img-src 'self' data:{pictures}; style-src 'self'; style-src-attr 'unsafe-inline'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'self'; "
+        "sandbox allow-same-origin allow-popups allow-popups-to-escape-sandbox"
     )
 
 
@@ -39,14 +55,17 @@ class Protection:
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                self._protect(MutableHeaders(scope=message), scope["path"])
+                self._protect(MutableHeaders(scope=message), scope)
             await send(message)
 
         await self._app(scope, receive, guarded)
 
-    def _protect(self, headers: MutableHeaders, path: str) -> None:
+    def _protect(self, headers: MutableHeaders, scope: Scope) -> None:
+        path = scope["path"]
         for name, value in self._headers.items():
             headers[name] = value
+        if _BODY_OF_A_MAIL.fullmatch(path):
+            headers["Content-Security-Policy"] = mail_policy(b"images=shown" in scope["query_string"])
         headers["Referrer-Policy"] = _referrer_policy(path)
         cached = path.startswith("/static/")
         headers["Cache-Control"] = "public, max-age=300" if cached else "no-store"
@@ -75,8 +94,9 @@ class OwnForms:
 
 
 def _referrer_policy(path: str) -> str:
-    """Nothing is told of an address with a secret: a way back from Microsoft has a code in it."""
-    return "no-referrer" if path.endswith("/callback") else "same-origin"
+    """Nothing is told of an address with a secret: a way back from Microsoft has a code in it, a mail's is nobody's."""
+    secret = path.endswith("/callback") or _BODY_OF_A_MAIL.fullmatch(path)
+    return "no-referrer" if secret else "same-origin"
 
 
 def _origin(url: str) -> str:

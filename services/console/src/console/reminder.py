@@ -13,7 +13,9 @@ async def look_at_connection(request: Request) -> None:
 
     A service that is away delays no page.
     """
-    page = request.method == "GET" and not request.url.path.endswith(("/live", "/callback", "/photo", "/problems"))
+    page = request.method == "GET" and not request.url.path.endswith(
+        ("/live", "/callback", "/photo", "/problems", "/body")
+    )
     if page and person_of(request) and not request.url.path.startswith(TELLS_IT_ITSELF):
         connection = await backend_of(request).look(request, "/v1/connection")
         request.state.connection = connection

@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 from fastapi.templating import Jinja2Templates
 from markupsafe import Markup
 
-from console import switches, times, wording
+from console import mail_words, switches, times, wording
 from console.backend import Refused
 from console.person import PERSONAS, person_of
 
@@ -32,16 +32,20 @@ templates.env.filters |= {
     "when": times.when,
     "span": times.span,
     "day": times.day_of,
+    "mail_status": mail_words.mail_status,
+    "people": mail_words.people,
 }
 templates.env.globals |= {"plural": wording.plural, "ended_by": wording.ENDED_BY, "personas": PERSONAS}
 templates.env.globals |= {"ways_on": wording.WAYS_ON, "contact_fields": wording.FIELDS, "contact_sets": wording.SETS}
 templates.env.globals |= {"contact_parts": wording.ELEMENTS}
-templates.env.globals |= {"contacts_are_there": switches.contacts_are_there}
+templates.env.globals |= {"contacts_are_there": switches.contacts_are_there, "mail_is_there": switches.mail_is_there}
+templates.env.globals |= {"mail_steps": mail_words.MAIL_STEPS, "skipped_because": mail_words.SKIPPED}
 templates.env.globals |= {"import_actions": wording.IMPORT_ACTIONS, "import_outcomes": wording.IMPORT_OUTCOMES}
 
 
 def _common(request: Request) -> dict[str, Any]:
     settings = request.app.state.console.settings
+    connection = getattr(request.state, "connection", None)
     return {
         "simulator_url": settings.simulator_url,
         "public_url": settings.public_url,
@@ -49,7 +53,8 @@ def _common(request: Request) -> dict[str, Any]:
         "zone": times.zone_of(request),
         "path": request.url.path,
         "expired": getattr(request.state, "expired", False),
-        "switched_off": switches.is_off(getattr(request.state, "connection", None), switches.CONTACTS),
+        "switched_off": switches.is_off(connection, switches.CONTACTS),
+        "mail_off": switches.is_off(connection, switches.MAIL),
     }
 
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from fastapi import APIRouter, Request
 from fastapi.responses import RedirectResponse, Response
 
-from console import times
+from console import recipients, times
 from console.backend import Json, Refused, backend_of
 from console.integrations import connection_of
 from console.rendering import render
@@ -19,10 +19,7 @@ from console.rendering import render
 router = APIRouter(prefix="/meetings")
 LONGEST_MIN = 30 * 60
 _SHOWN_ON_FORM = {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_REQUEST}
-_NAMED = re.compile(r"^(?P<name>[^<>]*)<(?P<email>[^<>@\s]+@[^<>@\s]+)>$")
-_BETWEEN = re.compile(r"[,;\n]")
 _KEY = re.compile(r"[0-9a-f-]{36}")
-_PLAIN = re.compile(r"^[^<>@\s]+@[^<>@\s]+$")
 _FIELDS = {"end": "minutes"}
 
 
@@ -49,7 +46,7 @@ class MeetingForm:
             subject=meeting["subject"],
             start=times.local(meeting["start"], zone),
             minutes=str(int(length.total_seconds() // 60)),
-            attendees="\n".join(map(_written, meeting["attendees"])),
+            attendees="\n".join(map(recipients.written, meeting["attendees"])),
             time_zone=zone.key,
         )
 
@@ -88,16 +85,9 @@ class MeetingForm:
             return None
 
     def _people(self) -> list[Json]:
-        people = []
-        for written in _pieces(self.attendees):
-            named = _NAMED.match(written)
-            if named:
-                name = named["name"].strip(' "')
-                people.append({"email": named["email"], **({"name": name} if name else {})})
-            elif _PLAIN.match(written):
-                people.append({"email": written})
-            else:
-                self.errors["attendees"] = f"“{written}” is no e-mail address. Mend it or take it out."
+        people, fault = recipients.read(self.attendees)
+        if fault:
+            self.errors["attendees"] = fault
         return people
 
     def blame(self, problem: Json) -> None:
@@ -160,16 +150,6 @@ async def _show(request: Request, form: MeetingForm, status: int = 200, **more: 
     connection, tenant_ready = await connection_of(request)
     values = {"form": form, "zones": times.zones(), "connection": connection, "tenant_ready": tenant_ready}
     return render(request, "meeting/form.html", status, **({"meeting": None, "problem": None} | values | more))
-
-
-def _pieces(text: str) -> list[str]:
-    """The people in a text: one a line or with commas between; bare addresses also with spaces between."""
-    parts = [part.strip() for part in _BETWEEN.split(text)]
-    return [piece for part in parts for piece in ([part] if "<" in part else part.split())]
-
-
-def _written(person: Json) -> str:
-    return f"{person['name']} <{person['email']}>" if person.get("name") else str(person["email"])
 
 
 def _key(text: str) -> str:

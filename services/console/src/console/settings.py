@@ -29,6 +29,11 @@ class Settings(BaseSettings):
     44 s (15 for its addresses, 15 for the token, 10 for its keys, 4 for the account), most gateways after 60."""
     body_limit_bytes: int = 2 * 1024 * 1024
     """A larger form is refused with 413. A contact's notes may have 65,536 letters, and its form holds them twice."""
+    mail_form_limit_bytes: int = 32 * 1024 * 1024
+    """The same for a mail that is written without JavaScript, whose files come with the form. Else they go to the
+    service by themselves, as large as it takes them."""
+    mail_form_s: float = 600
+    """How long such a form may take to arrive."""
     log_level: str = "info"
     """Lowest level that is logged."""
     http_host: str = "0.0.0.0"  # noqa: S104 - in a container the pod's address is the boundary

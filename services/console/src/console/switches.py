@@ -7,18 +7,31 @@ from console.person import person_of
 from shared.connections.features import available
 from shared.problems import request_id_of
 
-CONTACTS = "contacts_import"
+CONTACTS, MAIL = "contacts_import", "outlook_email"
 
 
 def contacts_are_there() -> bool:
     return available(CONTACTS)
 
 
+def mail_is_there() -> bool:
+    return available(MAIL)
+
+
 async def require_contacts(request: Request) -> None:
     """A dependency of every page of contacts: 404 while the feature is still to come, 401 for nobody."""
+    _require(request, contacts_are_there(), "contacts")
+
+
+async def require_mail(request: Request) -> None:
+    """The same for pages of mail."""
+    _require(request, mail_is_there(), "mail")
+
+
+def _require(request: Request, there: bool, name: str) -> None:
     about = {"request_id": request_id_of(request)}
-    if not contacts_are_there():
-        detail = "Prospo does not have contacts yet. There is nothing for you to do."
+    if not there:
+        detail = f"Prospo does not have {name} yet. There is nothing for you to do."
         raise Refused(404, about | {"title": "Not available yet", "code": "feature_not_available", "detail": detail})
     if person_of(request) is None:
         raise Refused(401, about | {"code": "not_signed_in", "detail": "Sign in to Prospo, then open this page again."})

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from console.mail_words import MAIL_STATUSES
 from shared.connections import HEARD_OF
 
 FEATURES = {
@@ -78,7 +79,7 @@ STATUSES = {
     "stored": ("Stored", "good", "check"),
     "coming": ("Coming", "busy", "clock"),
     "checking": ("Being checked", "busy", "clock"),
-}
+} | MAIL_STATUSES
 
 IMPORT_ACTIONS = {
     "new": "New contacts",
@@ -165,6 +166,7 @@ ELEMENTS = {
 CAPABILITIES = {
     "consent": "Consent of the organisation",
     "permissions": "Permissions of the application",
+    "mail_permissions": "Permissions for mail",
     "transcript_access": "Access to transcripts",
     "speaker_attribution": "Names of speakers",
     "application_access_policy": "Application access policy",
@@ -237,6 +239,9 @@ WAYS_ON = {
     "feature_not_available": ("/", "Go to the start"),
     "contact_not_found": ("/contacts", "Your contacts"),
     "file_not_found": ("/files", "Your files"),
+    "mail_not_found": ("/mail/outbox", "Your outbox"),
+    "conversation_not_found": ("/mail", "Your mail"),
+    "message_not_found": ("/mail", "Your mail"),
     "import_not_found": ("/contacts/imports", "Your imports"),
     "feature_off": ("/connectors/microsoft365", "See the Microsoft 365 connector"),
     "storage_location_required": ("/connectors/microsoft365/storage", "Choose Storage Location"),

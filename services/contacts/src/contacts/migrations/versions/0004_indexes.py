@@ -8,8 +8,8 @@ lets no other operator look at a row first.
 
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 BEFORE = {
     "import_row_shown": "import_row (org_id, run_id, sort_name, source_id)",
