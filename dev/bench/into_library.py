@@ -60,12 +60,12 @@ class _Yard:
                 site = await client.do("site_add", tenant="contoso.example", name="Sales")
                 await client.do("site_grant", site="/sites/Sales", role="write")
                 await client.do("files_rules", keeps_content=False)
-            token = _token(folder / "microsoft", simulated.client_id)
+            token = token_of(folder / "microsoft", simulated.client_id)
             what = {"graph": f"{base}/v1.0", "source": f"{source.url}/v1.0", "drive": site["drive"], "token": token}
             what |= {"folder": "root", "chunk": CHUNK, "other_host": f"127.0.0.1:{simulated.http_port}"}
             mover = await stack.enter_async_context(_mover(folder / "what.json", what))
             config = folder / "rclone.conf"
-            config.write_text(_rclone_config(base, site["drive"], token))
+            config.write_text(rclone_config(base, site["drive"], token))
             yield cls(base, source, mover, config)
 
     async def speed(self, size: int, count: int) -> Outcome:
@@ -112,7 +112,7 @@ class _Yard:
         return said
 
 
-def _token(folder: Path, client_id: str) -> str:
+def token_of(folder: Path, client_id: str) -> str:
     """The application's, signed with the key that the simulator keeps in its folder."""
     store = Store(folder)
     who = {"tid": CONTOSO, "oid": "sp", "appid": client_id, "idtyp": "app", "roles": ["Sites.Selected"]}
@@ -122,7 +122,7 @@ def _token(folder: Path, client_id: str) -> str:
         store.close()
 
 
-def _rclone_config(base: str, drive: str, token: str) -> str:
+def rclone_config(base: str, drive: str, token: str) -> str:
     held = {"access_token": token, "token_type": "Bearer", "refresh_token": "", "expiry": "2045-12-31T23:59:59Z"}
     lines = ["[sp]", "type = onedrive", f"tenant_url = {base}/peer", f"drive_id = {drive}"]
     return "\n".join([*lines, "drive_type = documentLibrary", f"token = {json.dumps(held)}"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from shared.events import ArtefactDetected, RecordingImported, RecordingUnavailable, TranscriptImported
+from shared.events import ArtefactDetected, FileDeleted, RecordingImported, RecordingUnavailable, TranscriptImported
 
 START = datetime(2030, 3, 1, 9, 0, tzinfo=UTC)
 
@@ -187,5 +187,14 @@ async def test_recording_and_transcript_appear_and_older_news_changes_nothing(ho
     assert [state["status"] for state in states] == ["scheduling"] + ["scheduled"] * (len(states) - 1)
     assert [newest["recording"]["artefact_id"], newest["recording"]["file_id"]] == ["r1", "f1"]
     assert [newest["transcript"]["artefact_id"], newest["recording_version"]] == ["t1", 5]
+    await house.hear(
+        FileDeleted(org_id="globex", file_id="f1", because="person", aggregate_version=2),
+        FileDeleted(org_id="acme", file_id="f2", because="person", aggregate_version=2),
+    )
+    assert (await house.record(meeting_id))["recording"]["status"] == "imported"
+    await house.hear(FileDeleted(org_id="acme", file_id="f1", because="retention", aggregate_version=2))
+    gone = (await house.record(meeting_id))["recording"]
+    assert (gone["status"], gone["code"], gone["content_url"]) == ("unavailable", "file_deleted", None)
+    assert (await house.published("meeting.state"))[-1]["recording"]["code"] == "file_deleted"
     told = json.dumps(states)
     assert not [words for words in ("Review", "bo@acme.example", "Anna", "teams.microsoft", "/v1/") if words in told]

@@ -204,11 +204,15 @@ async def test_a_cancelled_migration_leaves_the_rest_where_it_is(office: Office)
     assert (await migration(office))["state"] == "done"
 
 
-async def test_a_file_that_cannot_be_moved_is_named_and_the_others_go(office: Office) -> None:
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("somebody else wrote this", "changed this file in SharePoint"), ("x" * len(BODY), "its SHA-256 differs")],
+)
+async def test_a_file_that_cannot_be_moved_is_named_and_the_others_go(office: Office, text: str, says: str) -> None:
     """Complaint: one locked or damaged file stops all the others."""
     files = await two_places(office)
     (path,) = office.in_library()
-    await office.microsoft.do("file_put", drive="Sales", path=path, text="somebody else wrote this")
+    await office.microsoft.do("file_put", drive="Sales", path=path, text=text)
     await migration(office, "POST")
     for _ in range(5):
         await office.settle()
@@ -217,7 +221,8 @@ async def test_a_file_that_cannot_be_moved_is_named_and_the_others_go(office: Of
     await office.settle()
     stands = await migration(office)
     assert (stands["moved_files"], [one["file_id"] for one in stands["failed"]]) == (1, [files[1]["id"]])
-    assert "changed this file in SharePoint" in stands["failed"][0]["says"]
+    assert says in stands["failed"][0]["says"]
+    assert len(office.in_library()) == 2, "the file stays where it was, and no copy of what was read is left"
     assert stands["state"] == "done"
     assert (await described(office, files[0]))["place"] == "sharepoint"
 

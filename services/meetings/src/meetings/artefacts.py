@@ -9,11 +9,18 @@ from meetings.tables import MeetingRow
 from shared.events import (
     ArtefactAwaited,
     ArtefactDetected,
+    FileDeleted,
     RecordingImported,
     RecordingUnavailable,
     TranscriptImported,
     TranscriptUnavailable,
 )
+
+_DELETED = {
+    "person": "Whose recording it was deleted it.",
+    "org_admin": "An Org Admin deleted the recording.",
+    "retention": "Your organisation keeps files no longer than this recording is old.",
+}
 
 
 def expect(meeting: MeetingRow, event: ArtefactDetected) -> bool:
@@ -51,6 +58,18 @@ def keep_recording(meeting: MeetingRow, event: RecordingImported) -> bool:
 
 def miss_recording(meeting: MeetingRow, event: RecordingUnavailable) -> bool:
     return not _imported(meeting.recording) and _recording(meeting, event.aggregate_version, _unavailable(event))
+
+
+def lose_recording(meeting: MeetingRow, event: FileDeleted) -> bool:
+    """It was imported, and somebody deleted it since; another recording that was imported meanwhile stays."""
+    if (meeting.recording or {}).get("file_id") != event.file_id:
+        return False
+    shown = {
+        "status": "unavailable",
+        "code": "file_deleted",
+        "reason": _DELETED.get(event.because, "The recording was deleted."),
+    }
+    return _recording(meeting, meeting.recording_version, shown)
 
 
 def keep_transcript(meeting: MeetingRow, event: TranscriptImported) -> bool:

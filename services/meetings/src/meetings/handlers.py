@@ -11,6 +11,7 @@ from shared.eventing.handlers import Handlers
 from shared.events import (
     ArtefactAwaited,
     ArtefactDetected,
+    FileDeleted,
     RecordingImported,
     RecordingUnavailable,
     TranscriptImported,
@@ -52,6 +53,15 @@ async def explain_missing_recording(event: RecordingUnavailable, *, session: Asy
     meeting = await queries.meeting(session, event.org_id, event.meeting_id, lock=True)
     if meeting is not None and artefacts.miss_recording(meeting, event):
         state.changed(meeting, outbox)
+
+
+@on(FileDeleted)
+async def say_recording_was_deleted(event: FileDeleted, *, session: AsyncSession, outbox: Outbox) -> None:
+    """Its owner, an Org Admin or the organisation's retention deleted it: the record leads nowhere otherwise."""
+    for meeting_id in await queries.recorded_in(session, event.org_id, event.file_id):
+        meeting = await queries.meeting(session, event.org_id, meeting_id, lock=True)
+        if meeting is not None and artefacts.lose_recording(meeting, event):
+            state.changed(meeting, outbox)
 
 
 @on(TranscriptImported)

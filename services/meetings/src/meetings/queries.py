@@ -29,6 +29,14 @@ _INTERRUPTED = text(
 )
 
 
+_RECORDED_IN = text("SELECT id FROM meeting WHERE org_id = :org_id AND recording ->> 'file_id' = :file_id")
+
+
+async def recorded_in(session: AsyncSession, org_id: str, file_id: str) -> list[str]:
+    """Meetings whose record shows this file as their recording."""
+    return list((await session.execute(_RECORDED_IN, {"org_id": org_id, "file_id": file_id})).scalars())
+
+
 async def unlike_switch(session: AsyncSession, org_id: str, user_id: str, *, wanted: bool) -> list[Any]:
     """A person's booked meetings that do not do what the switch says, or may not: id, and whether within a day."""
     return list(await session.execute(_UNLIKE_SWITCH, {"org_id": org_id, "user_id": user_id, "wanted": wanted}))

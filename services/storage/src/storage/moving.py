@@ -84,7 +84,8 @@ class Mover:
             state = locations.state_of(error) if isinstance(error, GraphError) else None
             waits = state is not None or isinstance(error, GraphRetry)
             after_s = max(error.after_s, 1) if isinstance(error, GraphRetry) else locations.WAIT_S
-            said = {"says": _says(error), "failed": not waits and move.tries + 1 >= TRIES, "after_s": after_s}
+            hopeless = isinstance(error, NotTheFile) or move.tries + 1 >= TRIES
+            said = {"says": _says(error), "failed": hopeless and not waits, "after_s": after_s}
             async with self.job.unit_of_work() as work:
                 about = {"org_id": self.job.org_id, "file_id": move.file_id}
                 await work.session.execute(move_queries.SAY, about | said)

@@ -115,6 +115,9 @@ class MeetingEnded(MeetingEvent):
     """Whether it was to record by itself."""
 
 
+ShownCode = Literal[AbsenceCode, "file_deleted"]
+
+
 class ArtefactOfMeeting(Part):
     """What is known of a meeting's newest recording or transcript."""
 
@@ -124,8 +127,9 @@ class ArtefactOfMeeting(Part):
     """The artefact, as in ``artefact.detected``; null until it is imported."""
     file_id: str | None = None
     """The stored file of a recording; null until it is imported, and for transcripts."""
-    code: Annotated[str, known(AbsenceCode)] | None = None
-    """Why it is unavailable, as in ``recording.unavailable`` and ``transcript.unavailable``."""
+    code: Annotated[str, known(ShownCode)] | None = None
+    """Why it is unavailable, as in ``recording.unavailable`` and ``transcript.unavailable``; ``file_deleted`` for a
+    recording that was imported and deleted since."""
 
 
 class MeetingState(MeetingEvent):
