@@ -190,6 +190,13 @@ async def test_lists_take_published_options_and_refuse_the_rest(world: Any, anna
     assert [row["subject"] for row in one] == ["Invoice"]
     assert [row["subject"] for row in await in_folder(anna, **{"$search": '"pay"'})] == ["Invoice"]
     assert len(await in_folder(anna, **{"$search": '"from:a@b.example"'})) == 10
+    for name, count in {
+        "participants:a@b.example": 10,
+        "to:anna": 10,
+        "cc:anna": 0,
+        "recipients:a@b.example": 0,
+    }.items():
+        assert len(await in_folder(anna, **{"$search": f'"{name}"'})) == count, name
     for bad in (
         {"$search": "pay"},
         {"$search": '"pay"', "$orderby": "subject"},

@@ -103,3 +103,18 @@ async def test_a_notification_brings_a_mail_in(house: Any) -> None:
     assert await house.rows("graph_notification")
     await house.work()
     assert await post.subjects() == [("Told", 1)]
+
+
+async def test_a_forged_notification_sets_nothing_off(house: Any) -> None:
+    """Whoever does not know the subscription's secret is answered as Microsoft is, and nothing is looked at."""
+    post = await house.follow()
+    await post.arrives(ADA, "Offer")
+    await house.work()
+    asked = await house.asked("GET", "/delta")
+    (subscription, *_) = (await house.microsoft.state())["subscriptions"]
+    forged = {"subscriptionId": subscription["id"], "changeType": "created", "resource": "x", "clientState": "guess"}
+    answer = await house.http.post("/webhooks/graph", json={"value": [forged]})
+    assert answer.status_code == 202
+    assert await house.rows("graph_notification") == []
+    await house.work()
+    assert await house.asked("GET", "/delta") == asked

@@ -104,8 +104,8 @@ async def test_a_lost_answer_is_looked_for_after_a_reconnect(house: Any) -> None
 @pytest.mark.parametrize("told", [True, False])
 async def test_without_the_permission_the_mail_waits_and_says_who_acts(house: Any, told: bool) -> None:
     """The organisation's consent is told of when an Org Admin connects again, and by the next token otherwise."""
-    await house.connect()
     house.user_auth.tokens["acme", "anna"] = house.token(ANNA, "Contacts.Read")
+    await house.connect()
     mail = await house.sent()
     assert (mail["status"], mail["problem"]["code"]) == ("queued", "permission_missing")
     assert "administrator accepts the permissions for everybody" in mail["problem"]["detail"]
