@@ -109,6 +109,17 @@ ROUTES: dict[str, dict[str, Who]] = {
         "GET /v1/mail/limits": "person",
         "POST /v1/mail/files": "person",
         "DELETE /v1/mail/files/{file_id}": "person",
+        "GET /v1/mail/conversations": "person",
+        "GET /v1/mail/conversations/{conversation_id}": "person",
+        "PATCH /v1/mail/conversations/{conversation_id}": "person",
+        "GET /v1/mail/messages/{message_id}/body": "person",
+        "GET /v1/mail/messages/{message_id}/attachments/{attachment_id}": "person",
+        "GET /v1/mail/mailbox": "person",
+        "POST /v1/mail/mailbox/refresh": "person",
+        "GET /v1/mail/mailbox/folders": "person",
+        "PUT /v1/mail/mailbox/folders/{folder_id}": "person",
+        "GET /v1/mail/retention": "person",
+        "PUT /v1/mail/retention": "admin",
         "GET /v1/mail/{mail_id}": "person",
         "POST /v1/mail/{mail_id}/cancel": "person",
         "POST /v1/mail/{mail_id}/send-again": "person",
@@ -248,6 +259,7 @@ async def test_what_belongs_to_another_organisation_or_person_is_not_there(hoste
 
 
 NO_IDS_OF_OURS = {"/v1/contacts/folders", "/v1/contacts/policy", "/v1/contacts/proposals", "/v1/mail/limits"}
+NO_IDS_OF_OURS |= {"/v1/mail/mailbox", "/v1/mail/mailbox/folders", "/v1/mail/retention"}
 """Microsoft's folders, which it shows to their owner only; what an organisation chose; pairs of what the list
 shows; and what is the same for everybody."""
 

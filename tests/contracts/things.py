@@ -22,6 +22,14 @@ ROWS: dict[str, list[str]] = {
            VALUES (:org, :id, :user, 'o', 'failed', 'private', '[]', 'text', '')""",
         """INSERT INTO mail_file (org_id, id, user_id, name, media_type, size_bytes, whole)
            VALUES (:org, :id, :user, 'private', 'text/plain', 1, true)""",
+        """INSERT INTO conversation (org_id, id, user_id, subject) VALUES (:org, :id, :user, 'private')""",
+        """INSERT INTO message (org_id, id, user_id, account, graph_id, folder_id, conversation_id, direction, subject,
+               people, addresses, at, why, attachments)
+           VALUES (:org, :id, :user, 'o', :id, 'f', :id, 'received', 'private', '[]', '{}', now(), 'first',
+               jsonb_build_array(jsonb_build_object('id', CAST(:id AS text), 'name', 'private', 'size', 1,
+                   'inline', false, 'content_type', 'text/plain')))""",
+        """INSERT INTO mailbox_folder (org_id, user_id, account, folder_id, name)
+           VALUES (:org, :user, 'o', :id, 'private')""",
     ],
     "storage": [
         """INSERT INTO stored_file (org_id, id, dedupe_key, path, content_type, size_bytes, owner_id, token_hash,

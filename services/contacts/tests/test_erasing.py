@@ -21,6 +21,7 @@ ROWS = (
             ARRAY['{mark}'], '{mark}')""",
     """INSERT INTO contact_photo (org_id, contact_id, user_id, source_id, change_key, photo)
         VALUES ('{org}', 'c-{user}', '{user}', 's-{user}', 'k', convert_to('{mark}', 'UTF8'))""",
+    """INSERT INTO address_change (org_id, contact_id, user_id) VALUES ('{org}', '{mark}', '{user}')""",
     """INSERT INTO not_same (org_id, user_id, one, other) VALUES ('{org}', '{user}', '{mark}', 'b')""",
     """INSERT INTO proposal (org_id, user_id, one, other, score, reasons)
         VALUES ('{org}', '{user}', 'a', 'b', 0.9, '[{{"sentence": "{mark}"}}]')""",

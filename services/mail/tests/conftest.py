@@ -15,6 +15,7 @@ from m365_simulator.signing import access_token
 from m365_simulator.testing import Wire
 from mail.main import create_service
 from mail.settings import Settings
+from services.mail.tests.post_office import ADA, BO, READS, Contacts, PostOffice
 from shared.events import Features, TenantState, UserState
 from shared.hosting.service import Service
 from shared.testing.fixtures import PlatformKeys
@@ -40,6 +41,7 @@ class House(Harness):
         self.graph: dict[str, httpx.AsyncClient] = {}
         self.keys_sent = 0
         self.waited_s = 0.0
+        self.post: PostOffice
         service.guest("graph").limits.clock = lambda: time.monotonic() + self.waited_s
 
     def tenant(self, version: int, *, on: bool = True, connected: bool = True) -> TenantState:
@@ -63,6 +65,23 @@ class House(Harness):
         value = access_token(self.simulator.entra, f"https://sts.windows.net/{user['tenant']}/", claims)
         made = {"access_token": value, "oid": user["id"], "tid": user["tenant"]}
         return made | {"expires_at": "2099-01-01T00:00:00Z"}
+
+    async def follow(self, *people: str) -> PostOffice:
+        """People, Anna and Ben unless named, are connected, and Ada and Bo are Anna's contacts.
+
+        Nothing is read of mailboxes of those who are named until the worker does it.
+        """
+        for user, address in ACCOUNTS.items():
+            self.user_auth.tokens["acme", user] = self.token(address, READS)
+        self.post.contacts.log += [
+            {"contact_id": f"c-{one.partition('@')[0]}", "user_id": "anna", "shared": False, "addresses": [one]}
+            for one in (ADA, BO)
+        ]
+        if people:
+            await self.hear(self.tenant(1), *(self.person(1, user) for user in people))
+        else:
+            await self.connect()
+        return self.post
 
     async def connect(self, *, on: bool = True, version: int = 1) -> None:
         await self.hear(self.tenant(version, on=on), self.person(version), self.person(version, "ben"))
@@ -161,12 +180,16 @@ async def house(
     graph_url = simulator.settings.http_base_url
     user_auth = UserAuth({})
     simulator.app = wire = Wire(simulator.app)
-    async with serving(Dispatcher({"user-auth": user_auth.app})) as url:
+    contacts = Contacts()
+    apps: Json = {"user-auth": user_auth.app, "contacts": contacts.app}
+    async with serving(Dispatcher(apps)) as url:
         host = graph_url.removeprefix("http://")
         reach = {"graph_base_url": f"{graph_url}/v1.0", "internal_url": url + "/{service}", "public_url": url}
         reach["graph_hosts"] = [host, host.replace("localhost", "127.0.0.1")]
         service = await start_service(create_service, Settings, "mail", **(reach | settings))
+        apps["mail"] = service.app  # where Microsoft notifies it
         house = House(service, platform_keys, microsoft, wire)
+        house.post = PostOffice(house, contacts)
         house.user_auth, house.simulator = user_auth, simulator
         user_auth.tokens = {("acme", user): house.token(address) for user, address in ACCOUNTS.items()}
         yield house

@@ -22,9 +22,25 @@ ROWS = (
     """INSERT INTO mailbox (org_id, user_id) VALUES ('{org}', '{user}')""",
     """INSERT INTO request_key (org_id, user_id, key, request_hash, mail_id)
         VALUES ('{org}', '{user}', '{mark}', 'h', 'm-{user}')""",
-    """INSERT INTO synced_message (org_id, user_id, graph_id, subject, sender)
-        VALUES ('{org}', '{user}', 'g', '{mark}', '{mark}')""",
-    """INSERT INTO mail_cursor (org_id, user_id, folder_id, delta_link) VALUES ('{org}', '{user}', 'f', '{mark}')""",
+    """INSERT INTO conversation (org_id, id, user_id, subject, participants, addresses)
+        VALUES ('{org}', 'c-{user}', '{user}', '{mark}', '[{{"address": "{mark}"}}]', ARRAY['{mark}'])""",
+    """INSERT INTO message (org_id, id, user_id, account, graph_id, folder_id, conversation_id, direction, subject,
+            people, addresses, at, body, why)
+        VALUES ('{org}', 'g-{user}', '{user}', 'o', 'g', 'f', 'c-{user}', 'received', '{mark}',
+            '[{{"address": "{mark}"}}]', ARRAY['{mark}'], now(), convert_to('{mark}', 'UTF8'), 'first')""",
+    """INSERT INTO message_reference (org_id, user_id, key, conversation_id)
+        VALUES ('{org}', '{user}', '{mark}', 'c-{user}')""",
+    """INSERT INTO mailbox_folder (org_id, user_id, account, folder_id, name, delta_link)
+        VALUES ('{org}', '{user}', 'o', 'f', '{mark}', '{mark}')""",
+    """INSERT INTO mail_round (org_id, user_id, account, folder_id, number, whole, link)
+        VALUES ('{org}', '{user}', 'o', 'f', 1, true, '{mark}')""",
+    """INSERT INTO folder_health (org_id, user_id, account, folder_id, problem)
+        VALUES ('{org}', '{user}', 'o', 'f', '{{"detail": "{mark}"}}')""",
+    """INSERT INTO contact_address (org_id, contact_id, address, user_id, shared)
+        VALUES ('{org}', 'a-{user}', '{mark}', '{user}', false)""",
+    """INSERT INTO mail_backfill (org_id, user_id, address) VALUES ('{org}', '{user}', '{mark}')""",
+    """INSERT INTO address_cursor (org_id, cursor) VALUES ('{org}', '1') ON CONFLICT DO NOTHING""",
+    """INSERT INTO mail_retention (org_id, keep_days) VALUES ('{org}', 90) ON CONFLICT DO NOTHING""",
 )
 
 
@@ -39,7 +55,7 @@ async def test_every_table_is_declared(service: Service) -> None:
 
 async def test_a_person_is_erased_and_nobody_else(service: Service) -> None:
     erased = await erasure.check_a_person_is_erased(service, ROWS)
-    tables = ("outgoing_mail", "mail_step", "mail_file", "mail_file_part", "mailbox", "synced_message", "mail_cursor")
+    tables = ("outgoing_mail", "mail_step", "mail_file", "mail_file_part", "mailbox", "message", "conversation")
     assert {table: erased[table] for table in tables} == dict.fromkeys(tables, 1)
 
 

@@ -130,14 +130,14 @@ class House(Harness):
     async def select_location(self, location: str = "Teams/General", version: int = 1) -> None:
         await self.hear(StorageLocationSelected(org_id="acme", aggregate_version=version, location=location))
 
-    async def know(self, *names: str, version: int = 1, connected: bool = True) -> None:
+    async def know(self, *names: str, version: int = 1, connected: bool = True, **more: Any) -> None:
         """These people of Contoso connect their accounts, or disconnect them."""
         for name in names:
             oid = (find_user(self.simulator.store, f"{name}@contoso.example") or {"id": f"oid of {name}"})["id"]
             about: Json = {"tid": CONTOSO, "oid": oid, "name": name, "email": f"{name}@contoso.example"}
             status = "connected" if connected else "disconnected"
             about |= {"status": status, "changed_at": "2026-01-01T00:00:00Z", "aggregate_version": version}
-            await self.hear(UserState(org_id="acme", user_id=name, connected=connected, **about))
+            await self.hear(UserState(org_id="acme", user_id=name, connected=connected, **about, **more))
 
     async def transcript(self, *speakers: str, lines: int = 3) -> None:
         about: Json = {"meeting_id": "m", "artefact_id": "t", "line_count": lines, "aggregate_version": 1}

@@ -12,6 +12,7 @@ Json = dict[str, Any]
 CAPABILITIES = [
     "consent",
     "permissions",
+    "mail_permissions",
     "transcript_access",
     "speaker_attribution",
     "application_access_policy",
@@ -42,6 +43,7 @@ async def test_a_tenant_where_all_is_well(board: Any) -> None:
     assert verdicts(rows) == {
         "consent": "ready",
         "permissions": "ready",
+        "mail_permissions": "unknown",
         "transcript_access": "ready",
         "speaker_attribution": "unknown",
         "application_access_policy": "not_needed",
@@ -210,12 +212,12 @@ async def test_speakers_names_are_known_from_the_transcripts_that_came(board: An
     assert (await board.checked())["speaker_attribution"]["verdict"] == "unknown"
     await board.transcript()
     await board.service.runner.drain()
-    row = (await board.read_board())["capabilities"][3]
+    row = (await board.read_board())["capabilities"][4]
     assert (row["verdict"], row["remedy"]["who"]) == ("action_needed", "teams_admin")
     assert "-EnableAttributedTranscripts $true" in row["remedy"]["command"]
     await board.transcript("Anna")
     await board.service.runner.drain()
-    assert (await board.read_board())["capabilities"][3]["verdict"] == "ready"
+    assert (await board.read_board())["capabilities"][4]["verdict"] == "ready"
     checks = len(board.asked("getAllTranscripts"))
     await board.transcript("Ben")
     await board.service.runner.drain()

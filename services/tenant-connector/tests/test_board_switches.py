@@ -263,3 +263,20 @@ async def test_what_a_failed_consent_lacked_is_shown_until_a_check_finds_it(boar
     assert (await board.checked())["permissions"]["verdict"] == "ready"
     after = await board.tenant()
     assert (after["problem"], after["version"]) == (None, tenant["version"] + 1)
+
+
+async def test_mail_is_not_switched_on_without_the_consent_for_it(board: Any) -> None:
+    """As people's tokens tell; another consent has it asked for anew, so it forbids nothing until that is known."""
+    await board.switch({"outlook_email": False})
+    await board.know("anna", version=7, mail_permitted=False)
+    rows = await board.checked()
+    assert (rows["mail_permissions"]["verdict"], rows["mail_permissions"]["affects"]) == ("action_needed", ["mail"])
+    refused = (await board.switch({"outlook_email": True})).json()
+    assert (refused["code"], refused["capability"]) == ("feature_not_ready", "mail_permissions")
+    assert "Mail.Send" in refused["remedy"]["text"]
+    assert (await board.switch({"auto_recording": True})).status_code == 200, "nothing else needs it"
+    await board.know("anna", version=8, mail_permitted=True)
+    await board.work()
+    found = capability(await board.read_board(), "mail_permissions")
+    assert found["verdict"] == "ready", "what tokens tell is looked at by itself"
+    assert (await board.switch({"outlook_email": True})).status_code == 200

@@ -105,7 +105,9 @@ async def test_mail_comes_without_a_question_where_the_consent_holds_it(house: A
     assert (granted(shown), feature(shown, "outlook_email")["ready"]) == (FIVE | MAIL, True)
     assert (await house.token()).json()["access_token"] == given
     assert house.microsoft.door.refreshes == 1, "one token carries the five and mail's two"
-    assert (shown["version"], shown["connected_at"]) == (before["version"], before["connected_at"])
+    assert (shown["version"], shown["connected_at"]) == (before["version"] + 1, before["connected_at"])
+    told = [(one["aggregate_version"], one["mail_permitted"]) for one in await house.published("user.state")]
+    assert told == [(before["version"], None), (before["version"] + 1, True)], "once, and not with each refresh"
 
 
 async def test_a_consent_without_mail_is_asked_once_and_remembered(house: Any, client_of: Any) -> None:
@@ -121,6 +123,7 @@ async def test_a_consent_without_mail_is_asked_once_and_remembered(house: Any, c
     shown = await house.connection()
     assert (shown["status"], granted(shown)) == ("connected", FIVE)
     assert set(feature(shown, "outlook_email")["missing"]) == MAIL
+    assert [one["mail_permitted"] for one in await house.published("user.state")] == [None, False]
 
 
 @pytest.mark.parametrize("how", ["tenant", "day"])

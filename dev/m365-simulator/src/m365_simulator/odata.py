@@ -143,11 +143,15 @@ def _token(text: str) -> int:
     return int(number)
 
 
+_CAST = re.compile(r"^microsoft\.graph\.\w+/")
+"""Names a property of a derived type; ``kind`` has those of all."""
+
+
 def _select(text: str | None, kind: str) -> tuple[str, ...] | None:
     if text is None or text.strip() == "*":
         return None
     known = {name.lower(): name for name in properties(kind)}
-    wanted = [part.strip() for part in text.split(",") if part.strip()]
+    wanted = [_CAST.sub("", part.strip()) for part in text.split(",") if part.strip()]
     for name in wanted:
         if name.partition("/")[0].lower() not in known:
             raise BadQuery(f"Could not find a property named '{name}' on type '{full_name(kind)}'.")

@@ -165,6 +165,7 @@ ELEMENTS = {
 CAPABILITIES = {
     "consent": "Consent of the organisation",
     "permissions": "Permissions of the application",
+    "mail_permissions": "Permissions for mail",
     "transcript_access": "Access to transcripts",
     "speaker_attribution": "Names of speakers",
     "application_access_policy": "Application access policy",

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from contacts import contact_queries, editing, queries
+from contacts import contact_queries, editing, queries, telling
 from contacts import graph as outlook
 from contacts.answers import refused_by_microsoft
 from contacts.contact_models import ContactChange, ContactLine, ContactShown, Counts, Policy, PolicyShown
@@ -197,6 +197,7 @@ def _require_tag(row: Contact, if_match: str | None) -> None:
 async def _turn(work: UnitOfWork, row: Contact, *, shared: bool) -> None:
     books = [row.user_id, queries.SHARED] if shared else [row.user_id]
     await queries.turn_page(work.session, row.org_id, books)
+    await telling.tell(work, row.user_id)
 
 
 async def shown(work: UnitOfWork, caller: Identity, row: Contact, response: Response) -> ContactShown:

@@ -59,6 +59,7 @@ HOLDINGS = Holdings(
             },
             withheld="id version sort_name words conflicts archived_because",
         ),
+        Holding("address_change", person=OF_PERSON, withheld="contact_id turned"),
         Holding("not_same", person=OF_PERSON, exported={"said": "said_at"}, withheld="one other"),
         Holding("proposal", person=OF_PERSON, withheld="one other score reasons"),
         folders.HOLDING,

@@ -4,18 +4,13 @@ from contacts import joining, planning, reversing, rounds, running, runs, watchi
 from contacts.settings import Settings
 from contacts.waiting import Plans
 from contacts.work import FindProposals, KeepInStep, ReadImport, RunImport, UndoImport
-from shared.connections import Connection, FollowConnections, bring_in_line, connection_of
+from shared.connections import Connection, FollowConnections, bring_in_line
 from shared.connections.obstacles import ANOTHER_ACCOUNT, Obstructed
 from shared.graph import Graph, GraphCaller
 from shared.jobs import Jobs, Periodic
 from shared.jobs.job import Job, JobWork
-from shared.subscriptions.subscriptions import (
-    ChangeNotification,
-    LifecycleNotification,
-    Subscriptions,
-    discard,
-    load,
-)
+from shared.subscriptions import hearing
+from shared.subscriptions.subscriptions import ChangeNotification, LifecycleNotification, Subscriptions
 
 does = Jobs()
 
@@ -75,11 +70,7 @@ async def keep_in_step(
 @does(ChangeNotification)
 async def process_notification(job: Job, wanted: ChangeNotification) -> None:
     """A notification is only a hint that something changed."""
-    async with job.unit_of_work() as work:
-        notification = await load(work.session, job.org_id, wanted.notification_id)
-        if notification is not None:
-            await watching.heard(work, notification)
-            await discard(work.session, notification.id)
+    await hearing.take_hint(job, wanted, watching.heard)
 
 
 @does(LifecycleNotification)
@@ -87,18 +78,7 @@ async def subscription_lifecycle(
     job: Job, wanted: LifecycleNotification, *, graph: Graph, subscriptions: Subscriptions
 ) -> None:
     """Renew or make anew at Graph's word, then look for what it did not tell meanwhile."""
-    async with job.unit_of_work() as work:
-        notification = await load(work.session, job.org_id, wanted.notification_id)
-        if notification is None:
-            return
-        person = await connection_of(work.session, job.org_id, notification.user_id)
-    missed = False
-    if person.works:
-        missed = await subscriptions.heed(graph.as_user(job.org_id, person.user_id, job.priority), notification)
-    async with job.unit_of_work() as work:
-        if missed:
-            await watching.heard(work, notification)
-        await discard(work.session, notification.id)
+    await hearing.heed(job, wanted, graph, subscriptions, watching.heard)
 
 
 async def as_importer(job: Job, graph: Graph, user_id: str, account: str) -> GraphCaller:

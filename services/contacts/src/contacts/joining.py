@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime
 
-from contacts import contact_queries, joining_queries, queries
+from contacts import contact_queries, joining_queries, queries, telling
 from contacts.matching import card_of_record, pair
 from contacts.merging import absorb, merge, withdraw
 from contacts.normalising import normalise
@@ -75,3 +75,4 @@ async def turn(work: UnitOfWork, contact: Contact, *, shared: bool) -> None:
     """Plans that were made of these contacts are out of date."""
     books = [contact.user_id, queries.SHARED] if shared else [contact.user_id]
     await queries.turn_page(work.session, contact.org_id, books)
+    await telling.tell(work, contact.user_id)

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from contacts import api, contacts_api, joining_api
+from contacts import api, contacts_api, joining_api, telling_api
 from contacts.erasing import HOLDINGS
 from contacts.handlers import on
 from contacts.jobs import does
@@ -20,6 +20,7 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service.include(api.router)
     service.include(joining_api.router)
     service.include(contacts_api.router)
+    service.include(telling_api.router)
     service.hear_graph()
     service.consume(on)
     service.work(does)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from contacts import contact_queries, queries, run_queries, runs
+from contacts import contact_queries, queries, run_queries, runs, telling
 from contacts.records import Record, is_empty
 from contacts.running import REMOVED
 from contacts.settings import Settings
@@ -77,3 +77,4 @@ async def _finish(work: JobWork, run: ImportRun) -> None:
     whose = {"org_id": run.org_id, "user_id": run.user_id, "account": run.account}
     await folders.read_anew(work.session, whose, [folder["id"] for folder in run.folders])
     await runs.finish(work, run, "undone")
+    await telling.tell(work, run.user_id)

@@ -17,3 +17,16 @@ def normal(address: str) -> str:
 def each_once(people: list[dict[str, str]]) -> list[dict[str, str]]:
     """Exchange knows no case in an address. Of two the first stays, so To goes before Cc and Cc before Bcc."""
     return list({person["email"].lower(): person for person in reversed(people)}.values())[::-1]
+
+
+def key_of(address: str) -> str | None:
+    """By which addresses are equal, as contacts tells them: lower case, the domain in Unicode. None for no address."""
+    local, at, domain = address.strip().lower().rpartition("@")
+    if not at or not local or not domain or len(address) > LONGEST:
+        return None
+    if domain.isascii() and "xn--" not in domain:
+        return f"{local}@{domain}"
+    try:
+        return validate_email(f"{local}@{domain}", check_deliverability=False).normalized.lower()
+    except EmailNotValidError:
+        return None

@@ -1,5 +1,6 @@
 """What the tables hold of people and organisations."""
 
+from shared.mailboxes import folders
 from shared.privacy.erasure import OF_PERSON, Holding, Holdings
 
 HOLDINGS = Holdings(
@@ -36,21 +37,61 @@ HOLDINGS = Holdings(
             withheld="""account turn content_type body answers draft_asked draft_doubted draft_id composed
                 internet_message_id conversation_id attempts attempted_at queued_at""",
         ),
-        Holding("mailbox", person=OF_PERSON, withheld="version"),
+        Holding(
+            "message",
+            person=OF_PERSON,
+            keeps="Mail stays in the person's mailbox at Microsoft, which is theirs.",
+            exported={
+                "subject": "subject",
+                "people": "people",
+                "at": "at",
+                "direction": "direction",
+                "files": "attachments",
+                "shared with the organisation": "shared",
+            },
+            withheld="""id account graph_id folder_id conversation_id internet_message_id graph_conversation_id
+                addresses preview body why round doubted""",
+        ),
+        Holding("message_reference", person=OF_PERSON, withheld="key conversation_id shared"),
+        Holding(
+            "conversation",
+            person=OF_PERSON,
+            exported={"subject": "subject", "with": "participants", "messages": "messages", "last": "last_at"},
+            withheld="id shared addresses last_direction has_attachments version",
+        ),
+        Holding(
+            "mail_round",
+            person=OF_PERSON,
+            withheld="""account folder_id number whole link listed known_until skipped
+            began_at""",
+        ),
+        Holding("folder_health", person=OF_PERSON, withheld="account folder_id problem skipped"),
+        folders.HOLDING,
+        Holding(
+            "mail_backfill",
+            person=OF_PERSON,
+            exported={"past mail looked for": "address"},
+            withheld="link found made_at",
+        ),
+        Holding(
+            "contact_address",
+            person=OF_PERSON,
+            exported={"address of a contact": "address"},
+            withheld="contact_id shared",
+        ),
+        Holding("address_cursor", withheld="cursor"),
+        Holding("mail_retention", of_organisation={"mail kept for days": "keep_days"}, withheld=""),
+        Holding(
+            "mailbox",
+            person=OF_PERSON,
+            exported={"state": "state", "problem": "problem", "last read": "last_round_at"},
+            withheld="version account rounds subscription sent_folder",
+        ),
         Holding(
             "request_key",
             person=OF_PERSON,
             exported={"asked at": "created_at", "mail": "mail_id"},
             withheld="key request_hash",
-        ),
-        Holding(
-            "synced_message",
-            person=OF_PERSON,
-            exported={"subject": "subject", "sender": "sender", "received": "received_at", "removed": "removed_at"},
-            withheld="graph_id internet_message_id conversation_id",
-        ),
-        Holding(
-            "mail_cursor", person=OF_PERSON, exported={"folder": "folder_id", "read": "read_at"}, withheld="delta_link"
         ),
     ),
 )

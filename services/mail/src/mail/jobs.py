@@ -2,16 +2,29 @@
 
 from contextlib import suppress
 
-from mail import file_queries, sending, settling
+from mail import addressing, file_queries, retaining, sending, settling, syncing
+from mail.addressing import ContactsClient
 from mail.sending import ATTEMPTS
 from mail.settings import Settings
-from mail.work import ForgetFile, SendMail, TidyMail
-from shared.connections import FollowConnections, Obstructed, bring_in_line
+from mail.syncing import Tools
+from mail.work import (
+    FollowAddresses,
+    ForgetFile,
+    ForgetOldMail,
+    ForgetStrangers,
+    ReadPast,
+    SendMail,
+    SyncMailbox,
+    TidyMail,
+)
+from shared.connections import Connection, FollowConnections, Obstructed, bring_in_line
 from shared.graph import Graph
 from shared.graph.errors import GraphReconnect, GraphTellAdmin
 from shared.jobs import Jobs, Periodic
-from shared.jobs.job import Job
+from shared.jobs.job import Job, JobWork
 from shared.secrets import Envelope
+from shared.subscriptions import hearing
+from shared.subscriptions.subscriptions import ChangeNotification, LifecycleNotification, Subscriptions
 
 does = Jobs()
 
@@ -19,7 +32,13 @@ does = Jobs()
 @does(FollowConnections)
 async def follow_connections(job: Job, wanted: FollowConnections) -> None:
     """Go on with what a connection or the switch had stopped."""
-    await bring_in_line(job, wanted, sending.follow)
+
+    async def follow(work: JobWork, person: Connection) -> None:
+        await sending.follow(work, person)
+        await syncing.follow(work, person)
+        await syncing.go_on_with_past(work, person.user_id)
+
+    await bring_in_line(job, wanted, follow)
 
 
 @does(SendMail, attempts=ATTEMPTS)
@@ -48,3 +67,61 @@ async def forget_file(job: Job, wanted: ForgetFile) -> None:
             await file_queries.forget(work.session, job.org_id, row.id)
         elif await file_queries.is_done_with(work.session, row):
             await file_queries.forget_bytes(work.session, job.org_id, row.mail_id)
+
+
+@does(SyncMailbox)
+async def sync_mailbox(
+    job: Job,
+    wanted: SyncMailbox,
+    *,
+    graph: Graph,
+    subscriptions: Subscriptions,
+    envelope: Envelope,
+    settings: Settings,
+) -> None:
+    """Read what changed, and look again now and then, for a notification may be lost."""
+    tools = Tools(graph, subscriptions, envelope, settings)
+    after_s = await syncing.sync(job, wanted.user_id, tools)
+    if after_s is not None:
+        raise Periodic("looked at again later", after_s=after_s)
+
+
+@does(ReadPast)
+async def read_past(
+    job: Job, wanted: ReadPast, *, graph: Graph, subscriptions: Subscriptions, envelope: Envelope, settings: Settings
+) -> None:
+    """One address after the other, from wherever a search broke off."""
+    await syncing.read_past(job, wanted.user_id, Tools(graph, subscriptions, envelope, settings))
+
+
+@does(ForgetStrangers)
+async def forget_strangers(job: Job, wanted: ForgetStrangers) -> None:
+    """Outlook keeps them."""
+    await syncing.forget_strangers(job, wanted.user_id)
+
+
+@does(FollowAddresses)
+async def follow_addresses(job: Job, wanted: FollowAddresses, *, contacts: ContactsClient) -> None:
+    """A page of the service contacts in each transaction."""
+    await addressing.follow(job, contacts)
+
+
+@does(ForgetOldMail)
+async def forget_old_mail(job: Job, wanted: ForgetOldMail) -> None:
+    """A person after the other, for as long as the organisation has a limit."""
+    if await retaining.forget_old(job):
+        raise Periodic("looked at again tomorrow", after_s=retaining.DAY_S)
+
+
+@does(ChangeNotification)
+async def process_notification(job: Job, wanted: ChangeNotification) -> None:
+    """A notification is only a hint that something changed."""
+    await hearing.take_hint(job, wanted, syncing.heard)
+
+
+@does(LifecycleNotification)
+async def subscription_lifecycle(
+    job: Job, wanted: LifecycleNotification, *, graph: Graph, subscriptions: Subscriptions
+) -> None:
+    """Renew or make anew at Graph's word, then look for what it did not tell meanwhile."""
+    await hearing.heed(job, wanted, graph, subscriptions, syncing.heard)

@@ -2,7 +2,8 @@
 
 from fastapi import FastAPI
 
-from mail.api import router
+from mail import api, conversations_api, mailbox_api
+from mail.addressing import ContactsClient
 from mail.erasing import HOLDINGS
 from mail.handlers import on
 from mail.jobs import does
@@ -15,7 +16,11 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     """Everything the service is made of; files that are uploaded have a limit of their own."""
     service = Service("mail", "mail", settings, bus=bus, unlimited_bodies=("/v1/mail/files",))
     service.hold(HOLDINGS)
-    service.include(router)
+    service.provide(contacts=ContactsClient(settings, service.service_tokens))
+    service.include(conversations_api.router)
+    service.include(mailbox_api.router)
+    service.include(api.router)
+    service.hear_graph()
     service.consume(on)
     service.work(does)
     return service

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from mail.tables import OutgoingMail
-from shared.connections import CONNECTOR_PLACE, HEARD_OF, Obstructed, Switch, obstacle_of
+from shared.connections import CONNECTOR_PLACE, HEARD_OF, Obstacle, Obstructed, Switch, obstacle_of
 from shared.connections.obstacles import PERMISSION_MISSING
 from shared.events.mail import FailureCode
 from shared.graph.errors import GraphError
@@ -96,8 +96,13 @@ def waits_for(error: Exception, row: OutgoingMail) -> Problem | None:
         return None
     then = "the mail is then sent by itself" if row.status == "queued" else "Prospo then looks what became of the mail"
     if found.code == PERMISSION_MISSING.code:
-        found = replace(found, state=_NO_CONSENT, remedy=_CONSENT)
+        found = consent_missing(found)
     return {"code": found.code, "detail": found.sentence(then)}
+
+
+def consent_missing(found: Obstacle) -> Obstacle:
+    """A permission for mail is the organisation's to give."""
+    return replace(found, state=_NO_CONSENT, remedy=_CONSENT)
 
 
 def stopped(error: Obstructed | GraphError) -> tuple[FailureCode, str]:

@@ -36,5 +36,25 @@ class Settings(ServiceSettings):
     send_settles_s: Annotated[float, Field(ge=60)] = 900
     """So long after its answer was lost Microsoft may still send a mail. Microsoft publishes no such figure; only after
     it a draft that still stands is sent again."""
+    addresses_page_size: Annotated[int, Field(ge=1, le=1000)] = 500
+    """So many contacts are asked of the service contacts at a time."""
+    mail_page_size: Annotated[int, Field(ge=1, le=1000)] = 100
+    """So many messages are asked of Graph at a time, and are in memory at a time."""
+    mail_look_s: Annotated[float, Field(ge=60)] = 300
+    """How often a mailbox is looked at where Microsoft does not tell of changes."""
+    mail_told_look_s: Annotated[float, Field(ge=60)] = 3600
+    """How often it is looked at where Microsoft tells of them, for a notification may be lost."""
+    mail_sweep_s: Annotated[float, Field(ge=3600)] = 86_400
+    """How often a folder that is followed is read whole, for what no delta query told."""
+    mail_past_max: Annotated[int, Field(ge=1, le=1000)] = 1000
+    """So many past messages with a new address are looked for. Microsoft's search finds a thousand at most."""
+    mail_past_searches: Annotated[int, Field(ge=0)] = 50
+    """When more new addresses than this wait for their past mail, the folders are read whole instead."""
+    mail_body_max_bytes: Annotated[int, Field(ge=1000)] = 10_000_000
+    """The text of a larger message is not kept; the message is, and says so."""
+    mail_folders_max: Annotated[int, Field(ge=1)] = 500
+    """So many folders of a mailbox are listed."""
+    mail_refreshes_per_hour: Annotated[int, Field(ge=1, le=1_000_000)] = 60
+    """How often a person may have their mailbox looked at at once."""
     request_keys_keep_days: int = 30
     """How long an ``Idempotency-Key`` is known; it goes with the person's next mail after that."""

@@ -29,6 +29,48 @@ class TidyMail(OfMail):
     priority: ClassVar[Priority] = "backfill"
 
 
+class OfMailbox(Work):
+    """What is done for one person's mailbox; of each kind one job at a time."""
+
+    keyed_by: ClassVar[tuple[str, ...] | None] = ("user_id",)
+    user_id: str
+
+
+class SyncMailbox(OfMailbox):
+    """Look for what changed in the folders that are followed, and keep what is with contacts."""
+
+    kind = "sync_mailbox"
+
+
+class ReadPast(OfMailbox):
+    """Look for past mail with those who became contacts."""
+
+    kind = "read_past"
+    priority: ClassVar[Priority] = "backfill"
+
+
+class ForgetStrangers(OfMailbox):
+    """Delete conversations in which nobody is a contact any more."""
+
+    kind = "forget_strangers"
+    priority: ClassVar[Priority] = "backfill"
+
+
+class FollowAddresses(Work):
+    """Bring the copy of the contacts' addresses up to date."""
+
+    kind = "follow_addresses"
+    keyed_by: ClassVar[tuple[str, ...] | None] = ("kind",)
+
+
+class ForgetOldMail(Work):
+    """Each day: delete what is older than the organisation keeps mail."""
+
+    kind = "forget_old_mail"
+    priority: ClassVar[Priority] = "backfill"
+    keyed_by: ClassVar[tuple[str, ...] | None] = ("kind",)
+
+
 class ForgetFile(Work):
     """Delete a file that no mail took, or that its mail does not need any more."""
 

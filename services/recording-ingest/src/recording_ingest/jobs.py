@@ -23,6 +23,7 @@ from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphError, GraphNotFound, GraphRetry
 from shared.jobs import Again, Jobs, Periodic
 from shared.jobs.job import Job, JobWork
+from shared.subscriptions import hearing
 from shared.subscriptions.subscriptions import (
     ChangeNotification,
     LifecycleNotification,
@@ -89,19 +90,13 @@ async def subscription_lifecycle(
     job: Job, wanted: LifecycleNotification, *, graph: Graph, subscriptions: Subscriptions, settings: Settings
 ) -> None:
     """Renew or make anew at Graph's word, then look for what it did not tell us meanwhile."""
-    async with job.unit_of_work() as work:
-        notification = await load(work.session, job.org_id, wanted.notification_id)
-        if notification is None:
-            return
+
+    async def heard(work: JobWork, notification: Notification) -> None:
         person = await connection_of(work.session, job.org_id, notification.user_id)
-    missed = False
-    if person.works:
-        missed = await subscriptions.heed(graph.as_user(job.org_id, person.user_id, job.priority), notification)
-    async with job.unit_of_work() as work:
-        person = await connection_of(work.session, job.org_id, notification.user_id)
-        if missed and ledger.obstacle_to(person) is None:
+        if ledger.obstacle_to(person) is None:
             await ledger.catch_up(work, job.org_id, person, settings)
-        await discard(work.session, notification.id)
+
+    await hearing.heed(job, wanted, graph, subscriptions, heard)
 
 
 @does(ChangeNotification)

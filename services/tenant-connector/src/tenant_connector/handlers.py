@@ -2,7 +2,7 @@
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared.connections.state import keep_account
+from shared.connections.state import connection_of, keep_account
 from shared.database.unit_of_work import UnitOfWork
 from shared.eventing.handlers import Handlers
 from shared.events import StorageLocationSelected, TranscriptImported, TranscriptUnavailable, UserState
@@ -27,9 +27,13 @@ async def remember_location(event: StorageLocationSelected, *, session: AsyncSes
 async def know_person(event: UserState, *, session: AsyncSession, work: UnitOfWork, settings: Settings) -> None:
     """Licences and mailboxes are those of connected people; with the first of them more can be asked of Microsoft."""
     before = await readiness_queries.connected_people(session, event.org_id)
-    await keep_account(session, event)
+    known = (await connection_of(session, event.org_id, event.user_id)).account.mail_permitted
+    if not await keep_account(session, event):
+        return
     if before == 0 and event.connected:
         watching.check_soon(work, settings.readiness_first_check_s)
+    elif event.mail_permitted is not None and event.mail_permitted != known:
+        watching.check_soon(work)
 
 
 @on(TranscriptImported)

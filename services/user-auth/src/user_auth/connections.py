@@ -13,7 +13,7 @@ from shared.events import UserConnected, UserConnectionExpired, UserDisconnected
 from shared.events.user import DisconnectedBecause
 from shared.problems import Conflict
 from shared.web.audit import note
-from user_auth import challenges, queries
+from user_auth import challenges, permissions, queries
 from user_auth.microsoft import Grant
 from user_auth.tables import ConnectionRow
 
@@ -145,6 +145,19 @@ def _end(row: ConnectionRow, status: str) -> None:
     row.version += 1
 
 
+def mail_permitted(row: ConnectionRow) -> bool | None:
+    """Whether Microsoft gave what mail needs; None when it was not asked, or the organisation consented anew since."""
+    if not permissions.missing(permissions.in_force(row.granted_scopes), permissions.OF_ORGANISATION):
+        return True
+    return False if row.silent_refused_at is not None else None
+
+
+def tell_mail(row: ConnectionRow, outbox: Outbox) -> None:
+    """The permissions for mail came, went, or were refused after another consent."""
+    row.version += 1
+    _tell_state(row, outbox)
+
+
 def _tell_state(row: ConnectionRow, outbox: Outbox) -> None:
     outbox.add(
         UserState(
@@ -158,5 +171,6 @@ def _tell_state(row: ConnectionRow, outbox: Outbox) -> None:
             name=row.name,
             email=row.email,
             changed_at=datetime.now(UTC),
+            mail_permitted=mail_permitted(row) if row.status == "connected" else None,
         )
     )

@@ -239,8 +239,12 @@ class AccessTokens:
             except (EntraReconnect, EntraTellAdmin) as refused:
                 return await self._expire(work, row, refused, wanted) if _is_meant(row, refused) else refused
             row.answered_challenge = wanted.challenge
+            before = connections.mail_permitted(row), row.silent_refused_in
             if silent:
                 await _remember(work.session, row, refused=not set(silent) <= set(grant.scopes))
+            row.granted_scopes = list(grant.scopes)
+            if (connections.mail_permitted(row), row.silent_refused_in) != before:
+                connections.tell_mail(row, work.outbox)
             return await self._save(work.session, row, grant)
 
     async def _silent(self, session: AsyncSession, row: ConnectionRow) -> list[str]:
@@ -253,7 +257,7 @@ class AccessTokens:
 
     async def _save(self, session: AsyncSession, row: ConnectionRow, grant: Grant) -> UserToken:
         row.sealed_cache = await seal(self._envelope, session, row, grant)
-        row.token_expires_at, row.granted_scopes, row.doubted_since = grant.expires_at, list(grant.scopes), None
+        row.token_expires_at, row.doubted_since = grant.expires_at, None
         return UserToken(grant.access_token, grant.expires_at, str(row.tid), str(row.oid), row.version)
 
     async def _expire(self, work: UnitOfWork, row: ConnectionRow, refused: EntraError, wanted: Wanted) -> Conflict:

@@ -25,6 +25,7 @@ DDL = [
     """CREATE TABLE IF NOT EXISTS user_copy (
         org_id text NOT NULL, user_id text NOT NULL, version bigint NOT NULL, connected boolean NOT NULL,
         tid text, oid text, name text, email text, PRIMARY KEY (org_id, user_id))""",
+    "ALTER TABLE user_copy ADD COLUMN IF NOT EXISTS mail_permitted boolean",
     protecting("tenant_copy"),
     protecting("user_copy"),
 ]
@@ -34,7 +35,8 @@ _READ_TENANT, _HOLD_TENANT = text(_TENANT), text(_TENANT + " FOR SHARE")
 _CONNECTION = """WITH t AS (SELECT * FROM tenant_copy WHERE org_id = :org_id {hold}),
          u AS (SELECT * FROM user_copy WHERE org_id = :org_id AND {who} {hold})
     SELECT t.version AS tenant_version, t.connected AS tenant_connected, t.tid AS tenant_tid, t.features,
-           u.user_id, u.version, u.connected, u.tid, u.oid, u.name, u.email
+           u.user_id, u.version, u.connected, u.tid, u.oid, u.name, u.email,
+           u.mail_permitted
     FROM (SELECT) AS one LEFT JOIN t ON true LEFT JOIN u ON true"""
 _READ, _HOLD = (text(_CONNECTION.format(who="user_id = :user_id", hold=hold)) for hold in ("", "FOR SHARE"))
 _PEOPLE = text(
@@ -49,10 +51,11 @@ _KEEP_TENANT = text(
        WHERE tenant_copy.version < excluded.version RETURNING version"""
 )
 _KEEP_ACCOUNT = text(
-    """INSERT INTO user_copy (org_id, user_id, version, connected, tid, oid, name, email)
-       VALUES (:org_id, :user_id, :version, :connected, :tid, :oid, :name, :email)
+    """INSERT INTO user_copy (org_id, user_id, version, connected, tid, oid, name, email, mail_permitted)
+       VALUES (:org_id, :user_id, :version, :connected, :tid, :oid, :name, :email, :mail_permitted)
        ON CONFLICT (org_id, user_id) DO UPDATE SET version = excluded.version, connected = excluded.connected,
-           tid = excluded.tid, oid = excluded.oid, name = excluded.name, email = excluded.email
+           tid = excluded.tid, oid = excluded.oid, name = excluded.name, email = excluded.email,
+           mail_permitted = excluded.mail_permitted
        WHERE user_copy.version < excluded.version RETURNING version"""
 )
 _VERSIONS = text(
@@ -85,6 +88,8 @@ class Account:
     oid: str | None = None
     name: str | None = None
     email: str | None = None
+    mail_permitted: bool | None = None
+    """As ``UserState`` tells it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +168,9 @@ async def keep_tenant(session: AsyncSession, event: TenantState) -> bool:
 
 async def keep_account(session: AsyncSession, event: UserState) -> bool:
     """Keep the state. False when the event is not news, and nothing is changed."""
-    values = event.model_dump(include={"org_id", "user_id", "connected", "tid", "oid", "name", "email"})
+    values = event.model_dump(
+        include={"org_id", "user_id", "connected", "tid", "oid", "name", "email", "mail_permitted"}
+    )
     return (await session.execute(_KEEP_ACCOUNT, values | {"version": event.aggregate_version})).first() is not None
 
 
@@ -183,5 +190,5 @@ def _connection(row: Row[Any], user_id: str) -> Connection:
         features = Features.model_validate(row.features)
         tenant = Tenant(row.tenant_version, row.tenant_connected, row.tenant_tid, features)
     if row.version is not None:
-        account = Account(row.version, row.connected, row.tid, row.oid, row.name, row.email)
+        account = Account(row.version, row.connected, row.tid, row.oid, row.name, row.email, row.mail_permitted)
     return Connection(user_id, tenant, account)

@@ -35,6 +35,28 @@ def protecting(table: str) -> str:
     END $do$"""
 
 
+PERSON = "user_id = current_setting('app.user_id', true)"
+EVERYBODY = "COALESCE(current_setting('app.org_id', true), '') = '' OR current_setting('app.everybody', true) = 'on'"
+"""Engines, whose transaction names no organisation, and operators, who erase and export."""
+
+
+def owning(table: str, *, shared: bool = False) -> list[str]:
+    """The statements that give each row of a protected table to its person (``user_id``), behind the organisation.
+
+    A request, handler or job sees and writes the rows of the person whom its transaction names
+    (``Database.unit_of_work``); with ``shared`` it also sees those whose column ``shared`` is true. Engines and
+    operators work on everybody's.
+    """
+    own = f"{PERSON} OR {EVERYBODY}"
+    reads = f"{own} OR shared" if shared else own
+    return [
+        f"CREATE POLICY owner_reads ON {table} AS RESTRICTIVE FOR SELECT USING ({reads})",
+        f"CREATE POLICY owner_adds ON {table} AS RESTRICTIVE FOR INSERT WITH CHECK ({own})",
+        f"CREATE POLICY owner_changes ON {table} AS RESTRICTIVE FOR UPDATE USING ({own})",
+        f"CREATE POLICY owner_deletes ON {table} AS RESTRICTIVE FOR DELETE USING ({own})",
+    ]
+
+
 def role_of(url: str) -> str:
     """The login that a database's URL names. Raises ``ValueError`` when it names none."""
     role = make_url(url).username

@@ -33,7 +33,9 @@ from shared.problems import ConfigurationError
 
 _ORGANISATION = text(
     """SELECT set_config('app.org_id', :org_id, true), set_config('app.request_id', :request_id, true),
-              set_config('app.trace_id', :trace_id, true), set_config('role', :role, true)"""
+              set_config('app.trace_id', :trace_id, true), set_config('app.user_id', :user_id, true),
+              set_config('app.everybody', :everybody, true),
+              set_config('role', :role, true)"""
 )
 _MAY = text(
     """SELECT pg_has_role(current_user, CAST(:request AS name), 'MEMBER') AS member,
@@ -267,9 +269,14 @@ class Database:
             await engine.dispose()
 
     @asynccontextmanager
-    async def unit_of_work(self, org_id: str, *, cause: EventMeta | Cause | None = None) -> AsyncIterator[UnitOfWork]:
-        """One transaction that sees the rows of ``org_id`` only; commits on a clean exit, else rolls back."""
-        async with self.unit_of_work_of(UnitOfWork, org_id, cause=cause) as work:
+    async def unit_of_work(
+        self, org_id: str, user_id: str = "", *, cause: EventMeta | Cause | None = None
+    ) -> AsyncIterator[UnitOfWork]:
+        """One transaction that sees the rows of ``org_id`` only; commits on a clean exit, else rolls back.
+
+        ``user_id`` is the person it works for: of tables that are each person's own it sees theirs.
+        """
+        async with self.unit_of_work_of(UnitOfWork, org_id, user_id, cause=cause) as work:
             yield work
 
     @asynccontextmanager
@@ -277,6 +284,7 @@ class Database:
         self,
         kind: type[AnyWork],
         org_id: str,
+        user_id: str = "",
         *,
         cause: EventMeta | Cause | None = None,
         engine: AsyncEngine | None = None,
@@ -284,7 +292,7 @@ class Database:
         """The same, as a subclass of ``UnitOfWork``; as the request role on whichever ``engine``'s connection."""
         span = trace.get_current_span().get_span_context()
         ids = {"request_id": REQUEST_ID.get(), "trace_id": format(span.trace_id, "032x") if span.is_valid else ""}
-        values = {"org_id": org_id, "role": self.request_role, **ids}
+        values = {"org_id": org_id, "user_id": user_id, "everybody": "", "role": self.request_role, **ids}
         async with self.transaction(_ORGANISATION, values, engine) as transaction:
             yield transaction.work_of(kind, org_id, cause)
 
@@ -297,7 +305,7 @@ class Database:
     @asynccontextmanager
     async def operator_work(self, org_id: str) -> AsyncIterator[UnitOfWork]:
         """One transaction of an operator's command in one organisation, as the tables' owner where that is given."""
-        values = {"org_id": org_id, "request_id": "", "trace_id": "", "role": "none"}
+        values = {"org_id": org_id, "user_id": "", "everybody": "on", "request_id": "", "trace_id": "", "role": "none"}
         async with self.transaction(_ORGANISATION, values, self.operator_engine) as transaction:
             yield transaction.work(org_id)
 

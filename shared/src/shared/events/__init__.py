@@ -1,7 +1,7 @@
 """The integration events, one file per producer. Imports pydantic and the standard library only."""
 
 from shared.events.base import Event, schema_id
-from shared.events.contacts import ContactsImported
+from shared.events.contacts import ContactsChanged, ContactsImported
 from shared.events.mail import MailFailed, MailReceived, MailSent
 from shared.events.meetings import (
     Attendee,
@@ -36,6 +36,7 @@ ALL: dict[str, type[Event]] = {
     for event in (
         ArtefactAwaited,
         ArtefactDetected,
+        ContactsChanged,
         ContactsImported,
         FileStored,
         MailFailed,
@@ -65,7 +66,7 @@ ALL: dict[str, type[Event]] = {
     )
 }
 """Topic → event class, of everything the platform publishes."""
-TO_COME = {"mail.received"}
+TO_COME: set[str] = set()
 """Topics that are settled and that nobody emits yet."""
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "ArtefactAwaited",
     "ArtefactDetected",
     "Attendee",
+    "ContactsChanged",
     "ContactsImported",
     "Event",
     "Features",

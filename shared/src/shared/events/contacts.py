@@ -5,13 +5,29 @@ from typing import ClassVar
 from shared.events.base import Event, Pseudonym
 
 
-class ContactsImported(Event):
-    """An import run finished and changed something; counts are of contacts. Ids of contacts are in the run's rows."""
-
-    topic: ClassVar[str] = "contacts.imported"
+class ContactsEvent(Event):
     emitter: ClassVar[str] = "contacts"
     user_id: Pseudonym
     """The person in Prospo whose contacts they are."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.org_id}:{self.user_id}"
+
+
+class ContactsChanged(ContactsEvent):
+    """A person changed, deleted, shared, joined or parted contacts, or an import was undone.
+
+    Which ones is not told; an import that finishes is told by ``contacts.imported``.
+    """
+
+    topic: ClassVar[str] = "contacts.changed"
+
+
+class ContactsImported(ContactsEvent):
+    """An import run finished and changed something; counts are of contacts. Ids of contacts are in the run's rows."""
+
+    topic: ClassVar[str] = "contacts.imported"
     run_id: str
     """The run; a person may have many."""
     created: int
@@ -24,7 +40,3 @@ class ContactsImported(Event):
     """Of the updated ones, those in which a person's own value stayed against a new one of Microsoft's."""
     removed: int = 0
     """Contacts that are not at Microsoft any more. Prospo keeps them, or archives them, as the organisation chose."""
-
-    @property
-    def key(self) -> str:
-        return f"{self.org_id}:{self.user_id}"

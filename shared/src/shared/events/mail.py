@@ -1,6 +1,9 @@
 """Emitted by mail. Key: organisation and user."""
 
+from datetime import datetime
 from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
 
 from shared.events.base import Event, Pseudonym, known
 
@@ -63,6 +66,17 @@ class MailFailed(MailEvent):
 
 
 class MailReceived(MessageEvent):
-    """A message of a followed conversation arrived. The body is never in the event."""
+    """A message with a contact arrived in a mailbox that is followed, once for each; past mail is not told.
+
+    Neither subject, body nor addresses are in the event.
+    """
 
     topic: ClassVar[str] = "mail.received"
+    received_at: datetime | None = None
+    """When Microsoft received it; null in events of version 0.1."""
+    kept_in: str = ""
+    """The conversation in Prospo: ``GET /v1/mail/conversations/{id}``, for the person alone unless they share it."""
+    contact_ids: list[str] = Field(default_factory=list)
+    """Contacts in Prospo who take part, as the person sees them; a hundred at most."""
+    has_attachments: bool = False
+    """Files, pictures within the text not counted."""

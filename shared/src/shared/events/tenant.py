@@ -11,6 +11,7 @@ Capability = Literal[
     "transcript_access",
     "speaker_attribution",
     "application_access_policy",
+    "mail_permissions",
     "licences",
     "mailbox",
     "notifications",

@@ -87,3 +87,5 @@ class UserState(UserEvent):
     """The account's address as Microsoft has it."""
     changed_at: datetime
     """When this state began."""
+    mail_permitted: bool | None = None
+    """Whether Microsoft gave the permissions for mail when they were last asked for; null when they were not yet."""

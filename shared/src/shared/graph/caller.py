@@ -43,6 +43,8 @@ class DeltaPage:
     full: bool
     first: bool
     delta_link: str | None
+    next_link: str | None = None
+    """The page after this one: a pass that broke off goes on there. Whether it was ``full`` its caller remembers."""
 
 
 class GraphCaller:
@@ -147,11 +149,12 @@ class GraphCaller:
             delta_link = answer.get("@odata.deltaLink")
             if delta_link:
                 self._graph.links.check_link(delta_link)
-            yield DeltaPage(_items(answer), full, first, delta_link)
+            next_link = None if delta_link else _another(answer.get("@odata.nextLink"), at)
+            yield DeltaPage(_items(answer), full, first, delta_link, next_link)
             first = False
-            if delta_link:
+            if next_link is None:
                 return
-            at = _another(answer.get("@odata.nextLink"), at)
+            at = next_link
 
     async def batch(self, requests: Sequence[BatchRequest]) -> list[BatchAnswer]:
         """The answers in the order of ``requests``, twenty at a time; each error stands in its answer.

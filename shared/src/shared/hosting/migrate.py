@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from shared.database.row_security import protecting, rights, role_of
+from shared.database.row_security import owning, protecting, rights, role_of
 from shared.hosting.engine_security import database_security
 from shared.problems import ConfigurationError
 from shared.settings import ServiceSettings
@@ -49,6 +49,13 @@ def create_engine_tables(op: Any) -> None:
 def protect(op: Any, table: str) -> None:
     """Only rows of the transaction's organisation, also for the owner; the service's own login sees all."""
     op.execute(protecting(table))
+
+
+def owned(op: Any, table: str, *, shared: bool = False) -> None:
+    """Only rows of the transaction's person, and with ``shared`` those that their owners share: ``owning``."""
+    protect(op, table)
+    for statement in owning(table, shared=shared):
+        op.execute(statement)
 
 
 async def migrate(package: str, settings: ServiceSettings) -> None:

@@ -94,14 +94,15 @@ class Job:
         return self.attempt >= self.kind.attempts
 
     @asynccontextmanager
-    async def unit_of_work(self) -> AsyncIterator[JobWork]:
+    async def unit_of_work(self, user_id: str = "") -> AsyncIterator[JobWork]:
         """A transaction that commits only while the lease is ours. Raises ``LeaseLost`` otherwise.
 
-        It works as the request role, on a connection of the service's login, which alone may end the job.
+        ``user_id`` is the person it works for, where tables are each person's own. It works as the request role, on a
+        connection of the service's login, which alone may end the job.
         """
         cause = Cause(*self.cause) if self.cause else None
         engine = self.db.service_engine
-        async with self.db.unit_of_work_of(JobWork, self.org_id, cause=cause, engine=engine) as work:
+        async with self.db.unit_of_work_of(JobWork, self.org_id, user_id, cause=cause, engine=engine) as work:
             work.job = self
             if (await work.session.execute(_LOCK, {"id": self.id, "fence": self.fence})).first() is None:
                 raise LeaseLost(f"job {self.id} was taken over")

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from shared.connections import Connection
 from shared.privacy.erasure import OF_PERSON, Holding
 
 TABLE = """CREATE TABLE mailbox_folder (
@@ -39,6 +40,12 @@ _KEEP_IN_STEP = text(
     """UPDATE mailbox_folder SET kept_in_step = :on, dirty = dirty OR :on
        WHERE org_id = :org_id AND user_id = :user_id AND folder_id = :folder_id RETURNING *"""
 )
+_FOLLOW = text(
+    """INSERT INTO mailbox_folder (org_id, user_id, account, folder_id, name, kept_in_step, dirty)
+       VALUES (:org_id, :user_id, :account, :folder_id, :name, true, true)
+       ON CONFLICT (org_id, user_id, account, folder_id) DO UPDATE
+           SET name = excluded.name, kept_in_step = true, dirty = true"""
+)
 _DIRTY = text(f"UPDATE mailbox_folder SET dirty = true WHERE {_WHOSE} AND kept_in_step")
 _CLEAN = text(
     f"""UPDATE mailbox_folder SET dirty = false WHERE {_WHOSE} AND kept_in_step
@@ -46,6 +53,11 @@ _CLEAN = text(
              OR swept_at IS NULL OR swept_at < clock_timestamp() - make_interval(secs => :sweep_s))
         RETURNING folder_id, name"""
 )
+
+
+def whose(org_id: str, person: Connection) -> dict[str, str]:
+    """Which mailbox: of whom, and of which of their accounts."""
+    return {"org_id": org_id, "user_id": person.user_id, "account": person.account.oid or ""}
 
 
 async def folders_of(session: AsyncSession, org_id: str, user_id: str, account: str) -> dict[str, Any]:
@@ -72,6 +84,11 @@ async def keep_in_step(session: AsyncSession, org_id: str, user_id: str, folder_
     """Follow a folder by itself, or no longer. None when it was never read."""
     values = {"org_id": org_id, "user_id": user_id, "folder_id": folder_id, "on": on}
     return (await session.execute(_KEEP_IN_STEP, values)).first()
+
+
+async def follow(session: AsyncSession, whose: Mapping[str, str], folder_id: str, name: str) -> None:
+    """Follow a folder that was perhaps never read: the next round names everything in it."""
+    await session.execute(_FOLLOW, {**whose, "folder_id": folder_id, "name": name})
 
 
 async def mark_dirty(session: AsyncSession, whose: Mapping[str, str]) -> None:

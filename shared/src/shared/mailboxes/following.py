@@ -41,26 +41,34 @@ class FolderPage:
     swept: bool = False
     """The ids in the folder were compared as well (``named_by``)."""
     cursor: str | None = None
+    next_link: str | None = None
+    """Where a round that broke off goes on, as ``cursor`` of ``changes``; its caller remembers whether it was full."""
 
 
 async def changes(
-    caller: GraphCaller, path: str, *, cursor: str | None = None, page_size: int | None = None
+    caller: GraphCaller,
+    path: str,
+    params: dict[str, str] | None = None,
+    *,
+    cursor: str | None = None,
+    page_size: int | None = None,
 ) -> AsyncIterator[FolderPage]:
     """A round over the folder whose items Graph lists at ``path``, such as ``/me/contactFolders/x/contacts``.
 
-    ``cursor`` is that of an earlier round. Raises ``GraphNotFound`` when the folder is not there any more.
+    ``cursor`` is that of an earlier round, ``params`` such as ``$select`` are bound by the first. Raises
+    ``GraphNotFound`` when the folder is not there any more.
     """
     try:
-        async for page in _delta(caller, path, cursor, page_size):
+        async for page in _delta(caller, path, params, cursor, page_size):
             yield page
     except GraphDeltaGone:  # the state that Graph sent us to is lost as well
-        async for page in _delta(caller, path, None, page_size):
+        async for page in _delta(caller, path, params, None, page_size):
             yield page
     except GraphTellAdmin as refusal:
         if not is_full(refusal):
             raise
         first = True
-        async for items in caller.lists(path, page_size=page_size):
+        async for items in caller.lists(path, params, page_size=page_size):
             yield FolderPage(items, [], full=True, first=first, listed=True)
             first = False
 
@@ -71,12 +79,12 @@ def is_full(refusal: GraphTellAdmin) -> bool:
 
 
 async def _delta(
-    caller: GraphCaller, path: str, cursor: str | None, page_size: int | None
+    caller: GraphCaller, path: str, params: dict[str, str] | None, cursor: str | None, page_size: int | None
 ) -> AsyncIterator[FolderPage]:
-    async for page in caller.delta(f"{path}/delta", link=cursor, page_size=page_size):
+    async for page in caller.delta(f"{path}/delta", params, link=cursor, page_size=page_size):
         left = [str(item["id"]) for item in page.items if "@removed" in item and item.get("id")]
         items = [item for item in page.items if "@removed" not in item]
-        yield FolderPage(items, left, page.full, page.first, cursor=page.delta_link)
+        yield FolderPage(items, left, page.full, page.first, cursor=page.delta_link, next_link=page.next_link)
 
 
 async def named_by(caller: GraphCaller, path: str, *, page_size: int | None = None) -> AsyncIterator[list[str]]:

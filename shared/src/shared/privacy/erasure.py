@@ -135,7 +135,7 @@ def engine_holdings(holdings: Holdings) -> tuple[list[Holding], list[Holding]]:
             exported={"subscribed to": "resource", "until": "expires_at"},
             withheld="client_state_hash change_types subscription_id claim claimed_until certificate_id",
         ),
-        Holding("user_copy", person=OF_PERSON, exported=_USER_COPY, withheld="version"),
+        Holding("user_copy", person=OF_PERSON, exported=_USER_COPY, withheld="version mail_permitted"),
         Holding("tenant_copy", of_organisation=_TENANT_COPY, withheld="version"),
         Holding("rate_limit", person=OF_PERSON, exported={"limited": "name"}, withheld="granted full_at"),
         Holding("job_turn", withheld="priority served_at version"),

@@ -128,7 +128,7 @@ def called_by(*services: str) -> Any:
 
 
 async def _work(request: Request, caller: Verified) -> AsyncIterator[UnitOfWork]:
-    async with request.app.state.service.db.unit_of_work(caller.org_id) as work:
+    async with request.app.state.service.db.unit_of_work(caller.org_id, caller.user_id) as work:
         yield work
 
 

@@ -37,6 +37,14 @@ SEARCHED = {
 }
 
 
+_TO = ("toRecipients", "ccRecipients", "bccRecipients")
+TAKING_PART = {
+    "participants": ("from", *_TO),
+    "recipients": _TO,
+    **{name.removesuffix("Recipients"): (name,) for name in _TO},
+}
+
+
 def message(request: Request, caller: Caller, user: Row) -> Row:
     """The one in the path, in the folder in the path if there is one."""
     row = items.find(caller.simulator, mail_items.KIND, user["id"], items.part(request))
@@ -103,7 +111,15 @@ def _sought(row: Row, search: str | None) -> bool:
     name, colon, word = search[1:-1].partition(":")
     places = SEARCHED.get(name.lower() if colon else "", SEARCHED[""])
     wanted = (word if colon and name.lower() in SEARCHED else search[1:-1]).lower()
+    if colon and name.lower() in TAKING_PART:
+        people = [one for place in TAKING_PART[name.lower()] for one in _listed(row["body"].get(place))]
+        said = [str(reach(one, f"emailAddress/{part}") or "").lower() for one in people for part in ("address", "name")]
+        return any(word.lower() in one for one in said)
     return any(wanted in str(reach(row["body"], place) or "").lower() for place in places)
+
+
+def _listed(given: object) -> list[Row]:
+    return given if isinstance(given, list) else [given] if isinstance(given, dict) else []
 
 
 @mailbox_route(router, "POST", "/messages", IN_FOLDER)

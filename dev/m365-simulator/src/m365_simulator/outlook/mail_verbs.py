@@ -47,6 +47,8 @@ def mail_arrives(
             given["toRecipients"] = [mail_items.person(owner)]
             made = mail_items.filled(simulator, owner, given)
             made |= {"sender": author, "from": author, "isDraft": False, "isRead": False}
+            if reply_to:
+                made["internetMessageHeaders"] = mail_items.answering(_message(simulator, owner, reply_to)["body"])
             made["internetMessageId"] = f"<{simulator.ids.guid('internet-message')}@{sender.partition('@')[2]}>"
             chain = thread or simulator.ids.guid("thread")
             row = mail_items.stand(simulator, owner["id"], goal["id"], made, chain, [])

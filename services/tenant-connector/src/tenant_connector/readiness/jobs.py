@@ -151,6 +151,7 @@ async def _known(job: Job, connection: Connection, settings: Settings) -> probes
         row = await queries.tenant(work.session, job.org_id)
         check = await readiness_queries.check(work.session, job.org_id)
         people = await readiness_queries.people(work.session, job.org_id, connection.tid, settings.readiness_people)
+        mail_permitted = await readiness_queries.mail_permitted(work.session, job.org_id)
     return probes.Known(
         began_at=began_at,
         roles=frozenset(),
@@ -159,6 +160,7 @@ async def _known(job: Job, connection: Connection, settings: Settings) -> probes
         storage_on=bool(row and row.features.get("sharepoint_storage")),
         names_at=check.names_at if check else None,
         names_seen=check.names_seen if check else None,
+        mail_permitted=mail_permitted,
     )
 
 

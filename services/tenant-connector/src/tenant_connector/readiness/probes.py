@@ -38,6 +38,7 @@ class Known:
     storage_on: bool
     names_at: datetime | None
     names_seen: bool | None
+    mail_permitted: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,7 @@ def without_asking(known: Known, settings: Settings) -> list[Outcome]:
     """What follows from the token, from what others told us, and from our own settings; blocks."""
     return [
         reasons.permissions(known.roles, settings.required_roles_there),
+        reasons.mail(known.mail_permitted),
         reasons.speaker_names(known.names_at, known.names_seen),
         Found("application_access_policy", "not_needed", reasons.NO_POLICY_NEEDED),
         reasons.storage(known.location, known.storage_on, known.roles),

@@ -47,6 +47,8 @@ _LOOKED_AT = text(
                count(p.without_mailbox) AS mailboxes, count(*) FILTER (WHERE p.without_mailbox) AS without_mailbox
         FROM {_STILL_CONNECTED}"""
 )
+_MAIL_PERMITTED = text("SELECT bool_or(mail_permitted) FROM user_copy WHERE org_id = :org_id AND connected")
+_FORGET_MAIL = text("UPDATE user_copy SET mail_permitted = NULL WHERE org_id = :org_id AND NOT mail_permitted")
 _VERDICTS = text("SELECT capability, verdict, count(*) AS organisations FROM readiness GROUP BY capability, verdict")
 
 
@@ -118,6 +120,17 @@ async def keep_people(session: AsyncSession, org_id: str, tid: str, people: Mapp
 async def tally(session: AsyncSession, org_id: str) -> Tally:
     """Over everybody who was ever looked at, not over the last few only."""
     return Tally(*(await session.execute(_LOOKED_AT, {"org_id": org_id})).one())
+
+
+async def mail_permitted(session: AsyncSession, org_id: str) -> bool | None:
+    """Whether Microsoft gave anybody the permissions for mail; None when nobody's token was asked for them."""
+    found: bool | None = (await session.execute(_MAIL_PERMITTED, {"org_id": org_id})).scalar()
+    return found
+
+
+async def forget_mail_refusals(session: AsyncSession, org_id: str) -> None:
+    """The organisation consents anew: what was refused before is asked for again."""
+    await session.execute(_FORGET_MAIL, {"org_id": org_id})
 
 
 async def lacking(session: AsyncSession, org_id: str, most: int) -> list[tuple[str, list[str]]]:

@@ -77,6 +77,25 @@ def permissions(granted: frozenset[str], required: frozenset[str]) -> Found:
     return Found("permissions", "action_needed", reason, _GRANT, (), details, propagates=True)
 
 
+def mail(permitted: bool | None) -> Found:
+    """Told by people's tokens: the organisation's consent is asked for mail with the refresh of each."""
+    if permitted is None:
+        reason = (
+            "Nobody's token has been asked for the permissions of mail since the consent; the next refresh shows it."
+        )
+        return Found("mail_permissions", "unknown", reason)
+    if permitted:
+        return Found(
+            "mail_permissions", "ready", "Your organisation's consent lets people send and read their own mail."
+        )
+    text = (
+        f"Choose Consent again under {CONNECTOR_PLACE}: a Microsoft 365 administrator accepts Mail.Send and "
+        "Mail.ReadWrite for everybody. Nobody else has to do anything."
+    )
+    reason = "Your organisation's consent does not hold the permissions for mail (Mail.Send, Mail.ReadWrite)."
+    return Found("mail_permissions", "action_needed", reason, Remedy("microsoft_admin", text))
+
+
 def transcripts_off(evidence: tuple[Evidence, ...]) -> Found:
     text = f"{_CENTRE} → Microsoft Graph access: on. Or in Teams PowerShell (module MicrosoftTeams):"
     remedy = Remedy("teams_admin", text, f"{_SWITCH} -EnableGraphTranscriptAccess $true")

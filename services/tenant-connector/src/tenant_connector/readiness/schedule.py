@@ -19,6 +19,7 @@ async def begin(work: UnitOfWork, settings: Settings) -> None:
     now = await readiness_queries.now(work.session)
     check.patience_until = now + timedelta(seconds=settings.readiness_propagation_s)
     check.doubted_at = None
+    await readiness_queries.forget_mail_refusals(work.session, work.org_id)
     some_time = settings.look_after_every_s * random.uniform(0.1, 1)  # noqa: S311 - spreading load
     work.queue(LookAfterTenant(), run_at=_in(some_time))
     check_soon(work, settings.readiness_first_check_s)

@@ -11,6 +11,7 @@ _EVERYTHING = ("schedule", "auto_recording", "transcript", "speaker_names", "rec
 AFFECTS: dict[str, tuple[str, ...]] = {
     "consent": _EVERYTHING,
     "permissions": _EVERYTHING,
+    "mail_permissions": ("mail",),
     "transcript_access": ("transcript", "speaker_names"),
     "speaker_attribution": ("speaker_names",),
     "application_access_policy": (),
@@ -24,7 +25,7 @@ AFFECTS: dict[str, tuple[str, ...]] = {
 SPREAD_BY_CONSENT = frozenset({"consent", "permissions", "storage_write"})
 """What a consent changes at Microsoft, so that a refusal right after it may pass by itself."""
 NEEDS: dict[str, tuple[str, ...]] = {
-    "outlook_email": ("consent", "permissions"),
+    "outlook_email": ("consent", "permissions", "mail_permissions"),
     "auto_recording": ("consent", "permissions"),
     "contacts_import": ("consent", "permissions"),
     "sharepoint_storage": ("consent", "permissions", "storage_write"),

@@ -1,0 +1,73 @@
+"""What services do with subscriptions alike: keep to the wanted ones, take a notification as a hint, heed Graph's word.
+
+A notification says that something changed, never what: ``heard`` marks it in the transaction that discards the
+notification, and a read of Graph decides. So one that is lost, doubled or forged costs a read at most.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from shared.connections import connection_of
+from shared.graph import Graph, GraphCaller
+from shared.graph.errors import GraphGiveUp, GraphReconnect, GraphTellAdmin
+from shared.jobs.job import Job, JobWork
+from shared.subscriptions.notifications import (
+    ChangeNotification,
+    LifecycleNotification,
+    Notification,
+    discard,
+    load,
+)
+from shared.subscriptions.subscriptions import Subscriptions
+
+log = structlog.get_logger(__name__)
+Heard = Callable[[JobWork, Notification], Awaitable[None]]
+
+
+async def keep_to(
+    subscriptions: Subscriptions, caller: GraphCaller, wanted: Sequence[str], change_types: str
+) -> list[str]:
+    """The person's subscriptions are those to ``wanted`` and no others. Returns the resources that Graph refuses.
+
+    What is refused has to be looked at now and then all the same.
+    """
+    for resource in await subscriptions.resources_of(caller.org_id, caller.user_id or ""):
+        if resource not in wanted:
+            await subscriptions.remove(caller, resource)
+    refused: list[str] = []
+    for resource in wanted:
+        try:
+            await subscriptions.ensure(caller, resource, change_types)
+        except (GraphReconnect, GraphTellAdmin, GraphGiveUp) as error:
+            refused.append(resource)
+            log.warning("subscription.refused", org_id=caller.org_id, code=error.inner_code or error.code,
+                        status=error.status, graph_request_id=error.request_id)  # fmt: skip
+    return refused
+
+
+async def take_hint(job: Job, wanted: ChangeNotification, heard: Heard) -> None:
+    """One stored notification, which is discarded with what ``heard`` writes."""
+    async with job.unit_of_work() as work:
+        notification = await load(work.session, job.org_id, wanted.notification_id)
+        if notification is not None:
+            await heard(work, notification)
+            await discard(work.session, notification.id)
+
+
+async def heed(
+    job: Job, wanted: LifecycleNotification, graph: Graph, subscriptions: Subscriptions, heard: Heard
+) -> None:
+    """Renew or make anew at Graph's word; ``heard`` when changes may have been missed meanwhile."""
+    async with job.unit_of_work() as work:
+        notification = await load(work.session, job.org_id, wanted.notification_id)
+        if notification is None:
+            return
+        person = await connection_of(work.session, job.org_id, notification.user_id)
+    missed = False
+    if person.works:
+        missed = await subscriptions.heed(graph.as_user(job.org_id, person.user_id, job.priority), notification)
+    async with job.unit_of_work() as work:
+        if missed:
+            await heard(work, notification)
+        await discard(work.session, notification.id)
