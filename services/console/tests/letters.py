@@ -46,13 +46,17 @@ def body(**more: Any) -> Json:
 
 
 def mail(status: str, **more: Any) -> Json:
+    step = {"at": AT, "what": "drafted", "status": 201, "code": "", "request_id": "req-at-microsoft"}
+    return in_outbox(status, history=[step]) | more
+
+
+def in_outbox(status: str, **more: Any) -> Json:
     recipients = [{"kind": "to", "email": "ben@x.example", "name": "Ben Berg"}]
     recipients += [{"kind": "cc", "email": "carl@x.example", "name": ""}]
     about = {"id": ID, "status": status, "subject": "The offer <b>", "recipients": recipients, "answers": None}
     about |= {"files": [{"id": "f1", "name": "offer.pdf", "media_type": "application/pdf", "size_bytes": 55_300}]}
     about |= {"made_at": AT, "accepted_at": None, "seen_at": None, "problem": None, "conversation_id": None}
-    step = {"at": AT, "what": "drafted", "status": 201, "code": "", "request_id": "req-at-microsoft"}
-    return about | {"may_cancel": False, "may_send_again": False, "history": [step]} | more
+    return about | {"may_cancel": False, "may_send_again": False} | more
 
 
 def mailbox(**more: Any) -> Json:
@@ -108,7 +112,7 @@ LETTER_STATES = {
     ),
     "mail-switched-off": State(
         "/mail",
-        OFF | {"/v1/mail/conversations": {"items": [conversation()]}},
+        OFF | {"/v1/mail/conversations": {"items": [conversation()], "next_cursor": None}},
         ("Outlook email is switched off", "An <strong>Org Admin</strong> can switch it on", "The offer &lt;b&gt;"),
         silent=("Write a mail",),
     ),
@@ -221,16 +225,20 @@ LETTER_STATES = {
         status=409,
         post=SENT | {"file": "f1", "file_name": "offer.pdf", "file_size": "55300"},
     ),
-    "outbox-empty": State("/mail/outbox", CONNECTED | {"/v1/mail": {"items": []}}, ("You have not sent a mail",)),
+    "outbox-empty": State(
+        "/mail/outbox", CONNECTED | {"/v1/mail": {"items": [], "next_cursor": None}}, ("You have not sent a mail",)
+    ),
     "outbox": State(
         "/mail/outbox?cursor=a",
         CONNECTED
         | {
             "/v1/mail": {
                 "items": [
-                    mail("queued", may_cancel=True, problem={"code": "feature_off", "detail": "It is off."}),
-                    mail("seen_in_sent", subject="", answers={"message_id": "m", "everybody": False}, recipients=[]),
-                    mail("failed", may_send_again=True, problem={"code": "too_large", "detail": "Too large."}),
+                    in_outbox("queued", may_cancel=True, problem={"code": "feature_off", "detail": "It is off."}),
+                    in_outbox(
+                        "seen_in_sent", subject="", answers={"message_id": "m", "everybody": False}, recipients=[]
+                    ),
+                    in_outbox("failed", may_send_again=True, problem={"code": "too_large", "detail": "Too large."}),
                 ],
                 "next_cursor": "b&c",
             }
@@ -297,6 +305,7 @@ LETTER_STATES = {
         ),
         "Stopped",
         "Consent is missing.",
+        "See the Microsoft 365 connector",
         "The folder is gone.",
         "looks more often",
     ),
@@ -341,9 +350,9 @@ BODY_STATES = {
     "mail-body-empty": given(body(html=None, text="", folds=[]), "This mail has no text."),
     "mail-body-not-kept": State(
         BODY,
-        {f"/v1/mail/messages/{ID}/body": problem("text_not_kept", "Open it in Outlook.", 404)},
+        {f"/v1/mail/messages/{ID}/body": problem("text_not_kept", "Open it in Outlook.")},
         ("Open it in Outlook.", "req-7"),
-        status=404,
+        status=409,
     ),
 }
 """The documents of the frames that show mails."""
