@@ -16,7 +16,7 @@ from shared.testing.fixtures import PlatformKeys
 from shared.testing.harness import StartService
 from shared.web.identity import ServiceTokens
 
-NO_PERSON = ("/v1/uploads/", "/v1/tenant/consent/link/")
+NO_PERSON = ("/v1/uploads/", "/v1/files/shared/", "/v1/tenant/consent/link/")
 """A secret of its own opens these, in the address or in the body."""
 
 

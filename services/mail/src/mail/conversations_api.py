@@ -105,7 +105,7 @@ async def conversation(
 
 
 @router.patch("/conversations/{conversation_id}", responses={200: TAGGED}, openapi_extra=NEEDS_TAG)
-async def share(
+async def share_conversation(
     conversation_id: Id, wanted: Sharing, caller: Caller, work: Work, response: Response, if_match: IfMatch = None
 ) -> Conversation:
     """Show a conversation to the organisation, or no longer. Only its owner does; later mail of it is shared too."""

@@ -112,7 +112,7 @@ async def content(
 
 
 @router.patch("/v1/files/{file_id}")
-async def share(file_id: uuid.UUID, wanted: Sharing, caller: Caller, work: Work) -> File:
+async def share_file(file_id: uuid.UUID, wanted: Sharing, caller: Caller, work: Work) -> File:
     """Its owner lets everybody of the organisation read it, or nobody else any more."""
     values = {"org_id": work.org_id, "id": str(file_id), "user_id": caller.user_id, "shared": wanted.shared}
     row = (await work.session.execute(people_queries.SHARE, values)).first()
@@ -123,7 +123,7 @@ async def share(file_id: uuid.UUID, wanted: Sharing, caller: Caller, work: Work)
 
 
 @router.delete("/v1/files/{file_id}", status_code=204)
-async def delete(file_id: uuid.UUID, caller: Caller, work: Work) -> Response:
+async def delete_file(file_id: uuid.UUID, caller: Caller, work: Work) -> Response:
     """By its owner or an Org Admin, for everybody and for good; its copy in SharePoint goes too.
 
     ``file.deleted`` says it. 409 ``on_hold`` while the organisation keeps everything.
