@@ -18,7 +18,10 @@ PACKAGES = [
 ]  # fmt: skip
 GUID = "c0a70500-0000-4000-8000-0123456789ab"
 EXAMPLES = {
-    "console.scheduling": ["Anna A <anna@contoso.example>", "anna@contoso.example", "a, b;c\nd", GUID],
+    "console.protection": ["/mail/messages/x/body"],
+    "console.recipients": ["Anna A <anna@contoso.example>", "anna@contoso.example", "a, b;c\nd"],
+    "console.scheduling": [GUID],
+    "console.writing": [GUID, "application/pdf"],
     "contacts.names": ['Anna & Bernd (x) [y] <z> "q" family', "O'Brien-Smith 2"],
     "contacts.normalising": [
         "anna.a+b@x.example",
@@ -30,6 +33,32 @@ EXAMPLES = {
         "EX:/o=ExchangeLabs/cn=x",
     ],
     "contacts.roles": ["sales.emea+x-2_@x.example"],
+    "mail.display": [
+        "https://x.example/a b",
+        "mailto:a@x.example",
+        "//x",
+        "data:image/png;base64,iVBO Rw0=",
+        "border:none;  border-top:solid #E1E1E1 1.0pt",
+        "<html><body>",
+    ],
+    "mail.markup": ["<a b=c d='e'", "a / b = c", "x >"],
+    "mail.quotes": [
+        "12:30 1.2.26 2026-05-04",
+        "anna.berg@contoso.example",
+        "> **From your friend :** Anna",
+        "--- Original Message ---",
+        "---------- Forwarded message ---------",
+        "Anna wrote:",
+        "napisał(a):",
+        "______________",
+    ],
+    "mail.styling": [
+        "rgb(1, 2, 3) rgba(1%) hsl(1)",
+        "\\75 rl(",
+        "url( 'https:",
+        "@import 'x'",
+        "image-set( 'x'",
+    ],
     "recording_ingest.graph": [
         "users/a/onlineMeetings('MSo1')/recordings('x')",
         "communications/onlineMeetings/MSo1/transcripts/x",

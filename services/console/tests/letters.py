@@ -297,6 +297,7 @@ LETTER_STATES = {
         ),
         "Stopped",
         "Consent is missing.",
+        "See the Microsoft 365 connector",
         "The folder is gone.",
         "looks more often",
     ),
@@ -341,9 +342,9 @@ BODY_STATES = {
     "mail-body-empty": given(body(html=None, text="", folds=[]), "This mail has no text."),
     "mail-body-not-kept": State(
         BODY,
-        {f"/v1/mail/messages/{ID}/body": problem("text_not_kept", "Open it in Outlook.", 404)},
+        {f"/v1/mail/messages/{ID}/body": problem("text_not_kept", "Open it in Outlook.")},
         ("Open it in Outlook.", "req-7"),
-        status=404,
+        status=409,
     ),
 }
 """The documents of the frames that show mails."""

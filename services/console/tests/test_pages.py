@@ -5,6 +5,7 @@ import pytest
 
 from services.console.tests.accounts import connection
 from services.console.tests.harness import Site
+from services.console.tests.letters import BODY_STATES
 from services.console.tests.states import CONNECTED, FORM, ID, STATES, State, meeting, problem, tenant
 
 
@@ -14,7 +15,7 @@ def opened(site: Site, state: State) -> httpx.Response:
         return browser.get(state.page) if state.post is None else browser.post(state.page, data=state.post)
 
 
-@pytest.mark.parametrize("state", STATES.values(), ids=STATES)
+@pytest.mark.parametrize("state", (STATES | BODY_STATES).values(), ids=STATES | BODY_STATES)
 def test_each_state_of_each_page_says_what_is_so_and_what_to_do(site: Site, state: State) -> None:
     answer = opened(site, state)
     assert answer.status_code == state.status

@@ -15,6 +15,7 @@ from console.rendering import render
 from console.switches import require_mail
 
 router = APIRouter(prefix="/mail", dependencies=[Depends(require_mail)])
+_CONVERSATIONS, _MESSAGES_AT = "/v1/mail/conversations", "/v1/mail/messages"
 _PAGE_SIZE = 25
 _MESSAGES = 20
 
@@ -32,7 +33,7 @@ async def conversations(
     wanted |= {"contact_id": str(contact)} if contact else {}
     wanted |= {"address": address[:320]} if address else {}
     page = await backend_of(request).get(
-        request, "/v1/mail/conversations", params=wanted | ({"cursor": cursor} if cursor else {})
+        request, _CONVERSATIONS, params=wanted | ({"cursor": cursor} if cursor else {})
     )
     whose = await backend_of(request).look(request, f"/v1/contacts/{contact}") if contact else None
     return render(
@@ -83,7 +84,7 @@ async def share(request: Request, conversation_id: uuid.UUID) -> Response:
 @router.get("/messages/{message_id}/body")
 async def body(request: Request, message_id: uuid.UUID, images: Literal["held", "shown"] = "held") -> Response:
     """The document of the frame that shows a mail; ``protection`` gives it a policy of its own."""
-    path = f"/v1/mail/messages/{message_id}/body"
+    path = f"{_MESSAGES_AT}/{message_id}/body"
     try:
         found = await backend_of(request).get(request, path, params={"images": images})
     except Refused as refused:
@@ -94,7 +95,7 @@ async def body(request: Request, message_id: uuid.UUID, images: Literal["held", 
 @router.get("/messages/{message_id}/attachments/{attachment_id:path}")
 async def attachment(request: Request, message_id: uuid.UUID, attachment_id: str) -> Response:
     """A file, as it comes from Microsoft. Always saved, never shown as a page of ours."""
-    path = f"/v1/mail/messages/{message_id}/attachments/{quote(attachment_id[:1000], safe='')}"
+    path = f"{_MESSAGES_AT}/{message_id}/attachments/{quote(attachment_id[:1000], safe='')}"
     async with AsyncExitStack() as stack:
         try:
             answer = await stack.enter_async_context(backend_of(request).stream(request, path))
@@ -115,7 +116,7 @@ async def attachment(request: Request, message_id: uuid.UUID, attachment_id: str
 async def conversation_of(request: Request, conversation_id: object, cursor: str | None) -> tuple[Json, str]:
     """A page of the conversation's messages, and the tag that a change of it needs."""
     wanted = {"limit": str(_MESSAGES)} | ({"cursor": cursor} if cursor else {})
-    path = f"/v1/mail/conversations/{conversation_id}"
+    path = f"{_CONVERSATIONS}/{conversation_id}"
     answer = await backend_of(request).call(request, "GET", path, params=wanted)
     found: Json = answer.json()
     return found, answer.headers.get("etag", "")

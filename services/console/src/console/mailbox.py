@@ -11,6 +11,7 @@ from console.rendering import render
 from console.switches import require_mail
 
 PAGE = "/mail/mailbox"
+_FOLDERS = "/v1/mail/mailbox/folders"
 router = APIRouter(prefix=PAGE, dependencies=[Depends(require_mail)])
 
 
@@ -33,7 +34,7 @@ async def refresh(request: Request) -> Response:
 @router.get("/folders")
 async def folders(request: Request) -> Response:
     try:
-        found = await backend_of(request).get(request, "/v1/mail/mailbox/folders")
+        found = await backend_of(request).get(request, _FOLDERS)
     except Refused as refused:
         return refused_page(request, refused, "Your folders cannot be read now", way_on=(PAGE, "Back"))
     return render(request, "mail/folders.html", folders=found["items"])
@@ -45,7 +46,7 @@ async def follow(request: Request) -> Response:
     folder = quote(str(form.get("folder") or "-"), safe="").replace(".", "%2E")
     try:
         await backend_of(request).call(
-            request, "PUT", f"/v1/mail/mailbox/folders/{folder}", json={"followed": form.get("on") == "true"}
+            request, "PUT", f"{_FOLDERS}/{folder}", json={"followed": form.get("on") == "true"}
         )
     except Refused as refused:
         return refused_page(request, refused, "Nothing was changed", way_on=(f"{PAGE}/folders", "Back to the folders"))

@@ -12,14 +12,14 @@ from console.rendering import Live, answer_live, answer_no_news, render
 from console.switches import require_mail
 
 router = APIRouter(prefix="/mail/outbox", dependencies=[Depends(require_mail)])
-_PAGE_SIZE = 25
+_MAILS, _PAGE_SIZE = "/v1/mail", 25
 _SETTLED = {"seen_in_sent", "failed", "cancelled", "outcome_unknown"}
 
 
 @router.get("")
 async def outbox(request: Request, cursor: str | None = None) -> Response:
     wanted = {"limit": _PAGE_SIZE, **({"cursor": cursor} if cursor else {})}
-    page = await backend_of(request).get(request, "/v1/mail", params=wanted)
+    page = await backend_of(request).get(request, _MAILS, params=wanted)
     return render(request, "mail/outbox.html", mails=page["items"], next=page.get("next_cursor"), later=cursor)
 
 
@@ -51,14 +51,14 @@ async def send_again(request: Request, mail_id: uuid.UUID) -> Response:
 async def _act(request: Request, mail_id: uuid.UUID, what: str, title: str) -> Response:
     page = f"/mail/outbox/{mail_id}"
     try:
-        await backend_of(request).call(request, "POST", f"/v1/mail/{mail_id}/{what}")
+        await backend_of(request).call(request, "POST", f"{_MAILS}/{mail_id}/{what}")
     except Refused as refused:
         return refused_page(request, refused, title, way_on=(page, "See the mail"))
     return RedirectResponse(page, 303)
 
 
 async def _mail(request: Request, mail_id: uuid.UUID) -> tuple[Json, Live]:
-    found = await backend_of(request).get(request, f"/v1/mail/{mail_id}")
+    found = await backend_of(request).get(request, f"{_MAILS}/{mail_id}")
     status = mail_status(found)
     every_s = None if status in _SETTLED else request.app.state.console.settings.live_interval_s
     return found, Live(request, f"/mail/outbox/{mail_id}", "mail", {"becoming": status}, every_s, mail=found)

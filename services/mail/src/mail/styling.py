@@ -22,7 +22,7 @@ _VALUE = re.compile(
 )
 _ESCAPE = re.compile(r"\\([0-9a-fA-F]{1,6})\s?")
 _REFERENCE = re.compile(
-    r"(?:url\(|image\(|src\()\s*[\"']?\s*(?:https?:|ftp:|//)|@import\s*[\"']|image-set\(\s*[\"']", re.IGNORECASE
+    r"(?:url\(|image\(|src\()[\s\"']*(?:https?:|ftp:|//)|@import\s*[\"']|image-set\(\s*[\"']", re.IGNORECASE
 )
 
 

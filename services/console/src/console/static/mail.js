@@ -6,7 +6,7 @@
   function fit(frame) {
     var inside = frame.contentDocument;
     if (!inside || !inside.body) return;
-    frame.style.height = "auto";
+    frame.style.height = "0";
     frame.style.height = Math.min(inside.documentElement.scrollHeight + 8, TALLEST) + "px";
   }
 
