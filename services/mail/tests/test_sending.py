@@ -34,8 +34,8 @@ async def test_a_mail_goes_out_once_and_is_seen_in_sent_items(house: Any) -> Non
     assert not {"subject", "recipients", "body"} & set(told)
     await house.settle_down()
     assert {one["kind"] for one in await house.jobs()} == {"sync_mailbox"}
-    sending = await house.asked("", "/messages") - await house.asked("", "/messages/delta")
-    assert sending == 3, "draft, send and one look: one call more than without looking"
+    calls = await house.asked("", "/messages") - await house.asked("", "/delta")
+    assert calls == 3, "draft, send and one look: one call more than without looking"
 
 
 async def test_the_same_key_is_the_same_mail(house: Any) -> None:
