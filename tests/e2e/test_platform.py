@@ -27,8 +27,9 @@ def routes() -> Iterator[tuple[str, str]]:
     """Method and path template of every public operation that names something by its id."""
     for path in sorted((ROOT / "contracts/openapi").glob("*.json")):
         for template, methods in json.loads(path.read_text())["paths"].items():
-            # An upload's address is its secret. No mail can be there before its switch is; mail's tests walk them.
-            if "{" in template and not template.startswith(("/v1/uploads/", "/v1/mail/")):
+            # An upload's address is its secret, and a link's. No mail can be there before its switch is; mail's tests
+            # walk them.
+            if "{" in template and not template.startswith(("/v1/uploads/", "/v1/files/shared/", "/v1/mail/")):
                 yield from ((method.upper(), template) for method in methods)
 
 
@@ -45,6 +46,15 @@ async def ids_of_contacts(demo: Demo, run: dict[str, Any]) -> dict[str, str]:
     """The same of what Anna imported."""
     (contact,) = (await demo.call("acme-anna", "GET", "/v1/contacts", params={"limit": 1})).json()["items"]
     return {"run_id": run["id"], "folder_id": run["folders"][0]["id"], "contact_id": contact["id"]}
+
+
+async def ids_of_upload(demo: Demo) -> dict[str, str]:
+    """The same of a file that Anna uploads, with a link to it."""
+    key = {"Idempotency-Key": "walked"}
+    more: Json = {"params": {"name": "walked.txt"}, "content": b"walked", "headers": key}
+    file = (await demo.call("acme-anna", "POST", "/v1/files/uploads/small", **more)).json()
+    link = (await demo.call("acme-anna", "POST", f"/v1/files/{file['id']}/links", json={})).json()
+    return {"file_id": file["id"], "link_id": link["id"]}
 
 
 @pytest.fixture
@@ -69,12 +79,14 @@ async def imported(demo: Demo) -> Json:
 
 
 async def test_nobody_else_finds_what_is_annas(demo: Demo, held: Json, imported: Json) -> None:
-    """Neither the meeting with recording and transcript, nor her import and contacts."""
+    """Neither the meeting with recording and transcript, nor her import, contacts and files."""
     ids = ids_of(held) | await ids_of_contacts(demo, imported)
+    of_upload = ids | await ids_of_upload(demo)
     walked: set[str] = set()
     tokens = {persona: await demo.microsoft.prospo_token(persona) for persona in STRANGERS}
     for method, template in routes():
-        path = re.sub(r"\{(\w+)\}", lambda found: ids[found[1]], template)
+        known = of_upload if "/uploads/" in template or "/links" in template else ids
+        path = re.sub(r"\{(\w+)\}", lambda found, known=known: known[found[1]], template)  # type: ignore[misc]
         if method == "GET":
             await demo.call("acme-anna", method, path)
         for token in tokens.values():

@@ -74,7 +74,8 @@ async def files(
 ) -> Page[File]:
     """The caller's own files, also those still coming, and what the organisation shares; newest first.
 
-    ``named`` finds those whose name has these words in it, in any case.
+    ``named`` finds those whose name has these words in it, in any case; the database's locale says what is the same
+    letter outside ASCII.
     """
     values = {"org_id": work.org_id, "user_id": caller.user_id, "named": named, "cursor": cursor, "limit": limit + 1}
     rows = (await work.session.execute(queries.MINE, values)).all()
