@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from hashlib import blake2b
+from math import isfinite
 from typing import Any, Final
 
 import orjson
@@ -92,8 +93,8 @@ def said(payload: dict[Any, Any]) -> str:
 def _json(value: dict[str, Any]) -> str:
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    except TypeError:  # half of a surrogate pair, for example
-        return json.dumps(value, sort_keys=True, default=repr)
+    except TypeError:  # half of a surrogate pair, or a number of more than 64 bits
+        return json.dumps(storable(value), sort_keys=True, default=repr)
 
 
 def digest(text: str) -> str:
@@ -111,8 +112,10 @@ def stored(payload: dict[Any, Any], text: str) -> str:
 def storable(payload: Any) -> Any:
     """The payload as it is, but for what PostgreSQL takes neither in ``jsonb`` nor in ``text``.
 
-    NUL becomes its picture U+2400 and half of a surrogate pair U+FFFD.
+    NUL becomes its picture U+2400, half of a surrogate pair U+FFFD, and a number without end null.
     """
+    if isinstance(payload, float):
+        return payload if isfinite(payload) else None
     if isinstance(payload, str):
         return payload if payload.isprintable() else SURROGATES.sub("\ufffd", payload.replace("\x00", "\u2400"))
     if isinstance(payload, dict):
