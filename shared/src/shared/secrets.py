@@ -140,9 +140,7 @@ class Envelope:
 
     async def seal(self, session: AsyncSession, org_id: str, place: str, plaintext: bytes) -> bytes:
         """Encrypt for one place (``table|row``) of one organisation."""
-        key_id, key = await self._active_key(session, org_id)
-        nonce = os.urandom(_NONCE)
-        return _VERSION + uuid.UUID(key_id).bytes + nonce + AESGCM(key).encrypt(nonce, plaintext, _aad(org_id, place))
+        return (await self.seal_all(session, org_id, [(place, plaintext)]))[0]
 
     async def seal_all(self, session: AsyncSession, org_id: str, items: Sequence[tuple[str, bytes]]) -> list[bytes]:
         """The same for many ``(place, plaintext)``, with one look for the key."""

@@ -7,7 +7,7 @@ from fastapi.responses import StreamingResponse
 
 from contacts import graph as outlook
 from contacts import problem_rows, queries, run_queries, runs
-from contacts.answers import busy, refused_by_microsoft
+from contacts.answers import busy
 from contacts.models import (
     Action,
     FolderChange,
@@ -24,6 +24,7 @@ from contacts.tables import ImportRun
 from contacts.waiting import Plans
 from contacts.work import KeepInStep, UndoImport
 from shared.connections import Connection, connection_of
+from shared.connections.refusing import refused_by_microsoft
 from shared.database.outbox import uuid7
 from shared.database.unit_of_work import Database, UnitOfWork
 from shared.graph import Graph
@@ -68,7 +69,7 @@ async def contact_folders(caller: Caller, db: Database_, graph: Graph_, settings
     person = await _person(db, caller)
     runs.require_way(person)
     as_caller = graph.as_user(caller.org_id, caller.user_id, "interactive")
-    with refused_by_microsoft():
+    with refused_by_microsoft("to show this"):
         found, more = await outlook.folders(as_caller, settings.contact_folders_max)
         counts = await outlook.counts(as_caller, found)
     async with db.unit_of_work(caller.org_id) as work:

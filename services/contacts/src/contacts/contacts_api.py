@@ -8,13 +8,13 @@ from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from contacts import contact_queries, editing, queries, telling
 from contacts import graph as outlook
-from contacts.answers import refused_by_microsoft
 from contacts.contact_models import ContactChange, ContactLine, ContactShown, Counts, Policy, PolicyShown
 from contacts.runs import SWITCH
 from contacts.settings import Settings
 from contacts.tables import Contact
 from shared.connections import connection_of
 from shared.connections.features import available
+from shared.connections.refusing import refused_by_microsoft
 from shared.database.unit_of_work import Database, UnitOfWork
 from shared.graph import Graph
 from shared.problems import Conflict, NotFound, PreconditionFailed, PreconditionMissing
@@ -144,7 +144,7 @@ async def photo(
     may = available(SWITCH) and source is not None and person.obstacle(switch=SWITCH, made_by=source.account) is None
     known = kept is not None and source is not None and _is_fresh(kept, source, settings.photo_keep_s)
     if source is not None and may and not known:
-        with refused_by_microsoft():
+        with refused_by_microsoft("to show this"):
             found = await outlook.photo(graph.as_user(caller.org_id, caller.user_id, "interactive"), source.graph_id)
         usable = found is not None and found[0] in IMAGES and len(found[1]) <= PHOTO_MAX
         media_type, content = found if found is not None and usable else (None, None)

@@ -22,11 +22,9 @@ def resource_of(account: str, folder_id: str) -> str:
 
 async def follow(work: JobWork, person: Connection) -> None:
     """A connection that works again, or a switch that is on, has everything kept in step looked at."""
-    if person.obstacle(switch=runs.SWITCH) is None and await keeping_queries.kept(
-        work.session, whose(work.org_id, person)
-    ):
-        await folders.mark_dirty(work.session, whose(work.org_id, person))
-        work.queue(KeepInStep(user_id=person.user_id))
+    mailbox = whose(work.org_id, person)
+    if person.obstacle(switch=runs.SWITCH) is None and await keeping_queries.kept(work.session, mailbox):
+        await _look_at(work, mailbox)
 
 
 async def forget(work: UnitOfWork, user_id: str | None) -> None:
@@ -61,6 +59,11 @@ async def look(job: Job, user_id: str, subscriptions: Subscriptions, caller: Gra
 async def heard(work: JobWork, notification: Notification) -> None:
     """Something changed in one of a person's folders, or may have: which, the folders themselves tell."""
     person = await connection_of(work.session, work.org_id, notification.user_id)
-    work.queue(KeepInStep(user_id=notification.user_id))
+    await _look_at(work, whose(work.org_id, person))
+
+
+async def _look_at(work: JobWork, mailbox: dict[str, str]) -> None:
+    """The job's row is taken before the folders', as the job itself does, so that neither waits for the other."""
+    work.queue(KeepInStep(user_id=mailbox["user_id"]))
     await work.write_jobs()
-    await folders.mark_dirty(work.session, whose(work.org_id, person))
+    await folders.mark_dirty(work.session, mailbox)

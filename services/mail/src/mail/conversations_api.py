@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
 from mail import address_queries, conversation_queries, display, message_queries, outlook
-from mail.answers import refused_by_microsoft
+from mail.answers import read_in_outlook
 from mail.conversation_models import Body, Conversation, Message, Sharing, WholeConversation, addresses_of, normal
 from mail.refusals import SWITCH
 from mail.rounds import place
@@ -161,7 +161,7 @@ async def attachment(message_id: Id, attachment_id: Id, caller: Caller, db: Db, 
         raise Conflict(found.code, found.sentence("then open the file again"))
     stack = AsyncExitStack()
     try:
-        with refused_by_microsoft():
+        with read_in_outlook():
             as_owner = graph.as_user(caller.org_id, row.user_id, "interactive")
             path = outlook.content_of(row.graph_id, attachment_id)
             download = await stack.enter_async_context(as_owner.download(path))

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 
 from mail import composing, health, mailbox_queries, outlook, syncing
-from mail.answers import refused_by_microsoft
+from mail.answers import read_in_outlook
 from mail.conversation_models import (
     FolderLine,
     Folders,
@@ -58,7 +58,7 @@ async def all_folders(caller: Caller, db: Db, graph: Graph_, settings: Knobs) ->
     """The folders of the mailbox, and which of them are followed."""
     _, followed = await _followed(db, caller)
     as_caller = _caller(graph, caller)
-    with refused_by_microsoft():
+    with read_in_outlook():
         found = await outlook.folders(as_caller, settings.mail_folders_max)
         left_out = {one.id for one in (await outlook.well_known(as_caller, outlook.LEFT_OUT)).values()}
     shown = [
@@ -81,7 +81,7 @@ async def follow_folder(folder_id: Id, wanted: Following, caller: Caller, db: Db
             return await _shown(work, caller, await connection_of(work.session, caller.org_id, caller.user_id))
     person, _ = await _followed(db, caller)
     as_caller = _caller(graph, caller)
-    with refused_by_microsoft():
+    with read_in_outlook():
         left_out = {one.id for one in (await outlook.well_known(as_caller, outlook.LEFT_OUT)).values()}
         name = await outlook.name_of(as_caller, folder_id)
     if folder_id in left_out:
