@@ -69,6 +69,7 @@ BODIES: dict[str, Json] = {
         "attendees": [{"email": "ben@contoso.example", "name": "Ben"}],
     },
     "POST /internal/addresses": {"org_id": "acme", "after": "7:c", "limit": 5},
+    "POST /internal/contact-access": {"org_id": "acme", "user_ids": ["anna"]},
     "PATCH /v1/mail/conversations/{conversation_id}": {"shared": True},
     "POST /v1/mail/mailbox/refresh": {},
     "PUT /v1/mail/mailbox/folders/{folder_id}": {"followed": True},

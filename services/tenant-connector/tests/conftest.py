@@ -3,11 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from m365_simulator import Simulator
 from m365_simulator.client import SimulatorClient
@@ -18,7 +23,7 @@ from shared.hosting.service import Service
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.harness import Harness, StartService
 from shared.testing.serving import serving
-from shared.web.identity import ServiceTokens
+from shared.testing.siblings import Dispatcher
 from tenant_connector.main import create_service
 from tenant_connector.settings import Settings
 
@@ -26,8 +31,30 @@ ADMINS = {"acme": "admin@contoso.example", "globex": "admin@fabrikam.example"}
 Json = dict[str, Any]
 
 
+class Contacts:
+    """Stands where contacts answers whether people's contacts can be read; ``outcomes`` of each question, in order.
+
+    ``asked``: the people of each question. Nothing answers while ``outcomes`` is empty.
+    """
+
+    def __init__(self) -> None:
+        self.outcomes: list[Json] = [{"outcome": "read", "status": 200}]
+        self.asked: list[list[str]] = []
+        self.app = Starlette(routes=[Route("/internal/contact-access", self._try, methods=["POST"])])
+
+    async def _try(self, request: Request) -> JSONResponse:
+        self.asked.append((await request.json())["user_ids"])
+        if not self.outcomes:
+            return JSONResponse({"code": "internal_error"}, 500)
+        said = {"path": "/me/contactFolders", "status": 0, "code": "", "request_id": "", "message": ""}
+        at = datetime.now(UTC).isoformat()
+        return JSONResponse({"tried": [said | {"at": at} | one for one in self.outcomes]})
+
+
 class House(Harness):
     """The service and the simulator of Microsoft; ``ada`` is an Org Admin of each organisation."""
+
+    contacts: Contacts
 
     def __init__(self, service: Service, keys: PlatformKeys, simulator: Simulator, microsoft: SimulatorClient) -> None:
         super().__init__(service, keys)
@@ -123,10 +150,6 @@ class House(Harness):
         body = {"org_id": org} | ({} if refused is None else {"refused": refused})
         return await self.http.post("/internal/app-token", json=body, headers=given)
 
-    def bearer_of_service(self, name: str, audience: str = "tenant-connector") -> str:
-        own = self.service.settings.model_copy(update={"service_key_path": self.keys.private / f"{name}.pem"})
-        return ServiceTokens(own, name).issue(audience)
-
     async def select_location(self, location: str = "Teams/General", version: int = 1) -> None:
         await self.hear(StorageLocationSelected(org_id="acme", aggregate_version=version, location=location))
 
@@ -203,24 +226,28 @@ class House(Harness):
 @pytest.fixture
 async def house(
     start_service: StartService, platform_keys: PlatformKeys, simulator: Simulator, microsoft: SimulatorClient
-) -> House:
-    known = simulator.settings
-    service = await start_service(
-        create_service,
-        Settings,
-        "tenant-connector",
-        graph_base_url=f"{known.http_base_url}/v1.0",
-        entra_authority=known.https_base_url,
-        entra_page_authority=known.http_base_url,
-        ca_bundle=known.state_dir / "ca.pem",
-        client_id=known.client_id,
-        client_secret=known.client_secret,
-        proof_retry_s=0.02,
-        sign_in_patience_s=0,
-        sign_in_pause_s=0.02,
-        readiness_first_check_s=3600,
-    )
-    return House(service, platform_keys, simulator, microsoft)
+) -> AsyncIterator[House]:
+    known, contacts = simulator.settings, Contacts()
+    async with serving(Dispatcher({"contacts": contacts.app})) as url:
+        service = await start_service(
+            create_service,
+            Settings,
+            "tenant-connector",
+            graph_base_url=f"{known.http_base_url}/v1.0",
+            entra_authority=known.https_base_url,
+            entra_page_authority=known.http_base_url,
+            internal_url=url + "/{service}",
+            ca_bundle=known.state_dir / "ca.pem",
+            client_id=known.client_id,
+            client_secret=known.client_secret,
+            proof_retry_s=0.02,
+            sign_in_patience_s=0,
+            sign_in_pause_s=0.02,
+            readiness_first_check_s=3600,
+        )
+        house = House(service, platform_keys, simulator, microsoft)
+        house.contacts = contacts
+        yield house
 
 
 @pytest.fixture

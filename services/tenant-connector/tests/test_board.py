@@ -19,6 +19,7 @@ CAPABILITIES = [
     "application_access_policy",
     "licences",
     "mailbox",
+    "contacts_access",
     "notifications",
     "credential_expiry",
     "storage_write",
@@ -50,6 +51,7 @@ async def test_a_tenant_where_all_is_well(board: Any) -> None:
         "application_access_policy": "not_needed",
         "licences": "ready",
         "mailbox": "ready",
+        "contacts_access": "ready",
         "notifications": "ready",
         "credential_expiry": "unknown",
         "storage_write": "not_needed",
@@ -91,7 +93,7 @@ async def test_each_change_of_a_verdict_is_told_once_and_the_same_again_is_not(b
     await board.checked()
     first = await board.told()
     assert ("transcript_access", "unknown", "ready") in first
-    assert len({name for name, _, _ in first}) == len(first) == 8  # two stayed unknown
+    assert len({name for name, _, _ in first}) == len(first) == 9  # two stayed unknown
     since = {row["capability"]: row["since"] for row in (await board.read_board())["capabilities"]}
     await board.checked()
     assert await board.told() == first

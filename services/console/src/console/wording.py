@@ -172,6 +172,7 @@ CAPABILITIES = {
     "application_access_policy": "Application access policy",
     "licences": "Licences of people",
     "mailbox": "Mailboxes of people",
+    "contacts_access": "Access to contacts",
     "notifications": "Notifications from Microsoft",
     "credential_expiry": "Prospo's own credentials",
     "storage_write": "Storage location",

@@ -8,6 +8,7 @@ from urllib.parse import quote
 from shared.graph import BatchRequest, GraphCaller
 from shared.graph.errors import GraphNotFound
 
+FOLDERS = "/me/contactFolders"
 DEPTH = 32
 """Deeper folders are not looked for; Outlook itself stops far earlier."""
 DEFAULT = "contacts"
@@ -29,10 +30,10 @@ async def folders(caller: GraphCaller, most: int) -> tuple[list[Folder], bool]:
 
     Only ``childFolders`` of each folder tells what is inside it.
     """
-    default = await caller.get(f"/me/contactFolders/{DEFAULT}")
+    default = await caller.get(f"{FOLDERS}/{DEFAULT}")
     found = {str(default["id"]): Folder(str(default["id"]), _name(default), _name(default), 0)}
     order: list[Folder] = [found[str(default["id"])]]
-    async for folder in _walk(caller, "/me/contactFolders", "", 0, found):
+    async for folder in _walk(caller, FOLDERS, "", 0, found):
         if len(order) >= most:
             return order, True
         order.append(folder)
@@ -59,7 +60,7 @@ async def _walk(
 
 
 def _children(folder_id: str) -> str:
-    return f"/me/contactFolders/{quote(folder_id, safe='')}/childFolders"
+    return f"{FOLDERS}/{quote(folder_id, safe='')}/childFolders"
 
 
 def _name(item: dict[str, Any]) -> str:
@@ -69,16 +70,21 @@ def _name(item: dict[str, Any]) -> str:
 
 def contacts_in(folder_id: str) -> str:
     """Where the contacts of a folder are listed."""
-    return f"/me/contactFolders/{quote(folder_id, safe='')}/contacts"
+    return f"{FOLDERS}/{quote(folder_id, safe='')}/contacts"
 
 
 def contact(contact_id: str) -> str:
     return f"/me/contacts/{quote(contact_id, safe='')}"
 
 
+async def touch(caller: GraphCaller) -> None:
+    """Ask for the id of one folder: permitted or refused, no contact is read."""
+    await caller.get(FOLDERS, {"$top": "1", "$select": "id"})
+
+
 async def name_of(caller: GraphCaller, folder_id: str) -> str:
     """Raises ``GraphNotFound`` when the folder is not there."""
-    return _name(await caller.get(f"/me/contactFolders/{quote(folder_id, safe='')}"))
+    return _name(await caller.get(f"{FOLDERS}/{quote(folder_id, safe='')}"))
 
 
 async def counts(caller: GraphCaller, listed: list[Folder]) -> dict[str, int]:

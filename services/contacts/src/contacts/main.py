@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from contacts import api, contacts_api, joining_api, telling_api
+from contacts import access_api, api, contacts_api, joining_api, telling_api
 from contacts.erasing import HOLDINGS
 from contacts.handlers import on
 from contacts.jobs import does
@@ -21,6 +21,7 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service.include(joining_api.router)
     service.include(contacts_api.router)
     service.include(telling_api.router)
+    service.include(access_api.router)
     service.hear_graph()
     service.consume(on)
     service.work(does)

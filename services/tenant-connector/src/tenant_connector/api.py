@@ -86,7 +86,7 @@ async def switch_features(
     changed = tenant.switch(row, wanted, caller.user_id, work.outbox, await readiness.red(work.session, caller.org_id))
     if changed:
         audit.note(work.session, caller.org_id, caller.user_id, "features.change", changed=changed)
-    if "sharepoint_storage" in changed:
+    if {"sharepoint_storage", "contacts_import"} & set(changed):
         watching.check_soon(work)
     return _shown(row, caller.org_id, response)
 

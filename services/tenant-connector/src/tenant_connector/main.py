@@ -13,6 +13,7 @@ from tenant_connector.erasing import HOLDINGS
 from tenant_connector.handlers import on
 from tenant_connector.readiness import api as board_api
 from tenant_connector.readiness import board as readiness
+from tenant_connector.readiness.contacts import ContactsClient
 from tenant_connector.readiness.jobs import does
 from tenant_connector.settings import Settings
 from tenant_connector.tokens import AppTokens
@@ -25,7 +26,8 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     entra = Entra(settings)
     id_tokens = IdTokens(settings, entra)
     consents = Consents(settings, service.db, service.envelope, entra, Administrators(settings, entra, id_tokens))
-    service.provide(entra=entra, app_tokens=AppTokens(entra), consents=consents, id_tokens=id_tokens)
+    contacts = ContactsClient(settings, service.service_tokens)
+    service.provide(entra=entra, app_tokens=AppTokens(entra), consents=consents, id_tokens=id_tokens, contacts=contacts)
     service.include(api.router)
     service.include(links_api.router)
     service.include(board_api.router)

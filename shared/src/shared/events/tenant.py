@@ -12,6 +12,7 @@ Capability = Literal[
     "speaker_attribution",
     "application_access_policy",
     "mail_permissions",
+    "contacts_access",
     "licences",
     "mailbox",
     "notifications",

@@ -16,6 +16,7 @@ from shared.events import Event
 from shared.hosting.service import Service
 from shared.testing.databases import Databases
 from shared.testing.fixtures import MakeSettings, PlatformKeys
+from shared.web.identity import ServiceTokens
 
 Json = dict[str, Any]
 StartService = Callable[..., Awaitable[Service]]
@@ -56,6 +57,11 @@ class Harness:
         self.bus: Any = service.bus
         transport = httpx.ASGITransport(service.app, raise_app_exceptions=False)
         self.http = httpx.AsyncClient(transport=transport, base_url="http://service")
+
+    def bearer_of_service(self, name: str, audience: str | None = None) -> str:
+        """The token that this service would send to ``audience``, which is the service under test unless said."""
+        own = self.service.settings.model_copy(update={"service_key_path": self.keys.private / f"{name}.pem"})
+        return ServiceTokens(own, name).issue(audience or self.service.name)
 
     async def call(
         self,

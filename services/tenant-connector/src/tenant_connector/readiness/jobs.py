@@ -21,6 +21,7 @@ from tenant_connector.readiness import board as readiness
 from tenant_connector.readiness import probes, reasons
 from tenant_connector.readiness import queries as readiness_queries
 from tenant_connector.readiness import schedule as watching
+from tenant_connector.readiness.contacts import ContactsClient
 from tenant_connector.readiness.verdicts import AFFECTS, Evidence, Found, Outcome, Unanswered, unanswered
 from tenant_connector.settings import Settings
 from tenant_connector.tables import TenantRow
@@ -76,7 +77,14 @@ async def look_after_tenant(
 
 @does(CheckReadiness, attempts=CHECK_ATTEMPTS)
 async def check_readiness(
-    job: Job, _wanted: CheckReadiness, *, db: Database, entra: Entra, settings: Settings, app_tokens: AppTokens
+    job: Job,
+    _wanted: CheckReadiness,
+    *,
+    db: Database,
+    entra: Entra,
+    settings: Settings,
+    app_tokens: AppTokens,
+    contacts: ContactsClient,
 ) -> None:
     """Everything on the board, once; again by itself while something waits for Microsoft, or it could not be asked."""
     connection = await access.connection_of(db, job.org_id)
@@ -89,7 +97,7 @@ async def check_readiness(
     asked = await _ask(db, entra, app_tokens, connection)
     if asked is None:
         return
-    found = await _look(connection, known, asked, settings)
+    found = [*await _look(connection, known, asked, settings), await contacts.look(job.org_id, known)]
     again_s = await _keep(job, connection, known, found, settings, gone=asked.gone)
     if again_s is not None:
         raise Periodic("something waits for Microsoft, or is to be asked again", after_s=again_s)
@@ -159,6 +167,7 @@ async def _known(job: Job, connection: Connection, settings: Settings) -> probes
         location=row.storage_location if row else None,
         storage=reasons.Place(row.storage_state, row.storage_nearly_full) if row else reasons.Place(),
         storage_on=bool(row and row.features.get("sharepoint_storage")),
+        contacts_on=bool(row and row.features.get("contacts_import")),
         names_at=check.names_at if check else None,
         names_seen=check.names_seen if check else None,
         mail_permitted=mail_permitted,

@@ -37,6 +37,7 @@ class Known:
     location: str | None
     storage: reasons.Place
     storage_on: bool
+    contacts_on: bool
     names_at: datetime | None
     names_seen: bool | None
     mail_permitted: bool | None = None

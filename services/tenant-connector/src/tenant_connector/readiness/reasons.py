@@ -16,6 +16,7 @@ SITES = "Sites.Selected"
 
 TRANSCRIPTS_ON = "Microsoft lets Prospo read transcripts of Teams meetings."
 REACHED = "Microsoft reaches Prospo's public address for notifications."
+CONTACTS_READ = "Microsoft lets Prospo read people's contact folders."
 NO_POLICY_NEEDED = "Prospo acts on meetings as the people who organise them, so no application access policy is needed."
 EXPIRY_UNKNOWN = (
     "Nobody told Prospo when its credential at Microsoft expires. The operator can write it beside the secret, or use "
@@ -35,7 +36,7 @@ _DELEGATED = {
     "verdict": "not_checked",
     "reason": "Microsoft shows what people's accounts were granted (GET /oauth2PermissionGrants) only to applications "
     "that may read the whole directory (Directory.Read.All), which Prospo does not ask for. Each person's sign-in says "
-    "what was granted, and importing contacts asks Microsoft as that person and says what is missing.",
+    "what was granted.",
 }
 
 
@@ -95,6 +96,21 @@ def mail(permitted: bool | None) -> Found:
     )
     reason = "Your organisation's consent does not hold the permissions for mail (Mail.Send, Mail.ReadWrite)."
     return Found("mail_permissions", "action_needed", reason, Remedy("microsoft_admin", text))
+
+
+def contacts_off() -> Found:
+    return Found("contacts_access", "not_needed", "Contacts import is switched off.")
+
+
+def contacts_refused(said: str, evidence: tuple[Evidence, ...]) -> Found:
+    """By everybody who was tried, so that it is not one person's mailbox alone."""
+    text = (
+        "Look in the Entra admin centre → Enterprise applications → Prospo → Permissions whether Contacts.Read is "
+        "there for people, and in Exchange Online whether a policy keeps applications from mailboxes."
+    )
+    remedy = Remedy("microsoft_admin", text)
+    reason = f"Microsoft does not let Prospo read the contacts of people who were tried: {said}"
+    return Found("contacts_access", "action_needed", reason, remedy, evidence, propagates=True)
 
 
 def transcripts_off(evidence: tuple[Evidence, ...]) -> Found:
@@ -236,7 +252,7 @@ def refused(capability: str, error: GraphError, evidence: tuple[Evidence, ...]) 
 
 
 def nobody(capability: str) -> Found:
-    return Found(capability, "unknown", _NOBODY, decided=capability != "transcript_access")
+    return Found(capability, "unknown", _NOBODY, decided=capability not in {"transcript_access", "contacts_access"})
 
 
 def cannot_ask(capability: str, role: str) -> Found:

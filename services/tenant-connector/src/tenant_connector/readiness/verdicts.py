@@ -17,6 +17,7 @@ AFFECTS: dict[str, tuple[str, ...]] = {
     "application_access_policy": (),
     "licences": ("schedule", "auto_recording", "transcript", "recording", "contacts", "mail"),
     "mailbox": ("schedule", "contacts", "mail"),
+    "contacts_access": ("contacts",),
     "notifications": ("recording", "transcript", "mail", "contacts"),
     "credential_expiry": _EVERYTHING,
     "storage_write": ("storage",),
@@ -35,7 +36,7 @@ WARNS: dict[str, tuple[str, ...]] = {
     "outlook_email": ("licences", "mailbox", "notifications"),
     # A recording arrives without a transcript, so what stops transcripts does not stop recording.
     "auto_recording": ("transcript_access", "speaker_attribution", "licences", "notifications"),
-    "contacts_import": ("licences", "mailbox"),
+    "contacts_import": ("licences", "mailbox", "contacts_access"),
     "sharepoint_storage": (),
 }
 """Switch → what makes it less than whole."""
