@@ -97,6 +97,36 @@ async def test_a_request_before_the_last_transaction_has_the_job_done_again(make
     assert (runs, await states(service)) == ([(1, False), (2, False)], [])
 
 
+async def test_a_request_that_commits_while_the_job_ends_has_it_done_again(make_service: MakeService) -> None:
+    """The end waits for the row, which the request holds; nobody waits for a lease to run out."""
+    does, runs, asked = Jobs(), [], asyncio.Event()
+    locked = "wait_event_type = 'Lock' AND query LIKE '%DELETE FROM job WHERE%' AND pid <> pg_backend_pid()"
+    ending = f"SELECT count(*) FROM pg_stat_activity WHERE {locked}"
+
+    async def ask() -> None:
+        async with service.db.unit_of_work("acme") as work:
+            work.queue(Note())
+            await work.write_jobs()
+            asked.set()
+            while not (await service.db.at_once(text(ending), {}))[0][0]:
+                pass
+
+    @does(Note)
+    async def note(job: Job, wanted: Note) -> None:
+        runs.append(job.fence)
+        if len(runs) == 1:
+            asking.append(asyncio.create_task(ask()))
+            await asked.wait()
+
+    asking: list[asyncio.Task[None]] = []
+    service = await make_service(jobs=does)
+    await queue(service)
+    await service.runner.drain()
+    await asking[0]
+    await service.runner.drain()
+    assert (runs, await states(service)) == ([1, 2], [])
+
+
 async def test_a_lease_renewed_while_the_job_ends_is_no_lease_lost(
     make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,11 +19,11 @@ from shared.jobs.registry import Kind
 _NAMES = {level: name for name, level in PRIORITIES.items()}
 _LOCK = text("SELECT id FROM job WHERE id = :id AND fence = :fence AND state = 'running' FOR UPDATE")
 _CHECKPOINT = text("UPDATE job SET checkpoint = CAST(:checkpoint AS jsonb) WHERE id = :id AND fence = :fence")
-# A request for the same job that came while it ran has it done once more. One that comes in between these two parts
-# leaves the row as it is, to be done again when its lease runs out.
-DONE = text(
-    """WITH gone AS (DELETE FROM job WHERE id = :id AND fence = :fence AND NOT again)
-       UPDATE job SET state = 'waiting', due_as = NULL, lease_until = NULL, attempt = 0, tried_since = NULL,
+# A request for the same job that came while it ran has it done once more. These are two statements, for one statement
+# sees the row as it was when it began: a request that commits while the first waits for the row is seen by the second.
+DONE = text("DELETE FROM job WHERE id = :id AND fence = :fence AND NOT again RETURNING id")
+ONCE_MORE = text(
+    """UPDATE job SET state = 'waiting', due_as = NULL, lease_until = NULL, attempt = 0, tried_since = NULL,
            checkpoint = '{}', sure_to = fence
        WHERE id = :id AND fence = :fence AND again"""
 )
@@ -45,7 +45,9 @@ class JobWork(UnitOfWork):
         """The job is done when this transaction commits; its function does nothing after it."""
         self.ends = self.job.ending = True
         await self.session.execute(AS_SERVICE)
-        await self.session.execute(DONE, {"id": self.job.id, "fence": self.job.fence})
+        this = {"id": self.job.id, "fence": self.job.fence}
+        if not (await self.session.execute(DONE, this)).all():
+            await self.session.execute(ONCE_MORE, this)
 
 
 @dataclass

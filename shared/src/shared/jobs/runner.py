@@ -26,7 +26,7 @@ from shared.database.unit_of_work import Database
 from shared.database.wakes import POLL_S
 from shared.jobs.again import Again, GiveUp, LeaseLost, Periodic
 from shared.jobs.claiming import LEASE_S, Claims
-from shared.jobs.job import DONE, Job
+from shared.jobs.job import DONE, ONCE_MORE, Job
 from shared.jobs.registry import Jobs
 
 log = structlog.get_logger(__name__)
@@ -144,7 +144,8 @@ class JobRunner:
         try:
             await self._work(job)
             await _cancel([holding])
-            await self._write(job, DONE)
+            if not await self._write(job, DONE):
+                await self._write(job, ONCE_MORE)
             outcome = "done"
         except LeaseLost:
             log.info("job left to another worker", kind=job.kind.name, job=job.id)
@@ -206,14 +207,15 @@ class JobRunner:
         await self._write(job, _AGAIN, **values)
         return "again"
 
-    async def _write(self, job: Job, statement: Any, **values: Any) -> None:
+    async def _write(self, job: Job, statement: Any, **values: Any) -> list[Any]:
         """A job whose outcome cannot be written keeps its lease until it runs out, and is then done again."""
         if job.ended:
-            return
+            return []
         try:
-            await self._db.at_once(statement, {"id": job.id, "fence": job.fence, **values})
+            return await self._db.at_once(statement, {"id": job.id, "fence": job.fence, **values})
         except (SQLAlchemyError, OSError) as error:
             log.warning("a job's outcome was not written", job=job.id, error=type(error).__name__)
+            return []
 
 
 def _span(job: Job) -> AbstractContextManager[Any]:
