@@ -6,13 +6,21 @@ Names are Prometheus' (counters get ``_total`` there). HTTP's own (``http.server
 from opentelemetry import metrics
 
 _meter = metrics.get_meter("prospo.m365")
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
+"""Bounds of the histograms; OpenTelemetry's own begin at five seconds."""
 
 # Events ------------------------------------------------------------------------------------------------------------
 events_published = _meter.create_counter("events_published")
 """Records acknowledged by Kafka, by ``topic``."""
 events_handled = _meter.create_counter("events_handled")
 """Records whose outcome is durable, by ``topic`` and ``outcome``: handled, duplicate, parked."""
-event_handling_duration = _meter.create_histogram("event_handling_duration", unit="s")
+event_publishing_delay = _meter.create_histogram(
+    "event_publishing_delay", unit="s", explicit_bucket_boundaries_advisory=_SECONDS
+)
+"""From an event's transaction to Kafka's acknowledgement, by ``topic``."""
+event_handling_duration = _meter.create_histogram(
+    "event_handling_duration", unit="s", explicit_bucket_boundaries_advisory=_SECONDS
+)
 """From a record's turn in its lane to the commit of its effect, by ``topic``."""
 outbox_pending = _meter.create_gauge("outbox_pending")
 """Committed events that Kafka has not acknowledged yet."""
@@ -26,10 +34,12 @@ consumer_stopped = _meter.create_gauge("consumer_stopped")
 # Jobs --------------------------------------------------------------------------------------------------------------
 jobs_ended = _meter.create_counter("jobs_ended")
 """Tries of a job, by ``kind`` and ``outcome``: done, again, failed, lost."""
-job_duration = _meter.create_histogram("job_duration", unit="s")
+job_duration = _meter.create_histogram("job_duration", unit="s", explicit_bucket_boundaries_advisory=_SECONDS)
 """Length of one try, by ``kind``."""
 jobs_due = _meter.create_gauge("jobs_due")
 """Jobs that could run now or are running, by ``kind``: the backlog that workers are scaled on."""
+jobs_oldest_due = _meter.create_gauge("jobs_oldest_due", unit="s")
+"""How long the job that is due for the longest has waited for a worker, by ``kind``; 0 where none waits."""
 jobs_failed = _meter.create_gauge("jobs_failed")
 """Jobs that failed for good and wait for someone, by ``kind``."""
 jobs_unknown = _meter.create_gauge("jobs_unknown")
@@ -44,10 +54,21 @@ internal_calls = _meter.create_counter("internal_calls")
 # Microsoft ---------------------------------------------------------------------------------------------------------
 graph_requests = _meter.create_counter("graph_requests")
 """Answers of Microsoft Graph, by ``method`` and ``status`` (0: no answer)."""
+graph_request_duration = _meter.create_histogram(
+    "graph_request_duration", unit="s", explicit_bucket_boundaries_advisory=_SECONDS
+)
+"""From a request to Microsoft Graph to the head of its answer, by ``method``; a request without an answer too."""
 graph_throttled = _meter.create_counter("graph_throttled")
 """429 answers among them."""
 graph_notifications = _meter.create_counter("graph_notifications")
 """Change notifications received, by ``outcome``: stored, unknown, hostile."""
+graph_subscriptions = _meter.create_gauge("graph_subscriptions")
+"""Subscriptions at Microsoft, by ``state``: lasting, ending (within half an hour, though they are renewed long before),
+none (Microsoft has none, or it ended)."""
+organisations = _meter.create_gauge("organisations")
+"""Organisations by ``status`` of their connection."""
+connections = _meter.create_gauge("connections")
+"""People by ``status`` of their account's connection."""
 readiness_verdicts = _meter.create_gauge("readiness_verdicts")
 """Organisations by ``capability`` and ``verdict`` of their readiness board."""
 token_refreshes = _meter.create_counter("token_refreshes")

@@ -2,7 +2,9 @@
 
 from fastapi import FastAPI
 
+from shared import metrics
 from shared.bus import Bus
+from shared.database.watch import by_status
 from shared.entra.client import Entra
 from shared.entra.id_tokens import IdTokens
 from shared.hosting.service import Service, run
@@ -34,6 +36,7 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service.consume(on)
     service.work(does)
     service.gauge(readiness.gauge_verdicts)
+    service.gauge(by_status("tenant", metrics.organisations))
     return service
 
 

@@ -2,7 +2,9 @@
 
 from fastapi import FastAPI
 
+from shared import metrics
 from shared.bus import Bus
+from shared.database.watch import by_status
 from shared.entra.client import Entra
 from shared.entra.id_tokens import IdTokens
 from shared.hosting.service import Service, run
@@ -30,6 +32,7 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service.provide(checks=checks, sign_ins=sign_ins)
     # Closed in this order: the refreshes under way still need MSAL's threads.
     service.provide(access_tokens=access_tokens, microsoft=microsoft, id_tokens=id_tokens)
+    service.gauge(by_status("connection", metrics.connections))
     service.include(router)
     service.consume(on)
     service.work(does)

@@ -50,6 +50,7 @@ class LaneRunner:
     async def run(self) -> None:
         """Consume until cancelled; the member leaves its group and rejoins after an outage of the broker."""
         wait_s = 0.2
+        metrics.consumer_stopped.set(0)
         while self.topics:
             started = asyncio.get_running_loop().time()
             try:

@@ -11,6 +11,8 @@ A row that the cluster refuses is parked after ``TRIES`` with all later rows of 
 
 import asyncio
 import contextlib
+import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,6 +21,7 @@ import structlog
 from pydantic_core import from_json
 from sqlalchemy import text
 
+from shared import metrics
 from shared.bus import Bus, BusUnavailable, Record
 from shared.database.housekeeping import prune
 from shared.database.loops import stop_if_cancelled
@@ -41,7 +44,7 @@ TRIES = 5
 
 _LOCK = 0x6F7574626F78
 _TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
-_ROWS = """SELECT id, topic, key, headers, payload,
+_ROWS = """SELECT id, topic, key, headers, payload, extract(epoch FROM clock_timestamp() - created_at)::float8 AS age_s,
         (topic, key) IN (SELECT topic, key FROM outbox WHERE parked_at IS NOT NULL) AS behind
     FROM outbox WHERE parked_at IS NULL AND id > $1 ORDER BY id LIMIT $2"""
 _GONE = "WITH gone AS (DELETE FROM outbox WHERE id = ANY($3::bigint[]))"
@@ -142,15 +145,16 @@ class Relay:
 
     async def _publish(self, connection: Any, rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         """Publish a batch and delete it; what is behind it, but nothing after a refusal."""
-        free = [row for row in rows if not row["behind"]]
+        began, free = time.monotonic(), [row for row in rows if not row["behind"]]
         refused, ahead = await self._publish_and_read_ahead(connection, free, rows[-1]["id"], len(rows) == BATCH)
         if refused:
             await self._refuse(connection, {free[place]["id"]: reason for place, reason in refused.items()}, TRIES)
         if behind := {row["id"]: "an earlier event of this key is parked" for row in rows if row["behind"]}:
             await self._refuse(connection, behind, tries=1)
-        done = [row["id"] for place, row in enumerate(free) if place not in refused]
+        sent = [row for place, row in enumerate(free) if place not in refused]
+        _count(sent, time.monotonic() - began)
         statement = f"{_GONE if self._keep_sent_s is None else _KEPT} {_ROWS}"
-        more = await connection.fetch(statement, rows[-1]["id"], 0 if ahead else BATCH, done)
+        more = await connection.fetch(statement, rows[-1]["id"], 0 if ahead else BATCH, [row["id"] for row in sent])
         return [] if refused else ahead or list(more)
 
     async def _publish_and_read_ahead(
@@ -210,6 +214,14 @@ class Relay:
         woken = wake.is_set()
         wake.clear()
         return woken
+
+
+def _count(rows: list[Mapping[str, Any]], took_s: float) -> None:
+    """``took_s``: since the rows were read, which have their age of then."""
+    for topic, count in Counter(row["topic"] for row in rows).items():
+        metrics.events_published.add(count, {"topic": topic})
+    for row in rows:
+        metrics.event_publishing_delay.record(row["age_s"] + took_s, {"topic": row["topic"]})
 
 
 def _record(row: Mapping[str, Any]) -> Record:

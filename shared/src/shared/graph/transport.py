@@ -8,6 +8,7 @@ a limit is kept for all who share it, and who goes first is decided, in ``limits
 
 import asyncio
 import random
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -175,7 +176,9 @@ class _Tries:
         self._claims, self._token = None, headers["Authorization"].removeprefix("Bearer ")
         await stack.enter_async_context(self._limits.enter(self._scope))
         error: GraphError | None
+        began = time.perf_counter()
         answer, error = await self._exchange(headers, stack)
+        metrics.graph_request_duration.record(time.perf_counter() - began, {"method": call.method})
         if answer is not None:
             redirected = call.stream and answer.has_redirect_location
             if call.about is None or not _is_item_by_item(answer):

@@ -40,7 +40,7 @@ from shared.problems import ConfigurationError, describe_problems, install_probl
 from shared.secrets import Envelope, KeyRing
 from shared.settings import ServiceSettings
 from shared.subscriptions.notifications import ChangeNotification, LifecycleNotification, receiver
-from shared.subscriptions.subscriptions import Subscriptions
+from shared.subscriptions.subscriptions import Subscriptions, gauge_subscriptions
 from shared.telemetry import set_up_logs, set_up_metrics, set_up_traces
 from shared.web import audit
 from shared.web.identity import Identity, ServiceTokens, UserTokens
@@ -142,6 +142,7 @@ class Service:
     def hear_graph(self) -> None:
         """Take Graph's notifications at ``/webhooks/graph``; the service does the two jobs that they become."""
         self.include(receiver())
+        self.gauge(gauge_subscriptions)
         self._queues |= {ChangeNotification, LifecycleNotification}
 
     def consume(self, handlers: Handlers) -> None:

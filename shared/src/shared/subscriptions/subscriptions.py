@@ -21,6 +21,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from shared import metrics
 from shared.database.row_security import protecting
 from shared.database.unit_of_work import Database
 from shared.graph.client import GraphCaller
@@ -95,6 +96,13 @@ _FORGET = text(
 _SUBSCRIBED = text(
     """SELECT resource FROM graph_subscription
        WHERE org_id = :org_id AND user_id = :user_id AND subscription_id IS NOT NULL"""
+)
+_STATES = text(
+    """SELECT count(*) FILTER (WHERE expires_at >= clock_timestamp() + interval '30 minutes') AS lasting,
+              count(*) FILTER (WHERE expires_at >= clock_timestamp()
+                                 AND expires_at < clock_timestamp() + interval '30 minutes') AS ending,
+              count(*) FILTER (WHERE expires_at IS NULL OR expires_at < clock_timestamp()) AS none
+       FROM graph_subscription"""
 )
 _RESOURCES = text("SELECT resource FROM graph_subscription WHERE org_id = :org_id AND user_id = :user_id")
 
@@ -264,6 +272,14 @@ class Subscriptions:
             await _end(caller, made["id"])
             raise GraphRetry("Another worker took the subscription over.", after_s=1)
         return until
+
+
+async def gauge_subscriptions(db: Database) -> None:
+    """For the operator, over all organisations."""
+    async with db.system_work() as work:
+        counts = (await work.session.execute(_STATES)).one()
+    for state in ("lasting", "ending", "none"):
+        metrics.graph_subscriptions.set(getattr(counts, state), {"state": state})
 
 
 async def forget_subscriptions(session: AsyncSession, org_id: str, user_id: str | None) -> list[str]:
