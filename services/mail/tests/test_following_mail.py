@@ -10,6 +10,22 @@ from tests.e2e.crashing import LEASES_END
 ANNA = "anna@contoso.example"
 
 
+@pytest.mark.parametrize("sent_copy_s", [0, 25])
+async def test_an_own_mail_is_in_its_conversation_at_once(house: Any, sent_copy_s: int) -> None:
+    """Neither the next look nor a notification is waited for; nor where Sent Items has the copy late."""
+    await house.microsoft.do("outlook_rules", sent_copy_s=sent_copy_s)
+    post = await house.follow()
+    await house.work()
+    await house.sql("UPDATE mailbox_folder SET read_at = clock_timestamp() + interval '1 day'")
+    mail = await house.sent(to=[{"email": ADA}], subject="Order")
+    assert (await post.subjects() == [("Order", 1)]) is (sent_copy_s == 0)
+    await house.microsoft.advance(31)
+    await house.hurry("send_mail")
+    await house.work()
+    assert (await house.mail(mail))["status"] == "seen_in_sent"
+    assert await post.subjects() == [("Order", 1)]
+
+
 @pytest.mark.parametrize("back", [False, True])
 async def test_mail_that_is_moved_neither_disappears_nor_doubles(house: Any, back: bool) -> None:
     """M6. By a rule to a folder that nobody follows, or away and back between two looks."""
