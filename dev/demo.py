@@ -45,6 +45,8 @@ class Demo:
         self.microsoft = SimulatorClient(described["simulator_url"])
         self.http = httpx.AsyncClient(base_url=self.url, timeout=30, trust_env=False, verify=usual_trust())
         self.seen: dict[str, tuple[str, Json]] = {}
+        self.client = ""
+        """The address of the contact that was imported."""
 
     async def run(self) -> None:
         reading = asyncio.create_task(self.print_events())
@@ -56,7 +58,8 @@ class Demo:
             await self.let_it_happen(meeting)
             record = await self.wait_for_artefacts(meeting["id"])
             run = await self.import_contacts()
-            await self.check_events(record["id"], run["id"])
+            conversation = await self.write_and_be_answered()
+            await self.check_events(record["id"], run["id"], conversation)
             await self.print_record(record)
             (self.state / "demo.json").unlink(missing_ok=True)
         finally:
@@ -203,6 +206,7 @@ class Demo:
         if [one["emails"] for one in listed] != [[address]]:
             raise DemoFailed(f"The contact with the address {address} was not imported once: {listed}")
         say(f"imported    {run['outcome']}, among them {listed[0]['name']} <{address}>")
+        self.client = address
         return run
 
     async def contact_folders(self) -> Json | None:
@@ -216,19 +220,50 @@ class Demo:
             raise DemoFailed(f"The contacts could not be imported: {run['problem']}")
         return run if run["status"] == status else None
 
-    async def check_events(self, meeting_id: str, run_id: str) -> None:
+    async def write_and_be_answered(self) -> Json:
+        """The conversation with the contact: Anna's mail is there by itself, its answer with the next look."""
+        step("Anna writes to the contact from Prospo, and the contact answers")
+        more: Json = {"params": {"name": "offer.txt"}, "content": b"10 pieces, 100 EUR"}
+        file = (await self.call("acme-anna", "POST", "/v1/mail/files", **more)).json()
+        body = {"to": [{"email": self.client}], "subject": "Our offer", "body": "Here it is.", "files": [file["id"]]}
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        mail = (await self.call("acme-anna", "POST", "/v1/mail", json=body, headers=key)).json()
+        first = await self.until(lambda: self.conversation_of(1), "the mail is in the conversation")
+        sent = first["messages"][0]
+        if sent["mail_id"] != mail["id"]:
+            raise DemoFailed(f"The conversation has another mail than the one that was sent: {sent}")
+        answer = {"subject": "RE: Our offer", "text": "We take it.", "reply_to": sent["message_id"]}
+        await self.microsoft.do("mail_arrives", user="anna@contoso.example", sender=self.client, **answer)
+        await self.call("acme-anna", "POST", "/v1/mail/mailbox/refresh")  # Microsoft tells of no mail without Mail.Read
+        whole = await self.until(lambda: self.conversation_of(2), "the answer is in the same conversation")
+        for one in whole["messages"]:
+            say(f"{one['direction']:<11} {one['subject']}: {one['preview']}")
+        return whole
+
+    async def conversation_of(self, messages: int) -> Json | None:
+        path = "/v1/mail/conversations"
+        found = (await self.call("acme-anna", "GET", path, params={"address": self.client})).json()["items"]
+        if not found or found[0]["messages"] < messages:
+            return None
+        whole: Json = (await self.call("acme-anna", "GET", f"{path}/{found[0]['id']}")).json()
+        return whole
+
+    async def check_events(self, meeting_id: str, run_id: str, conversation: Json) -> None:
         wanted = {
             "meeting.scheduled",
             "meeting.ended",
             "recording.imported",
             "transcript.imported",
             "contacts.imported",
+            "mail.sent",
+            "mail.received",
         }
-        about = {(meeting_id, None), (None, run_id)}
+        about = {meeting_id, run_id, conversation["id"], conversation["messages"][0]["mail_id"]}
+        named = ("meeting_id", "run_id", "mail_id", "kept_in")
 
         async def all_seen() -> Json | None:
             told = self.seen.values()
-            mine = [topic for topic, data in told if (data.get("meeting_id"), data.get("run_id")) in about]
+            mine = [topic for topic, data in told if about & {data.get(name) for name in named}]
             return {"seen": mine} if wanted <= set(mine) else None
 
         seen = (await self.until(all_seen, f"the events {', '.join(sorted(wanted))} are on Kafka"))["seen"]

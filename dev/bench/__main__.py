@@ -27,6 +27,7 @@ from dev.bench import (
     files,
     hop,
     into_library,
+    letters,
     refresh,
     rest,
     scaling,
@@ -56,6 +57,7 @@ BENCHMARKS: dict[str, Callable[[Stage, int], Awaitable[Found]]] = {
     "B12": claim.measure,
     "B13": schedule.measure,
     "B14": sends.measure,
+    "B16": letters.measure,
 }
 WITHOUT_ENGINES: dict[str, Callable[[int], Awaitable[Found]]] = {
     "B6L": into_library.measure,

@@ -57,7 +57,8 @@ async def msgraph(asked: Asked) -> int:
     return count
 
 
-async def o365(asked: Asked) -> int:
+def o365_account(asked: Asked) -> Any:
+    """An account of O365 that has the token already."""
     account, protocol = _from("O365", "Account", "MSGraphProtocol")
     (backend,) = _from("O365.utils.token", "MemoryTokenBackend")
     here = type("Here", (protocol,), {"_protocol_url": asked["url"].removesuffix("v1.0")})
@@ -65,9 +66,14 @@ async def o365(asked: Asked) -> int:
     made.con.requests_delay = 0
     made.con.session = made.con.get_session()
     made.con.update_session_auth_header(access_token=asked["token"])
+    return made
+
+
+async def o365(asked: Asked) -> int:
+    account = o365_account(asked)
 
     def work() -> int:
-        return sum(bool(one.object_id) for one in made.address_book().get_contacts(limit=asked["many"], batch=PAGE))
+        return sum(bool(one.object_id) for one in account.address_book().get_contacts(limit=asked["many"], batch=PAGE))
 
     return await asyncio.to_thread(work)
 
@@ -88,7 +94,8 @@ async def floor(asked: Asked) -> int:
     return count
 
 
-async def _rounds(read: Callable[[Asked], Awaitable[int]]) -> None:
+async def rounds(read: Callable[[Asked], Awaitable[int]]) -> None:
+    """What such a process does: each line of its input is a round."""
     for line in sys.stdin:
         with contextlib.redirect_stdout(sys.stderr):
             begun = time.perf_counter()
@@ -98,7 +105,7 @@ async def _rounds(read: Callable[[Asked], Awaitable[int]]) -> None:
 
 
 def main() -> None:
-    asyncio.run(_rounds({"msgraph": msgraph, "o365": o365, "floor": floor}[sys.argv[1]]))
+    asyncio.run(rounds({"msgraph": msgraph, "o365": o365, "floor": floor}[sys.argv[1]]))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ against the floor, which decodes them and copies them into a table. The round wi
 
 import asyncio
 import json
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,7 +19,7 @@ from sqlalchemy.engine import make_url
 from dev.bench.measuring import Outcome, ratio
 from dev.bench.schedule import bearer, connect, signed_in
 from dev.bench.stage import Stage
-from dev.bench.town import microsoft, plain_environment, raise_town
+from dev.bench.town import Peer, microsoft, raise_town
 from m365_simulator.client import SimulatorClient
 from shared.testing.serving import NO_TLS, serving
 from shared.testing.siblings import Dispatcher, UserAuth
@@ -54,9 +53,9 @@ async def measure(stage: Stage, count: int) -> list[Outcome]:
             if again.ours and time.monotonic() > end:
                 break
             names = list(outcomes)[:: -1 if number % 2 else 1]
-            early = {name: await office.peer(name) for name in names[::2]}
+            early = {name: await office.peers[name].rate() for name in names[::2]}
             first, second = await office.imports()
-            rates = early | {name: await office.peer(name) for name in names[1::2]}
+            rates = early | {name: await office.peers[name].rate() for name in names[1::2]}
             if number >= 0:
                 for name, outcome in outcomes.items():
                     outcome.add(CONTACTS / first, rates[name])
@@ -74,11 +73,10 @@ _MODULE = {"msgraph": "msgraph", "o365": "O365"}
 class _Office:
     """Anna's, whose Outlook is full of contacts."""
 
-    def __init__(self, api: httpx.AsyncClient, database: Any, asked: Json, worker: Any) -> None:
+    def __init__(self, api: httpx.AsyncClient, database: Any, worker: Any) -> None:
         self._api = api
         self._database = database
-        self._asked = asked
-        self._peers: dict[str, asyncio.subprocess.Process] = {}
+        self.peers: dict[str, Peer] = {}
         self._count = 0
         self.worker = worker
 
@@ -114,36 +112,15 @@ class _Office:
             dsn = make_url(town.databases["contacts"].owner_url).set(drivername="postgresql")
             asked = {"url": f"{simulator.http_base_url}/v1.0", "token": token["access_token"]}
             asked["dsn"] = dsn.render_as_string(hide_password=False)
-            office = cls(http, database, asked, worker)
+            office = cls(http, database, worker)
             await until(office.is_open, within_s=60)
             for name in peers:
-                await office.invite(name)
-            stack.callback(office.dismiss)
+                invited = Peer.invited("dev.bench.address_peers", name, asked | {"many": PEERS[name]})
+                office.peers[name] = await stack.enter_async_context(invited)
             yield office
-
-    async def invite(self, name: str) -> None:
-        """A process for all rounds, so that none of them pays for imports."""
-        pipe = asyncio.subprocess.PIPE
-        self._peers[name] = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "dev.bench.address_peers", name), stdin=pipe, stdout=pipe, env=plain_environment()
-        )
-
-    def dismiss(self) -> None:
-        for peer in self._peers.values():
-            peer.terminate()
 
     async def is_open(self) -> bool:
         return (await self._api.get("/v1/contacts/folders")).is_success
-
-    async def peer(self, name: str) -> float:
-        """Contacts a second."""
-        process = self._peers[name]
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(json.dumps(self._asked | {"many": PEERS[name]}).encode() + b"\n")
-        spent, count = json.loads(await process.stdout.readline())
-        assert count >= PEERS[name] * 0.99, f"{name} read {count} contacts"
-        return float(count / spent)
 
     async def imports(self) -> tuple[float, float]:
         """Seconds of the first import, and of one after it that finds nothing new."""

@@ -28,7 +28,6 @@ from m365_simulator.signing import access_token
 from m365_simulator.testing import loopback_settings, running
 from mail.main import create_service
 from shared.bus import MemoryBus
-from shared.connections import features
 from shared.events import Features, TenantState, UserState
 from shared.hosting.service import Service
 from shared.testing.harness import consume, publish
@@ -147,7 +146,6 @@ async def _service(
     town: Town, simulator: Simulator, token: str
 ) -> AsyncIterator[tuple[Service, Callable[[str], Awaitable[str]]]]:
     """The mail service in this process, Anna connected; and a function that posts a mail and gives its id."""
-    before, features.NOT_YET = features.NOT_YET, frozenset()
     user = find_user(simulator.store, ANNA)
     assert user is not None
     given = {"access_token": token, "oid": user["id"], "tid": user["tenant"], "expires_at": "2099-01-01T00:00:00Z"}
@@ -182,4 +180,3 @@ async def _service(
 
             yield service, post
         await service.stop()
-    features.NOT_YET = before

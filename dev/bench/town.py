@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import json
 import os
 import sys
 import tempfile
@@ -130,6 +131,39 @@ async def ended(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
+
+
+class Peer:
+    """A reader of somebody else's in a process of its own, for all rounds, so that none of them pays for imports.
+
+    ``asked`` is what ``module`` reads of each line: among others how ``many`` things it reads in a round.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, name: str, asked: dict[str, Any]) -> None:
+        self._process = process
+        self._name = name
+        self._asked = asked
+
+    @classmethod
+    @asynccontextmanager
+    async def invited(cls, module: str, name: str, asked: dict[str, Any]) -> AsyncIterator["Peer"]:
+        pipe = asyncio.subprocess.PIPE
+        made = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", module, name), stdin=pipe, stdout=pipe, env=plain_environment()
+        )
+        try:
+            yield cls(made, name, asked)
+        finally:
+            await ended(made)
+
+    async def rate(self) -> float:
+        """Things a second."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(self._asked).encode() + b"\n")
+        spent, count = json.loads(await self._process.stdout.readline())
+        assert count >= self._asked["many"] * 0.99, f"{self._name} read {count} of {self._asked['many']}"
+        return float(count / spent)
 
 
 @asynccontextmanager

@@ -309,6 +309,22 @@ async def test_a_body_and_headers_have_limits(door: Door) -> None:
     assert door.behind.seen == []
 
 
+async def test_where_a_body_may_be_large_it_passes_whole(door: Door) -> None:
+    """A mail with its text, its files, and the console's form for whoever has no JavaScript."""
+    large = {prefix: name for name, service in described().items() for prefix in service.large}
+    assert {"/v1/mail", "/mail/write", "/files/upload", "/v1/files/uploads/"} <= set(large)
+    body = b"x" * (4 * BODY_BYTES)
+    for prefix, name in large.items():
+        paths = [prefix, f"{prefix}/files"] if name == "mail" else [prefix]
+        for path in paths:
+            about = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
+            about += "".join(f"{key}: {value}\r\n" for key, value in door.person().items())
+            answer = await door.send(about.encode() + b"\r\n" + body)
+            assert answer.split()[1] == b"200", path
+            assert answer.endswith(f"{len(body)} bytes".encode()), path
+            assert door.behind.seen.pop() == f"{name}: POST {path}"
+
+
 async def test_the_caller_chooses_neither_persona_nor_request_id(door: Door) -> None:
     said = {"X_Prospo_Persona": "acme-admin", "X_Request_Id": "of-the-caller"}
     assert await door.ask("/v1/meetings", **said, **door.person()) == 200

@@ -44,6 +44,7 @@ QUEUED = {
         "read_past": {"user_id": "anna"},
         "forget_strangers": {"user_id": "anna"},
         "follow_addresses": {},
+        "follow_everybody": {},
         "forget_old_mail": {},
         "process_notification": {"notification_id": 1},
         "subscription_lifecycle": {"notification_id": 1},

@@ -1,7 +1,4 @@
-"""A person writes to a contact, is answered, and reads both mails in one conversation: console, Microsoft, and back.
-
-The platform is started with every feature there, as the switch Outlook email is not available yet.
-"""
+"""A person writes to a contact, is answered, and reads both mails in one conversation: console, Microsoft, and back."""
 
 import re
 import tempfile
@@ -18,9 +15,6 @@ from .test_browser import PATIENCE_MS, become, browser, page, picture, through_m
 
 __all__ = ["browser", "page"]  # fixtures
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(600)]
-EVERY_FEATURE = (
-    "from shared.connections import features; features.NOT_YET = frozenset(); from dev.run import main; main()"
-)
 CARA = "cara@customer.example"
 LOOKS = 60
 
@@ -29,7 +23,6 @@ LOOKS = 60
 def whole_platform() -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         platform = RunningPlatform(Path(folder))
-        platform.command[1:3] = ["-c", EVERY_FEATURE]
         try:
             yield platform.start()
         finally:
@@ -108,7 +101,6 @@ def test_a_mail_and_its_answer_are_one_conversation(whole_platform: dict[str, An
     connect(page, described)
     import_contact(page, described)
     write(page)
-    refresh(page, described)
     offer = page.get_by_role("link", name="The offer")
     look_until(page, described["url"] + "/mail", offer.is_visible)
     offer.click()

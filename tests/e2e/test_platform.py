@@ -27,9 +27,9 @@ def routes() -> Iterator[tuple[str, str]]:
     """Method and path template of every public operation that names something by its id."""
     for path in sorted((ROOT / "contracts/openapi").glob("*.json")):
         for template, methods in json.loads(path.read_text())["paths"].items():
-            # An upload's address is its secret, and a link's. No mail can be there before its switch is; mail's tests
-            # walk them.
-            if "{" in template and not template.startswith(("/v1/uploads/", "/v1/files/shared/", "/v1/mail/")):
+            # An upload's address is its secret, and a link's. A folder that mail follows is one of the caller's own
+            # mailbox, and none of Prospo's.
+            if "{" in template and not template.startswith(("/v1/uploads/", "/v1/files/shared/", "/v1/mail/mailbox/")):
                 yield from ((method.upper(), template) for method in methods)
 
 
@@ -57,6 +57,13 @@ async def ids_of_upload(demo: Demo) -> dict[str, str]:
     return {"file_id": file["id"], "link_id": link["id"]}
 
 
+def ids_of_mail(conversation: Json) -> dict[str, str]:
+    """The same of what Anna wrote."""
+    sent = conversation["messages"][0]
+    about = {"conversation_id": conversation["id"], "message_id": sent["id"], "mail_id": sent["mail_id"]}
+    return about | {"attachment_id": sent["attachments"][0]["id"]}
+
+
 @pytest.fixture
 async def held(demo: Demo) -> Json:
     """The record of a meeting of Anna's that was held and recorded."""
@@ -78,9 +85,16 @@ async def imported(demo: Demo) -> Json:
     return await demo.import_contacts()
 
 
-async def test_nobody_else_finds_what_is_annas(demo: Demo, held: Json, imported: Json) -> None:
-    """Neither the meeting with recording and transcript, nor her import, contacts and files."""
-    ids = ids_of(held) | await ids_of_contacts(demo, imported)
+@pytest.fixture
+async def written(demo: Demo, imported: Json) -> Json:
+    """Anna's conversation with the contact that was imported."""
+    assert imported["status"] == "finished"
+    return await demo.write_and_be_answered()
+
+
+async def test_nobody_else_finds_what_is_annas(demo: Demo, held: Json, imported: Json, written: Json) -> None:
+    """Neither the meeting with recording and transcript, nor her import, contacts, files and mail."""
+    ids = ids_of(held) | await ids_of_contacts(demo, imported) | ids_of_mail(written)
     of_upload = ids | await ids_of_upload(demo)
     walked: set[str] = set()
     tokens = {persona: await demo.microsoft.prospo_token(persona) for persona in STRANGERS}
@@ -96,6 +110,7 @@ async def test_nobody_else_finds_what_is_annas(demo: Demo, held: Json, imported:
         walked.add(template)
     assert {"/v1/meetings/{meeting_id}", "/v1/transcripts/{transcript_id}", "/v1/files/{file_id}/content"} <= walked
     assert {"/v1/contacts/{contact_id}", "/v1/contacts/imports/{run_id}/rows"} <= walked
+    assert {"/v1/mail/{mail_id}", "/v1/mail/messages/{message_id}/body"} <= walked
 
 
 async def test_the_log_of_the_main_job_holds_no_secret(demo: Demo, held: Json) -> None:

@@ -9,7 +9,7 @@ MAIL = {"Mail.Send": "sending a mail when you ask", "Mail.ReadWrite": "showing y
 def mail(**more: Any) -> Json:
     """What Outlook email needs and has not been given."""
     asked = [{"scope": scope, "name": "Mail", "use": use, "granted": False} for scope, use in MAIL.items()]
-    said = {"name": "outlook_email", "available": True, "on": True, "ready": False, "missing": list(MAIL)}
+    said = {"name": "outlook_email", "on": True, "ready": False, "missing": list(MAIL)}
     said["given_by"] = "microsoft_admin"
     return {**said, "permissions": asked, **more}
 
@@ -54,10 +54,6 @@ CONNECTED_ACCOUNTS: dict[str, tuple[tuple[str, ...], Json]] = {
             "silent": ("administrator has to", "Allow contacts", "What you can allow"),
             "features": [mail(ready=True, missing=[]), mail(name="contacts_import", on=False)],
         },
-    ),
-    "outlook-mail-not-there-yet": (
-        ("Disconnect…",),
-        {"silent": ("administrator has to", "What you can allow"), "features": [mail(available=False, missing=[])]},
     ),
     "outlook-permission-taken-back": (
         (">Allow again</button>", "<td>No</td>", "goes on working"),

@@ -29,7 +29,7 @@ CLOSED = capability(
     "transcript_access",
     "action_needed",
     "Transcripts are closed to <applications>.",
-    affects=["transcript", "mail"],
+    affects=["transcript", "mail", "still_unknown"],
     remedy={"who": "teams_admin", "text": "In Teams PowerShell:", "command": "Set-It -Now $true"},
     evidence=[
         {"method": "GET", "path": "/users/{id}", "status": 403, "code": "Closed", "request_id": "m-1", "at": ASKED_AT}
@@ -129,7 +129,7 @@ ADMIN_STATES = {
             "closed to &lt;applications&gt;",
             "A Teams administrator:",
             '<code class="address">Set-It -Now $true</code>',
-            "Needed for: transcripts.",
+            "Needed for: transcripts, mail.",
             "2 needed, 1 missing",
             "<td><code>Organization.Read.All</code></td><td>No</td>",
             "2 people lack something:",
@@ -139,7 +139,7 @@ ADMIN_STATES = {
             "Check again</button>",
         ),
         "acme-admin",
-        silent=("mail.",),
+        silent=("still_unknown",),
     ),
     "readiness-looked-at": State(
         f"{CARD}/readiness",

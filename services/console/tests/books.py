@@ -90,7 +90,7 @@ FOLDERS = {
     ],
     "complete": True,
 }
-SWITCHED_OFF = {"name": "contacts_import", "available": True, "on": False, "ready": False, "missing": []}
+SWITCHED_OFF = {"name": "contacts_import", "on": False, "ready": False, "missing": []}
 OFF = CONNECTED | {"/v1/connection": connection("connected", features=[SWITCHED_OFF | {"permissions": []}])}
 """An Org Admin has switched off importing contacts."""
 WITH_FOLDERS = CONNECTED | {"/v1/contacts/folders": FOLDERS}

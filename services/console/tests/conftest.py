@@ -30,11 +30,6 @@ def usual_site() -> Iterator[Site]:
         yield made
 
 
-@pytest.fixture(autouse=True)
-def whole_product(every_feature: None) -> None:
-    """Pages of features that are still to come are there too, unless a test says otherwise."""
-
-
 @pytest.fixture
 def site(usual_site: Site) -> Site:
     """The console with the usual settings; its APIs know nothing yet and Anna looks."""

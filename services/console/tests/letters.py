@@ -13,13 +13,14 @@ CONNECTED = {"/v1/tenant": tenant("connected"), "/v1/connection": connection("co
 BEN = {"name": "Ben Berg", "address": "ben@x.example"}
 ANNA = {"name": "Anna Andersson", "address": "anna@contoso.example"}
 CARL = {"name": "", "address": "carl@x.example"}
-SWITCH = {"name": "outlook_email", "available": True, "on": False, "ready": False, "missing": [], "permissions": []}
+SWITCH = {"name": "outlook_email", "on": False, "ready": False, "missing": [], "permissions": []}
 OFF = CONNECTED | {"/v1/connection": connection("connected", features=[SWITCH])}
 """An Org Admin has switched off Outlook email."""
 LIMITS = {"recipients_max": 500, "files_max": 50, "file_max_bytes": 157_286_400, "text_max": 1_000_000}
 LIMITS |= {"remark": "Your organisation may allow less for a whole mail."}
 WRITING = CONNECTED | {"/v1/mail/limits": LIMITS}
 PAGE, WRITE, OUTBOX, MAILBOX = f"/mail/conversations/{ID}", "/mail/write", f"/mail/outbox/{ID}", "/mail/mailbox"
+KEPT = "/connectors/microsoft365/mail"
 BODY = f"/mail/messages/{ID}/body"
 
 
@@ -329,6 +330,40 @@ LETTER_STATES = {
             }
         },
         ("Inbox / Old", "1 mail in Outlook", 'aria-checked="true"', 'value="f/2"'),
+    ),
+    "mail-kept": State(
+        KEPT,
+        {"/v1/mail/retention": {"keep_days": 365}},
+        ('value="365"', "Save</button>", "Outlook keeps it by rules of its own"),
+        "acme-admin",
+        silent=("in force now",),
+    ),
+    "mail-kept-for-ever": State(
+        f"{KEPT}?done=kept", {"/v1/mail/retention": {"keep_days": None}}, ('value=""', "in force now"), "acme-admin"
+    ),
+    "mail-kept-seen-by-anybody": State(
+        KEPT,
+        {"/v1/mail/retention": {"keep_days": 90}},
+        ("after 90 days", "An Org Admin can change this"),
+        silent=("Save</button>",),
+    ),
+    "mail-kept-refused": State(
+        KEPT,
+        {
+            "/v1/mail/retention": {"keep_days": 90},
+            "PUT /v1/mail/retention": problem("bad_retention", "keep_days is from 30 to 36500.", 422),
+        },
+        ("Nothing was changed", "from 30 to 36500", 'value="7"', 'aria-invalid="true"'),
+        "acme-admin",
+        422,
+        {"days": "7"},
+    ),
+    "mail-kept-not-theirs": State(
+        KEPT,
+        {"PUT /v1/mail/retention": problem("org_admin_required", "Ask an Org Admin.", 403)},
+        ("Nothing was changed", "Ask an Org Admin."),
+        status=403,
+        post={"days": "90"},
     ),
     "mail-folders-away": State(
         f"{MAILBOX}/folders",

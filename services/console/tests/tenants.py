@@ -13,7 +13,6 @@ def tenant(status: str, **more: Any) -> Json:
         "tid": "c0a70500-0000-4000-8000-000000000001" if known else None,
         "display_name": "Contoso" if status == "connected" else None,
         "features": FEATURES,
-        "not_available_yet": [],
         "problem": None,
         "connected_at": "2026-03-03T09:05:00Z" if status == "connected" else None,
         "connected_by": "acme-admin" if status == "connected" else None,
@@ -43,11 +42,6 @@ TENANTS: dict[str, tuple[Json, tuple[str, ...], tuple[str, ...]]] = {
             QUIETLY.format("Consent again"),
         ),
         (),
-    ),
-    "card-features-to-come": (
-        tenant("connected", not_available_yet=["outlook_email"]),
-        ("Outlook email", "Not available yet", 'aria-labelledby="name-auto_recording"', 'value="sharepoint_storage"'),
-        ('aria-labelledby="name-outlook_email"',),
     ),
     "card-link-connected": (tenant("connected"), ("Make a link</button>", "They consent again with it"), ()),
     "card-consent-asked-for": (

@@ -9,7 +9,6 @@ from console import contacts, importing
 from services.console.tests.books import CONNECTED, FOLDERS_PAGE, ID, OUTLOOK, PAGE, WITH_FOLDERS, contact, run
 from services.console.tests.harness import Site
 from services.console.tests.state import problem
-from shared.connections import features
 
 READ = ["/contacts", "/contacts/proposals", f"/contacts/{ID}", f"/contacts/{ID}/delete", f"/contacts/{ID}/photo"]
 READ += [
@@ -112,17 +111,6 @@ def test_a_proposal_is_answered_with_yes_or_no(site: Site) -> None:
             browser.post("/contacts/proposals", data={"one": ID, "other": other, "same": same})
     asked = [(call.path.rpartition("/")[2], call.body) for call in site.apis.sent("POST")]
     assert asked == [("join", {"other": other}), ("apart", {"other": other})]
-
-
-def test_while_contacts_are_to_come_no_page_of_them_is_there(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(features, "NOT_YET", frozenset({"contacts_import"}))
-    site.apis.answers = CONNECTED
-    with site.client() as browser:
-        assert 'href="/contacts"' not in browser.get("/integrations").text
-        answers = [*map(browser.get, READ), *map(browser.post, SENT)]
-    assert {answer.status_code for answer in answers} == {404}
-    assert all("There is nothing for you to do." in answer.text for answer in answers)
-    assert [call.path for call in site.apis.calls if call.path.startswith("/v1/contacts")] == []
 
 
 def test_nobody_in_particular_is_asked_to_sign_in_and_sees_nothing(site: Site) -> None:

@@ -26,7 +26,6 @@ from services.console.tests.letters import (
     whole,
 )
 from services.console.tests.state import problem
-from shared.connections import features
 
 FILE = f"/mail/messages/{ID}/attachments/A%2FB="
 READ = ["/mail", PAGE, BODY, FILE, WRITE, "/mail/outbox", OUTBOX, f"{OUTBOX}/live", MAILBOX, f"{MAILBOX}/folders"]
@@ -177,20 +176,7 @@ def test_a_folder_is_followed_by_its_switch(site: Site) -> None:
     assert (call.path, call.body) == ("/v1/mail/mailbox/folders/f/2", {"followed": True})
 
 
-def test_while_mail_is_to_come_no_page_of_it_is_there_and_nothing_leads_to_one(
-    site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(features, "NOT_YET", frozenset({"outlook_email"}))
-    site.apis.answers = CONNECTED | {"/v1/contacts": {"items": []}}
-    with site.client() as browser:
-        assert "/mail" not in browser.get("/contacts").text
-        answers = [*map(browser.get, READ), *map(browser.post, POSTED)]
-    assert {answer.status_code for answer in answers} == {404}
-    assert all("There is nothing for you to do." in answer.text for answer in answers)
-    assert [call.path for call in site.apis.calls if call.path.startswith("/v1/mail")] == []
-
-
-def test_once_mail_is_there_the_navigation_has_it(site: Site) -> None:
+def test_the_navigation_has_mail(site: Site) -> None:
     site.apis.answers = CONNECTED | {"/v1/contacts": {"items": []}}
     with site.client() as browser:
         assert 'href="/mail"' in browser.get("/contacts").text

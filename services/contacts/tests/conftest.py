@@ -163,7 +163,6 @@ async def house(
     microsoft: SimulatorClient,
     signed_in: Tokens,
     settings: Json,
-    every_feature: None,
 ) -> AsyncIterator[House]:
     graph_url = simulator.settings.http_base_url
     user_auth = UserAuth({("acme", user): signed_in[address] for user, address in ACCOUNTS.items()})

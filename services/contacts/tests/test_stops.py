@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from contacts import row_queries, run_queries
-from shared.connections import features
 
 ANNA, BEN = "anna@contoso.example", "ben@contoso.example"
 
@@ -60,14 +59,6 @@ async def test_an_import_of_another_account_waits_for_it(house: Any) -> None:
     assert refused.json()["code"] == "another_account"
     await house.hear(house.person(3))
     assert (await house.carry_out(run))["status"] == "finished"
-
-
-async def test_nothing_is_imported_before_the_feature_is_there(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    await house.connect()
-    monkeypatch.setattr(features, "NOT_YET", frozenset({"contacts_import"}))
-    body = {"json": {"folders": ["f"]}, "headers": {"Idempotency-Key": "k"}}
-    refused = await house.call("POST", "/v1/contacts/imports", **body)
-    assert (refused.status_code, refused.json()["code"]) == (409, "feature_not_available")
 
 
 async def test_a_plan_out_of_date_is_refused_with_a_fresh_one(house: Any) -> None:

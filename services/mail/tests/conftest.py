@@ -175,7 +175,6 @@ async def house(
     simulator: Simulator,
     microsoft: SimulatorClient,
     settings: Json,
-    every_feature: None,
 ) -> AsyncIterator[House]:
     graph_url = simulator.settings.http_base_url
     user_auth = UserAuth({})

@@ -1,5 +1,6 @@
 """Following folders: nothing is lost, doubled or deleted by a hint, and each trouble is a state that says so."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -7,6 +8,22 @@ import pytest
 from services.mail.tests.post_office import ADA, BO
 
 ANNA = "anna@contoso.example"
+
+
+@pytest.mark.parametrize("sent_copy_s", [0, 25])
+async def test_an_own_mail_is_in_its_conversation_at_once(house: Any, sent_copy_s: int) -> None:
+    """Neither the next look nor a notification is waited for; nor where Sent Items has the copy late."""
+    await house.microsoft.do("outlook_rules", sent_copy_s=sent_copy_s)
+    post = await house.follow()
+    await house.work()
+    await house.sql("UPDATE mailbox_folder SET read_at = clock_timestamp() + interval '1 day'")
+    mail = await house.sent(to=[{"email": ADA}], subject="Order")
+    assert (await post.subjects() == [("Order", 1)]) is (sent_copy_s == 0)
+    await house.microsoft.advance(31)
+    await house.hurry("send_mail")
+    await house.work()
+    assert (await house.mail(mail))["status"] == "seen_in_sent"
+    assert await post.subjects() == [("Order", 1)]
 
 
 @pytest.mark.parametrize("back", [False, True])
@@ -177,14 +194,23 @@ async def test_many_new_contacts_have_the_folders_read_whole(house: Any) -> None
 
 
 async def test_mail_older_than_the_organisation_keeps_is_deleted(house: Any) -> None:
+    """And does not come back when the folder is read whole, until the organisation keeps it again."""
     post = await house.follow()
     await post.arrives(ADA, "Old")
     await post.arrives(BO, "New")
+    store, inbox = house.simulator.store, f"messages/{house.token(ANNA)['oid']}"
+    for row in store.all(inbox):
+        if row["body"]["subject"] == "Old":
+            then = datetime.now(UTC) - timedelta(days=200)
+            store.put(inbox, row["id"], row | {"body": row["body"] | {"receivedDateTime": then.isoformat()}})
     await post.look()
-    await house.sql("UPDATE message SET at = clock_timestamp() - interval '200 days' WHERE subject = 'Old'")
-    await house.sql("UPDATE message SET at = clock_timestamp() WHERE subject = 'New'")
+    assert await post.subjects() == [("New", 1), ("Old", 1)]
     refused = await house.call("PUT", "/v1/mail/retention", json={"keep_days": 90})
     assert refused.status_code == 403
-    await house.call("PUT", "/v1/mail/retention", user="boss", roles=("org_admin",), json={"keep_days": 90})
-    await house.work()
-    assert await post.subjects() == [("New", 1)]
+    for days, there in ((90, [("New", 1)]), (None, [("New", 1), ("Old", 1)])):
+        await house.call("PUT", "/v1/mail/retention", user="boss", roles=("org_admin",), json={"keep_days": days})
+        await house.work()
+        await house.sql("UPDATE mailbox_folder SET swept_at = '2020-01-01'")
+        await post.look()
+        assert await post.subjects() == there
+        assert (await post.mailbox())["skipped"].get("too_old", 0) == 2 - len(there)

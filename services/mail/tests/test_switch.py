@@ -7,14 +7,6 @@ import pytest
 ANNA, BEN = "anna@contoso.example", "ben@contoso.example"
 
 
-async def test_nothing_is_taken_in_before_the_feature_is_there(house: Any, monkeypatch: Any) -> None:
-    await house.connect()
-    monkeypatch.setattr("shared.connections.features.NOT_YET", frozenset({"outlook_email"}))
-    refused = await house.call("POST", "/v1/mail", **house.asks())
-    assert (refused.status_code, refused.json()["code"]) == (409, "feature_not_available")
-    assert (await house.upload("a.txt", b"a")).json()["code"] == "feature_not_available"
-
-
 @pytest.mark.parametrize(
     ("stop", "go", "code"),
     [

@@ -245,7 +245,6 @@ async def test_a_credential_that_ends_soon_is_the_operators_to_replace(
     assert (row["remedy"] or {"who": None})["who"] == ("operator" if verdict == "action_needed" else None)
 
 
-@pytest.mark.usefixtures("every_feature")
 async def test_storage_is_asked_for_only_where_it_is_used(board: Any) -> None:
     assert (await board.checked())["storage_write"]["verdict"] == "not_needed"
     await board.select_location()
@@ -257,7 +256,6 @@ async def test_storage_is_asked_for_only_where_it_is_used(board: Any) -> None:
     assert (row["verdict"], "Sites.Selected" in row["reason"]) == ("action_needed", True)
 
 
-@pytest.mark.usefixtures("every_feature")
 async def test_the_board_follows_what_storage_meets_at_the_place(board: Any) -> None:
     await board.checked()
     await board.select_location()

@@ -2,11 +2,8 @@
 
 from typing import Any
 
-import pytest
-
 from m365_simulator.directory import CONTOSO
 
-pytestmark = pytest.mark.usefixtures("every_feature")
 CHECK = "check_readiness"
 
 

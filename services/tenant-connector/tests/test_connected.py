@@ -10,8 +10,6 @@ from m365_simulator.directory import CONTOSO, FABRIKAM
 from shared.entra.tokens import token_digest
 from shared.testing.databases import connect
 
-pytestmark = pytest.mark.usefixtures("every_feature")
-
 
 async def test_a_switch_is_announced_once_and_the_same_again_changes_nothing(house: Any) -> None:
     await house.connect()

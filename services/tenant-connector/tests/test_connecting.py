@@ -305,12 +305,3 @@ async def test_a_foreign_organisation_sees_nothing(house: Any) -> None:
     assert (seen["status"], seen["tid"], seen["version"]) == ("not_connected", None, 0)
     for table in ("tenant", "audit", "consent_attempt", "consent_link"):
         assert await house.sql(f"SELECT * FROM {table}", org="globex") == []
-
-
-@pytest.mark.parametrize("feature", ["outlook_email"])
-async def test_a_feature_that_does_not_exist_yet_is_not_switched_on(house: Any, feature: str) -> None:
-    await house.connect()
-    assert (await house.switch({feature: False})).status_code == 200
-    answer = await house.switch({feature: True})
-    assert (answer.status_code, answer.json()["code"]) == (409, "feature_not_available")
-    assert feature in (await house.tenant())["not_available_yet"]

@@ -11,7 +11,6 @@ from m365_simulator.directory import CONTOSO, FABRIKAM
 from shared.events import Features, TenantState
 from shared.testing.harness import consume
 
-pytestmark = pytest.mark.usefixtures("every_feature")
 ANNA = "anna@contoso.example"
 FIVE = {
     "Contacts.Read",

@@ -59,17 +59,6 @@ async def test_exactly_the_five_permissions_are_asked_for_with_pkce(house: Any) 
     assert asked["nonce"]
 
 
-async def test_nothing_is_asked_for_a_feature_that_does_not_exist_yet(house: Any) -> None:
-    refused = await house.start(features=("outlook_email",))
-    assert (refused.status_code, refused.json()["code"]) == (409, "feature_not_available")
-    await house.connect()
-    shown = {feature["name"]: feature for feature in (await house.connection())["features"]}
-    told = {name: (one["available"], one["ready"], one["missing"]) for name, one in shown.items()}
-    not_yet = (False, False, [])
-    there = (True, True, [])
-    assert told == {"outlook_email": not_yet, "contacts_import": there, "auto_recording": there}
-
-
 async def test_nobody_signs_in_before_the_tenant_is_connected(empty_house: Any) -> None:
     refused = await empty_house.start()
     assert (refused.status_code, refused.json()["code"]) == (409, "tenant_not_connected")

@@ -205,18 +205,20 @@ class Address:
         return Response(status_code=self.status)
 
 
-async def sign_in(client: SimulatorClient, settings: SimulatorSettings, address: str) -> dict[str, Any]:
+async def sign_in(
+    client: SimulatorClient, settings: SimulatorSettings, address: str, scopes: str = SCOPES
+) -> dict[str, Any]:
     """A person's token through consent and sign-in, in the words in which user-auth gives it to other services."""
     base, app = f"{settings.http_base_url}/organizations", settings.client_id
     consent = {"client_id": app, "redirect_uri": settings.redirect_uris[0], "state": "s"}
     consent["scope"] = "https://graph.microsoft.com/.default"
     admin = f"admin@{address.partition('@')[2]}"
     await client.approve_admin_consent(f"{base}/v2.0/adminconsent?{urlencode(consent)}", admin)
-    asked = {"client_id": app, "redirect_uri": REDIRECT, "response_type": "code", "scope": f"openid {SCOPES}"}
+    asked = {"client_id": app, "redirect_uri": REDIRECT, "response_type": "code", "scope": f"openid {scopes}"}
     asked |= {"code_challenge": CHALLENGE, "code_challenge_method": "S256", "state": "s", "nonce": "n"}
     back = await client.sign_in(f"{base}/oauth2/v2.0/authorize?{urlencode(asked)}", address)
     form = {"client_id": app, "client_secret": settings.client_secret, "grant_type": "authorization_code"}
-    form |= {"redirect_uri": REDIRECT, "code_verifier": VERIFIER, "scope": SCOPES}
+    form |= {"redirect_uri": REDIRECT, "code_verifier": VERIFIER, "scope": scopes}
     form["code"] = parse_qs(urlsplit(back).query)["code"][0]
     async with httpx.AsyncClient(verify=usual_trust()) as http:
         answer = (await http.post(f"{base}/oauth2/v2.0/token", data=form)).raise_for_status().json()

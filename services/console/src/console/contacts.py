@@ -11,10 +11,10 @@ from starlette.datastructures import FormData
 from console.backend import Json, Refused, backend_of
 from console.problems import refused_page
 from console.rendering import render
-from console.switches import require_contacts
+from console.switches import require_person
 from console.wording import CONTACT_NEWS
 
-router = APIRouter(prefix="/contacts", dependencies=[Depends(require_contacts)])
+router = APIRouter(prefix="/contacts", dependencies=[Depends(require_person)])
 _PAGE_SIZE = 50
 _NOBODY = "/static/person.svg"
 EDITED = ("display_name", "given_name", "surname", "company", "job_title", "department", "notes")

@@ -12,9 +12,9 @@ from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from console.backend import Json, Refused, backend_of
 from console.problems import refused_page
 from console.rendering import render
-from console.switches import require_mail
+from console.switches import require_person
 
-router = APIRouter(prefix="/mail", dependencies=[Depends(require_mail)])
+router = APIRouter(prefix="/mail", dependencies=[Depends(require_person)])
 _CONVERSATIONS, _MESSAGES_AT = "/v1/mail/conversations", "/v1/mail/messages"
 _PAGE_SIZE = 25
 _MESSAGES = 20

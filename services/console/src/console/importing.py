@@ -11,10 +11,10 @@ from console.backend import Json, Refused, backend_of
 from console.integrations import connection_of
 from console.problems import refused_page
 from console.rendering import Live, answer_live, answer_no_news, render
-from console.switches import CONTACTS, is_off, require_contacts
+from console.switches import CONTACTS, is_off, require_person
 from console.wording import IMPORT_NEWS
 
-router = APIRouter(prefix="/contacts", dependencies=[Depends(require_contacts)])
+router = APIRouter(prefix="/contacts", dependencies=[Depends(require_person)])
 _MOVING = {"reading", "running", "undoing"}
 _ACTIONS = ("new", "changed", "conflict", "removed", "invalid", "skipped", "same")
 _ROWS = 25

@@ -18,8 +18,7 @@ router = APIRouter(prefix=PAGE)
 @router.get("")
 async def integrations(request: Request) -> Response:
     connection, tenant_ready = await connection_of(request)
-    there = [feature for feature in connection.get("features", []) if feature["available"]]
-    wanting = [feature for feature in there if feature["on"] and not feature["ready"]]
+    wanting = [one for one in connection.get("features", []) if one["on"] and not one["ready"]]
     with_features = {scope for feature in wanting for scope in feature["missing"]}
     silent = [feature for feature in wanting if feature.get("given_by") == "microsoft_admin"]
     lacking = [one for one in connection["permissions"] if not one["granted"] and one["scope"] not in with_features]

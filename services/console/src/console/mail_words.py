@@ -47,6 +47,7 @@ MAIL_STEPS = {
 SKIPPED = {
     "no_contact": "none of your contacts takes part",
     "draft": "drafts",
+    "too_old": "older than your organisation keeps mail in Prospo",
     "text_too_large": "kept without their text, which is too large",
 }
 """Why a message of the mailbox is not kept; others are shown as they are."""

@@ -8,11 +8,11 @@ from fastapi.responses import RedirectResponse, Response
 from console.backend import Refused, backend_of
 from console.problems import refused_page
 from console.rendering import render
-from console.switches import require_mail
+from console.switches import require_person
 
 PAGE = "/mail/mailbox"
 _FOLDERS = "/v1/mail/mailbox/folders"
-router = APIRouter(prefix=PAGE, dependencies=[Depends(require_mail)])
+router = APIRouter(prefix=PAGE, dependencies=[Depends(require_person)])
 
 
 @router.get("")

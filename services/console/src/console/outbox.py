@@ -9,9 +9,9 @@ from console.backend import Json, Refused, backend_of
 from console.mail_words import MAIL_NEWS, mail_status
 from console.problems import refused_page
 from console.rendering import Live, answer_live, answer_no_news, render
-from console.switches import require_mail
+from console.switches import require_person
 
-router = APIRouter(prefix="/mail/outbox", dependencies=[Depends(require_mail)])
+router = APIRouter(prefix="/mail/outbox", dependencies=[Depends(require_person)])
 _MAILS, _PAGE_SIZE = "/v1/mail", 25
 _SETTLED = {"seen_in_sent", "failed", "cancelled", "outcome_unknown"}
 

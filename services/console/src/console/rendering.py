@@ -38,7 +38,6 @@ templates.env.filters |= {
 templates.env.globals |= {"plural": wording.plural, "ended_by": wording.ENDED_BY, "personas": PERSONAS}
 templates.env.globals |= {"ways_on": wording.WAYS_ON, "contact_fields": wording.FIELDS, "contact_sets": wording.SETS}
 templates.env.globals |= {"contact_parts": wording.ELEMENTS}
-templates.env.globals |= {"contacts_are_there": switches.contacts_are_there, "mail_is_there": switches.mail_is_there}
 templates.env.globals |= {"mail_steps": mail_words.MAIL_STEPS, "skipped_because": mail_words.SKIPPED}
 templates.env.globals |= {"import_actions": wording.IMPORT_ACTIONS, "import_outcomes": wording.IMPORT_OUTCOMES}
 

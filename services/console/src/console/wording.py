@@ -223,6 +223,7 @@ PARTS = {
     "speaker_names": "names in transcripts",
     "recording": "recordings",
     "contacts": "importing contacts",
+    "mail": "mail",
     "storage": "storing files in SharePoint",
 }
 """The parts of the product that are there, as the readiness board names them."""
@@ -237,7 +238,6 @@ WAYS_ON = {
     "permission_missing": ("/integrations", "See your Microsoft account"),
     "org_admin_required": ("/", "Back to the start"),
     "meeting_not_found": ("/meetings", "Your meetings"),
-    "feature_not_available": ("/", "Go to the start"),
     "contact_not_found": ("/contacts", "Your contacts"),
     "file_not_found": ("/files", "Your files"),
     "mail_not_found": ("/mail/outbox", "Your outbox"),

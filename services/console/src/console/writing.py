@@ -16,10 +16,10 @@ from console.backend import Json, Refused, backend_of
 from console.conversations import conversation_of
 from console.problems import refused_page
 from console.rendering import render
-from console.switches import require_mail
+from console.switches import require_person
 
 PAGE = "/mail/write"
-router = APIRouter(prefix=PAGE, dependencies=[Depends(require_mail)])
+router = APIRouter(prefix=PAGE, dependencies=[Depends(require_person)])
 _SHOWN_ON_FORM = {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_REQUEST, 413}
 _FIELDS = ("to", "cc", "bcc", "subject", "body")
 _ABOUT = ("conversation", "message", "cursor")

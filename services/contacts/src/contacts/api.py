@@ -227,7 +227,6 @@ async def undo_import(run_id: Id, caller: Caller, work: Work) -> Import:
     """Put back what it changed, but for what was changed since. Its rows say which is which."""
     run = await _own(work, caller, run_id, lock=True)
     if run.status not in {"undoing", "undone"}:
-        runs.require_available()
         _require_status(run, {"finished", "cancelled", "failed"}, "undone")
         run.status, run.problem = "undoing", None
         work.queue(UndoImport(run_id=run.id))

@@ -13,7 +13,6 @@ from contacts.runs import SWITCH
 from contacts.settings import Settings
 from contacts.tables import Contact
 from shared.connections import connection_of
-from shared.connections.features import available
 from shared.connections.refusing import refused_by_microsoft
 from shared.database.unit_of_work import Database, UnitOfWork
 from shared.graph import Graph
@@ -141,7 +140,7 @@ async def photo(
         person = await connection_of(work.session, caller.org_id, caller.user_id)
     live = [one for one in sources if one.user_id == caller.user_id == row.user_id and one.removed_at is None]
     source = live[0] if live else None
-    may = available(SWITCH) and source is not None and person.obstacle(switch=SWITCH, made_by=source.account) is None
+    may = source is not None and person.obstacle(switch=SWITCH, made_by=source.account) is None
     known = kept is not None and source is not None and _is_fresh(kept, source, settings.photo_keep_s)
     if source is not None and may and not known:
         with refused_by_microsoft("to show this"):

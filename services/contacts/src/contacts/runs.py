@@ -11,8 +11,6 @@ from contacts import queries, row_queries
 from contacts.tables import ImportRun
 from contacts.work import ReadImport, RunImport, UndoImport
 from shared.connections import HEARD_OF, Connection, Obstructed, Switch, connection_of, obstacle_of
-from shared.connections.features import available
-from shared.connections.obstacles import SWITCHES
 from shared.database.outbox import uuid7
 from shared.database.unit_of_work import UnitOfWork
 from shared.graph.errors import GraphError, GraphGiveUp, GraphReconnect, GraphTellAdmin
@@ -38,15 +36,8 @@ class Stopped(Exception):
     """The run is not to go on: it was cancelled, or it is done."""
 
 
-def require_available() -> None:
-    if not available(SWITCH):
-        detail = f"{SWITCHES[SWITCH]} is not available yet. There is nothing for you to do."
-        raise Conflict("feature_not_available", detail)
-
-
 def require_way(person: Connection, account: str | None = None) -> None:
     """Raises ``Conflict`` naming what stands between the person and Microsoft, and who mends it."""
-    require_available()
     found = person.obstacle(switch=SWITCH, made_by=account)
     if found is not None:
         raise Conflict(found.code, found.sentence("then try again"), **({"link": found.path} if found.path else {}))

@@ -63,7 +63,6 @@ async def upload(
 
     413 ``file_too_large`` before anything is read, where ``Content-Length`` tells it.
     """
-    composing.require_available()
     length = whole_number(request.headers.get("content-length", "0"))
     if length is None or length > settings.mail_file_max_bytes:
         raise files.too_large(settings)

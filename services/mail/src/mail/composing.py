@@ -10,23 +10,14 @@ from mail.settings import Settings
 from mail.tables import MailFile, OutgoingMail
 from mail.work import SendMail
 from shared.connections import Connection
-from shared.connections.features import available
-from shared.connections.obstacles import SWITCHES
 from shared.database.unit_of_work import UnitOfWork
 from shared.problems import BadInput, Conflict, TooLarge
 from shared.secrets import Envelope
 from shared.web.identity import Identity
 
 
-def require_available() -> None:
-    if not available(SWITCH):
-        detail = f"{SWITCHES[SWITCH]} is not available yet. There is nothing for you to do."
-        raise Conflict("feature_not_available", detail)
-
-
 def require_way(person: Connection, account: str | None = None) -> None:
     """Raises ``Conflict`` naming what stands between the person and Microsoft, and who mends it."""
-    require_available()
     found = person.obstacle(switch=SWITCH, made_by=account)
     if found is not None:
         raise Conflict(found.code, found.sentence("then send it again"), **({"link": found.path} if found.path else {}))

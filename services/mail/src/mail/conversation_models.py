@@ -138,7 +138,7 @@ class PastMail(BaseModel):
 
 class Mailbox(BaseModel):
     """Why a mail may be missing. ``skipped`` counts messages by why they are not kept: ``no_contact``, ``draft``,
-    ``text_too_large`` (kept without its text)."""
+    ``too_old`` (for the organisation's retention), ``text_too_large`` (kept without its text)."""
 
     state: Literal["waiting", "in_step", "stopped", "no_mailbox"]
     problem: ProblemShown | None

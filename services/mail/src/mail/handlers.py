@@ -5,7 +5,6 @@ from mail.jobs import does
 from mail.refusals import SWITCH
 from mail.work import FollowAddresses
 from shared.connections import follow
-from shared.connections.features import available
 from shared.database.unit_of_work import UnitOfWork
 from shared.eventing.handlers import Handlers
 from shared.events import ContactsChanged, ContactsImported
@@ -18,5 +17,4 @@ follow(on, does, switch=SWITCH, ended=syncing.ended)
 @on(ContactsChanged)
 async def follow_addresses(event: ContactsImported | ContactsChanged, *, work: UnitOfWork) -> None:
     """What changed is asked of contacts."""
-    if available(SWITCH):
-        work.queue(FollowAddresses())
+    work.queue(FollowAddresses())

@@ -9,6 +9,7 @@ from mail.settings import Settings
 from mail.syncing import Tools
 from mail.work import (
     FollowAddresses,
+    FollowEverybody,
     ForgetFile,
     ForgetOldMail,
     ForgetStrangers,
@@ -32,13 +33,19 @@ does = Jobs()
 @does(FollowConnections)
 async def follow_connections(job: Job, wanted: FollowConnections) -> None:
     """Go on with what a connection or the switch had stopped."""
+    await bring_in_line(job, wanted, _follow)
 
-    async def follow(work: JobWork, person: Connection) -> None:
-        await sending.follow(work, person)
-        await syncing.follow(work, person)
-        await syncing.go_on_with_past(work, person.user_id)
 
-    await bring_in_line(job, wanted, follow)
+@does(FollowEverybody)
+async def follow_everybody(job: Job, wanted: FollowEverybody) -> None:
+    """A few people in each transaction; done again it changes nothing."""
+    await bring_in_line(job, FollowConnections(), _follow)
+
+
+async def _follow(work: JobWork, person: Connection) -> None:
+    await sending.follow(work, person)
+    await syncing.follow(work, person)
+    await syncing.go_on_with_past(work, person.user_id)
 
 
 @does(SendMail, attempts=ATTEMPTS)

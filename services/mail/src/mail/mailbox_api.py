@@ -112,7 +112,6 @@ async def set_retention(wanted: Retention, caller: AdminCaller, work: Work) -> R
 
 
 async def _followed(db: Database, caller: Identity) -> tuple[Connection, set[str]]:
-    composing.require_available()
     async with db.unit_of_work(caller.org_id, caller.user_id) as work:
         person = await connection_of(work.session, caller.org_id, caller.user_id)
         followed = await mailbox_queries.followed(work.session, whose(work.org_id, person))

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import text
@@ -199,6 +199,12 @@ async def keep_days(session: AsyncSession, org_id: str) -> int | None:
     """For how many days the organisation keeps mail; None for ever."""
     found: int | None = (await session.execute(_KEEP_DAYS, {"org_id": org_id})).scalar()
     return found
+
+
+async def forgotten_before(session: AsyncSession, org_id: str) -> datetime | None:
+    """Mail from before this moment is not kept; None when the organisation keeps all."""
+    days = await keep_days(session, org_id)
+    return None if days is None else datetime.now(UTC) - timedelta(days=days)
 
 
 async def set_keep_days(session: AsyncSession, org_id: str, days: int | None) -> None:

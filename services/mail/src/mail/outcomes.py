@@ -6,10 +6,11 @@ from mail import file_queries, queries
 from mail.refusals import Problem
 from mail.settings import Settings
 from mail.tables import OutgoingMail
-from mail.work import ForgetFile, TidyMail
+from mail.work import ForgetFile, SyncMailbox, TidyMail
 from shared.database.unit_of_work import UnitOfWork
 from shared.events import MailFailed, MailSent
 from shared.events.mail import FailureCode
+from shared.mailboxes import folders
 
 TIDY_S = 3600
 """So long after its end a mail's left drafts are deleted: one whose creation was late is there by then."""
@@ -23,7 +24,10 @@ async def accepted(
     message_id: str | None = None,
     conversation_id: str | None = None,
 ) -> None:
-    """Microsoft has it (202), or it was ``seen`` in Sent Items, under this id. The first of both is told."""
+    """Microsoft has it (202), or it was ``seen`` in Sent Items, under this id. The first of both is told.
+
+    At both the mailbox is looked at, so that the conversation has the mail as soon as Sent Items has it.
+    """
     first = row.accepted_at is None
     await queries.accept(work.session, row, seen=seen, message_id=message_id, conversation_id=conversation_id)
     await queries.note(work.session, row, "seen_in_sent" if seen else "accepted")
@@ -40,6 +44,9 @@ async def accepted(
             )
         )
         _tidy(work, row)
+    work.queue(SyncMailbox(user_id=row.user_id))
+    await work.write_jobs()  # before the folders are locked, as the job that reads them does it
+    await folders.mark_dirty(work.session, {"org_id": row.org_id, "user_id": row.user_id, "account": row.account})
 
 
 async def failed(work: UnitOfWork, row: OutgoingMail, why: tuple[FailureCode, str], settings: Settings) -> None:

@@ -104,13 +104,14 @@ class Reader:
             await mailbox_queries.go_on(work.session, self.whose, round_)
 
     async def _wanted(self, found: Sequence[Looked], round_: dict[str, Any]) -> list[Looked]:
-        """Those to be read: with a contact, not a draft, not kept yet. Why others are not is counted."""
+        """Those to be read: with a contact, no draft, not too old, not kept yet. Why others are not is counted."""
         addresses = {address for one in found for address in one.addresses} - {self._own}
         ids = {one.id: one.folder_id or round_["folder_id"] for one in found}
         async with self._job.unit_of_work(self.whose["user_id"]) as work:
             known = await message_queries.known(work.session, self.whose, list(ids))
             contacts = await message_queries.with_contacts(work.session, self.whose, sorted(addresses))
-        why = {one.id: _left_aside(one, contacts) for one in found if one.id not in known}
+            before = await mailbox_queries.forgotten_before(work.session, work.org_id)
+        why = {one.id: _left_aside(one, contacts, before) for one in found if one.id not in known}
         _count(round_["skipped"], [reason for reason in why.values() if reason])
         return list({one.id: one for one in found if one.id in why and not why[one.id]}.values())
 
@@ -220,10 +221,12 @@ def place(message_id: str, part: str) -> str:
     return f"message|{message_id}|{part}"
 
 
-def _left_aside(one: Looked, contacts: set[str]) -> str:
+def _left_aside(one: Looked, contacts: set[str], before: datetime | None) -> str:
     if one.is_draft:
         return "draft"
-    return "" if one.addresses & contacts else "no_contact"
+    if not one.addresses & contacts:
+        return "no_contact"
+    return "too_old" if before is not None and one.at < before else ""
 
 
 def _count(skipped: dict[str, int], reasons: Sequence[str]) -> None:

@@ -21,7 +21,6 @@ from mail.rounds import Reader
 from mail.settings import Settings
 from mail.work import FollowAddresses, ReadPast, SyncMailbox
 from shared.connections import Connection, Obstructed, connection_of
-from shared.connections.features import available
 from shared.connections.obstacles import ANOTHER_ACCOUNT
 from shared.database.unit_of_work import UnitOfWork
 from shared.graph import Graph, GraphCaller
@@ -52,7 +51,7 @@ class Tools:
 
 async def follow(work: JobWork, person: Connection) -> None:
     """A connection or switch changed: the mailbox is looked at, or what followed it ends."""
-    works = available(SWITCH) and person.obstacle(switch=SWITCH) is None
+    works = person.obstacle(switch=SWITCH) is None
     known = await mailbox_queries.mailbox(work.session, work.org_id, person.user_id)
     if works or known is not None:
         if works:
@@ -83,7 +82,7 @@ async def sync(job: Job, user_id: str, tools: Tools) -> float | None:
     """Bring everything in that is due. After how many seconds to look again; None while something must end first."""
     async with job.unit_of_work(user_id) as work:
         person = await connection_of(work.session, job.org_id, user_id)
-    if not available(SWITCH) or person.obstacle(switch=SWITCH) is not None:
+    if person.obstacle(switch=SWITCH) is not None:
         await _stop(job, person, tools)
         return None
     try:
@@ -165,7 +164,7 @@ async def read_past(job: Job, user_id: str, tools: Tools) -> None:
     async with job.unit_of_work(user_id) as work:
         person = await connection_of(work.session, job.org_id, user_id)
         mailbox = whose(work.org_id, person)
-        if not available(SWITCH) or person.obstacle(switch=SWITCH) is not None:
+        if person.obstacle(switch=SWITCH) is not None:
             return  # ``follow`` goes on
         if await mailbox_queries.past_left(work.session, job.org_id, user_id) > tools.settings.mail_past_searches:
             followed = [row.folder_id for row in await mailbox_queries.followed(work.session, mailbox)]

@@ -56,6 +56,14 @@ class ForgetStrangers(OfMailbox):
     priority: ClassVar[Priority] = "backfill"
 
 
+class FollowEverybody(Work):
+    """Follow the organisation's people whose connections were told before mail could be switched on."""
+
+    kind = "follow_everybody"
+    priority: ClassVar[Priority] = "backfill"
+    keyed_by: ClassVar[tuple[str, ...] | None] = ("kind",)
+
+
 class FollowAddresses(Work):
     """Bring the copy of the contacts' addresses up to date."""
 

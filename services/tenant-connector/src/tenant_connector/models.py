@@ -5,7 +5,6 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from shared.connections import features
 from shared.events import Features
 from shared.web.routes import Asked, StrictModel
 from tenant_connector.tables import TenantRow
@@ -161,8 +160,6 @@ class Tenant(BaseModel):
     tid: str | None
     display_name: str | None
     features: FeaturesShown
-    not_available_yet: list[str]
-    """The switches of ``features`` that have nothing behind them yet, whatever their position."""
     problem: ProblemShown | None
     connected_at: datetime | None
     connected_by: str | None
@@ -173,7 +170,7 @@ class Tenant(BaseModel):
     def of(cls, row: TenantRow | None, org_id: str) -> Self:
         """As shown before anything happened, when there is no row."""
         shown = row or TenantRow(org_id=org_id, status="not_connected", features=Features().model_dump())
-        return cls.model_validate(shown.model_dump() | {"not_available_yet": sorted(features.NOT_YET)})
+        return cls.model_validate(shown.model_dump())
 
 
 class ConsentTaken(Tenant):

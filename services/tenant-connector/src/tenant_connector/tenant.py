@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.connections import features
 from shared.database.outbox import Outbox, uuid7
 from shared.events import Features, TenantConnected, TenantDisconnected, TenantFeaturesChanged, TenantState
 from shared.events.tenant import TenantLeftBecause
@@ -160,12 +159,6 @@ def refusal(row: TenantRow | None, feature: str, red: Mapping[str, Obstacle]) ->
     """Why a feature cannot be switched on; None when it can."""
     if row is None or row.status != "connected":
         return not_connected()
-    if not features.available(feature):
-        return Conflict(
-            "feature_not_available",
-            "Prospo does not have this feature yet. There is nothing to switch on, and nothing for you to do.",
-            feature=feature,
-        )
     if feature == "sharepoint_storage" and not row.storage_location:
         return Conflict("storage_location_required", "SharePoint storage needs a place first.")
     found = obstacle(feature, red)

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from shared.connections import Tenant
-from shared.connections.features import available
 from shared.events import Features
 from shared.web.routes import Asked, Page, StrictModel
 from user_auth import challenges, connections, permissions
@@ -111,13 +110,11 @@ class Notice(BaseModel):
 class Feature(BaseModel):
     """What a feature needs of this connection. ``on`` is the Org Admin's switch; ``ready`` if nothing is missing.
 
-    What is not ``available`` does not exist yet: it is never ready, and nothing is missing for it. ``given_by`` says
-    who gives what is missing: the person at a sign-in, or an administrator for everybody.
+    ``given_by`` says who gives what is missing: the person at a sign-in, or an administrator for everybody.
     """
 
     name: FeatureName
     given_by: Literal["person", "microsoft_admin"]
-    available: bool
     on: bool
     ready: bool
     missing: list[str]
@@ -168,14 +165,12 @@ def _permissions(scopes: Iterable[str], granted: Collection[str]) -> list[dict[s
 def _features(switches: Features, granted: Collection[str]) -> list[dict[str, Any]]:
     shown = []
     for name, feature in FEATURES.items():
-        there = available(name)
-        missing = permissions.missing(granted, feature.scopes) if there else []
+        missing = permissions.missing(granted, feature.scopes)
         known = {
             "name": name,
             "given_by": feature.given_by,
-            "available": there,
             "on": getattr(switches, name),
-            "ready": there and not missing,
+            "ready": not missing,
         }
         shown.append(known | {"missing": missing, "permissions": _permissions(feature.scopes, granted)})
     return shown

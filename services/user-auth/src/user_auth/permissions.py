@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from shared.connections import CONNECTOR_PLACE
-from shared.connections.features import available
 from shared.connections.obstacles import ADMIN_REQUIRED, SWITCHES, Switch, feature_off
 from shared.events import Features
 from shared.problems import Conflict
@@ -82,8 +81,6 @@ def missing(granted: Collection[str], scopes: Iterable[str] = PERMISSIONS) -> li
 def to_ask(wanted: Collection[Switch], switches: Features) -> tuple[str, ...]:
     """The scopes of a sign-in: always the five. Raises ``Conflict`` for a feature that no sign-in brings."""
     for name in wanted:
-        if not available(name):
-            raise _not_yet(name)
         if not getattr(switches, name):
             off = feature_off(name)
             raise Conflict(off.code, off.sentence("then ask for it again"))
@@ -95,15 +92,5 @@ def to_ask(wanted: Collection[Switch], switches: Features) -> tuple[str, ...]:
 def silent(granted: Collection[str], switches: Features) -> list[str]:
     """What a refresh asks for besides what was given: what the organisation's consent may hold for a feature that is
     on."""
-    wanted = [feature for name, feature in FEATURES.items() if acts(name, switches)]
+    wanted = [feature for name, feature in FEATURES.items() if getattr(switches, name)]
     return [s for feature in wanted if feature.given_by != "person" for s in feature.scopes if s not in granted]
-
-
-def acts(name: str, switches: Features) -> bool:
-    """Whether there is such a feature and an Org Admin has it on."""
-    return available(name) and bool(getattr(switches, name))
-
-
-def _not_yet(name: Switch) -> Conflict:
-    detail = f"Prospo does not have {SWITCHES[name]} yet, so nothing is asked for it. There is nothing for you to do."
-    return Conflict("feature_not_available", detail)

@@ -58,10 +58,20 @@ _KEEP_ACCOUNT = text(
            mail_permitted = excluded.mail_permitted
        WHERE user_copy.version < excluded.version RETURNING version"""
 )
+_QUEUE = """INSERT INTO job (org_id, kind, payload, dedupe_key, priority)
+    SELECT org_id, '{kind}', '{{}}', '{kind}', 2 FROM tenant_copy
+    WHERE connected AND (features ->> '{switch}')::boolean ON CONFLICT DO NOTHING"""
 _VERSIONS = text(
     """SELECT (SELECT version FROM tenant_copy WHERE org_id = :org_id) AS tenant,
               (SELECT version FROM user_copy WHERE org_id = :org_id AND user_id = :user_id) AS person"""
 )
+
+
+def queue_for_connected(op: Any, kind: str, switch: Switch) -> None:
+    """In a migration: the job ``kind``, keyed by its kind, for each organisation that is connected and has it on."""
+    op.execute("SELECT set_config('app.scope', 'system', true)")  # a database of version 0.1 goes by it until the end
+    op.execute(_QUEUE.format(kind=kind, switch=switch))
+    op.execute("SELECT set_config('app.scope', '', true)")
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.engine import URL, make_url
 
 from shared.bus import MemoryBus
-from shared.connections import features
 from shared.secrets import KeyRing
 from shared.telemetry import TALKATIVE
 from shared.testing import engines
@@ -246,9 +245,3 @@ async def client_of() -> AsyncIterator[Callable[[Any], Awaitable[httpx.AsyncClie
     yield make
     for client in clients:
         await client.aclose()
-
-
-@pytest.fixture
-def every_feature(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As it will be when all switches have something behind them."""
-    monkeypatch.setattr(features, "NOT_YET", frozenset())

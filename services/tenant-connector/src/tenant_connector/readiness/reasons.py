@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from shared.connections import CONNECTOR_PLACE, features
+from shared.connections import CONNECTOR_PLACE
 from shared.entra.client import EntraMisconfigured
 from shared.graph.errors import GraphError
 from tenant_connector.readiness.queries import Tally
@@ -225,8 +225,6 @@ def storage(location: str | None, place: Place, on: bool, roles: frozenset[str])
         text = f"Connect again under {_CONNECT}, accept all permissions, then choose the storage location again."
         reason = f"A storage location is chosen, but the permission {SITES} is missing."
         return Found("storage_write", "action_needed", reason, Remedy("microsoft_admin", text), propagates=True)
-    if not features.available("sharepoint_storage"):
-        return Found("storage_write", "not_needed", "Prospo does not have SharePoint storage yet.")
     if not on:
         return Found("storage_write", "not_needed", "SharePoint storage is switched off.")
     if location is None:
