@@ -29,12 +29,9 @@ _INTERRUPTED = text(
            AND (status IN ('scheduling', 'cancelled') OR (status = 'scheduled' AND ends_at > clock_timestamp()))
            AND problem ->> 'code' = ANY(:codes)"""
 )
-_LIES_AHEAD = text(
-    """SELECT EXISTS (SELECT FROM meeting WHERE org_id = :org_id AND user_id = :user_id AND organizer_oid = :account
-                      AND status = 'scheduled' AND ends_at > clock_timestamp())"""
-)
 _MINE = "org_id = :org_id AND user_id = :user_id AND organizer_oid = :account"
 _FOLLOWED = f"(status = 'scheduled' OR (status = 'cancelled' AND problem ->> 'code' = '{CANCELLED_IN_OUTLOOK}'))"
+_LIES_AHEAD = text(f"SELECT EXISTS (SELECT FROM meeting WHERE {_MINE} AND {_FOLLOWED} AND ends_at > clock_timestamp())")
 _OF_EVENTS = text(
     f"""SELECT id, event_id, shown ->> 'etag' FROM meeting
         WHERE {_MINE} AND event_id = ANY(:event_ids) AND {_FOLLOWED} ORDER BY id"""
