@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from meetings import problems, state
-from meetings.tables import MeetingRow
+from meetings.tables import CANCELLED_IN_OUTLOOK, MeetingRow
 from meetings.work import BookedEnd
 from shared.connections import Connection
 from shared.database.outbox import Outbox
@@ -16,7 +16,7 @@ from shared.events import (
     MeetingRescheduled,
     MeetingScheduled,
 )
-from shared.events.meetings import Confidence, EndSource, NotRecordingBecause
+from shared.events.meetings import Confidence, EndSource, NotRecordingBecause, Origin
 from shared.problems import BadInput, Conflict
 
 BEGUN = timedelta(minutes=5)
@@ -57,7 +57,7 @@ def require_scheduled(meeting: MeetingRow) -> None:
         )
 
 
-def scheduled(meeting: MeetingRow, outbox: Outbox) -> None:
+def scheduled(meeting: MeetingRow, outbox: Outbox, origin: Origin = "prospo") -> None:
     """The event exists with its link."""
     meeting.status = "scheduled"
     state.changed(meeting, outbox)
@@ -66,6 +66,7 @@ def scheduled(meeting: MeetingRow, outbox: Outbox) -> None:
             org_id=meeting.org_id,
             aggregate_version=meeting.version,
             meeting_id=meeting.id,
+            origin=origin,
             user_id=meeting.user_id,
             organizer_oid=meeting.organizer_oid,
             online_meeting_id=meeting.online_meeting_id or "",
@@ -80,12 +81,19 @@ def scheduled(meeting: MeetingRow, outbox: Outbox) -> None:
     )
 
 
-def rescheduled(meeting: MeetingRow, outbox: Outbox) -> None:
+def returned(meeting: MeetingRow, outbox: Outbox) -> None:
+    """It was cancelled in Outlook, and is there again."""
+    meeting.problem = None
+    scheduled(meeting, outbox, "outlook")
+
+
+def rescheduled(meeting: MeetingRow, outbox: Outbox, origin: Origin) -> None:
     outbox.add(
         MeetingRescheduled(
             org_id=meeting.org_id,
             aggregate_version=meeting.version,
             meeting_id=meeting.id,
+            origin=origin,
             subject=meeting.subject,
             start=meeting.starts_at,
             end=meeting.ends_at,
@@ -94,8 +102,9 @@ def rescheduled(meeting: MeetingRow, outbox: Outbox) -> None:
     )
 
 
-def cancelled(meeting: MeetingRow, outbox: Outbox) -> None:
-    outbox.add(MeetingCancelled(org_id=meeting.org_id, aggregate_version=meeting.version, meeting_id=meeting.id))
+def cancelled(meeting: MeetingRow, outbox: Outbox, origin: Origin) -> None:
+    about = {"org_id": meeting.org_id, "aggregate_version": meeting.version, "meeting_id": meeting.id}
+    outbox.add(MeetingCancelled.model_validate(about | {"origin": origin}))
 
 
 def recording_set(meeting: MeetingRow, *, accepted: bool, problem: dict[str, str] | None, outbox: Outbox) -> None:
@@ -127,9 +136,17 @@ def _reason(problem: dict[str, str] | None, *, accepted: bool) -> NotRecordingBe
 
 
 def ended(meeting: MeetingRow, at: datetime, source: EndSource, confidence: Confidence, outbox: Outbox) -> bool:
-    """Say that the meeting ended, unless something at least as sure said so before or it was cancelled."""
-    if meeting.status not in {"scheduled", "ended"} or _RANK[confidence] <= _RANK[meeting.ended_confidence]:
+    """Say that the meeting ended, unless something at least as sure said so before or it was cancelled.
+
+    One whose event was deleted in Outlook took place all the same when there is a call.
+    """
+    deleted = meeting.status == "cancelled" and (meeting.problem or {}).get("code") == CANCELLED_IN_OUTLOOK
+    if meeting.status not in {"scheduled", "ended"} and not (deleted and source != "booked_end"):
         return False
+    if _RANK[confidence] <= _RANK[meeting.ended_confidence]:
+        return False
+    if deleted:
+        meeting.problem = None
     meeting.status = "ended"
     meeting.ended_at, meeting.ended_source, meeting.ended_confidence = at, source, confidence
     meeting.problem = problems.still_true(meeting, meeting.problem)
