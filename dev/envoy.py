@@ -225,7 +225,8 @@ def _routes(where: Addresses) -> Iterator[Json]:
             yield _route(where, {"prefix": prefix}, service.name, _ANYBODY, wait_s=0)  # a link gives a whole file
         for prefix in service.large:
             who = _PERSON if service.routes else _ANYBODY
-            yield _route(where, {"prefix": prefix}, service.name, who, wait_s=0, large=True)
+            below = {"prefix": prefix} if prefix.endswith("/") else {"path_separated_prefix": prefix}
+            yield _route(where, below, service.name, who, wait_s=0, large=True)
         for prefix in service.routes:
             yield _route(where, {"path_separated_prefix": prefix}, service.name, _PERSON, wait_s=0)
     for prefix in NOT_OURS:

@@ -10,7 +10,7 @@ def mail(**more: Any) -> Json:
     """What Outlook email needs and has not been given."""
     asked = [{"scope": scope, "name": "Mail", "use": use, "granted": False} for scope, use in MAIL.items()]
     said = {"name": "outlook_email", "on": True, "ready": False, "missing": list(MAIL)}
-    said["given_by"] = "microsoft_admin"
+    said |= {"given_by": "microsoft_admin", "refused": True}
     return {**said, "permissions": asked, **more}
 
 
@@ -47,6 +47,10 @@ CONNECTED_ACCOUNTS: dict[str, tuple[tuple[str, ...], Json]] = {
     "outlook-contacts-to-allow": (
         (">Allow contacts</button>", 'name="feature" value="contacts_import"', "<td>Yes</td>"),
         {"silent": ("administrator has to",), "features": [mail(name="contacts_import", given_by="person")]},
+    ),
+    "outlook-mail-not-asked-for-yet": (
+        ("Disconnect…",),
+        {"silent": ("administrator has to", "Mail.Send"), "features": [mail(refused=False)]},
     ),
     "outlook-mail-allowed-or-off": (
         ("Disconnect…",),

@@ -90,6 +90,7 @@ async def test_a_connection_shows_what_was_given_and_what_a_feature_lacks(house:
     assert granted(shown) == {permission["scope"] for permission in shown["permissions"]} == FIVE
     mail = feature(shown, "outlook_email")
     assert (mail["on"], mail["ready"], set(mail["missing"])) == (True, False, MAIL)
+    assert mail["refused"] is False, "Microsoft was not asked yet"
     assert all(permission["use"] for permission in mail["permissions"])
     assert feature(shown, "contacts_import")["ready"] is True
     assert shown == await house.connection()
@@ -122,6 +123,7 @@ async def test_a_consent_without_mail_is_asked_once_and_remembered(house: Any, c
     shown = await house.connection()
     assert (shown["status"], granted(shown)) == ("connected", FIVE)
     assert set(feature(shown, "outlook_email")["missing"]) == MAIL
+    assert feature(shown, "outlook_email")["refused"] is True
     assert [one["mail_permitted"] for one in await house.published("user.state")] == [None, False]
 
 

@@ -20,15 +20,15 @@ async def integrations(request: Request) -> Response:
     connection, tenant_ready = await connection_of(request)
     wanting = [one for one in connection.get("features", []) if one["on"] and not one["ready"]]
     with_features = {scope for feature in wanting for scope in feature["missing"]}
-    silent = [feature for feature in wanting if feature.get("given_by") == "microsoft_admin"]
+    of_organisation = [feature for feature in wanting if feature["given_by"] == "microsoft_admin"]
     lacking = [one for one in connection["permissions"] if not one["granted"] and one["scope"] not in with_features]
     return render(
         request,
         "integrations/page.html",
         connection=connection,
         tenant_ready=tenant_ready,
-        wanting=[feature for feature in wanting if feature not in silent],
-        silent=silent,
+        wanting=[feature for feature in wanting if feature not in of_organisation],
+        silent=[feature for feature in of_organisation if feature["refused"]],
         lacking=lacking,
         words=FEATURES,
         allow=ALLOW,

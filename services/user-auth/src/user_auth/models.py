@@ -111,12 +111,14 @@ class Feature(BaseModel):
     """What a feature needs of this connection. ``on`` is the Org Admin's switch; ``ready`` if nothing is missing.
 
     ``given_by`` says who gives what is missing: the person at a sign-in, or an administrator for everybody.
+    ``refused``: Microsoft was asked for what is missing and did not give it. Until then nobody has anything to do.
     """
 
     name: FeatureName
     given_by: Literal["person", "microsoft_admin"]
     on: bool
     ready: bool
+    refused: bool
     missing: list[str]
     permissions: list[Permission]
 
@@ -150,7 +152,7 @@ class Connection(BaseModel):
                 "problem": connections.problem_of(shown, tenant_connected=tenant.connected) if shown else None,
                 "notices": shown.notices if shown else [],
                 "permissions": _permissions([*PERMISSIONS, *(s for s in USES if s in granted)], granted),
-                "features": _features(tenant.features, granted),
+                "features": _features(tenant.features, granted, shown),
                 "connected_at": shown.connected_at if shown else None,
                 "broken_since": shown.broken_since if shown else None,
                 "version": shown.version if shown else 0,
@@ -162,8 +164,9 @@ def _permissions(scopes: Iterable[str], granted: Collection[str]) -> list[dict[s
     return [{"scope": scope, "granted": scope in granted} | USES[scope]._asdict() for scope in dict.fromkeys(scopes)]
 
 
-def _features(switches: Features, granted: Collection[str]) -> list[dict[str, Any]]:
+def _features(switches: Features, granted: Collection[str], row: ConnectionRow | None) -> list[dict[str, Any]]:
     shown = []
+    mail_refused = row is not None and row.status == "connected" and connections.mail_permitted(row) is False
     for name, feature in FEATURES.items():
         missing = permissions.missing(granted, feature.scopes)
         known = {
@@ -171,6 +174,7 @@ def _features(switches: Features, granted: Collection[str]) -> list[dict[str, An
             "given_by": feature.given_by,
             "on": getattr(switches, name),
             "ready": not missing,
+            "refused": bool(missing) and (feature.given_by == "person" or mail_refused),
         }
         shown.append(known | {"missing": missing, "permissions": _permissions(feature.scopes, granted)})
     return shown
