@@ -140,9 +140,8 @@ async def record_by_hand_while_off(demo: Demo) -> Json:
     await compared(demo)
     assert (await ledger(demo, third))["recording"]["code"] == OFF
     asked = [call["path"] for call in (await demo.microsoft.calls())[calls:]]
-    assert [path for path in asked if "onlinemeetings" in path.lower()] == [], (
-        "calendar and mailbox are followed all the same"
-    )
+    # Calendar and mailbox are followed all the same.
+    assert [path for path in asked if "onlinemeetings" in path.lower()] == []
     await switch(demo, on=True)
     await until(demo, lambda: imported(demo, third), "what was recorded by hand is fetched")
     await until(demo, lambda: records_by_itself(demo, later), "the booked meeting records again")
