@@ -46,6 +46,26 @@ async def test_odd_mail_is_kept_each_in_a_conversation_of_its_own(house: Any) ->
     assert (mailbox["state"], mailbox["skipped"]) == ("in_step", {"text_too_large": 1})
 
 
+async def test_mails_too_large_to_be_read_together_are_read_apart(house: Any) -> None:
+    """What Microsoft answers to twenty requests in one may be longer than any answer is read; so may one mail be."""
+    post = await house.follow()
+    store, inbox = house.simulator.store, f"messages/{house.token(ANNA)['oid']}"
+    sizes = [MB, 9 * MB, 8 * MB, 17 * MB, 10]
+    for number, size in enumerate(sizes):
+        made = await post.arrives(ADA, f"Mail {number}", text="Dear Anna")
+        (row,) = (row for row in store.all(inbox) if made["immutable"] in {row["id"], row.get("immutable")})
+        text = {"contentType": "html", "content": "<p>" + "x" * size + "</p>"}
+        store.put(inbox, row["id"], row | {"body": row["body"] | {"body": text, "uniqueBody": text | {"content": ""}}})
+    await post.look()
+    assert await post.subjects() == [(f"Mail {number}", 1) for number in range(len(sizes))]
+    kept = {one["subject"]: one for one in await house.rows("message")}
+    assert [kept[f"Mail {number}"]["body"] is not None for number in range(len(sizes))] == [
+        size != 17 * MB for size in sizes
+    ]
+    assert (await post.mailbox())["skipped"] == {"text_too_large": 1}
+    assert (await post.mailbox())["state"] == "in_step"
+
+
 async def test_a_mail_within_a_mail_is_a_file_of_it(house: Any) -> None:
     """``message/rfc822``, and one within that: neither is taken for a message of the mailbox."""
     post = await house.follow()
