@@ -99,12 +99,14 @@ async def test_a_full_mailbox_is_still_followed(house: Any) -> None:
     ("refusal", "state", "code"),
     [
         ({"status": 404, "code": "MailboxNotEnabledForRESTAPI"}, "no_mailbox", "no_mailbox"),
+        ({"status": 404, "code": "MailboxNotSupportedForRESTAPI"}, "no_mailbox", "no_mailbox"),
+        ({"status": 404, "code": "ErrorNonExistentMailbox"}, "no_mailbox", "no_mailbox"),
         ({"status": 403, "code": "ErrorAccessDenied"}, "stopped", "permission_missing"),
         ({"status": 503, "code": "ServiceUnavailable"}, "waiting", "microsoft_unavailable"),
     ],
 )
 async def test_a_mailbox_that_cannot_be_read_says_why(house: Any, refusal: Any, state: str, code: str) -> None:
-    """And is read as soon as it can be."""
+    """None, one on a server of the organisation's, one that was deleted; and it is read as soon as it can be."""
     post = await house.follow()
     await house.work()
     await post.arrives(ADA, "Offer")

@@ -120,6 +120,7 @@ def opened(browser: "Browser", bodies: list[str]) -> tuple[list[str], int, str]:
 
 @pytest.mark.browser
 def test_hostile_mails_in_chromium_ask_nobody_and_run_nothing(browser: "Browser") -> None:
+    """M10."""
     cases = [case for group in GROUPS.values() for case in group]
     cleaned = [shown(case.html, None, None, "held", {}).html or "" for case in cases]
     asked, scripts, text = opened(browser, cleaned)

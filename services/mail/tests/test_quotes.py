@@ -38,9 +38,11 @@ def counted(case: Quoting) -> tuple[int, int, int]:
 
 
 def test_no_line_of_the_senders_own_is_folded_away() -> None:
+    """M12: lines such as "From: Berlin" and "To: Munich" among them."""
     assert [case.name for case in CASES if counted(case)[1]] == []
 
 
 def test_nearly_every_line_that_repeats_an_earlier_mail_is_folded() -> None:
+    """M12, in ten languages."""
     missed = {case.name: counted(case)[2] for case in CASES if counted(case)[2]}
     assert sum(missed.values()) <= sum(counted(case)[0] for case in CASES) // 100, missed

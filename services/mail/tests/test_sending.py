@@ -134,6 +134,15 @@ async def test_what_cannot_be_sent_is_refused_with_the_field(house: Any, wanted:
     assert (await house.call("GET", "/v1/mail")).json()["items"] == []
 
 
+async def test_a_mail_to_as_many_as_allowed_goes_to_each_once(house: Any) -> None:
+    await house.connect()
+    people = [{"email": f"p{n}@x.example"} for n in range(499)] + [{"email": BEN}, {"email": BEN.upper()}]
+    mail = await house.sent(to=people)
+    (kept,) = await house.folder(ANNA, "sentitems")
+    addresses = {one["emailAddress"]["address"].lower() for one in kept["toRecipients"]}
+    assert (mail["status"], len(kept["toRecipients"]), len(addresses)) == ("accepted", 500, 500)
+
+
 async def test_limits_are_said_before_anything_is_uploaded(house: Any) -> None:
     said = (await house.call("GET", "/v1/mail/limits")).json()
     assert (said["recipients_max"], said["file_max_bytes"]) == (500, 150 * 1024 * 1024)

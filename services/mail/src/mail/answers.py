@@ -3,9 +3,12 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mail.refusals import consent_missing
+from shared.connections import obstacle_of
+from shared.connections.obstacles import PERMISSION_MISSING
 from shared.connections.refusing import refused_by_microsoft
-from shared.graph.errors import GraphNotFound
-from shared.problems import NotFound
+from shared.graph.errors import GraphNotFound, GraphTellAdmin
+from shared.problems import Conflict, NotFound
 
 
 @contextmanager
@@ -16,3 +19,8 @@ def read_in_outlook() -> Iterator[None]:
             yield
         except GraphNotFound as error:
             raise NotFound("gone_in_outlook", "This is not in Outlook any more.") from error
+        except GraphTellAdmin as error:
+            found = obstacle_of(error)
+            if found is None or found.code != PERMISSION_MISSING.code:
+                raise
+            raise Conflict(found.code, consent_missing(found).sentence("then try again")) from error

@@ -46,7 +46,7 @@ async def keep(
         media_type=media_type,
         made_at=datetime.now(UTC),
     )
-    async with db.unit_of_work(caller.org_id) as work:
+    async with db.unit_of_work(caller.org_id, caller.user_id) as work:
         if await file_queries.kept_bytes(work.session, caller.org_id, caller.user_id) > settings.mail_files_kept_bytes:
             detail = "So many of your files wait for their mails. Send these, or wait until they are sent."
             raise TooMany("too_many_files", detail, retry_after_s=60)
@@ -59,14 +59,14 @@ async def keep(
         if size > settings.mail_file_max_bytes:
             await forget(db, row)
             raise too_large(settings)
-        async with db.unit_of_work(caller.org_id) as work:
+        async with db.unit_of_work(caller.org_id, caller.user_id) as work:
             sealed = await envelope.seal(work.session, row.org_id, place(row, number), piece)
             await file_queries.put_part(work.session, row, number, sealed)
         number += 1
     if not size:
         await forget(db, row)
         raise BadInput("file_empty", "The file is empty. Choose another one.")
-    async with db.unit_of_work(caller.org_id) as work:
+    async with db.unit_of_work(caller.org_id, caller.user_id) as work:
         kept = await file_queries.file(work.session, row.org_id, row.id, lock=True)
         if kept is None:
             raise BadInput("file_gone", "The upload took too long. Upload the file again.")
@@ -75,7 +75,7 @@ async def keep(
 
 
 async def forget(db: Database, row: MailFile) -> None:
-    async with db.unit_of_work(row.org_id) as work:
+    async with db.unit_of_work(row.org_id, row.user_id) as work:
         await file_queries.forget(work.session, row.org_id, row.id)
 
 
@@ -94,7 +94,7 @@ async def _pieces(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 async def read(db: Database, envelope: Envelope, row: MailFile, start: int = 0) -> AsyncGenerator[bytes, None]:
     """Its bytes from ``start`` on, a part at a time. Ends early when a part is not there any more."""
     for number in range(start // PART, -(-row.size_bytes // PART)):
-        async with db.unit_of_work(row.org_id) as work:
+        async with db.unit_of_work(row.org_id, row.user_id) as work:
             sealed = await file_queries.part(work.session, row, number)
             if sealed is None:
                 return

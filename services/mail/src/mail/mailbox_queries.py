@@ -18,8 +18,10 @@ _OPEN = text(
 )
 _NEXT_ROUND = text(f"UPDATE mailbox SET rounds = rounds + 1 WHERE {_WHOSE} RETURNING rounds")
 _NOTE = text(
-    f"""UPDATE mailbox SET state = :state, problem = CAST(:problem AS jsonb),
-        last_round_at = CASE WHEN :read THEN clock_timestamp() ELSE last_round_at END WHERE {_WHOSE}"""
+    """INSERT INTO mailbox (org_id, user_id, state, problem)
+        VALUES (:org_id, :user_id, :state, CAST(:problem AS jsonb))
+        ON CONFLICT (org_id, user_id) DO UPDATE SET state = excluded.state, problem = excluded.problem,
+            last_round_at = CASE WHEN :read THEN clock_timestamp() ELSE mailbox.last_round_at END"""
 )
 _TOLD = text(f"UPDATE mailbox SET subscription = :subscription WHERE {_WHOSE}")
 _MAILBOX = text(f"SELECT * FROM mailbox WHERE {_WHOSE}")
@@ -101,7 +103,7 @@ async def next_round(session: AsyncSession, whose: Whose) -> int:
 async def note(
     session: AsyncSession, whose: Whose, state: str, problem: Mapping[str, str] | None = None, *, read: bool = False
 ) -> None:
-    """How the mailbox is; with ``read`` everything that was due was read now."""
+    """How the mailbox is, also one that was never opened; with ``read`` everything that was due was read now."""
     values = {**whose, "state": state, "problem": json.dumps(dict(problem)) if problem else None, "read": read}
     await session.execute(_NOTE, values)
 

@@ -1,6 +1,6 @@
 """Microsoft's words for the messages of a mailbox and its folders. Nobody else sees Graph's JSON."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -8,8 +8,9 @@ from urllib.parse import quote
 
 from mail.addresses import key_of
 from shared.graph import BatchRequest, GraphCaller
-from shared.graph.batch import SIZE
-from shared.graph.errors import GraphNotFound, GraphRetry
+from shared.graph.batch import SIZE, refused
+from shared.graph.bounded import TOO_LARGE
+from shared.graph.errors import GraphError, GraphNotFound, GraphRetry
 
 CHANGES = "created,updated,deleted"
 USUAL = ("inbox", "sentitems")
@@ -22,6 +23,7 @@ LOOKED_AT = (
 )
 """What is read of every message, to see whether it is with a contact; of one that is not, no text is read."""
 _TEXT = "id,body,uniqueBody,bodyPreview,internetMessageHeaders"
+_ABOUT_TEXT = "id,bodyPreview,internetMessageHeaders"
 _FILE = "id,name,contentType,size,isInline,microsoft.graph.fileAttachment/contentId"
 _KINDS = {"to": "toRecipients", "cc": "ccRecipients", "bcc": "bccRecipients"}
 MOST_PEOPLE = 1000
@@ -67,6 +69,8 @@ class Text:
     preview: str
     references: list[str]
     attachments: list[dict[str, Any]] = field(default_factory=list)
+    too_large: bool = False
+    """Larger than an answer may be, so it was not read."""
 
 
 def messages_in(folder_id: str) -> str:
@@ -127,26 +131,51 @@ def _people(item: dict[str, Any]) -> Iterator[dict[str, str]]:
 async def texts(caller: GraphCaller, wanted: Sequence[Looked]) -> dict[str, Text]:
     """Message id → its text, headers and attachments; without those that are gone meanwhile."""
     found: dict[str, dict[str, Any]] = {}
+    too_large: set[str] = set()
     async for one, item in _each(caller, wanted, lambda one: f"{message(one.id)}?$select={_TEXT}"):
-        found[one.id] = item
+        if item is None:
+            too_large.add(one.id)
+        found[one.id] = item or await caller.get(message(one.id), {"$select": _ABOUT_TEXT})
     with_files = [one for one in wanted if one.id in found and (one.has_attachments or _has_pictures(found[one.id]))]
     files: dict[str, list[dict[str, Any]]] = {}
     async for one, item in _each(caller, with_files, lambda one: f"{message(one.id)}/attachments?$select={_FILE}"):
-        files[one.id] = [_file(file) for file in item.get("value") or []]
-    return {key: _read(item, files.get(key, [])) for key, item in found.items()}
+        files[one.id] = [_file(file) for file in (item or {}).get("value") or []]
+    return {key: _read(item, files.get(key, []), too_large=key in too_large) for key, item in found.items()}
 
 
 async def _each(
-    caller: GraphCaller, wanted: Sequence[Looked], path: Any
-) -> AsyncIterator[tuple[Looked, dict[str, Any]]]:
-    for at in range(0, len(wanted), SIZE):
-        some = wanted[at : at + SIZE]
+    caller: GraphCaller, wanted: Sequence[Looked], path: Callable[[Looked], str]
+) -> AsyncIterator[tuple[Looked, dict[str, Any] | None]]:
+    """What there is at the path of each, without those that are gone; None where it is too large to be read at all."""
+    waiting = [wanted[at : at + SIZE] for at in range(0, len(wanted), SIZE)]
+    while waiting:
+        some = waiting.pop()
+        large: list[Looked] = []
+        async for one, found in _together(caller, some, path):
+            if found is None and len(some) > 1:
+                large.append(one)  # together they are
+            else:
+                yield one, found
+        waiting += [part for part in (large[: len(large) // 2], large[len(large) // 2 :]) if part]
+
+
+async def _together(
+    caller: GraphCaller, some: Sequence[Looked], path: Callable[[Looked], str]
+) -> AsyncIterator[tuple[Looked, dict[str, Any] | None]]:
+    """The same in one request; None for those whose answers together are too large."""
+    try:
         answers = await caller.batch([BatchRequest("GET", path(one)) for one in some])
-        for one, answer in zip(some, answers, strict=True):
-            if answer.error is None and isinstance(answer.body, dict):
-                yield one, answer.body
-            elif not isinstance(answer.error, GraphNotFound):
-                raise answer.error or GraphRetry("Graph answered a message without content.")
+    except GraphError as error:
+        if error.code != TOO_LARGE:
+            raise
+        answers = [refused(error)] * len(some)
+    for one, answer in zip(some, answers, strict=True):
+        if answer.error is not None and answer.error.code == TOO_LARGE:
+            yield one, None
+        elif answer.error is None and isinstance(answer.body, dict):
+            yield one, answer.body
+        elif not isinstance(answer.error, GraphNotFound):
+            raise answer.error or GraphRetry("Graph answered a message without content.")
 
 
 def _has_pictures(item: dict[str, Any]) -> bool:
@@ -166,7 +195,7 @@ def _file(item: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _read(item: dict[str, Any], files: list[dict[str, Any]]) -> Text:
+def _read(item: dict[str, Any], files: list[dict[str, Any]], *, too_large: bool) -> Text:
     body, unique = item.get("body") or {}, item.get("uniqueBody") or {}
     is_html = str(body.get("contentType")).lower() == "html"
     content = _text(body.get("content"))
@@ -177,6 +206,7 @@ def _read(item: dict[str, Any], files: list[dict[str, Any]]) -> Text:
         preview=_text(item.get("bodyPreview"))[:255],
         references=_references(item.get("internetMessageHeaders") or []),
         attachments=files,
+        too_large=too_large,
     )
 
 

@@ -241,7 +241,7 @@ def _rows(wanted: Sequence[Looked], texts: dict[str, Text], most: int) -> list[d
 def _row(one: Looked, text: Text, most: int) -> dict[str, Any]:
     said = {"html": text.html, "text": text.text, "unique": text.unique}
     body = json.dumps({name: value for name, value in said.items() if value}, ensure_ascii=False).encode()
-    too_large = len(body) > most
+    too_large = text.too_large or len(body) > most
     own = [one.internet_message_id] if one.internet_message_id else []
     return {
         "id": uuid7(),

@@ -21,7 +21,7 @@ from mail.rounds import Reader
 from mail.settings import Settings
 from mail.work import FollowAddresses, ReadPast, SyncMailbox
 from shared.connections import Connection, Obstructed, connection_of
-from shared.connections.obstacles import ANOTHER_ACCOUNT
+from shared.connections.obstacles import ANOTHER_ACCOUNT, PERMISSION_MISSING
 from shared.database.unit_of_work import UnitOfWork
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp, GraphReconnect, GraphTellAdmin
@@ -88,8 +88,8 @@ async def sync(job: Job, user_id: str, tools: Tools) -> float | None:
     try:
         async with _explained(job, person):
             return await _sync(job, person, tools)
-    except Obstructed:
-        return None  # an event tells when it ends
+    except Obstructed as error:  # an event tells when it ends, after a token that was asked for found out
+        return RETRY_S if error.obstacle.code == PERMISSION_MISSING.code else None
     except (GraphReconnect, GraphTellAdmin, GraphGiveUp):
         return RETRY_S
 
@@ -144,6 +144,8 @@ async def _reader(job: Job, person: Connection, tools: Tools) -> tuple[Reader, G
     token = await tools.graph.tokens.user_token(job.org_id, person.user_id)
     if token.oid != person.account.oid:
         raise Obstructed(ANOTHER_ACCOUNT)
+    if person.account.mail_permitted is False:
+        raise Obstructed(PERMISSION_MISSING)  # so that a consent without mail costs no call for each of its people
     caller = tools.graph.as_user(job.org_id, person.user_id, job.priority)
     mailbox = whose(job.org_id, person)
     async with job.unit_of_work(person.user_id) as work:

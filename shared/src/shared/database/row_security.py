@@ -39,15 +39,18 @@ PERSON = "user_id = current_setting('app.user_id', true)"
 EVERYBODY = "COALESCE(current_setting('app.org_id', true), '') = '' OR current_setting('app.everybody', true) = 'on'"
 """Engines, whose transaction names no organisation, and operators, who erase and export."""
 
+NOBODY = "COALESCE(current_setting('app.user_id', true), '') = ''"
+"""Jobs and handlers that work for an organisation; a request always names its person."""
 
-def owning(table: str, *, shared: bool = False) -> list[str]:
+
+def owning(table: str, *, shared: bool = False, jobs: bool = False) -> list[str]:
     """The statements that give each row of a protected table to its person (``user_id``), behind the organisation.
 
     A request, handler or job sees and writes the rows of the person whom its transaction names
     (``Database.unit_of_work``); with ``shared`` it also sees those whose column ``shared`` is true. Engines and
-    operators work on everybody's.
+    operators work on everybody's; with ``jobs`` so does a transaction that names nobody.
     """
-    own = f"{PERSON} OR {EVERYBODY}"
+    own = f"{PERSON} OR {EVERYBODY} OR {NOBODY}" if jobs else f"{PERSON} OR {EVERYBODY}"
     reads = f"{own} OR shared" if shared else own
     return [
         f"CREATE POLICY owner_reads ON {table} AS RESTRICTIVE FOR SELECT USING ({reads})",
