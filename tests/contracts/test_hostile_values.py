@@ -67,6 +67,8 @@ BODIES: dict[str, Json] = {
         "end": "2027-01-01T11:00:00Z",
         "body": "b",
         "attendees": [{"email": "ben@contoso.example", "name": "Ben"}],
+        "time_zone": "Europe/Berlin",
+        "lobby": "invited",
     },
     "POST /internal/addresses": {"org_id": "acme", "after": "7:c", "limit": 5},
     "PATCH /v1/mail/conversations/{conversation_id}": {"shared": True},
@@ -98,7 +100,13 @@ BODIES: dict[str, Json] = {
         "answers": {"message_id": "AAk", "everybody": True},
         "files": ["f"],
     },
-    "PATCH /v1/meetings/{meeting_id}": {"subject": "s", "start": NOW, "end": NOW, "attendees": [{"email": "a@b"}]},
+    "PATCH /v1/meetings/{meeting_id}": {
+        "subject": "s",
+        "start": NOW,
+        "attendees": [{"email": "a@b"}],
+        "body": "b",
+        "time_zone": "UTC",
+    },
 }
 """What each route with a body takes; each text in it is replaced by each hostile one."""
 

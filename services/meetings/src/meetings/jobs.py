@@ -8,7 +8,6 @@ from meetings import changing, problems, queries, recording, scheduling, watchin
 from meetings import graph as teams
 from meetings.organizer import as_organizer, require_connection
 from meetings.problems import ATTEMPTS, PATIENCE_S, LateLink
-from meetings.recording import SWITCH
 from meetings.settings import Settings
 from meetings.tables import MeetingRow
 from meetings.waiting import Outcomes
@@ -47,7 +46,7 @@ async def schedule(job: Job, wanted: ScheduleMeeting, *, graph: Graph, outcomes:
         caller = await as_organizer(job, graph, meeting, person)
         found = await _book(job, caller, meeting)
         if meeting.status != "cancelled":
-            found = await _prepare(job, caller, meeting, found, on=person.tenant.has_on(SWITCH))
+            found = await _prepare(job, caller, meeting, found, on=recording.wanted(meeting, person.tenant))
             if await _save_scheduled(job, meeting.id, found, settings):
                 outcomes.tell(meeting.id)
                 return
@@ -134,7 +133,7 @@ async def set_recording(job: Job, wanted: SetRecording, *, graph: Graph) -> None
     meeting, person = await _start(job, wanted.meeting_id)
     if meeting.status != "scheduled":
         return
-    on = person.tenant.has_on(SWITCH)
+    on = recording.wanted(meeting, person.tenant)
     found: dict[str, Any] = {"auto_recording": on}
     async with recording.explained(job, meeting, on=on):
         if problems.begun(job) or meeting.auto_recording != on:
@@ -207,7 +206,7 @@ async def _book(job: Job, caller: GraphCaller, meeting: MeetingRow) -> dict[str,
         await teams.cancel(caller, booked.event_id)
         raise GraphGiveUp(_NOT_OFFERED, code="teams_not_offered")
     found: dict[str, Any] = {"event_id": booked.event_id, "join_url": booked.join_url}
-    found["shown"] = {"etag": booked.shown.etag, **booked.shown.parts}
+    found["shown"] = {**teams.parts_of(meeting), **booked.shown.parts, "etag": booked.shown.etag}
     await _keep_event(job, meeting, found)
     return found
 
@@ -231,6 +230,8 @@ async def _prepare(
             raise LateLink()
     found["online_meeting_id"] = await _resolve(caller, found["join_url"])
     await require_connection(job, meeting)
+    if meeting.options:
+        found |= await recording.set_options(caller, found["online_meeting_id"], meeting.options)
     if not on and not job.unsure:  # no try has asked for the other
         return found | {"auto_recording": False}
     with _asking(job):
@@ -258,7 +259,8 @@ async def _save_scheduled(job: Job, meeting_id: str, found: dict[str, Any], sett
             meeting.event_id, meeting.join_url = found["event_id"], found["join_url"]
             meeting.online_meeting_id, meeting.shown = found["online_meeting_id"], found.get("shown")
             meeting.problem = found.get("problem")
-            scheduling.note_recording(meeting, accepted=found["auto_recording"], problem=meeting.problem)
+            refused = meeting.problem if (meeting.problem or {}).get("code") == recording.REFUSED else None
+            scheduling.note_recording(meeting, accepted=found["auto_recording"], problem=refused)
             recording.follow_later_switch(work, meeting, tenant)
             scheduling.scheduled(meeting, work.outbox)
             scheduling.watch_booked_end(meeting, work, settings.booked_end_grace_s)

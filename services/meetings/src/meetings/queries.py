@@ -1,10 +1,11 @@
 """All SQL of the meetings service."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import text, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -20,7 +21,8 @@ _UNDER_WAY = text(
 _UNLIKE_SWITCH = text(
     """SELECT id, starts_at < clock_timestamp() + interval '1 day' AS soon FROM meeting
        WHERE org_id = :org_id AND user_id = :user_id AND status = 'scheduled'
-           AND (auto_recording <> :wanted OR problem IS NOT NULL OR (auto_recording_reason = 'refused' AND NOT :wanted))
+           AND (auto_recording <> (:wanted AND recording_wanted) OR problem IS NOT NULL
+                OR (auto_recording_reason = 'refused' AND NOT :wanted))
        ORDER BY id"""
 )
 _INTERRUPTED = text(
@@ -103,14 +105,37 @@ async def locked(session: AsyncSession, org_id: str, meeting_id: str) -> Meeting
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Which meetings, and in which order: ``made``, the last first, or ``start``, the earliest first."""
+
+    order: str = "made"
+    since: datetime | None = None
+    until: datetime | None = None
+    status: str | None = None
+
+
 async def meetings_of(
-    session: AsyncSession, org_id: str, user_id: str, *, before: str | None, limit: int
+    session: AsyncSession, org_id: str, user_id: str, wanted: Listed, after: list[str] | None, limit: int
 ) -> list[MeetingRow]:
-    """The user's meetings, newest first; ``before`` is the id the last page ended with."""
+    """The user's meetings; ``after`` is the start and the id that the last page ended with."""
     query = select(MeetingRow).where(MeetingRow.org_id == org_id, MeetingRow.user_id == user_id)
-    if before:
-        query = query.where(MeetingRow.id < before)
-    return list((await session.exec(query.order_by(col(MeetingRow.id).desc()).limit(limit))).all())
+    if wanted.since is not None:
+        query = query.where(MeetingRow.ends_at > wanted.since)
+    if wanted.until is not None:
+        query = query.where(MeetingRow.starts_at < wanted.until)
+    if wanted.status is not None:
+        query = query.where(MeetingRow.status == wanted.status)
+    by_id, by_start = col(MeetingRow.id), col(MeetingRow.starts_at)
+    if wanted.order == "start":
+        query = query.order_by(by_start, by_id)
+        if after:
+            query = query.where(tuple_(by_start, by_id) > (datetime.fromisoformat(after[0]), after[1]))
+    else:
+        query = query.order_by(by_id.desc())
+        if after:
+            query = query.where(by_id < after[1])
+    return list((await session.exec(query.limit(limit))).all())
 
 
 async def under_way(session: AsyncSession, org_id: str, user_id: str) -> int:

@@ -10,6 +10,7 @@ from shared.database.outbox import Outbox
 from shared.database.unit_of_work import UnitOfWork
 from shared.events import (
     Attendee,
+    MeetingAttendeeResponded,
     MeetingCancelled,
     MeetingEnded,
     MeetingRecordingChanged,
@@ -102,6 +103,16 @@ def rescheduled(meeting: MeetingRow, outbox: Outbox, origin: Origin) -> None:
     )
 
 
+def responded(meeting: MeetingRow, email: str, outbox: Outbox) -> None:
+    """An attendee answered, or answered otherwise; the record has it."""
+    said = meeting.responses[email]
+    proposed = said.get("proposed") or {}
+    about = {"org_id": meeting.org_id, "aggregate_version": meeting.version, "meeting_id": meeting.id, "email": email}
+    about |= {"response": said["response"], "responded_at": said["at"]}
+    about |= {"proposed_start": proposed.get("start"), "proposed_end": proposed.get("end")}
+    outbox.add(MeetingAttendeeResponded.model_validate(about))
+
+
 def cancelled(meeting: MeetingRow, outbox: Outbox, origin: Origin) -> None:
     about = {"org_id": meeting.org_id, "aggregate_version": meeting.version, "meeting_id": meeting.id}
     outbox.add(MeetingCancelled.model_validate(about | {"origin": origin}))
@@ -126,13 +137,15 @@ def recording_set(meeting: MeetingRow, *, accepted: bool, problem: dict[str, str
 
 
 def note_recording(meeting: MeetingRow, *, accepted: bool, problem: dict[str, str] | None) -> None:
-    meeting.auto_recording, meeting.auto_recording_reason = accepted, _reason(problem, accepted=accepted)
+    meeting.auto_recording, meeting.auto_recording_reason = accepted, _reason(meeting, problem, accepted=accepted)
 
 
-def _reason(problem: dict[str, str] | None, *, accepted: bool) -> NotRecordingBecause | None:
+def _reason(meeting: MeetingRow, problem: dict[str, str] | None, *, accepted: bool) -> NotRecordingBecause | None:
     if accepted:
         return None
-    return "refused" if problem else "switched_off"
+    if problem:
+        return "refused"
+    return "switched_off" if meeting.recording_wanted else "chosen_off"
 
 
 def ended(meeting: MeetingRow, at: datetime, source: EndSource, confidence: Confidence, outbox: Outbox) -> bool:

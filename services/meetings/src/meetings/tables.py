@@ -43,9 +43,17 @@ class MeetingRow(Table, table=True):
     online_meeting_id: str | None = None
     shown: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     """What Microsoft last showed of the event: ``etag``, subject, start, end, attendees; none of older meetings."""
+    zone: str = "UTC"
+    """The IANA zone in which the event's times are written."""
+    options: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSONB, nullable=False))
+    """``lobby`` and ``presenters`` where the organizer chose them, in Graph's words."""
+    responses: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSONB, nullable=False))
+    """Address in lower case → ``response``, ``at``, ``proposed`` times, as the organizer's copy shows them."""
+    recording_wanted: bool = True
+    """False where the organizer chose that this meeting does not record by itself."""
     auto_recording: bool = False
     auto_recording_reason: str | None = None
-    """Why it is false: ``switched_off`` by an Org Admin, ``refused`` by Microsoft."""
+    """Why it is false: ``switched_off`` by an Org Admin, ``refused`` by Microsoft, ``chosen_off`` by the organizer."""
     ended_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     ended_source: str | None = None
     ended_confidence: str | None = None
