@@ -59,14 +59,7 @@ async def schedule(
     """
     require_key(idempotency_key)
     scheduling.check_times(wanted.start, wanted.end)
-    async with db.unit_of_work(caller.org_id) as work:
-        meeting_id = await _accept(work, caller, wanted, idempotency_key, settings)
-    meeting = await outcomes.settled(db, caller.org_id, meeting_id, within_s=settings.schedule_wait_s)
-    if meeting is None:
-        raise _not_found()
-    if meeting.status == "failed":
-        failed = meeting.problem or {"code": "microsoft_refused", "detail": "Microsoft refused it."}
-        raise Conflict(failed["code"], failed["detail"], meeting_id=meeting.id)
+    meeting = await booked(db, caller, wanted, idempotency_key, outcomes, settings)
     response.headers["Location"] = f"/v1/meetings/{meeting.id}"
     if meeting.status == "scheduling":
         response.status_code = 202
@@ -84,13 +77,14 @@ async def meetings(
     since: Annotated[Moment | None, Query(description="Only meetings that end after this.")] = None,
     until: Annotated[Moment | None, Query(description="Only meetings that start before this.")] = None,
     status: MeetingStatus | None = None,
+    series_id: Annotated[str | None, Query(max_length=200), STORABLE] = None,
 ) -> Page[Meeting]:
     """The caller's own meetings: the one made last first, or by their start, the earliest first."""
-    place = f"meetings {order} {since} {until} {status}"
+    place = f"meetings {order} {since} {until} {status} {series_id}"
     after = read_cursor(envelope.ring, caller, place, cursor)
-    wanted = queries.Listed(order, since, until, status)
+    wanted = queries.Listed(order, since, until, status, series_id)
     rows = await queries.meetings_of(work.session, caller.org_id, caller.user_id, wanted, after, limit + 1)
-    person = await _person(work, caller)
+    person = await person_of(work, caller)
     shown = [Meeting.as_connected(row, person) for row in rows[:limit]]
     last = rows[limit - 1] if len(rows) > limit else None
     key = [last.starts_at.isoformat(), last.id] if last else []
@@ -100,8 +94,8 @@ async def meetings(
 @router.get("/{meeting_id}", responses={200: TAGGED})
 async def meeting(meeting_id: Id, caller: Caller, work: Work, response: Response) -> Meeting:
     row = await _own(work, caller, meeting_id)
-    response.headers["ETag"] = _tag(row)
-    return Meeting.as_connected(row, await _person(work, caller))
+    response.headers["ETag"] = tag(row)
+    return Meeting.as_connected(row, await person_of(work, caller))
 
 
 @router.patch("/{meeting_id}", openapi_extra=MAY_HAVE_TAG, responses={200: TAGGED})
@@ -120,15 +114,16 @@ async def reschedule(
     nothing does nothing, and several quick ones are one update at Microsoft.
     """
     row = await _own(work, caller, meeting_id, lock=True)
-    _require_tag(row, if_match)
+    require_tag(row, if_match)
+    _refuse_of_series(row, change)
     scheduling.require_scheduled(row)
-    scheduling.require_connection(await _person(work, caller), row.organizer_oid)
-    if _apply(row, change):
+    scheduling.require_connection(await person_of(work, caller), row.organizer_oid)
+    if apply(row, change):
         state.changed(row, work.outbox)
         scheduling.watch_booked_end(row, work, settings.booked_end_grace_s)
         work.queue(RescheduleMeeting(meeting_id=row.id))
-    await _choose_recording(work, row, change.auto_recording)
-    response.headers["ETag"] = _tag(row)
+    await choose_recording(work, row, change.auto_recording)
+    response.headers["ETag"] = tag(row)
     return Meeting.of(row)
 
 
@@ -138,17 +133,32 @@ async def cancel(meeting_id: Id, caller: Caller, work: Work, if_match: IfMatch =
     row = await _own(work, caller, meeting_id, lock=True)
     if row.status == "cancelled":
         return Meeting.of(row)
-    _require_tag(row, if_match)
+    require_tag(row, if_match)
     if row.status not in {"scheduling", "scheduled"}:
         raise Conflict("meeting_not_scheduled", f"The meeting is {row.status}; there is nothing left to cancel.")
     booked = row.status == "scheduled"
     if booked:
-        scheduling.require_connection(await _person(work, caller), row.organizer_oid)
+        scheduling.require_connection(await person_of(work, caller), row.organizer_oid)
     # Who schedules it undoes what was begun, at once if that waits.
     work.queue(CancelMeeting(meeting_id=row.id) if booked else ScheduleMeeting(meeting_id=row.id))
     row.status = "cancelled"
     state.changed(row, work.outbox)
     return Meeting.of(row)
+
+
+async def booked(
+    db: Database, caller: Identity, wanted: NewMeeting, key: str | None, outcomes: Outcomes, settings: Settings
+) -> MeetingRow:
+    """The meeting or series as it is once it is booked, or after a while. Raises ``Conflict`` when it failed."""
+    async with db.unit_of_work(caller.org_id) as work:
+        meeting_id = await _accept(work, caller, wanted, key, settings)
+    meeting = await outcomes.settled(db, caller.org_id, meeting_id, within_s=settings.schedule_wait_s)
+    if meeting is None:
+        raise _not_found()
+    if meeting.status == "failed":
+        failed = meeting.problem or {"code": "microsoft_refused", "detail": "Microsoft refused it."}
+        raise Conflict(failed["code"], failed["detail"], meeting_id=meeting.id)
+    return meeting
 
 
 async def _refuse_too_many(work: UnitOfWork, caller: Identity, settings: Settings) -> None:
@@ -162,7 +172,7 @@ async def _accept(work: UnitOfWork, caller: Identity, wanted: NewMeeting, key: s
     meeting_id = uuid7()
 
     async def make() -> None:
-        person = await _person(work, caller)
+        person = await person_of(work, caller)
         scheduling.require_future(wanted.start, wanted.end)
         scheduling.require_connection(person)
         await _refuse_too_many(work, caller, settings)
@@ -186,6 +196,7 @@ def _add(work: UnitOfWork, caller: Identity, person: Connection, wanted: NewMeet
         zone=wanted.time_zone,
         options=_options({}, wanted),
         recording_wanted=wanted.auto_recording,
+        repeats=wanted.rule(),
         attendees=[person.model_dump() for person in wanted.attendees],
     )
     work.session.add(row)
@@ -193,18 +204,18 @@ def _add(work: UnitOfWork, caller: Identity, person: Connection, wanted: NewMeet
     work.queue(ScheduleMeeting(meeting_id=meeting_id))
 
 
-async def _person(work: UnitOfWork, caller: Identity) -> Connection:
+async def person_of(work: UnitOfWork, caller: Identity) -> Connection:
     return await connection_of(work.session, caller.org_id, caller.user_id)
 
 
 async def _own(work: UnitOfWork, caller: Identity, meeting_id: str, *, lock: bool = False) -> MeetingRow:
     row = await queries.meeting(work.session, caller.org_id, meeting_id, lock=lock)
-    if row is None or row.user_id != caller.user_id:
+    if row is None or row.user_id != caller.user_id or row.repeats is not None:
         raise _not_found()
     return row
 
 
-def _apply(row: MeetingRow, change: MeetingChange) -> bool:
+def apply(row: MeetingRow, change: MeetingChange) -> bool:
     """Whether anything changes."""
     start, end = change.start or row.starts_at, change.end or row.ends_at
     scheduling.check_times(start, end)
@@ -227,7 +238,7 @@ def _options(before: dict[str, str], wanted: NewMeeting | MeetingChange) -> dict
     return before | {name: value for name, value in given.items() if value is not None}
 
 
-async def _choose_recording(work: UnitOfWork, row: MeetingRow, chosen: bool | None) -> None:
+async def choose_recording(work: UnitOfWork, row: MeetingRow, chosen: bool | None) -> None:
     """The organizer's choice, which the meeting follows at Microsoft by a job."""
     if chosen is not None and chosen != row.recording_wanted:
         row.recording_wanted = chosen
@@ -235,12 +246,19 @@ async def _choose_recording(work: UnitOfWork, row: MeetingRow, chosen: bool | No
         recording.queue(work, row.id, soon=True)
 
 
-def _tag(row: MeetingRow) -> str:
+def _refuse_of_series(row: MeetingRow, change: MeetingChange) -> None:
+    """All occurrences are one meeting in Teams."""
+    if row.series_id is not None and {"lobby", "presenters", "auto_recording"} & change.model_fields_set:
+        detail = "Lobby, presenters and automatic recording are the same for all of a series: change the series."
+        raise Conflict("set_for_series", detail, link=f"/v1/meetings/series/{row.series_id}")
+
+
+def tag(row: MeetingRow) -> str:
     return f'"{row.version}"'
 
 
-def _require_tag(row: MeetingRow, if_match: str | None) -> None:
-    if if_match and if_match != _tag(row):
+def require_tag(row: MeetingRow, if_match: str | None) -> None:
+    if if_match and if_match != tag(row):
         raise PreconditionFailed("meeting_changed", "The meeting was changed since you read it. Read it again.")
 
 

@@ -16,6 +16,7 @@ from meetings.problems import Problem
 from meetings.recording import OWN as ABOUT_RECORDING
 from meetings.tables import CANCELLED_IN_OUTLOOK, MeetingRow
 from shared.database.outbox import Outbox
+from shared.events.meetings import Origin
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphChanged, GraphNotFound
 from shared.jobs import Again
@@ -87,8 +88,18 @@ async def bring(caller: GraphCaller, meeting: MeetingRow) -> Brought | None:
     return Brought(shown, ours - lost, theirs, lost)
 
 
-def keep(meeting: MeetingRow, asked: MeetingRow, brought: Brought, outbox: Outbox) -> None:
-    """Write it into the record; ``asked`` is the record as it was when Microsoft was asked."""
+def read(meeting: MeetingRow, shown: Shown) -> Brought:
+    """What a reading of the event brings, of a record without a change that waits."""
+    return Brought(shown, frozenset(), _unlike(shown.parts, _known(meeting).parts))
+
+
+def keep(
+    meeting: MeetingRow, asked: MeetingRow, brought: Brought, outbox: Outbox, origin: Origin | None = None
+) -> None:
+    """Write it into the record; ``asked`` is the record as it was when Microsoft was asked.
+
+    ``origin`` is whose change it is where that cannot be seen from what was sent.
+    """
     base = {name: teams.parts_of(asked)[name] for name in brought.sent}
     remember(meeting, brought.shown, {**_known(asked).parts, **base})
     changed_again = teams.parts_of(meeting) != teams.parts_of(asked)
@@ -108,7 +119,7 @@ def keep(meeting: MeetingRow, asked: MeetingRow, brought: Brought, outbox: Outbo
         scheduling.responded(meeting, email, outbox)
     worth_telling = taken or brought.sent - _NOT_IN_EVENTS
     if worth_telling and not changed_again:  # else the job that was asked for meanwhile tells it
-        scheduling.rescheduled(meeting, outbox, "prospo" if brought.sent else "outlook")
+        scheduling.rescheduled(meeting, outbox, origin or ("prospo" if brought.sent else "outlook"))
 
 
 def gone(meeting: MeetingRow, outbox: Outbox) -> None:

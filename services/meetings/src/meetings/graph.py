@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
-from meetings import agenda
+from meetings import agenda, repeating
 from meetings.tables import MeetingRow
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphChanged, GraphNotFound
@@ -43,6 +43,25 @@ class Shown:
     cancelled: bool = False
     names: dict[str, str] = field(default_factory=dict)
     responses: dict[str, dict[str, Any]] = field(default_factory=dict)
+    repeats: dict[str, Any] | None = None
+    """How it repeats, of a series."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An occurrence of a series. ``original_start`` stays the same when the occurrence is moved."""
+
+    event_id: str
+    original_start: datetime
+    shown: Shown
+
+    @property
+    def starts(self) -> datetime:
+        return datetime.fromisoformat(self.shown.parts["start"])
+
+    @property
+    def ends(self) -> datetime:
+        return datetime.fromisoformat(self.shown.parts["end"])
 
 
 async def book(caller: GraphCaller, meeting: MeetingRow) -> Booked:
@@ -54,6 +73,8 @@ async def book(caller: GraphCaller, meeting: MeetingRow) -> Booked:
     }
     if meeting.body:
         wanted["body"] = {"contentType": "html", "content": agenda.written(meeting.body)}
+    if meeting.repeats:
+        wanted["recurrence"] = repeating.recurrence(meeting.repeats, meeting.starts_at, meeting.zone)
     event = await caller.post("/me/events", wanted)
     return Booked(event["id"], _join_url(event), bool(event.get("isOnlineMeeting")), _shown(event))
 
@@ -72,6 +93,24 @@ async def online_meeting_id(caller: GraphCaller, join_url: str) -> str | None:
         return None
     entity = _entity(found)
     return str(entity["id"]) if entity.get("id") else None
+
+
+async def instances(caller: GraphCaller, event_id: str, window: tuple[datetime, datetime], most: int) -> list[Instance]:
+    """Occurrences of a series between two moments, the earliest first, and at most so many."""
+    params = dict(zip(("startDateTime", "endDateTime"), map(moment_text, window), strict=True))
+    found: list[Instance] = []
+    async for items in caller.lists(f"{_event_path(event_id)}/instances", params, page_size=min(most, 100)):
+        found += [_instance(item) for item in items if not item.get("isCancelled")]
+        if len(found) >= most:
+            break
+    return sorted(found, key=lambda one: one.starts)[:most]
+
+
+def _instance(event: dict[str, Any]) -> Instance:
+    shown = _shown(event)
+    given = str(event.get("originalStart") or "")
+    original = datetime.fromisoformat(given[:19]).replace(tzinfo=UTC) if given else None
+    return Instance(str(event["id"]), original or datetime.fromisoformat(shown.parts["start"]), shown)
 
 
 async def turn_recording(caller: GraphCaller, online_id: str, *, on: bool) -> bool:
@@ -184,7 +223,8 @@ def _shown(event: dict[str, Any]) -> Shown:
     responses = {address: _response(one) for address, one in by_address.items()}
     named = {address: name for address, name in names.items() if name and name.lower() != address}
     etag = str(event.get("@odata.etag") or "")
-    return Shown(etag, parts, bool(event.get("isCancelled")), named, responses)
+    repeats = repeating.read(event.get("recurrence"))
+    return Shown(etag, parts, bool(event.get("isCancelled")), named, responses, repeats)
 
 
 def _response(attendee: dict[str, Any]) -> dict[str, Any]:

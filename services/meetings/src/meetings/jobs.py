@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from meetings import changing, problems, queries, recording, scheduling, watching
+from meetings import changing, problems, queries, recording, scheduling, series, watching
 from meetings import graph as teams
 from meetings.organizer import as_organizer, require_connection
 from meetings.problems import ATTEMPTS, PATIENCE_S, LateLink
@@ -16,6 +16,7 @@ from meetings.work import (
     CancelMeeting,
     FollowCalendar,
     FollowSwitch,
+    RefreshSeries,
     RescheduleMeeting,
     ScheduleMeeting,
     SetRecording,
@@ -74,7 +75,10 @@ async def reschedule(
                 changing.gone(now, work.outbox)
             else:
                 changing.keep(now, meeting, brought, work.outbox)
-                scheduling.watch_booked_end(now, work, settings.booked_end_grace_s)
+                if now.repeats is None:
+                    scheduling.watch_booked_end(now, work, settings.booked_end_grace_s)
+            if now.repeats is not None:
+                series.soon(work, now.id, "prospo")
 
 
 @does(CancelMeeting, attempts=ATTEMPTS, patience_s=PATIENCE_S)
@@ -89,6 +93,8 @@ async def cancel(job: Job, wanted: CancelMeeting, *, graph: Graph, outcomes: Out
             now = await queries.locked(work.session, work.org_id, meeting.id)
             now.problem = None
             scheduling.cancelled(now, work.outbox, "prospo")
+            if now.repeats is not None:
+                await series.cancel(work, now, "prospo")
 
 
 @does(FollowConnections)
@@ -111,6 +117,16 @@ async def follow_calendar(
     after_s = await watching.look(job, wanted.user_id, watching.Tools(graph, subscriptions, settings))
     if after_s is not None:
         raise Periodic("looked at again later", after_s=after_s)
+
+
+@does(RefreshSeries)
+async def refresh_series(job: Job, wanted: RefreshSeries, *, graph: Graph, settings: Settings) -> None:
+    """Bring a series and its occurrences to what Outlook has."""
+    row, person = await _start(job, wanted.series_id)
+    if row.status == "scheduled" or changing.may_return(row):
+        async with problems.looked_at_later(job):
+            caller = await as_organizer(job, graph, row, person)
+            await series.refresh(job, caller, row, wanted.origin, settings)
 
 
 @does(ChangeNotification)
@@ -142,6 +158,9 @@ async def set_recording(job: Job, wanted: SetRecording, *, graph: Graph) -> None
                 found = await recording.ask(caller, meeting.online_meeting_id or "", on=on)
         async with job.unit_of_work() as work:
             await recording.keep(work, meeting.id, found, on=on)
+            now = await queries.locked(work.session, work.org_id, meeting.id)
+            if now.repeats is not None:
+                await series.record_like(work, now, found.get("problem"))
 
 
 @does(BookedEnd)
@@ -263,7 +282,10 @@ async def _save_scheduled(job: Job, meeting_id: str, found: dict[str, Any], sett
             scheduling.note_recording(meeting, accepted=found["auto_recording"], problem=refused)
             recording.follow_later_switch(work, meeting, tenant)
             scheduling.scheduled(meeting, work.outbox)
-            scheduling.watch_booked_end(meeting, work, settings.booked_end_grace_s)
+            if meeting.repeats is None:
+                scheduling.watch_booked_end(meeting, work, settings.booked_end_grace_s)
+            else:
+                series.soon(work, meeting.id, "prospo")
             watching.soon(work, meeting.user_id)
         await work.end_job()
         return True

@@ -77,6 +77,10 @@ class NewMeeting(StrictModel):
     auto_recording: bool = True
     """False: this meeting does not record by itself, whatever the Org Admin's switch says."""
 
+    def rule(self) -> dict[str, Any] | None:
+        """How it repeats; None of a single meeting."""
+        return None
+
 
 class MeetingChange(StrictModel):
     """What is left out stays as it is."""
@@ -159,6 +163,9 @@ class Meeting(BaseModel):
     end: datetime
     status: str
     organizer: Organizer
+    series_id: str | None
+    original_start: datetime | None
+    """Of an occurrence: its series, and when the series has it."""
     attendees: list[AttendeeShown]
     answers: list[Answer]
     body: str | None
@@ -181,18 +188,8 @@ class Meeting(BaseModel):
     @classmethod
     def of(cls, row: MeetingRow) -> Self:
         shown: dict[str, Any] = row.model_dump(
-            include={
-                "id",
-                "subject",
-                "status",
-                "attendees",
-                "body",
-                "join_url",
-                "auto_recording",
-                "recording",
-                "transcript",
-            }
-            | {"problem", "version"}
+            include={"id", "subject", "status", "attendees", "body", "join_url", "series_id", "original_start"}
+            | {"auto_recording", "recording", "transcript", "problem", "version"}
         )
         ended = {"at": row.ended_at, "source": row.ended_source, "confidence": row.ended_confidence}
         shown |= {"start": row.starts_at, "end": row.ends_at, "ended": ended if row.ended_at else None}

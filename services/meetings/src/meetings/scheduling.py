@@ -1,6 +1,7 @@
 """What may happen to a meeting, and what is then told to others."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from meetings import problems, state
 from meetings.tables import CANCELLED_IN_OUTLOOK, MeetingRow
@@ -62,12 +63,14 @@ def scheduled(meeting: MeetingRow, outbox: Outbox, origin: Origin = "prospo") ->
     """The event exists with its link."""
     meeting.status = "scheduled"
     state.changed(meeting, outbox)
+    if meeting.repeats is not None:
+        return
     outbox.add(
         MeetingScheduled(
             org_id=meeting.org_id,
             aggregate_version=meeting.version,
             meeting_id=meeting.id,
-            origin=origin,
+            **_of(meeting, origin),
             user_id=meeting.user_id,
             organizer_oid=meeting.organizer_oid,
             online_meeting_id=meeting.online_meeting_id or "",
@@ -89,12 +92,14 @@ def returned(meeting: MeetingRow, outbox: Outbox) -> None:
 
 
 def rescheduled(meeting: MeetingRow, outbox: Outbox, origin: Origin) -> None:
+    if meeting.repeats is not None:
+        return
     outbox.add(
         MeetingRescheduled(
             org_id=meeting.org_id,
             aggregate_version=meeting.version,
             meeting_id=meeting.id,
-            origin=origin,
+            **_of(meeting, origin),
             subject=meeting.subject,
             start=meeting.starts_at,
             end=meeting.ends_at,
@@ -105,6 +110,8 @@ def rescheduled(meeting: MeetingRow, outbox: Outbox, origin: Origin) -> None:
 
 def responded(meeting: MeetingRow, email: str, outbox: Outbox) -> None:
     """An attendee answered, or answered otherwise; the record has it."""
+    if meeting.repeats is not None:
+        return
     said = meeting.responses[email]
     proposed = said.get("proposed") or {}
     about = {"org_id": meeting.org_id, "aggregate_version": meeting.version, "meeting_id": meeting.id, "email": email}
@@ -114,8 +121,10 @@ def responded(meeting: MeetingRow, email: str, outbox: Outbox) -> None:
 
 
 def cancelled(meeting: MeetingRow, outbox: Outbox, origin: Origin) -> None:
+    if meeting.repeats is not None:
+        return
     about = {"org_id": meeting.org_id, "aggregate_version": meeting.version, "meeting_id": meeting.id}
-    outbox.add(MeetingCancelled.model_validate(about | {"origin": origin}))
+    outbox.add(MeetingCancelled.model_validate(about | _of(meeting, origin)))
 
 
 def recording_set(meeting: MeetingRow, *, accepted: bool, problem: dict[str, str] | None, outbox: Outbox) -> None:
@@ -124,6 +133,8 @@ def recording_set(meeting: MeetingRow, *, accepted: bool, problem: dict[str, str
     note_recording(meeting, accepted=accepted, problem=problem)
     if before != (meeting.auto_recording, meeting.auto_recording_reason):
         state.changed(meeting, outbox)
+        if meeting.repeats is not None:
+            return
         outbox.add(
             MeetingRecordingChanged(
                 org_id=meeting.org_id,
@@ -183,6 +194,10 @@ def watch_booked_end(meeting: MeetingRow, work: UnitOfWork, grace_s: int) -> Non
     """Look after the booked end whether the meeting is known to have ended; each booked end has its own job."""
     run_at = meeting.ends_at + timedelta(seconds=grace_s)
     work.queue(BookedEnd(meeting_id=meeting.id, ends_at=meeting.ends_at), run_at=run_at)
+
+
+def _of(meeting: MeetingRow, origin: Origin) -> dict[str, Any]:
+    return {"origin": origin, "series_id": meeting.series_id, "original_start": meeting.original_start}
 
 
 def _attendees(meeting: MeetingRow) -> list[Attendee]:

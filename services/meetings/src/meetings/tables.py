@@ -22,7 +22,10 @@ def _moment(*, nullable: bool = False) -> Any:
 
 
 class MeetingRow(Table, table=True):
-    """One meeting. ``version`` counts its changes and leaves with every event as the aggregate version."""
+    """One meeting, or a series of them.
+
+    ``version`` counts its changes and leaves with every event as the aggregate version.
+    """
 
     __tablename__ = "meeting"
 
@@ -49,6 +52,11 @@ class MeetingRow(Table, table=True):
     """``lobby`` and ``presenters`` where the organizer chose them, in Graph's words."""
     responses: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSONB, nullable=False))
     """Address in lower case → ``response``, ``at``, ``proposed`` times, as the organizer's copy shows them."""
+    repeats: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    """Of a series, which is no meeting itself: how it repeats (``meetings.repeating``)."""
+    series_id: str | None = None
+    original_start: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    """Of an occurrence: its series, and when the series has it. Together they are its identity."""
     recording_wanted: bool = True
     """False where the organizer chose that this meeting does not record by itself."""
     auto_recording: bool = False
