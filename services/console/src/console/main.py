@@ -27,6 +27,7 @@ from console import (
     meetings,
     outbox,
     scheduling,
+    series,
     start,
     writing,
 )
@@ -49,6 +50,7 @@ ROOMS = (
     keeping,
     integrations,
     scheduling,
+    series,
     meetings,
     importing,
     contacts,

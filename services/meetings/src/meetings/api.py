@@ -221,7 +221,7 @@ def apply(row: MeetingRow, change: MeetingChange) -> bool:
     scheduling.check_times(start, end)
     scheduling.require_future(None if start == row.starts_at else start, None if end == row.ends_at else end)
     attendees = row.attendees if change.attendees is None else [person.model_dump() for person in change.attendees]
-    body = row.body if change.body is None else change.body
+    body = row.body if change.body in {None, row.body or ""} else change.body
     wanted = (change.subject or row.subject, start, end, attendees, body, change.time_zone or row.zone)
     options = _options(row.options, change)
     before = (row.subject, row.starts_at, row.ends_at, row.attendees, row.body, row.zone)
