@@ -75,6 +75,10 @@ ROUTES: dict[str, dict[str, Who]] = {
         "GET /v1/meetings/{meeting_id}": "person",
         "PATCH /v1/meetings/{meeting_id}": "person",
         "DELETE /v1/meetings/{meeting_id}": "person",
+        "POST /v1/meetings/series": "person",
+        "GET /v1/meetings/series/{series_id}": "person",
+        "PATCH /v1/meetings/series/{series_id}": "person",
+        "DELETE /v1/meetings/series/{series_id}": "person",
     },
     "recording-ingest": {
         "GET /v1/ledger/{meeting_id}": "person or program",

@@ -67,7 +67,17 @@ BODIES: dict[str, Json] = {
         "end": "2027-01-01T11:00:00Z",
         "body": "b",
         "attendees": [{"email": "ben@contoso.example", "name": "Ben"}],
+        "time_zone": "Europe/Berlin",
+        "lobby": "invited",
     },
+    "POST /v1/meetings/series": {
+        "subject": "Review",
+        "start": NOW,
+        "end": "2027-01-01T11:00:00Z",
+        "attendees": [{"email": "ben@contoso.example", "name": "Ben"}],
+        "repeats": {"every": "day", "count": 2},
+    },
+    "PATCH /v1/meetings/series/{series_id}": {"subject": "s", "body": "b", "attendees": [{"email": "a@b"}]},
     "POST /internal/addresses": {"org_id": "acme", "after": "7:c", "limit": 5},
     "POST /internal/contact-access": {"org_id": "acme", "user_ids": ["anna"]},
     "PATCH /v1/mail/conversations/{conversation_id}": {"shared": True},
@@ -99,7 +109,13 @@ BODIES: dict[str, Json] = {
         "answers": {"message_id": "AAk", "everybody": True},
         "files": ["f"],
     },
-    "PATCH /v1/meetings/{meeting_id}": {"subject": "s", "start": NOW, "end": NOW, "attendees": [{"email": "a@b"}]},
+    "PATCH /v1/meetings/{meeting_id}": {
+        "subject": "s",
+        "start": NOW,
+        "attendees": [{"email": "a@b"}],
+        "body": "b",
+        "time_zone": "UTC",
+    },
 }
 """What each route with a body takes; each text in it is replaced by each hostile one."""
 

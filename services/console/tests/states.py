@@ -4,38 +4,12 @@ from typing import Any
 
 from services.console.tests.accounts import CONNECTED_ACCOUNTS, ENDED_ACCOUNTS, connection
 from services.console.tests.administrating import ADMIN_STATES, RECORDED
+from services.console.tests.bookings import BOOKING_STATES, CONNECTED, FORM, ID, RECORD, meeting, record
 from services.console.tests.books import BOOK_STATES
 from services.console.tests.letters import LETTER_STATES
 from services.console.tests.locations import LOCATION_STATES
-from services.console.tests.state import EXPECTED, HELD_BACK, LINES, Json, State, problem
+from services.console.tests.state import HELD_BACK, LINES, Json, State, problem
 from services.console.tests.tenants import LINK, LINK_MADE, TENANTS, tenant
-
-ID = "018f0000-0000-7000-8000-000000000001"
-
-
-def meeting(status: str, **more: Any) -> Json:
-    ended = {"at": "2026-03-04T10:29:00Z", "source": "artefact", "confidence": "high"}
-    return {
-        "id": ID,
-        "subject": "Quarterly review",
-        "start": "2026-03-04T10:00:00Z",
-        "end": "2026-03-04T10:30:00Z",
-        "status": status,
-        "organizer": {"user_id": "acme-anna", "name": "Anna Andersson"},
-        "attendees": [
-            {"email": "ben@contoso.example", "name": "Ben Berg"},
-            {"email": "a@customer.example", "name": None},
-        ],
-        "join_url": "https://teams.microsoft.com/l/meetup-join/1" if status in {"scheduled", "ended"} else None,
-        "auto_recording": True,
-        "ended": ended if status == "ended" else None,
-        "recording": None,
-        "transcript": None,
-        "problem": None,
-        "version": 1,
-        **more,
-    }
-
 
 RECORDING = {
     "status": "imported",
@@ -51,10 +25,7 @@ TRANSCRIPT = {
     "content_url": f"/v1/transcripts/{ID}",
     "reason": None,
 }
-CONNECTED = {"/v1/tenant": tenant("connected"), "/v1/connection": connection("connected")}
-CARD, RECORD = "/connectors/microsoft365", f"/meetings/{ID}"
-FORM = {"subject": "Offer <b>", "start": "2026-03-04T10:00", "minutes": "30", "time_zone": "Europe/Berlin"}
-FORM |= {"attendees": "ben@contoso.example", "key": ID}
+CARD = "/connectors/microsoft365"
 REMEDY = {"remedy": {"who": "teams_admin", "text": "In PowerShell:", "command": "Set-It -Now $true"}}
 SWITCH = {"feature": "sharepoint_storage", "on": "true", "etag": '"6"'}
 
@@ -94,12 +65,7 @@ def form(status: str, tenant_: str, *says: str, silent: tuple[str, ...] = ()) ->
     return State("/meetings/new", answers, says, silent=silent)
 
 
-def record(shown: Json, *says: str, silent: tuple[str, ...] = ()) -> State:
-    answers = {f"/v1/meetings/{ID}": shown, f"/v1/ledger/{ID}": EXPECTED}
-    return State(RECORD, answers, says, silent=silent)
-
-
-OTHERS = ADMIN_STATES | BOOK_STATES | LOCATION_STATES | LETTER_STATES
+OTHERS = ADMIN_STATES | BOOK_STATES | BOOKING_STATES | LOCATION_STATES | LETTER_STATES
 STATES = OTHERS | {
     "welcome": State("/", {}, ("Choose who you are",), None),
     "start-nothing": start(

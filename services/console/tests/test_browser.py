@@ -163,15 +163,42 @@ def test_a_meeting_is_scheduled_by_keyboard_alone_in_the_browsers_time_zone(site
     page.keyboard.type("Offer")
     tab_to(page, "Attendees")
     page.keyboard.type("ben@contoso.example")
+    tab_to(page, "Agenda")
+    page.keyboard.type("Plans")
     tab_to(page, "Schedule and invite")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_have_text("Quarterly review")
     expect(page.get_by_text("11:00–11:30 (Europe/Berlin, UTC+01:00)")).to_be_visible()
     (sent,) = site.apis.sent("POST")
     assert sent.body["subject"] == "Offer"
-    assert sent.body["attendees"] == [{"email": "ben@contoso.example"}]
+    assert (sent.body["attendees"], sent.body["body"]) == ([{"email": "ben@contoso.example"}], "Plans")
     assert re.search(r":00\+0[12]:00$", sent.body["start"])
     assert watched.unexpected() == []
+
+
+def test_a_series_is_scheduled_by_keyboard_alone(site: Site, watched: Watched) -> None:
+    page = watched.page
+    site.apis.answers = STATES["series"].answers | CONNECTED | {"POST /v1/meetings/series": (201, {"id": ID})}
+    page.goto(site.url + "/meetings/new")
+    tab_to(page, "Subject")
+    page.keyboard.type("Weekly")
+    tab_to(page, "Repeats")
+    page.keyboard.type("Every w")
+    tab_to(page, "Lobby, presenters, recording")
+    page.keyboard.press("Enter")
+    tab_to(page, "This meeting does not record by itself")
+    page.keyboard.press("Space")
+    tab_to(page, "Schedule and invite")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_be_focused()
+    page.get_by_role("alert").get_by_role("link", name="a series has an end").press("Enter")
+    expect(page.get_by_label("Last day of the series")).to_be_focused()
+    page.get_by_label("Last day of the series").fill("2030-12-31")
+    tab_to(page, "Schedule and invite")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=2, name="Its meetings")).to_be_visible()
+    (sent,) = site.apis.sent("POST")
+    assert (sent.body["repeats"], sent.body["auto_recording"]) == ({"every": "week", "until": "2030-12-31"}, False)
 
 
 def test_a_refused_form_takes_the_focus_to_what_is_wrong_and_keeps_the_rest(site: Site, watched: Watched) -> None:

@@ -4,9 +4,10 @@ import httpx
 import pytest
 
 from services.console.tests.accounts import connection
+from services.console.tests.bookings import CONNECTED, FORM, ID, RICH, meeting
 from services.console.tests.harness import Site
 from services.console.tests.letters import BODY_STATES
-from services.console.tests.states import CONNECTED, FORM, ID, STATES, State, meeting, problem, tenant
+from services.console.tests.states import STATES, State, problem, tenant
 
 
 def opened(site: Site, state: State) -> httpx.Response:
@@ -74,7 +75,42 @@ def test_a_meeting_is_scheduled_in_the_zone_that_was_chosen_with_the_forms_own_k
             {"email": "carl@x.example"},
             {"email": "dana@x.example"},
         ],
+        "time_zone": "Europe/Berlin",
+        "body": "",
+        "auto_recording": True,
     }
+
+
+def test_a_series_is_scheduled_with_all_that_was_chosen(site: Site) -> None:
+    site.apis.answers = CONNECTED | {"POST /v1/meetings/series": (201, {"id": ID})}
+    chosen = {
+        "every": "month",
+        "until": "2026-12-31",
+        "lobby": "invited",
+        "presenters": "organizer",
+        "no_recording": "on",
+    }
+    with site.client() as browser:
+        answer = browser.post(
+            "/meetings", data=FORM | chosen | {"optional": "eve@x.example", "body": " Plans\r\nMore "}
+        )
+    assert answer.headers["location"] == f"/meetings/series/{ID}"
+    (sent,) = site.apis.sent("POST")
+    assert sent.body["repeats"] == {"every": "month", "until": "2026-12-31"}
+    assert sent.body["attendees"][1] == {"email": "eve@x.example", "type": "optional"}
+    about = {name: sent.body[name] for name in ("lobby", "presenters", "auto_recording", "body")}
+    assert about == {"lobby": "invited", "presenters": "organizer", "auto_recording": False, "body": "Plans\nMore"}
+
+
+def test_a_change_goes_with_the_version_that_the_form_was_opened_with(site: Site) -> None:
+    site.apis.answers = CONNECTED | {f"/v1/meetings/{ID}": meeting("scheduled", **RICH)}
+    with site.client() as browser:
+        assert 'name="etag" value="&#34;7&#34;"' in browser.get(f"/meetings/{ID}/reschedule").text
+        browser.post(f"/meetings/{ID}/reschedule", data=FORM | {"etag": '"5"', "rooms": "room@x.example"})
+    (sent,) = site.apis.sent("PATCH")
+    assert sent.headers["if-match"] == '"5"'
+    assert {"email": "room@x.example", "type": "resource"} in sent.body["attendees"]
+    assert not {"lobby", "presenters", "auto_recording", "repeats"} & sent.body.keys(), "those are the series'"
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from console import (
     meetings,
     outbox,
     scheduling,
+    series,
     start,
     writing,
 )
@@ -51,6 +52,7 @@ ROOMS = (
     keeping_mail,
     integrations,
     scheduling,
+    series,
     meetings,
     importing,
     contacts,

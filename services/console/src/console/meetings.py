@@ -20,10 +20,16 @@ _PAGE_SIZE = 20
 
 
 @router.get("/meetings")
-async def meetings(request: Request, cursor: str | None = None) -> Response:
-    wanted = {"limit": _PAGE_SIZE, **({"cursor": cursor} if cursor else {})}
+async def meetings(
+    request: Request, cursor: str | None = None, show: str | None = None, since: str | None = None
+) -> Response:
+    wanted: dict[str, Any] = {"limit": _PAGE_SIZE, **({"cursor": cursor} if cursor else {})}
+    coming = (since or datetime.now(UTC).isoformat(timespec="seconds")) if show == "coming" else None
+    if coming:  # the cursor is one of the list since this moment
+        wanted |= {"order": "start", "status": "scheduled", "since": coming}
     page = await backend_of(request).get(request, "/v1/meetings", params=wanted)
-    return render(request, "meeting/list.html", meetings=page["items"], next=page.get("next_cursor"), later=cursor)
+    found, more = page["items"], page.get("next_cursor")
+    return render(request, "meeting/list.html", meetings=found, next=more, later=cursor, coming=coming)
 
 
 @router.get("/meetings/{meeting_id}")

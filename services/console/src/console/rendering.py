@@ -29,6 +29,7 @@ templates.env.filters |= {
     "clock": wording.clock,
     "web_link": wording.web_link,
     "own_link": wording.own_link,
+    "repeats": wording.repeats,
     "when": times.when,
     "span": times.span,
     "day": times.day_of,

@@ -20,7 +20,34 @@ router = APIRouter(prefix="/meetings")
 LONGEST_MIN = 30 * 60
 _SHOWN_ON_FORM = {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_REQUEST}
 _KEY = re.compile(r"[0-9a-f-]{36}")
-_FIELDS = {"end": "minutes"}
+_FIELDS = {"end": "minutes", "repeats": "until", "auto_recording": "lobby"}
+_TYPED: tuple[str, ...] = (
+    "subject",
+    "start",
+    "minutes",
+    "time_zone",
+    "attendees",
+    "optional",
+    "rooms",
+    "body",
+    "every",
+    "until",
+)
+_TYPED += ("every", "until", "lobby", "presenters", "no_recording", "etag")
+LOBBIES = {
+    "": "As your organisation has it",
+    "organizer": "Only you",
+    "invited": "People who were invited",
+    "organization": "People of your organisation",
+    "organizationAndFederated": "People of your and of trusted organisations",
+    "everyone": "Everybody",
+}
+PRESENTING = {
+    "": "As your organisation has it",
+    "organizer": "Only you",
+    "organization": "People of your organisation",
+    "everyone": "Everybody",
+}
 
 
 @dataclass(slots=True)
@@ -31,6 +58,17 @@ class MeetingForm:
     start: str = ""
     minutes: str = "30"
     attendees: str = ""
+    optional: str = ""
+    rooms: str = ""
+    """Rooms that were invited in Outlook, which stay invited."""
+    body: str = ""
+    lobby: str = ""
+    presenters: str = ""
+    no_recording: str = ""
+    every: str = ""
+    until: str = ""
+    etag: str = ""
+    """Of the meeting as it was when the form was opened."""
     time_zone: str = "UTC"
     key: str = field(default_factory=lambda: str(uuid.uuid4()))
     errors: dict[str, str] = field(default_factory=dict)
@@ -40,13 +78,21 @@ class MeetingForm:
         return cls(start=f"{times.next_hour(zone):%Y-%m-%dT%H:%M}", time_zone=zone.key)
 
     @classmethod
-    def of(cls, meeting: Json, zone: ZoneInfo) -> Self:
+    def of(cls, meeting: Json, zone: ZoneInfo, etag: str) -> Self:
+        zone = times.zone_named(meeting.get("time_zone")) or zone
         length = times.moment_of(meeting["end"]) - times.moment_of(meeting["start"])
         return cls(
             subject=meeting["subject"],
             start=times.local(meeting["start"], zone),
             minutes=str(int(length.total_seconds() // 60)),
-            attendees="\n".join(map(recipients.written, meeting["attendees"])),
+            attendees=_written(meeting, "required"),
+            optional=_written(meeting, "optional"),
+            rooms=_written(meeting, "resource"),
+            body=meeting.get("body") or "",
+            lobby=meeting.get("lobby") or "",
+            presenters=meeting.get("presenters") or "",
+            no_recording="" if meeting.get("auto_recording_wanted", True) else "on",
+            etag=etag,
             time_zone=zone.key,
         )
 
@@ -54,11 +100,11 @@ class MeetingForm:
     async def sent(cls, request: Request) -> Self:
         form = await request.form()
         made = cls(key=_key(str(form.get("key") or "")))
-        for name in ("subject", "start", "minutes", "attendees", "time_zone"):
-            setattr(made, name, str(form.get(name) or ""))
+        for name in _TYPED:
+            setattr(made, name, str(form.get(name) or "").replace("\r\n", "\n"))
         return made
 
-    def body(self) -> Json:
+    def request_body(self, meeting: Json | None = None) -> Json:
         """The API's request; ``errors`` says what cannot be one."""
         if not self.subject.strip():
             self.errors["subject"] = "Give the meeting a subject; the attendees see it in their invitation."
@@ -66,11 +112,20 @@ class MeetingForm:
         minutes = int(self.minutes) if self.minutes.isdecimal() else 0
         if not 1 <= minutes <= LONGEST_MIN:
             self.errors["minutes"] = f"Give the length in minutes, from 1 to {LONGEST_MIN}."
-        people = self._people()
+        people = [*self._people("attendees"), *self._people("optional", "optional"), *self._people("rooms", "resource")]
+        if self.every and not self.until:
+            self.errors["until"] = "Give the last day of the series; a series has an end."
         if begin is None or self.errors:
             return {}
         end = begin + timedelta(minutes=minutes)
-        return {"subject": self.subject, "start": begin.isoformat(), "end": end.isoformat(), "attendees": people}
+        sent: Json = {"subject": self.subject, "start": begin.isoformat(), "end": end.isoformat(), "attendees": people}
+        sent |= {"time_zone": self.time_zone, "body": self.body.strip()}
+        if not (meeting and meeting.get("series_id")):  # all of a series are one meeting in Teams
+            sent |= {name: value for name in ("lobby", "presenters") if (value := getattr(self, name))}
+            sent["auto_recording"] = not self.no_recording
+        if self.every and meeting is None:
+            sent["repeats"] = {"every": self.every, "until": self.until}
+        return sent
 
     def _begin(self) -> datetime | None:
         zone = times.zone_named(self.time_zone)
@@ -84,11 +139,11 @@ class MeetingForm:
             self.errors["start"] = skipped or "Give the date and time at which the meeting starts."
             return None
 
-    def _people(self) -> list[Json]:
-        people, fault = recipients.read(self.attendees)
+    def _people(self, name: str, role: str = "") -> list[Json]:
+        people, fault = recipients.read(getattr(self, name))
         if fault:
-            self.errors["attendees"] = fault
-        return people
+            self.errors[name] = fault
+        return [{**person, "type": role} if role else person for person in people]
 
     def blame(self, problem: Json) -> None:
         """Take over which fields the API refused."""
@@ -105,33 +160,41 @@ async def new_meeting(request: Request) -> Response:
 @router.post("")
 async def schedule(request: Request) -> Response:
     form = await MeetingForm.sent(request)
-    body = form.body()
+    body = form.request_body()
     if form.errors:
         return await _show(request, form, 422)
     headers = {"Idempotency-Key": form.key}
+    kind = "series" if "repeats" in body else ""
+    path = "/v1/meetings/series" if kind else "/v1/meetings"
     try:
-        answer = await backend_of(request).call_with_news(request, "POST", "/v1/meetings", json=body, headers=headers)
+        answer = await backend_of(request).call_with_news(request, "POST", path, json=body, headers=headers)
     except Refused as refused:
         return await _refused(request, form, refused)
-    return RedirectResponse(f"/meetings/{answer.json()['id']}", 303)
+    return RedirectResponse(f"/meetings/{kind}{'/' if kind else ''}{answer.json()['id']}", 303)
 
 
 @router.get("/{meeting_id}/reschedule")
 async def change_meeting(request: Request, meeting_id: uuid.UUID) -> Response:
-    meeting = await backend_of(request).get(request, f"/v1/meetings/{meeting_id}")
-    return await _show(request, MeetingForm.of(meeting, times.zone_of(request)), meeting=meeting)
+    answer = await backend_of(request).call(request, "GET", f"/v1/meetings/{meeting_id}")
+    form = MeetingForm.of(answer.json(), times.zone_of(request), answer.headers.get("etag", ""))
+    return await _show(request, form, meeting=answer.json())
 
 
 @router.post("/{meeting_id}/reschedule")
 async def reschedule(request: Request, meeting_id: uuid.UUID) -> Response:
     form = await MeetingForm.sent(request)
-    body = form.body()
-    meeting = await backend_of(request).get(request, f"/v1/meetings/{meeting_id}")
+    answer = await backend_of(request).call(request, "GET", f"/v1/meetings/{meeting_id}")
+    meeting = answer.json()
+    body = form.request_body(meeting)
     if form.errors:
         return await _show(request, form, 422, meeting=meeting)
+    path, headers = f"/v1/meetings/{meeting_id}", {"If-Match": form.etag} if form.etag else {}
     try:
-        await backend_of(request).call_with_news(request, "PATCH", f"/v1/meetings/{meeting_id}", json=body)
+        await backend_of(request).call_with_news(request, "PATCH", path, json=body, headers=headers)
     except Refused as refused:
+        if refused.status == HTTPStatus.PRECONDITION_FAILED:
+            form.etag = answer.headers.get("etag", "")  # what was typed is sent over it when it is sent again
+            return await _show(request, form, refused.status, problem=refused.problem, meeting=meeting, changed=True)
         return await _refused(request, form, refused, meeting=meeting)
     return RedirectResponse(f"/meetings/{meeting_id}", 303)
 
@@ -149,7 +212,13 @@ async def _refused(request: Request, form: MeetingForm, refused: Refused, **more
 async def _show(request: Request, form: MeetingForm, status: int = 200, **more: Any) -> Response:
     connection, tenant_ready = await connection_of(request)
     values = {"form": form, "zones": times.zones(), "connection": connection, "tenant_ready": tenant_ready}
-    return render(request, "meeting/form.html", status, **({"meeting": None, "problem": None} | values | more))
+    values |= {"meeting": None, "problem": None, "changed": False, "lobbies": LOBBIES, "presenting": PRESENTING}
+    return render(request, "meeting/form.html", status, **(values | more))
+
+
+def _written(meeting: Json, role: str) -> str:
+    people = [one for one in meeting["attendees"] if (one.get("type") or "required") == role]
+    return "\n".join(map(recipients.written, people))
 
 
 def _key(text: str) -> str:

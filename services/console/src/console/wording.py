@@ -43,6 +43,10 @@ STATUSES = {
     "importing": ("Being imported", "busy", "clock"),
     "imported": ("Arrived", "good", "check"),
     "unavailable": ("Will not arrive", "warn", "warn"),
+    "answer_accepted": ("Accepted", "good", "check"),
+    "answer_declined": ("Declined", "bad", "cross"),
+    "answer_tentative": ("Perhaps", "neutral", "clock"),
+    "answer_not_visible": ("No answer seen", "neutral", "dash"),
     "none": ("None yet", "neutral", "dash"),
     "unknown": ("Not known right now", "warn", "warn"),
     "done": ("Done", "good", "check"),
@@ -267,6 +271,18 @@ def standing(artefact: Mapping[str, Any]) -> str:
     """The status of a recording or transcript, where being held back is told from never arriving."""
     held_back = artefact["status"] == "unavailable" and artefact.get("code") in PAUSES
     return "paused" if held_back else str(artefact["status"])
+
+
+def repeats(rule: Mapping[str, Any]) -> str:
+    """``Every week on Tuesday, until 2026-12-31``"""
+    every, interval = str(rule.get("every")), int(rule.get("interval") or 1)
+    if every not in {"day", "week", "month"}:
+        return "By a rule that was made in Outlook"
+    said = f"Every {every}" if interval == 1 else f"Every {interval} {every}s"
+    if rule.get("weekdays"):
+        said += f" on {', '.join(str(name).capitalize() for name in rule['weekdays'])}"
+    end = f", until {rule['until']}" if rule.get("until") else ""
+    return said + end + (f", {plural(int(rule['count']), 'time', 'times')}" if rule.get("count") else "")
 
 
 def size(count: float) -> str:

@@ -1,11 +1,11 @@
 """HTTP in: /v1/meetings."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
-from meetings import changing, queries, scheduling, state
-from meetings.models import Meeting, MeetingChange, NewMeeting
+from meetings import changing, queries, recording, scheduling, state
+from meetings.models import Meeting, MeetingChange, Moment, NewMeeting
 from meetings.settings import Settings
 from meetings.tables import MeetingRow
 from meetings.waiting import Outcomes
@@ -13,10 +13,14 @@ from meetings.work import CancelMeeting, RescheduleMeeting, ScheduleMeeting
 from shared.connections import Connection, connection_of
 from shared.database.outbox import uuid7
 from shared.database.unit_of_work import Database, UnitOfWork
-from shared.problems import BadInput, Conflict, NotFound, TooMany
+from shared.events.meetings import MeetingStatus
+from shared.problems import Conflict, NotFound, PreconditionFailed, TooMany
+from shared.secrets import Envelope
+from shared.web.cursors import SignedCursor, make_cursor, read_cursor
 from shared.web.idempotency import IdempotencyKey, require_key
 from shared.web.identity import Identity
-from shared.web.routes import Caller, Cursor, Id, Page, Work, needs_header, provided, with_header
+from shared.web.routes import HEADER_MAX, Caller, Id, Page, Work, needs_header, provided, with_header
+from shared.web.words import STORABLE
 
 router = APIRouter(prefix="/v1/meetings", tags=["meetings"])
 
@@ -28,10 +32,15 @@ def _database(request: Request) -> Database:
 
 Database_ = Annotated[Database, Depends(_database)]
 Outcomes_ = Annotated[Outcomes, Depends(provided("outcomes"))]
+Envelope_ = Annotated[Envelope, Depends(provided("envelope"))]
 Settings_ = Annotated[Settings, Depends(provided("settings"))]
 NEEDS_KEY = needs_header("Idempotency-Key", "Of this meeting; the same one when you try again.")
 LOCATED = with_header("Location", "Where the meeting is read.")
 Limit = Annotated[int, Query(ge=1, le=100)]
+IfMatch = Annotated[str | None, Header(alias="If-Match", max_length=HEADER_MAX, include_in_schema=False), STORABLE]
+_TAG = {"name": "If-Match", "in": "header", "required": False, "schema": {"type": "string"}}
+MAY_HAVE_TAG = {"parameters": [_TAG | {"description": "The ETag of the meeting as it was read: 412 when it changed."}]}
+TAGGED = with_header("ETag", "Of this version of the meeting; send it as If-Match with a change.")
 
 
 @router.post("", status_code=201, responses={201: LOCATED, 202: {"model": Meeting, **LOCATED}}, openapi_extra=NEEDS_KEY)
@@ -50,14 +59,7 @@ async def schedule(
     """
     require_key(idempotency_key)
     scheduling.check_times(wanted.start, wanted.end)
-    async with db.unit_of_work(caller.org_id) as work:
-        meeting_id = await _accept(work, caller, wanted, idempotency_key, settings)
-    meeting = await outcomes.settled(db, caller.org_id, meeting_id, within_s=settings.schedule_wait_s)
-    if meeting is None:
-        raise _not_found()
-    if meeting.status == "failed":
-        failed = meeting.problem or {"code": "microsoft_refused", "detail": "Microsoft refused it."}
-        raise Conflict(failed["code"], failed["detail"], meeting_id=meeting.id)
+    meeting = await booked(db, caller, wanted, idempotency_key, outcomes, settings)
     response.headers["Location"] = f"/v1/meetings/{meeting.id}"
     if meeting.status == "scheduling":
         response.status_code = 202
@@ -65,56 +67,98 @@ async def schedule(
 
 
 @router.get("")
-async def meetings(caller: Caller, work: Work, cursor: Cursor = None, limit: Limit = 50) -> Page[Meeting]:
-    """The caller's own meetings, newest first."""
-    if cursor is not None:
-        last = await queries.meeting(work.session, caller.org_id, cursor)
-        if last is None or last.user_id != caller.user_id:
-            raise BadInput("unknown_cursor", "There is no such page. Take next_cursor of the page before, or none.")
-    rows = await queries.meetings_of(work.session, caller.org_id, caller.user_id, before=cursor, limit=limit + 1)
-    person = await _person(work, caller)
+async def meetings(
+    caller: Caller,
+    work: Work,
+    envelope: Envelope_,
+    cursor: SignedCursor = None,
+    limit: Limit = 50,
+    order: Literal["made", "start"] = "made",
+    since: Annotated[Moment | None, Query(description="Only meetings that end after this.")] = None,
+    until: Annotated[Moment | None, Query(description="Only meetings that start before this.")] = None,
+    status: MeetingStatus | None = None,
+    series_id: Annotated[str | None, Query(max_length=200), STORABLE] = None,
+) -> Page[Meeting]:
+    """The caller's own meetings: the one made last first, or by their start, the earliest first."""
+    place = f"meetings {order} {since} {until} {status} {series_id}"
+    after = read_cursor(envelope.ring, caller, place, cursor)
+    wanted = queries.Listed(order, since, until, status, series_id)
+    rows = await queries.meetings_of(work.session, caller.org_id, caller.user_id, wanted, after, limit + 1)
+    person = await person_of(work, caller)
     shown = [Meeting.as_connected(row, person) for row in rows[:limit]]
-    return Page[Meeting](items=shown, next_cursor=shown[-1].id if len(rows) > limit else None)
+    last = rows[limit - 1] if len(rows) > limit else None
+    key = [last.starts_at.isoformat(), last.id] if last else []
+    return Page[Meeting](items=shown, next_cursor=make_cursor(envelope.ring, caller, place, key) if last else None)
 
 
-@router.get("/{meeting_id}")
-async def meeting(meeting_id: Id, caller: Caller, work: Work) -> Meeting:
-    return Meeting.as_connected(await _own(work, caller, meeting_id), await _person(work, caller))
+@router.get("/{meeting_id}", responses={200: TAGGED})
+async def meeting(meeting_id: Id, caller: Caller, work: Work, response: Response) -> Meeting:
+    row = await _own(work, caller, meeting_id)
+    response.headers["ETag"] = tag(row)
+    return Meeting.as_connected(row, await person_of(work, caller))
 
 
-@router.patch("/{meeting_id}")
-async def reschedule(meeting_id: Id, change: MeetingChange, caller: Caller, work: Work, settings: Settings_) -> Meeting:
-    """Subject, times or attendees; the join link stays. Microsoft is told of what changed and of nothing else.
+@router.patch("/{meeting_id}", openapi_extra=MAY_HAVE_TAG, responses={200: TAGGED})
+async def reschedule(
+    meeting_id: Id,
+    change: MeetingChange,
+    caller: Caller,
+    work: Work,
+    settings: Settings_,
+    response: Response,
+    if_match: IfMatch = None,
+) -> Meeting:
+    """What is given changes; the join link stays. Microsoft is told of what changed and of nothing else.
 
     What was changed in Outlook meanwhile is kept, and ``problem`` says what was not sent. A request that changes
-    nothing does nothing.
+    nothing does nothing, and several quick ones are one update at Microsoft.
     """
     row = await _own(work, caller, meeting_id, lock=True)
+    require_tag(row, if_match)
+    _refuse_of_series(row, change)
     scheduling.require_scheduled(row)
-    scheduling.require_connection(await _person(work, caller), row.organizer_oid)
-    if _apply(row, change):
+    scheduling.require_connection(await person_of(work, caller), row.organizer_oid)
+    if apply(row, change):
         state.changed(row, work.outbox)
         scheduling.watch_booked_end(row, work, settings.booked_end_grace_s)
         work.queue(RescheduleMeeting(meeting_id=row.id))
+    await choose_recording(work, row, change.auto_recording)
+    response.headers["ETag"] = tag(row)
     return Meeting.of(row)
 
 
-@router.delete("/{meeting_id}")
-async def cancel(meeting_id: Id, caller: Caller, work: Work) -> Meeting:
+@router.delete("/{meeting_id}", openapi_extra=MAY_HAVE_TAG)
+async def cancel(meeting_id: Id, caller: Caller, work: Work, if_match: IfMatch = None) -> Meeting:
     """Cancel it; Microsoft tells the attendees. Cancelling again changes nothing."""
     row = await _own(work, caller, meeting_id, lock=True)
     if row.status == "cancelled":
         return Meeting.of(row)
+    require_tag(row, if_match)
     if row.status not in {"scheduling", "scheduled"}:
         raise Conflict("meeting_not_scheduled", f"The meeting is {row.status}; there is nothing left to cancel.")
     booked = row.status == "scheduled"
     if booked:
-        scheduling.require_connection(await _person(work, caller), row.organizer_oid)
+        scheduling.require_connection(await person_of(work, caller), row.organizer_oid)
     # Who schedules it undoes what was begun, at once if that waits.
     work.queue(CancelMeeting(meeting_id=row.id) if booked else ScheduleMeeting(meeting_id=row.id))
     row.status = "cancelled"
     state.changed(row, work.outbox)
     return Meeting.of(row)
+
+
+async def booked(
+    db: Database, caller: Identity, wanted: NewMeeting, key: str | None, outcomes: Outcomes, settings: Settings
+) -> MeetingRow:
+    """The meeting or series as it is once it is booked, or after a while. Raises ``Conflict`` when it failed."""
+    async with db.unit_of_work(caller.org_id) as work:
+        meeting_id = await _accept(work, caller, wanted, key, settings)
+    meeting = await outcomes.settled(db, caller.org_id, meeting_id, within_s=settings.schedule_wait_s)
+    if meeting is None:
+        raise _not_found()
+    if meeting.status == "failed":
+        failed = meeting.problem or {"code": "microsoft_refused", "detail": "Microsoft refused it."}
+        raise Conflict(failed["code"], failed["detail"], meeting_id=meeting.id)
+    return meeting
 
 
 async def _refuse_too_many(work: UnitOfWork, caller: Identity, settings: Settings) -> None:
@@ -128,7 +172,7 @@ async def _accept(work: UnitOfWork, caller: Identity, wanted: NewMeeting, key: s
     meeting_id = uuid7()
 
     async def make() -> None:
-        person = await _person(work, caller)
+        person = await person_of(work, caller)
         scheduling.require_future(wanted.start, wanted.end)
         scheduling.require_connection(person)
         await _refuse_too_many(work, caller, settings)
@@ -149,6 +193,10 @@ def _add(work: UnitOfWork, caller: Identity, person: Connection, wanted: NewMeet
         body=wanted.body,
         starts_at=wanted.start,
         ends_at=wanted.end,
+        zone=wanted.time_zone,
+        options=_options({}, wanted),
+        recording_wanted=wanted.auto_recording,
+        repeats=wanted.rule(),
         attendees=[person.model_dump() for person in wanted.attendees],
     )
     work.session.add(row)
@@ -156,29 +204,62 @@ def _add(work: UnitOfWork, caller: Identity, person: Connection, wanted: NewMeet
     work.queue(ScheduleMeeting(meeting_id=meeting_id))
 
 
-async def _person(work: UnitOfWork, caller: Identity) -> Connection:
+async def person_of(work: UnitOfWork, caller: Identity) -> Connection:
     return await connection_of(work.session, caller.org_id, caller.user_id)
 
 
 async def _own(work: UnitOfWork, caller: Identity, meeting_id: str, *, lock: bool = False) -> MeetingRow:
     row = await queries.meeting(work.session, caller.org_id, meeting_id, lock=lock)
-    if row is None or row.user_id != caller.user_id:
+    if row is None or row.user_id != caller.user_id or row.repeats is not None:
         raise _not_found()
     return row
 
 
-def _apply(row: MeetingRow, change: MeetingChange) -> bool:
+def apply(row: MeetingRow, change: MeetingChange) -> bool:
     """Whether anything changes."""
     start, end = change.start or row.starts_at, change.end or row.ends_at
     scheduling.check_times(start, end)
     scheduling.require_future(None if start == row.starts_at else start, None if end == row.ends_at else end)
     attendees = row.attendees if change.attendees is None else [person.model_dump() for person in change.attendees]
-    wanted = (change.subject or row.subject, start, end, attendees)
-    if wanted == (row.subject, row.starts_at, row.ends_at, row.attendees):
+    body = row.body if change.body in {None, row.body or ""} else change.body
+    wanted = (change.subject or row.subject, start, end, attendees, body, change.time_zone or row.zone)
+    options = _options(row.options, change)
+    before = (row.subject, row.starts_at, row.ends_at, row.attendees, row.body, row.zone)
+    if (*wanted, options) == (*before, row.options):
         return False
     changing.remember_before_change(row)
-    row.subject, row.starts_at, row.ends_at, row.attendees = wanted
+    row.subject, row.starts_at, row.ends_at, row.attendees, row.body, row.zone = wanted
+    row.options = options
     return True
+
+
+def _options(before: dict[str, str], wanted: NewMeeting | MeetingChange) -> dict[str, str]:
+    given = {"lobby": wanted.lobby, "presenters": wanted.presenters}
+    return before | {name: value for name, value in given.items() if value is not None}
+
+
+async def choose_recording(work: UnitOfWork, row: MeetingRow, chosen: bool | None) -> None:
+    """The organizer's choice, which the meeting follows at Microsoft by a job."""
+    if chosen is not None and chosen != row.recording_wanted:
+        row.recording_wanted = chosen
+        state.changed(row, work.outbox)
+        recording.queue(work, row.id, soon=True)
+
+
+def _refuse_of_series(row: MeetingRow, change: MeetingChange) -> None:
+    """All occurrences are one meeting in Teams."""
+    if row.series_id is not None and {"lobby", "presenters", "auto_recording"} & change.model_fields_set:
+        detail = "Lobby, presenters and automatic recording are the same for all of a series: change the series."
+        raise Conflict("set_for_series", detail, link=f"/v1/meetings/series/{row.series_id}")
+
+
+def tag(row: MeetingRow) -> str:
+    return f'"{row.version}"'
+
+
+def require_tag(row: MeetingRow, if_match: str | None) -> None:
+    if if_match and if_match != tag(row):
+        raise PreconditionFailed("meeting_changed", "The meeting was changed since you read it. Read it again.")
 
 
 def _not_found() -> NotFound:

@@ -16,6 +16,7 @@ from meetings.problems import Problem
 from meetings.recording import OWN as ABOUT_RECORDING
 from meetings.tables import CANCELLED_IN_OUTLOOK, MeetingRow
 from shared.database.outbox import Outbox
+from shared.events.meetings import Origin
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphChanged, GraphNotFound
 from shared.jobs import Again
@@ -24,6 +25,9 @@ CONFLICT = "changed_in_outlook"
 _STAYS = {CONFLICT, *ABOUT_RECORDING}
 """Problems that reading the event does not mend."""
 _NAMES = {"subject": "the subject", "start": "the start", "end": "the end", "attendees": "the attendees"}
+_NAMES |= {"agenda": "the agenda"}
+_NOT_IN_EVENTS = {"zone", "options"}
+"""What others need not know of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +41,15 @@ class Brought:
     """Of ``theirs`` those that were changed in Prospo too."""
 
 
-def remember(meeting: MeetingRow, shown: Shown) -> None:
-    meeting.shown = {"etag": shown.etag, **shown.parts}
+def remember(meeting: MeetingRow, shown: Shown, known: dict[str, Any]) -> None:
+    """``known`` are parts that the event does not show."""
+    meeting.shown = {**known, **shown.parts, "etag": shown.etag}
 
 
 def remember_before_change(meeting: MeetingRow) -> None:
-    """For a meeting booked by a version that did not remember: what it told Microsoft last."""
-    if meeting.shown is None:
-        remember(meeting, Shown("", teams.parts_of(meeting)))
+    """For a meeting booked by a version that did not remember all: what it told Microsoft last."""
+    known = _known(meeting)
+    meeting.shown = {**known.parts, "etag": known.etag}
 
 
 def pending(meeting: MeetingRow) -> bool:
@@ -61,8 +66,10 @@ async def bring(caller: GraphCaller, meeting: MeetingRow) -> Brought | None:
     """Send what was changed in Prospo. None when the event is gone. Raises ``Again`` when it keeps changing."""
     known, wanted = _known(meeting), teams.parts_of(meeting)
     ours = _unlike(wanted, known.parts)
+    if "options" in ours:
+        await teams.set_options(caller, meeting.online_meeting_id or "", meeting.options)
     try:
-        if known.etag and ours:
+        if known.etag and ours - {"options"}:
             return Brought(await teams.change(caller, meeting, ours, known.etag), ours)
         now: Shown | None = await teams.read(caller, meeting.event_id or "")
     except GraphChanged:
@@ -73,7 +80,7 @@ async def bring(caller: GraphCaller, meeting: MeetingRow) -> Brought | None:
         return None
     theirs = _unlike(now.parts, known.parts)
     lost = frozenset(name for name in ours & theirs if now.parts[name] != wanted[name])
-    left = frozenset(name for name in ours - lost if now.parts[name] != wanted[name])
+    left = frozenset(name for name in ours - lost - {"options"} if now.parts.get(name) != wanted[name])
     try:
         shown = await teams.change(caller, meeting, left, now.etag) if left else now
     except GraphChanged as error:
@@ -81,23 +88,38 @@ async def bring(caller: GraphCaller, meeting: MeetingRow) -> Brought | None:
     return Brought(shown, ours - lost, theirs, lost)
 
 
-def keep(meeting: MeetingRow, asked: MeetingRow, brought: Brought, outbox: Outbox) -> None:
-    """Write it into the record; ``asked`` is the record as it was when Microsoft was asked."""
-    remember(meeting, brought.shown)
+def read(meeting: MeetingRow, shown: Shown) -> Brought:
+    """What a reading of the event brings, of a record without a change that waits."""
+    return Brought(shown, frozenset(), _unlike(shown.parts, _known(meeting).parts))
+
+
+def keep(
+    meeting: MeetingRow, asked: MeetingRow, brought: Brought, outbox: Outbox, origin: Origin | None = None
+) -> None:
+    """Write it into the record; ``asked`` is the record as it was when Microsoft was asked.
+
+    ``origin`` is whose change it is where that cannot be seen from what was sent.
+    """
+    base = {name: teams.parts_of(asked)[name] for name in brought.sent}
+    remember(meeting, brought.shown, {**_known(asked).parts, **base})
     changed_again = teams.parts_of(meeting) != teams.parts_of(asked)
     taken = [name for name in brought.theirs if teams.parts_of(asked)[name] != brought.shown.parts[name]]
     before = meeting.problem
     meeting.problem = _problem(meeting, asked, brought)
     if taken and not changed_again:
         teams.take(meeting, brought.shown, taken)
-    told = taken or meeting.problem != before
+    answered = _answered(meeting, brought.shown)
+    told = taken or answered or meeting.problem != before
     if may_return(asked):
         scheduling.returned(meeting, outbox)
         return
     if told:
         state.changed(meeting, outbox)
-    if (brought.sent or taken) and not changed_again:  # else the job that was asked for meanwhile tells it
-        scheduling.rescheduled(meeting, outbox, "prospo" if brought.sent else "outlook")
+    for email in answered:
+        scheduling.responded(meeting, email, outbox)
+    worth_telling = taken or brought.sent - _NOT_IN_EVENTS
+    if worth_telling and not changed_again:  # else the job that was asked for meanwhile tells it
+        scheduling.rescheduled(meeting, outbox, origin or ("prospo" if brought.sent else "outlook"))
 
 
 def gone(meeting: MeetingRow, outbox: Outbox) -> None:
@@ -111,8 +133,17 @@ def gone(meeting: MeetingRow, outbox: Outbox) -> None:
 
 
 def _known(meeting: MeetingRow) -> Shown:
-    kept: dict[str, Any] = dict(meeting.shown or {"etag": "", **teams.parts_of(meeting)})
+    kept: dict[str, Any] = {**teams.parts_of(meeting), "etag": "", **(meeting.shown or {})}
     return Shown(kept.pop("etag"), kept)
+
+
+def _answered(meeting: MeetingRow, shown: Shown) -> list[str]:
+    """Whose answer is another one now; the record has it then."""
+    before, unheard = meeting.responses, {"response": teams.NOT_VISIBLE, "at": None}
+    new = [email for email, said in shown.responses.items() if said != before.get(email, unheard)]
+    if new or before.keys() - shown.responses.keys():
+        meeting.responses = shown.responses
+    return sorted(new)
 
 
 async def _read(caller: GraphCaller, meeting: MeetingRow) -> Shown | None:

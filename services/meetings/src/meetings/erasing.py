@@ -28,6 +28,10 @@ HOLDINGS = Holdings(
                 "starts": "starts_at",
                 "ends": "ends_at",
                 "attendees": "attendees",
+                "answers": "responses",
+                "time zone": "zone",
+                "repeats": "repeats",
+                "series": "series_id",
                 "status": "status",
                 "join link": "join_url",
                 "ended": "ended_at",
@@ -36,8 +40,8 @@ HOLDINGS = Holdings(
                 "transcript": "transcript",
                 "problem": "problem",
             },
-            withheld="""organizer_oid version event_id online_meeting_id shown auto_recording auto_recording_reason
-                ended_confidence recording_version transcript_version""",
+            withheld="""organizer_oid original_start version event_id online_meeting_id shown options recording_wanted
+                auto_recording auto_recording_reason ended_confidence recording_version transcript_version""",
         ),
     ),
     jobs="payload ->> 'meeting_id' IN (SELECT id FROM meeting WHERE org_id = :org_id AND user_id = :user_id)",

@@ -1,14 +1,21 @@
 """Microsoft's words for a meeting. Nobody else sees Graph's JSON."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
+from meetings import agenda, repeating
 from meetings.tables import MeetingRow
 from shared.graph import GraphCaller
-from shared.graph.errors import GraphNotFound
+from shared.graph.errors import GraphChanged, GraphNotFound
+
+_ANSWERS = {"accepted": "accepted", "declined": "declined", "tentativelyAccepted": "tentative"}
+NOT_VISIBLE = "not_visible"
+"""An attendee who did not answer, or answered without a response: Exchange tells the organizer the same of both."""
+_ROLE = {"optional": " (optional)", "resource": " (resource)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +33,35 @@ class Booked:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An event as Microsoft shows it: ``parts`` are those that Prospo changes, as ``parts_of`` gives them."""
+    """An event as Microsoft shows it: ``parts`` are those that Prospo changes, as ``parts_of`` gives them.
+
+    ``names`` are names by address, ``responses`` what attendees answered, by address, from the organizer's copy.
+    """
 
     etag: str
     parts: dict[str, Any]
     cancelled: bool = False
+    names: dict[str, str] = field(default_factory=dict)
+    responses: dict[str, dict[str, Any]] = field(default_factory=dict)
+    repeats: dict[str, Any] | None = None
+    """How it repeats, of a series."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """An occurrence of a series. ``original_start`` stays the same when the occurrence is moved."""
+
+    event_id: str
+    original_start: datetime
+    shown: Shown
+
+    @property
+    def starts(self) -> datetime:
+        return datetime.fromisoformat(self.shown.parts["start"])
+
+    @property
+    def ends(self) -> datetime:
+        return datetime.fromisoformat(self.shown.parts["end"])
 
 
 async def book(caller: GraphCaller, meeting: MeetingRow) -> Booked:
@@ -41,7 +72,9 @@ async def book(caller: GraphCaller, meeting: MeetingRow) -> Booked:
         "transactionId": meeting.id,
     }
     if meeting.body:
-        wanted["body"] = {"contentType": "text", "content": meeting.body}
+        wanted["body"] = {"contentType": "html", "content": agenda.written(meeting.body)}
+    if meeting.repeats:
+        wanted["recurrence"] = repeating.recurrence(meeting.repeats, meeting.starts_at, meeting.zone)
     event = await caller.post("/me/events", wanted)
     return Booked(event["id"], _join_url(event), bool(event.get("isOnlineMeeting")), _shown(event))
 
@@ -62,14 +95,43 @@ async def online_meeting_id(caller: GraphCaller, join_url: str) -> str | None:
     return str(entity["id"]) if entity.get("id") else None
 
 
+async def instances(caller: GraphCaller, event_id: str, window: tuple[datetime, datetime], most: int) -> list[Instance]:
+    """Occurrences of a series between two moments, the earliest first, and at most so many."""
+    params = dict(zip(("startDateTime", "endDateTime"), map(moment_text, window), strict=True))
+    found: list[Instance] = []
+    async for items in caller.lists(f"{_event_path(event_id)}/instances", params, page_size=min(most, 100)):
+        found += [_instance(item) for item in items if not item.get("isCancelled")]
+        if len(found) >= most:
+            break
+    return sorted(found, key=lambda one: one.starts)[:most]
+
+
+def _instance(event: dict[str, Any]) -> Instance:
+    shown = _shown(event)
+    given = str(event.get("originalStart") or "")
+    original = datetime.fromisoformat(given[:19]).replace(tzinfo=UTC) if given else None
+    return Instance(str(event["id"]), original or datetime.fromisoformat(shown.parts["start"]), shown)
+
+
 async def turn_recording(caller: GraphCaller, online_id: str, *, on: bool) -> bool:
     """Ask for automatic recording, or for none; what Microsoft says it is now.
 
     Off leaves it allowed to record by hand. A meeting in progress goes on as it began.
     """
     options = {"recordAutomatically": on} | ({"allowRecording": True, "allowTranscription": True} if on else {})
-    answer = await caller.patch(f"/me/onlineMeetings/{quote(online_id, safe='')}", options)
+    answer = await caller.patch(_online_path(online_id), options)
     return bool(_entity(answer).get("recordAutomatically", on))
+
+
+async def set_options(caller: GraphCaller, online_id: str, options: dict[str, str]) -> None:
+    """Who waits in the lobby, and who may present."""
+    wanted: dict[str, Any] = {}
+    if options.get("lobby"):
+        wanted["lobbyBypassSettings"] = {"scope": options["lobby"]}
+    if options.get("presenters"):
+        wanted["allowedPresenters"] = options["presenters"]
+    if wanted:
+        await caller.patch(_online_path(online_id), wanted)
 
 
 async def read(caller: GraphCaller, event_id: str) -> Shown:
@@ -79,25 +141,43 @@ async def read(caller: GraphCaller, event_id: str) -> Shown:
 
 def moment_text(value: datetime) -> str:
     """As Graph's parameters and the parts of an event have it: UTC, whole seconds."""
-    return _text(value)
+    return value.astimezone(UTC).isoformat(timespec="seconds")
 
 
 async def change(caller: GraphCaller, meeting: MeetingRow, names: Collection[str], etag: str) -> Shown:
-    """Bring these parts of the event to the record, and no other; the body carries the join information.
+    """Bring these parts of the event to the record, and no other.
 
-    Raises ``GraphChanged`` when the event is not the one of ``etag`` any more.
+    Of the event's text, which carries the join information, the agenda alone is replaced. Raises ``GraphChanged`` when
+    the event is not the one of ``etag`` any more.
     """
+    path = _event_path(meeting.event_id or "")
+    if "zone" in names:
+        names = {*names, "start", "end"}
     wanted = {name: value for name, value in _times_and_people(meeting).items() if name in names}
-    return _shown(await caller.patch(_event_path(meeting.event_id or ""), wanted, etag=etag))
+    if "agenda" in names:
+        event = await caller.get(path)
+        if event.get("@odata.etag") != etag:
+            raise GraphChanged("The event changed since it was read.", status=412)
+        content = agenda.replaced(_content(event), meeting.body or "")
+        wanted["body"] = {"contentType": "html", "content": content}
+    if not wanted:
+        return await read(caller, meeting.event_id or "")
+    return _shown(await caller.patch(path, wanted, etag=etag))
 
 
 def parts_of(meeting: MeetingRow) -> dict[str, Any]:
-    """What Prospo changes of an event, so that two can be compared: times in UTC, the addresses of attendees."""
+    """What Prospo changes of an event, so that two can be compared: times in UTC, the addresses of attendees.
+
+    ``zone`` and ``options`` are not read back from Microsoft: Exchange names zones in its own way.
+    """
     return {
         "subject": meeting.subject,
-        "start": _text(meeting.starts_at),
-        "end": _text(meeting.ends_at),
-        "attendees": sorted({person["email"].lower() for person in meeting.attendees}),
+        "start": moment_text(meeting.starts_at),
+        "end": moment_text(meeting.ends_at),
+        "attendees": sorted({_written(person["email"], person.get("type")) for person in meeting.attendees}),
+        "agenda": agenda.same(meeting.body or ""),
+        "zone": meeting.zone,
+        "options": meeting.options,
     }
 
 
@@ -110,35 +190,65 @@ def take(meeting: MeetingRow, shown: Shown, names: Collection[str]) -> None:
         meeting.starts_at = datetime.fromisoformat(there["start"])
     if "end" in names:
         meeting.ends_at = datetime.fromisoformat(there["end"])
+    if "agenda" in names:
+        meeting.body = there["agenda"]
     if "attendees" in names:
         known = {person["email"].lower(): person for person in meeting.attendees}
-        meeting.attendees = [known.get(email, {"email": email, "name": None}) for email in there["attendees"]]
+        meeting.attendees = [_person(one, known, shown.names) for one in there["attendees"]]
+
+
+def _person(written: str, known: dict[str, dict[str, Any]], names: dict[str, str]) -> dict[str, Any]:
+    email, _, role = written.partition(" (")
+    person = known.get(email, {"email": email, "name": names.get(email)})
+    return person | {"type": role.rstrip(")") or "required"}
+
+
+def _written(email: str, role: str | None) -> str:
+    return email.lower() + _ROLE.get(role or "", "")
 
 
 def _shown(event: dict[str, Any]) -> Shown:
-    attendees = [(person.get("emailAddress") or {}).get("address") or "" for person in event.get("attendees") or []]
+    people = [one for one in event.get("attendees") or [] if (one.get("emailAddress") or {}).get("address")]
+    by_address = {one["emailAddress"]["address"].lower(): one for one in people}
     parts = {
         "subject": event.get("subject") or "",
         "start": _utc(event.get("start")),
         "end": _utc(event.get("end")),
-        "attendees": sorted({address.lower() for address in attendees if address}),
+        "attendees": sorted(_written(address, one.get("type")) for address, one in by_address.items()),
     }
-    return Shown(str(event.get("@odata.etag") or ""), parts, bool(event.get("isCancelled")))
+    said = agenda.read(_content(event))
+    if said is not None:
+        parts["agenda"] = agenda.same(said)
+    names = {address: str(one["emailAddress"].get("name") or "") for address, one in by_address.items()}
+    responses = {address: _response(one) for address, one in by_address.items()}
+    named = {address: name for address, name in names.items() if name and name.lower() != address}
+    etag = str(event.get("@odata.etag") or "")
+    repeats = repeating.read(event.get("recurrence"))
+    return Shown(etag, parts, bool(event.get("isCancelled")), named, responses, repeats)
+
+
+def _response(attendee: dict[str, Any]) -> dict[str, Any]:
+    status, proposed = attendee.get("status") or {}, attendee.get("proposedNewTime") or {}
+    said = _ANSWERS.get(status.get("response") or "", NOT_VISIBLE)
+    found: dict[str, Any] = {"response": said, "at": status.get("time") if said != NOT_VISIBLE else None}
+    if proposed.get("start") and proposed.get("end"):
+        found["proposed"] = {"start": _utc(proposed["start"]), "end": _utc(proposed["end"])}
+    return found
+
+
+def _content(event: dict[str, Any]) -> str:
+    return str((event.get("body") or {}).get("content") or "")
 
 
 def _join_url(event: dict[str, Any]) -> str | None:
     return (event.get("onlineMeeting") or {}).get("joinUrl") or None
 
 
-def _text(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat(timespec="seconds")
-
-
 def _utc(moment: dict[str, str] | None) -> str:
     """Graph answers in UTC unless another zone is asked for, with seven digits of a second; empty when it says none."""
     if not moment:
         return ""
-    return _text(datetime.fromisoformat(moment["dateTime"][:19]).replace(tzinfo=UTC))
+    return moment_text(datetime.fromisoformat(moment["dateTime"][:19]).replace(tzinfo=UTC))
 
 
 async def cancel(caller: GraphCaller, event_id: str) -> None:
@@ -160,21 +270,29 @@ def _event_path(event_id: str) -> str:
     return f"/me/events/{quote(event_id, safe='')}"
 
 
+def _online_path(online_id: str) -> str:
+    return f"/me/onlineMeetings/{quote(online_id, safe='')}"
+
+
 def _times_and_people(meeting: MeetingRow) -> dict[str, Any]:
     return {
         "subject": meeting.subject,
-        "start": _moment(meeting.starts_at),
-        "end": _moment(meeting.ends_at),
+        "start": moment(meeting.starts_at, meeting.zone),
+        "end": moment(meeting.ends_at, meeting.zone),
         "attendees": [_attendee(person) for person in meeting.attendees],
     }
 
 
-def _moment(value: datetime) -> dict[str, str]:
-    return {"dateTime": value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S"), "timeZone": "UTC"}
+def moment(value: datetime, zone: str) -> dict[str, str]:
+    """In the meeting's zone, as people see it in Outlook; in UTC where the clock shows the time twice."""
+    local = value.astimezone(ZoneInfo(zone))
+    if local.replace(tzinfo=None, fold=0).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC) != value.astimezone(UTC):
+        local, zone = value.astimezone(UTC), "UTC"
+    return {"dateTime": local.strftime("%Y-%m-%dT%H:%M:%S"), "timeZone": zone}
 
 
 def _attendee(person: dict[str, Any]) -> dict[str, Any]:
     address = {"address": person["email"]}
     if person.get("name"):
         address["name"] = person["name"]
-    return {"emailAddress": address, "type": "required"}
+    return {"emailAddress": address, "type": person.get("type") or "required"}

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from meetings import changing, problems, queries, recording, scheduling, watching
+from meetings import changing, problems, queries, recording, scheduling, series, watching
 from meetings import graph as teams
 from meetings.organizer import as_organizer, require_connection
 from meetings.problems import ATTEMPTS, PATIENCE_S, LateLink
-from meetings.recording import SWITCH
 from meetings.settings import Settings
 from meetings.tables import MeetingRow
 from meetings.waiting import Outcomes
@@ -17,6 +16,7 @@ from meetings.work import (
     CancelMeeting,
     FollowCalendar,
     FollowSwitch,
+    RefreshSeries,
     RescheduleMeeting,
     ScheduleMeeting,
     SetRecording,
@@ -47,7 +47,7 @@ async def schedule(job: Job, wanted: ScheduleMeeting, *, graph: Graph, outcomes:
         caller = await as_organizer(job, graph, meeting, person)
         found = await _book(job, caller, meeting)
         if meeting.status != "cancelled":
-            found = await _prepare(job, caller, meeting, found, on=person.tenant.has_on(SWITCH))
+            found = await _prepare(job, caller, meeting, found, on=recording.wanted(meeting, person.tenant))
             if await _save_scheduled(job, meeting.id, found, settings):
                 outcomes.tell(meeting.id)
                 return
@@ -75,7 +75,10 @@ async def reschedule(
                 changing.gone(now, work.outbox)
             else:
                 changing.keep(now, meeting, brought, work.outbox)
-                scheduling.watch_booked_end(now, work, settings.booked_end_grace_s)
+                if now.repeats is None:
+                    scheduling.watch_booked_end(now, work, settings.booked_end_grace_s)
+            if now.repeats is not None:
+                series.soon(work, now.id, "prospo")
 
 
 @does(CancelMeeting, attempts=ATTEMPTS, patience_s=PATIENCE_S)
@@ -90,6 +93,8 @@ async def cancel(job: Job, wanted: CancelMeeting, *, graph: Graph, outcomes: Out
             now = await queries.locked(work.session, work.org_id, meeting.id)
             now.problem = None
             scheduling.cancelled(now, work.outbox, "prospo")
+            if now.repeats is not None:
+                await series.cancel(work, now, "prospo")
 
 
 @does(FollowConnections)
@@ -114,6 +119,16 @@ async def follow_calendar(
         raise Periodic("looked at again later", after_s=after_s)
 
 
+@does(RefreshSeries)
+async def refresh_series(job: Job, wanted: RefreshSeries, *, graph: Graph, settings: Settings) -> None:
+    """Bring a series and its occurrences to what Outlook has."""
+    row, person = await _start(job, wanted.series_id)
+    if row.status == "scheduled" or changing.may_return(row):
+        async with problems.looked_at_later(job):
+            caller = await as_organizer(job, graph, row, person)
+            await series.refresh(job, caller, row, wanted.origin, settings)
+
+
 @does(ChangeNotification)
 async def process_notification(job: Job, wanted: ChangeNotification) -> None:
     """A notification is only a hint that something changed."""
@@ -134,7 +149,7 @@ async def set_recording(job: Job, wanted: SetRecording, *, graph: Graph) -> None
     meeting, person = await _start(job, wanted.meeting_id)
     if meeting.status != "scheduled":
         return
-    on = person.tenant.has_on(SWITCH)
+    on = recording.wanted(meeting, person.tenant)
     found: dict[str, Any] = {"auto_recording": on}
     async with recording.explained(job, meeting, on=on):
         if problems.begun(job) or meeting.auto_recording != on:
@@ -143,6 +158,9 @@ async def set_recording(job: Job, wanted: SetRecording, *, graph: Graph) -> None
                 found = await recording.ask(caller, meeting.online_meeting_id or "", on=on)
         async with job.unit_of_work() as work:
             await recording.keep(work, meeting.id, found, on=on)
+            now = await queries.locked(work.session, work.org_id, meeting.id)
+            if now.repeats is not None:
+                await series.record_like(work, now, found.get("problem"))
 
 
 @does(BookedEnd)
@@ -207,7 +225,7 @@ async def _book(job: Job, caller: GraphCaller, meeting: MeetingRow) -> dict[str,
         await teams.cancel(caller, booked.event_id)
         raise GraphGiveUp(_NOT_OFFERED, code="teams_not_offered")
     found: dict[str, Any] = {"event_id": booked.event_id, "join_url": booked.join_url}
-    found["shown"] = {"etag": booked.shown.etag, **booked.shown.parts}
+    found["shown"] = {**teams.parts_of(meeting), **booked.shown.parts, "etag": booked.shown.etag}
     await _keep_event(job, meeting, found)
     return found
 
@@ -231,6 +249,8 @@ async def _prepare(
             raise LateLink()
     found["online_meeting_id"] = await _resolve(caller, found["join_url"])
     await require_connection(job, meeting)
+    if meeting.options:
+        found |= await recording.set_options(caller, found["online_meeting_id"], meeting.options)
     if not on and not job.unsure:  # no try has asked for the other
         return found | {"auto_recording": False}
     with _asking(job):
@@ -258,10 +278,14 @@ async def _save_scheduled(job: Job, meeting_id: str, found: dict[str, Any], sett
             meeting.event_id, meeting.join_url = found["event_id"], found["join_url"]
             meeting.online_meeting_id, meeting.shown = found["online_meeting_id"], found.get("shown")
             meeting.problem = found.get("problem")
-            scheduling.note_recording(meeting, accepted=found["auto_recording"], problem=meeting.problem)
+            refused = meeting.problem if (meeting.problem or {}).get("code") == recording.REFUSED else None
+            scheduling.note_recording(meeting, accepted=found["auto_recording"], problem=refused)
             recording.follow_later_switch(work, meeting, tenant)
             scheduling.scheduled(meeting, work.outbox)
-            scheduling.watch_booked_end(meeting, work, settings.booked_end_grace_s)
+            if meeting.repeats is None:
+                scheduling.watch_booked_end(meeting, work, settings.booked_end_grace_s)
+            else:
+                series.soon(work, meeting.id, "prospo")
             watching.soon(work, meeting.user_id)
         await work.end_job()
         return True

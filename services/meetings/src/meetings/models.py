@@ -1,10 +1,12 @@
 """What the API reads and shows."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StringConstraints
 
+from meetings.graph import NOT_VISIBLE
 from meetings.tables import MeetingRow
 from shared.connections import Connection
 from shared.web.routes import StrictModel
@@ -13,6 +15,7 @@ from shared.web.words import ONE_LINE
 _WHY_NOT = {
     "switched_off": "An Org Admin has auto-recording switched off. The meeting does not record by itself, and what is "
     "recorded by hand is not brought to Prospo while it is off.",
+    "chosen_off": "It was chosen that this meeting does not record by itself.",
     "refused": "Microsoft did not accept automatic recording for this meeting; start it by hand.",
 }
 _UNCHANGEABLE = "The meeting stays in your calendar as it is, and cannot be changed from Prospo until then."
@@ -25,6 +28,20 @@ def _of_these_times(value: datetime) -> datetime:
     return value
 
 
+def _zone(value: str) -> str:
+    try:
+        return ZoneInfo(value).key
+    except (ValueError, OSError, LookupError) as error:
+        raise ValueError("must be a time zone of the IANA list, such as Europe/Berlin") from error
+
+
+Zone = Annotated[
+    str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_+/-]+$"), AfterValidator(_zone)
+]
+Lobby = Literal["organizer", "invited", "organization", "organizationAndFederated", "everyone"]
+"""Who comes in without waiting in the lobby."""
+Presenters = Literal["organizer", "organization", "everyone"]
+Agenda = Annotated[str, StringConstraints(max_length=20_000)]
 Moment = Annotated[AwareDatetime, AfterValidator(_of_these_times)]
 Subject = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), ONE_LINE]
 Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=320), ONE_LINE]
@@ -33,6 +50,8 @@ Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_lengt
 class Person(StrictModel):
     email: Email
     name: Annotated[str, StringConstraints(max_length=255), ONE_LINE] | None = None
+    type: Literal["required", "optional", "resource"] = "required"
+    """``resource`` is a room that was invited in Outlook; it is kept when the list is sent back."""
 
 
 def _each_once(people: list[Person]) -> list[Person]:
@@ -44,13 +63,23 @@ People = Annotated[list[Person], Field(max_length=200), AfterValidator(_each_onc
 
 
 class NewMeeting(StrictModel):
-    """Times are RFC 3339 with an offset."""
+    """Times are RFC 3339 with an offset; ``time_zone`` is the one in which Outlook shows them to attendees."""
 
     subject: Subject
     start: Moment
     end: Moment
     attendees: People = Field(default_factory=list)
-    body: Annotated[str, StringConstraints(max_length=20_000)] | None = None
+    body: Agenda | None = None
+    """The agenda, as plain text."""
+    time_zone: Zone = "UTC"
+    lobby: Lobby | None = None
+    presenters: Presenters | None = None
+    auto_recording: bool = True
+    """False: this meeting does not record by itself, whatever the Org Admin's switch says."""
+
+    def rule(self) -> dict[str, Any] | None:
+        """How it repeats; None of a single meeting."""
+        return None
 
 
 class MeetingChange(StrictModel):
@@ -60,6 +89,16 @@ class MeetingChange(StrictModel):
     start: Moment | None = None
     end: Moment | None = None
     attendees: People | None = None
+    body: Agenda | None = None
+    time_zone: Zone | None = None
+    lobby: Lobby | None = None
+    presenters: Presenters | None = None
+    auto_recording: bool | None = None
+
+
+class Proposed(BaseModel):
+    start: datetime
+    end: datetime
 
 
 class Organizer(BaseModel):
@@ -70,6 +109,18 @@ class Organizer(BaseModel):
 class AttendeeShown(BaseModel):
     email: str
     name: str | None = None
+    type: str = "required"
+
+
+class Answer(BaseModel):
+    """What an attendee said to the invitation, as the organizer's calendar shows it."""
+
+    email: str
+    response: str
+    """accepted, declined, tentative; not_visible of who did not answer, or answered without a response."""
+    responded_at: datetime | None = None
+    proposed: Proposed | None = None
+    """Another time that the attendee proposed."""
 
 
 class Ended(BaseModel):
@@ -112,9 +163,20 @@ class Meeting(BaseModel):
     end: datetime
     status: str
     organizer: Organizer
+    series_id: str | None
+    original_start: datetime | None
+    """Of an occurrence: its series, and when the series has it."""
     attendees: list[AttendeeShown]
+    answers: list[Answer]
+    body: str | None
+    """The agenda."""
+    time_zone: str
+    lobby: str | None
+    presenters: str | None
     join_url: str | None
     auto_recording: bool
+    auto_recording_wanted: bool
+    """False where the organizer chose that it does not record by itself."""
     auto_recording_reason: str | None
     """Why it does not record by itself, for people."""
     ended: Ended | None
@@ -126,11 +188,14 @@ class Meeting(BaseModel):
     @classmethod
     def of(cls, row: MeetingRow) -> Self:
         shown: dict[str, Any] = row.model_dump(
-            include={"id", "subject", "status", "attendees", "join_url", "auto_recording", "recording", "transcript"}
-            | {"problem", "version"}
+            include={"id", "subject", "status", "attendees", "body", "join_url", "series_id", "original_start"}
+            | {"auto_recording", "recording", "transcript", "problem", "version"}
         )
         ended = {"at": row.ended_at, "source": row.ended_source, "confidence": row.ended_confidence}
         shown |= {"start": row.starts_at, "end": row.ends_at, "ended": ended if row.ended_at else None}
+        shown |= {"time_zone": row.zone, "auto_recording_wanted": row.recording_wanted}
+        shown |= {name: row.options.get(name) for name in ("lobby", "presenters")}
+        shown["answers"] = [_answer(person["email"], row.responses) for person in row.attendees]
         shown["organizer"] = {"user_id": row.user_id, "name": row.organizer_name}
         shown["auto_recording_reason"] = _WHY_NOT.get(row.auto_recording_reason or "")
         return cls.model_validate(shown)
@@ -143,3 +208,9 @@ class Meeting(BaseModel):
         if found is not None and row.status == "scheduled" and row.problem is None:
             shown.problem = ProblemShown(code=found.code, detail=f"{found.sentence()} {_UNCHANGEABLE}")
         return shown
+
+
+def _answer(email: str, responses: dict[str, Any]) -> dict[str, Any]:
+    said = responses.get(email.lower(), {})
+    about = {"response": said.get("response", NOT_VISIBLE), "responded_at": said.get("at")}
+    return {"email": email, **about, "proposed": said.get("proposed")}

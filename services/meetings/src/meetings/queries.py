@@ -1,10 +1,11 @@
 """All SQL of the meetings service."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import text, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -19,8 +20,9 @@ _UNDER_WAY = text(
 )
 _UNLIKE_SWITCH = text(
     """SELECT id, starts_at < clock_timestamp() + interval '1 day' AS soon FROM meeting
-       WHERE org_id = :org_id AND user_id = :user_id AND status = 'scheduled'
-           AND (auto_recording <> :wanted OR problem IS NOT NULL OR (auto_recording_reason = 'refused' AND NOT :wanted))
+       WHERE org_id = :org_id AND user_id = :user_id AND status = 'scheduled' AND series_id IS NULL
+           AND (auto_recording <> (:wanted AND recording_wanted) OR problem IS NOT NULL
+                OR (auto_recording_reason = 'refused' AND NOT :wanted))
        ORDER BY id"""
 )
 _INTERRUPTED = text(
@@ -31,19 +33,25 @@ _INTERRUPTED = text(
 )
 _MINE = "org_id = :org_id AND user_id = :user_id AND organizer_oid = :account"
 _FOLLOWED = f"(status = 'scheduled' OR (status = 'cancelled' AND problem ->> 'code' = '{CANCELLED_IN_OUTLOOK}'))"
-_LIES_AHEAD = text(f"SELECT EXISTS (SELECT FROM meeting WHERE {_MINE} AND {_FOLLOWED} AND ends_at > clock_timestamp())")
+_LIES_AHEAD = text(
+    f"SELECT EXISTS (SELECT FROM meeting WHERE {_MINE} AND {_FOLLOWED}"
+    " AND (ends_at > clock_timestamp() OR repeats IS NOT NULL))"
+)
 _OF_EVENTS = text(
-    f"""SELECT id, event_id, shown ->> 'etag' FROM meeting
+    f"""SELECT id, event_id, shown ->> 'etag',
+               CASE WHEN repeats IS NOT NULL THEN id ELSE series_id END AS series FROM meeting
         WHERE {_MINE} AND event_id = ANY(:event_ids) AND {_FOLLOWED} ORDER BY id"""
 )
+_ALONE = f"{_MINE} AND status = 'scheduled' AND repeats IS NULL AND series_id IS NULL"
 FAR_OFF_AT_ONCE = 200
 """So many meetings beyond the window are read with each full round, the nearest first."""
 _NOT_NAMED = text(
-    f"""(SELECT id FROM meeting WHERE {_MINE} AND status = 'scheduled' AND event_id <> ALL(:event_ids)
+    f"""(SELECT id FROM meeting WHERE {_ALONE} AND event_id <> ALL(:event_ids)
              AND ends_at > :first AND starts_at < :last)
-        UNION (SELECT id FROM meeting WHERE {_MINE} AND status = 'scheduled' AND starts_at >= :last
+        UNION (SELECT id FROM meeting WHERE {_ALONE} AND starts_at >= :last
              ORDER BY starts_at LIMIT {FAR_OFF_AT_ONCE}) ORDER BY id"""
 )
+_SERIES = text(f"SELECT id FROM meeting WHERE {_MINE} AND status = 'scheduled' AND repeats IS NOT NULL ORDER BY id")
 
 _RECORDED_IN = text("SELECT id FROM meeting WHERE org_id = :org_id AND recording ->> 'file_id' = :file_id")
 
@@ -60,11 +68,35 @@ async def lies_ahead(session: AsyncSession, org_id: str, user_id: str, account: 
 
 
 async def of_events(session: AsyncSession, mailbox: Mapping[str, str], event_ids: Sequence[str]) -> list[Any]:
-    """Followed meetings of these events: id, event's id, its etag as it was last shown.
+    """Followed meetings of these events: id, event's id, its etag as it was last shown, and the series that it is, or
+    is of.
 
     One that was cancelled in Outlook is followed on: there it can come back.
     """
     return list(await session.execute(_OF_EVENTS, {**mailbox, "event_ids": list(event_ids)}))
+
+
+async def series_of(session: AsyncSession, mailbox: Mapping[str, str]) -> list[str]:
+    """The person's series that go on."""
+    return list((await session.execute(_SERIES, dict(mailbox))).scalars())
+
+
+async def occurrences(
+    session: AsyncSession, org_id: str, series_id: str, window: tuple[datetime, datetime] | None = None
+) -> list[MeetingRow]:
+    """Of a series, by their start; those of the window are locked."""
+    query = select(MeetingRow).where(MeetingRow.org_id == org_id, MeetingRow.series_id == series_id)
+    if window is not None:
+        starts, ends = col(MeetingRow.starts_at), col(MeetingRow.ends_at)
+        query = query.where(starts < window[1], ends > window[0]).with_for_update()
+    return list((await session.exec(query.order_by(col(MeetingRow.starts_at), col(MeetingRow.id)))).all())
+
+
+async def occurrences_ahead(session: AsyncSession, org_id: str, series_id: str) -> list[MeetingRow]:
+    """Booked ones that are not over, locked."""
+    query = select(MeetingRow).where(MeetingRow.org_id == org_id, MeetingRow.series_id == series_id)
+    query = query.where(MeetingRow.status == "scheduled", MeetingRow.ends_at > datetime.now(UTC))
+    return list((await session.exec(query.order_by(col(MeetingRow.id)).with_for_update())).all())
 
 
 async def not_named(
@@ -76,7 +108,10 @@ async def not_named(
 
 
 async def unlike_switch(session: AsyncSession, org_id: str, user_id: str, *, wanted: bool) -> list[Any]:
-    """A person's booked meetings that do not do what the switch says, or may not: id, and whether within a day."""
+    """A person's booked meetings that do not do what the switch says, or may not: id, and whether within a day.
+
+    A series is one of them, for all of its occurrences.
+    """
     return list(await session.execute(_UNLIKE_SWITCH, {"org_id": org_id, "user_id": user_id, "wanted": wanted}))
 
 
@@ -103,14 +138,41 @@ async def locked(session: AsyncSession, org_id: str, meeting_id: str) -> Meeting
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Which meetings, and in which order: ``made``, the last first, or ``start``, the earliest first."""
+
+    order: str = "made"
+    since: datetime | None = None
+    until: datetime | None = None
+    status: str | None = None
+    series_id: str | None = None
+
+
 async def meetings_of(
-    session: AsyncSession, org_id: str, user_id: str, *, before: str | None, limit: int
+    session: AsyncSession, org_id: str, user_id: str, wanted: Listed, after: list[str] | None, limit: int
 ) -> list[MeetingRow]:
-    """The user's meetings, newest first; ``before`` is the id the last page ended with."""
+    """The user's meetings; ``after`` is the start and the id that the last page ended with."""
     query = select(MeetingRow).where(MeetingRow.org_id == org_id, MeetingRow.user_id == user_id)
-    if before:
-        query = query.where(MeetingRow.id < before)
-    return list((await session.exec(query.order_by(col(MeetingRow.id).desc()).limit(limit))).all())
+    query = query.where(col(MeetingRow.repeats).is_(None))
+    if wanted.series_id is not None:
+        query = query.where(MeetingRow.series_id == wanted.series_id)
+    if wanted.since is not None:
+        query = query.where(MeetingRow.ends_at > wanted.since)
+    if wanted.until is not None:
+        query = query.where(MeetingRow.starts_at < wanted.until)
+    if wanted.status is not None:
+        query = query.where(MeetingRow.status == wanted.status)
+    by_id, by_start = col(MeetingRow.id), col(MeetingRow.starts_at)
+    if wanted.order == "start":
+        query = query.order_by(by_start, by_id)
+        if after:
+            query = query.where(tuple_(by_start, by_id) > (datetime.fromisoformat(after[0]), after[1]))
+    else:
+        query = query.order_by(by_id.desc())
+        if after:
+            query = query.where(by_id < after[1])
+    return list((await session.exec(query.limit(limit))).all())
 
 
 async def under_way(session: AsyncSession, org_id: str, user_id: str) -> int:

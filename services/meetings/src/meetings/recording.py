@@ -22,8 +22,9 @@ from shared.jobs.job import Job, JobWork
 
 SWITCH: Switch = "auto_recording"
 REFUSED = "auto_recording_refused"
-OWN = {REFUSED, problems.RECORDING_NOT_CHANGED}
-"""Problems that are about automatic recording only."""
+OPTIONS_REFUSED = "options_refused"
+OWN = {REFUSED, OPTIONS_REFUSED, problems.RECORDING_NOT_CHANGED}
+"""Problems that are about how the meeting is held, not about its event."""
 
 
 async def follow(work: JobWork, person: Connection) -> None:
@@ -44,9 +45,24 @@ async def _take_up_again(work: JobWork, user_id: str) -> None:
         work.queue(wanted(meeting_id=meeting_id), priority="fresh")
 
 
+def wanted(meeting: MeetingRow, tenant: Tenant) -> bool:
+    """Whether it is to record by itself: the Org Admin's switch is on, and the organizer did not choose otherwise."""
+    return tenant.has_on(SWITCH) and meeting.recording_wanted
+
+
+async def set_options(caller: GraphCaller, online_id: str, options: dict[str, str]) -> dict[str, Any]:
+    """Lobby and presenters of a new meeting. One whose options Microsoft refuses is usable all the same."""
+    try:
+        await teams.set_options(caller, online_id, options)
+    except (GraphTellAdmin, GraphGiveUp) as error:
+        detail = "Microsoft did not accept who waits in the lobby or may present; choose it in the meeting's options in"
+        return {"problem": {"code": OPTIONS_REFUSED, "detail": f"{detail} Teams. Microsoft says: {error}"}}
+    return {}
+
+
 def follow_later_switch(work: JobWork, meeting: MeetingRow, tenant: Tenant) -> None:
     """The switch may have moved since the meeting was made by it; ``tenant`` is held."""
-    if meeting.auto_recording != tenant.has_on(SWITCH) and meeting.auto_recording_reason != "refused":
+    if meeting.auto_recording != wanted(meeting, tenant) and meeting.auto_recording_reason != "refused":
         queue(work, meeting.id, soon=True)
 
 
@@ -76,7 +92,7 @@ def _refused(says: str) -> dict[str, Any]:
 async def keep(work: JobWork, meeting_id: str, found: dict[str, Any], *, on: bool) -> None:
     """Write what Microsoft took into the record. Raises ``Again`` when the switch says another thing by now."""
     meeting = await queries.locked(work.session, work.org_id, meeting_id)
-    if (await tenant_of(work.session, work.org_id, hold=True)).has_on(SWITCH) != on:
+    if wanted(meeting, await tenant_of(work.session, work.org_id, hold=True)) != on:
         raise Again("the switch moved meanwhile", after_s=0, counts=False)
     _set_problem(work, meeting, found.get("problem"))
     taken = {"accepted": found["auto_recording"], "problem": found.get("problem")}

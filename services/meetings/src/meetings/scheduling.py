@@ -1,6 +1,7 @@
 """What may happen to a meeting, and what is then told to others."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from meetings import problems, state
 from meetings.tables import CANCELLED_IN_OUTLOOK, MeetingRow
@@ -10,6 +11,7 @@ from shared.database.outbox import Outbox
 from shared.database.unit_of_work import UnitOfWork
 from shared.events import (
     Attendee,
+    MeetingAttendeeResponded,
     MeetingCancelled,
     MeetingEnded,
     MeetingRecordingChanged,
@@ -61,12 +63,14 @@ def scheduled(meeting: MeetingRow, outbox: Outbox, origin: Origin = "prospo") ->
     """The event exists with its link."""
     meeting.status = "scheduled"
     state.changed(meeting, outbox)
+    if meeting.repeats is not None:
+        return
     outbox.add(
         MeetingScheduled(
             org_id=meeting.org_id,
             aggregate_version=meeting.version,
             meeting_id=meeting.id,
-            origin=origin,
+            **_of(meeting, origin),
             user_id=meeting.user_id,
             organizer_oid=meeting.organizer_oid,
             online_meeting_id=meeting.online_meeting_id or "",
@@ -88,12 +92,14 @@ def returned(meeting: MeetingRow, outbox: Outbox) -> None:
 
 
 def rescheduled(meeting: MeetingRow, outbox: Outbox, origin: Origin) -> None:
+    if meeting.repeats is not None:
+        return
     outbox.add(
         MeetingRescheduled(
             org_id=meeting.org_id,
             aggregate_version=meeting.version,
             meeting_id=meeting.id,
-            origin=origin,
+            **_of(meeting, origin),
             subject=meeting.subject,
             start=meeting.starts_at,
             end=meeting.ends_at,
@@ -102,9 +108,23 @@ def rescheduled(meeting: MeetingRow, outbox: Outbox, origin: Origin) -> None:
     )
 
 
+def responded(meeting: MeetingRow, email: str, outbox: Outbox) -> None:
+    """An attendee answered, or answered otherwise; the record has it."""
+    if meeting.repeats is not None:
+        return
+    said = meeting.responses[email]
+    proposed = said.get("proposed") or {}
+    about = {"org_id": meeting.org_id, "aggregate_version": meeting.version, "meeting_id": meeting.id, "email": email}
+    about |= {"response": said["response"], "responded_at": said["at"]}
+    about |= {"proposed_start": proposed.get("start"), "proposed_end": proposed.get("end")}
+    outbox.add(MeetingAttendeeResponded.model_validate(about))
+
+
 def cancelled(meeting: MeetingRow, outbox: Outbox, origin: Origin) -> None:
+    if meeting.repeats is not None:
+        return
     about = {"org_id": meeting.org_id, "aggregate_version": meeting.version, "meeting_id": meeting.id}
-    outbox.add(MeetingCancelled.model_validate(about | {"origin": origin}))
+    outbox.add(MeetingCancelled.model_validate(about | _of(meeting, origin)))
 
 
 def recording_set(meeting: MeetingRow, *, accepted: bool, problem: dict[str, str] | None, outbox: Outbox) -> None:
@@ -113,6 +133,8 @@ def recording_set(meeting: MeetingRow, *, accepted: bool, problem: dict[str, str
     note_recording(meeting, accepted=accepted, problem=problem)
     if before != (meeting.auto_recording, meeting.auto_recording_reason):
         state.changed(meeting, outbox)
+        if meeting.repeats is not None:
+            return
         outbox.add(
             MeetingRecordingChanged(
                 org_id=meeting.org_id,
@@ -126,13 +148,15 @@ def recording_set(meeting: MeetingRow, *, accepted: bool, problem: dict[str, str
 
 
 def note_recording(meeting: MeetingRow, *, accepted: bool, problem: dict[str, str] | None) -> None:
-    meeting.auto_recording, meeting.auto_recording_reason = accepted, _reason(problem, accepted=accepted)
+    meeting.auto_recording, meeting.auto_recording_reason = accepted, _reason(meeting, problem, accepted=accepted)
 
 
-def _reason(problem: dict[str, str] | None, *, accepted: bool) -> NotRecordingBecause | None:
+def _reason(meeting: MeetingRow, problem: dict[str, str] | None, *, accepted: bool) -> NotRecordingBecause | None:
     if accepted:
         return None
-    return "refused" if problem else "switched_off"
+    if problem:
+        return "refused"
+    return "switched_off" if meeting.recording_wanted else "chosen_off"
 
 
 def ended(meeting: MeetingRow, at: datetime, source: EndSource, confidence: Confidence, outbox: Outbox) -> bool:
@@ -170,6 +194,10 @@ def watch_booked_end(meeting: MeetingRow, work: UnitOfWork, grace_s: int) -> Non
     """Look after the booked end whether the meeting is known to have ended; each booked end has its own job."""
     run_at = meeting.ends_at + timedelta(seconds=grace_s)
     work.queue(BookedEnd(meeting_id=meeting.id, ends_at=meeting.ends_at), run_at=run_at)
+
+
+def _of(meeting: MeetingRow, origin: Origin) -> dict[str, Any]:
+    return {"origin": origin, "series_id": meeting.series_id, "original_start": meeting.original_start}
 
 
 def _attendees(meeting: MeetingRow) -> list[Attendee]:

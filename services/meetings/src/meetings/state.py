@@ -14,7 +14,12 @@ def changed(meeting: MeetingRow, outbox: Outbox) -> None:
 
 
 def tell(meeting: MeetingRow, outbox: Outbox) -> None:
-    """What ``meeting.state`` says of the record: ids, times and statuses, no words and no addresses."""
+    """What ``meeting.state`` says of the record: ids, times and statuses, no words and no addresses.
+
+    A series is no meeting: its occurrences are told.
+    """
+    if meeting.repeats is not None:
+        return
     told = meeting.model_dump(
         include={"org_id", "user_id", "organizer_oid", "status", "ended_at", "ended_source", "ended_confidence"}
         | {"auto_recording", "recording", "recording_version", "transcript", "transcript_version"}

@@ -22,7 +22,10 @@ def _moment(*, nullable: bool = False) -> Any:
 
 
 class MeetingRow(Table, table=True):
-    """One meeting. ``version`` counts its changes and leaves with every event as the aggregate version."""
+    """One meeting, or a series of them.
+
+    ``version`` counts its changes and leaves with every event as the aggregate version.
+    """
 
     __tablename__ = "meeting"
 
@@ -43,9 +46,22 @@ class MeetingRow(Table, table=True):
     online_meeting_id: str | None = None
     shown: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     """What Microsoft last showed of the event: ``etag``, subject, start, end, attendees; none of older meetings."""
+    zone: str = "UTC"
+    """The IANA zone in which the event's times are written."""
+    options: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSONB, nullable=False))
+    """``lobby`` and ``presenters`` where the organizer chose them, in Graph's words."""
+    responses: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSONB, nullable=False))
+    """Address in lower case → ``response``, ``at``, ``proposed`` times, as the organizer's copy shows them."""
+    repeats: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    """Of a series, which is no meeting itself: how it repeats (``meetings.repeating``)."""
+    series_id: str | None = None
+    original_start: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    """Of an occurrence: its series, and when the series has it. Together they are its identity."""
+    recording_wanted: bool = True
+    """False where the organizer chose that this meeting does not record by itself."""
     auto_recording: bool = False
     auto_recording_reason: str | None = None
-    """Why it is false: ``switched_off`` by an Org Admin, ``refused`` by Microsoft."""
+    """Why it is false: ``switched_off`` by an Org Admin, ``refused`` by Microsoft, ``chosen_off`` by the organizer."""
     ended_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     ended_source: str | None = None
     ended_confidence: str | None = None

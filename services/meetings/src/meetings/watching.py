@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from meetings import graph as teams
-from meetings import queries
+from meetings import queries, series
 from meetings.organizer import account_of
 from meetings.settings import Settings
 from meetings.work import FollowCalendar, RescheduleMeeting
@@ -92,10 +92,17 @@ async def heard(work: JobWork, notification: Notification) -> None:
     """Something changed in a person's calendar, or may have."""
     person = await connection_of(work.session, work.org_id, notification.user_id)
     event_id = str((notification.body.get("resourceData") or {}).get("id") or "")
-    for meeting_id, _, _ in await queries.of_events(work.session, whose(work.org_id, person), [event_id]):
-        work.queue(RescheduleMeeting(meeting_id=meeting_id), priority="fresh")
+    for meeting_id, _, _, series_id in await queries.of_events(work.session, whose(work.org_id, person), [event_id]):
+        _read_again(work, meeting_id, series_id)
     soon(work, person.user_id)
     await _mark_dirty(work, person)
+
+
+def _read_again(work: UnitOfWork, meeting_id: str, series_id: str | None) -> None:
+    if series_id is not None:
+        series.soon(work, series_id)
+    else:
+        work.queue(RescheduleMeeting(meeting_id=meeting_id), priority="fresh")
 
 
 async def _mark_dirty(work: UnitOfWork, person: Connection) -> None:
@@ -155,10 +162,13 @@ async def _read(job: Job, caller: GraphCaller, mailbox: dict[str, str], cursor: 
     window = now - PAST, now + AHEAD
     found = await _round(caller, window, cursor)
     async with job.unit_of_work() as work:
-        for meeting_id, event_id, etag in await queries.of_events(work.session, mailbox, [*found.named, *found.left]):
+        ids = [*found.named, *found.left]
+        for meeting_id, event_id, etag, series_id in await queries.of_events(work.session, mailbox, ids):
             if not etag or found.named.get(event_id) != etag:  # else it is as Microsoft showed it last
-                work.queue(RescheduleMeeting(meeting_id=meeting_id), priority="fresh")
+                _read_again(work, meeting_id, series_id)
         if found.full:
+            for series_id in await queries.series_of(work.session, mailbox):  # the window moved on
+                series.soon(work, series_id)
             for meeting_id in await queries.not_named(work.session, mailbox, window, list(found.named)):
                 work.queue(RescheduleMeeting(meeting_id=meeting_id), priority="backfill")
         await work.write_jobs()
@@ -173,7 +183,9 @@ async def _round(caller: GraphCaller, window: tuple[datetime, datetime], cursor:
     async for page in changes(caller, "/me/calendarView", params, cursor=cursor, page_size=PAGE):
         if page.first:
             found = Round()
-        found.named |= {str(item["id"]): str(item.get("@odata.etag") or "") for item in page.items}
+        for item in page.items:  # Graph may say of an occurrence hardly more than its series, which is read whole
+            of_series = item.get("seriesMasterId")
+            found.named[str(of_series or item["id"])] = "" if of_series else str(item.get("@odata.etag") or "")
         found.left |= set(page.left)
         found.full, found.cursor = page.full, page.cursor
     return found

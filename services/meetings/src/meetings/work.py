@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import ClassVar
 
 from shared.connections import FollowConnections
+from shared.events.meetings import Origin
 from shared.jobs import Priority, Work
 
 
@@ -47,6 +48,15 @@ class FollowCalendar(Work):
     kind = "follow_calendar"
     keyed_by = ("user_id",)
     user_id: str
+
+
+class RefreshSeries(Work):
+    """Bring a series and its occurrences to what Outlook has; ``origin`` is whose change it follows."""
+
+    kind = "refresh_series"
+    keyed_by = ("series_id",)
+    series_id: str
+    origin: Origin = "outlook"
 
 
 class FollowSwitch(FollowConnections):

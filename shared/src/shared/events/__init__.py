@@ -5,6 +5,7 @@ from shared.events.contacts import ContactsChanged, ContactsImported
 from shared.events.mail import MailFailed, MailReceived, MailSent
 from shared.events.meetings import (
     Attendee,
+    MeetingAttendeeResponded,
     MeetingCancelled,
     MeetingEnded,
     MeetingRecordingChanged,
@@ -43,6 +44,7 @@ ALL: dict[str, type[Event]] = {
         MailFailed,
         MailReceived,
         MailSent,
+        MeetingAttendeeResponded,
         MeetingCancelled,
         MeetingEnded,
         MeetingRecordingChanged,
@@ -86,6 +88,7 @@ __all__ = [
     "MailFailed",
     "MailReceived",
     "MailSent",
+    "MeetingAttendeeResponded",
     "MeetingCancelled",
     "MeetingEnded",
     "MeetingRecordingChanged",

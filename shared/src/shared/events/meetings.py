@@ -10,11 +10,13 @@ from shared.events.base import Direct, Event, Part, Pseudonym, known, personal
 from shared.events.recordings import AbsenceCode
 
 MeetingStatus = Literal["scheduling", "scheduled", "failed", "cancelled", "ended"]
-NotRecordingBecause = Literal["switched_off", "refused"]
+NotRecordingBecause = Literal["switched_off", "refused", "chosen_off"]
 EndSource = Literal["call_event", "artefact", "booked_end"]
 Confidence = Literal["high", "medium", "low"]
 ArtefactStatus = Literal["importing", "imported", "unavailable"]
 Origin = Literal["prospo", "outlook"]
+Response = Literal["accepted", "declined", "tentative", "not_visible"]
+AttendeeType = Literal["required", "optional", "resource"]
 
 
 class Attendee(Part):
@@ -24,6 +26,8 @@ class Attendee(Part):
     """The address that the invitation went to."""
     name: Direct | None = None
     """The name, where the organizer gave one."""
+    type: Annotated[str, known(AttendeeType)] = "required"
+    """Whether the person has to come; ``resource`` is a room, which only Outlook invites."""
 
 
 class MeetingEvent(Event):
@@ -75,7 +79,7 @@ class MeetingScheduled(BookedEvent):
     auto_recording: bool
     """Whether Microsoft took that the meeting records by itself."""
     auto_recording_code: Annotated[str, known(NotRecordingBecause)] | None = None
-    """Why it does not: an Org Admin's switch, or Microsoft refused. Null when it does."""
+    """Why it does not: an Org Admin's switch, the organizer's choice, or Microsoft refused. Null when it does."""
 
 
 class MeetingRescheduled(BookedEvent):
@@ -101,8 +105,25 @@ class MeetingCancelled(BookedEvent):
     topic: ClassVar[str] = "meeting.cancelled"
 
 
+class MeetingAttendeeResponded(MeetingEvent):
+    """An attendee answered the invitation, or answered otherwise than before, as the organizer's calendar shows it."""
+
+    topic: ClassVar[str] = "meeting.attendee_responded"
+    email: Direct
+    """The address that the invitation went to, in lower case."""
+    response: Annotated[str, known(Response)]
+    """The answer. ``not_visible``: the earlier one does not count any more, for the meeting was moved, say."""
+    responded_at: datetime | None
+    """When; null for ``not_visible``."""
+    proposed_start: datetime | None
+    """The start of another time that the attendee proposed; null when there is none."""
+    proposed_end: datetime | None
+    """The end of that time."""
+
+
 class MeetingRecordingChanged(MeetingEvent):
-    """Automatic recording of a scheduled meeting was turned on or off at Microsoft, after the Org Admin's switch."""
+    """Automatic recording of a scheduled meeting was turned on or off at Microsoft, after the Org Admin's switch or the
+    organizer's choice."""
 
     topic: ClassVar[str] = "meeting.recording_changed"
     user_id: Pseudonym
@@ -110,7 +131,7 @@ class MeetingRecordingChanged(MeetingEvent):
     auto_recording: bool
     """Whether it records by itself now."""
     code: Annotated[str, known(NotRecordingBecause)] | None = None
-    """Why it does not: an Org Admin's switch, or Microsoft refused. Null when it does."""
+    """Why it does not: an Org Admin's switch, the organizer's choice, or Microsoft refused. Null when it does."""
 
 
 class MeetingEnded(MeetingEvent):

@@ -20,14 +20,17 @@ def meeting_edited(
     subject: str | None = None,
     attendees: list[str] | None = None,
     body: str | None = None,
+    recurrence: Row | None = None,
     occurrence: int | None = None,
 ) -> Row:
-    """The organizer changes subject, attendees or text in Outlook; `occurrence` (from 1) means that one only."""
+    """The organizer changes subject, attendees, text or rule in Outlook; `occurrence` (from 1) means that one only."""
     given: Row = {} if subject is None else {"subject": subject}
     if attendees is not None:
         given["attendees"] = [{"emailAddress": {"address": one}, "type": "required"} for one in attendees]
     if body is not None:
         given["body"] = {"contentType": "html", "content": body}
+    if recurrence is not None:
+        given["recurrence"] = recurrence
     calendar_items.change(simulator, meeting_view(simulator, meeting, occurrence), given)
     return meeting_row(simulator, meeting)
 

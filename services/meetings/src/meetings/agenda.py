@@ -1,0 +1,58 @@
+"""The agenda in an event's text: one marked part is ours; the rest, with Teams' join information, stays as it is."""
+
+import html
+
+MARK = 'class="prospo-agenda"'
+_BREAK = "<br>"
+
+
+def written(text: str) -> str:
+    """The marked part for an agenda."""
+    lines = (html.escape(line, quote=False) for line in text.split("\n"))
+    return f"<div {MARK}>{_BREAK.join(lines)}</div>"
+
+
+def read(body: str) -> str | None:
+    """What the marked part says; None when the text has none, as with events of older versions."""
+    place = _place(body)
+    if place is None:
+        return None
+    inner = body[body.index(">", place[0]) + 1 : place[1] - len("</div>")]
+    for mark in ("<br/>", "<br />", "</p>"):
+        inner = inner.replace(mark, _BREAK)
+    lines = inner.replace("\r", "").replace("\n", " ").split(_BREAK)
+    return "\n".join(plain(line) for line in lines).strip()
+
+
+def replaced(body: str, text: str) -> str:
+    """The event's text with another agenda. Without a marked part it comes first."""
+    place = _place(body)
+    if place is not None:
+        return body[: place[0]] + written(text) + body[place[1] :]
+    opened = body.find("<body")
+    at = body.find(">", opened) + 1 if opened >= 0 else 0
+    return body[:at] + written(text) + body[at:]
+
+
+def plain(text: str) -> str:
+    """HTML of one line as text: no tags, single blanks."""
+    out, at = [], 0
+    while (begin := text.find("<", at)) >= 0:
+        out.append(text[at:begin])
+        end = text.find(">", begin)
+        at = end + 1 if end >= 0 else len(text)
+    out.append(text[at:])
+    return " ".join(html.unescape("".join(out)).replace("\xa0", " ").split())
+
+
+def same(text: str) -> str:
+    """An agenda as it comes back from Outlook: blanks and empty ends do not count."""
+    return "\n".join(" ".join(line.split()) for line in text.replace("\r", "").split("\n")).strip()
+
+
+def _place(body: str) -> tuple[int, int] | None:
+    """Where the marked part begins and ends."""
+    mark = body.find(MARK)
+    begin = body.rfind("<", 0, mark) if mark >= 0 else -1
+    end = body.find("</div>", mark) if begin >= 0 else -1
+    return (begin, end + len("</div>")) if end >= 0 else None
