@@ -87,7 +87,8 @@ def _status_of(record: Json, kind: str) -> str | None:
 
 
 def _settled(record: Json) -> bool:
-    return all(_status_of(record, kind) in _SETTLED for kind in ("recording", "transcript"))
+    several = [one for one in record.get("recordings", []) if standing(one) not in _SETTLED]
+    return not several and all(_status_of(record, kind) in _SETTLED for kind in ("recording", "transcript"))
 
 
 def _look_again_s(request: Request, record: Json) -> int | None:

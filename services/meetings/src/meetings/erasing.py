@@ -32,6 +32,7 @@ HOLDINGS = Holdings(
                 "how the end is known": "ended_source",
                 "recording": "recording",
                 "transcript": "transcript",
+                "recordings and transcripts": "artefacts",
                 "problem": "problem",
             },
             withheld="""organizer_oid version event_id online_meeting_id shown auto_recording auto_recording_reason

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from meetings import changing, problems, queries, recording, scheduling
+from meetings import calls, changing, problems, queries, recording, scheduling
 from meetings import graph as teams
 from meetings.organizer import as_organizer, require_connection
 from meetings.problems import ATTEMPTS, PATIENCE_S, LateLink
@@ -109,7 +109,7 @@ async def booked_end(job: Job, wanted: BookedEnd) -> None:
     """Nothing better came: the booked end is all that is known. A moved meeting has a job of its own."""
     async with job.unit_of_work() as work:
         meeting = await queries.locked(work.session, work.org_id, wanted.meeting_id)
-        if meeting.ends_at == wanted.ends_at:
+        if meeting.ends_at == wanted.ends_at and not calls.tell_end(meeting, work.outbox):
             scheduling.ended(meeting, meeting.ends_at, "booked_end", "low", work.outbox)
 
 

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StringConstraints
 
+from meetings import artefacts, calls
 from meetings.tables import MeetingRow
 from shared.connections import Connection
 from shared.web.routes import StrictModel
@@ -98,9 +99,53 @@ class Transcript(BaseModel):
     reason: str | None = None
 
 
+class RecordedPart(Recording):
+    """One recording with the transcript made with it."""
+
+    id: str
+    began: datetime | None
+    """When it began, as Microsoft says; null of one that was imported before Prospo kept it."""
+    ended: datetime | None
+    transcript: "TranscriptPart | None"
+    """Null when Microsoft is not known to have made one with this recording."""
+
+
+class TranscriptPart(Transcript):
+    """One transcript."""
+
+    id: str
+    began: datetime | None
+    ended: datetime | None
+
+
+class CallShown(BaseModel):
+    """A call that was recorded or transcribed. Of others nothing is known here."""
+
+    began: datetime
+    ended: datetime | None
+    """Null while Microsoft does not say when what was recorded stopped."""
+    part: str
+    """``rehearsal`` long before the booked start, ``meeting``, or ``afterwards`` long after the booked end."""
+
+
 class ProblemShown(BaseModel):
     code: str
     detail: str
+
+
+def _parts(row: MeetingRow) -> dict[str, Any]:
+    found = calls.pairs(row.artefacts)
+    recordings = [_part(pair.recording) | {"transcript": _part(pair.transcript)} for pair in found if pair.recording]
+    alone = [_part(pair.transcript) for pair in found if not pair.recording]
+    told = [{"began": one.began, "ended": one.ended, "part": one.part} for one in calls.calls_of(row)]
+    return {"recordings": recordings, "transcripts": alone, "calls": told}
+
+
+def _part(entry: dict[str, Any] | None) -> Any:
+    if entry is None:
+        return None
+    times = {"began": entry.get("created_at"), "ended": entry.get("ended_at")}
+    return artefacts.shown(entry) | times | {"id": entry["artefact_id"]}
 
 
 class Meeting(BaseModel):
@@ -119,7 +164,15 @@ class Meeting(BaseModel):
     """Why it does not record by itself, for people."""
     ended: Ended | None
     recording: Recording | None
+    """The newest that has arrived, else the newest; ``recordings`` has them all."""
     transcript: Transcript | None
+    """The newest that has arrived, else the newest."""
+    recordings: list[RecordedPart] = []
+    """Every recording in the order in which they were made, each with its transcript."""
+    transcripts: list[TranscriptPart] = []
+    """Transcripts that were made without a recording."""
+    calls: list[CallShown] = []
+    """The calls behind the join link in the order in which they began."""
     problem: ProblemShown | None
     version: int
 
@@ -132,6 +185,7 @@ class Meeting(BaseModel):
         ended = {"at": row.ended_at, "source": row.ended_source, "confidence": row.ended_confidence}
         shown |= {"start": row.starts_at, "end": row.ends_at, "ended": ended if row.ended_at else None}
         shown["organizer"] = {"user_id": row.user_id, "name": row.organizer_name}
+        shown |= _parts(row)
         shown["auto_recording_reason"] = _WHY_NOT.get(row.auto_recording_reason or "")
         return cls.model_validate(shown)
 

@@ -126,11 +126,23 @@ def _reason(problem: dict[str, str] | None, *, accepted: bool) -> NotRecordingBe
     return "refused" if problem else "switched_off"
 
 
-def ended(meeting: MeetingRow, at: datetime, source: EndSource, confidence: Confidence, outbox: Outbox) -> bool:
-    """Say that the meeting ended, unless something at least as sure said so before or it was cancelled."""
-    if meeting.status not in {"scheduled", "ended"} or _RANK[confidence] <= _RANK[meeting.ended_confidence]:
+def ended(
+    meeting: MeetingRow,
+    at: datetime,
+    source: EndSource,
+    confidence: Confidence,
+    outbox: Outbox,
+    *,
+    corrected: bool = False,
+) -> bool:
+    """Say that the meeting ended, unless something at least as sure said so before or it was cancelled.
+
+    ``corrected``: what was said before is known to be wrong, so it is replaced whatever it was.
+    """
+    surer = corrected or _RANK[confidence] > _RANK[meeting.ended_confidence]
+    if meeting.status not in {"scheduled", "ended"} or not surer:
         return False
-    meeting.status = "ended"
+    meeting.status, before = "ended", meeting.ended_at
     meeting.ended_at, meeting.ended_source, meeting.ended_confidence = at, source, confidence
     meeting.problem = problems.still_true(meeting, meeting.problem)
     state.changed(meeting, outbox)
@@ -144,6 +156,7 @@ def ended(meeting: MeetingRow, at: datetime, source: EndSource, confidence: Conf
             source=source,
             confidence=confidence,
             auto_recording=meeting.auto_recording,
+            corrects=before,
         )
     )
     return True

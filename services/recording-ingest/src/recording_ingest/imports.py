@@ -126,6 +126,6 @@ async def _explain(job: Job, artefact_id: str, absence: Absence, settings: Setti
         if for_good:
             await ledger.fail_import(work, meeting, row, absence)
         elif absence.at_once:
-            ledger.declare_absent(work, meeting, row.kind, absence)
+            await ledger.explain(work, meeting, row, absence)
     if for_good:
         raise GiveUp(absence.reason)

@@ -120,21 +120,35 @@ async def _make_imports_due(work: UnitOfWork, org_id: str, person: Connection, i
 
 async def _take_up(work: UnitOfWork, meeting: LedgerMeeting, rows: Sequence[ArtefactRow]) -> None:
     """What waits goes on; its jobs are due."""
+    told: list[ArtefactRow] = []
     for row in rows:
         if row.status in UNFINISHED or row.code in absences.PAUSING:
             if row.status not in OPEN:
                 row.resumed_at = await queries.now(work.session)
+                told.append(row)
             row.status, row.code, row.reason = "detected", None, None
-    _await_again(work, meeting, {row.kind for row in rows if row.status in OPEN})
+    _await_again(work, meeting, rows, told)
 
 
-def _await_again(work: UnitOfWork, meeting: LedgerMeeting, detected: set[str]) -> None:
+def _await_again(
+    work: UnitOfWork, meeting: LedgerMeeting, rows: Sequence[ArtefactRow], resumed: Sequence[ArtefactRow]
+) -> None:
     """Take back that it would not arrive, where only what is over now kept it away."""
-    for kind in [kind for kind, told in meeting.absences.items() if told["code"] in absences.PAUSING]:
-        meeting.absences = {other: told for other, told in meeting.absences.items() if other != kind}
-        meeting.version += 1
-        about = {"org_id": meeting.org_id, "meeting_id": meeting.meeting_id, "aggregate_version": meeting.version}
-        work.outbox.add(ArtefactAwaited.model_validate(about | {"kind": kind, "detected": kind in detected}))
+    lifted = [kind for kind, told in meeting.absences.items() if told["code"] in absences.PAUSING]
+    meeting.absences = {kind: told for kind, told in meeting.absences.items() if kind not in lifted}
+    expected = [row for row in rows if row in resumed or (row.kind in lifted and row.status in OPEN)]
+    for row in expected:
+        _awaited(work, meeting, row.kind, row.id)
+    for kind in lifted:
+        if not any(row.kind == kind for row in expected):
+            _awaited(work, meeting, kind, None)
+
+
+def _awaited(work: UnitOfWork, meeting: LedgerMeeting, kind: str, artefact_id: str | None) -> None:
+    meeting.version += 1
+    about = {"org_id": meeting.org_id, "meeting_id": meeting.meeting_id, "aggregate_version": meeting.version}
+    about |= {"kind": kind, "detected": artefact_id is not None, "artefact_id": artefact_id}
+    work.outbox.add(ArtefactAwaited.model_validate(about))
 
 
 async def hold_back(work: UnitOfWork, org_id: str, user_id: str, absence: Absence, settings: Settings) -> None:
@@ -181,6 +195,8 @@ async def detect(work: UnitOfWork, meeting: LedgerMeeting, found: Artefact) -> N
             kind=found.kind,
             created_at=found.created_at,
             ended_at=found.ended_at,
+            call_id=found.call_id,
+            pair_id=found.content_correlation_id,
         )
     )
     queue_import(work, found.kind, artefact_id, because=told)
@@ -217,6 +233,12 @@ def declare_absent(work: UnitOfWork, meeting: LedgerMeeting, kind: str, absence:
     if meeting.absences.get(kind, {}).get("code") == absence.code:
         return
     meeting.absences = {**meeting.absences, kind: {"code": absence.code, "reason": absence.reason}}
+    _tell_absent(work, meeting, kind, absence, None)
+
+
+def _tell_absent(
+    work: UnitOfWork, meeting: LedgerMeeting, kind: str, absence: Absence, artefact_id: str | None
+) -> None:
     meeting.version += 1
     told = {
         "org_id": meeting.org_id,
@@ -224,6 +246,7 @@ def declare_absent(work: UnitOfWork, meeting: LedgerMeeting, kind: str, absence:
         "meeting_id": meeting.meeting_id,
         "code": absence.code,
         "reason": absence.reason,
+        "artefact_id": artefact_id,
     }
     if kind == "recording":
         work.outbox.add(RecordingUnavailable.model_validate(told))
@@ -236,12 +259,25 @@ async def fail_import(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow
     await _stop(work, meeting, row, absence, "unavailable")
 
 
-async def _stop(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, absence: Absence, status: str) -> None:
-    """Said of the meeting when no other of its kind has arrived."""
-    row.status, row.code, row.reason = status, absence.code, absence.reason
+async def explain(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, absence: Absence) -> None:
+    """Say why this artefact is not here; once for the same reason.
+
+    The meeting has none of its kind for that reason when no other has arrived.
+    """
+    told = meeting.absences.get(row.kind, {})
     siblings = await queries.artefacts(work.session, meeting.org_id, meeting.meeting_id)
-    if not any(other.kind == row.kind and other.status == "imported" for other in siblings):
-        declare_absent(work, meeting, row.kind, absence)
+    arrived = any(other.kind == row.kind and other.status == "imported" for other in siblings)
+    said_before = row.code == absence.code or (told.get("code"), told.get("artefact_id")) == (absence.code, row.id)
+    if not arrived:
+        why = {"code": absence.code, "reason": absence.reason, "artefact_id": row.id}
+        meeting.absences = {**meeting.absences, row.kind: why}
+    if not said_before:
+        _tell_absent(work, meeting, row.kind, absence, row.id)
+
+
+async def _stop(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, absence: Absence, status: str) -> None:
+    await explain(work, meeting, row, absence)
+    row.status, row.code, row.reason = status, absence.code, absence.reason
 
 
 def recording_imported(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, stored: Stored) -> None:

@@ -68,7 +68,7 @@ class ArtefactShown(BaseModel):
     def unseen(cls, kind: str, meeting: LedgerMeeting, expected_by: datetime | None, halt: Absence | None) -> Self:
         told = meeting.absences.get(kind)
         if told:
-            return cls(kind=kind, status="unavailable", expected_by=expected_by, **told)
+            return cls(kind=kind, status="unavailable", expected_by=expected_by, code=told["code"], reason=told["reason"])
         if halt and halt.code == FEATURE_OFF:
             return cls(kind=kind, status="not_expected", code=halt.code, reason=halt.reason)
         reason = None if meeting.auto_recording else _BY_HAND

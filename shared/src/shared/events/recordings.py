@@ -53,6 +53,10 @@ class ArtefactDetected(ArtefactEvent):
     """When recording or transcription began, as Microsoft says."""
     ended_at: datetime | None = None
     """When it stopped, as Microsoft says; null when it does not say so."""
+    call_id: str | None = None
+    """The call in which it was made. People who leave and meet again make another call. Null where Microsoft says none."""
+    pair_id: str | None = None
+    """A recording and a transcript with the same value were made together; null where Microsoft does not say."""
 
 
 class ArtefactAwaited(ArtefactEvent):
@@ -66,6 +70,8 @@ class ArtefactAwaited(ArtefactEvent):
     """Which kind is waited for. No other will be added."""
     detected: bool
     """Whether Microsoft is known to have it, so that its transfer goes on."""
+    artefact_id: str | None = None
+    """The artefact, as in ``artefact.detected``; null when Microsoft is not known to have any."""
 
 
 class RecordingImported(ArtefactEvent):
@@ -111,7 +117,7 @@ class TranscriptImported(ArtefactEvent):
 
 
 class RecordingUnavailable(ArtefactEvent):
-    """No recording will arrive as things are.
+    """No recording will arrive as things are, or the one in ``artefact_id`` will not; others of the meeting may have.
 
     Emitted at once for what is known for sure, else when the deadline after the meeting has passed. When the cause is
     mended, ``artefact.awaited`` or ``recording.imported`` may follow.
@@ -122,10 +128,12 @@ class RecordingUnavailable(ArtefactEvent):
     """Why."""
     reason: str
     """Why, and who mends it how, as a sentence for people."""
+    artefact_id: str | None = None
+    """The artefact, as in ``artefact.detected``; null when Microsoft is not known to have any."""
 
 
 class TranscriptUnavailable(ArtefactEvent):
-    """No transcript will arrive as things are.
+    """No transcript will arrive as things are, or the one in ``artefact_id`` will not; others of the meeting may have.
 
     Emitted at once for what is known for sure, else when the deadline after the meeting has passed. When the cause is
     mended, ``artefact.awaited`` or ``transcript.imported`` may follow.
@@ -136,3 +144,5 @@ class TranscriptUnavailable(ArtefactEvent):
     """Why."""
     reason: str
     """Why, and who mends it how, as a sentence for people."""
+    artefact_id: str | None = None
+    """The artefact, as in ``artefact.detected``; null when Microsoft is not known to have any."""
