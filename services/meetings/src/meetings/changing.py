@@ -81,7 +81,7 @@ def keep(meeting: MeetingRow, asked: MeetingRow, brought: Brought, outbox: Outbo
     if told:
         state.changed(meeting, outbox)
     if (brought.sent or taken) and not changed_again:  # else the job that was asked for meanwhile tells it
-        scheduling.rescheduled(meeting, outbox)
+        scheduling.rescheduled(meeting, outbox, "prospo" if brought.sent else "outlook")
 
 
 def gone(meeting: MeetingRow, outbox: Outbox) -> None:
@@ -89,7 +89,7 @@ def gone(meeting: MeetingRow, outbox: Outbox) -> None:
     meeting.status = "cancelled"
     meeting.problem = {"code": CANCELLED, "detail": "The meeting was cancelled in Outlook, so it was not changed."}
     state.changed(meeting, outbox)
-    scheduling.cancelled(meeting, outbox)
+    scheduling.cancelled(meeting, outbox, "outlook")
 
 
 def _known(meeting: MeetingRow) -> Shown:

@@ -77,7 +77,7 @@ async def cancel(job: Job, wanted: CancelMeeting, *, graph: Graph, outcomes: Out
         async with job.unit_of_work() as work:
             now = await queries.locked(work.session, work.org_id, meeting.id)
             now.problem = None
-            scheduling.cancelled(now, work.outbox)
+            scheduling.cancelled(now, work.outbox, "prospo")
 
 
 @does(FollowConnections)

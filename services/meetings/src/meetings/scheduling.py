@@ -16,7 +16,7 @@ from shared.events import (
     MeetingRescheduled,
     MeetingScheduled,
 )
-from shared.events.meetings import Confidence, EndSource, NotRecordingBecause
+from shared.events.meetings import Confidence, EndSource, NotRecordingBecause, Origin
 from shared.problems import BadInput, Conflict
 
 BEGUN = timedelta(minutes=5)
@@ -80,12 +80,13 @@ def scheduled(meeting: MeetingRow, outbox: Outbox) -> None:
     )
 
 
-def rescheduled(meeting: MeetingRow, outbox: Outbox) -> None:
+def rescheduled(meeting: MeetingRow, outbox: Outbox, origin: Origin) -> None:
     outbox.add(
         MeetingRescheduled(
             org_id=meeting.org_id,
             aggregate_version=meeting.version,
             meeting_id=meeting.id,
+            origin=origin,
             subject=meeting.subject,
             start=meeting.starts_at,
             end=meeting.ends_at,
@@ -94,8 +95,9 @@ def rescheduled(meeting: MeetingRow, outbox: Outbox) -> None:
     )
 
 
-def cancelled(meeting: MeetingRow, outbox: Outbox) -> None:
-    outbox.add(MeetingCancelled(org_id=meeting.org_id, aggregate_version=meeting.version, meeting_id=meeting.id))
+def cancelled(meeting: MeetingRow, outbox: Outbox, origin: Origin) -> None:
+    about = {"org_id": meeting.org_id, "aggregate_version": meeting.version, "meeting_id": meeting.id}
+    outbox.add(MeetingCancelled.model_validate(about | {"origin": origin}))
 
 
 def recording_set(meeting: MeetingRow, *, accepted: bool, problem: dict[str, str] | None, outbox: Outbox) -> None:

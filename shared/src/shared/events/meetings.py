@@ -14,6 +14,7 @@ NotRecordingBecause = Literal["switched_off", "refused"]
 EndSource = Literal["call_event", "artefact", "booked_end"]
 Confidence = Literal["high", "medium", "low"]
 ArtefactStatus = Literal["importing", "imported", "unavailable"]
+Origin = Literal["prospo", "outlook"]
 
 
 class Attendee(Part):
@@ -35,11 +36,24 @@ class MeetingEvent(Event):
         return f"{self.org_id}:{self.meeting_id}"
 
 
-class MeetingScheduled(MeetingEvent):
+class BookedEvent(MeetingEvent):
+    """What is booked changed: in Prospo, or in Outlook, which is a second author of every meeting.
+
+    An occurrence of a series is a meeting of its own; all of a series share ``online_meeting_id`` and ``join_url``.
+    """
+
+    series_id: str | None = None
+    """The series that this meeting is an occurrence of; null for a single meeting."""
+    original_start: datetime | None = None
+    """When the series has this occurrence, which stays the same when it is moved; null for a single meeting."""
+    origin: Annotated[str, known(Origin)] = "prospo"
+    """Where it was changed."""
+
+
+class MeetingScheduled(BookedEvent):
     """The Teams meeting exists in the organizer's calendar with a join link; invitations are on their way.
 
-    Only for meetings scheduled through Prospo. Version 1 was the request, so this is 2 or higher.
-    """
+    Only for meetings scheduled through Prospo. Version 1 was the request, so this is 2 or higher."""
 
     topic: ClassVar[str] = "meeting.scheduled"
     user_id: Pseudonym
@@ -64,10 +78,10 @@ class MeetingScheduled(MeetingEvent):
     """Why it does not: an Org Admin's switch, or Microsoft refused. Null when it does."""
 
 
-class MeetingRescheduled(MeetingEvent):
-    """Subject, times or attendees were changed in Prospo and Microsoft has it; the join link stays.
+class MeetingRescheduled(BookedEvent):
+    """Subject, times or attendees were changed and Microsoft has it; the join link stays.
 
-    What somebody changed in Outlook is told with the next change that is made in Prospo, not by itself.
+    One event for one change: that Prospo reads its own change back from Outlook is not told again.
     """
 
     topic: ClassVar[str] = "meeting.rescheduled"
@@ -81,8 +95,8 @@ class MeetingRescheduled(MeetingEvent):
     """All who are invited now."""
 
 
-class MeetingCancelled(MeetingEvent):
-    """The meeting was cancelled in Prospo; Microsoft told the attendees. Not emitted for a cancellation in Outlook."""
+class MeetingCancelled(BookedEvent):
+    """The meeting was cancelled, in Prospo or in Outlook; Microsoft told the attendees."""
 
     topic: ClassVar[str] = "meeting.cancelled"
 
