@@ -27,6 +27,7 @@ from dev.bench import (
     files,
     hop,
     into_library,
+    occurrences,
     refresh,
     rest,
     scaling,
@@ -59,6 +60,7 @@ BENCHMARKS: dict[str, Callable[[Stage, int], Awaitable[Found]]] = {
 }
 WITHOUT_ENGINES: dict[str, Callable[[int], Awaitable[Found]]] = {
     "B6L": into_library.measure,
+    "B15": occurrences.measure,
     "S1": simulator.starts,
     "S2": simulator.serves,
     "T1": tokens.answers,

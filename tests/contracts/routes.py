@@ -77,6 +77,8 @@ ROUTES: dict[str, dict[str, Who]] = {
         "DELETE /v1/meetings/{meeting_id}": "person",
     },
     "recording-ingest": {
+        "GET /v1/ledger/unassigned": "person",
+        "POST /v1/ledger/unassigned/{artefact_id}/assign": "person",
         "GET /v1/ledger/{meeting_id}": "person or program",
         "GET /v1/transcripts/{transcript_id}": "person or program",
         "GET /v1/transcripts/audit": "admin",

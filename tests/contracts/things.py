@@ -44,6 +44,8 @@ ROWS: dict[str, list[str]] = {
            VALUES (:org, :id, :id, 'transcript', :id, now(), 'imported')""",
         """INSERT INTO transcript (org_id, id, meeting_id, user_id, speakers, lines)
            VALUES (:org, :id, :id, :user, '[]', '[]')""",
+        """INSERT INTO unassigned (org_id, id, user_id, online_meeting_id, kind, graph_id, created_at, why, scores)
+           VALUES (:org, :id, :user, 'private', 'transcript', 'unassigned ' || :id, now(), 'far', '[]')""",
     ],
 }
 """A thing of one person, with ``:id`` wherever a route names it."""

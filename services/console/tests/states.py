@@ -7,6 +7,7 @@ from services.console.tests.administrating import ADMIN_STATES, RECORDED
 from services.console.tests.books import BOOK_STATES
 from services.console.tests.letters import LETTER_STATES
 from services.console.tests.locations import LOCATION_STATES
+from services.console.tests.recordings import RECORDING_STATES
 from services.console.tests.state import EXPECTED, HELD_BACK, LINES, Json, State, problem
 from services.console.tests.tenants import LINK, LINK_MADE, TENANTS, tenant
 
@@ -99,7 +100,7 @@ def record(shown: Json, *says: str, silent: tuple[str, ...] = ()) -> State:
     return State(RECORD, answers, says, silent=silent)
 
 
-OTHERS = ADMIN_STATES | BOOK_STATES | LOCATION_STATES | LETTER_STATES
+OTHERS = ADMIN_STATES | BOOK_STATES | LOCATION_STATES | LETTER_STATES | RECORDING_STATES
 STATES = OTHERS | {
     "welcome": State("/", {}, ("Choose who you are",), None),
     "start-nothing": start(

@@ -2,9 +2,9 @@
 
 import uuid
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from console.backend import Json, Refused, backend_of
@@ -23,7 +23,32 @@ _PAGE_SIZE = 20
 async def meetings(request: Request, cursor: str | None = None) -> Response:
     wanted = {"limit": _PAGE_SIZE, **({"cursor": cursor} if cursor else {})}
     page = await backend_of(request).get(request, "/v1/meetings", params=wanted)
-    return render(request, "meeting/list.html", meetings=page["items"], next=page.get("next_cursor"), later=cursor)
+    left = await backend_of(request).look(request, "/v1/ledger/unassigned")
+    return render(
+        request,
+        "meeting/list.html",
+        unassigned=left,
+        meetings=page["items"],
+        next=page.get("next_cursor"),
+        later=cursor,
+    )
+
+
+@router.get("/meetings/unassigned")
+async def unassigned(request: Request) -> Response:
+    found = await backend_of(request).get(request, "/v1/ledger/unassigned")
+    return render(request, "meeting/unassigned.html", artefacts=found)
+
+
+@router.post("/meetings/unassigned/{artefact_id}")
+async def assign(request: Request, artefact_id: uuid.UUID, meeting_id: Annotated[uuid.UUID, Form()]) -> Response:
+    path = f"/v1/ledger/unassigned/{artefact_id}/assign"
+    try:
+        await backend_of(request).call(request, "POST", path, json={"meeting_id": str(meeting_id)})
+    except Refused as refused:
+        back = ("/meetings/unassigned", "Back to the recordings")
+        return refused_page(request, refused, "It was not assigned", way_on=back)
+    return RedirectResponse(f"/meetings/{meeting_id}", 303)
 
 
 @router.get("/meetings/{meeting_id}")

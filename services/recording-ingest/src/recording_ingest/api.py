@@ -4,17 +4,21 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends
 
-from recording_ingest import absences, queries
+from recording_ingest import absences, placing, queries
 from recording_ingest.ledger import obstacle_to
-from recording_ingest.models import Ledger, TranscriptShown
+from recording_ingest.models import Assignment, Ledger, TranscriptShown, UnassignedShown
 from recording_ingest.settings import Settings
+from recording_ingest.tables import LedgerMeeting
 from shared.connections import connection_of
-from shared.problems import NotFound
+from shared.database.unit_of_work import UnitOfWork
+from shared.problems import Conflict, NotFound
 from shared.web.audit import note_read
-from shared.web.routes import Id, Reader, Work, provided
+from shared.web.identity import Identity
+from shared.web.routes import Caller, Id, Reader, Work, provided
 
 router = APIRouter(prefix="/v1", tags=["recordings"])
 Settings_ = Annotated[Settings, Depends(provided("settings"))]
+_MOST_UNASSIGNED = 100
 
 
 @router.get("/transcripts/{transcript_id}")
@@ -27,16 +31,58 @@ async def transcript(transcript_id: Id, caller: Reader, work: Work) -> Transcrip
     return TranscriptShown.of(row)
 
 
+@router.get("/ledger/unassigned")
+async def unassigned(caller: Caller, work: Work) -> list[UnassignedShown]:
+    """The caller's recordings and transcripts of which it is not sure which meeting they belong to, oldest first.
+
+    At most 100. None of them is imported before somebody assigns it.
+    """
+    shown = []
+    for row in await queries.unassigned(work.session, caller.org_id, caller.user_id, _MOST_UNASSIGNED):
+        args = (caller.org_id, row.user_id, row.online_meeting_id)
+        shown.append(UnassignedShown.of(row, await queries.meetings_online(work.session, *args)))
+    return shown
+
+
+@router.post("/ledger/unassigned/{artefact_id}/assign")
+async def assign(artefact_id: Id, wanted: Assignment, caller: Caller, work: Work, settings: Settings_) -> Ledger:
+    """It belongs to this meeting, with everything unassigned that was made in the same call; it is imported now."""
+    row = await queries.unassigned_one(work.session, caller.org_id, artefact_id)
+    if row is None or row.user_id != caller.user_id:
+        raise NotFound("artefact_not_found", "There is no such unassigned recording of yours. It may be assigned now.")
+    meeting = await queries.meeting(work.session, caller.org_id, wanted.meeting_id, lock=True)
+    if meeting is None or meeting.user_id != caller.user_id:
+        raise _no_meeting()
+    if meeting.online_meeting_id != row.online_meeting_id:
+        detail = "It was made behind the join link of another meeting. Choose one of its choices."
+        raise Conflict("not_a_choice", detail)
+    await placing.assign(work, meeting, row)
+    return await _ledger_of(work, meeting, settings)
+
+
 @router.get("/ledger/{meeting_id}")
 async def ledger(meeting_id: Id, caller: Reader, work: Work, settings: Settings_) -> Ledger:
     """What came of a meeting's recording and transcript with their ids, or why nothing did.
 
     Each read by a program is noted in the audit trail.
     """
+    meeting = await _readable(work, caller, meeting_id)
+    note_read(work.session, caller, "ledger.read", meeting.meeting_id, meeting.user_id)
+    return await _ledger_of(work, meeting, settings)
+
+
+async def _readable(work: UnitOfWork, caller: Identity, meeting_id: str) -> LedgerMeeting:
     meeting = await queries.meeting(work.session, caller.org_id, meeting_id)
     if meeting is None or meeting.user_id is None or not (caller.is_program or meeting.user_id == caller.user_id):
-        raise NotFound("meeting_not_found", "There is no such meeting of yours. Open it from your list of meetings.")
-    note_read(work.session, caller, "ledger.read", meeting.meeting_id, meeting.user_id)
-    rows = await queries.artefacts(work.session, caller.org_id, meeting_id)
-    found = obstacle_to(await connection_of(work.session, caller.org_id, meeting.user_id))
+        raise _no_meeting()
+    return meeting
+
+
+async def _ledger_of(work: UnitOfWork, meeting: LedgerMeeting, settings: Settings) -> Ledger:
+    rows = await queries.artefacts(work.session, meeting.org_id, meeting.meeting_id)
+    found = obstacle_to(await connection_of(work.session, meeting.org_id, meeting.user_id or ""))
     return Ledger.of(meeting, rows, absences.of_obstacle(found) if found else None, settings)
+
+
+def _no_meeting() -> NotFound:
+    return NotFound("meeting_not_found", "There is no such meeting of yours. Open it from your list of meetings.")

@@ -31,6 +31,12 @@ HOLDINGS = Holdings(
             withheld="id graph_id call_id content_correlation_id detected_at code resumed_at",
         ),
         Holding(
+            "meeting_step",
+            person=Delete(f"org_id = :org_id AND meeting_id IN {_MEETINGS}"),
+            exported={"meeting": "meeting_id", "at": "at", "what": "what", "details": "details"},
+            withheld="id",
+        ),
+        Holding(
             "ledger_meeting",
             person=OF_PERSON,
             exported={
@@ -43,7 +49,13 @@ HOLDINGS = Holdings(
                 "absent": "absences",
             },
             withheld="""organizer_oid online_meeting_id auto_recording auto_recording_code
-                meeting_version revision version recording_version""",
+                meeting_version revision version recording_version series_id original_start""",
+        ),
+        Holding(
+            "unassigned",
+            person=OF_PERSON,
+            exported={"kind": "kind", "created": "created_at", "ended": "ended_at", "noticed": "noticed_at"},
+            withheld="id online_meeting_id graph_id call_id content_correlation_id why scores",
         ),
         AUDIT,
     ),

@@ -24,6 +24,7 @@ async def expect_artefacts(event: MeetingScheduled, *, work: UnitOfWork, setting
     meeting = await queries.noted_meeting(work.session, event.org_id, event.meeting_id)
     meeting.user_id, meeting.organizer_oid = event.user_id, event.organizer_oid
     meeting.online_meeting_id = event.online_meeting_id
+    meeting.series_id, meeting.original_start = event.series_id, event.original_start
     _note_recording(meeting, event.aggregate_version, on=event.auto_recording, code=event.auto_recording_code)
     if event.aggregate_version > meeting.meeting_version or meeting.ends_at is None:
         meeting.subject, meeting.starts_at, meeting.ends_at = event.subject, event.start, event.end

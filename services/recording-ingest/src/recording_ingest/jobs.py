@@ -3,7 +3,7 @@
 from datetime import timedelta
 from functools import partial
 
-from recording_ingest import absences, imports, ledger, queries, reconciling, transcripts, transfers, watching
+from recording_ingest import absences, imports, ledger, placing, queries, reconciling, transcripts, transfers, watching
 from recording_ingest import graph as teams
 from recording_ingest.absences import Absence
 from recording_ingest.graph import Artefact, Named
@@ -218,15 +218,19 @@ async def _take_note(work: JobWork, notification: Notification, named: Named, fo
     meetings = await _meetings(work, notification, named)
     if isinstance(found, Absence):
         owner = meetings[0] if len(meetings) == 1 and found.at_once else None
-    else:
-        owner = ledger.closest(meetings, found)
-    meeting = owner and await queries.meeting(work.session, work.org_id, owner.meeting_id, lock=True)
-    if meeting is None:
+        meeting = owner and await queries.meeting(work.session, work.org_id, owner.meeting_id, lock=True)
+        if meeting is not None:
+            ledger.declare_absent(work, meeting, named.kind, found)
         return
-    if isinstance(found, Absence):
-        ledger.declare_absent(work, meeting, named.kind, found)
-    else:
-        await ledger.detect(work, meeting, found)
+    decision = await placing.decide(work, meetings, found)
+    if decision is None:
+        return
+    if decision.meeting_id is None:
+        await placing.leave_unassigned(work, meetings, found, decision)
+        return
+    meeting = await queries.meeting(work.session, work.org_id, decision.meeting_id, lock=True)
+    if meeting is not None:
+        await placing.place(work, meeting, found, decision)
 
 
 async def _later_or_never(work: JobWork, notification: Notification, settings: Settings) -> None:

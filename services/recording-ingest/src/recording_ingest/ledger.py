@@ -12,7 +12,6 @@ from recording_ingest.transcripts import Transcript
 from recording_ingest.transfers import Stored
 from recording_ingest.work import ImportArtefact, ImportTranscript, Reconcile, TransferRecording
 from shared.connections import Connection, Obstacle, Switch, connection_of
-from shared.database.outbox import uuid7
 from shared.database.unit_of_work import UnitOfWork
 from shared.events import (
     ArtefactAwaited,
@@ -174,17 +173,10 @@ def queue_import(work: UnitOfWork, kind: str, artefact_id: str, because: str | N
     work.queue(IMPORTS[kind](artefact_id=artefact_id), because=because)
 
 
-def closest(meetings: Sequence[LedgerMeeting], found: Artefact) -> LedgerMeeting | None:
-    """Of the occurrences behind one join link, the one that took place when the artefact began."""
-    dated = [meeting for meeting in meetings if meeting.starts_at is not None]
-    return min(dated, key=lambda one: abs((one.starts_at or found.created_at) - found.created_at), default=None)
-
-
-async def detect(work: UnitOfWork, meeting: LedgerMeeting, found: Artefact) -> None:
-    """Microsoft has it: note it, say so and queue its import; the first time only."""
-    artefact_id = uuid7()
+async def detect(work: UnitOfWork, meeting: LedgerMeeting, found: Artefact, artefact_id: str) -> bool:
+    """Microsoft has it: note it, say so and queue its import. Whether this is the first time."""
     if not await queries.add_artefact(work.session, meeting, artefact_id, found):
-        return
+        return False
     meeting.version += 1
     told = work.outbox.add(
         ArtefactDetected(
@@ -200,6 +192,7 @@ async def detect(work: UnitOfWork, meeting: LedgerMeeting, found: Artefact) -> N
         )
     )
     queue_import(work, found.kind, artefact_id, because=told)
+    return True
 
 
 def conclude(

@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, StringConstraints
 
 from recording_ingest import ledger
 from recording_ingest.absences import Absence
 from recording_ingest.graph import KINDS
 from recording_ingest.settings import Settings
-from recording_ingest.tables import ArtefactRow, LedgerMeeting, TranscriptRow
+from recording_ingest.tables import ArtefactRow, LedgerMeeting, TranscriptRow, UnassignedRow
 from shared.connections.obstacles import FEATURE_OFF
+from shared.web.routes import StrictModel
 
 _BY_HAND = "Automatic recording is off for this meeting; it arrives if somebody presses record."
 
@@ -68,11 +69,63 @@ class ArtefactShown(BaseModel):
     def unseen(cls, kind: str, meeting: LedgerMeeting, expected_by: datetime | None, halt: Absence | None) -> Self:
         told = meeting.absences.get(kind)
         if told:
-            return cls(kind=kind, status="unavailable", expected_by=expected_by, code=told["code"], reason=told["reason"])
+            return cls(
+                kind=kind, status="unavailable", expected_by=expected_by, code=told["code"], reason=told["reason"]
+            )
         if halt and halt.code == FEATURE_OFF:
             return cls(kind=kind, status="not_expected", code=halt.code, reason=halt.reason)
         reason = None if meeting.auto_recording else _BY_HAND
         return cls(kind=kind, status="expected", expected_by=expected_by, reason=reason)
+
+
+class Choice(BaseModel):
+    """A meeting behind the join link; ``score`` says how well it fits, 0 to about 2."""
+
+    meeting_id: str
+    subject: str
+    start: datetime | None
+    end: datetime | None
+    status: str
+    score: float | None
+
+
+class UnassignedShown(BaseModel):
+    """``why``: ``close`` when two meetings fit about as well, ``far`` when none fits. The best choice comes first."""
+
+    id: str
+    kind: str
+    created_at: datetime
+    ended_at: datetime | None
+    noticed_at: datetime
+    why: str
+    choices: list[Choice]
+
+    @classmethod
+    def of(cls, row: UnassignedRow, meetings: Sequence[LedgerMeeting]) -> Self:
+        scores = {one["meeting_id"]: one["score"] for one in row.scores}
+        away = {one.meeting_id: abs((one.starts_at or row.created_at) - row.created_at) for one in meetings}
+        best = sorted(meetings, key=lambda one: (-scores.get(one.meeting_id, -1), away[one.meeting_id]))
+        choices = [
+            Choice(
+                meeting_id=one.meeting_id,
+                subject=one.subject,
+                start=one.starts_at,
+                end=one.ends_at,
+                status=one.status,
+                score=scores.get(one.meeting_id),
+            )
+            for one in best[:_MOST_CHOICES]
+        ]
+        return cls.model_validate(row.model_dump() | {"choices": choices})
+
+
+_MOST_CHOICES = 10
+
+
+class Assignment(StrictModel):
+    """The meeting that it belongs to."""
+
+    meeting_id: Annotated[str, StringConstraints(max_length=200)]
 
 
 class Ledger(BaseModel):

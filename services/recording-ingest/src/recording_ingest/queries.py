@@ -1,17 +1,18 @@
 """All SQL of the recording-ingest service."""
 
+import json
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import or_, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
 
 from recording_ingest.absences import PAUSING
 from recording_ingest.graph import Artefact
-from recording_ingest.tables import ArtefactRow, LedgerMeeting, TranscriptRow
+from recording_ingest.tables import ArtefactRow, LedgerMeeting, StepRow, TranscriptRow, UnassignedRow
 from shared.connections.obstacles import FEATURE_OFF, FORMER
 
 MENDED = PAUSING - {FEATURE_OFF, *(old for old, new in FORMER.items() if new == FEATURE_OFF)}
@@ -47,6 +48,23 @@ _WAITING_IMPORTS = text(
     """SELECT a.kind, a.id FROM artefact a JOIN ledger_meeting m USING (org_id, meeting_id)
        WHERE org_id = :org_id AND meeting_id = ANY(:ids) AND (m.organizer_oid IS NULL OR m.organizer_oid = :oid)
            AND (a.status IN ('detected', 'importing', 'paused') OR a.code = ANY(:codes)) ORDER BY a.id"""
+)
+_HAS_PLACE = text("SELECT 1 FROM artefact WHERE org_id = :org_id AND kind = :kind AND graph_id = :graph_id")
+_NOTE_UNASSIGNED = text(
+    """INSERT INTO unassigned (org_id, id, user_id, online_meeting_id, kind, graph_id, call_id, content_correlation_id,
+                               created_at, ended_at, why, scores)
+       VALUES (:org_id, :id, :user_id, :online_meeting_id, :kind, :graph_id, :call_id, :content_correlation_id,
+               CAST(:created_at AS timestamptz), CAST(:ended_at AS timestamptz), :why, CAST(:scores AS jsonb))
+       ON CONFLICT (org_id, kind, graph_id) DO UPDATE SET why = excluded.why, scores = excluded.scores,
+           ended_at = excluded.ended_at RETURNING id = :id"""
+)
+_TAKE_UNASSIGNED = text(
+    "DELETE FROM unassigned WHERE org_id = :org_id AND kind = :kind AND graph_id = :graph_id RETURNING id"
+)
+_ADD_STEP = text(
+    """INSERT INTO meeting_step (org_id, id, meeting_id, what, details)
+       SELECT :org_id, :id, :meeting_id, :what, CAST(:details AS jsonb)
+       WHERE (SELECT count(*) FROM meeting_step WHERE org_id = :org_id AND meeting_id = :meeting_id) < :most"""
 )
 
 
@@ -135,6 +153,85 @@ async def artefacts(session: AsyncSession, org_id: str, meeting_id: str) -> Sequ
 async def transcript(session: AsyncSession, org_id: str, transcript_id: str) -> TranscriptRow | None:
     query = select(TranscriptRow).where(TranscriptRow.org_id == org_id, TranscriptRow.id == transcript_id)
     return (await session.exec(query)).first()
+
+
+async def has_place(session: AsyncSession, org_id: str, found: Artefact) -> bool:
+    values = {"org_id": org_id, "kind": found.kind, "graph_id": found.graph_id}
+    return (await session.execute(_HAS_PLACE, values)).first() is not None
+
+
+async def kin(session: AsyncSession, org_id: str, ids: Sequence[str], found: Artefact) -> Sequence[ArtefactRow]:
+    """What these meetings have of the same call, or of what was made together with it."""
+    akin = [col(ArtefactRow.call_id) == found.call_id] if found.call_id else []
+    akin += (
+        [col(ArtefactRow.content_correlation_id) == found.content_correlation_id]
+        if found.content_correlation_id
+        else []
+    )
+    if not akin:
+        return []
+    query = select(ArtefactRow).where(ArtefactRow.org_id == org_id, col(ArtefactRow.meeting_id).in_(ids), or_(*akin))
+    return (await session.exec(query)).all()
+
+
+async def note_unassigned(
+    session: AsyncSession,
+    meeting: LedgerMeeting,
+    artefact_id: str,
+    found: Artefact,
+    why: str,
+    scores: Sequence[dict[str, Any]],
+) -> bool:
+    """Whether it is new; scored anew otherwise."""
+    values: dict[str, Any] = {name: getattr(found, name) for name in Artefact.__slots__}
+    values |= {"org_id": meeting.org_id, "id": artefact_id, "user_id": meeting.user_id, "why": why}
+    values |= {"online_meeting_id": meeting.online_meeting_id, "scores": json.dumps(list(scores))}
+    return bool((await session.execute(_NOTE_UNASSIGNED, values)).scalar_one())
+
+
+async def take_unassigned(session: AsyncSession, org_id: str, found: Artefact) -> str | None:
+    """Its id, when it was unassigned until now."""
+    values = {"org_id": org_id, "kind": found.kind, "graph_id": found.graph_id}
+    return (await session.execute(_TAKE_UNASSIGNED, values)).scalar_one_or_none()
+
+
+async def unassigned(session: AsyncSession, org_id: str, user_id: str, limit: int) -> Sequence[UnassignedRow]:
+    """The organizer's, oldest first."""
+    query = select(UnassignedRow).where(UnassignedRow.org_id == org_id, UnassignedRow.user_id == user_id)
+    return (await session.exec(query.order_by(col(UnassignedRow.created_at), col(UnassignedRow.id)).limit(limit))).all()
+
+
+async def unassigned_one(session: AsyncSession, org_id: str, artefact_id: str) -> UnassignedRow | None:
+    query = select(UnassignedRow).where(UnassignedRow.org_id == org_id, UnassignedRow.id == artefact_id)
+    return (await session.exec(query)).first()
+
+
+async def unassigned_with(session: AsyncSession, chosen: UnassignedRow) -> Sequence[UnassignedRow]:
+    """This one, and what was made in the same call or together with it."""
+    query = select(UnassignedRow).where(
+        UnassignedRow.org_id == chosen.org_id,
+        UnassignedRow.online_meeting_id == chosen.online_meeting_id,
+        or_(
+            col(UnassignedRow.id) == chosen.id,
+            col(UnassignedRow.call_id) == chosen.call_id,
+            col(UnassignedRow.content_correlation_id) == chosen.content_correlation_id,
+        ),
+    )
+    return (await session.exec(query)).all()
+
+
+async def add_step(
+    session: AsyncSession, org_id: str, id_: str, meeting_id: str, what: str, details: dict[str, Any], most: int
+) -> None:
+    """Nothing when the meeting has ``most`` of them."""
+    values = {"org_id": org_id, "id": id_, "meeting_id": meeting_id, "what": what, "most": most}
+    await session.execute(_ADD_STEP, values | {"details": json.dumps(details)})
+
+
+async def steps(session: AsyncSession, org_id: str, meeting_id: str) -> Sequence[StepRow]:
+    """In the order in which they happened."""
+    query = select(StepRow).where(StepRow.org_id == org_id, StepRow.meeting_id == meeting_id)
+    return (await session.exec(query.order_by(col(StepRow.id)))).all()
 
 
 def _locking(query: SelectOfScalar[LedgerMeeting]) -> SelectOfScalar[LedgerMeeting]:

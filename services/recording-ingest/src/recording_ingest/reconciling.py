@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from recording_ingest import absences, ledger, queries
+from recording_ingest import absences, ledger, placing, queries
 from recording_ingest import graph as teams
 from recording_ingest.absences import Absence
 from recording_ingest.graph import KINDS, Artefact, Kind
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting
+from recording_ingest.work import Reconcile
 from shared.database.unit_of_work import UnitOfWork
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphError, GraphRetry
@@ -49,11 +50,18 @@ async def _detect_own(work: UnitOfWork, meeting: LedgerMeeting, looked: Looked) 
     occurrences = await queries.meetings_online(
         work.session, meeting.org_id, meeting.user_id or "", meeting.online_meeting_id or ""
     )
-    for listed in looked.values():
-        for found in listed if isinstance(listed, list) else []:
-            owner = ledger.closest(occurrences, found)
-            if owner is not None and owner.meeting_id == meeting.meeting_id:
-                await ledger.detect(work, meeting, found)
+    every = [found for listed in looked.values() if isinstance(listed, list) for found in listed]
+    for found in sorted(every, key=placing.lock_order):
+        decision = await placing.decide(work, occurrences, found)
+        if decision is None:
+            continue
+        if decision.meeting_id is None:
+            await placing.leave_unassigned(work, occurrences, found, decision)
+        elif decision.meeting_id == meeting.meeting_id:
+            await placing.place(work, meeting, found, decision)
+        else:  # whose look may be over: of a cancelled one, or one that ended long ago
+            owner = next(one for one in occurrences if one.meeting_id == decision.meeting_id)
+            work.queue(Reconcile(meeting_id=owner.meeting_id, revision=owner.revision))
 
 
 async def _give_up_stuck_imports(

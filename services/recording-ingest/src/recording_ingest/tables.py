@@ -43,8 +43,12 @@ class LedgerMeeting(Table, table=True):
     """Counts the reconciliations begun; the job of an older one ends."""
     version: int = Field(default=0, sa_type=BigInteger)
     """Counts what we told others; leaves with every event as the aggregate version."""
+    series_id: str | None = None
+    """The series that it is an occurrence of; None of a single meeting."""
+    original_start: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    """When the series has this occurrence, wherever it was moved to."""
     absences: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSONB, nullable=False))
-    """By kind: code and reason of what was declared absent."""
+    """By kind: code and reason of what was declared absent, and the artefact when it is about one."""
 
 
 class ArtefactRow(Table, table=True):
@@ -89,3 +93,44 @@ class TranscriptRow(Table, table=True):
     language: str | None = None
     speakers: list[str] = Field(sa_column=Column(JSONB, nullable=False))
     lines: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
+
+
+class UnassignedRow(Table, table=True):
+    """A recording or transcript behind a join link of ours, of which no occurrence is sure enough."""
+
+    __tablename__ = "unassigned"
+
+    org_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    user_id: str
+    online_meeting_id: str
+    kind: str
+    graph_id: str
+    call_id: str | None = None
+    content_correlation_id: str | None = None
+    created_at: datetime = Field(sa_column=_moment())
+    ended_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    noticed_at: datetime = Field(
+        default=None, sa_column=Column(DateTime(timezone=True), server_default=FetchedValue(), nullable=False)
+    )
+    why: str
+    """``close``: two occurrences fit about as well. ``far``: none fits."""
+    scores: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
+
+
+class StepRow(Table, table=True):
+    """What happened to a meeting's recordings and transcripts here. No words, names or addresses.
+
+    It has no foreign key: that would wait for the lock of a meeting which another transaction is placing things into.
+    """
+
+    __tablename__ = "meeting_step"
+
+    org_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    meeting_id: str
+    at: datetime = Field(
+        default=None, sa_column=Column(DateTime(timezone=True), server_default=FetchedValue(), nullable=False)
+    )
+    what: str
+    details: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))

@@ -54,7 +54,7 @@ class ArtefactDetected(ArtefactEvent):
     ended_at: datetime | None = None
     """When it stopped, as Microsoft says; null when it does not say so."""
     call_id: str | None = None
-    """The call in which it was made. People who leave and meet again make another call. Null where Microsoft says none."""
+    """The call in which it was made; people who leave and meet again make another. Null where Microsoft has none."""
     pair_id: str | None = None
     """A recording and a transcript with the same value were made together; null where Microsoft does not say."""
 
