@@ -2,11 +2,21 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Query
 
 from recording_ingest import absences, placing, queries
-from recording_ingest.ledger import obstacle_to
-from recording_ingest.models import Assignment, Ledger, TranscriptShown, UnassignedShown
+from recording_ingest import ledger as ledger_of_meetings
+from recording_ingest.models import (
+    Assignment,
+    Ledger,
+    Missing,
+    MissingCount,
+    MissingOf,
+    NewCheck,
+    Story,
+    TranscriptShown,
+    UnassignedShown,
+)
 from recording_ingest.settings import Settings
 from recording_ingest.tables import LedgerMeeting
 from shared.connections import connection_of
@@ -14,10 +24,13 @@ from shared.database.unit_of_work import UnitOfWork
 from shared.problems import Conflict, NotFound
 from shared.web.audit import note_read
 from shared.web.identity import Identity
-from shared.web.routes import Caller, Id, Reader, Work, provided
+from shared.web.limits import limited
+from shared.web.routes import ORG_ADMIN, AdminCaller, Caller, Cursor, Id, Reader, Work, provided
 
 router = APIRouter(prefix="/v1", tags=["recordings"])
 Settings_ = Annotated[Settings, Depends(provided("settings"))]
+Limit = Annotated[int, Query(ge=1, le=100)]
+CHECKS = limited("rechecks", per_hour="rechecks_per_hour")
 _MOST_UNASSIGNED = 100
 
 
@@ -60,6 +73,34 @@ async def assign(artefact_id: Id, wanted: Assignment, caller: Caller, work: Work
     return await _ledger_of(work, meeting, settings)
 
 
+@router.get("/ledger/missing")
+async def missing(caller: AdminCaller, work: Work, cursor: Cursor = None, limit: Limit = 50) -> Missing:
+    """What is missing of the organisation's meetings and why, without their content."""
+    counts = await queries.missing_counts(work.session, caller.org_id)
+    rows = await queries.missing(work.session, caller.org_id, cursor, limit + 1)
+    items = [MissingOf.of(row) for row in rows[:limit]]
+    counted = [MissingCount.model_validate(dict(row._mapping)) for row in counts]  # noqa: SLF001 - its public name
+    return Missing(counts=counted, items=items, next_cursor=items[-1].meeting_id if len(rows) > limit else None)
+
+
+@router.get("/ledger/{meeting_id}/story")
+async def story(meeting_id: Id, caller: Caller, work: Work) -> Story:
+    """Why the record is as it is, step by step, for its organizer and Org Admins: no words, names or addresses."""
+    meeting = await queries.meeting(work.session, caller.org_id, meeting_id)
+    if meeting is None or not (meeting.user_id == caller.user_id or ORG_ADMIN in caller.roles):
+        raise _no_meeting()
+    return Story.of(meeting, await queries.steps(work.session, caller.org_id, meeting_id))
+
+
+@router.post("/ledger/{meeting_id}/check", status_code=202, dependencies=[CHECKS])
+async def check(meeting_id: Id, wanted: NewCheck, caller: Caller, work: Work, settings: Settings_) -> Ledger:
+    """Look again at Microsoft at once, and import anew what was given up; read the ledger a moment later."""
+    meeting = await _readable(work, caller, meeting_id)
+    await ledger_of_meetings.check_again(work, [meeting.meeting_id], settings)
+    await work.session.refresh(meeting)
+    return await _ledger_of(work, meeting, settings)
+
+
 @router.get("/ledger/{meeting_id}")
 async def ledger(meeting_id: Id, caller: Reader, work: Work, settings: Settings_) -> Ledger:
     """What came of a meeting's recording and transcript with their ids, or why nothing did.
@@ -80,7 +121,7 @@ async def _readable(work: UnitOfWork, caller: Identity, meeting_id: str) -> Ledg
 
 async def _ledger_of(work: UnitOfWork, meeting: LedgerMeeting, settings: Settings) -> Ledger:
     rows = await queries.artefacts(work.session, meeting.org_id, meeting.meeting_id)
-    found = obstacle_to(await connection_of(work.session, meeting.org_id, meeting.user_id or ""))
+    found = ledger_of_meetings.obstacle_to(await connection_of(work.session, meeting.org_id, meeting.user_id or ""))
     return Ledger.of(meeting, rows, absences.of_obstacle(found) if found else None, settings)
 
 

@@ -13,7 +13,7 @@ HOLDINGS = Holdings(
             keeps="What a person said in the meetings of others stays there: these are their organizers' records.",
             exported={"meeting": "meeting_id", "language": "language", "speakers": "speakers", "lines": "lines"},
             of_organisation={"person": "user_id"},
-            withheld="id",
+            withheld="id attributed",
         ),
         Holding(
             "artefact",

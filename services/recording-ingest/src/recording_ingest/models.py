@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, StringConstraints
 
-from recording_ingest import ledger
+from recording_ingest import planning
 from recording_ingest.absences import Absence
 from recording_ingest.graph import KINDS
 from recording_ingest.settings import Settings
-from recording_ingest.tables import ArtefactRow, LedgerMeeting, TranscriptRow, UnassignedRow
+from recording_ingest.tables import ArtefactRow, LedgerMeeting, StepRow, TranscriptRow, UnassignedRow
 from shared.connections.obstacles import FEATURE_OFF
 from shared.web.routes import StrictModel
 
@@ -61,7 +61,7 @@ class ArtefactShown(BaseModel):
     def of(cls, row: ArtefactRow, meeting: LedgerMeeting) -> Self:
         shown = cls.model_validate(row.model_dump() | {"pair_id": row.content_correlation_id})
         told = meeting.absences.get(row.kind)
-        if told and shown.reason is None:
+        if told and shown.reason is None and told.get("artefact_id", row.id) == row.id:
             shown.code, shown.reason = told["code"], told["reason"]
         return shown
 
@@ -76,6 +76,71 @@ class ArtefactShown(BaseModel):
             return cls(kind=kind, status="not_expected", code=halt.code, reason=halt.reason)
         reason = None if meeting.auto_recording else _BY_HAND
         return cls(kind=kind, status="expected", expected_by=expected_by, reason=reason)
+
+
+class StepShown(BaseModel):
+    """``what``: scheduled, rescheduled, cancelled, recording_option, ended, notified, looked, assigned,
+    left_unassigned, import_begun, imported, unavailable or expected_again. ``details`` are ids, codes and numbers."""
+
+    at: datetime
+    what: str
+    details: dict[str, Any]
+
+
+class Story(BaseModel):
+    """All that happened to a meeting's recordings and transcripts, oldest first, at most the newest 300 steps."""
+
+    meeting_id: str
+    status: str
+    start: datetime | None
+    end: datetime | None
+    ended_at: datetime | None
+    series_id: str | None
+    original_start: datetime | None
+    steps: list[StepShown]
+
+    @classmethod
+    def of(cls, meeting: LedgerMeeting, steps: Sequence[StepRow]) -> Self:
+        told = [{"at": step.at, "what": step.what, "details": step.details} for step in steps]
+        times = {"start": meeting.starts_at, "end": meeting.ends_at}
+        return cls.model_validate(meeting.model_dump() | times | {"steps": told})
+
+
+class MissingCount(BaseModel):
+    """So many meetings miss this kind for this reason."""
+
+    kind: str
+    code: str
+    meetings: int
+    newest: datetime | None
+    """When the newest of them was over."""
+    reason: str
+    """As a sentence for people, of one of them."""
+
+
+class MissingOf(BaseModel):
+    """What one meeting misses. No subject and no words: these are its organizer's."""
+
+    meeting_id: str
+    user_id: str | None
+    start: datetime | None
+    over: datetime | None
+    recording: str | None
+    """The code of the reason; null when none is missing."""
+    transcript: str | None
+
+    @classmethod
+    def of(cls, row: Any) -> Self:
+        codes = {kind: row.absences.get(kind, {}).get("code") for kind in KINDS}
+        return cls(meeting_id=row.meeting_id, user_id=row.user_id, start=row.start, over=row.over, **codes)
+
+
+class Missing(BaseModel):
+    """What is missing in the organisation and why; ``counts`` are of all meetings, ``items`` one page."""
+
+    counts: list[MissingCount]
+    items: list[MissingOf]
+    next_cursor: str | None
 
 
 class Choice(BaseModel):
@@ -122,6 +187,10 @@ class UnassignedShown(BaseModel):
 _MOST_CHOICES = 10
 
 
+class NewCheck(StrictModel):
+    """Nothing to say: all of the meeting is looked for."""
+
+
 class Assignment(StrictModel):
     """The meeting that it belongs to."""
 
@@ -139,7 +208,7 @@ class Ledger(BaseModel):
 
     @classmethod
     def of(cls, meeting: LedgerMeeting, rows: Sequence[ArtefactRow], halt: Absence | None, settings: Settings) -> Self:
-        by = ledger.expected_by(meeting, settings)
+        by = planning.expected_by(meeting, settings)
         shown: list[ArtefactShown] = []
         for kind in KINDS:
             seen = [ArtefactShown.of(row, meeting) for row in rows if row.kind == kind]

@@ -39,7 +39,7 @@ async def place(work: UnitOfWork, meeting: LedgerMeeting, found: Artefact, decis
         scores = [one.told() for one in decision.scores[:_TOLD]] if decision else []
         by = decision.why if decision else "person"
         told = {"artefact_id": artefact_id, "kind": found.kind, "call_id": found.call_id, "by": by, "scores": scores}
-        await story.note(work, meeting.meeting_id, "assigned", **told)
+        story.note(work, meeting.meeting_id, "assigned", **told)
 
 
 async def leave_unassigned(
@@ -49,7 +49,7 @@ async def leave_unassigned(
     scores = [one.told() for one in decision.scores[:_TOLD]]
     added = await queries.note_unassigned(work.session, meetings[0], uuid7(), found, decision.why, scores)
     for one in decision.scores[:2] if added else ():
-        await story.note(work, one.meeting_id, "left_unassigned", kind=found.kind, by=decision.why, scores=scores)
+        story.note(work, one.meeting_id, "left_unassigned", kind=found.kind, by=decision.why, scores=scores)
 
 
 async def assign(work: UnitOfWork, meeting: LedgerMeeting, chosen: UnassignedRow) -> None:

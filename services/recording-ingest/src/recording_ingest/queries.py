@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import or_, text
+from sqlalchemy import Row, or_, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
@@ -49,6 +49,28 @@ _WAITING_IMPORTS = text(
        WHERE org_id = :org_id AND meeting_id = ANY(:ids) AND (m.organizer_oid IS NULL OR m.organizer_oid = :oid)
            AND (a.status IN ('detected', 'importing', 'paused') OR a.code = ANY(:codes)) ORDER BY a.id"""
 )
+_FAILED_IMPORTS = text(
+    """SELECT kind, id FROM artefact WHERE org_id = :org_id AND meeting_id = ANY(:ids) AND status <> 'imported'
+       ORDER BY id"""
+)
+_ABSENT_BECAUSE = text(
+    """SELECT meeting_id FROM ledger_meeting m WHERE org_id = :org_id AND meeting_id > :after
+           AND greatest(ends_at, ended_at) > clock_timestamp() - make_interval(days => :days)
+           AND (absences->'recording'->>'code' = ANY(:codes) OR absences->'transcript'->>'code' = ANY(:codes)
+                OR EXISTS (SELECT FROM artefact a WHERE (a.org_id, a.meeting_id) = (m.org_id, m.meeting_id)
+                           AND a.code = ANY(:codes)))
+       ORDER BY meeting_id LIMIT :limit"""
+)
+_MISSING_COUNTS = text(
+    """SELECT told.key AS kind, told.value->>'code' AS code, count(*) AS meetings,
+              max(coalesce(ended_at, ends_at)) AS newest, max(told.value->>'reason') AS reason
+       FROM ledger_meeting, jsonb_each(absences) told WHERE org_id = :org_id GROUP BY 1, 2 ORDER BY 3 DESC, 1, 2"""
+)
+_MISSING = text(
+    """SELECT meeting_id, user_id, starts_at AS start, coalesce(ended_at, ends_at) AS over, absences
+       FROM ledger_meeting WHERE org_id = :org_id AND absences <> '{}'
+           AND (CAST(:before AS text) IS NULL OR meeting_id < :before) ORDER BY meeting_id DESC LIMIT :limit"""
+)
 _HAS_PLACE = text("SELECT 1 FROM artefact WHERE org_id = :org_id AND kind = :kind AND graph_id = :graph_id")
 _NOTE_UNASSIGNED = text(
     """INSERT INTO unassigned (org_id, id, user_id, online_meeting_id, kind, graph_id, call_id, content_correlation_id,
@@ -61,10 +83,10 @@ _NOTE_UNASSIGNED = text(
 _TAKE_UNASSIGNED = text(
     "DELETE FROM unassigned WHERE org_id = :org_id AND kind = :kind AND graph_id = :graph_id RETURNING id"
 )
-_ADD_STEP = text(
-    """INSERT INTO meeting_step (org_id, id, meeting_id, what, details)
-       SELECT :org_id, :id, :meeting_id, :what, CAST(:details AS jsonb)
-       WHERE (SELECT count(*) FROM meeting_step WHERE org_id = :org_id AND meeting_id = :meeting_id) < :most"""
+_FORGET_STEPS = text(
+    """DELETE FROM meeting_step WHERE org_id = :org_id AND meeting_id = :meeting_id AND id <= (
+           SELECT id FROM meeting_step WHERE org_id = :org_id AND meeting_id = :meeting_id
+           ORDER BY id DESC OFFSET :keep LIMIT 1)"""
 )
 
 
@@ -117,6 +139,29 @@ async def waiting_imports(
     """Kind and id of what is not imported yet of these meetings, where this account is their organizer's."""
     values = {"org_id": org_id, "ids": list(ids), "oid": oid, "codes": list(PAUSING)}
     return [(row.kind, row.id) for row in await session.execute(_WAITING_IMPORTS, values)]
+
+
+async def failed_imports(session: AsyncSession, org_id: str, ids: Sequence[str]) -> list[tuple[str, str]]:
+    """Kind and id of what is not imported of these meetings."""
+    return [(row.kind, row.id) for row in await session.execute(_FAILED_IMPORTS, {"org_id": org_id, "ids": list(ids)})]
+
+
+async def absent_because(
+    session: AsyncSession, org_id: str, codes: Sequence[str], within_days: int, after: str, limit: int
+) -> list[str]:
+    """Meetings that miss something for one of these reasons, if over for no longer, by id and ``after`` this one."""
+    values = {"org_id": org_id, "codes": list(codes), "days": within_days, "after": after, "limit": limit}
+    return list((await session.execute(_ABSENT_BECAUSE, values)).scalars())
+
+
+async def missing_counts(session: AsyncSession, org_id: str) -> Sequence[Row[Any]]:
+    """By kind and code: how many meetings miss it, and when the newest of them was over."""
+    return (await session.execute(_MISSING_COUNTS, {"org_id": org_id})).all()
+
+
+async def missing(session: AsyncSession, org_id: str, before: str | None, limit: int) -> Sequence[Row[Any]]:
+    """What is missing of whose meetings and why, meetings that were made last first."""
+    return (await session.execute(_MISSING, {"org_id": org_id, "before": before, "limit": limit})).all()
 
 
 async def meetings_to_pause(
@@ -220,12 +265,13 @@ async def unassigned_with(session: AsyncSession, chosen: UnassignedRow) -> Seque
     return (await session.exec(query)).all()
 
 
-async def add_step(
-    session: AsyncSession, org_id: str, id_: str, meeting_id: str, what: str, details: dict[str, Any], most: int
-) -> None:
-    """Nothing when the meeting has ``most`` of them."""
-    values = {"org_id": org_id, "id": id_, "meeting_id": meeting_id, "what": what, "most": most}
-    await session.execute(_ADD_STEP, values | {"details": json.dumps(details)})
+async def last_step(session: AsyncSession, org_id: str, meeting_id: str, what: str) -> StepRow | None:
+    query = select(StepRow).where(StepRow.org_id == org_id, StepRow.meeting_id == meeting_id, StepRow.what == what)
+    return (await session.exec(query.order_by(col(StepRow.id).desc()).limit(1))).first()
+
+
+async def forget_old_steps(session: AsyncSession, org_id: str, meeting_id: str, keep: int) -> None:
+    await session.execute(_FORGET_STEPS, {"org_id": org_id, "meeting_id": meeting_id, "keep": keep})
 
 
 async def steps(session: AsyncSession, org_id: str, meeting_id: str) -> Sequence[StepRow]:

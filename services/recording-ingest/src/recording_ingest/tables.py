@@ -93,6 +93,8 @@ class TranscriptRow(Table, table=True):
     language: str | None = None
     speakers: list[str] = Field(sa_column=Column(JSONB, nullable=False))
     lines: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
+    attributed: bool = True
+    """Whether the tenant let us know who said what."""
 
 
 class UnassignedRow(Table, table=True):

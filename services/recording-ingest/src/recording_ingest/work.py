@@ -40,6 +40,14 @@ class Reconcile(Work):
     revision: int
 
 
+class LookAgain(Work):
+    """A ``capability`` of the organisation is ready: look again for what its lack kept from us."""
+
+    kind = "look_again"
+    keyed_by = ("capability",)
+    capability: str
+
+
 class ImportArtefact(Work):
     """What is done for one artefact; of each kind one job at a time."""
 
