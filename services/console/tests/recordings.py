@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from services.console.tests.state import Json, State
+from services.console.tests.state import LINES, Json, State
 
 ID = "018f0000-0000-7000-8000-000000000001"
 FIRST, SECOND = "018f0000-0000-7000-8000-00000000000a", "018f0000-0000-7000-8000-00000000000b"
@@ -63,7 +63,53 @@ UNASSIGNED = [
         ],
     }
 ]
-ASSIGN = {f"POST /v1/ledger/unassigned/{SECOND}/assign": (409, {"code": "not_a_choice", "detail": "Of another link."})}
+ASSIGN = {f"POST /v1/ledger/{ID}/artefacts/{SECOND}": (409, {"code": "not_a_choice", "detail": "Of another link."})}
+_SCORE = {"meeting_id": ID, "score": 1.3, "overlap": 1.0, "nearness": 0.9, "same_call": False, "same_pair": True}
+STORY: Json = {
+    "meeting_id": ID,
+    "status": "ended",
+    "start": "2026-03-04T10:00:00Z",
+    "end": "2026-03-04T10:30:00Z",
+    "ended_at": "2026-03-04T10:29:00Z",
+    "series_id": None,
+    "original_start": None,
+    "steps": [
+        {"at": "2026-03-04T10:31:00Z", "what": "notified", "details": {"microsoft_request_id": "a-request"}},
+        {"at": "2026-03-04T10:31:01Z", "what": "assigned", "details": {"by": "score", "scores": [_SCORE]}},
+        {"at": "2026-03-04T10:31:02Z", "what": "new_step", "details": {}},
+    ],
+}
+MISSING = {
+    "counts": [
+        {
+            "kind": "transcript",
+            "code": "transcripts_disabled",
+            "meetings": 2,
+            "newest": "2026-03-04T10:30:00Z",
+            "reason": "Open it <b>.",
+        }
+    ],
+    "items": [
+        {
+            "meeting_id": ID,
+            "user_id": "acme-anna",
+            "over": "2026-03-04T10:30:00Z",
+            "recording": None,
+            "transcript": "transcripts_disabled",
+        }
+    ],
+    "next_cursor": ID,
+}
+HIT = LINES[0] | {"number": 10, "transcript_id": FIRST, "meeting_id": ID}
+SAID: Json = {
+    "meeting_id": ID,
+    "language": None,
+    "speakers": [],
+    "attributed": False,
+    "line_count": 2,
+    "lines": [LINES[0] | {"number": 1}],
+    "next_cursor": "1",
+}
 RECORDING_STATES = {
     "record-several-recordings": State(
         f"/meetings/{ID}",
@@ -101,5 +147,63 @@ RECORDING_STATES = {
         "/meetings",
         {"/v1/meetings": {"items": []}, "/v1/ledger/unassigned": UNASSIGNED},
         ("1 recording or transcript waits", 'href="/meetings/unassigned"'),
+    ),
+    "explain": State(
+        f"/meetings/{ID}/explain",
+        {f"/v1/ledger/{ID}/story": STORY, f"/v1/meetings/{ID}": RECORD},
+        ("Explain this meeting", "put into this meeting", "score 1.3", "this meeting", "made together", "a-request"),
+    ),
+    "explain-for-an-admin": State(
+        f"/meetings/{ID}/explain",
+        {f"/v1/ledger/{ID}/story": STORY},
+        ("Explain this meeting", "new_step"),
+        "acme-admin",
+        silent=("Quarterly review",),
+    ),
+    "check-refused": State(
+        f"/meetings/{ID}/check",
+        {f"POST /v1/ledger/{ID}/check": (429, {"code": "too_many", "detail": "Wait a moment."})},
+        ("It was not looked for again", "Wait a moment."),
+        status=429,
+        post={},
+    ),
+    "missing": State(
+        "/connectors/microsoft365/missing",
+        {"/v1/ledger/missing": MISSING},
+        ("2 meetings have no transcript", "Open it &lt;b&gt;.", "organised by acme-anna", "Older meetings"),
+        "acme-admin",
+    ),
+    "missing-nothing": State(
+        "/connectors/microsoft365/missing",
+        {"/v1/ledger/missing": {"counts": [], "items": [], "next_cursor": None}},
+        ("Nothing is missing",),
+        "acme-admin",
+    ),
+    "transcript-beside-its-video": State(
+        f"/transcripts/{FIRST}",
+        {f"/v1/transcripts/{FIRST}": SAID, f"/v1/meetings/{ID}": RECORD},
+        (
+            f'src="/v1/files/{FIRST}/content" data-later-ms="0"',
+            '<script src="/static/transcript.js" defer>',
+            'data-start-ms="1500" data-end-ms="4250" id="line-1"',
+            f'href="/transcripts/{FIRST}?cursor=1&amp;q=&amp;speaker="',
+            f'href="/v1/transcripts/{FIRST}?format=vtt"',
+            "does not tell Prospo who said what",
+        ),
+    ),
+    "transcript-without-such-words": State(
+        f"/transcripts/{FIRST}?q=budget",
+        {f"/v1/transcripts/{FIRST}": SAID | {"lines": [], "next_cursor": None}},
+        ("Nothing like it was said", 'value="budget"'),
+        silent=("<video", "Read on"),
+    ),
+    "search-form": State("/transcripts", {}, ("Look in transcripts",), silent=("Nothing like it",)),
+    "search-found": State(
+        "/transcripts?q=begin",
+        {"/v1/transcripts": {"items": [HIT], "next_cursor": "a:1"}},
+        (f'href="/transcripts/{FIRST}?cursor=6#line-10"', "shall we begin?", "cursor=a%3A1"),
+    ),
+    "search-nothing": State(
+        "/transcripts?speaker=Bo", {"/v1/transcripts": {"items": []}}, ("Nothing like it was said",)
     ),
 }

@@ -141,16 +141,16 @@ async def test_what_fits_no_meeting_is_assigned_by_its_organizer(house: Any) -> 
     assert (first["why"], first["kind"]) == ("far", "transcript")
     assert {choice["meeting_id"] for choice in first["choices"]} == {"m1", "m2", "m3"}
     assert await unassigned(house, user="ben") == await unassigned(house, org="globex") == []
-    path = f"/v1/ledger/unassigned/{first['id']}/assign"
+    path = f"/v1/ledger/m2/artefacts/{first['id']}"
     for who in ({"user": "ben"}, {"org": "globex"}):
-        assert (await house.call("POST", path, json={"meeting_id": "m2"}, **who)).status_code == 404
-    answer = await house.call("POST", path, json={"meeting_id": "m2"})
+        assert (await house.call("POST", path, json={}, **who)).status_code == 404
+    answer = await house.call("POST", path, json={})
     assert {one["id"] for one in answer.json()["artefacts"] if one["id"]} == {first["id"], second["id"]}
     await house.settle()
     assert await placed(house) == {"t1": "m2", "t2": "m2"}  # one call, one click
     assert [one["id"] for one in await unassigned(house)] == [third["id"]]
     assert len(await house.published("transcript.imported")) == 2
-    assert (await house.call("POST", path, json={"meeting_id": "m1"})).status_code == 404
+    assert (await house.call("POST", path, json={})).status_code == 404
 
 
 async def test_a_meeting_of_another_link_is_no_choice(house: Any) -> None:
@@ -160,10 +160,9 @@ async def test_a_meeting_of_another_link_is_no_choice(house: Any) -> None:
     at_microsoft(house, booked, artefact("t1", START + WEEK / 2))
     await look(house)
     (left,) = await unassigned(house)
-    path = f"/v1/ledger/unassigned/{left['id']}/assign"
-    answer = await house.call("POST", path, json={"meeting_id": "elsewhere"})
+    answer = await house.call("POST", f"/v1/ledger/elsewhere/artefacts/{left['id']}", json={})
     assert (answer.status_code, answer.json()["code"]) == (409, "not_a_choice")
-    assert (await house.call("POST", path, json={"meeting_id": "unknown"})).status_code == 404
+    assert (await house.call("POST", f"/v1/ledger/unknown/artefacts/{left['id']}", json={})).status_code == 404
     assert len(await unassigned(house)) == 1
 
 

@@ -42,9 +42,9 @@ async def unassigned(request: Request) -> Response:
 
 @router.post("/meetings/unassigned/{artefact_id}")
 async def assign(request: Request, artefact_id: uuid.UUID, meeting_id: Annotated[uuid.UUID, Form()]) -> Response:
-    path = f"/v1/ledger/unassigned/{artefact_id}/assign"
+    path = f"/v1/ledger/{meeting_id}/artefacts/{artefact_id}"
     try:
-        await backend_of(request).call(request, "POST", path, json={"meeting_id": str(meeting_id)})
+        await backend_of(request).call(request, "POST", path, json={})
     except Refused as refused:
         back = ("/meetings/unassigned", "Back to the recordings")
         return refused_page(request, refused, "It was not assigned", way_on=back)
@@ -80,13 +80,6 @@ async def cancel(request: Request, meeting_id: uuid.UUID) -> Response:
     except Refused as refused:
         return refused_page(request, refused, "The meeting was not cancelled", way_on=(page, "Back to the meeting"))
     return RedirectResponse(page, 303)
-
-
-@router.get("/transcripts/{transcript_id}")
-async def transcript(request: Request, transcript_id: uuid.UUID) -> Response:
-    found = await backend_of(request).get(request, f"/v1/transcripts/{transcript_id}")
-    record = await backend_of(request).look(request, f"/v1/meetings/{found['meeting_id']}")
-    return render(request, "meeting/whole_transcript.html", transcript=found, meeting=record)
 
 
 async def _record(request: Request, meeting_id: uuid.UUID) -> tuple[Json, Live]:

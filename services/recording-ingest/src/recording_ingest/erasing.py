@@ -5,15 +5,24 @@ from shared.privacy.erasure import AUDIT, OF_PERSON, Delete, Holding, Holdings
 _MEETINGS = "(SELECT meeting_id FROM ledger_meeting WHERE org_id = :org_id AND user_id = :user_id)"
 _ARTEFACTS = f"(SELECT id FROM artefact WHERE org_id = :org_id AND meeting_id IN {_MEETINGS})"
 
+_OWN_TRANSCRIPTS = f"org_id = :org_id AND (user_id = :user_id OR meeting_id IN {_MEETINGS})"
+_LINES = f"org_id = :org_id AND transcript_id IN (SELECT id FROM transcript WHERE {_OWN_TRANSCRIPTS})"
+
 HOLDINGS = Holdings(
     tables=(
         Holding(
+            "transcript_line",
+            person=Delete(_LINES),
+            exported={"transcript": "transcript_id", "line": "number", "speaker": "speaker", "said": "text"},
+            withheld="start_ms end_ms words",
+        ),
+        Holding(
             "transcript",
-            person=Delete(f"org_id = :org_id AND (user_id = :user_id OR meeting_id IN {_MEETINGS})"),
+            person=Delete(_OWN_TRANSCRIPTS),
             keeps="What a person said in the meetings of others stays there: these are their organizers' records.",
-            exported={"meeting": "meeting_id", "language": "language", "speakers": "speakers", "lines": "lines"},
+            exported={"id": "id", "meeting": "meeting_id", "language": "language", "speakers": "speakers"},
             of_organisation={"person": "user_id"},
-            withheld="id attributed",
+            withheld="attributed line_count",
         ),
         Holding(
             "artefact",
@@ -49,8 +58,16 @@ HOLDINGS = Holdings(
                 "absent": "absences",
             },
             withheld="""organizer_oid online_meeting_id auto_recording auto_recording_code
-                meeting_version revision version recording_version series_id original_start""",
+                meeting_version revision version recording_version series_id original_start
+                looked_at""",
         ),
+        Holding(
+            "gap",
+            person=OF_PERSON,
+            exported={"cause": "cause", "began": "began_at", "ended": "ended_at", "meetings": "meetings"},
+            withheld="version repaired",
+        ),
+        Holding("watch", person=OF_PERSON, exported={"last followed": "watched_at"}),
         Holding(
             "unassigned",
             person=OF_PERSON,

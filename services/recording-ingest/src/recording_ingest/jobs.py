@@ -5,11 +5,13 @@ from functools import partial
 
 from recording_ingest import (
     absences,
+    gaps,
     imports,
     ledger,
     mending,
     placing,
     queries,
+    reading,
     reconciling,
     story,
     transcripts,
@@ -23,6 +25,7 @@ from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting, TranscriptRow
 from recording_ingest.uploads import StorageClient, Wanted
 from recording_ingest.work import (
+    AnnounceGap,
     EndSubscriptions,
     FollowPerson,
     ImportTranscript,
@@ -87,7 +90,17 @@ async def watch_user(
         async with job.unit_of_work() as work:
             watching.queue(work, person)
     elif person.works:
+        await _notice_outage(job, person, settings)
         raise Periodic("looked after again later", after_s=settings.subscription_check_interval_s)
+
+
+@does(AnnounceGap)
+async def announce_gap(job: Job, wanted: AnnounceGap) -> None:
+    """Every meeting of the gap was looked at since, or is not looked at yet."""
+    async with job.unit_of_work() as work:
+        done = await gaps.announce(work, wanted.user_id, wanted.version)
+    if not done:
+        raise Periodic("meetings of the gap are still to be looked at", after_s=gaps.AGAIN_S)
 
 
 @does(EndSubscriptions)
@@ -200,14 +213,26 @@ async def import_transcript(job: Job, wanted: ImportTranscript, *, graph: Graph,
         await imports.may_go_on(job, meeting)
         text, attributed = await teams.transcript(caller, online_id, row.graph_id, settings.transcript_limit_bytes)
         await imports.may_go_on(job, meeting)
-        said = await transcripts.read(text, settings.transcript_parse_s)
+        said = await transcripts.read(text, settings.transcript_parse_s, settings.transcript_lines_max)
     async with job.unit_of_work() as work:
         meeting, row = await imports.locked(work, row.id)
         if not said.lines and await queries.now(work.session) < row.tried_since + timedelta(seconds=EMPTY_TRANSCRIPT_S):
             raise Again("the transcript has no words yet", after_s=30, counts=False)
         if row.status != "imported":
             work.session.add(_transcript_row(meeting, row, said, attributed=attributed))
+            await work.session.flush()
+            await reading.keep(work.session, row.org_id, row.id, said)
             ledger.transcript_imported(work, meeting, row, said, caller.answered)
+
+
+async def _notice_outage(job: Job, person: Connection, settings: Settings) -> None:
+    """This job runs every so often: when it did not for long, Prospo was away and missed notifications."""
+    async with job.unit_of_work() as work:
+        since = await gaps.outage(work, person, settings) if ledger.obstacle_to(person) is None else None
+        if since is not None:
+            ids = await ledger.catch_up(work, job.org_id, person, settings)
+            await gaps.after_outage(work, person, since, ids)
+        await gaps.watched(work, person.user_id)
 
 
 async def _person(job: Job, user_id: str) -> Connection:
@@ -286,6 +311,6 @@ def _transcript_row(
         meeting_id=row.meeting_id,
         user_id=meeting.user_id or "",
         speakers=said.speakers,
-        lines=said.as_rows(),
+        line_count=len(said.lines),
         attributed=attributed,
     )

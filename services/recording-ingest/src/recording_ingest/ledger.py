@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from recording_ingest import absences, planning, queries, story
+from recording_ingest import absences, gaps, planning, queries, story
 from recording_ingest.absences import Absence, Signs
 from recording_ingest.graph import Artefact, Kind, Options
 from recording_ingest.planning import OPEN
@@ -48,13 +48,18 @@ async def follow(work: UnitOfWork, person: Connection, settings: Settings) -> No
     """A person's imports go on or are held back, as connection and switch say by now."""
     found = obstacle_to(person)
     if found is None:
-        await catch_up(work, work.org_id, person, settings)
+        ids = await catch_up(work, work.org_id, person, settings)
+        await gaps.end(work, person, ids)
     else:
+        await gaps.begin(work, person, found.code)
         await hold_back(work, work.org_id, person.user_id, absences.of_obstacle(found), settings)
 
 
-async def catch_up(work: UnitOfWork, org_id: str, person: Connection, settings: Settings) -> None:
-    """Nothing keeps us from the person's account any more: look for what we have missed, and import what waits."""
+async def catch_up(work: UnitOfWork, org_id: str, person: Connection, settings: Settings) -> Sequence[str]:
+    """Nothing keeps us from the person's account any more: look for what we have missed, and import what waits.
+
+    The meetings that are looked at again.
+    """
     ended_after = await queries.now(work.session) - timedelta(seconds=settings.artefact_deadline_s)
     ids = await queries.meetings_to_catch_up(work.session, org_id, person.user_id, ended_after)
     await _make_imports_due(work, org_id, person, ids)
@@ -66,6 +71,7 @@ async def catch_up(work: UnitOfWork, org_id: str, person: Connection, settings: 
             await _take_up(work, meeting, rows)
         else:
             await _pause_all(work, meeting, rows, absences.of_obstacle(found))
+    return ids
 
 
 async def _make_imports_due(work: UnitOfWork, org_id: str, person: Connection, ids: Sequence[str]) -> None:

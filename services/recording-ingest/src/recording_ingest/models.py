@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Any, Self
 
-from pydantic import BaseModel, StringConstraints
+from pydantic import BaseModel
 
 from recording_ingest import planning
 from recording_ingest.absences import Absence
@@ -18,6 +18,9 @@ _BY_HAND = "Automatic recording is off for this meeting; it arrives if somebody 
 
 
 class LineShown(BaseModel):
+    """``number`` counts the lines of its transcript from 1."""
+
+    number: int
     speaker: str | None
     start_ms: int
     end_ms: int
@@ -25,17 +28,32 @@ class LineShown(BaseModel):
 
 
 class TranscriptShown(BaseModel):
-    """What was said; times in milliseconds from the start of the recording."""
+    """What was said; times in milliseconds from the start of the recording, negative before it."""
 
     id: str
     meeting_id: str
     language: str | None
     speakers: list[str]
+    attributed: bool
+    """False when the organisation's Teams does not tell applications who said what."""
+    line_count: int
+    """Of the whole transcript; 0 when nothing was said."""
     lines: list[LineShown]
+    """One page of them, or those that were looked for."""
+    next_cursor: str | None
 
     @classmethod
-    def of(cls, row: TranscriptRow) -> Self:
-        return cls.model_validate(row.model_dump(exclude={"org_id", "user_id"}))
+    def of(cls, row: TranscriptRow, lines: Sequence[Any], limit: int) -> Self:
+        shown = [LineShown.model_validate(dict(line._mapping)) for line in lines[:limit]]  # noqa: SLF001 - its public name
+        more = str(shown[-1].number) if len(lines) > limit else None
+        return cls.model_validate(row.model_dump() | {"lines": shown, "next_cursor": more})
+
+
+class Hit(LineShown):
+    """A line that was found, and where."""
+
+    transcript_id: str
+    meeting_id: str
 
 
 class ArtefactShown(BaseModel):
@@ -192,9 +210,7 @@ class NewCheck(StrictModel):
 
 
 class Assignment(StrictModel):
-    """The meeting that it belongs to."""
-
-    meeting_id: Annotated[str, StringConstraints(max_length=200)]
+    """Nothing to say: the path names both."""
 
 
 class Ledger(BaseModel):

@@ -172,6 +172,11 @@ async def meetings_to_pause(
     return await locked(session, org_id, (await session.execute(_TO_PAUSE, values)).scalars().all())
 
 
+async def meetings_named(session: AsyncSession, org_id: str, ids: Sequence[str]) -> Sequence[LedgerMeeting]:
+    query = select(LedgerMeeting).where(LedgerMeeting.org_id == org_id, col(LedgerMeeting.meeting_id).in_(ids))
+    return (await session.exec(query)).all()
+
+
 async def locked(session: AsyncSession, org_id: str, ids: Sequence[str]) -> Sequence[LedgerMeeting]:
     query = select(LedgerMeeting).where(LedgerMeeting.org_id == org_id, col(LedgerMeeting.meeting_id).in_(ids))
     return (await session.exec(_locking(query.order_by(col(LedgerMeeting.meeting_id))))).all()

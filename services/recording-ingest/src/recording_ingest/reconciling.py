@@ -61,7 +61,7 @@ async def compare(
 ) -> float | None:
     """Note what is new and conclude what is absent. Seconds until the next look; None when the meeting is settled."""
     await _detect_own(work, meeting, looked)
-    now = await queries.now(work.session)
+    now = meeting.looked_at = await queries.now(work.session)
     rows = await queries.artefacts(work.session, meeting.org_id, meeting.meeting_id)
     await _give_up_stuck_imports(work, meeting, rows, now, settings)
     known = {kind: listed if isinstance(listed, Absence) else None for kind, listed in looked.items()}

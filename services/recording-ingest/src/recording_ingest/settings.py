@@ -28,5 +28,7 @@ class Settings(ServiceSettings):
     """A transcript larger than this is not imported."""
     transcript_parse_s: float = 30
     """A transcript that takes longer to read than this is not imported."""
+    transcript_lines_max: int = 100_000
+    """A transcript of more lines is not imported: a meeting of 30 hours has a third of it."""
     storage_timeout_s: float = 300
     """How long storage may take for one range; the last one makes it put the whole file together."""

@@ -48,6 +48,15 @@ class LookAgain(Work):
     capability: str
 
 
+class AnnounceGap(Work):
+    """Say that a person's gap is repaired, when every meeting of it was looked at since."""
+
+    kind = "announce_gap"
+    keyed_by = ("user_id", "version")
+    user_id: str
+    version: int
+
+
 class ImportArtefact(Work):
     """What is done for one artefact; of each kind one job at a time."""
 

@@ -15,6 +15,7 @@ from shared.events.meetings import (
 from shared.events.recordings import (
     ArtefactAwaited,
     ArtefactDetected,
+    GapRepaired,
     RecordingImported,
     RecordingUnavailable,
     TranscriptImported,
@@ -40,6 +41,7 @@ ALL: dict[str, type[Event]] = {
         ContactsImported,
         FileDeleted,
         FileStored,
+        GapRepaired,
         MailFailed,
         MailReceived,
         MailSent,
@@ -83,6 +85,7 @@ __all__ = [
     "Features",
     "FileDeleted",
     "FileStored",
+    "GapRepaired",
     "MailFailed",
     "MailReceived",
     "MailSent",

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
-from shared.events.base import Direct, Event, known
+from shared.events.base import Direct, Event, Pseudonym, known
 
 AbsenceCode = Literal[
     "account_not_connected",
@@ -31,6 +31,16 @@ AbsenceCode = Literal[
     "transcript_unreadable",
     "transcription_not_allowed",
     "transcripts_disabled",
+]
+
+
+GapCause = Literal[
+    "account_not_connected",
+    "another_account",
+    "feature_off",
+    "permission_missing",
+    "tenant_not_connected",
+    "outage",
 ]
 
 
@@ -152,3 +162,30 @@ class TranscriptUnavailable(ArtefactEvent):
     """Why, and who mends it how, as a sentence for people."""
     artefact_id: str | None = None
     """The artefact, as in ``artefact.detected``; null when Microsoft is not known to have any."""
+
+
+class GapRepaired(Event):
+    """For some time nothing was fetched for a person; what was missed was looked for at Microsoft since.
+
+    Emitted once for each interval, when every meeting of it was compared with Microsoft's lists. Imports that this
+    began are told by their own events. ``aggregate_version`` counts the person's gaps.
+    """
+
+    topic: ClassVar[str] = "gap.repaired"
+    emitter: ClassVar[str] = "recording-ingest"
+    user_id: Pseudonym
+    """The organizer in Prospo whose meetings these are."""
+    cause: Annotated[str, known(GapCause)]
+    """What kept Prospo from Microsoft: the connection, the Org Admin's switch, or an outage of Prospo."""
+    began_at: datetime
+    """When it began. Of an outage: when the person's meetings were last known to be followed."""
+    ended_at: datetime
+    """When it was over."""
+    meetings: int
+    """How many meetings were looked at again."""
+    found: int
+    """How many recordings and transcripts were found that had been missed."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.org_id}:{self.user_id}"
