@@ -88,6 +88,12 @@ BEHAVIOURS = {
         "drafts and sent copies are found by extended property and by message id",
         "answers have the headers of their thread, and nobody sets these by hand",
     ],
+    "Calendars": [
+        "attendees get one invitation, one mail per change that concerns them, one cancellation",
+        "occurrences as stubs, what left the window as removed, a deleted occurrence told as its series",
+        "answers stand on the organizer's copy only; a silent one leaves no trace",
+        "who may only write events may subscribe to them or not, while reads work",
+    ],
 }
 HEAD = """# The simulator's behaviours
 

@@ -75,8 +75,19 @@ class House(Harness):
         return shown
 
     async def try_again(self) -> None:
-        """What waits for its next try is done; booked ends still lie ahead."""
-        await self.sql("UPDATE job SET run_at = clock_timestamp() WHERE state = 'waiting' AND kind <> 'booked_end'")
+        """What waits for its next try is done; booked ends still lie ahead, and no calendar is looked at."""
+        later = "('booked_end', 'follow_calendar')"
+        await self.sql(f"UPDATE job SET run_at = clock_timestamp() WHERE state = 'waiting' AND kind NOT IN {later}")
+        await self.work()
+
+    async def look(self) -> None:
+        """Calendars are looked at, and what follows from it is done."""
+        await self.hurry("follow_calendar")
+        await self.work()
+
+    async def notified(self) -> None:
+        """What Microsoft has to notify is notified, and what follows from it is done, but no calendar is looked at."""
+        await self.microsoft.settle()
         await self.work()
 
     async def asked(self, method: str = "", part: str = "") -> int:
@@ -121,10 +132,12 @@ async def house(
     graph_url = simulator.settings.http_base_url
     user_auth = UserAuth({("acme", "anna"): signed_in[ANNA]})
     simulator.app = wire = Wire(simulator.app)
-    async with serving(Dispatcher({"user-auth": user_auth.app})) as url:
+    apps: Json = {"user-auth": user_auth.app}
+    async with serving(Dispatcher(apps)) as url:
         reach = {"graph_base_url": f"{graph_url}/v1.0", "graph_hosts": [graph_url.removeprefix("http://")]}
-        reach |= {"internal_url": url + "/{service}"}
+        reach |= {"internal_url": url + "/{service}", "public_url": url}
         service = await start_service(create_service, Settings, "meetings", **reach, schedule_wait_s=schedule_wait_s)
+        apps["meetings"] = service.app  # where Microsoft notifies it
         house = House(service, platform_keys, microsoft, wire)
         house.user_auth, house.accounts = user_auth, signed_in
         yield house

@@ -20,7 +20,7 @@ from .outlook import rooms as outlook
 from .paths import OnePath, words_of
 from .settings import SimulatorSettings
 from .steering import control
-from .teams import artefact_routes, content, happenings, meetings
+from .teams import artefact_routes, by_organizer, content, happenings, meetings
 from .unknown import router as unknown
 
 
@@ -60,7 +60,7 @@ def _routes() -> FastAPI:
     return app
 
 
-VERBS_BESIDE_ROUTES = (happenings,)
+VERBS_BESIDE_ROUTES = (happenings, by_organizer)
 """Modules that only register verbs."""
 
 __all__ = ["Simulator", "SimulatorSettings", "create_simulator"]

@@ -13,13 +13,16 @@ from meetings import graph as teams
 from meetings import scheduling, state
 from meetings.graph import Shown
 from meetings.problems import Problem
-from meetings.tables import MeetingRow
+from meetings.recording import OWN as ABOUT_RECORDING
+from meetings.tables import CANCELLED_IN_OUTLOOK, MeetingRow
 from shared.database.outbox import Outbox
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphChanged, GraphNotFound
 from shared.jobs import Again
 
-CONFLICT, CANCELLED = "changed_in_outlook", "cancelled_in_outlook"
+CONFLICT = "changed_in_outlook"
+_STAYS = {CONFLICT, *ABOUT_RECORDING}
+"""Problems that reading the event does not mend."""
 _NAMES = {"subject": "the subject", "start": "the start", "end": "the end", "attendees": "the attendees"}
 
 
@@ -42,6 +45,16 @@ def remember_before_change(meeting: MeetingRow) -> None:
     """For a meeting booked by a version that did not remember: what it told Microsoft last."""
     if meeting.shown is None:
         remember(meeting, Shown("", teams.parts_of(meeting)))
+
+
+def pending(meeting: MeetingRow) -> bool:
+    """Whether the record has a change that Microsoft does not have, as far as we know."""
+    return bool(_unlike(teams.parts_of(meeting), _known(meeting).parts))
+
+
+def may_return(meeting: MeetingRow) -> bool:
+    """Whether it was cancelled in Outlook, where it can be put back."""
+    return meeting.status == "cancelled" and (meeting.problem or {}).get("code") == CANCELLED_IN_OUTLOOK
 
 
 async def bring(caller: GraphCaller, meeting: MeetingRow) -> Brought | None:
@@ -73,11 +86,14 @@ def keep(meeting: MeetingRow, asked: MeetingRow, brought: Brought, outbox: Outbo
     remember(meeting, brought.shown)
     changed_again = teams.parts_of(meeting) != teams.parts_of(asked)
     taken = [name for name in brought.theirs if teams.parts_of(asked)[name] != brought.shown.parts[name]]
-    conflict = _conflict(asked, brought) if brought.lost else None
+    before = meeting.problem
+    meeting.problem = _problem(meeting, asked, brought)
     if taken and not changed_again:
         teams.take(meeting, brought.shown, taken)
-    told = taken or meeting.problem != conflict
-    meeting.problem = conflict
+    told = taken or meeting.problem != before
+    if may_return(asked):
+        scheduling.returned(meeting, outbox)
+        return
     if told:
         state.changed(meeting, outbox)
     if (brought.sent or taken) and not changed_again:  # else the job that was asked for meanwhile tells it
@@ -86,8 +102,10 @@ def keep(meeting: MeetingRow, asked: MeetingRow, brought: Brought, outbox: Outbo
 
 def gone(meeting: MeetingRow, outbox: Outbox) -> None:
     """The event was cancelled or deleted in Outlook: so is the meeting."""
+    if meeting.status == "cancelled":
+        return
     meeting.status = "cancelled"
-    meeting.problem = {"code": CANCELLED, "detail": "The meeting was cancelled in Outlook, so it was not changed."}
+    meeting.problem = {"code": CANCELLED_IN_OUTLOOK, "detail": "The meeting was cancelled in Outlook."}
     state.changed(meeting, outbox)
     scheduling.cancelled(meeting, outbox, "outlook")
 
@@ -106,6 +124,13 @@ async def _read(caller: GraphCaller, meeting: MeetingRow) -> Shown | None:
 
 def _unlike(one: dict[str, Any], other: dict[str, Any]) -> frozenset[str]:
     return frozenset(name for name in one if one[name] != other.get(name))
+
+
+def _problem(meeting: MeetingRow, asked: MeetingRow, brought: Brought) -> Problem | None:
+    if brought.lost:
+        return _conflict(asked, brought)
+    stays = not brought.sent and (meeting.problem or {}).get("code") in _STAYS
+    return meeting.problem if stays else None
 
 
 def _conflict(asked: MeetingRow, brought: Brought) -> Problem:

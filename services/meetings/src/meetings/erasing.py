@@ -1,6 +1,7 @@
 """What the tables hold of people and organisations."""
 
 from shared.events import MeetingState
+from shared.mailboxes import folders
 from shared.privacy.erasure import OF_ORGANISATION, OF_PERSON, Delete, Holding, Holdings
 
 _TOMBSTONE = (MeetingState, "org_id || ':' || id")
@@ -13,6 +14,7 @@ HOLDINGS = Holdings(
             exported={"asked at": "created_at", "meeting": "meeting_id"},
             withheld="key request_hash",
         ),
+        folders.HOLDING,
         Holding(
             "meeting",
             Delete(OF_ORGANISATION.where, _TOMBSTONE),

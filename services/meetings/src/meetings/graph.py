@@ -77,6 +77,11 @@ async def read(caller: GraphCaller, event_id: str) -> Shown:
     return _shown(await caller.get(_event_path(event_id)))
 
 
+def moment_text(value: datetime) -> str:
+    """As Graph's parameters and the parts of an event have it: UTC, whole seconds."""
+    return _text(value)
+
+
 async def change(caller: GraphCaller, meeting: MeetingRow, names: Collection[str], etag: str) -> Shown:
     """Bring these parts of the event to the record, and no other; the body carries the join information.
 

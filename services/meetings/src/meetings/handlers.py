@@ -2,7 +2,7 @@
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from meetings import artefacts, calls, queries, state
+from meetings import artefacts, calls, queries, state, watching
 from meetings.jobs import does
 from meetings.recording import SWITCH
 from shared.connections import follow
@@ -19,7 +19,7 @@ from shared.events import (
 )
 
 on = Handlers()
-follow(on, does, switch=SWITCH)
+follow(on, does, switch=SWITCH, ended=watching.forget)
 
 
 @on(ArtefactDetected)

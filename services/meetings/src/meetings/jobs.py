@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from meetings import calls, changing, problems, queries, recording, scheduling
+from meetings import calls, changing, problems, queries, recording, scheduling, watching
 from meetings import graph as teams
 from meetings.organizer import as_organizer, require_connection
 from meetings.problems import ATTEMPTS, PATIENCE_S, LateLink
@@ -12,12 +12,22 @@ from meetings.recording import SWITCH
 from meetings.settings import Settings
 from meetings.tables import MeetingRow
 from meetings.waiting import Outcomes
-from meetings.work import BookedEnd, CancelMeeting, FollowSwitch, RescheduleMeeting, ScheduleMeeting, SetRecording
-from shared.connections import Connection, FollowConnections, bring_in_line, connection_of, tenant_of
+from meetings.work import (
+    BookedEnd,
+    CancelMeeting,
+    FollowCalendar,
+    FollowSwitch,
+    RescheduleMeeting,
+    ScheduleMeeting,
+    SetRecording,
+)
+from shared.connections import Connection, FollowConnections, Obstructed, bring_in_line, connection_of, tenant_of
 from shared.graph import Graph, GraphCaller
-from shared.graph.errors import GraphError, GraphGiveUp
-from shared.jobs import GiveUp, Jobs
-from shared.jobs.job import Job
+from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphRetry
+from shared.jobs import Again, GiveUp, Jobs, Periodic
+from shared.jobs.job import Job, JobWork
+from shared.subscriptions import hearing
+from shared.subscriptions.subscriptions import ChangeNotification, LifecycleNotification, Subscriptions
 
 _NOT_OFFERED = (
     "Your calendar does not offer Teams meetings, so the event was taken out of your calendar again. Ask your "
@@ -49,15 +59,17 @@ async def schedule(job: Job, wanted: ScheduleMeeting, *, graph: Graph, outcomes:
 async def reschedule(
     job: Job, wanted: RescheduleMeeting, *, graph: Graph, outcomes: Outcomes, settings: Settings
 ) -> None:
-    """Bring Microsoft's event to the record. A change meanwhile has asked for this job once more."""
+    """Bring the record and the event together. A change meanwhile has asked for this job once more."""
     meeting, person = await _start(job, wanted.meeting_id)
-    if meeting.status == "cancelled":
+    returns = changing.may_return(meeting)
+    if meeting.status != "scheduled" and not returns:
         return
-    async with problems.recorded(job, meeting, outcomes):
+    reads = returns or not changing.pending(meeting)
+    async with problems.looked_at_later(job) if reads else problems.recorded(job, meeting, outcomes):
         brought = await changing.bring(await as_organizer(job, graph, meeting, person), meeting)
         async with job.unit_of_work() as work:
             now = await queries.locked(work.session, work.org_id, meeting.id)
-            if now.status != "scheduled":  # cancelled or over meanwhile, which has its own job and event
+            if now.status != meeting.status:  # cancelled or over meanwhile, which has its own job and event
                 return
             if brought is None:
                 changing.gone(now, work.outbox)
@@ -84,7 +96,36 @@ async def cancel(job: Job, wanted: CancelMeeting, *, graph: Graph, outcomes: Out
 @does(FollowSwitch)
 async def follow_connections(job: Job, wanted: FollowConnections) -> None:
     """Bring what is booked to the switch, and have done what a lost connection kept from Microsoft."""
-    await bring_in_line(job, wanted, recording.follow)
+
+    async def follow(work: JobWork, person: Connection) -> None:
+        await recording.follow(work, person)
+        await watching.follow(work, person)
+
+    await bring_in_line(job, wanted, follow)
+
+
+@does(FollowCalendar)
+async def follow_calendar(
+    job: Job, wanted: FollowCalendar, *, graph: Graph, subscriptions: Subscriptions, settings: Settings
+) -> None:
+    """Look at the calendar, and again now and then, for a notification may be lost."""
+    after_s = await watching.look(job, wanted.user_id, watching.Tools(graph, subscriptions, settings))
+    if after_s is not None:
+        raise Periodic("looked at again later", after_s=after_s)
+
+
+@does(ChangeNotification)
+async def process_notification(job: Job, wanted: ChangeNotification) -> None:
+    """A notification is only a hint that something changed."""
+    await hearing.take_hint(job, wanted, watching.heard)
+
+
+@does(LifecycleNotification)
+async def subscription_lifecycle(
+    job: Job, wanted: LifecycleNotification, *, graph: Graph, subscriptions: Subscriptions
+) -> None:
+    """Renew or make anew at Graph's word, then look for what it did not tell meanwhile."""
+    await hearing.heed(job, wanted, graph, subscriptions, watching.heard)
 
 
 @does(SetRecording, attempts=ATTEMPTS)
@@ -105,12 +146,35 @@ async def set_recording(job: Job, wanted: SetRecording, *, graph: Graph) -> None
 
 
 @does(BookedEnd)
-async def booked_end(job: Job, wanted: BookedEnd) -> None:
+async def booked_end(job: Job, wanted: BookedEnd, *, graph: Graph) -> None:
     """Nothing better came: the booked end is all that is known. A moved meeting has a job of its own."""
+    meeting, person = await _start(job, wanted.meeting_id)
+    if meeting.ends_at != wanted.ends_at or meeting.status == "cancelled":
+        return
+    if meeting.status == "scheduled" and not await _still_booked(job, graph, meeting, person):
+        async with job.unit_of_work() as work:
+            work.queue(RescheduleMeeting(meeting_id=meeting.id), priority="fresh")
+        raise Again("the event is not as the record has it", after_s=60, counts=False)
     async with job.unit_of_work() as work:
         meeting = await queries.locked(work.session, work.org_id, wanted.meeting_id)
         if meeting.ends_at == wanted.ends_at and not calls.tell_end(meeting, work.outbox):
             scheduling.ended(meeting, meeting.ends_at, "booked_end", "low", work.outbox)
+
+
+async def _still_booked(job: Job, graph: Graph, meeting: MeetingRow, person: Connection) -> bool:
+    """Whether the event ends when the record says. True where Microsoft cannot be asked: it is all that is known."""
+    try:
+        caller = await as_organizer(job, graph, meeting, person)
+        shown = await teams.read(caller, meeting.event_id or "")
+    except GraphNotFound:
+        return False
+    except GraphRetry:
+        if job.tried_s < PATIENCE_S:
+            raise
+        return True
+    except (Obstructed, GraphError):
+        return True
+    return not shown.cancelled and shown.parts["end"] == teams.parts_of(meeting)["end"]
 
 
 async def _start(job: Job, meeting_id: str) -> tuple[MeetingRow, Connection]:
@@ -198,5 +262,6 @@ async def _save_scheduled(job: Job, meeting_id: str, found: dict[str, Any], sett
             recording.follow_later_switch(work, meeting, tenant)
             scheduling.scheduled(meeting, work.outbox)
             scheduling.watch_booked_end(meeting, work, settings.booked_end_grace_s)
+            watching.soon(work, meeting.user_id)
         await work.end_job()
         return True

@@ -18,6 +18,7 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service.hold(HOLDINGS)
     service.provide(outcomes=Outcomes(service.db.wakes))
     service.include(router)
+    service.hear_graph()
     service.consume(on)
     service.work(does)
     return service

@@ -13,6 +13,14 @@ async def require_connection(job: Job, meeting: MeetingRow) -> None:
     person.require(made_by=meeting.organizer_oid)
 
 
+async def account_of(job: Job, graph: Graph, person: Connection) -> GraphCaller:
+    """Graph as the account that the person has connected. Raises ``Obstructed``."""
+    token = await graph.tokens.user_token(job.org_id, person.user_id)
+    if token.oid != person.account.oid:
+        raise Obstructed(ANOTHER_ACCOUNT)
+    return graph.as_user(job.org_id, person.user_id, job.priority)
+
+
 async def as_organizer(job: Job, graph: Graph, meeting: MeetingRow, person: Connection) -> GraphCaller:
     """Graph as the account that made the meeting. The token tells of another one before any event does."""
     person.require(made_by=meeting.organizer_oid)

@@ -7,15 +7,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+import structlog
+
 from meetings import queries, state
 from meetings.tables import MeetingRow
 from meetings.waiting import Outcomes
 from meetings.work import CancelMeeting, RescheduleMeeting, ScheduleMeeting, SetRecording
 from shared.connections import HEARD_OF, Obstructed, obstacle_of
-from shared.graph.errors import GraphError, GraphGiveUp, GraphReconnect, GraphTellAdmin
+from shared.graph.errors import GraphError, GraphGiveUp, GraphReconnect, GraphRetry, GraphTellAdmin
 from shared.jobs import Again, GiveUp, Periodic
 from shared.jobs.job import Job
 
+log = structlog.get_logger(__name__)
 ATTEMPTS = 20
 PATIENCE_S = 3600
 """How long Microsoft may be away before a person is told that it is."""
@@ -85,6 +88,17 @@ async def recorded(job: Job, meeting: MeetingRow, outcomes: Outcomes, status: st
         if late:
             await write(job, meeting.id, {"code": "join_link_late", "detail": _LATE})
         raise
+
+
+@asynccontextmanager
+async def looked_at_later(job: Job) -> AsyncIterator[None]:
+    """Nothing is to be done, only read: whatever stands in the way, the calendar is looked at again by itself."""
+    try:
+        yield
+    except GraphRetry:
+        raise
+    except (Obstructed, GraphError) as error:
+        log.info("event.not_read", org_id=job.org_id, reason=type(error).__name__, status=getattr(error, "status", 0))
 
 
 def begun(job: Job) -> bool:

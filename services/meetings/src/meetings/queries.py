@@ -1,12 +1,14 @@
 """All SQL of the meetings service."""
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from meetings.tables import MeetingRow
+from meetings.tables import CANCELLED_IN_OUTLOOK, MeetingRow
 from shared.connections.obstacles import FORMER, HEARD_OF
 from shared.jobs import GiveUp
 from shared.web.idempotency import RequestKeys
@@ -27,7 +29,21 @@ _INTERRUPTED = text(
            AND (status IN ('scheduling', 'cancelled') OR (status = 'scheduled' AND ends_at > clock_timestamp()))
            AND problem ->> 'code' = ANY(:codes)"""
 )
-
+_MINE = "org_id = :org_id AND user_id = :user_id AND organizer_oid = :account"
+_FOLLOWED = f"(status = 'scheduled' OR (status = 'cancelled' AND problem ->> 'code' = '{CANCELLED_IN_OUTLOOK}'))"
+_LIES_AHEAD = text(f"SELECT EXISTS (SELECT FROM meeting WHERE {_MINE} AND {_FOLLOWED} AND ends_at > clock_timestamp())")
+_OF_EVENTS = text(
+    f"""SELECT id, event_id, shown ->> 'etag' FROM meeting
+        WHERE {_MINE} AND event_id = ANY(:event_ids) AND {_FOLLOWED} ORDER BY id"""
+)
+FAR_OFF_AT_ONCE = 200
+"""So many meetings beyond the window are read with each full round, the nearest first."""
+_NOT_NAMED = text(
+    f"""(SELECT id FROM meeting WHERE {_MINE} AND status = 'scheduled' AND event_id <> ALL(:event_ids)
+             AND ends_at > :first AND starts_at < :last)
+        UNION (SELECT id FROM meeting WHERE {_MINE} AND status = 'scheduled' AND starts_at >= :last
+             ORDER BY starts_at LIMIT {FAR_OFF_AT_ONCE}) ORDER BY id"""
+)
 
 _RECORDED_IN = text(
     """SELECT id FROM meeting WHERE org_id = :org_id
@@ -38,6 +54,28 @@ _RECORDED_IN = text(
 async def recorded_in(session: AsyncSession, org_id: str, file_id: str) -> list[str]:
     """Meetings whose record has this file as a recording."""
     return list((await session.execute(_RECORDED_IN, {"org_id": org_id, "file_id": file_id})).scalars())
+
+
+async def lies_ahead(session: AsyncSession, org_id: str, user_id: str, account: str) -> bool:
+    """Whether the person has a booked meeting, made with this account, that is not over."""
+    values = {"org_id": org_id, "user_id": user_id, "account": account}
+    return bool((await session.execute(_LIES_AHEAD, values)).scalar_one())
+
+
+async def of_events(session: AsyncSession, mailbox: Mapping[str, str], event_ids: Sequence[str]) -> list[Any]:
+    """Followed meetings of these events: id, event's id, its etag as it was last shown.
+
+    One that was cancelled in Outlook is followed on: there it can come back.
+    """
+    return list(await session.execute(_OF_EVENTS, {**mailbox, "event_ids": list(event_ids)}))
+
+
+async def not_named(
+    session: AsyncSession, mailbox: Mapping[str, str], window: tuple[datetime, datetime], event_ids: Sequence[str]
+) -> list[str]:
+    """Booked meetings of the window whose event is not among these, and some beyond the window."""
+    values = {**mailbox, "event_ids": list(event_ids), "first": window[0], "last": window[1]}
+    return list((await session.execute(_NOT_NAMED, values)).scalars())
 
 
 async def unlike_switch(session: AsyncSession, org_id: str, user_id: str, *, wanted: bool) -> list[Any]:

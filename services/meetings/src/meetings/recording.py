@@ -22,7 +22,8 @@ from shared.jobs.job import Job, JobWork
 
 SWITCH: Switch = "auto_recording"
 REFUSED = "auto_recording_refused"
-_OWN = {REFUSED, problems.RECORDING_NOT_CHANGED}
+OWN = {REFUSED, problems.RECORDING_NOT_CHANGED}
+"""Problems that are about automatic recording only."""
 
 
 async def follow(work: JobWork, person: Connection) -> None:
@@ -101,7 +102,7 @@ async def explained(job: Job, meeting: MeetingRow, *, on: bool) -> AsyncIterator
 
 def _set_problem(work: JobWork, meeting: MeetingRow, problem: Problem | None) -> None:
     """Another problem is not hidden by ours."""
-    if meeting.problem != problem and (meeting.problem is None or meeting.problem["code"] in _OWN):
+    if meeting.problem != problem and (meeting.problem is None or meeting.problem["code"] in OWN):
         meeting.problem = problem
         state.changed(meeting, work.outbox)
 

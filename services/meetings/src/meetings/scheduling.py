@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from meetings import problems, state
-from meetings.tables import MeetingRow
+from meetings.tables import CANCELLED_IN_OUTLOOK, MeetingRow
 from meetings.work import BookedEnd
 from shared.connections import Connection
 from shared.database.outbox import Outbox
@@ -57,7 +57,7 @@ def require_scheduled(meeting: MeetingRow) -> None:
         )
 
 
-def scheduled(meeting: MeetingRow, outbox: Outbox) -> None:
+def scheduled(meeting: MeetingRow, outbox: Outbox, origin: Origin = "prospo") -> None:
     """The event exists with its link."""
     meeting.status = "scheduled"
     state.changed(meeting, outbox)
@@ -66,6 +66,7 @@ def scheduled(meeting: MeetingRow, outbox: Outbox) -> None:
             org_id=meeting.org_id,
             aggregate_version=meeting.version,
             meeting_id=meeting.id,
+            origin=origin,
             user_id=meeting.user_id,
             organizer_oid=meeting.organizer_oid,
             online_meeting_id=meeting.online_meeting_id or "",
@@ -78,6 +79,12 @@ def scheduled(meeting: MeetingRow, outbox: Outbox) -> None:
             auto_recording_code=meeting.auto_recording_reason,
         )
     )
+
+
+def returned(meeting: MeetingRow, outbox: Outbox) -> None:
+    """It was cancelled in Outlook, and is there again."""
+    meeting.problem = None
+    scheduled(meeting, outbox, "outlook")
 
 
 def rescheduled(meeting: MeetingRow, outbox: Outbox, origin: Origin) -> None:
@@ -139,11 +146,16 @@ def ended(
 ) -> bool:
     """Say that the meeting ended, unless something at least as sure said so before or it was cancelled.
 
-    ``corrected``: what was said before is known to be wrong, so it is replaced whatever it was.
+    One whose event was deleted in Outlook took place all the same when there is a call. ``corrected``: what was said
+    before is known to be wrong, so it is replaced whatever it was.
     """
-    surer = corrected or _RANK[confidence] > _RANK[meeting.ended_confidence]
-    if meeting.status not in {"scheduled", "ended"} or not surer:
+    deleted = meeting.status == "cancelled" and (meeting.problem or {}).get("code") == CANCELLED_IN_OUTLOOK
+    if meeting.status not in {"scheduled", "ended"} and not (deleted and source != "booked_end"):
         return False
+    if not corrected and _RANK[confidence] <= _RANK[meeting.ended_confidence]:
+        return False
+    if deleted:
+        meeting.problem = None
     meeting.status, before = "ended", meeting.ended_at
     meeting.ended_at, meeting.ended_source, meeting.ended_confidence = at, source, confidence
     meeting.problem = problems.still_true(meeting, meeting.problem)

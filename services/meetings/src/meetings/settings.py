@@ -18,5 +18,9 @@ class Settings(ServiceSettings):
     """So many meetings of one person are being scheduled at a time; a further one is refused with 429."""
     request_keys_keep_days: int = 30
     """How long an ``Idempotency-Key`` is known; it goes with the person's next new meeting after that."""
+    calendar_told_look_s: Annotated[float, Field(ge=60)] = 900
+    """How often a calendar is looked at without a notification."""
+    calendar_look_s: Annotated[float, Field(ge=30)] = 120
+    """The same where Microsoft refuses to notify."""
     booked_end_grace_s: int = 900
     """After the booked end, how long to wait for a better sign before saying the meeting ended."""

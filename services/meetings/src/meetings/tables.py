@@ -13,6 +13,10 @@ class Table(SQLModel, registry=registry()):
     """Own registry: services hosted in one process may have tables of one name."""
 
 
+CANCELLED_IN_OUTLOOK = "cancelled_in_outlook"
+"""The code of the problem of a meeting that was cancelled there, and can come back there."""
+
+
 def _moment(*, nullable: bool = False) -> Any:
     return Column(DateTime(timezone=True), nullable=nullable)
 

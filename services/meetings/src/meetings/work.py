@@ -22,7 +22,7 @@ class ScheduleMeeting(OfMeeting):
 
 
 class RescheduleMeeting(OfMeeting):
-    """Bring Microsoft's event to the record."""
+    """Bring the record and Microsoft's event together: send what changed here, take over what changed in Outlook."""
 
     kind = "reschedule"
     priority: ClassVar[Priority] = "interactive"
@@ -39,6 +39,14 @@ class SetRecording(OfMeeting):
     """Bring automatic recording of a booked meeting to the organisation's switch."""
 
     kind = "set_recording"
+
+
+class FollowCalendar(Work):
+    """Look what changed in a person's calendar, and have the meetings read that it concerns."""
+
+    kind = "follow_calendar"
+    keyed_by = ("user_id",)
+    user_id: str
 
 
 class FollowSwitch(FollowConnections):

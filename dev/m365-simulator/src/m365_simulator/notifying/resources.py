@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
 from m365_simulator.odata import BadQuery, parse_filter
+from m365_simulator.outlook.rules import rule
 from m365_simulator.schema import properties
 from m365_simulator.store import Row
 from m365_simulator.wire import Caller, GraphError
@@ -125,7 +126,9 @@ def read_resource(caller: Caller, text: str) -> Watched:
 def _watched(caller: Caller, name: str, path: str, found: dict[str, str | None], query: str) -> Watched:
     user, meeting = found.get("user"), found.get("meeting")
     kind = KINDS[name]
-    caller.need(delegated=kind.delegated, role=kind.role, place=kind.place)
+    writes = name == "events" and rule(caller.simulator, "write_subscribes")
+    more = " Calendars.ReadWrite" if writes else ""
+    caller.need(delegated=kind.delegated + more, role=kind.role, place=kind.place)
     if name == "meetingCallEvents":
         return Watched(name, key_of(path), meeting=key_of(path))
     if user is not None:

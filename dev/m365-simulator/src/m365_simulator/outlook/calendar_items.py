@@ -10,9 +10,10 @@ from m365_simulator.store import Row
 from m365_simulator.teams import online
 from m365_simulator.teams.policies import allowed
 
-from . import bodies, recurrence, zones
+from . import bodies, invitations, recurrence, zones
 from .calendar_shown import NEVER, tell
 from .calendar_views import find, invited, own, slots
+from .rules import rule
 
 SERVER_SIDE = {
     "start",
@@ -96,6 +97,7 @@ def create(simulator: Simulator, user: Row, body: Row, calendar: str | None = No
         simulator.store.put("events", row["id"], row)
         tell(simulator, "created", own(row))
         _invite(simulator, row)
+        invitations.invited(simulator, row)
     return row
 
 
@@ -124,6 +126,11 @@ def invited_addresses(row: Row) -> list[str]:
     for one in row["exceptions"].values():
         everyone += one.get("body", {}).get("attendees") or []
     return list(dict.fromkeys(str(a["emailAddress"]["address"]).lower() for a in everyone))
+
+
+def _slot(given: Row) -> Row:
+    """A proposed time in Graph's words."""
+    return {name: {"dateTime": given[name], "timeZone": "UTC"} for name in ("start", "end")}
 
 
 def _copies(simulator: Simulator, row: Row) -> list[Row]:
@@ -161,6 +168,7 @@ def change(simulator: Simulator, view: Row, body: Row) -> None:
         _change_copy(simulator, view, kept, times)
         return
     row = _organizers(simulator, view)
+    before = dict(view["body"])
     if view.get("date"):
         mine = row["exceptions"].setdefault(view["date"], {"body": {}, "version": 0})
         mine["body"] |= {name: value for name, value in kept.items() if name not in ("recurrence", *ONLINE)}
@@ -170,6 +178,7 @@ def change(simulator: Simulator, view: Row, body: Row) -> None:
         row["body"] |= kept
         row |= times
         _go_online(simulator, simulator.store.get("users", row["user"]) or {}, row, row["body"])
+    invitations.changed(simulator, row, before, {**before, **kept}, set(body), view.get("date"))
     saved(simulator, row, view["id"])
 
 
@@ -230,10 +239,14 @@ def remove(simulator: Simulator, view: Row) -> None:
     if view.get("date"):
         row["gone"].append(view["date"])
         row["exceptions"].pop(view["date"], None)
+        invitations.cancelled(simulator, row, view["body"], view["date"])
         saved(simulator, row, row["id"])
-        tell(simulator, "deleted", view)
+        if not rule(simulator, "instance_deleted_silent"):
+            tell(simulator, "deleted", view)
         return
     simulator.store.delete("events", row["id"])
+    simulator.store.put("events_deleted", row["id"], row)
+    invitations.cancelled(simulator, row, row["body"])
     tell(simulator, "deleted", view)
     for copy in _copies(simulator, row):
         _withdraw(simulator, row, copy)
@@ -241,19 +254,40 @@ def remove(simulator: Simulator, view: Row) -> None:
         online.cancelled(simulator, row["meeting"])
 
 
-def answer_invitation(simulator: Simulator, view: Row, response: str) -> None:
-    """accepted, declined or tentativelyAccepted; a declined invitation leaves the calendar."""
+def restore(simulator: Simulator, key: str) -> Row | None:
+    """The organizer puts a deleted event back: its attendees are invited anew. None when there is none."""
+    row = simulator.store.delete("events_deleted", key)
+    if row is None:
+        return None
+    row |= {"version": row["version"] + 1, "modified": stamp(simulator.now())}
+    simulator.store.put("events", row["id"], row)
+    if row["meeting"] is not None:
+        online.restored(simulator, row["meeting"])
+    tell(simulator, "created", own(row))
+    _invite(simulator, row)
+    invitations.invited(simulator, row)
+    return row
+
+
+def answer_invitation(
+    simulator: Simulator, view: Row, response: str, *, tells: bool = True, proposed: Row | None = None
+) -> None:
+    """accepted, declined or tentativelyAccepted; a declined invitation leaves the calendar.
+
+    Only the organizer's copy learns of it, and nobody when the attendee sends no response (``tells``).
+    """
     copy = simulator.store.get("event_copies", view["master"] or view["id"]) or {}
     guest = simulator.store.get("users", copy["user"]) or {}
     copy |= {"response": response, "version": copy["version"] + 1, "removed": response == "declined"}
     simulator.store.put("event_copies", copy["id"], copy)
     tell(simulator, "deleted" if copy["removed"] else "updated", view)
     row = simulator.store.get("events", copy["of"])
-    if row is None:
+    if row is None or not tells:
         return
     for one in row["body"].get("attendees") or []:
         if str(one["emailAddress"]["address"]).lower() == guest["address"]:
             one["status"] = {"response": response, "time": stamp(simulator.now())}
+            one |= {"proposedNewTime": _slot(proposed)} if proposed else {}
     row |= {"version": row["version"] + 1}
     simulator.store.put("events", row["id"], row)
     tell(simulator, "updated", own(row))

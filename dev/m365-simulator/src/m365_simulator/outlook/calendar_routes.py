@@ -15,11 +15,13 @@ from m365_simulator.wire import Caller, GraphError, GraphRoute, answer, body_of,
 from . import calendar_items, calendar_shown
 from .calendar_views import between, occurrences, views
 from .events import EVENT, FILTERS, ORDERS, chosen, event_of, mailbox, on, shown
+from .rules import rule
 
 router = APIRouter(prefix="/v1.0", route_class=GraphRoute)
 CALENDAR = "graph.calendar"
 WINDOW = ("startDateTime", "endDateTime")
 VIEWS = Allows(top=1000, skip=True, count=True, filters=FILTERS, orders=ORDERS, other=WINDOW)
+STUB = ("id", "type", "seriesMasterId", "start", "end")
 DELTA = Allows(select=False, other=(*WINDOW, "$deltatoken"))
 LOST = fault("calendar_delta_lost", "a delta link of the calendar is answered 410 syncStateNotFound")
 MISSING = "This request requires a time window specified by the query string parameters StartDateTime and EndDateTime."
@@ -175,4 +177,7 @@ def _state(caller: Caller, user: Row) -> Row:
 def _changed(caller: Caller, key: str, view: Row | None) -> Row:
     if view is None:
         return {"@odata.type": "#microsoft.graph.event", "id": key, "@removed": {"reason": "deleted"}}
-    return sound({"@odata.type": "#microsoft.graph.event", **shown(caller, view)}, EVENT)
+    found = shown(caller, view)
+    if view["type"] in ("occurrence", "exception") and rule(caller.simulator, "stub_occurrences"):
+        found = {name: found[name] for name in STUB}
+    return sound({"@odata.type": "#microsoft.graph.event", **found}, EVENT)

@@ -36,6 +36,7 @@ FILTERS += ("seriesMasterId", "showAs", "importance", "sensitivity", "isAllDay",
 ONE = Allows(expands=("attachments", "exceptionOccurrences"))
 LISTS = Allows(top=1000, skip=True, count=True, filters=FILTERS, orders=ORDERS)
 ANSWERS = {"accept": "accepted", "decline": "declined", "tentativelyAccept": "tentativelyAccepted"}
+ANSWER_OPTIONS = {"comment", "sendResponse", "proposedNewTime"}
 EVENT = "graph.event"
 
 
@@ -203,14 +204,15 @@ async def cancel(request: Request, key: str) -> Response:
 async def respond(request: Request, key: str) -> Response:
     caller, user = mailbox(request, write=True)
     view = event_of(caller, user, key)
-    await _options(request, {"comment", "sendResponse", "proposedNewTime"})
+    given = {name.lower(): value for name, value in (await _options(request, ANSWER_OPTIONS)).items()}
     if view["organizer"]:
         text = (
             "Your request can't be completed. You can't respond to this meeting because you're the meeting organizer."
         )
         raise GraphError(400, "ErrorInvalidRequest", text)
     response = ANSWERS[request.url.path.rpartition("/")[2]]
-    calendar_items.answer_invitation(caller.simulator, view, response)
+    tells = given.get("sendresponse") is not False
+    calendar_items.answer_invitation(caller.simulator, view, response, tells=tells)
     return Response(status_code=202)
 
 

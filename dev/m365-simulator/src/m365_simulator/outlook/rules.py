@@ -15,6 +15,9 @@ users report it |
 | top_caps: `$top` on a list of contacts is the most in all, not of a page | users report it |
 | sent_id: whether the copy in Sent Items has the draft's immutable id, or a new one | the page says same |
 | sent_copy_s: world seconds until that copy is there; the draft's id answers 404 meanwhile | users report it |
+| stub_occurrences: a delta of the calendar has of an occurrence its ids, type and times only | users report it |
+| instance_deleted_silent: a deleted occurrence is told as an update of its series only | users report it |
+| write_subscribes: whether Calendars.ReadWrite alone may subscribe to events | the page says no, users report yes |
 | second_send: what another `/send` does while a first one that answered 504 is still under way | yes |
 """
 
@@ -38,6 +41,9 @@ DEFAULTS: Row = {
     "sent_id": "same",
     "sent_copy_s": 0.0,
     "second_send": "delivers_again",
+    "stub_occurrences": True,
+    "instance_deleted_silent": True,
+    "write_subscribes": False,
 }
 
 
@@ -62,6 +68,9 @@ def outlook_rules(
     sent_id: Literal["same", "new"] | None = None,
     sent_copy_s: float | None = None,
     second_send: Literal["delivers_again", "refused"] | None = None,
+    stub_occurrences: bool | None = None,
+    instance_deleted_silent: bool | None = None,
+    write_subscribes: bool | None = None,
 ) -> Row:
     """Set how Outlook behaves where tenants differ or Microsoft's behaviour is not proven."""
     given = {
@@ -78,6 +87,9 @@ def outlook_rules(
         "sent_id": sent_id,
         "sent_copy_s": sent_copy_s,
         "second_send": second_send,
+        "stub_occurrences": stub_occurrences,
+        "instance_deleted_silent": instance_deleted_silent,
+        "write_subscribes": write_subscribes,
     }
     changed = {name: value for name, value in given.items() if value is not None}
     if any(isinstance(value, int | float) and value < 0 for value in changed.values()):

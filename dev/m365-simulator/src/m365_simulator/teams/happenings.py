@@ -17,7 +17,7 @@ from . import lifecycle, policies, spoken
 Seconds = float | Literal["never"] | None
 
 
-def _meeting(simulator: Simulator, name: str) -> Row:
+def meeting_row(simulator: Simulator, name: str) -> Row:
     for row in simulator.store.all("meetings"):
         if name in (row["id"], row["join_url"]):
             return row
@@ -26,7 +26,7 @@ def _meeting(simulator: Simulator, name: str) -> Row:
 
 def _steered(simulator: Simulator, name: str) -> Row:
     """From the first verb about it on, the meeting does nothing by itself."""
-    row = _meeting(simulator, name)
+    row = meeting_row(simulator, name)
     if row["cancelled"]:
         raise Refused("The meeting is cancelled.")
     row["steered"] = True
@@ -65,7 +65,7 @@ def meeting_booked(
     event = calendar_items.create(simulator, user, body)
     if event["meeting"] is None:
         raise Refused(f"{organizer} may not have Teams meetings.")
-    meeting = _meeting(simulator, event["meeting"])
+    meeting = meeting_row(simulator, event["meeting"])
     meeting |= {"recordAutomatically": record, "allowTranscription": transcribe}
     return simulator.store.put("meetings", meeting["id"], meeting)
 
@@ -79,22 +79,22 @@ def meeting_rescheduled(
     simulator: Simulator, *, meeting: str, later_minutes: float, occurrence: int | None = None
 ) -> Row:
     """The organizer moves the event in Outlook; `occurrence` (from 1) moves that one of a series only."""
-    view = _view(simulator, meeting, occurrence)
+    view = meeting_view(simulator, meeting, occurrence)
     later = datetime.timedelta(minutes=later_minutes)
     body = {name: _local(moment_of(view[name]) + later) for name in ("start", "end")}
     calendar_items.change(simulator, view, body)
-    return _meeting(simulator, meeting)
+    return meeting_row(simulator, meeting)
 
 
 @verb
 def meeting_cancelled(simulator: Simulator, *, meeting: str, occurrence: int | None = None) -> Row:
     """The organizer cancels the event in Outlook, or one occurrence of a series."""
-    calendar_items.remove(simulator, _view(simulator, meeting, occurrence))
-    return _meeting(simulator, meeting)
+    calendar_items.remove(simulator, meeting_view(simulator, meeting, occurrence))
+    return meeting_row(simulator, meeting)
 
 
-def _view(simulator: Simulator, meeting: str, occurrence: int | None) -> Row:
-    row = _meeting(simulator, meeting)
+def meeting_view(simulator: Simulator, meeting: str, occurrence: int | None) -> Row:
+    row = meeting_row(simulator, meeting)
     view = find(simulator.store, {"id": row["organizer"]}, row.get("event") or "")
     if view is None:
         raise Refused("The meeting has no event in a calendar.")
@@ -109,7 +109,7 @@ def _view(simulator: Simulator, meeting: str, occurrence: int | None) -> Row:
 @verb
 def meeting_attended_by(simulator: Simulator, *, meeting: str, people: list[str]) -> Row:
     """Who comes when the meeting takes place by itself; an empty list is nobody."""
-    row = _meeting(simulator, meeting)
+    row = meeting_row(simulator, meeting)
     return simulator.store.put("meetings", row["id"], row | {"comes": people})
 
 
@@ -183,7 +183,7 @@ def artefact_timing(
     if meeting is None:
         simulator.store.put("settings", "artefact_timing", row)
         return
-    found = _meeting(simulator, meeting)
+    found = meeting_row(simulator, meeting)
     simulator.store.put("meetings", found["id"], found | {"timing": {**found.get("timing", {}), **row}})
 
 
@@ -245,14 +245,14 @@ def transcript_form(simulator: Simulator, *, form: str, meeting: str | None = No
     if meeting is None:
         simulator.store.put("settings", "transcript_form", {"value": form})
         return
-    row = _meeting(simulator, meeting)
+    row = meeting_row(simulator, meeting)
     simulator.store.put("meetings", row["id"], row | {"transcript_form": form})
 
 
 @verb
 def meeting_moment(simulator: Simulator, *, meeting: str) -> Row:
     """What is known of a meeting now: the call that runs, and how many there were."""
-    row = _meeting(simulator, meeting)
+    row = meeting_row(simulator, meeting)
     calls = [call for call in simulator.store.all("calls") if call["meeting"] == row["id"]]
     running = lifecycle.call_of(simulator, row["id"])
     return {"id": row["id"], "at": stamp(simulator.now()), "calls": len(calls), "running": running}

@@ -87,6 +87,14 @@ def cancelled(simulator: Simulator, key: str) -> None:
         tell(simulator, "deleted", row)
 
 
+def restored(simulator: Simulator, key: str) -> None:
+    row = simulator.store.get("meetings", key)
+    if row is not None:
+        row = simulator.store.put("meetings", key, row | {"cancelled": False})
+        lifecycle.plan(simulator, row)
+        tell(simulator, "updated", row)
+
+
 def tell(simulator: Simulator, change_type: str, row: Row) -> None:
     resource = f"communications/onlineMeetings('{row['id']}')"
     covered = (f"communications/onlineMeetings/{row['id']}", f"users/{row['organizer']}/onlineMeetings/{row['id']}")

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0010"
-down_revision = "0005"
+revision = "0007"
+down_revision = "0006"
 
 _NEWEST = """UPDATE meeting SET artefacts = artefacts || jsonb_build_array(
         jsonb_strip_nulls({kind} - 'content_url' - 'duration_s')
