@@ -30,6 +30,7 @@ async def expect_artefacts(event: MeetingScheduled, *, work: UnitOfWork, setting
     _note_recording(meeting, event.aggregate_version, on=event.auto_recording, code=event.auto_recording_code)
     if event.aggregate_version > meeting.meeting_version or meeting.ends_at is None:
         meeting.subject, meeting.starts_at, meeting.ends_at = event.subject, event.start, event.end
+        _not_cancelled_any_more(meeting)
     meeting.meeting_version = max(meeting.meeting_version, event.aggregate_version)
     booked = {"start": event.start.isoformat(), "end": event.end.isoformat(), "series_id": event.series_id}
     told = booked | {"origin": event.origin, "auto_recording": event.auto_recording, "code": event.auto_recording_code}
@@ -46,6 +47,12 @@ async def expect_a_recording_or_none(event: MeetingRecordingChanged, *, work: Un
     meeting.meeting_version = max(meeting.meeting_version, event.aggregate_version)
 
 
+def _not_cancelled_any_more(meeting: LedgerMeeting) -> None:
+    """Later news than a cancellation: the event was put back in Outlook."""
+    if meeting.status == "cancelled":
+        meeting.status = "scheduled"
+
+
 def _note_recording(meeting: LedgerMeeting, version: int, *, on: bool, code: str | None) -> None:
     if version > meeting.recording_version:
         meeting.auto_recording, meeting.auto_recording_code, meeting.recording_version = on, code, version
@@ -57,6 +64,7 @@ async def expect_artefacts_at_another_time(event: MeetingRescheduled, *, work: U
     if event.aggregate_version > meeting.meeting_version:
         meeting.subject, meeting.starts_at, meeting.ends_at = event.subject, event.start, event.end
         meeting.meeting_version = event.aggregate_version
+        _not_cancelled_any_more(meeting)
         times = {"start": event.start.isoformat(), "end": event.end.isoformat()}
         story.note(work, event.meeting_id, "rescheduled", version=event.aggregate_version, origin=event.origin, **times)
         await planning.plan(work, meeting, settings)
