@@ -28,6 +28,7 @@ from dev.bench import (
     hop,
     into_library,
     letters,
+    occurrences,
     refresh,
     rest,
     scaling,
@@ -61,6 +62,7 @@ BENCHMARKS: dict[str, Callable[[Stage, int], Awaitable[Found]]] = {
 }
 WITHOUT_ENGINES: dict[str, Callable[[int], Awaitable[Found]]] = {
     "B6L": into_library.measure,
+    "B15": occurrences.measure,
     "S1": simulator.starts,
     "S2": simulator.serves,
     "T1": tokens.answers,

@@ -148,6 +148,7 @@ class Platform:
             "outbox_keep_sent_s": KEEP_SENT_S,
             "object_store_dir": self.state / "files",
             "reconcile_interval_s": 5,
+            "reconcile_after_s": list(range(5, 3600, 5)),
             "notification_retry_s": 1,
             "reconcile_early_interval_s": 5,  # the simulated Microsoft has a clock of its own, mostly ahead of ours
             "simulator_url": self.simulator_url,

@@ -81,7 +81,13 @@ ROUTES: dict[str, dict[str, Who]] = {
         "DELETE /v1/meetings/series/{series_id}": "person",
     },
     "recording-ingest": {
+        "GET /v1/ledger/unassigned": "person",
+        "POST /v1/ledger/{meeting_id}/artefacts/{artefact_id}": "person",
+        "GET /v1/ledger/missing": "admin",
+        "POST /v1/ledger/{meeting_id}/check": "person",
+        "GET /v1/ledger/{meeting_id}/story": "person",
         "GET /v1/ledger/{meeting_id}": "person or program",
+        "GET /v1/transcripts": "person",
         "GET /v1/transcripts/{transcript_id}": "person or program",
         "GET /v1/transcripts/audit": "admin",
         "GET /v1/audit": "admin",

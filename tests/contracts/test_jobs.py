@@ -20,6 +20,8 @@ QUEUED = {
         "follow_person": {"user_id": "anna"},
         "follow_connections": {"user_id": "anna"},
         "reconcile": {"meeting_id": "m", "revision": 1},
+        "announce_gap": {"user_id": "anna", "version": 1},
+        "look_again": {"capability": "transcript_access"},
         "transfer": {"artefact_id": "a"},
         "import_transcript": {"artefact_id": "a"},
         "process_notification": {"notification_id": 1},

@@ -42,8 +42,12 @@ ROWS: dict[str, list[str]] = {
            VALUES (:org, :id, :user, 'private', true, 'ended', 1, 1, 1, '{}')""",
         """INSERT INTO artefact (org_id, id, meeting_id, kind, graph_id, created_at, status)
            VALUES (:org, :id, :id, 'transcript', :id, now(), 'imported')""",
-        """INSERT INTO transcript (org_id, id, meeting_id, user_id, speakers, lines)
-           VALUES (:org, :id, :id, :user, '[]', '[]')""",
+        """INSERT INTO transcript (org_id, id, meeting_id, user_id, speakers)
+           VALUES (:org, :id, :id, :user, '[]')""",
+        """INSERT INTO transcript_line (org_id, transcript_id, number, start_ms, end_ms, text)
+           VALUES (:org, :id, 1, 0, 1, 'private')""",
+        """INSERT INTO unassigned (org_id, id, user_id, online_meeting_id, kind, graph_id, created_at, why, scores)
+           VALUES (:org, :id, :user, 'private', 'transcript', 'unassigned ' || :id, now(), 'far', '[]')""",
     ],
 }
 """A thing of one person, with ``:id`` wherever a route names it."""

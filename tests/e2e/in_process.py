@@ -87,6 +87,7 @@ class InProcess:
             "readiness_first_check_s": 3600,
             "notification_retry_s": 1,
             "reconcile_interval_s": 5,
+            "reconcile_after_s": list(range(5, 3600, 5)),
             "reconcile_early_interval_s": 5,
         }
         return kind(**{name: value for name, value in values.items() if name in kind.model_fields})

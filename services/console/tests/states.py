@@ -8,6 +8,7 @@ from services.console.tests.bookings import BOOKING_STATES, CONNECTED, FORM, ID,
 from services.console.tests.books import BOOK_STATES
 from services.console.tests.letters import LETTER_STATES
 from services.console.tests.locations import LOCATION_STATES
+from services.console.tests.recordings import RECORDING_STATES
 from services.console.tests.state import HELD_BACK, LINES, Json, State, problem
 from services.console.tests.tenants import LINK, LINK_MADE, TENANTS, tenant
 
@@ -65,7 +66,7 @@ def form(status: str, tenant_: str, *says: str, silent: tuple[str, ...] = ()) ->
     return State("/meetings/new", answers, says, silent=silent)
 
 
-OTHERS = ADMIN_STATES | BOOK_STATES | BOOKING_STATES | LOCATION_STATES | LETTER_STATES
+OTHERS = ADMIN_STATES | BOOK_STATES | BOOKING_STATES | LOCATION_STATES | LETTER_STATES | RECORDING_STATES
 STATES = OTHERS | {
     "welcome": State("/", {}, ("Choose who you are",), None),
     "start-nothing": start(

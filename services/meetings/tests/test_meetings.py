@@ -162,7 +162,10 @@ async def test_an_artefact_is_surer_than_the_booked_end(house: Any) -> None:
     seen = {"org_id": "acme", "aggregate_version": 1, "meeting_id": meeting_id, "created_at": START}
     await house.hear(ArtefactDetected(**seen, artefact_id="r1", kind="recording"))
     ended = await house.published("meeting.ended")
-    assert [(event["source"], event["confidence"]) for event in ended] == [("booked_end", "low"), ("artefact", "high")]
+    assert [(event["source"], event["confidence"]) for event in ended] == [
+        ("booked_end", "low"),
+        ("artefact", "medium"),
+    ]
 
 
 async def test_recording_and_transcript_appear_and_older_news_changes_nothing(house: Any) -> None:

@@ -17,8 +17,14 @@ ROWS = (
         VALUES ('{org}', 'm-{user}', '{user}', '{mark}', true, 'ended', 1, 1, 1, '{{}}')""",
     """INSERT INTO artefact (org_id, id, meeting_id, kind, graph_id, created_at, status, reason)
         VALUES ('{org}', 'a-{user}', 'm-{user}', 'transcript', '{mark}', now(), 'imported', '{mark}')""",
-    """INSERT INTO transcript (org_id, id, meeting_id, user_id, speakers, lines)
-        VALUES ('{org}', 'a-{user}', 'm-{user}', '{user}', '["{mark}"]', '[{{"text": "{mark}"}}]')""",
+    """INSERT INTO transcript (org_id, id, meeting_id, user_id, speakers)
+        VALUES ('{org}', 'a-{user}', 'm-{user}', '{user}', '["{mark}"]')""",
+    """INSERT INTO transcript_line (org_id, transcript_id, number, start_ms, end_ms, text)
+        VALUES ('{org}', 'a-{user}', 1, 0, 1, '{mark}')""",
+    """INSERT INTO meeting_step (org_id, id, meeting_id, what, details)
+        VALUES ('{org}', 's-{user}', 'm-{user}', 'looked', '{{"about": "{mark}"}}')""",
+    """INSERT INTO unassigned (org_id, id, user_id, online_meeting_id, kind, graph_id, created_at, why, scores)
+        VALUES ('{org}', 'u-{user}', '{user}', '{mark}', 'recording', '{user}', now(), 'far', '[]')""",
     f"""INSERT INTO job (org_id, kind, payload, priority, run_at)
         VALUES ('{{org}}', 'reconcile', '{{{{"meeting_id": "m-{{user}}", "about": "{{mark}}"}}}}', 0, {LATER})""",
     f"""INSERT INTO job (org_id, kind, payload, priority, run_at)

@@ -5,9 +5,12 @@ from typing import Any
 import pytest
 
 
-@pytest.fixture
-def ingest_settings() -> dict[str, Any]:
-    return {"transcript_parse_s": 0}
+@pytest.fixture(
+    params=[{"transcript_parse_s": 0}, {"transcript_lines_max": 1}], ids=["too long to read", "too many lines"]
+)
+def ingest_settings(request: pytest.FixtureRequest) -> dict[str, Any]:
+    given: dict[str, Any] = request.param
+    return given
 
 
 async def test_a_transcript_too_long_to_read_is_said_to_be_unreadable(house: Any) -> None:
@@ -21,3 +24,4 @@ async def test_a_transcript_too_long_to_read_is_said_to_be_unreadable(house: Any
     assert "Read it in Teams" in told["reason"]
     assert await house.sql("SELECT * FROM job WHERE kind = 'import_transcript' AND state = 'waiting'") == []
     assert len(await house.published("recording.imported")) == 1
+    assert await house.rows("transcript") == await house.rows("transcript_line") == []

@@ -255,6 +255,10 @@ async def test_a_cancelled_meeting_expects_nothing(house: Any) -> None:
     assert await house.sql("SELECT * FROM job WHERE kind = 'reconcile'") == []
     assert await house.ledger() == {}
     assert await house.published("recording.unavailable") == []
+    times = {"start": booked["start"], "end": booked["end"], "subject": "Review", "attendees": []}
+    about = {"org_id": "acme", "meeting_id": "m1", "origin": "outlook"}
+    await house.hear(MeetingRescheduled(**about, **times, aggregate_version=4))  # put back in Outlook
+    assert {shown["status"] for shown in (await house.ledger()).values()} == {"expected"}
 
 
 async def test_a_transcript_without_speakers_is_asked_for_in_the_other_form(house: Any) -> None:

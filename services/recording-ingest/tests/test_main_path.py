@@ -54,6 +54,7 @@ async def test_a_recorded_meeting_arrives_by_itself(house: Any) -> None:
     assert video.content[4:8] == b"ftyp"
     shown = (await house.read(f"/v1/transcripts/{transcript['artefact_id']}")).json()
     assert shown["lines"][0] == {
+        "number": 1,
         "speaker": "Anna Andersson",
         "start_ms": 1500,
         "end_ms": 4250,

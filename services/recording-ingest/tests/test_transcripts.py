@@ -69,8 +69,7 @@ def test_nothing_said_gives_no_lines() -> None:
 @given(st.text())
 @settings(max_examples=200)
 def test_any_text_is_read_and_can_be_stored(text: str) -> None:
-    rows = parse(text).as_rows()
-    assert all(row["text"] and "\x00" not in row["text"] + (row["speaker"] or "") for row in rows)
+    assert all(line.text and "\x00" not in line.text + (line.speaker or "") for line in parse(text).lines)
 
 
 PARTS = [
@@ -153,7 +152,7 @@ async def test_a_worker_goes_on_while_it_reads_a_long_transcript() -> None:
             ticks += 1
 
     ticking = asyncio.create_task(tick())
-    said = await read("\n\n".join(["0:1 --> 0:2\n<v A>words</v>"] * 20_000), within_s=60)
+    said = await read("\n\n".join(["0:1 --> 0:2\n<v A>words</v>"] * 20_000), within_s=60, most_lines=20_000)
     ticking.cancel()
     assert len(said.lines) == 20_000
     assert ticks > 10
@@ -163,3 +162,16 @@ async def test_a_worker_goes_on_while_it_reads_a_long_transcript() -> None:
 def test_a_transcript_that_takes_too_long_is_left(piece: str) -> None:
     with pytest.raises(TakesTooLong):
         parse(piece * 3, within_s=-1)
+
+
+def test_more_lines_than_people_speak_are_left() -> None:
+    with pytest.raises(TakesTooLong):
+        parse("0:1 --> 0:2\n<v A>words</v>\n\n" * 400_000, most_lines=100_000)
+
+
+@pytest.mark.parametrize("between", [" " * 2**20, "\t" * 2**20, "\n" * 2**20, " \n" * 2**19, "<v " * 2**18])
+def test_a_voice_without_an_end_and_a_megabyte_of_blanks_is_read(between: str) -> None:
+    """Each piece once: what grows with the square of a megabyte would not end here."""
+    said = parse(f"WEBVTT\n\n0:0:1 --> 0:0:2\n<v{between}")
+    assert len(said.lines) == 1
+    assert said.lines[0].text.startswith("<v")

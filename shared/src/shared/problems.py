@@ -5,6 +5,7 @@ ProspoError
 ├── NotSignedIn         401         sign in again
 ├── Forbidden           403         ask someone who may
 ├── NotFound            404         it is not there for you
+├── NotAcceptable       406         accept another form of it
 ├── Conflict            409         do something else first (``code`` says what)
 ├── TooSlow             408         send it faster
 ├── PreconditionFailed  412         read it again, then change it
@@ -71,6 +72,10 @@ class Forbidden(ProspoError):
 
 class NotFound(ProspoError):
     status = 404
+
+
+class NotAcceptable(ProspoError):
+    status = 406
 
 
 class Conflict(ProspoError):

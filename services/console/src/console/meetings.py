@@ -2,9 +2,9 @@
 
 import uuid
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from console.backend import Json, Refused, backend_of
@@ -28,8 +28,33 @@ async def meetings(
     if coming:  # the cursor is one of the list since this moment
         wanted |= {"order": "start", "status": "scheduled", "since": coming}
     page = await backend_of(request).get(request, "/v1/meetings", params=wanted)
-    found, more = page["items"], page.get("next_cursor")
-    return render(request, "meeting/list.html", meetings=found, next=more, later=cursor, coming=coming)
+    left = await backend_of(request).look(request, "/v1/ledger/unassigned")
+    return render(
+        request,
+        "meeting/list.html",
+        unassigned=left,
+        meetings=page["items"],
+        next=page.get("next_cursor"),
+        later=cursor,
+        coming=coming,
+    )
+
+
+@router.get("/meetings/unassigned")
+async def unassigned(request: Request) -> Response:
+    found = await backend_of(request).get(request, "/v1/ledger/unassigned")
+    return render(request, "meeting/unassigned.html", artefacts=found)
+
+
+@router.post("/meetings/unassigned/{artefact_id}")
+async def assign(request: Request, artefact_id: uuid.UUID, meeting_id: Annotated[uuid.UUID, Form()]) -> Response:
+    path = f"/v1/ledger/{meeting_id}/artefacts/{artefact_id}"
+    try:
+        await backend_of(request).call(request, "POST", path, json={})
+    except Refused as refused:
+        back = ("/meetings/unassigned", "Back to the recordings")
+        return refused_page(request, refused, "It was not assigned", way_on=back)
+    return RedirectResponse(f"/meetings/{meeting_id}", 303)
 
 
 @router.get("/meetings/{meeting_id}")
@@ -63,13 +88,6 @@ async def cancel(request: Request, meeting_id: uuid.UUID) -> Response:
     return RedirectResponse(page, 303)
 
 
-@router.get("/transcripts/{transcript_id}")
-async def transcript(request: Request, transcript_id: uuid.UUID) -> Response:
-    found = await backend_of(request).get(request, f"/v1/transcripts/{transcript_id}")
-    record = await backend_of(request).look(request, f"/v1/meetings/{found['meeting_id']}")
-    return render(request, "meeting/whole_transcript.html", transcript=found, meeting=record)
-
-
 async def _record(request: Request, meeting_id: uuid.UUID) -> tuple[Json, Live]:
     record = await backend_of(request).get(request, f"/v1/meetings/{meeting_id}")
     expected = await _expected_by(request, record)
@@ -93,7 +111,8 @@ def _status_of(record: Json, kind: str) -> str | None:
 
 
 def _settled(record: Json) -> bool:
-    return all(_status_of(record, kind) in _SETTLED for kind in ("recording", "transcript"))
+    several = [one for one in record.get("recordings", []) if standing(one) not in _SETTLED]
+    return not several and all(_status_of(record, kind) in _SETTLED for kind in ("recording", "transcript"))
 
 
 def _look_again_s(request: Request, record: Json) -> int | None:

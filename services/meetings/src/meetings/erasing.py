@@ -38,6 +38,7 @@ HOLDINGS = Holdings(
                 "how the end is known": "ended_source",
                 "recording": "recording",
                 "transcript": "transcript",
+                "recordings and transcripts": "artefacts",
                 "problem": "problem",
             },
             withheld="""organizer_oid original_start version event_id online_meeting_id shown options recording_wanted

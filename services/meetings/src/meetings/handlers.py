@@ -2,7 +2,7 @@
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from meetings import artefacts, queries, scheduling, state, watching
+from meetings import artefacts, calls, queries, state, watching
 from meetings.jobs import does
 from meetings.recording import SWITCH
 from shared.connections import follow
@@ -26,12 +26,9 @@ follow(on, does, switch=SWITCH, ended=watching.forget)
 async def end_meeting(event: ArtefactDetected, *, session: AsyncSession, outbox: Outbox) -> None:
     """What was recorded is over: the surest sign without call events."""
     meeting = await queries.meeting(session, event.org_id, event.meeting_id, lock=True)
-    if meeting is not None:
-        if artefacts.expect(meeting, event):
-            state.changed(meeting, outbox)
-        over = event.ended_at or event.created_at
-        if over > meeting.starts_at - scheduling.REHEARSAL:  # earlier, it was a rehearsal: the meeting is still to come
-            scheduling.ended(meeting, over, "artefact", "high", outbox)
+    if meeting is not None and artefacts.expect(meeting, event):
+        state.changed(meeting, outbox)
+        calls.tell_end(meeting, outbox)
 
 
 @on(ArtefactAwaited)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from meetings import changing, problems, queries, recording, scheduling, series, watching
+from meetings import calls, changing, problems, queries, recording, scheduling, series, watching
 from meetings import graph as teams
 from meetings.organizer import as_organizer, require_connection
 from meetings.problems import ATTEMPTS, PATIENCE_S, LateLink
@@ -175,7 +175,7 @@ async def booked_end(job: Job, wanted: BookedEnd, *, graph: Graph) -> None:
         raise Again("the event is not as the record has it", after_s=60, counts=False)
     async with job.unit_of_work() as work:
         meeting = await queries.locked(work.session, work.org_id, wanted.meeting_id)
-        if meeting.ends_at == wanted.ends_at:
+        if meeting.ends_at == wanted.ends_at and not calls.tell_end(meeting, work.outbox):
             scheduling.ended(meeting, meeting.ends_at, "booked_end", "low", work.outbox)
 
 

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, StringConstraints
 
+from meetings import artefacts, calls
 from meetings.graph import NOT_VISIBLE
 from meetings.tables import MeetingRow
 from shared.connections import Connection
@@ -149,9 +150,53 @@ class Transcript(BaseModel):
     reason: str | None = None
 
 
+class RecordedPart(Recording):
+    """One recording with the transcript made with it."""
+
+    id: str
+    began: datetime | None
+    """When it began, as Microsoft says; null of one that was imported before Prospo kept it."""
+    ended: datetime | None
+    transcript: "TranscriptPart | None"
+    """Null when Microsoft is not known to have made one with this recording."""
+
+
+class TranscriptPart(Transcript):
+    """One transcript."""
+
+    id: str
+    began: datetime | None
+    ended: datetime | None
+
+
+class CallShown(BaseModel):
+    """A call that was recorded or transcribed. Of others nothing is known here."""
+
+    began: datetime
+    ended: datetime | None
+    """Null while Microsoft does not say when what was recorded stopped."""
+    part: str
+    """``rehearsal`` long before the booked start, ``meeting``, or ``afterwards`` long after the booked end."""
+
+
 class ProblemShown(BaseModel):
     code: str
     detail: str
+
+
+def _parts(row: MeetingRow) -> dict[str, Any]:
+    found = calls.pairs(row.artefacts)
+    recordings = [_part(pair.recording) | {"transcript": _part(pair.transcript)} for pair in found if pair.recording]
+    alone = [_part(pair.transcript) for pair in found if not pair.recording]
+    told = [{"began": one.began, "ended": one.ended, "part": one.part} for one in calls.calls_of(row)]
+    return {"recordings": recordings, "transcripts": alone, "calls": told}
+
+
+def _part(entry: dict[str, Any] | None) -> Any:
+    if entry is None:
+        return None
+    times = {"began": entry.get("created_at"), "ended": entry.get("ended_at")}
+    return artefacts.shown(entry) | times | {"id": entry["artefact_id"]}
 
 
 class Meeting(BaseModel):
@@ -181,7 +226,15 @@ class Meeting(BaseModel):
     """Why it does not record by itself, for people."""
     ended: Ended | None
     recording: Recording | None
+    """The newest that has arrived, else the newest; ``recordings`` has them all."""
     transcript: Transcript | None
+    """The newest that has arrived, else the newest."""
+    recordings: list[RecordedPart] = []
+    """Every recording in the order in which they were made, each with its transcript."""
+    transcripts: list[TranscriptPart] = []
+    """Transcripts that were made without a recording."""
+    calls: list[CallShown] = []
+    """The calls behind the join link in the order in which they began."""
     problem: ProblemShown | None
     version: int
 
@@ -197,6 +250,7 @@ class Meeting(BaseModel):
         shown |= {name: row.options.get(name) for name in ("lobby", "presenters")}
         shown["answers"] = [_answer(person["email"], row.responses) for person in row.attendees]
         shown["organizer"] = {"user_id": row.user_id, "name": row.organizer_name}
+        shown |= _parts(row)
         shown["auto_recording_reason"] = _WHY_NOT.get(row.auto_recording_reason or "")
         return cls.model_validate(shown)
 

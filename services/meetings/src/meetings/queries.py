@@ -53,11 +53,14 @@ _NOT_NAMED = text(
 )
 _SERIES = text(f"SELECT id FROM meeting WHERE {_MINE} AND status = 'scheduled' AND repeats IS NOT NULL ORDER BY id")
 
-_RECORDED_IN = text("SELECT id FROM meeting WHERE org_id = :org_id AND recording ->> 'file_id' = :file_id")
+_RECORDED_IN = text(
+    """SELECT id FROM meeting WHERE org_id = :org_id
+           AND artefacts @> jsonb_build_array(jsonb_build_object('file_id', CAST(:file_id AS text)))"""
+)
 
 
 async def recorded_in(session: AsyncSession, org_id: str, file_id: str) -> list[str]:
-    """Meetings whose record shows this file as their recording."""
+    """Meetings whose record has this file as a recording."""
     return list((await session.execute(_RECORDED_IN, {"org_id": org_id, "file_id": file_id})).scalars())
 
 

@@ -159,19 +159,28 @@ def _reason(meeting: MeetingRow, problem: dict[str, str] | None, *, accepted: bo
     return "switched_off" if meeting.recording_wanted else "chosen_off"
 
 
-def ended(meeting: MeetingRow, at: datetime, source: EndSource, confidence: Confidence, outbox: Outbox) -> bool:
+def ended(
+    meeting: MeetingRow,
+    at: datetime,
+    source: EndSource,
+    confidence: Confidence,
+    outbox: Outbox,
+    *,
+    corrected: bool = False,
+) -> bool:
     """Say that the meeting ended, unless something at least as sure said so before or it was cancelled.
 
-    One whose event was deleted in Outlook took place all the same when there is a call.
+    One whose event was deleted in Outlook took place all the same when there is a call. ``corrected``: what was said
+    before is known to be wrong, so it is replaced whatever it was.
     """
     deleted = meeting.status == "cancelled" and (meeting.problem or {}).get("code") == CANCELLED_IN_OUTLOOK
     if meeting.status not in {"scheduled", "ended"} and not (deleted and source != "booked_end"):
         return False
-    if _RANK[confidence] <= _RANK[meeting.ended_confidence]:
+    if not corrected and _RANK[confidence] <= _RANK[meeting.ended_confidence]:
         return False
     if deleted:
         meeting.problem = None
-    meeting.status = "ended"
+    meeting.status, before = "ended", meeting.ended_at
     meeting.ended_at, meeting.ended_source, meeting.ended_confidence = at, source, confidence
     meeting.problem = problems.still_true(meeting, meeting.problem)
     state.changed(meeting, outbox)
@@ -185,6 +194,7 @@ def ended(meeting: MeetingRow, at: datetime, source: EndSource, confidence: Conf
             source=source,
             confidence=confidence,
             auto_recording=meeting.auto_recording,
+            corrects=before,
         )
     )
     return True

@@ -69,4 +69,6 @@ class MeetingRow(Table, table=True):
     recording_version: int = Field(default=0, sa_type=BigInteger)
     transcript: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     transcript_version: int = Field(default=0, sa_type=BigInteger)
+    artefacts: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False))
+    """Each recording and transcript that Microsoft made, oldest first; ``artefacts.py`` writes and reads it."""
     problem: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))

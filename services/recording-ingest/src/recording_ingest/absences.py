@@ -1,8 +1,9 @@
 """Why a recording or transcript is not there: a code for programs, a sentence with the remedy for people."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
-from recording_ingest.graph import EmptyAtMicrosoft, Kind, PermissionMissing, transcripts_disabled
+from recording_ingest.graph import EmptyAtMicrosoft, Kind, Options, PermissionMissing, transcripts_disabled
 from shared.connections import ADMIN_REQUIRED, CONNECTOR_PLACE, HEARD_OF, Obstacle, obstacle_of
 from shared.connections.obstacles import FEATURE_OFF, FORMER, PERMISSION_MISSING
 from shared.graph.errors import GraphError, GraphNotFound
@@ -36,6 +37,12 @@ ARTEFACT_GONE = Absence(
 EMPTY = Absence(
     "artefact_empty",
     "What Microsoft has of it is empty (0 bytes), so there was nothing to import. Look at it in Teams.",
+    at_once=True,
+)
+EXPIRED = Absence(
+    "artefact_expired",
+    "Microsoft deleted it when its time was over, as it does with recordings that nobody keeps longer. The organizer "
+    "may find it in the recycle bin of OneDrive.",
 )
 DOWNLOAD_BLOCKED = Absence(
     "download_blocked",
@@ -77,14 +84,64 @@ _REFUSED = Absence(
     "Microsoft did not accept automatic recording for this meeting, and nobody started it by hand. Ask your Teams "
     "administrator whether the meeting policy of the organizer allows it.",
 )
+_NOT_ALLOWED = {
+    "recording": Absence(
+        "recording_not_allowed",
+        "Recording is turned off in the options of this meeting in Teams. The organizer can turn it on there for "
+        "the next time.",
+    ),
+    "transcript": Absence(
+        "transcription_not_allowed",
+        "Transcription is turned off in the options of this meeting in Teams. The organizer can turn it on there for "
+        "the next time.",
+    ),
+}
+_POLICY = Absence(
+    "recording_policy",
+    "People met and the meeting was transcribed, but not recorded: a Teams policy does not allow it. Ask your Teams "
+    "administrator to allow cloud recording for the organizer.",
+)
+_LATE = Absence(
+    "late_start",
+    "The meeting had begun when it was scheduled. Microsoft does not record by itself a meeting in progress, and "
+    "nobody pressed record.",
+)
+_CHANGED = Absence(
+    "auto_recording_changed",
+    "Somebody turned automatic recording off for this meeting in Teams, and nobody pressed record.",
+)
+_OLD = timedelta(days=60)
 
 
-def missing(kind: Kind, *, recorded: bool, refused: bool) -> Absence:
-    """The deadline passed and Microsoft has none.
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """What is known of a meeting of which Microsoft has none of a kind.
 
-    ``recorded``: it should have, or has the other kind. ``refused``: Microsoft did not take the automatic recording.
+    ``automatic``: Microsoft took that it records by itself; ``refused``: it did not take it. ``other_kind``: there is a
+    recording or transcript of it. ``late``: it was scheduled when it had begun.
     """
-    return _REFUSED if refused and not recorded else _MISSING[kind, recorded]
+
+    automatic: bool
+    refused: bool
+    other_kind: bool
+    late: bool
+    options: Options | None
+
+
+def missing(kind: Kind, signs: Signs) -> Absence:
+    """The deadline passed and Microsoft has none: the surest reason first."""
+    options = signs.options
+    if options and not (options.allows_recording if kind == "recording" else options.allows_transcription):
+        return _NOT_ALLOWED[kind]
+    if signs.other_kind:
+        return _POLICY if kind == "recording" and signs.automatic else _MISSING[kind, True]
+    if signs.refused:
+        return _REFUSED
+    if signs.automatic and signs.late:
+        return _LATE
+    if signs.automatic and options and not options.records_automatically:
+        return _CHANGED
+    return _MISSING[kind, signs.automatic]
 
 
 def of_obstacle(obstacle: Obstacle) -> Absence:
@@ -111,12 +168,12 @@ def of_refusal(error: GraphError) -> Absence:
     return Absence("microsoft_refused", sentence, at_once=True)
 
 
-def of_import(error: GraphError) -> Absence:
+def of_import(error: GraphError, age: timedelta) -> Absence:
     """The same for one artefact whose content Graph refuses; of its list and description nothing else is refused."""
     if isinstance(error, EmptyAtMicrosoft):
         return EMPTY
     if isinstance(error, GraphNotFound):
-        return ARTEFACT_GONE
+        return EXPIRED if age > _OLD else ARTEFACT_GONE
     absence = of_refusal(error)
     content = absence.code == ADMIN_REQUIRED.code or (
         absence.code == PERMISSION_MISSING.code and not isinstance(error, PermissionMissing)

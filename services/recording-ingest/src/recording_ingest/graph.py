@@ -40,6 +40,15 @@ class Artefact:
 
 
 @dataclass(frozen=True, slots=True)
+class Options:
+    """What an online meeting allows now; True where Microsoft does not say."""
+
+    records_automatically: bool
+    allows_recording: bool
+    allows_transcription: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Named:
     """What a notification is about: ids only."""
 
@@ -82,20 +91,27 @@ async def artefact(caller: GraphCaller, online_meeting_id: str, kind: Kind, grap
         return _artefact(kind, await caller.get(_path(online_meeting_id, kind, graph_id)))
 
 
+async def options(caller: GraphCaller, online_meeting_id: str) -> Options:
+    """The meeting's own options: anybody with the right may have changed them in Teams."""
+    item = await caller.get(f"/me/onlineMeetings/{quote(online_meeting_id, safe='')}")
+    names = ("recordAutomatically", "allowRecording", "allowTranscription")
+    return Options(*(item.get(name) is not False for name in names))
+
+
 def content_path(online_meeting_id: str, kind: Kind, graph_id: str) -> str:
     """Where the bytes are. Built, not read: ``recordingContentUrl`` sometimes refuses the token."""
     return _path(online_meeting_id, kind, graph_id) + "/content"
 
 
-async def transcript(caller: GraphCaller, online_meeting_id: str, graph_id: str, limit_bytes: int) -> str:
-    """The transcript's text; without speakers where the tenant does not let us know them."""
+async def transcript(caller: GraphCaller, online_meeting_id: str, graph_id: str, limit_bytes: int) -> tuple[str, bool]:
+    """The transcript's text, and whether it names speakers: the tenant may not let us know them."""
     path = content_path(online_meeting_id, "transcript", graph_id)
     try:
-        return await _text(caller, path, "text/vtt", limit_bytes)
+        return await _text(caller, path, "text/vtt", limit_bytes), True
     except GraphTellAdmin as refusal:
         if refusal.inner_code != _UNATTRIBUTED:
             raise
-        return await _text(caller, path, _UNATTRIBUTED_TYPE, limit_bytes)
+        return await _text(caller, path, _UNATTRIBUTED_TYPE, limit_bytes), False
 
 
 def transcripts_disabled(error: GraphError) -> bool:

@@ -1,9 +1,10 @@
 """Everything the recording-ingest service reacts to."""
 
-from recording_ingest import ledger, queries, watching
+from recording_ingest import ledger, mending, planning, queries, story, watching
 from recording_ingest.jobs import does
 from recording_ingest.settings import Settings
 from recording_ingest.tables import LedgerMeeting
+from recording_ingest.work import LookAgain
 from shared.connections import follow
 from shared.database.unit_of_work import UnitOfWork
 from shared.eventing.handlers import Handlers
@@ -13,6 +14,7 @@ from shared.events import (
     MeetingRecordingChanged,
     MeetingRescheduled,
     MeetingScheduled,
+    TenantReadinessChanged,
 )
 
 on = Handlers()
@@ -24,11 +26,16 @@ async def expect_artefacts(event: MeetingScheduled, *, work: UnitOfWork, setting
     meeting = await queries.noted_meeting(work.session, event.org_id, event.meeting_id)
     meeting.user_id, meeting.organizer_oid = event.user_id, event.organizer_oid
     meeting.online_meeting_id = event.online_meeting_id
+    meeting.series_id, meeting.original_start = event.series_id, event.original_start
     _note_recording(meeting, event.aggregate_version, on=event.auto_recording, code=event.auto_recording_code)
     if event.aggregate_version > meeting.meeting_version or meeting.ends_at is None:
         meeting.subject, meeting.starts_at, meeting.ends_at = event.subject, event.start, event.end
+        _not_cancelled_any_more(meeting)
     meeting.meeting_version = max(meeting.meeting_version, event.aggregate_version)
-    await ledger.plan(work, meeting, settings)
+    booked = {"start": event.start.isoformat(), "end": event.end.isoformat(), "series_id": event.series_id}
+    told = booked | {"origin": event.origin, "auto_recording": event.auto_recording, "code": event.auto_recording_code}
+    story.note(work, event.meeting_id, "scheduled", version=event.aggregate_version, **told)
+    await planning.plan(work, meeting, settings)
 
 
 @on(MeetingRecordingChanged)
@@ -36,7 +43,14 @@ async def expect_a_recording_or_none(event: MeetingRecordingChanged, *, work: Un
     """Whether one is missed later; what is imported depends on the switch and not on this."""
     meeting = await queries.noted_meeting(work.session, event.org_id, event.meeting_id)
     _note_recording(meeting, event.aggregate_version, on=event.auto_recording, code=event.code)
+    story.note(work, event.meeting_id, "recording_option", auto_recording=event.auto_recording, code=event.code)
     meeting.meeting_version = max(meeting.meeting_version, event.aggregate_version)
+
+
+def _not_cancelled_any_more(meeting: LedgerMeeting) -> None:
+    """Later news than a cancellation: the event was put back in Outlook."""
+    if meeting.status == "cancelled":
+        meeting.status = "scheduled"
 
 
 def _note_recording(meeting: LedgerMeeting, version: int, *, on: bool, code: str | None) -> None:
@@ -50,7 +64,10 @@ async def expect_artefacts_at_another_time(event: MeetingRescheduled, *, work: U
     if event.aggregate_version > meeting.meeting_version:
         meeting.subject, meeting.starts_at, meeting.ends_at = event.subject, event.start, event.end
         meeting.meeting_version = event.aggregate_version
-        await ledger.plan(work, meeting, settings)
+        _not_cancelled_any_more(meeting)
+        times = {"start": event.start.isoformat(), "end": event.end.isoformat()}
+        story.note(work, event.meeting_id, "rescheduled", version=event.aggregate_version, origin=event.origin, **times)
+        await planning.plan(work, meeting, settings)
 
 
 @on(MeetingCancelled)
@@ -58,8 +75,9 @@ async def expect_nothing(event: MeetingCancelled, *, work: UnitOfWork, settings:
     """What was recorded before is imported all the same."""
     meeting = await queries.noted_meeting(work.session, event.org_id, event.meeting_id)
     meeting.status = "cancelled"
+    story.note(work, event.meeting_id, "cancelled", version=event.aggregate_version, origin=event.origin)
     meeting.meeting_version = max(meeting.meeting_version, event.aggregate_version)
-    await ledger.plan(work, meeting, settings)
+    await planning.plan(work, meeting, settings)
 
 
 @on(MeetingEnded)
@@ -68,7 +86,16 @@ async def look_for_artefacts(event: MeetingEnded, *, work: UnitOfWork, settings:
     meeting = await queries.noted_meeting(work.session, event.org_id, event.meeting_id)
     if event.aggregate_version > meeting.meeting_version or meeting.ended_at is None:
         meeting.ended_at = event.ended_at
+        told = {"ended_at": event.ended_at.isoformat(), "source": event.source, "confidence": event.confidence}
+        story.note(work, event.meeting_id, "ended", version=event.aggregate_version, **told)
         if meeting.status == "scheduled":
             meeting.status = "ended"
         meeting.meeting_version = max(meeting.meeting_version, event.aggregate_version)
-        await ledger.plan(work, meeting, settings, at_once=event.source != "artefact")
+        await planning.plan(work, meeting, settings, at_once=event.source != "artefact")
+
+
+@on(TenantReadinessChanged)
+async def fetch_what_was_kept_from_us(event: TenantReadinessChanged, *, work: UnitOfWork) -> None:
+    """Somebody mended it in Teams or Entra, perhaps weeks later: what may still be had is fetched."""
+    if event.verdict == "ready" and event.capability in mending.MENDS:
+        work.queue(LookAgain(capability=event.capability))

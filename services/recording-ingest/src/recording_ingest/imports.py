@@ -2,9 +2,10 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
-from recording_ingest import absences, ledger, queries
+from recording_ingest import absences, ledger, queries, story
 from recording_ingest.absences import Absence
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting
@@ -29,6 +30,8 @@ async def begin(job: Job, artefact_id: str, settings: Settings) -> tuple[LedgerM
         if row.status == "imported" or await _given_up(work, meeting, row, settings):
             return None
         row.status = "importing"
+        told = {"kind": row.kind, "artefact_id": row.id, "attempt": job.attempt}
+        story.note(work, meeting.meeting_id, "import_begun", **told)
         return meeting, row
 
 
@@ -86,9 +89,9 @@ async def explained(job: Job, meeting: LedgerMeeting, row: ArtefactRow, settings
     except GraphRetry:
         raise
     except GraphError as error:
-        absence = absences.of_import(error)
+        absence = absences.of_import(error, datetime.now(UTC) - row.created_at)
         hopeless = isinstance(error, GraphGiveUp) and not isinstance(error, GraphNotFound)
-        await _explain(job, row.id, absence, settings, for_good=hopeless)
+        await _explain(job, row.id, absence, settings, for_good=hopeless, request_id=error.request_id)
         wait_s = settings.reconcile_interval_s
         raise Again(f"{absence.code}: {error}", after_s=wait_s, counts=False) from error
     except TakesTooLong:
@@ -117,15 +120,23 @@ async def _hold(job: Job, artefact_id: str, absence: Absence) -> None:
             await ledger.pause(work, meeting, row, absence)
 
 
-async def _explain(job: Job, artefact_id: str, absence: Absence, settings: Settings, *, for_good: bool) -> None:
+async def _explain(
+    job: Job,
+    artefact_id: str,
+    absence: Absence,
+    settings: Settings,
+    *,
+    for_good: bool,
+    request_id: str | None = None,
+) -> None:
     """Raises ``GiveUp`` when there is no more hope."""
     async with job.unit_of_work() as work:
         meeting, row = await locked(work, artefact_id)
         waited = await queries.now(work.session) - row.tried_since
         for_good = for_good or waited.total_seconds() > settings.artefact_deadline_s
         if for_good:
-            await ledger.fail_import(work, meeting, row, absence)
+            await ledger.fail_import(work, meeting, row, absence, request_id)
         elif absence.at_once:
-            ledger.declare_absent(work, meeting, row.kind, absence)
+            await ledger.explain(work, meeting, row, absence, request_id)
     if for_good:
         raise GiveUp(absence.reason)

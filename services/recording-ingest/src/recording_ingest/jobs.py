@@ -3,7 +3,21 @@
 from datetime import timedelta
 from functools import partial
 
-from recording_ingest import absences, imports, ledger, queries, reconciling, transcripts, transfers, watching
+from recording_ingest import (
+    absences,
+    gaps,
+    imports,
+    ledger,
+    mending,
+    placing,
+    queries,
+    reading,
+    reconciling,
+    story,
+    transcripts,
+    transfers,
+    watching,
+)
 from recording_ingest import graph as teams
 from recording_ingest.absences import Absence
 from recording_ingest.graph import Artefact, Named
@@ -11,9 +25,11 @@ from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting, TranscriptRow
 from recording_ingest.uploads import StorageClient, Wanted
 from recording_ingest.work import (
+    AnnounceGap,
     EndSubscriptions,
     FollowPerson,
     ImportTranscript,
+    LookAgain,
     Reconcile,
     TransferRecording,
     WatchUser,
@@ -74,7 +90,17 @@ async def watch_user(
         async with job.unit_of_work() as work:
             watching.queue(work, person)
     elif person.works:
+        await _notice_outage(job, person, settings)
         raise Periodic("looked after again later", after_s=settings.subscription_check_interval_s)
+
+
+@does(AnnounceGap)
+async def announce_gap(job: Job, wanted: AnnounceGap) -> None:
+    """Every meeting of the gap was looked at since, or is not looked at yet."""
+    async with job.unit_of_work() as work:
+        done = await gaps.announce(work, wanted.user_id, wanted.version)
+    if not done:
+        raise Periodic("meetings of the gap are still to be looked at", after_s=gaps.AGAIN_S)
 
 
 @does(EndSubscriptions)
@@ -122,7 +148,7 @@ async def process_notification(job: Job, wanted: ChangeNotification, *, graph: G
             await _later_or_never(work, notification, settings)
         return
     async with job.unit_of_work() as work:
-        await _take_note(work, notification, named, found)
+        await _take_note(work, notification, named, found, caller.answered)
         await discard(work.session, notification.id)
 
 
@@ -136,13 +162,21 @@ async def reconcile(job: Job, wanted: Reconcile, *, graph: Graph, settings: Sett
         halt = await ledger.absence_of(work, meeting)
     caller = graph.as_user(job.org_id, meeting.user_id, job.priority)
     looked = await reconciling.look(caller, meeting, halt)
+    options = await reconciling.options(caller, meeting, looked)
     async with job.unit_of_work() as work:
         now = await queries.meeting(work.session, job.org_id, meeting.meeting_id, lock=True)
         if now is None or now.revision != meeting.revision:
             return  # what was seen is older than what it was planned anew for
-        wait_s = await reconciling.compare(work, now, looked, settings)
+        await reconciling.tell(work, now, looked, caller.answered)
+        wait_s = await reconciling.compare(work, now, looked, settings, options)
     if wait_s is not None:
         raise Periodic("looked at again later", after_s=wait_s)
+
+
+@does(LookAgain)
+async def look_again(job: Job, wanted: LookAgain, *, settings: Settings) -> None:
+    """For what could not be had before something was mended."""
+    await mending.look_again(job, wanted.capability, settings)
 
 
 @does(TransferRecording, attempts=imports.ATTEMPTS)
@@ -163,7 +197,7 @@ async def transfer(
     async with job.unit_of_work() as work:
         meeting, row = await imports.locked(work, row.id)
         if row.status != "imported":
-            ledger.recording_imported(work, meeting, row, stored)
+            ledger.recording_imported(work, meeting, row, stored, caller.answered)
 
 
 @does(ImportTranscript, attempts=imports.ATTEMPTS)
@@ -177,16 +211,28 @@ async def import_transcript(job: Job, wanted: ImportTranscript, *, graph: Graph,
         online_id = meeting.online_meeting_id or ""
         await teams.artefact(caller, online_id, "transcript", row.graph_id)
         await imports.may_go_on(job, meeting)
-        text = await teams.transcript(caller, online_id, row.graph_id, settings.transcript_limit_bytes)
+        text, attributed = await teams.transcript(caller, online_id, row.graph_id, settings.transcript_limit_bytes)
         await imports.may_go_on(job, meeting)
-        said = await transcripts.read(text, settings.transcript_parse_s)
+        said = await transcripts.read(text, settings.transcript_parse_s, settings.transcript_lines_max)
     async with job.unit_of_work() as work:
         meeting, row = await imports.locked(work, row.id)
         if not said.lines and await queries.now(work.session) < row.tried_since + timedelta(seconds=EMPTY_TRANSCRIPT_S):
             raise Again("the transcript has no words yet", after_s=30, counts=False)
         if row.status != "imported":
-            work.session.add(_transcript_row(meeting, row, said))
-            ledger.transcript_imported(work, meeting, row, said)
+            work.session.add(_transcript_row(meeting, row, said, attributed=attributed))
+            await work.session.flush()
+            await reading.keep(work.session, row.org_id, row.id, said)
+            ledger.transcript_imported(work, meeting, row, said, caller.answered)
+
+
+async def _notice_outage(job: Job, person: Connection, settings: Settings) -> None:
+    """This job runs every so often: when it did not for long, Prospo was away and missed notifications."""
+    async with job.unit_of_work() as work:
+        since = await gaps.outage(work, person, settings) if ledger.obstacle_to(person) is None else None
+        if since is not None:
+            ids = await ledger.catch_up(work, job.org_id, person, settings)
+            await gaps.after_outage(work, person, since, ids)
+        await gaps.watched(work, person.user_id)
 
 
 async def _person(job: Job, user_id: str) -> Connection:
@@ -213,20 +259,28 @@ async def _read(caller: GraphCaller, named: Named) -> Artefact | Absence:
         return absences.of_refusal(error)
 
 
-async def _take_note(work: JobWork, notification: Notification, named: Named, found: Artefact | Absence) -> None:
+async def _take_note(
+    work: JobWork, notification: Notification, named: Named, found: Artefact | Absence, request_id: str
+) -> None:
     """Of an artefact in the ledger; a refusal that is no surer than this is left to reconciliation."""
     meetings = await _meetings(work, notification, named)
     if isinstance(found, Absence):
         owner = meetings[0] if len(meetings) == 1 and found.at_once else None
-    else:
-        owner = ledger.closest(meetings, found)
-    meeting = owner and await queries.meeting(work.session, work.org_id, owner.meeting_id, lock=True)
-    if meeting is None:
+        meeting = owner and await queries.meeting(work.session, work.org_id, owner.meeting_id, lock=True)
+        if meeting is not None:
+            ledger.declare_absent(work, meeting, named.kind, found)
         return
-    if isinstance(found, Absence):
-        ledger.declare_absent(work, meeting, named.kind, found)
-    else:
-        await ledger.detect(work, meeting, found)
+    decision = await placing.decide(work, meetings, found)
+    if decision is None:
+        return
+    if decision.meeting_id is None:
+        await placing.leave_unassigned(work, meetings, found, decision)
+        return
+    meeting = await queries.meeting(work.session, work.org_id, decision.meeting_id, lock=True)
+    if meeting is not None:
+        received, ids = notification.received_at.isoformat(), {"microsoft_request_id": request_id}
+        story.note(work, meeting.meeting_id, "notified", kind=named.kind, received_at=received, **ids)
+        await placing.place(work, meeting, found, decision)
 
 
 async def _later_or_never(work: JobWork, notification: Notification, settings: Settings) -> None:
@@ -248,12 +302,15 @@ def _wanted(meeting: LedgerMeeting, row: ArtefactRow) -> Wanted:
     )
 
 
-def _transcript_row(meeting: LedgerMeeting, row: ArtefactRow, said: transcripts.Transcript) -> TranscriptRow:
+def _transcript_row(
+    meeting: LedgerMeeting, row: ArtefactRow, said: transcripts.Transcript, *, attributed: bool
+) -> TranscriptRow:
     return TranscriptRow(
         org_id=row.org_id,
         id=row.id,
         meeting_id=row.meeting_id,
         user_id=meeting.user_id or "",
         speakers=said.speakers,
-        lines=said.as_rows(),
+        line_count=len(said.lines),
+        attributed=attributed,
     )

@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from recording_ingest import absences, queries
-from recording_ingest.absences import Absence
-from recording_ingest.graph import KINDS, Artefact, Kind
+from recording_ingest import absences, gaps, planning, queries, story
+from recording_ingest.absences import Absence, Signs
+from recording_ingest.graph import Artefact, Kind, Options
+from recording_ingest.planning import OPEN
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting
 from recording_ingest.transcripts import Transcript
 from recording_ingest.transfers import Stored
-from recording_ingest.work import ImportArtefact, ImportTranscript, Reconcile, TransferRecording
+from recording_ingest.work import ImportArtefact, ImportTranscript, TransferRecording
 from shared.connections import Connection, Obstacle, Switch, connection_of
-from shared.database.outbox import uuid7
+from shared.database.outbox import made_at
 from shared.database.unit_of_work import UnitOfWork
 from shared.events import (
     ArtefactAwaited,
@@ -26,53 +28,8 @@ from shared.events import (
 IMPORTS: dict[str, type[ImportArtefact]] = {"recording": TransferRecording, "transcript": ImportTranscript}
 SWITCH: Switch = "auto_recording"
 CONTENT_TYPE = "video/mp4"
-OPEN = {"detected", "importing"}
 UNFINISHED = {*OPEN, "paused"}
 _SPEAKERS_TOLD = 100
-
-
-def expected_by(meeting: LedgerMeeting, settings: Settings) -> datetime | None:
-    """Until when artefacts are waited for; None while the meeting's times are not known."""
-    ends = [moment for moment in (meeting.ends_at, meeting.ended_at) if moment is not None]
-    return max(ends) + timedelta(seconds=settings.artefact_deadline_s) if ends else None
-
-
-def next_look(
-    meeting: LedgerMeeting, artefacts: Sequence[ArtefactRow], now: datetime, settings: Settings
-) -> datetime | None:
-    """When to compare with Microsoft's list again; None when nothing more can come of the meeting."""
-    by = expected_by(meeting, settings)
-    interval = timedelta(seconds=settings.reconcile_interval_s)
-    if by is None or not _in_question(meeting, artefacts):
-        return None
-    if now >= by:
-        return now + interval if any(row.status in OPEN for row in artefacts) else None
-    if {row.kind for row in artefacts if row.status == "imported"} == set(KINDS):
-        return by  # a second recording of people who met again is found by the last look
-    end = by - timedelta(seconds=settings.artefact_deadline_s)
-    if now < end:
-        return min(now + timedelta(seconds=settings.reconcile_early_interval_s), end + interval)
-    return min(now + interval, by)
-
-
-def _in_question(meeting: LedgerMeeting, artefacts: Sequence[ArtefactRow]) -> bool:
-    """Whether Microsoft can be asked, and something may come of a meeting that was not cancelled before it began."""
-    known = meeting.user_id is not None and meeting.online_meeting_id is not None
-    return known and (meeting.status != "cancelled" or bool(artefacts))
-
-
-async def plan(work: UnitOfWork, meeting: LedgerMeeting, settings: Settings, *, at_once: bool = False) -> None:
-    """Reconcile the meeting anew, once at least: we may hear of it long after its deadline.
-
-    The revision makes the job of an earlier plan end, even one that runs just now.
-    """
-    meeting.revision += 1
-    now = await queries.now(work.session)
-    artefacts = await queries.artefacts(work.session, meeting.org_id, meeting.meeting_id)
-    if meeting.ends_at is not None and _in_question(meeting, artefacts):
-        run_at = next_look(meeting, artefacts, now, settings) or now
-        wanted = Reconcile(meeting_id=meeting.meeting_id, revision=meeting.revision)
-        work.queue(wanted, run_at=now if at_once else run_at)
 
 
 def obstacle_to(person: Connection, meeting: LedgerMeeting | None = None) -> Obstacle | None:
@@ -91,24 +48,30 @@ async def follow(work: UnitOfWork, person: Connection, settings: Settings) -> No
     """A person's imports go on or are held back, as connection and switch say by now."""
     found = obstacle_to(person)
     if found is None:
-        await catch_up(work, work.org_id, person, settings)
+        ids = await catch_up(work, work.org_id, person, settings)
+        await gaps.end(work, person, ids)
     else:
+        await gaps.begin(work, person, found.code)
         await hold_back(work, work.org_id, person.user_id, absences.of_obstacle(found), settings)
 
 
-async def catch_up(work: UnitOfWork, org_id: str, person: Connection, settings: Settings) -> None:
-    """Nothing keeps us from the person's account any more: look for what we have missed, and import what waits."""
+async def catch_up(work: UnitOfWork, org_id: str, person: Connection, settings: Settings) -> Sequence[str]:
+    """Nothing keeps us from the person's account any more: look for what we have missed, and import what waits.
+
+    The meetings that are looked at again.
+    """
     ended_after = await queries.now(work.session) - timedelta(seconds=settings.artefact_deadline_s)
     ids = await queries.meetings_to_catch_up(work.session, org_id, person.user_id, ended_after)
     await _make_imports_due(work, org_id, person, ids)
     for meeting in await queries.locked(work.session, org_id, ids):
-        await plan(work, meeting, settings, at_once=True)
+        await planning.plan(work, meeting, settings, at_once=True)
         rows = await queries.artefacts(work.session, org_id, meeting.meeting_id)
         found = obstacle_to(person, meeting)
         if found is None:
             await _take_up(work, meeting, rows)
         else:
             await _pause_all(work, meeting, rows, absences.of_obstacle(found))
+    return ids
 
 
 async def _make_imports_due(work: UnitOfWork, org_id: str, person: Connection, ids: Sequence[str]) -> None:
@@ -118,23 +81,60 @@ async def _make_imports_due(work: UnitOfWork, org_id: str, person: Connection, i
     await work.write_jobs()
 
 
-async def _take_up(work: UnitOfWork, meeting: LedgerMeeting, rows: Sequence[ArtefactRow]) -> None:
-    """What waits goes on; its jobs are due."""
+async def check_again(work: UnitOfWork, ids: Sequence[str], settings: Settings) -> None:
+    """Look at once, and import anew what was given up: something was mended, or a person asks.
+
+    What still cannot be had is explained again.
+    """
+    for kind, artefact_id in await queries.failed_imports(work.session, work.org_id, ids):
+        queue_import(work, kind, artefact_id)
+    await work.write_jobs()
+    for meeting in await queries.locked(work.session, work.org_id, ids):
+        await planning.plan(work, meeting, settings, at_once=True)
+        if await absence_of(work, meeting) is None:
+            rows = await queries.artefacts(work.session, work.org_id, meeting.meeting_id)
+            await _take_up(work, meeting, rows, failed=True)
+
+
+async def _take_up(
+    work: UnitOfWork, meeting: LedgerMeeting, rows: Sequence[ArtefactRow], *, failed: bool = False
+) -> None:
+    """What waits goes on, and what ``failed``; its jobs are due."""
+    told: list[ArtefactRow] = []
     for row in rows:
-        if row.status in UNFINISHED or row.code in absences.PAUSING:
+        if row.status in UNFINISHED or row.code in absences.PAUSING or (failed and row.status == "unavailable"):
             if row.status not in OPEN:
                 row.resumed_at = await queries.now(work.session)
+                told.append(row)
             row.status, row.code, row.reason = "detected", None, None
-    _await_again(work, meeting, {row.kind for row in rows if row.status in OPEN})
+    _await_again(work, meeting, rows, told)
 
 
-def _await_again(work: UnitOfWork, meeting: LedgerMeeting, detected: set[str]) -> None:
+def _await_again(
+    work: UnitOfWork, meeting: LedgerMeeting, rows: Sequence[ArtefactRow], resumed: Sequence[ArtefactRow]
+) -> None:
     """Take back that it would not arrive, where only what is over now kept it away."""
-    for kind in [kind for kind, told in meeting.absences.items() if told["code"] in absences.PAUSING]:
-        meeting.absences = {other: told for other, told in meeting.absences.items() if other != kind}
-        meeting.version += 1
-        about = {"org_id": meeting.org_id, "meeting_id": meeting.meeting_id, "aggregate_version": meeting.version}
-        work.outbox.add(ArtefactAwaited.model_validate(about | {"kind": kind, "detected": kind in detected}))
+    taken_up = {row.id for row in resumed}
+    lifted = [
+        kind
+        for kind, told in meeting.absences.items()
+        if told["code"] in absences.PAUSING or told.get("artefact_id") in taken_up
+    ]
+    meeting.absences = {kind: told for kind, told in meeting.absences.items() if kind not in lifted}
+    expected = [row for row in rows if row in resumed or (row.kind in lifted and row.status in OPEN)]
+    for row in expected:
+        _awaited(work, meeting, row.kind, row.id)
+    for kind in lifted:
+        if not any(row.kind == kind for row in expected):
+            _awaited(work, meeting, kind, None)
+
+
+def _awaited(work: UnitOfWork, meeting: LedgerMeeting, kind: str, artefact_id: str | None) -> None:
+    meeting.version += 1
+    story.note(work, meeting.meeting_id, "expected_again", kind=kind, artefact_id=artefact_id)
+    about = {"org_id": meeting.org_id, "meeting_id": meeting.meeting_id, "aggregate_version": meeting.version}
+    about |= {"kind": kind, "detected": artefact_id is not None, "artefact_id": artefact_id}
+    work.outbox.add(ArtefactAwaited.model_validate(about))
 
 
 async def hold_back(work: UnitOfWork, org_id: str, user_id: str, absence: Absence, settings: Settings) -> None:
@@ -142,7 +142,7 @@ async def hold_back(work: UnitOfWork, org_id: str, user_id: str, absence: Absenc
     ended_after = await queries.now(work.session) - timedelta(seconds=settings.artefact_deadline_s)
     for meeting in await queries.meetings_to_pause(work.session, org_id, user_id, ended_after):
         await _pause_all(work, meeting, await queries.artefacts(work.session, org_id, meeting.meeting_id), absence)
-        await plan(work, meeting, settings, at_once=True)
+        await planning.plan(work, meeting, settings, at_once=True)
 
 
 async def _pause_all(work: UnitOfWork, meeting: LedgerMeeting, rows: Sequence[ArtefactRow], absence: Absence) -> None:
@@ -153,24 +153,18 @@ async def _pause_all(work: UnitOfWork, meeting: LedgerMeeting, rows: Sequence[Ar
 
 async def pause(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, absence: Absence) -> None:
     """The import stays where it stands until it is taken up again."""
-    await _stop(work, meeting, row, absence, "paused")
+    await explain(work, meeting, row, absence)
+    row.status, row.code, row.reason = "paused", absence.code, absence.reason
 
 
 def queue_import(work: UnitOfWork, kind: str, artefact_id: str, because: str | None = None) -> None:
     work.queue(IMPORTS[kind](artefact_id=artefact_id), because=because)
 
 
-def closest(meetings: Sequence[LedgerMeeting], found: Artefact) -> LedgerMeeting | None:
-    """Of the occurrences behind one join link, the one that took place when the artefact began."""
-    dated = [meeting for meeting in meetings if meeting.starts_at is not None]
-    return min(dated, key=lambda one: abs((one.starts_at or found.created_at) - found.created_at), default=None)
-
-
-async def detect(work: UnitOfWork, meeting: LedgerMeeting, found: Artefact) -> None:
-    """Microsoft has it: note it, say so and queue its import; the first time only."""
-    artefact_id = uuid7()
+async def detect(work: UnitOfWork, meeting: LedgerMeeting, found: Artefact, artefact_id: str) -> bool:
+    """Microsoft has it: note it, say so and queue its import. Whether this is the first time."""
     if not await queries.add_artefact(work.session, meeting, artefact_id, found):
-        return
+        return False
     meeting.version += 1
     told = work.outbox.add(
         ArtefactDetected(
@@ -181,9 +175,12 @@ async def detect(work: UnitOfWork, meeting: LedgerMeeting, found: Artefact) -> N
             kind=found.kind,
             created_at=found.created_at,
             ended_at=found.ended_at,
+            call_id=found.call_id,
+            pair_id=found.content_correlation_id,
         )
     )
     queue_import(work, found.kind, artefact_id, because=told)
+    return True
 
 
 def conclude(
@@ -193,9 +190,10 @@ def conclude(
     looked: Mapping[Kind, Absence | None],
     now: datetime,
     settings: Settings,
+    options: Options | None,
 ) -> None:
     """Say what is absent: at the deadline, or at once where it is known for sure and somebody waits for it."""
-    by = expected_by(meeting, settings)
+    by = planning.expected_by(meeting, settings)
     if by is None or (meeting.status == "cancelled" and not artefacts):
         return
     ended = now >= by - timedelta(seconds=settings.artefact_deadline_s)
@@ -204,12 +202,21 @@ def conclude(
         if any(row.kind == kind for row in artefacts):
             continue
         if now >= by:
-            recorded = meeting.auto_recording or bool(artefacts)
-            refused = meeting.auto_recording_code == "refused"
-            missing = absences.missing(kind, recorded=recorded, refused=refused)
+            missing = absences.missing(kind, _signs(meeting, artefacts, options))
             declare_absent(work, meeting, kind, known or missing)
         elif known is not None and known.at_once and (waited_for or ended or artefacts):
             declare_absent(work, meeting, kind, known)
+
+
+def _signs(meeting: LedgerMeeting, artefacts: Sequence[ArtefactRow], options: Options | None) -> Signs:
+    made = made_at(meeting.meeting_id)
+    return Signs(
+        automatic=meeting.auto_recording,
+        refused=meeting.auto_recording_code == "refused",
+        other_kind=bool(artefacts),
+        late=made is not None and meeting.starts_at is not None and made >= meeting.starts_at,
+        options=options,
+    )
 
 
 def declare_absent(work: UnitOfWork, meeting: LedgerMeeting, kind: str, absence: Absence) -> None:
@@ -217,13 +224,27 @@ def declare_absent(work: UnitOfWork, meeting: LedgerMeeting, kind: str, absence:
     if meeting.absences.get(kind, {}).get("code") == absence.code:
         return
     meeting.absences = {**meeting.absences, kind: {"code": absence.code, "reason": absence.reason}}
+    _tell_absent(work, meeting, kind, absence, None)
+
+
+def _tell_absent(
+    work: UnitOfWork,
+    meeting: LedgerMeeting,
+    kind: str,
+    absence: Absence,
+    artefact_id: str | None,
+    request_id: str | None = None,
+) -> None:
     meeting.version += 1
+    about = {"kind": kind, "code": absence.code, "artefact_id": artefact_id, "microsoft_request_id": request_id}
+    story.note(work, meeting.meeting_id, "unavailable", **about)
     told = {
         "org_id": meeting.org_id,
         "aggregate_version": meeting.version,
         "meeting_id": meeting.meeting_id,
         "code": absence.code,
         "reason": absence.reason,
+        "artefact_id": artefact_id,
     }
     if kind == "recording":
         work.outbox.add(RecordingUnavailable.model_validate(told))
@@ -231,23 +252,38 @@ def declare_absent(work: UnitOfWork, meeting: LedgerMeeting, kind: str, absence:
         work.outbox.add(TranscriptUnavailable.model_validate(told))
 
 
-async def fail_import(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, absence: Absence) -> None:
-    """This artefact will not arrive."""
-    await _stop(work, meeting, row, absence, "unavailable")
+async def fail_import(
+    work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, absence: Absence, request_id: str | None = None
+) -> None:
+    """This artefact will not arrive. ``request_id`` is of Microsoft's refusal."""
+    await explain(work, meeting, row, absence, request_id)
+    row.status, row.code, row.reason = "unavailable", absence.code, absence.reason
 
 
-async def _stop(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, absence: Absence, status: str) -> None:
-    """Said of the meeting when no other of its kind has arrived."""
-    row.status, row.code, row.reason = status, absence.code, absence.reason
+async def explain(
+    work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, absence: Absence, request_id: str | None = None
+) -> None:
+    """Say why this artefact is not here; once for the same reason.
+
+    The meeting has none of its kind for that reason when no other has arrived.
+    """
+    told = meeting.absences.get(row.kind, {})
     siblings = await queries.artefacts(work.session, meeting.org_id, meeting.meeting_id)
-    if not any(other.kind == row.kind and other.status == "imported" for other in siblings):
-        declare_absent(work, meeting, row.kind, absence)
+    arrived = any(other.kind == row.kind and other.status == "imported" for other in siblings)
+    said_before = row.code == absence.code or (told.get("code"), told.get("artefact_id")) == (absence.code, row.id)
+    if not arrived:
+        why = {"code": absence.code, "reason": absence.reason, "artefact_id": row.id}
+        meeting.absences = {**meeting.absences, row.kind: why}
+    if not said_before:
+        _tell_absent(work, meeting, row.kind, absence, row.id, request_id)
 
 
-def recording_imported(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, stored: Stored) -> None:
+def recording_imported(
+    work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, stored: Stored, request_id: str
+) -> None:
     """The whole recording is stored."""
     row.file_id, row.size_bytes = stored.file_id, stored.size_bytes
-    _imported(meeting, row)
+    _imported(work, meeting, row, request_id, size_bytes=stored.size_bytes, file_id=stored.file_id)
     work.outbox.add(
         RecordingImported(
             org_id=meeting.org_id,
@@ -264,9 +300,11 @@ def recording_imported(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRo
     )
 
 
-def transcript_imported(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, said: Transcript) -> None:
+def transcript_imported(
+    work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, said: Transcript, request_id: str
+) -> None:
     """The transcript is readable; this takes back that it would not arrive."""
-    _imported(meeting, row)
+    _imported(work, meeting, row, request_id, line_count=len(said.lines))
     work.outbox.add(
         TranscriptImported(
             org_id=meeting.org_id,
@@ -281,7 +319,9 @@ def transcript_imported(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactR
     )
 
 
-def _imported(meeting: LedgerMeeting, row: ArtefactRow) -> None:
+def _imported(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, request_id: str, **found: Any) -> None:
+    about = {"kind": row.kind, "artefact_id": row.id, "microsoft_request_id": request_id}
+    story.note(work, meeting.meeting_id, "imported", **about, **found)
     row.status, row.code, row.reason = "imported", None, None
     meeting.absences = {kind: told for kind, told in meeting.absences.items() if kind != row.kind}
     meeting.version += 1

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from recording_ingest import absences, ledger, queries
+from recording_ingest import absences, ledger, placing, planning, queries, story
 from recording_ingest import graph as teams
 from recording_ingest.absences import Absence
-from recording_ingest.graph import KINDS, Artefact, Kind
+from recording_ingest.graph import KINDS, Artefact, Kind, Options
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting
+from recording_ingest.work import Reconcile
 from shared.database.unit_of_work import UnitOfWork
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphError, GraphRetry
@@ -32,15 +33,40 @@ async def _listed(caller: GraphCaller, online_meeting_id: str, kind: Kind) -> li
         return absences.of_refusal(error)
 
 
-async def compare(work: UnitOfWork, meeting: LedgerMeeting, looked: Looked, settings: Settings) -> float | None:
+async def options(caller: GraphCaller, meeting: LedgerMeeting, looked: Looked) -> Options | None:
+    """What the meeting allows, where Microsoft lists nothing of a kind: it may say why. None when that is not known."""
+    if all(isinstance(listed, Absence) or listed for listed in looked.values()):
+        return None
+    try:
+        return await teams.options(caller, meeting.online_meeting_id or "")
+    except GraphRetry:
+        raise
+    except GraphError:
+        return None
+
+
+async def tell(work: UnitOfWork, meeting: LedgerMeeting, looked: Looked, request_id: str) -> None:
+    """What Microsoft listed, in the meeting's story: when it is other than at the look before."""
+    found = {kind: listed.code if isinstance(listed, Absence) else len(listed) for kind, listed in looked.items()}
+    before = await queries.last_step(work.session, work.org_id, meeting.meeting_id, "looked")
+    if before is None or {kind: before.details.get(kind) for kind in found} != found:
+        asked = any(not isinstance(listed, Absence) for listed in looked.values())
+        ids = {"microsoft_request_id": request_id if asked else None}
+        story.note(work, meeting.meeting_id, "looked", **found, **ids)
+    await queries.forget_old_steps(work.session, work.org_id, meeting.meeting_id, story.MOST_STEPS)
+
+
+async def compare(
+    work: UnitOfWork, meeting: LedgerMeeting, looked: Looked, settings: Settings, options: Options | None
+) -> float | None:
     """Note what is new and conclude what is absent. Seconds until the next look; None when the meeting is settled."""
     await _detect_own(work, meeting, looked)
-    now = await queries.now(work.session)
+    now = meeting.looked_at = await queries.now(work.session)
     rows = await queries.artefacts(work.session, meeting.org_id, meeting.meeting_id)
     await _give_up_stuck_imports(work, meeting, rows, now, settings)
     known = {kind: listed if isinstance(listed, Absence) else None for kind, listed in looked.items()}
-    ledger.conclude(work, meeting, rows, known, now, settings)
-    at = ledger.next_look(meeting, rows, now, settings)
+    ledger.conclude(work, meeting, rows, known, now, settings, options)
+    at = planning.next_look(meeting, rows, now, settings)
     return max(0.0, (at - now).total_seconds()) if at else None
 
 
@@ -49,11 +75,18 @@ async def _detect_own(work: UnitOfWork, meeting: LedgerMeeting, looked: Looked) 
     occurrences = await queries.meetings_online(
         work.session, meeting.org_id, meeting.user_id or "", meeting.online_meeting_id or ""
     )
-    for listed in looked.values():
-        for found in listed if isinstance(listed, list) else []:
-            owner = ledger.closest(occurrences, found)
-            if owner is not None and owner.meeting_id == meeting.meeting_id:
-                await ledger.detect(work, meeting, found)
+    every = [found for listed in looked.values() if isinstance(listed, list) for found in listed]
+    for found in sorted(every, key=placing.lock_order):
+        decision = await placing.decide(work, occurrences, found)
+        if decision is None:
+            continue
+        if decision.meeting_id is None:
+            await placing.leave_unassigned(work, occurrences, found, decision)
+        elif decision.meeting_id == meeting.meeting_id:
+            await placing.place(work, meeting, found, decision)
+        else:  # whose look may be over: of a cancelled one, or one that ended long ago
+            owner = next(one for one in occurrences if one.meeting_id == decision.meeting_id)
+            work.queue(Reconcile(meeting_id=owner.meeting_id, revision=owner.revision))
 
 
 async def _give_up_stuck_imports(
@@ -62,5 +95,5 @@ async def _give_up_stuck_imports(
     """An import explains its own failures; one whose job is gone would otherwise stay silent for ever."""
     longest = timedelta(seconds=2 * settings.artefact_deadline_s)
     for row in rows:
-        if row.status in ledger.OPEN and now > row.tried_since + longest:
+        if row.status in planning.OPEN and now > row.tried_since + longest:
             await ledger.fail_import(work, meeting, row, absences.IMPORT_FAILED)

@@ -43,8 +43,14 @@ class LedgerMeeting(Table, table=True):
     """Counts the reconciliations begun; the job of an older one ends."""
     version: int = Field(default=0, sa_type=BigInteger)
     """Counts what we told others; leaves with every event as the aggregate version."""
+    looked_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    """When it was last compared with Microsoft's lists."""
+    series_id: str | None = None
+    """The series that it is an occurrence of; None of a single meeting."""
+    original_start: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    """When the series has this occurrence, wherever it was moved to."""
     absences: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSONB, nullable=False))
-    """By kind: code and reason of what was declared absent."""
+    """By kind: code and reason of what was declared absent, and the artefact when it is about one."""
 
 
 class ArtefactRow(Table, table=True):
@@ -88,4 +94,89 @@ class TranscriptRow(Table, table=True):
     user_id: str
     language: str | None = None
     speakers: list[str] = Field(sa_column=Column(JSONB, nullable=False))
-    lines: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
+    line_count: int = 0
+    attributed: bool = True
+    """Whether the tenant let us know who said what."""
+
+
+class LineRow(Table, table=True):
+    """Something said; ``number`` counts from 1. The database adds ``words``, the index of its text."""
+
+    __tablename__ = "transcript_line"
+
+    org_id: str = Field(primary_key=True)
+    transcript_id: str = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    speaker: str | None = None
+    start_ms: int = Field(sa_type=BigInteger)
+    end_ms: int = Field(sa_type=BigInteger)
+    text: str
+
+
+class UnassignedRow(Table, table=True):
+    """A recording or transcript behind a join link of ours, of which no occurrence is sure enough."""
+
+    __tablename__ = "unassigned"
+
+    org_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    user_id: str
+    online_meeting_id: str
+    kind: str
+    graph_id: str
+    call_id: str | None = None
+    content_correlation_id: str | None = None
+    created_at: datetime = Field(sa_column=_moment())
+    ended_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    noticed_at: datetime = Field(
+        default=None, sa_column=Column(DateTime(timezone=True), server_default=FetchedValue(), nullable=False)
+    )
+    why: str
+    """``close``: two occurrences fit about as well. ``far``: none fits."""
+    scores: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
+
+
+class StepRow(Table, table=True):
+    """What happened to a meeting's recordings and transcripts here. No words, names or addresses.
+
+    It has no foreign key: that would wait for the lock of a meeting which another transaction is placing things into.
+    """
+
+    __tablename__ = "meeting_step"
+
+    org_id: str = Field(primary_key=True)
+    id: str = Field(primary_key=True)
+    meeting_id: str
+    at: datetime = Field(
+        default=None, sa_column=Column(DateTime(timezone=True), server_default=FetchedValue(), nullable=False)
+    )
+    what: str
+    details: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+
+
+class GapRow(Table, table=True):
+    """An interval in which nothing was fetched for a person; ``version`` counts the person's."""
+
+    __tablename__ = "gap"
+
+    org_id: str = Field(primary_key=True)
+    user_id: str = Field(primary_key=True)
+    version: int = Field(primary_key=True, sa_type=BigInteger)
+    cause: str
+    began_at: datetime = Field(sa_column=_moment())
+    ended_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    """None while it lasts."""
+    meetings: list[str] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False))
+    """What is looked at again since it is over."""
+    repaired: bool = False
+    """Whether that was announced."""
+
+
+class WatchRow(Table, table=True):
+    """When a person's meetings were last known to be followed."""
+
+    __tablename__ = "watch"
+
+    org_id: str = Field(primary_key=True)
+    user_id: str = Field(primary_key=True)
+    watched_at: datetime = Field(sa_column=_moment())

@@ -10,11 +10,11 @@ import asyncio
 import html
 import json
 import re
+import sys
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
 
 _NAME_LENGTH = 100
 _TIME = r"-?(?:-?[0-9]{1,9}:){1,2}-?[0-9]{1,9}(?:[.,][0-9]{1,9})?"
@@ -27,7 +27,7 @@ _BETWEEN_BLOCKS = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 
 
 class TakesTooLong(Exception):
-    """The text was not read within the time given."""
+    """The text was not read within the time given, or has more lines than people could have spoken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +51,18 @@ class Transcript:
         """In the order they first spoke."""
         return list(dict.fromkeys(line.speaker for line in self.lines if line.speaker))
 
-    def as_rows(self) -> list[dict[str, Any]]:
-        return [asdict(line) for line in self.lines]
 
-
-async def read(text: str, within_s: float) -> Transcript:
+async def read(text: str, within_s: float, most_lines: int) -> Transcript:
     """``parse`` beside the event loop, which goes on meanwhile. Raises ``TakesTooLong``."""
-    return await asyncio.to_thread(parse, text, within_s)
+    return await asyncio.to_thread(parse, text, within_s, most_lines)
 
 
-def parse(text: str, within_s: float = float("inf")) -> Transcript:
+def parse(text: str, within_s: float = float("inf"), most_lines: int = sys.maxsize) -> Transcript:
     """Whatever Graph answers as a transcript's content. Raises ``TakesTooLong``."""
     until = time.monotonic() + within_s
     lines: list[Line] = []
     for line in _lines(text):
-        if time.monotonic() > until:
+        if time.monotonic() > until or len(lines) > most_lines:
             raise TakesTooLong
         if line is not None:
             lines.append(line)

@@ -40,6 +40,23 @@ class Reconcile(Work):
     revision: int
 
 
+class LookAgain(Work):
+    """A ``capability`` of the organisation is ready: look again for what its lack kept from us."""
+
+    kind = "look_again"
+    keyed_by = ("capability",)
+    capability: str
+
+
+class AnnounceGap(Work):
+    """Say that a person's gap is repaired, when every meeting of it was looked at since."""
+
+    kind = "announce_gap"
+    keyed_by = ("user_id", "version")
+    user_id: str
+    version: int
+
+
 class ImportArtefact(Work):
     """What is done for one artefact; of each kind one job at a time."""
 

@@ -74,6 +74,9 @@ class Cause(NamedTuple):
     traceparent: str | None = None
 
 
+_TIMED = 7
+
+
 def uuid7() -> str:
     """A UUIDv7 (RFC 9562): 48 bits of milliseconds, 12 of their fraction (its method 3), then random.
 
@@ -82,6 +85,15 @@ def uuid7() -> str:
     milliseconds, rest_ns = divmod(time.time_ns(), 1_000_000)
     value = (milliseconds << 80) | (0x7 << 76) | (rest_ns * 4096 // 1_000_000 << 64)
     return str(uuid.UUID(int=value | (0x2 << 62) | (int.from_bytes(os.urandom(8), "big") >> 2)))
+
+
+def made_at(id_: str) -> datetime | None:
+    """When a UUIDv7 was made, to the millisecond; None of an id that is none."""
+    try:
+        value = uuid.UUID(id_)
+    except ValueError:
+        return None
+    return datetime.fromtimestamp((value.int >> 80) / 1000, UTC) if value.version == _TIMED else None
 
 
 class Row(NamedTuple):

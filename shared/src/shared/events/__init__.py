@@ -16,6 +16,7 @@ from shared.events.meetings import (
 from shared.events.recordings import (
     ArtefactAwaited,
     ArtefactDetected,
+    GapRepaired,
     RecordingImported,
     RecordingUnavailable,
     TranscriptImported,
@@ -41,6 +42,7 @@ ALL: dict[str, type[Event]] = {
         ContactsImported,
         FileDeleted,
         FileStored,
+        GapRepaired,
         MailFailed,
         MailReceived,
         MailSent,
@@ -85,6 +87,7 @@ __all__ = [
     "Features",
     "FileDeleted",
     "FileStored",
+    "GapRepaired",
     "MailFailed",
     "MailReceived",
     "MailSent",

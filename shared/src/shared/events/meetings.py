@@ -135,7 +135,11 @@ class MeetingRecordingChanged(MeetingEvent):
 
 
 class MeetingEnded(MeetingEvent):
-    """The meeting is over, as far as ``source`` can tell; a better source emits it again with higher confidence."""
+    """The meeting is over, as far as ``source`` can tell; a better source emits it again with higher confidence.
+
+    People who come back make another call. The end is then corrected: the event is emitted again with the later
+    ``ended_at``, and ``corrects`` has the one that was told before.
+    """
 
     topic: ClassVar[str] = "meeting.ended"
     user_id: Pseudonym
@@ -148,6 +152,8 @@ class MeetingEnded(MeetingEvent):
     """How sure the source is."""
     auto_recording: bool = False
     """Whether it was to record by itself."""
+    corrects: datetime | None = None
+    """The ``ended_at`` that an earlier event told and that this one replaces; null for the first."""
 
 
 ShownCode = Literal[AbsenceCode, "file_deleted"]

@@ -3,28 +3,44 @@
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
-from shared.events.base import Direct, Event, known
+from shared.events.base import Direct, Event, Pseudonym, known
 
 AbsenceCode = Literal[
     "account_not_connected",
     "admin_required",
     "another_account",
     "artefact_empty",
+    "artefact_expired",
     "artefact_gone",
+    "auto_recording_changed",
     "auto_recording_off",
     "auto_recording_refused",
     "download_blocked",
     "feature_off",
     "import_failed",
+    "late_start",
     "meeting_gone",
     "microsoft_refused",
     "not_recorded",
     "not_transcribed",
     "permission_missing",
+    "recording_not_allowed",
+    "recording_policy",
     "storage_location_stopped",
     "tenant_not_connected",
     "transcript_unreadable",
+    "transcription_not_allowed",
     "transcripts_disabled",
+]
+
+
+GapCause = Literal[
+    "account_not_connected",
+    "another_account",
+    "feature_off",
+    "permission_missing",
+    "tenant_not_connected",
+    "outage",
 ]
 
 
@@ -53,6 +69,10 @@ class ArtefactDetected(ArtefactEvent):
     """When recording or transcription began, as Microsoft says."""
     ended_at: datetime | None = None
     """When it stopped, as Microsoft says; null when it does not say so."""
+    call_id: str | None = None
+    """The call in which it was made; people who leave and meet again make another. Null where Microsoft has none."""
+    pair_id: str | None = None
+    """A recording and a transcript with the same value were made together; null where Microsoft does not say."""
 
 
 class ArtefactAwaited(ArtefactEvent):
@@ -66,6 +86,8 @@ class ArtefactAwaited(ArtefactEvent):
     """Which kind is waited for. No other will be added."""
     detected: bool
     """Whether Microsoft is known to have it, so that its transfer goes on."""
+    artefact_id: str | None = None
+    """The artefact, as in ``artefact.detected``; null when Microsoft is not known to have any."""
 
 
 class RecordingImported(ArtefactEvent):
@@ -111,7 +133,7 @@ class TranscriptImported(ArtefactEvent):
 
 
 class RecordingUnavailable(ArtefactEvent):
-    """No recording will arrive as things are.
+    """No recording will arrive as things are, or the one in ``artefact_id`` will not; others of the meeting may have.
 
     Emitted at once for what is known for sure, else when the deadline after the meeting has passed. When the cause is
     mended, ``artefact.awaited`` or ``recording.imported`` may follow.
@@ -122,10 +144,12 @@ class RecordingUnavailable(ArtefactEvent):
     """Why."""
     reason: str
     """Why, and who mends it how, as a sentence for people."""
+    artefact_id: str | None = None
+    """The artefact, as in ``artefact.detected``; null when Microsoft is not known to have any."""
 
 
 class TranscriptUnavailable(ArtefactEvent):
-    """No transcript will arrive as things are.
+    """No transcript will arrive as things are, or the one in ``artefact_id`` will not; others of the meeting may have.
 
     Emitted at once for what is known for sure, else when the deadline after the meeting has passed. When the cause is
     mended, ``artefact.awaited`` or ``transcript.imported`` may follow.
@@ -136,3 +160,32 @@ class TranscriptUnavailable(ArtefactEvent):
     """Why."""
     reason: str
     """Why, and who mends it how, as a sentence for people."""
+    artefact_id: str | None = None
+    """The artefact, as in ``artefact.detected``; null when Microsoft is not known to have any."""
+
+
+class GapRepaired(Event):
+    """For some time nothing was fetched for a person; what was missed was looked for at Microsoft since.
+
+    Emitted once for each interval, when every meeting of it was compared with Microsoft's lists. Imports that this
+    began are told by their own events. ``aggregate_version`` counts the person's gaps.
+    """
+
+    topic: ClassVar[str] = "gap.repaired"
+    emitter: ClassVar[str] = "recording-ingest"
+    user_id: Pseudonym
+    """The organizer in Prospo whose meetings these are."""
+    cause: Annotated[str, known(GapCause)]
+    """What kept Prospo from Microsoft: the connection, the Org Admin's switch, or an outage of Prospo."""
+    began_at: datetime
+    """When it began. Of an outage: when the person's meetings were last known to be followed."""
+    ended_at: datetime
+    """When it was over."""
+    meetings: int
+    """How many meetings were looked at again."""
+    found: int
+    """How many recordings and transcripts were found that had been missed."""
+
+    @property
+    def key(self) -> str:
+        return f"{self.org_id}:{self.user_id}"
