@@ -71,6 +71,17 @@ async def test_an_agenda_written_in_outlook_is_shown_and_not_overwritten(house: 
     assert "“Mine” was wanted" in shown["problem"]["detail"]
 
 
+async def test_lines_that_are_typed_into_the_agenda_in_outlook_belong_to_it(house: Any) -> None:
+    meeting_id = await booked(house, body="Ours")
+    text = (await event(house))["body"]["body"]["content"]
+    typed = text.replace("Ours", "Ours<div>second</div><div>third <div>and more</div></div>")
+    await in_outlook(house, "meeting_edited", body=typed)
+    assert (await house.record(meeting_id))["body"] == "Ours\nsecond\nthird\nand more"
+    assert (await change(house, meeting_id, body="Mine"))["body"] == "Mine"
+    content = (await event(house))["body"]["body"]["content"]
+    assert content == text.replace("Ours", "Mine"), "nothing of the former agenda is left, nothing else is changed"
+
+
 @pytest.mark.parametrize("bare", [False, True])
 async def test_an_event_without_a_marked_agenda_gets_one(house: Any, bare: bool) -> None:
     """One of an older version, or one whose text was rewritten in Outlook."""

@@ -1,9 +1,11 @@
 """The agenda in an event's text: one marked part is ours; the rest, with Teams' join information, stays as it is."""
 
 import html
+import re
 
 MARK = 'class="prospo-agenda"'
 _BREAK = "<br>"
+_DIVISION = re.compile(r"<(/?)div\b[^<>]{0,1000}>", re.IGNORECASE)
 
 
 def written(text: str) -> str:
@@ -20,6 +22,7 @@ def read(body: str) -> str | None:
     inner = body[body.index(">", place[0]) + 1 : place[1] - len("</div>")]
     for mark in ("<br/>", "<br />", "</p>"):
         inner = inner.replace(mark, _BREAK)
+    inner = _DIVISION.sub(lambda tag: "" if tag[1] else _BREAK, inner)  # Outlook makes one of each line that is typed
     lines = inner.replace("\r", "").replace("\n", " ").split(_BREAK)
     return "\n".join(plain(line) for line in lines).strip()
 
@@ -51,8 +54,12 @@ def same(text: str) -> str:
 
 
 def _place(body: str) -> tuple[int, int] | None:
-    """Where the marked part begins and ends."""
+    """Where the marked part begins and ends, with all divisions within it."""
     mark = body.find(MARK)
     begin = body.rfind("<", 0, mark) if mark >= 0 else -1
-    end = body.find("</div>", mark) if begin >= 0 else -1
-    return (begin, end + len("</div>")) if end >= 0 else None
+    deep = 0
+    for tag in _DIVISION.finditer(body, begin) if begin >= 0 else ():
+        deep += -1 if tag[1] else 1
+        if deep == 0:
+            return begin, tag.end()
+    return None
