@@ -16,7 +16,7 @@ from dev.services import SERVICES, described
 from . import attacks
 from .conftest import Hosted, Operation, check_problem
 from .routes import EVERY_SERVICE, ROUTES, Who
-from .things import OWNER, PEOPLE, ROWS
+from .things import OWNER, PEOPLE, ROWS, series_of
 
 """Every route of every service. One that is in no row, or is gone, fails the first test below."""
 for one in described().values():
@@ -34,7 +34,7 @@ class Route:
     who: Who
 
     def operation(self, id_: str) -> Operation:
-        path = re.sub(r"\{\w+\}", id_, self.template)
+        path = re.sub(r"\{\w+\}", id_, self.template.replace("{series_id}", series_of(id_)))
         return Operation(self.method, path, self.method in {"POST", "PATCH", "PUT"}, "{" in self.template)
 
 
@@ -129,7 +129,8 @@ async def fill(hosted: Hosted) -> dict[tuple[str, str], str]:
     async with hosted.service.db.system_work() as work:
         for (org, user), id_ in ids.items():
             for statement in ROWS.get(hosted.service.name, []):
-                await work.session.execute(text(statement), {"org": org, "user": user, "id": id_})
+                values = {"org": org, "user": user, "id": id_, "series": series_of(id_)}
+                await work.session.execute(text(statement), values)
     return ids
 
 

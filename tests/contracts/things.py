@@ -1,13 +1,26 @@
 """Things of people of two organisations, for routes that are asked for them by others."""
 
+import uuid
+
 PEOPLE = [("acme", "anna"), ("acme", "ben"), ("globex", "anna")]
 OWNER = ("acme", "anna")
+
+
+def series_of(id_: str) -> str:
+    """The id of the series beside a person's meeting, for it cannot have the meeting's."""
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, id_))
+
+
 ROWS: dict[str, list[str]] = {
     "meetings": [
         """INSERT INTO meeting (org_id, id, user_id, organizer_name, organizer_oid, subject, body, starts_at, ends_at,
                attendees, status, version, auto_recording)
            VALUES (:org, :id, :user, 'private', 'o', 'private', '', now(), now() + interval '1 hour', '[]', 'scheduled',
-               1, false)"""
+               1, false)""",
+        """INSERT INTO meeting (org_id, id, user_id, organizer_name, organizer_oid, subject, body, starts_at, ends_at,
+               attendees, status, version, auto_recording, repeats)
+           VALUES (:org, :series, :user, 'private', 'o', 'private', '', now(), now() + interval '1 hour', '[]',
+               'scheduled', 1, false, '{"every": "day", "count": 2}')""",
     ],
     "contacts": [
         """INSERT INTO contact (org_id, id, user_id, record, name, sort_name)
