@@ -26,6 +26,8 @@ ANSWER = {"browser_key": "k", "state": "s", "error": "e", "error_description": "
 CONSENT = ANSWER | {"tenant": str(uuid.uuid4()), "admin_consent": "True", "scope": "x"}
 TOKEN = {"token": "YWNtZQ.secret"}
 BODIES: dict[str, Json] = {
+    "POST /v1/ledger/{meeting_id}/artefacts/{artefact_id}": {},
+    "POST /v1/ledger/{meeting_id}/check": {},
     "POST /v1/tenant/consent": {},
     "POST /v1/tenant/consent/complete": CONSENT,
     "POST /v1/tenant/consent/sign-in": ANSWER | {"code": "c"},

@@ -187,7 +187,7 @@ RECORDING_STATES = {
             '<script src="/static/transcript.js" defer>',
             'data-start-ms="1500" data-end-ms="4250" id="line-1"',
             f'href="/transcripts/{FIRST}?cursor=1&amp;q=&amp;speaker="',
-            f'href="/v1/transcripts/{FIRST}?format=vtt"',
+            f'href="/transcripts/{FIRST}/vtt"',
             "does not tell Prospo who said what",
         ),
     ),

@@ -221,3 +221,12 @@ def test_without_a_simulator_there_is_no_switch_of_persons_and_no_simulated_meet
     assert "/dev/persona" not in text
     assert "happen" not in text
     assert "Signed in as <strong>acme-anna</strong>" in text
+
+
+def test_a_transcript_is_saved_as_a_file(site: Site) -> None:
+    site.apis.answers = {f"/v1/transcripts/{ID}": {"lines": []}}
+    with site.client() as browser:
+        answer = browser.get(f"/transcripts/{ID}/vtt")
+        assert browser.get(f"/transcripts/{ID}/exe").status_code == 404
+    assert answer.headers["content-disposition"] == "attachment; filename=transcript.vtt"
+    assert f"/v1/transcripts/{ID}" in [call.path for call in site.apis.calls]

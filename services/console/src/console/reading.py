@@ -2,7 +2,7 @@
 
 import uuid
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -46,6 +46,16 @@ async def transcript(
         "speaker": speaker,
     }
     return render(request, "meeting/whole_transcript.html", **shown, first=cursor == 0)
+
+
+@router.get("/transcripts/{transcript_id}/{form}")
+async def whole(request: Request, transcript_id: uuid.UUID, form: Literal["vtt", "text"]) -> Response:
+    """The whole transcript as a file."""
+    path = f"/v1/transcripts/{transcript_id}"
+    answer = await backend_of(request).call(request, "GET", path, params={"format": form})
+    name = {"vtt": "transcript.vtt", "text": "transcript.txt"}[form]
+    headers = {"Content-Disposition": f"attachment; filename={name}"}
+    return Response(answer.content, media_type=answer.headers["content-type"], headers=headers)
 
 
 def _video(record: Json | None, transcript_id: str) -> Json | None:

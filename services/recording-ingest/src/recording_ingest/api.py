@@ -1,5 +1,6 @@
 """HTTP in: transcripts and the ledger, for the meeting's organizer and for programs of the organisation."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Response
@@ -42,7 +43,7 @@ _MOST_UNASSIGNED = 100
 
 
 @router.get("/transcripts")
-async def search(
+async def search_transcripts(
     caller: Caller, work: Work, q: Words = None, speaker: Words = None, cursor: Cursor = None, limit: Limit = 50
 ) -> Page[Hit]:
     """Lines of the caller's own transcripts, the newest transcript first.
@@ -90,26 +91,29 @@ async def transcript(
 
 def _place(cursor: str) -> tuple[str, int]:
     transcript_id, _, number = cursor.rpartition(":")
-    if not number.isdigit() or len(number) > len(str(_MOST_LINES)):
+    if not (number.isascii() and number.isdigit()) or len(number) > len(str(_MOST_LINES)):
         raise BadInput("unknown_cursor", "There is no such page. Take next_cursor of the page before, or none.")
     return transcript_id, int(number)
 
 
 @router.get("/ledger/unassigned")
-async def unassigned(caller: Caller, work: Work) -> list[UnassignedShown]:
+async def unassigned_artefacts(caller: Caller, work: Work) -> list[UnassignedShown]:
     """The caller's recordings and transcripts of which it is not sure which meeting they belong to, oldest first.
 
     At most 100. None of them is imported before somebody assigns it.
     """
-    shown = []
+    shown, meetings = [], dict[str, Sequence[LedgerMeeting]]()
     for row in await queries.unassigned(work.session, caller.org_id, caller.user_id, _MOST_UNASSIGNED):
-        args = (caller.org_id, row.user_id, row.online_meeting_id)
-        shown.append(UnassignedShown.of(row, await queries.meetings_online(work.session, *args)))
+        online_id = row.online_meeting_id
+        if online_id not in meetings:
+            args = (caller.org_id, row.user_id, online_id)
+            meetings[online_id] = await queries.meetings_online(work.session, *args)
+        shown.append(UnassignedShown.of(row, meetings[online_id]))
     return shown
 
 
 @router.post("/ledger/{meeting_id}/artefacts/{artefact_id}")
-async def assign(
+async def assign_artefact(
     meeting_id: Id, artefact_id: Id, wanted: Assignment, caller: Caller, work: Work, settings: Settings_
 ) -> Ledger:
     """What was unassigned belongs to this meeting, with all that was made in the same call; it is imported now."""
@@ -127,7 +131,7 @@ async def assign(
 
 
 @router.get("/ledger/missing")
-async def missing(caller: AdminCaller, work: Work, cursor: Cursor = None, limit: Limit = 50) -> Missing:
+async def missing_artefacts(caller: AdminCaller, work: Work, cursor: Cursor = None, limit: Limit = 50) -> Missing:
     """What is missing of the organisation's meetings and why, without their content."""
     counts = await queries.missing_counts(work.session, caller.org_id)
     rows = await queries.missing(work.session, caller.org_id, cursor, limit + 1)
@@ -137,7 +141,7 @@ async def missing(caller: AdminCaller, work: Work, cursor: Cursor = None, limit:
 
 
 @router.get("/ledger/{meeting_id}/story")
-async def story(meeting_id: Id, caller: Caller, work: Work) -> Story:
+async def story_of_meeting(meeting_id: Id, caller: Caller, work: Work) -> Story:
     """Why the record is as it is, step by step, for its organizer and Org Admins: no words, names or addresses."""
     meeting = await queries.meeting(work.session, caller.org_id, meeting_id)
     if meeting is None or not (meeting.user_id == caller.user_id or ORG_ADMIN in caller.roles):
@@ -146,7 +150,9 @@ async def story(meeting_id: Id, caller: Caller, work: Work) -> Story:
 
 
 @router.post("/ledger/{meeting_id}/check", status_code=202, dependencies=[CHECKS])
-async def check(meeting_id: Id, wanted: NewCheck, caller: Caller, work: Work, settings: Settings_) -> Ledger:
+async def check_meeting_again(
+    meeting_id: Id, wanted: NewCheck, caller: Caller, work: Work, settings: Settings_
+) -> Ledger:
     """Look again at Microsoft at once, and import anew what was given up; read the ledger a moment later."""
     meeting = await _readable(work, caller, meeting_id)
     await ledger_of_meetings.check_again(work, [meeting.meeting_id], settings)

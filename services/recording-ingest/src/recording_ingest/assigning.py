@@ -19,6 +19,8 @@ DISTANCE = 0.1
 """The best must be so much better than the second."""
 LONE_SIDE = timedelta(hours=12)
 """Half the gap of a series on a side on which it has no other occurrence known to us."""
+_MOST_CANDIDATES = 16
+"""The nearest in time are scored; of a series of a thousand no other can fit."""
 _OVERLAP, _NEARNESS, _CALL, _PAIR, _CANCELLED = 0.6, 0.4, 0.25, 0.5, -0.3
 _NEAR_ENOUGH = 0.35
 """Without any overlap: how near a start must be, as 1 at the start and 0 at half the gap."""
@@ -77,7 +79,8 @@ def decide(found: Artefact, occurrences: Sequence[Occurrence], kin: Iterable[Kin
         only = occurrences[0]
         return Decision(only.meeting_id, "sole", (_score(found, only, occurrences, ()),))
     known = tuple(kin)
-    scores = sorted((_score(found, one, occurrences, known) for one in occurrences), key=lambda one: -one.total)
+    near = sorted(occurrences, key=lambda one: abs(one.start - found.created_at))[:_MOST_CANDIDATES]
+    scores = sorted((_score(found, one, near, known) for one in near), key=lambda one: -one.total)
     if not scores or not _good_enough(scores[0]):
         return Decision(None, "far", tuple(scores))
     second = scores[1].total if len(scores) > 1 else 0.0

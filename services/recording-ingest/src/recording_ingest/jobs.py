@@ -10,6 +10,7 @@ from recording_ingest import (
     ledger,
     mending,
     placing,
+    planning,
     queries,
     reading,
     reconciling,
@@ -160,9 +161,11 @@ async def reconcile(job: Job, wanted: Reconcile, *, graph: Graph, settings: Sett
         if meeting is None or not meeting.user_id or meeting.revision != wanted.revision:
             return
         halt = await ledger.absence_of(work, meeting)
+        by = planning.expected_by(meeting, settings)
+        last = by is not None and await queries.now(work.session) >= by
     caller = graph.as_user(job.org_id, meeting.user_id, job.priority)
     looked = await reconciling.look(caller, meeting, halt)
-    options = await reconciling.options(caller, meeting, looked)
+    options = await reconciling.options(caller, meeting, looked) if last else None
     async with job.unit_of_work() as work:
         now = await queries.meeting(work.session, job.org_id, meeting.meeting_id, lock=True)
         if now is None or now.revision != meeting.revision:

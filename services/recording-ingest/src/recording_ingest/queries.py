@@ -210,6 +210,14 @@ async def has_place(session: AsyncSession, org_id: str, found: Artefact) -> bool
     return (await session.execute(_HAS_PLACE, values)).first() is not None
 
 
+async def placed(session: AsyncSession, org_id: str, graph_ids: Sequence[str]) -> set[tuple[str, str]]:
+    """Kind and Graph's id of those that have their meeting: in one statement, for a series has hundreds."""
+    query = select(ArtefactRow.kind, ArtefactRow.graph_id).where(
+        ArtefactRow.org_id == org_id, col(ArtefactRow.graph_id).in_(graph_ids)
+    )
+    return {(kind, graph_id) for kind, graph_id in (await session.exec(query)).all()}
+
+
 async def kin(session: AsyncSession, org_id: str, ids: Sequence[str], found: Artefact) -> Sequence[ArtefactRow]:
     """What these meetings have of the same call, or of what was made together with it."""
     akin = [col(ArtefactRow.call_id) == found.call_id] if found.call_id else []

@@ -34,7 +34,10 @@ async def _listed(caller: GraphCaller, online_meeting_id: str, kind: Kind) -> li
 
 
 async def options(caller: GraphCaller, meeting: LedgerMeeting, looked: Looked) -> Options | None:
-    """What the meeting allows, where Microsoft lists nothing of a kind: it may say why. None when that is not known."""
+    """What the meeting allows, where Microsoft lists nothing of a kind: it may say why. None when that is not known.
+
+    Asked at the last look only, when what is absent is concluded.
+    """
     if all(isinstance(listed, Absence) or listed for listed in looked.values()):
         return None
     try:
@@ -76,7 +79,9 @@ async def _detect_own(work: UnitOfWork, meeting: LedgerMeeting, looked: Looked) 
         work.session, meeting.org_id, meeting.user_id or "", meeting.online_meeting_id or ""
     )
     every = [found for listed in looked.values() if isinstance(listed, list) for found in listed]
-    for found in sorted(every, key=placing.lock_order):
+    placed = await queries.placed(work.session, work.org_id, [found.graph_id for found in every])
+    new = [found for found in every if (found.kind, found.graph_id) not in placed]
+    for found in sorted(new, key=placing.lock_order):
         decision = await placing.decide(work, occurrences, found)
         if decision is None:
             continue
