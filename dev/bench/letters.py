@@ -2,7 +2,7 @@
 
 Against O365, which only decodes as many as a twentieth of them; and against the floor, which asks Microsoft the same
 (lists, then texts in batches of twenty), decodes it and copies it into a table. What the worker holds at most is
-measured after 1,000 messages and after 10,000.
+measured after 1,000 messages and after 10,000. Last, what it costs the api to open a conversation of 200 mails.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 from sqlalchemy.engine import make_url
 
-from dev.bench.measuring import Outcome, difference, ratio
+from dev.bench.measuring import Outcome, difference, ours_alone, ratio
 from dev.bench.schedule import bearer, connect
 from dev.bench.stage import Stage
 from dev.bench.town import Peer, Process, microsoft, raise_town
@@ -27,6 +27,8 @@ from shared.testing.siblings import Dispatcher, UserAuth
 from shared.testing.waiting import until
 
 FEW, MESSAGES, WRITERS = 1_000, 10_000, 50
+THREAD, OPENED = 200, 20
+"""So many mails in one conversation, which is opened so often; the processor is counted in hundredths of a second."""
 PEERS = {"o365": MESSAGES // 20, "floor": MESSAGES}
 """How many messages of the mailbox each reads in a round."""
 TEXT = "Dear Anna,\n\n" + "we looked at your offer and have some questions about it. " * 40 + "\n\nKind regards\n"
@@ -35,6 +37,7 @@ LIMIT_S = 240
 """No round begins after so long, so that a busy machine measures fewer of them; the table says how many."""
 _EMPTY = """TRUNCATE conversation, message, message_reference, mailbox, mailbox_folder, mail_round, folder_health,
     mail_backfill"""
+_LONGEST = "SELECT id FROM conversation WHERE messages = $1"
 _KNOWN = """INSERT INTO contact_address (org_id, contact_id, address, user_id, shared)
     SELECT 'acme', 'c' || n, 'writer-' || n || '@customer.example', 'acme-anna', false
     FROM generate_series(1, $1) AS n"""
@@ -68,13 +71,20 @@ async def measure(stage: Stage, count: int) -> list[Outcome]:
                 continue
             for name, outcome in outcomes.items():
                 outcome.add(MESSAGES / spent, rates[name])
-    return [*outcomes.values(), memory]
+        opening = Outcome(
+            "B16 a conversation of 200 mails", "ms of the processor", "ours", 50, ours_alone, lower_is_better=True
+        )
+        opening.add(await office.open_thread(), 0)
+    return [*outcomes.values(), memory, opening]
 
 
 class _Office:
     """Anna's, whose contacts wrote to her."""
 
-    def __init__(self, api: httpx.AsyncClient, database: Any, client: SimulatorClient, worker: Process) -> None:
+    def __init__(
+        self, http: httpx.AsyncClient, database: Any, client: SimulatorClient, api: Process, worker: Process
+    ) -> None:
+        self._http = http
         self._api = api
         self._database = database
         self._client = client
@@ -99,7 +109,7 @@ class _Office:
                 "internal_url": await stack.enter_async_context(serving(siblings)) + "/{service}",
             }
             more: Json = {"graph_hosts": json.dumps([simulator.http_base_url.removeprefix("http://")])}
-            more |= {"mail_refreshes_per_hour": "1000000"}
+            more |= {"mail_refreshes_per_hour": "1000000", "mail_look_s": "86400"}  # no look but those of the rounds
             api = await stack.enter_async_context(town.process("mail", "api", **more))
             database = await stage.connect(town.databases["mail"].owner_url)
             stack.push_async_callback(database.close)
@@ -110,7 +120,7 @@ class _Office:
             limits: Json = {"timeout": 60, "trust_env": False, "verify": NO_TLS}
             headers = bearer(await client.prospo_token("acme-anna"))
             http = await stack.enter_async_context(httpx.AsyncClient(base_url=api.url, headers=headers, **limits))
-            office = cls(http, database, client, worker)
+            office = cls(http, database, client, api, worker)
             await until(office.is_in_step, within_s=60)
             dsn = make_url(town.databases["mail"].owner_url).set(drivername="postgresql")
             asked = {"url": f"{simulator.http_base_url}/v1.0", "token": token["access_token"]}
@@ -129,12 +139,31 @@ class _Office:
         """Seconds of a first look at the mailbox that brings this many."""
         await self._database.execute(_EMPTY)
         begun = time.perf_counter()
-        (await self._api.post("/v1/mail/mailbox/refresh")).raise_for_status()
+        (await self._http.post("/v1/mail/mailbox/refresh")).raise_for_status()
         await until(self.is_in_step, PATIENCE_S)
         spent = time.perf_counter() - begun
         stored = await self._database.fetchval("SELECT count(*) FROM message WHERE body IS NOT NULL")
         assert stored == count, f"{stored} of {count} messages were kept"
         return spent
+
+    async def open_thread(self) -> float:
+        """Milliseconds of the processor for a conversation, once the process is warm."""
+        about: Json = {"user": "anna@contoso.example", "sender": "writer-1@customer.example", "text": TEXT}
+        first = await self._client.do("mail_arrives", subject="Thread", **about)
+        await self._client.do("mail_arrives", count=THREAD - 1, reply_to=first["immutable"], **about)
+        (await self._http.post("/v1/mail/mailbox/refresh")).raise_for_status()
+        await until(self._has_thread, PATIENCE_S)
+        path = "/v1/mail/conversations/" + str(await self._database.fetchval(_LONGEST, THREAD))
+        before = 0.0
+        for number in range(2 * OPENED):
+            if number == OPENED:
+                before = self._api.processor_s()
+            page = (await self._http.get(path, params={"limit": THREAD})).raise_for_status().json()
+            assert len(page["messages"]) == THREAD
+        return (self._api.processor_s() - before) * 1000 / OPENED
+
+    async def _has_thread(self) -> bool:
+        return bool(await self._database.fetchval(_LONGEST, THREAD))
 
     async def is_in_step(self) -> bool:
         await asyncio.sleep(0.1)

@@ -30,6 +30,8 @@ Db = Annotated[Database, Depends(provided("db"))]
 Sealing = Annotated[Envelope, Depends(provided("envelope"))]
 Graph_ = Annotated[Graph, Depends(provided("graph"))]
 Limit = Annotated[int, Query(ge=1, le=100)]
+MailsLimit = Annotated[int, Query(ge=1, le=200)]
+"""Most conversations are one page so: a page is mostly what a request costs by itself."""
 Words = Annotated[str, Query(max_length=200), STORABLE]
 Named = Annotated[str | None, Query(max_length=320), STORABLE]
 FileId = Annotated[str, Query(max_length=1000), STORABLE]
@@ -88,7 +90,7 @@ async def conversation(
     envelope: Sealing,
     response: Response,
     cursor: SignedCursor = None,
-    limit: Limit = 50,
+    limit: MailsLimit = 50,
 ) -> WholeConversation:
     """A conversation with its messages, the oldest first, each once however many mailboxes it went through."""
     row = await _seen(work, caller, conversation_id)

@@ -28,6 +28,9 @@ async def accepted(
 
     At both the mailbox is looked at, so that the conversation has the mail as soon as Sent Items has it.
     """
+    work.queue(SyncMailbox(user_id=row.user_id))
+    await work.write_jobs()  # before folders and mailbox are locked, as that job has its own row locked first
+    await folders.mark_dirty(work.session, {"org_id": row.org_id, "user_id": row.user_id, "account": row.account})
     first = row.accepted_at is None
     await queries.accept(work.session, row, seen=seen, message_id=message_id, conversation_id=conversation_id)
     await queries.note(work.session, row, "seen_in_sent" if seen else "accepted")
@@ -44,9 +47,6 @@ async def accepted(
             )
         )
         _tidy(work, row)
-    work.queue(SyncMailbox(user_id=row.user_id))
-    await work.write_jobs()  # before the folders are locked, as the job that reads them does it
-    await folders.mark_dirty(work.session, {"org_id": row.org_id, "user_id": row.user_id, "account": row.account})
 
 
 async def failed(work: UnitOfWork, row: OutgoingMail, why: tuple[FailureCode, str], settings: Settings) -> None:
