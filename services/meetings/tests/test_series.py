@@ -142,6 +142,7 @@ async def test_one_moved_in_outlook_keeps_its_identity_and_its_title(house: Any,
     assert (moved["original_start"], moved["subject"]) == (before[1]["original_start"], "Weekly")
     (told,) = await house.published("meeting.rescheduled")
     assert (told["meeting_id"], told["origin"]) == (moved["id"], "outlook")
+    assert after.keys() == {one["id"] for one in before}
     others = [one for one in before if one["id"] != moved["id"]]
     assert [after[one["id"]]["start"] for one in others] == [one["start"] for one in others]
 
