@@ -169,7 +169,14 @@ STATES = OTHERS | {
     "card-disconnect": State(
         f"{CARD}/disconnect",
         {"/v1/tenant": tenant("connected")},
-        ("What is kept", "each person has to connect", "What stays at Microsoft", "under Enterprise applications"),
+        (
+            "What is kept",
+            "each person has to connect",
+            "What stays at Microsoft",
+            "under Enterprise applications",
+            "go on recording at Microsoft",
+            "for a week at most",
+        ),
         "acme-admin",
     ),
     "card-disconnect-looked-at": State(

@@ -228,6 +228,7 @@ async def test_what_changed_while_nobody_was_connected_arrives_afterwards(house:
     await house.look()
     assert datetime.fromisoformat((await house.record(meeting_id))["start"]) == TOMORROW + HOUR
     assert len(await told(house, "meeting.rescheduled")) == 1
+    assert len((await house.microsoft.state())["subscriptions"]) == 1, "the one of the earlier connection is replaced"
 
 
 async def test_a_problem_of_another_kind_outlives_a_look_at_the_event(house: Any) -> None:

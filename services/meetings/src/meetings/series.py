@@ -6,6 +6,7 @@ that is missing is read by its id and is cancelled when Graph does not know it. 
 the window has, and at most ``MOST``.
 """
 
+import hashlib
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,12 +27,16 @@ PAST, AHEAD = timedelta(days=7), timedelta(days=60)
 MOST = 200
 """Occurrences in one round; a week and sixty days of a daily series are 68."""
 _FAR = timedelta(days=5 * 366)
-_NAMES = uuid.UUID("5f0c3c0e-4c6e-5a0c-9a53-6d3f0b7c8e11")
 
 
 def meeting_id_of(series_id: str, original_start: datetime) -> str:
-    """The id of an occurrence, the same whoever finds it first."""
-    return str(uuid.uuid5(_NAMES, f"{series_id} {original_start.astimezone(UTC).isoformat(timespec='seconds')}"))
+    """The id of an occurrence, the same whoever finds it first: a UUID of version 8 with the time of the series' own.
+
+    So a list by the time of making has occurrences where their series was made.
+    """
+    named = f"{series_id} {original_start.astimezone(UTC).isoformat(timespec='seconds')}"
+    made_at, rest = series_id.replace("-", "")[:12], hashlib.sha256(named.encode()).hexdigest()
+    return str(uuid.UUID(f"{made_at}8{rest[:3]}8{rest[3:6]}{rest[6:18]}"))
 
 
 async def refresh(job: Job, caller: GraphCaller, series: MeetingRow, origin: Origin, settings: Settings) -> None:
