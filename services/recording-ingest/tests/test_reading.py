@@ -17,6 +17,8 @@ async def transcribed(house: Any, meeting_id: str = "m1", form: str | None = Non
     await house.hear(house.scheduled(booked, meeting_id))
     await house.happen(booked)
     await house.settle()
+    await house.hurry()  # what was announced before it could be read
+    await house.settle()
     told = [one for one in await house.published("transcript.imported") if one["meeting_id"] == meeting_id]
     return str(told[0]["artefact_id"])
 
@@ -149,3 +151,22 @@ async def test_forty_thousand_lines_are_kept_and_read_by_pages(house: Any) -> No
     assert len(shown["lines"]) == 1000
     last, more = await lines(house, id_, cursor=shown["line_count"] - 1)
     assert (len(last), more) == (1, None)
+
+
+async def test_a_transcript_of_the_previous_version_is_read_too(house: Any) -> None:
+    """During an upgrade its process writes all lines into one column."""
+    await house.connect()
+    await house.hear(house.scheduled(await house.book()))
+    artefact = """INSERT INTO artefact (org_id, id, meeting_id, kind, graph_id, created_at, status)
+                  VALUES ('acme', 'old', 'm1', 'transcript', 'g', now(), 'imported')"""
+    said = """INSERT INTO transcript (org_id, id, meeting_id, user_id, speakers, lines)
+        VALUES ('acme', 'old', 'm1', 'anna', '["A"]', '[{"speaker": "A", "start_ms": 1, "end_ms": 2, "text": "one"},
+                   {"speaker": null, "start_ms": 3, "end_ms": 4, "text": "two"}]')"""
+    await house.sql(artefact)
+    await house.sql(said)
+    shown = (await house.call("GET", "/v1/transcripts/old")).json()
+    assert shown["line_count"] == 2
+    assert [(line["number"], line["speaker"], line["text"]) for line in shown["lines"]] == [
+        (1, "A", "one"),
+        (2, None, "two"),
+    ]
