@@ -1,5 +1,6 @@
 """Reading what was said: pages, words and speakers, and the whole in other forms."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,9 +10,9 @@ from recording_ingest.transcripts import parse
 HELLO = "Hello everyone, shall we begin?"
 
 
-async def transcribed(house: Any, meeting_id: str = "m1", form: str | None = None) -> str:
-    """The id of the transcript of a meeting that took place."""
-    booked = await house.book()
+async def transcribed(house: Any, meeting_id: str = "m1", form: str | None = None, *, days: int = 0) -> str:
+    """The id of the transcript of a meeting that took place, so many days ahead: Microsoft's clock jumps past each."""
+    booked = await house.book(start=datetime.now(UTC) + timedelta(days=days, minutes=30))
     if form:
         await house.microsoft.do("transcript_form", form=form, meeting=booked["link"])
     await house.hear(house.scheduled(booked, meeting_id))
@@ -56,7 +57,7 @@ async def test_words_and_speakers_are_found_in_a_record(house: Any) -> None:
 
 async def test_words_are_found_over_all_records_of_their_owner_only(house: Any) -> None:
     await house.connect()
-    ids = [await transcribed(house, meeting_id) for meeting_id in ("m1", "m2")]
+    ids = [await transcribed(house, "m1"), await transcribed(house, "m2", days=1)]
 
     async def found(**who: str) -> list[tuple[str, str, str]]:
         answer = await house.call("GET", "/v1/transcripts", params={"q": "begin"}, **who)
@@ -149,3 +150,22 @@ async def test_forty_thousand_lines_are_kept_and_read_by_pages(house: Any) -> No
     assert len(shown["lines"]) == 1000
     last, more = await lines(house, id_, cursor=shown["line_count"] - 1)
     assert (len(last), more) == (1, None)
+
+
+async def test_a_transcript_of_the_previous_version_is_read_too(house: Any) -> None:
+    """During an upgrade its process writes all lines into one column."""
+    await house.connect()
+    await house.hear(house.scheduled(await house.book()))
+    artefact = """INSERT INTO artefact (org_id, id, meeting_id, kind, graph_id, created_at, status)
+                  VALUES ('acme', 'old', 'm1', 'transcript', 'g', now(), 'imported')"""
+    said = """INSERT INTO transcript (org_id, id, meeting_id, user_id, speakers, lines)
+        VALUES ('acme', 'old', 'm1', 'anna', '["A"]', '[{"speaker": "A", "start_ms": 1, "end_ms": 2, "text": "one"},
+                   {"speaker": null, "start_ms": 3, "end_ms": 4, "text": "two"}]')"""
+    await house.sql(artefact)
+    await house.sql(said)
+    shown = (await house.call("GET", "/v1/transcripts/old")).json()
+    assert shown["line_count"] == 2
+    assert [(line["number"], line["speaker"], line["text"]) for line in shown["lines"]] == [
+        (1, "A", "one"),
+        (2, None, "two"),
+    ]

@@ -22,7 +22,7 @@ HOLDINGS = Holdings(
             keeps="What a person said in the meetings of others stays there: these are their organizers' records.",
             exported={"id": "id", "meeting": "meeting_id", "language": "language", "speakers": "speakers"},
             of_organisation={"person": "user_id"},
-            withheld="attributed line_count",
+            withheld="attributed line_count lines",
         ),
         Holding(
             "artefact",
