@@ -52,6 +52,7 @@ EXAMPLES = {
         "napisał(a):",
         "______________",
     ],
+    "meetings.agenda": ['<div class="prospo-agenda">x</div>', "</DIV >", "<div <div"],
     "mail.styling": [
         "rgb(1, 2, 3) rgba(1%) hsl(1)",
         "\\75 rl(",
