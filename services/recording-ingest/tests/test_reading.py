@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from starlette.responses import Response
 
 from recording_ingest.transcripts import parse
 
@@ -53,6 +54,17 @@ async def test_words_and_speakers_are_found_in_a_record(house: Any) -> None:
     said, _ = await lines(house, id_, speaker="ben berg")
     assert {line["speaker"] for line in said} == {"Ben Berg"}
     assert await lines(house, id_, q="begin", speaker="Ben Berg") == ([], None)
+
+
+async def test_a_line_of_megabytes_is_kept_and_found_by_its_first_words(house: Any) -> None:
+    words = " ".join(f"word{number}" for number in range(200_000))
+    said = f"WEBVTT\n\n00:00:01.000 --> 00:00:02.000\n<v Anna>{words}</v>\n"
+    content = Response(said, media_type="text/vtt")
+    house.graph_wire.instead = lambda _, path: content if path.endswith("/content") and "script" in path else None
+    await house.connect()
+    id_ = await transcribed(house)
+    (line,), _ = await lines(house, id_, q="word7 word42")
+    assert line["text"] == words
 
 
 async def test_words_are_found_over_all_records_of_their_owner_only(house: Any) -> None:
