@@ -124,7 +124,7 @@ uninstall() {
   say "uninstalled; nothing is left"
 }
 
-known="prepare examples engines refuse_installs install main_job confinement round main_job_done refuse_upgrades uninstall"
+known="prepare examples engines refuse_installs install main_job confinement round main_job_done refuse_upgrades upgrade uninstall"
 passed=0
 for phase in ${*:-$known}; do
   case " $known " in *" $phase "*) "$phase" ;; *) die "no phase is called $phase. Known: $known" ;; esac

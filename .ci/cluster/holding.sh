@@ -44,6 +44,28 @@ main_job_done() {
   say "the main job is done"
 }
 
+upgrade() { # to another build while the main job goes on: every pod is replaced, nothing is lost and no request fails
+  before=$(running)
+  beside delete job demo asking --ignore-not-found > /dev/null
+  for job in asking demo; do
+    named .ci/cluster/$job.yaml | beside apply -f - > /dev/null
+    beside wait --for=condition=Ready pod -l job-name=$job --timeout=120s > /dev/null
+  done
+  until beside logs job/demo 2> /dev/null | grep -qF "connects the organisation"; do sleep 0.5; done
+  # shellcheck disable=SC2016 # the container's shell reads it
+  beside exec job/demo -- sh -c 'printf "%s\n" "$@" > /state/killed' sh \
+    "connects the organisation" "connects her Microsoft account" "schedules a Teams meeting" "The meeting takes place" "arrive in the meeting record"
+  attempt upgrade prospo --set defaults.podAnnotations.build=next --wait > /dev/null
+  both=$(running | grep -xF "$before" || true)
+  [ -z "$both" ] || die "these pods were not replaced: $both"
+  main_job_done
+  beside exec job/asking -- touch /tmp/enough
+  beside wait --for=condition=Complete job/asking --timeout=60s > /dev/null
+  beside logs job/asking > "$made/asked"
+  ! grep -F FAILED "$made/asked" || die "requests failed during the upgrade"
+  say "upgraded while the main job went on: $(tail -n 1 "$made/asked")"
+}
+
 tries() { # <namespace> <pod> <host> <port>: what comes of a connection
   kubectl -n "$1" exec "$2" -- python -c '
 import socket, sys
