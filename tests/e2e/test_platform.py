@@ -5,7 +5,9 @@ import json
 import os
 import re
 import sys
+import uuid
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +37,11 @@ def routes() -> Iterator[tuple[str, str]]:
 
 def ids_of(meeting: dict[str, Any]) -> dict[str, str]:
     """Path parameter → Anna's real id."""
+    transcript_id = meeting["transcript"]["content_url"].rsplit("/", 1)[1]
     return {
         "meeting_id": meeting["id"],
-        "transcript_id": meeting["transcript"]["content_url"].rsplit("/", 1)[1],
+        "transcript_id": transcript_id,
+        "artefact_id": transcript_id,
         "file_id": meeting["recording"]["content_url"].split("/")[3],
     }
 
@@ -62,6 +66,17 @@ def ids_of_mail(conversation: Json) -> dict[str, str]:
     sent = conversation["messages"][0]
     about = {"conversation_id": conversation["id"], "message_id": sent["id"], "mail_id": sent["mail_id"]}
     return about | {"attachment_id": sent["attachments"][0]["id"]}
+
+
+async def ids_of_series(demo: Demo) -> dict[str, str]:
+    """The same of a series of meetings, which is cancelled at once."""
+    start = datetime.now(UTC).replace(second=0, microsecond=0) + timedelta(days=1)
+    times = {"start": start.isoformat(), "end": (start + timedelta(minutes=30)).isoformat()}
+    wanted = {"subject": "Daily", "repeats": {"every": "day", "count": 2}} | times
+    headers = {"Idempotency-Key": str(uuid.uuid4())}
+    made = (await demo.call("acme-anna", "POST", "/v1/meetings/series", json=wanted, headers=headers)).json()
+    await demo.call("acme-anna", "DELETE", f"/v1/meetings/series/{made['id']}")
+    return {"series_id": made["id"]}
 
 
 @pytest.fixture
@@ -95,6 +110,7 @@ async def written(demo: Demo, imported: Json) -> Json:
 async def test_nobody_else_finds_what_is_annas(demo: Demo, held: Json, imported: Json, written: Json) -> None:
     """Neither the meeting with recording and transcript, nor her import, contacts, files and mail."""
     ids = ids_of(held) | await ids_of_contacts(demo, imported) | ids_of_mail(written)
+    ids |= await ids_of_series(demo)
     of_upload = ids | await ids_of_upload(demo)
     walked: set[str] = set()
     tokens = {persona: await demo.microsoft.prospo_token(persona) for persona in STRANGERS}

@@ -183,8 +183,8 @@ class House(Harness):
         headers = {"Authorization": f"Bearer {self.caller.issue('user-auth')}"}
         return await http.post("/internal/tokens", json=body, headers=headers)
 
-    async def has_tenant(self, org: str = "acme", version: int = 1) -> None:
-        await self.hear(tenant_state(version, org_id=org))
+    async def has_tenant(self, org: str = "acme", version: int = 1, *, mail: bool = False) -> None:
+        await self.hear(tenant_state(version, org_id=org, mail=mail))
 
     async def nothing_is_stored(self, **who: str) -> None:
         """Of a first sign-in that was refused; the trail says so and nobody was told."""
@@ -203,13 +203,16 @@ def query_of(url: str) -> Json:
     return dict(parse_qsl(urlsplit(url).query))
 
 
-def tenant_state(version: int = 1, *, connected: bool = True, tid: str = CONTOSO, org_id: str = "acme") -> TenantState:
+def tenant_state(
+    version: int = 1, *, connected: bool = True, tid: str = CONTOSO, org_id: str = "acme", mail: bool = False
+) -> TenantState:
+    """With ``mail`` the next token is asked for the permissions that the organisation's consent may hold."""
     return TenantState(
         org_id=org_id,
         aggregate_version=version,
         connected=connected,
         tid=tid,
-        features=Features(),
+        features=Features(outlook_email=mail),
         changed_at=datetime.now(UTC),
     )
 
@@ -233,6 +236,12 @@ async def empty_house(
 
 
 @pytest.fixture
-async def house(empty_house: House) -> House:
-    await empty_house.has_tenant()
+def mail() -> bool:
+    """Whether the Org Admin has Outlook email switched on."""
+    return False
+
+
+@pytest.fixture
+async def house(empty_house: House, mail: bool) -> House:
+    await empty_house.has_tenant(mail=mail)
     return empty_house

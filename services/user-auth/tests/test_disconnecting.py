@@ -14,7 +14,9 @@ from shared.testing.harness import consume
 
 def state(version: int, *, connected: bool, tid: str = CONTOSO) -> TenantState:
     about = {"org_id": "acme", "aggregate_version": version, "connected": connected, "tid": tid}
-    return TenantState.model_validate(about | {"features": Features(), "changed_at": "2026-01-01T00:00:00Z"})
+    return TenantState.model_validate(
+        about | {"features": Features(outlook_email=False), "changed_at": "2026-01-01T00:00:00Z"}
+    )
 
 
 def gone(version: int) -> TenantDisconnected:

@@ -24,6 +24,11 @@ BASICS = {"User.Read", "openid", "profile", "offline_access"}
 SHORT_S = 200  # less than the margin: due for a refresh at the first question
 
 
+@pytest.fixture
+def mail() -> bool:
+    return True
+
+
 async def asked(house: Any, *features: str) -> tuple[set[str], dict[str, list[str]]]:
     """The permissions on the address that is opened at Microsoft, and all of its parameters."""
     started = await house.start(features=features)
