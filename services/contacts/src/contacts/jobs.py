@@ -10,9 +10,10 @@ from shared.graph import Graph, GraphCaller
 from shared.jobs import Jobs, Periodic
 from shared.jobs.job import Job, JobWork
 from shared.subscriptions import hearing
-from shared.subscriptions.subscriptions import ChangeNotification, LifecycleNotification, Subscriptions
+from shared.subscriptions.subscriptions import Subscriptions
 
 does = Jobs()
+hearing.hear(does, watching.heard)
 
 
 @does(FollowConnections)
@@ -65,20 +66,6 @@ async def keep_in_step(
     caller = graph.as_user(job.org_id, wanted.user_id, job.priority)
     if await watching.look(job, wanted.user_id, subscriptions, caller, settings):
         raise Periodic("looked at again later", after_s=settings.keep_in_step_s)
-
-
-@does(ChangeNotification)
-async def process_notification(job: Job, wanted: ChangeNotification) -> None:
-    """A notification is only a hint that something changed."""
-    await hearing.take_hint(job, wanted, watching.heard)
-
-
-@does(LifecycleNotification)
-async def subscription_lifecycle(
-    job: Job, wanted: LifecycleNotification, *, graph: Graph, subscriptions: Subscriptions
-) -> None:
-    """Renew or make anew at Graph's word, then look for what it did not tell meanwhile."""
-    await hearing.heed(job, wanted, graph, subscriptions, watching.heard)
 
 
 async def as_importer(job: Job, graph: Graph, user_id: str, account: str) -> GraphCaller:

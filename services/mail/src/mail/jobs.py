@@ -25,9 +25,10 @@ from shared.jobs import Jobs, Periodic
 from shared.jobs.job import Job, JobWork
 from shared.secrets import Envelope
 from shared.subscriptions import hearing
-from shared.subscriptions.subscriptions import ChangeNotification, LifecycleNotification, Subscriptions
+from shared.subscriptions.subscriptions import Subscriptions
 
 does = Jobs()
+hearing.hear(does, syncing.heard)
 
 
 @does(FollowConnections)
@@ -118,17 +119,3 @@ async def forget_old_mail(job: Job, wanted: ForgetOldMail) -> None:
     """A person after the other, for as long as the organisation has a limit."""
     if await retaining.forget_old(job):
         raise Periodic("looked at again tomorrow", after_s=retaining.DAY_S)
-
-
-@does(ChangeNotification)
-async def process_notification(job: Job, wanted: ChangeNotification) -> None:
-    """A notification is only a hint that something changed."""
-    await hearing.take_hint(job, wanted, syncing.heard)
-
-
-@does(LifecycleNotification)
-async def subscription_lifecycle(
-    job: Job, wanted: LifecycleNotification, *, graph: Graph, subscriptions: Subscriptions
-) -> None:
-    """Renew or make anew at Graph's word, then look for what it did not tell meanwhile."""
-    await hearing.heed(job, wanted, graph, subscriptions, syncing.heard)

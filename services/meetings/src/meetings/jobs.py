@@ -27,7 +27,7 @@ from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphRet
 from shared.jobs import Again, GiveUp, Jobs, Periodic
 from shared.jobs.job import Job, JobWork
 from shared.subscriptions import hearing
-from shared.subscriptions.subscriptions import ChangeNotification, LifecycleNotification, Subscriptions
+from shared.subscriptions.subscriptions import Subscriptions
 
 _NOT_OFFERED = (
     "Your calendar does not offer Teams meetings, so the event was taken out of your calendar again. Ask your "
@@ -35,6 +35,7 @@ _NOT_OFFERED = (
 )
 
 does = Jobs()
+hearing.hear(does, watching.heard)
 
 
 @does(ScheduleMeeting, attempts=ATTEMPTS, patience_s=PATIENCE_S)
@@ -127,20 +128,6 @@ async def refresh_series(job: Job, wanted: RefreshSeries, *, graph: Graph, setti
         async with problems.looked_at_later(job):
             caller = await as_organizer(job, graph, row, person)
             await series.refresh(job, caller, row, wanted.origin, settings)
-
-
-@does(ChangeNotification)
-async def process_notification(job: Job, wanted: ChangeNotification) -> None:
-    """A notification is only a hint that something changed."""
-    await hearing.take_hint(job, wanted, watching.heard)
-
-
-@does(LifecycleNotification)
-async def subscription_lifecycle(
-    job: Job, wanted: LifecycleNotification, *, graph: Graph, subscriptions: Subscriptions
-) -> None:
-    """Renew or make anew at Graph's word, then look for what it did not tell meanwhile."""
-    await hearing.heed(job, wanted, graph, subscriptions, watching.heard)
 
 
 @does(SetRecording, attempts=ATTEMPTS)

@@ -11,6 +11,7 @@ import structlog
 from shared.connections import connection_of
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphGiveUp, GraphReconnect, GraphTellAdmin
+from shared.jobs import Jobs
 from shared.jobs.job import Job, JobWork
 from shared.subscriptions.notifications import (
     ChangeNotification,
@@ -46,13 +47,22 @@ async def keep_to(
     return refused
 
 
-async def take_hint(job: Job, wanted: ChangeNotification, heard: Heard) -> None:
-    """One stored notification, which is discarded with what ``heard`` writes."""
-    async with job.unit_of_work() as work:
-        notification = await load(work.session, job.org_id, wanted.notification_id)
-        if notification is not None:
-            await heard(work, notification)
-            await discard(work.session, notification.id)
+def hear(does: Jobs, heard: Heard) -> None:
+    """Have the service do both jobs that Graph's notifications become; each is for it a hint that something changed."""
+
+    @does(ChangeNotification)
+    async def process_notification(job: Job, wanted: ChangeNotification) -> None:
+        async with job.unit_of_work() as work:
+            notification = await load(work.session, job.org_id, wanted.notification_id)
+            if notification is not None:
+                await heard(work, notification)
+                await discard(work.session, notification.id)
+
+    @does(LifecycleNotification)
+    async def subscription_lifecycle(
+        job: Job, wanted: LifecycleNotification, *, graph: Graph, subscriptions: Subscriptions
+    ) -> None:
+        await heed(job, wanted, graph, subscriptions, heard)
 
 
 async def heed(
