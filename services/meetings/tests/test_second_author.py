@@ -199,7 +199,9 @@ async def test_a_forged_notification_moves_nothing(house: Any) -> None:
     await booked(house)
     asked = await house.asked()
     (subscription,) = (await house.microsoft.state())["subscriptions"]
+    (booked_event,) = await house.sql("SELECT event_id FROM meeting")  # a true notification of it has it read
     item = {"subscriptionId": subscription["id"], "clientState": "guessed", "changeType": "deleted", "resource": "x"}
+    item["resourceData"] = {"id": booked_event.event_id}
     assert (await house.http.post("/webhooks/graph", json={"value": [item]})).status_code == 202
     await house.work()
     assert (await house.asked(), await house.rows("graph_notification")) == (asked, [])
