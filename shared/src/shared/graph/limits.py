@@ -38,13 +38,17 @@ _POLL_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose limits a request counts against; ``who`` is empty for the application, ``mailbox`` None outside Outlook."""
+    """Whose limits a request counts against; ``who`` is empty for the application, ``mailbox`` None outside Outlook.
+
+    ``read`` names what is read, so that another read of it waits as well; empty for a write.
+    """
 
     org_id: str
     who: str
     service: str
     mailbox: str | None = None
     priority: Priority = "fresh"
+    read: str = ""
 
 
 class Limits:
@@ -104,20 +108,24 @@ class Limits:
         """The moment before which Microsoft does not want to be asked; one in the past when it may be asked now."""
         if not self._until:
             return 0.0
-        told = self._until.get((scope.org_id, scope.who, scope.service), 0.0)
-        return max(told, self._until.get((scope.org_id, scope.service, "near", scope.priority), 0.0))
+        whose = (scope.org_id, scope.who, scope.service)
+        keys: list[tuple[str, ...]] = [whose, (scope.org_id, scope.service, "near", scope.priority)]
+        if scope.read:
+            keys.append((*whose, scope.read))
+        return max(self._until.get(key, 0.0) for key in keys)
 
     def learn(self, scope: Scope, status: int, headers: Mapping[str, str]) -> float:
         """Keep what an answer says of limits. Returns when the request that was refused may come again, or 0.
 
-        429 is for all who share the limit, and SharePoint's 503 too; another's 503 is for what was asked.
+        429 is for all who share the limit, and SharePoint's 503 too; another's 503 is for who reads the same.
         """
         self._notice(scope, headers)
+        whose = (scope.org_id, scope.who, scope.service)
         shared = status == 429 or (status == 503 and scope.service == "files")
-        seconds = said_wait_s(headers) if shared else None
+        seconds = said_wait_s(headers) if shared or (status == 503 and scope.read) else None
         if seconds is None:
             return 0.0
-        self._keep((scope.org_id, scope.who, scope.service), min(seconds, BELIEVED_S))
+        self._keep(whose if shared else (*whose, scope.read), min(seconds, BELIEVED_S))
         return self.clock() + seconds
 
     def _notice(self, scope: Scope, headers: Mapping[str, str]) -> None:

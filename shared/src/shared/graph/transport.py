@@ -91,7 +91,8 @@ class Call:
     @property
     def scope(self) -> Scope:
         path = self.about or self.path
-        return Scope(self.org_id, self.user_id or "", service(path), mailbox(path, self.user_id), self.priority)
+        read = f"{path} {self.params or ''}" if self.read and self.about is None else ""
+        return Scope(self.org_id, self.user_id or "", service(path), mailbox(path, self.user_id), self.priority, read)
 
 
 class Transport:
