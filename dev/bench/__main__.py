@@ -1,4 +1,4 @@
-"""``python -m dev.bench [B1 … T1] [--rounds 5] [--uvloop] [--json FILE]``: print one table, and write its figures.
+"""``python -m dev.bench [B1 … T1] [--rounds 5] [--json FILE]``: print one table, and write its figures.
 
 On real Kafka when ``KAFKA_BOOTSTRAP_SERVERS`` names one. Exits 0 unless a benchmark broke.
 """
@@ -17,7 +17,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import structlog
-import uvloop
 
 from dev.bench import (
     addresses,
@@ -68,7 +67,7 @@ WITHOUT_ENGINES: dict[str, Callable[[int], Awaitable[Found]]] = {
     "T1": tokens.answers,
 }
 EVERY = {**BENCHMARKS, **WITHOUT_ENGINES}
-PACKAGES = ("aiokafka", "asyncpg", "sqlalchemy", "uvloop")
+PACKAGES = ("aiokafka", "asyncpg", "sqlalchemy")
 
 
 async def run(names: list[str], rounds: int, written: Path) -> tuple[list[Outcome], list[str]]:
@@ -103,7 +102,6 @@ def _write(path: Path, conditions: str, outcomes: list[Outcome]) -> None:
 
 
 def _conditions(stage: Stage | None) -> str:
-    loop = type(asyncio.get_running_loop()).__module__.split(".", maxsplit=1)[0]
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     engines = "no engines"
     if stage is not None:
@@ -112,7 +110,7 @@ def _conditions(stage: Stage | None) -> str:
     return "\n".join(
         [
             f"{os.cpu_count()} cores, load average {' '.join(f'{value:.1f}' for value in os.getloadavg())}",
-            f"Python {platform.python_version()} on {loop}; {packages}",
+            f"Python {platform.python_version()}; {packages}",
             engines,
         ]
     )
@@ -122,14 +120,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m dev.bench", description=__doc__)
     parser.add_argument("names", nargs="*", help=f"of {', '.join(EVERY)}; without, all")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--uvloop", action="store_true", help="both sides on uvloop")
     parser.add_argument("--json", type=Path, default=Path(".run/bench.json"), help="where the figures are written")
     given = parser.parse_args()
     if unknown := set(given.names) - set(EVERY):
         parser.error(f"There is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(EVERY)}.")
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(40))
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop if given.uvloop else None) as runner:
-        outcomes, broken = runner.run(run(given.names or list(EVERY), given.rounds, given.json))
+    outcomes, broken = asyncio.run(run(given.names or list(EVERY), given.rounds, given.json))
     print(table(outcomes))
     if broken:
         sys.exit(f"These benchmarks broke, see above: {', '.join(broken)}.")
