@@ -1,8 +1,9 @@
 """B16: 10,000 messages with contacts brought into Prospo by the worker, from the first look at the mailbox to the last.
 
-Against O365, which only decodes as many as a twentieth of them; and against the floor, which asks Microsoft the same
-(lists, then texts in batches of twenty), decodes it and copies it into a table. What the worker holds at most is
-measured after 1,000 messages and after 10,000. Last, what it costs the api to open a conversation of 200 mails.
+Beside O365, which only lists and decodes a twentieth of them (no bar, for it asks for no text); and against the
+floor, which asks Microsoft the same (lists, then texts in batches of twenty), decodes it and copies it into a table.
+What the worker holds at most is measured after 1,000 messages and after 10,000. Last, what it costs the api to open a
+conversation of 200 mails.
 """
 
 import asyncio
@@ -48,7 +49,7 @@ _NO_LIMIT: Json = {"name": "outlook", "path": "outlook", "requests": 10_000_000,
 
 async def measure(stage: Stage, count: int) -> list[Outcome]:
     outcomes = {
-        "o365": Outcome("B16 mail", "messages/s", "ours / O365, decoding only", 1, ratio),
+        "o365": Outcome("B16 mail", "messages/s", "ours / O365, decoding only", 0, ratio),
         "floor": Outcome("B16 mail", "messages/s", "ours / decode and COPY", 0.5, ratio),
     }
     outcomes = {name: one for name, one in outcomes.items() if name == "floor" or find_spec("O365")}

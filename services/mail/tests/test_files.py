@@ -66,6 +66,8 @@ async def test_a_file_of_151_mb_is_refused_before_it_is_read(house: Any) -> None
 
 @pytest.mark.parametrize("settings", [{"mail_file_max_bytes": 2 * MB}])
 async def test_a_file_that_turns_out_too_large_leaves_nothing(house: Any) -> None:
+    await house.connect()
+
     async def bytes_of_it() -> Any:
         for _ in range(3):
             yield b"x" * MB

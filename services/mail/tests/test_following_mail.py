@@ -173,7 +173,8 @@ async def test_switch_and_disconnect_stop_at_once_and_go_on(house: Any, stop: An
     assert (await post.mailbox())["state"] == "stopped"
     if "tenant" in stop and not stop["tenant"].get("on", True):
         assert (await house.microsoft.state())["subscriptions"] == []
-    assert (await house.call("POST", "/v1/mail/mailbox/refresh")).status_code == 409
+    for path in ("mailbox/refresh", "files?name=offer.pdf"):
+        assert (await house.call("POST", f"/v1/mail/{path}", content=b"%PDF")).status_code == 409
     await hear(3, go)
     await house.work()
     assert await post.subjects() == [("Offer", 1)]

@@ -61,7 +61,7 @@ async def upload(
 ) -> File:
     """The bytes of one file for a mail; name its id in ``files``. It is kept for a day unless a mail takes it.
 
-    413 ``file_too_large`` before anything is read, where ``Content-Length`` tells it.
+    413 ``file_too_large`` before anything is read, where ``Content-Length`` tells it. 409 as for a mail.
     """
     length = whole_number(request.headers.get("content-length", "0"))
     if length is None or length > settings.mail_file_max_bytes:

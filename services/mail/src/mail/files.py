@@ -6,10 +6,11 @@ A part is sealed by itself, so neither the upload nor the sending holds more tha
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime, timedelta
 
-from mail import file_queries
+from mail import composing, file_queries
 from mail.settings import Settings
 from mail.tables import MailFile
 from mail.work import ForgetFile
+from shared.connections import connection_of
 from shared.database.outbox import uuid7
 from shared.database.unit_of_work import Database
 from shared.problems import BadInput, TooLarge, TooMany
@@ -37,7 +38,10 @@ async def keep(
     media_type: str,
     content: AsyncIterator[bytes],
 ) -> MailFile:
-    """Take in a file. Raises ``TooLarge``, ``TooMany`` or ``BadInput``; nothing of it is used before it is whole."""
+    """Take in a file. Nothing of it is used before it is whole.
+
+    Raises ``Conflict`` when the person cannot send mail, ``TooLarge``, ``TooMany`` or ``BadInput``.
+    """
     row = MailFile(
         org_id=caller.org_id,
         id=uuid7(),
@@ -47,6 +51,7 @@ async def keep(
         made_at=datetime.now(UTC),
     )
     async with db.unit_of_work(caller.org_id, caller.user_id) as work:
+        composing.require_way(await connection_of(work.session, caller.org_id, caller.user_id))
         if await file_queries.kept_bytes(work.session, caller.org_id, caller.user_id) > settings.mail_files_kept_bytes:
             detail = "So many of your files wait for their mails. Send these, or wait until they are sent."
             raise TooMany("too_many_files", detail, retry_after_s=60)
