@@ -1,11 +1,14 @@
 """Following folders: nothing is lost, doubled or deleted by a hint, and each trouble is a state that says so."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from services.mail.tests.post_office import ADA, BO
+from shared.testing.waiting import waits_for_a_lock
 
 ANNA = "anna@contoso.example"
 
@@ -178,6 +181,24 @@ async def test_switch_and_disconnect_stop_at_once_and_go_on(house: Any, stop: An
     await hear(3, go)
     await house.work()
     assert await post.subjects() == [("Offer", 1)]
+
+
+async def test_an_accepted_mail_locks_in_the_order_of_a_round(house: Any) -> None:
+    """The job's row before the folders, or the ends of a round and of a sending lock each other out."""
+    await house.follow()
+    await house.work()
+    await house.send()
+    async with house.service.db.system_work() as ending:
+        for table in ("job WHERE kind = 'sync_mailbox' AND", "mailbox_folder WHERE", "mailbox WHERE"):
+            whose = "payload ->> 'user_id'" if "job" in table else "user_id"
+            held = text(f"SELECT 1 FROM {table} {whose} = 'anna' FOR UPDATE NOWAIT")
+            assert (await ending.session.execute(held)).all()
+            if "job" in table:
+                sending = asyncio.create_task(house.work())
+                assert await waits_for_a_lock(house, sending)
+    await sending
+    (mail,) = (await house.call("GET", "/v1/mail")).json()["items"]
+    assert mail["status"] in {"accepted", "seen_in_sent"}
 
 
 @pytest.mark.parametrize("settings", [{"mail_past_searches": 2}])

@@ -1,6 +1,5 @@
 """Steps that tests of switches and of ends have in common."""
 
-import asyncio
 from typing import Any
 
 KIB = 320 * 1024
@@ -25,13 +24,3 @@ async def booked(house: Any, **more: Any) -> dict[str, Any]:
     meeting: dict[str, Any] = await house.book(**more)
     await house.hear(house.scheduled(meeting))
     return meeting
-
-
-async def waits_for_a_lock(house: Any, task: "asyncio.Task[None]") -> bool:
-    """Whether it comes to wait for somebody's lock in the database; False when it ends instead."""
-    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    while not task.done():
-        if await house.sql(waiting):
-            return True
-        await asyncio.sleep(0.01)
-    return False

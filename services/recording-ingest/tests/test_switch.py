@@ -9,8 +9,9 @@ from sqlalchemy import text
 from starlette.responses import Response
 
 from shared.events import MeetingRecordingChanged, UserState
+from shared.testing.waiting import waits_for_a_lock
 
-from .steps import KIB, SIZE, booked, counts, do_all, waits_for_a_lock
+from .steps import KIB, SIZE, booked, counts, do_all
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=3)
 
