@@ -1,6 +1,5 @@
 """The mail service before the simulator of Microsoft, with Anna and Ben."""
 
-import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -40,9 +39,7 @@ class House(Harness):
         self.simulator: Simulator
         self.graph: dict[str, httpx.AsyncClient] = {}
         self.keys_sent = 0
-        self.waited_s = 0.0
         self.post: PostOffice
-        service.guest("graph").limits.clock = lambda: time.monotonic() + self.waited_s
 
     def tenant(self, version: int, *, on: bool = True, connected: bool = True) -> TenantState:
         """What tenant-connector says; ``on`` is the switch for mail."""
@@ -125,7 +122,7 @@ class House(Harness):
     async def pass_time(self, seconds: float) -> None:
         """At Microsoft and here; what waited for it is due, and done."""
         await self.microsoft.advance(seconds)
-        self.waited_s += seconds
+        self.wait(seconds)
         columns = ["attempted_at", "accepted_at", "queued_at", "made_at"]
         earlier = ", ".join(f"{one} = {one} - make_interval(secs => :seconds)" for one in columns)
         await self.sql(f"UPDATE outgoing_mail SET {earlier}", seconds=seconds)

@@ -119,7 +119,7 @@ async def test_a_mailbox_that_cannot_be_read_says_why(house: Any, refusal: Any, 
     assert (shown["state"], shown["problem"]["code"]) == (state, code)
     assert shown["next_round_at"] is not None
     await house.microsoft.clear_faults()
-    house.waited_s += 3600
+    house.wait(3600)
     await post.look()
     assert ((await post.mailbox())["state"], await post.subjects()) == ("in_step", [("Offer", 1)])
 

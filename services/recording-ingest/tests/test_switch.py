@@ -1,7 +1,6 @@
 """The Org Admin's switch acts at once on what is waited for, detected or under way, and nothing is lost by it."""
 
 import asyncio
-import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -101,7 +100,7 @@ async def test_queued_imports_wait_for_the_switch(house: Any) -> None:
     await do_all(house)
     assert await statuses(house) == {"recording": "paused", "transcript": "paused"}
     assert (await asked(house), await counts(house)) == (calls, [2, 0, 0])
-    house.service.guest("graph").limits.clock = lambda: time.monotonic() + 61  # the minute is over
+    house.wait(61)
     await house.tenant(3)
     await house.settle()
     assert await counts(house) == [2, 1, 1]
