@@ -27,8 +27,11 @@ clean-run: ## forget what `make run` stored
 up: ## the composed platform: every service a container (needs Docker)
 	docker compose up --build --wait
 
+observe: ## the same with a collector, Prometheus and Grafana beside it
+	PROSPO_METRICS_PORT=9090 PROSPO_OTLP_ENDPOINT=http://collector:4318 docker compose --profile observe up --build --wait
+
 down: ## stop the composed platform and forget what it stored
-	docker compose down --volumes --remove-orphans
+	docker compose --profile observe down --volumes --remove-orphans
 
 sbom: setup ## what each service's image holds, as CycloneDX: .run/sbom
 	@$(BIN)/python -m dev.sbom .run/sbom
@@ -87,4 +90,4 @@ lock: setup ## resolve versions again
 	$(BIN)/uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header dev/s3.in -o requirements-s3.lock
 	$(BIN)/python -m dev.locks
 
-.PHONY: quick help run demo clean-run up down sbom chart-test test test-fast check lint types architecture bench generate setup lock
+.PHONY: quick help run demo clean-run up observe down sbom chart-test test test-fast check lint types architecture bench generate setup lock

@@ -6,7 +6,7 @@ from pathlib import Path
 from dev.envoy import COMPOSED, written
 from dev.generated.behaviours import behaviours_page
 from dev.generated.chart import CHART, facts, readme
-from dev.generated.compose import composed
+from dev.generated.compose import alerts, composed, prometheus
 from dev.generated.configuration import configuration_page
 from dev.generated.events import asyncapi, events_page, schema_file
 from dev.generated.http import openapi_files
@@ -26,6 +26,8 @@ def generated() -> dict[Path, str]:
         ROOT / "docs/simulator.md": behaviours_page(),
         ROOT / "deploy/compose/envoy.yaml": written(COMPOSED),
         ROOT / "compose.yaml": composed(),
+        ROOT / "deploy/compose/observe/prometheus.yaml": prometheus(),
+        ROOT / "deploy/compose/observe/alerts.yaml": alerts(),
         CHART / "files/services.yaml": facts(),
         CHART / "README.md": readme(),
         contracts / "asyncapi.yaml": asyncapi(),

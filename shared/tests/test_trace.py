@@ -1,6 +1,6 @@
-"""One trace from the request through the outbox and a job to the last consumer."""
+"""One trace from the request through outbox, relay, bus and a job to the last consumer."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import httpx
@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from shared.bus import MemoryBus
+from shared.bus import MemoryBus, Record
 from shared.eventing.handlers import Handlers
 from shared.events import MeetingCancelled, TenantState
 from shared.jobs import Jobs
@@ -45,14 +45,22 @@ def spans(provider: TracerProvider) -> Iterator[InMemorySpanExporter]:
     exporter.shutdown()
 
 
-async def test_a_request_is_followed_through_outbox_job_and_consumer(
+class DeadlyBus(MemoryBus):
+    """The process that published dies between the broker's acknowledgement and the delete of its outbox row."""
+
+    async def publish(self, records: Sequence[Record]) -> dict[int, str]:
+        await super().publish(records)
+        raise ConnectionError
+
+
+async def test_a_request_is_followed_to_the_last_consumer_over_a_relay_that_dies(
     make_service: MakeService,
     client_of: Callable[[Any], Awaitable[httpx.AsyncClient]],
     platform_keys: PlatformKeys,
-    memory_bus: MemoryBus,
     spans: InMemorySpanExporter,
 ) -> None:
     on, does, router = Handlers(), Jobs(), APIRouter()
+    bus, ended = DeadlyBus(), list[str]()
 
     @router.post("/v1/begin")
     async def begin(work: Work) -> None:
@@ -67,21 +75,36 @@ async def test_a_request_is_followed_through_outbox_job_and_consumer(
         async with job.unit_of_work() as work:
             work.outbox.add(MeetingCancelled(org_id=job.org_id, aggregate_version=1, meeting_id="m1"))
 
-    service = await make_service(on, does)
-    service.include(router)
-    http = await client_of(service)
+    @on(MeetingCancelled)
+    async def be_the_last(event: MeetingCancelled, *, work: Any) -> None:
+        ended.append(format(trace.get_current_span().get_span_context().trace_id, "032x"))
+
+    first = await make_service(on, does, bus=bus)
+    first.include(router)
+    http = await client_of(first)
     begun = "4bf92f3577b34da6a3ce929d0e0e4736"
     headers = {
         "Authorization": f"Bearer {platform_keys.token()}",
         "traceparent": f"00-{begun}-00f067aa0ba902b7-01",
     }
     (await http.post("/v1/begin", headers=headers)).raise_for_status()
-    await service.relay.drain()
-    await consume(service)
-    await service.runner.drain()
-    await service.relay.drain()
-    (first,), (last,) = memory_bus.records("tenant.state"), memory_bus.records("meeting.cancelled")
-    assert last.headers["ce_causationid"] == last.headers["ce_correlationid"] == first.headers["ce_id"]
-    assert first.headers["traceparent"].split("-")[1] == last.headers["traceparent"].split("-")[1] == begun
+    with pytest.raises(ConnectionError):
+        await first.relay.drain()
+    await first.stop()
+
+    alive = MemoryBus()
+    alive.logs = bus.logs
+    second = await make_service(on, does, bus=alive)
+    await second.relay.drain()
+    await consume(second)
+    await second.runner.drain()
+    await second.relay.drain()
+    await consume(second)
+    told, again = alive.records("tenant.state")
+    (last,) = alive.records("meeting.cancelled")
+    assert told.headers == again.headers, "what is published again is the same event of the same trace"
+    assert last.headers["ce_causationid"] == last.headers["ce_correlationid"] == told.headers["ce_id"]
+    assert told.headers["traceparent"].split("-")[1] == last.headers["traceparent"].split("-")[1] == begun
+    assert ended == [begun]
     named = {span.name for span in spans.get_finished_spans() if format(span.context.trace_id, "032x") == begun}
-    assert {"POST /v1/begin", "handle tenant.state", "job finish"} <= named
+    assert {"POST /v1/begin", "handle tenant.state", "job finish", "handle meeting.cancelled"} <= named

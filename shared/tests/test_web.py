@@ -188,6 +188,30 @@ async def test_a_services_key_that_was_changed_counts_at_once(
     assert (await http.get("/internal/who", headers=bearer(after.issue("notes")))).status_code == 200
 
 
+async def test_two_keys_of_a_service_count_while_one_replaces_the_other(
+    http: httpx.AsyncClient, platform_keys: PlatformKeys, make_settings: MakeSettings
+) -> None:
+    settings = make_settings(ServiceSettings, "meetings")
+    before = ServiceTokens(settings, "meetings")
+    old = before.issue("notes")
+    public = settings.service_public_keys_dir / "meetings.pem"
+    first = public.read_text()
+    platform_keys.add_service("meetings")
+    new = ServiceTokens(settings, "meetings").issue("notes")
+    for place, (content, statuses) in enumerate(
+        [
+            (first + public.read_text(), [200, 200]),
+            (public.read_text() + first, [200, 200]),
+            (public.read_text(), [401, 200]),
+            ("no key at all", [401, 401]),
+        ]
+    ):
+        public.write_text(content)
+        os.utime(public, ns=(0, public.stat().st_mtime_ns + 1_000_000_000 * (place + 1)))
+        answers = [await http.get("/internal/who", headers=bearer(token)) for token in (old, new)]
+        assert [answer.status_code for answer in answers] == statuses
+
+
 async def test_health_answers(http: httpx.AsyncClient) -> None:
     assert (await http.get("/health/live")).status_code == 200
     assert (await http.get("/health/ready")).status_code == 200

@@ -189,3 +189,12 @@ def test_each_alert_has_its_page_and_measures_what_services_measure(rules: dict[
         for measured in set(re.findall(r"\b(\w+)\{", rule["expr"])):
             plain = re.sub(r"_(seconds(_bucket|_count)?|total)$", "", measured)
             assert name in OUTSIDE or measured.startswith(HTTP) or hasattr(metrics, plain), (name, measured)
+
+
+def test_the_composed_platform_has_the_charts_alerts(render: Render) -> None:
+    (made,) = render("monitoring.rules=true").of("PrometheusRule")
+    composed = yaml.safe_load((RUNBOOKS.parents[2] / "deploy/compose/observe/alerts.yaml").read_text())
+    for rule in made["spec"]["groups"][0]["rules"]:
+        rule["expr"] = rule["expr"].replace('namespace="there"', 'namespace="composed"')
+    by_name = [sorted(one, key=str) for one in (composed["groups"][0]["rules"], made["spec"]["groups"][0]["rules"])]
+    assert by_name[0] == by_name[1]

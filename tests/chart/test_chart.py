@@ -138,12 +138,11 @@ def test_the_ingestion_scales_alone(render: Render) -> None:
 def test_a_workload_is_scaled_in_one_way(render: Render) -> None:
     for mode, kinds in {"none": set(), "hpa": {"HorizontalPodAutoscaler"}, "keda": {"ScaledObject"}}.items():
         scaling = "services.recordingIngest.worker.autoscaling"
-        made = render(f"{scaling}.mode={mode}", f"{scaling}.connectionSecret=s")
+        made = render(f"{scaling}.mode={mode}", f"{scaling}.connectionSecret=s", f"{scaling}.scaleDownSeconds=77")
         assert {kind for kind in ("HorizontalPodAutoscaler", "ScaledObject") if made.of(kind)} == kinds
         assert ("replicas" in made.named("Deployment", "-recording-ingest-worker")["spec"]) == (mode == "none")
         for one in [one for kind in kinds for one in made.of(kind)]:
-            behaviour = json.dumps(one)
-            assert '"stabilizationWindowSeconds": 300' in behaviour
+            assert '"stabilizationWindowSeconds": 77' in json.dumps(one)
 
 
 def test_keda_scales_between_one_and_the_partitions(render: Render) -> None:
@@ -240,6 +239,7 @@ def test_secrets_are_files_and_the_owners_are_for_migrations_only(render: Render
         given = json.dumps(pod["volumes"])
         assert ("owner-uri" in given) == (one["kind"] == "Job"), one["metadata"]["name"]
         assert ("PROSPO_REQUEST_DATABASE_URL" in given) == ("PROSPO_DATABASE_URL" in given), one["metadata"]["name"]
+        assert ("PROSPO_DATABASE_DIRECT_URL" in given) == ("PROSPO_DATABASE_URL" in given), one["metadata"]["name"]
     for name in SERVICES:
         pod = render().named("Deployment", f"-{name}")["spec"]["template"]["spec"]
         others = [f"prospo-{other}-" for other in SERVICES if other not in name]

@@ -56,8 +56,13 @@ class InProcess:
 
     async def open(self) -> None:
         for name in SERVICES:
-            database = await self.databases.empty(name.replace("-", "_"))
-            self._looking[name] = await connect(database.url)
+            await self.databases.empty(name.replace("-", "_"))
+        await self.look()
+
+    async def look(self) -> None:
+        """Connections to the databases as they are, past those of the services."""
+        for name in SERVICES:
+            self._looking[name] = await connect(self.databases.named(name.replace("-", "_")).url)
 
     async def aclose(self) -> None:
         for connection in self._looking.values():

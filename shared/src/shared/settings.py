@@ -86,7 +86,7 @@ class ServiceSettings(BaseSettings):
     service_key_path: Path
     """This service's Ed25519 private key, PEM."""
     service_public_keys_dir: Path
-    """``<service>.pem`` public keys of the services that may call this one."""
+    """``<service>.pem`` public keys of the services that may call this one; two in a file while a key is replaced."""
 
     jwt_issuer: str
     """``iss`` of the gateway's tokens."""

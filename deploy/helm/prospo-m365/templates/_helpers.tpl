@@ -148,6 +148,10 @@ capabilities: {drop: [ALL]}
             {{- if .owner }}
             - {key: owner-uri, path: PROSPO_MIGRATION_DATABASE_URL}
             {{- end }}
+      - secret: # the server itself, where `uri` names a pooler
+          name: {{ include "prospo.secret" (dict "value" $values.secrets.database "name" .name) }}
+          optional: true
+          items: [{key: direct-uri, path: PROSPO_DATABASE_DIRECT_URL}]
       {{- if has $values.kafka.authentication (list "SCRAM-SHA-512" "SCRAM-SHA-256" "PLAIN") }}
       - secret:
           name: {{ include "prospo.secret" (dict "value" $values.kafka.userSecret "name" .name) }}

@@ -1,6 +1,7 @@
 """Who calls: people and programs by the gateway's JWT, services by a short-lived JWT; never by identity headers."""
 
 import asyncio
+import contextlib
 import time
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ SERVICE_TOKEN_LIFE_S = 300
 _KEY_TYPES = {"RS": "RSA", "ES": "EC"}
 _DEFECTS = (jwt.InvalidTokenError, TypeError, ValueError, OverflowError)
 """A token may be so wrong that the library stumbles over it."""
+_PEM_END = b"-----END PUBLIC KEY-----"
 _JWKS_MIN_AGE_S = 30.0
 _LEEWAY_S = 10
 
@@ -114,7 +116,7 @@ class ServiceTokens:
     def __init__(self, settings: ServiceSettings, name: str) -> None:
         self._settings = settings
         self._name = name
-        self._public: dict[str, tuple[int, Any]] = {}
+        self._public: dict[str, tuple[int, list[Any]]] = {}
 
     @cached_property
     def _private_key(self) -> Any:
@@ -139,15 +141,7 @@ class ServiceTokens:
         """The calling service's name. Raises ``NotSignedIn`` for every defect of the token."""
         try:
             caller = str(jwt.decode(bearer, options={"verify_signature": False}).get("iss", ""))
-            claims = jwt.decode(
-                bearer,
-                self._public_key(caller),
-                algorithms=["EdDSA"],
-                audience=self._name,
-                issuer=caller,
-                leeway=_LEEWAY_S,
-                options={"require": ["exp", "iat"]},
-            )
+            claims = self._claims(bearer, caller, self._public_keys(caller))
             life_s = int(claims["exp"]) - int(claims["iat"])
         except _DEFECTS as error:
             raise NotSignedIn("invalid_token", "The service token is not valid here.") from error
@@ -155,8 +149,24 @@ class ServiceTokens:
             raise NotSignedIn("invalid_token", "The service token lives too long.")
         return caller
 
-    def _public_key(self, caller: str) -> Any:
-        """Read again when its file was changed: the folder may be a mounted secret."""
+    def _claims(self, bearer: str, caller: str, keys: list[Any]) -> dict[str, Any]:
+        """By the first key that signed it; while a key is replaced there are two."""
+        for key in keys[:-1]:
+            with contextlib.suppress(jwt.InvalidSignatureError):
+                return self._claims(bearer, caller, [key])
+        claims: dict[str, Any] = jwt.decode(
+            bearer,
+            keys[-1],
+            algorithms=["EdDSA"],
+            audience=self._name,
+            issuer=caller,
+            leeway=_LEEWAY_S,
+            options={"require": ["exp", "iat"]},
+        )
+        return claims
+
+    def _public_keys(self, caller: str) -> list[Any]:
+        """Read again when their file was changed: the folder may be a mounted secret."""
         if not caller.replace("-", "").isalnum():
             raise NotSignedIn("invalid_token", "The service token names no service.")
         path = self._settings.service_public_keys_dir / f"{caller}.pem"
@@ -164,7 +174,8 @@ class ServiceTokens:
             changed = path.stat().st_mtime_ns
             known = self._public.get(caller)
             if known is None or known[0] != changed:
-                known = self._public[caller] = changed, load_pem_public_key(path.read_bytes())
+                pems = [pem + _PEM_END for pem in path.read_bytes().split(_PEM_END)[:-1]] or [b""]
+                known = self._public[caller] = changed, [load_pem_public_key(pem) for pem in pems]
         except (OSError, ValueError) as error:
             raise NotSignedIn("invalid_token", "The service token is of an unknown service.") from error
         return known[1]
