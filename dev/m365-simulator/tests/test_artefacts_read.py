@@ -214,6 +214,8 @@ async def test_ranges_are_served_or_not_as_switched(held: Held, redirect: bool) 
     whole = await ask(False, "bytes=900-")
     assert (whole.status_code, len(whole.content), whole.headers["accept-ranges"]) == (200, 1000, "none")
     assert whole.content[900:] == part.content
+    asked = [row["range"] for row in await held.world.control.calls() if row["path"].endswith(("/content", "{link}"))]
+    assert asked == [one for one in ("bytes=900-", "bytes=1000-", "bytes=900-") for _ in range(1 + redirect)]
 
 
 @pytest.mark.behaviour(34)

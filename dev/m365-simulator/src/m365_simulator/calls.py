@@ -25,7 +25,7 @@ class Calls:
         self._not_before: dict[tuple[Any, ...], datetime.datetime] = {}
 
     def record(self, row: Row, retry_after: str | None = None, body: bytes = b"") -> Row:
-        """``row``: host, method, path, query, status, tenant, user, app, app_only, permission, seconds."""
+        """``row``: host, method, path, query, range, status, tenant, user, app, app_only, permission, seconds."""
         self._number += 1
         row = {"number": self._number, "at": real_now().isoformat(), **row}
         self.rows.append(row)

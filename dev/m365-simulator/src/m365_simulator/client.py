@@ -91,7 +91,7 @@ class SimulatorClient:
         return found
 
     async def calls(self) -> list[dict[str, Any]]:
-        """Graph calls so far: method, path, status, tenant, user, app_only."""
+        """Graph calls so far: method, path, range, status, tenant, user, app_only."""
         found: list[dict[str, Any]] = await self._call("GET", "/control/calls")
         return found
 

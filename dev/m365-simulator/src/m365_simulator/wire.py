@@ -184,6 +184,7 @@ class _Exchange:
             "method": self.request.method,
             "path": self.request.url.path,
             "query": self.request.url.query,
+            "range": self.request.headers.get("range"),
             "status": answer.status_code,
             "tenant": claims.get("tid"),
             "user": None if claims.get("idtyp") == "app" else claims.get("oid"),

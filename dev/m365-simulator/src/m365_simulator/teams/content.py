@@ -109,7 +109,8 @@ async def download(request: Request, token: str) -> Response:
     """Pre-authorised: a caller that still sends its token is refused, as storage hosts do."""
     simulator: Simulator = request.scope["simulator"]
     answer = _downloaded(request, simulator, token)
-    row = {"host": request.url.netloc, "method": "GET", "path": "/download/{link}", "query": ""}
+    row: Row = {"host": request.url.netloc, "method": "GET", "path": "/download/{link}", "query": ""}
+    row["range"] = request.headers.get("range")
     row = simulator.calls.record({**row, "status": answer.status_code, "tenant": None, "user": None, "app": None})
     if "authorization" in request.headers:
         says = "The Authorization header was sent to the host that hands out files."
