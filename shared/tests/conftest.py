@@ -148,7 +148,7 @@ class Tokens:
             raise GraphReconnect("Connect again.", 409, "account_not_connected")
         return Token(self.values[org_id])
 
-    async def user_token(self, org_id: str, user_id: str, *, claims: str | None = None) -> Token:
+    async def user_token(self, org_id: str, user_id: str, *, claims: str | None = None, leaving: bool = False) -> Token:
         return await self.app_token(org_id)
 
     def forget(self, org_id: str, user_id: str | None, refused: str | None = None) -> None:

@@ -14,6 +14,7 @@ from shared.connections import (
     Account,
     Connection,
     FollowConnections,
+    Leave,
     Obstacle,
     Obstructed,
     Tenant,
@@ -102,16 +103,23 @@ class Followed:
         self.ended: list[str | None] = []
         self.does, self.on = Jobs(), Handlers()
         self.does(FollowConnections)(self.follow_connections)
-        follow(self.on, self.does, switch="auto_recording", ended=self.note_end)
+        self.does(Leave)(self.leave)
+        follow(self.on, self.does, switch="auto_recording", ends=self)
 
     async def follow_connections(self, job: Job, wanted: FollowConnections) -> None:
         await bring_in_line(job, wanted, self.note)
 
+    async def leave(self, job: Job, wanted: Leave) -> None:
+        raise AssertionError
+
     async def note(self, _work: JobWork, person: Connection) -> None:
         self.called.append((person.user_id, person.obstacle(switch="auto_recording") is None))
 
-    async def note_end(self, _work: UnitOfWork, user_id: str | None) -> None:
-        self.ended.append(user_id)
+    async def tenant_ended(self, _work: UnitOfWork, _event: TenantState) -> None:
+        self.ended.append(None)
+
+    async def account_ended(self, _work: UnitOfWork, event: UserState) -> None:
+        self.ended.append(event.user_id)
 
 
 @pytest.fixture

@@ -177,10 +177,14 @@ TO_COME_VALUES = {"call_event"}
 
 
 def source_of(service: str) -> str:
-    """Of its own modules, and of the obstacles whose codes it passes on."""
+    """Of its own modules, and of those whose codes it passes on."""
     root = Path(__file__).resolve().parents[2]
-    shared = root / "shared/src/shared/connections/obstacles.py"
-    return "".join(path.read_text() for path in [shared, *sorted(root.glob(f"services/{service}/src/**/*.py"))])
+    passed_on = [
+        root / "shared/src/shared/connections/obstacles.py",
+        root / "shared/src/shared/subscriptions/leaving.py",
+        root / "services/meetings/src/meetings/leaving.py",
+    ]
+    return "".join(path.read_text() for path in [*passed_on, *sorted(root.glob(f"services/{service}/src/**/*.py"))])
 
 
 def test_a_consumer_reads_a_value_that_it_does_not_know() -> None:

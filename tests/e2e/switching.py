@@ -148,8 +148,33 @@ async def record_by_hand_while_off(demo: Demo) -> Json:
     return later
 
 
-async def leave_microsoft_alone(demo: Demo, later: Json) -> None:
+async def at_microsoft_of(demo: Demo, tid: str) -> list[Json]:
+    """The organisation's subscriptions there."""
+    return [one for one in (await demo.microsoft.state())["subscriptions"] if one["tenant"] == tid]
+
+
+async def has_left(demo: Demo) -> bool:
+    leaving = (await demo.call("acme-admin", "GET", "/v1/tenant")).json()["leaving"]
+    return bool(leaving and leaving["over"])
+
+
+async def leave_microsoft(demo: Demo, later: Json) -> None:
+    """What Prospo set there is removed while it still may, and the Org Admin reads that nothing stays."""
+    tid = (await demo.call("acme-admin", "GET", "/v1/tenant")).json()["tid"]
+    before = await at_microsoft_of(demo, tid)
+    assert before
+    assert await records_by_itself(demo, later)
     await demo.call("acme-admin", "DELETE", "/v1/tenant")
+    await until(demo, partial(has_left, demo), "everything is removed that Prospo set at Microsoft")
+    leaving = (await demo.call("acme-admin", "GET", "/v1/tenant")).json()["leaving"]
+    assert (leaving["left"], leaving["people_unknown"]) == ([], 0)
+    assert leaving["removed"] >= len(before) + 1
+    assert (await at_microsoft_of(demo, tid), await records_by_itself(demo, later)) == ([], False)
+    assert await holds(demo, "user_auth", "SELECT bool_and(sealed_cache IS NULL) FROM connection WHERE org_id = 'acme'")
+
+
+async def leave_microsoft_alone(demo: Demo, later: Json) -> None:
+    """After that nothing is asked any more, whatever happens there."""
     await until(demo, lambda: cannot_be_changed(demo, later), "the record says that it cannot be changed")
     await until(demo, partial(holds, demo, "recording_ingest", FORGOTTEN), "recording-ingest listens to nothing")
     await until(demo, partial(all_idle, demo), "all is done that the disconnect asks for")

@@ -246,6 +246,7 @@ async def test_the_switch_acts_at_once_on_all_that_is_booked_or_recorded_and_a_d
     await switching.hold_while_off(demo)
     await switching.hold_when_on_again(demo)
     later = await switching.record_by_hand_while_off(demo)
+    await switching.leave_microsoft(demo, later)
     await switching.leave_microsoft_alone(demo, later)
 
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from services.console.tests.tenants import STAYS, leaving
+
 Json = dict[str, Any]
 MAIL = {"Mail.Send": "sending a mail when you ask", "Mail.ReadWrite": "showing your conversations"}
 
@@ -74,6 +76,14 @@ _BACK = {"code": "account_not_connected", "detail": "Microsoft 365 is connected 
 _NOT_YOURS: Json = {"silent": ("You disconnected",)}
 ENDED_ACCOUNTS: dict[str, tuple[tuple[str, ...], Json]] = {
     "outlook-disconnected": (("connected", "You disconnected", "Connect Microsoft Account"), {}),
+    "outlook-leaving": (
+        ("connected", "is removing what it set at Microsoft", "09:25 (UTC)", "at the latest"),
+        {"leaving": leaving(over=False, silent=["mail"])},
+    ),
+    "outlook-left-behind": (
+        ("connected", "1 subscription goes on notifying Prospo", "Not every part of Prospo has said yet"),
+        {"leaving": leaving(left=STAYS, silent=["mail"], until=None)},
+    ),
     "outlook-tenant-left": (
         ("disconnected", _LEFT["detail"], "must connect it first", "Disconnect…"),
         _NOT_YOURS | {"problem": _LEFT},

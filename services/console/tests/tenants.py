@@ -20,6 +20,16 @@ def tenant(status: str, **more: Any) -> Json:
     }
 
 
+def leaving(**more: Any) -> Json:
+    """What became of what Prospo set at Microsoft, after a disconnect."""
+    about = {"over": True, "until": "2026-03-03T09:25:00Z", "people": 3, "people_unknown": 0, "removed": 7, "left": []}
+    return about | more
+
+
+STAYS = [
+    {"kind": "subscription", "count": 1, "code": "refused", "until": "2026-03-06T09:25:00Z"},
+    {"kind": "automatic_recording", "count": 2, "code": "no_access", "until": None},
+]
 LINK = {"made_by": "Ada <b>", "tenant": "contoso.com", "expires_at": "2026-03-10T09:05:00Z"}
 LINK_MADE = {"url": "https://x.example/connectors/microsoft365/grant#a.b", "tenant": "contoso.com"}
 LINK_MADE |= {"expires_at": "2026-03-10T09:05:00Z"}
@@ -65,5 +75,27 @@ TENANTS: dict[str, tuple[Json, tuple[str, ...], tuple[str, ...]]] = {
         ("Support code",),
     ),
     "card-disconnected": (tenant("disconnected"), (SET_OUT.format("Connect again"), "are kept"), ()),
+    "card-leaving": (
+        tenant("disconnected", leaving=leaving(over=False)),
+        ("is removing what it set at Microsoft", "3 March 2026, 09:25 (UTC)", "at the latest", "Check again"),
+        ("could be removed", "nothing of it is left"),
+    ),
+    "card-left": (
+        tenant("disconnected", leaving=leaving()),
+        ("removed (7): nothing of it is left there",),
+        ("could be removed", "is removing"),
+    ),
+    "card-left-behind": (
+        tenant("disconnected", leaving=leaving(left=STAYS, people_unknown=2)),
+        (
+            "Not everything that Prospo set at Microsoft could be removed",
+            "1 subscription goes on notifying Prospo, which drops what comes unread: Microsoft refused to remove it.",
+            "ends by itself at",
+            "2 booked meetings go on recording by themselves",
+            "Microsoft no longer lets Prospo act for the person",
+            "Of 2 people it is not known",
+        ),
+        ("nothing of it is left",),
+    ),
 }
 """The tenant as an Org Admin finds it: what the API answers, what is then read, and what is not."""

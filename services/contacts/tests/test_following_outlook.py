@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from shared.testing.examples import leaving
+
 ANNA = "anna@contoso.example"
 
 
@@ -180,3 +182,20 @@ async def delta_link(house: Any, run: Any) -> str:
     """Where Graph's state stands after a round whose news were lost."""
     rows = await house.sql("SELECT delta_links FROM import_run WHERE id = :id", id=run["id"])
     return str(next(iter(rows[0][0].values())))
+
+
+async def test_a_disconnect_removes_the_subscriptions_in_the_persons_name(house: Any) -> None:
+    await house.connect()
+    await house.add("Ada", "Abel", "ada@x.example")
+    await house.imported()
+    await house.call("PATCH", f"/v1/contacts/folders/{await house.folder()}", json={"keep_in_step": True})
+    await house.work()
+    assert len((await house.microsoft.state())["subscriptions"]) == 1
+    await house.hear(leaving(house.person(2)))
+    await house.hurry("keep_in_step")
+    await house.work()
+    assert (await house.microsoft.state())["subscriptions"] == []
+    assert [(one["removed"], one["left"]) for one in await house.published("contacts.traces_removed")] == [(1, [])]
+    await house.hear(house.person(3))
+    await house.work()
+    assert len((await house.microsoft.state())["subscriptions"]) == 1

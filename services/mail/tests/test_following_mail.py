@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 
 from services.mail.tests.post_office import ADA, BO
+from shared.testing.examples import leaving
 from shared.testing.waiting import waits_for_a_lock
 
 ANNA = "anna@contoso.example"
@@ -238,3 +239,15 @@ async def test_mail_older_than_the_organisation_keeps_is_deleted(house: Any) -> 
         await post.look()
         assert await post.subjects() == there
         assert (await post.mailbox())["skipped"].get("too_old", 0) == 2 - len(there)
+
+
+async def test_a_disconnect_removes_the_subscriptions_in_the_persons_name(house: Any) -> None:
+    await house.follow()
+    await house.work()
+    whose = "SELECT user_id FROM graph_subscription ORDER BY 1"
+    assert [row.user_id for row in await house.sql(whose)] == ["anna", "anna", "ben", "ben"]
+    await house.hear(leaving(house.person(2)))
+    await house.work()
+    assert len((await house.microsoft.state())["subscriptions"]) == 2
+    assert [row.user_id for row in await house.sql(whose)] == ["ben", "ben"]
+    assert [(one["removed"], one["left"]) for one in await house.published("mail.traces_removed")] == [(2, [])]

@@ -253,9 +253,10 @@ async def test_what_begins_soon_is_changed_before_the_rest_and_each_has_one_job(
     times = {"start": soon.isoformat(), "end": (soon + timedelta(hours=1)).isoformat()}
     near = (await house.schedule("near", **times)).json()["id"]
     await house.hear(house.tenant(2, on=False))
+    off = {"wanted": False, "works": True}
     for _ in range(2):
         async with house.service.db.unit_of_work("acme") as work:
-            for meeting_id, is_soon in await queries.unlike_switch(work.session, "acme", "anna", wanted=False):
+            for meeting_id, is_soon in await queries.unlike_switch(work.session, "acme", "anna", **off):
                 recording.queue(work, meeting_id, soon=is_soon)
     queued = sorted((job.meeting_id, job.priority) for job in await house.sql(JOBS))
     assert queued == sorted([(near, 1), (far, 2)])

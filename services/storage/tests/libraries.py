@@ -40,7 +40,9 @@ class AppToken:
     async def app_token(self, _org_id: str) -> "AppToken":
         return self
 
-    async def user_token(self, _org_id: str, _user_id: str, *, claims: str | None = None) -> "AppToken":
+    async def user_token(
+        self, _org_id: str, _user_id: str, *, claims: str | None = None, leaving: bool = False
+    ) -> "AppToken":
         raise AssertionError(claims)
 
     def forget(self, _org_id: str, _user_id: str | None, refused: str | None = None) -> None:

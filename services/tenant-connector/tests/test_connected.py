@@ -183,7 +183,9 @@ async def test_disconnecting_says_so_once_and_keeps_the_features(house: Any) -> 
     state = (await house.published("tenant.state"))[-1]
     assert (gone["tid"], gone["reason"]) == (CONTOSO, "An Org Admin disconnected Microsoft 365.")
     assert state["connected"] is False
-    assert state["aggregate_version"] == gone["aggregate_version"] == tenant["version"]
+    assert state["aggregate_version"] == gone["aggregate_version"]
+    (told,) = await house.published("tenant.left")  # at once, as nobody was connected
+    assert told["aggregate_version"] == tenant["version"] == gone["aggregate_version"] + 1
     assert (await house.trail()).count(("tenant.disconnect", "done", None)) == 1
 
 

@@ -175,7 +175,7 @@ class House(Harness):
         shown: Json = (await self.call("GET", "/v1/connection", **who)).json()
         return shown
 
-    async def token(self, org: str = "acme", user: str = "anna", **more: str) -> Any:
+    async def token(self, org: str = "acme", user: str = "anna", **more: Any) -> Any:
         body = {"org_id": org, "user_id": user} | more
         return await self.ask(self.http, body)
 

@@ -282,6 +282,8 @@ async def test_a_disconnect_forgets_what_was_given(house: Any) -> None:
     await house.connect()
     await house.token()
     assert granted((await house.disconnect()).json()) == set()
+    await house.hurry("end_leaving")
+    await house.work()
     (row,) = await house.rows("connection")
     assert (row["granted_scopes"], row["notices"], row["sealed_cache"]) == (None, [], None)
     assert (await asked(house))[0] == FIVE

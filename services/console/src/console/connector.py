@@ -135,5 +135,6 @@ async def _live(request: Request, **values: Any) -> tuple[Live, Json]:
     warnings = {one["feature"]: one["warnings"] for one in board["features"]} if board else {}
     shown = {"tenant": tenant, "etag": answer.headers.get("etag", ""), "features": FEATURES, "warnings": warnings}
     shown |= {"ready_words": _ready_words(board)} | values
-    every_s = request.app.state.console.settings.live_interval_s if tenant["status"] == "proving" else None
+    moving = tenant["status"] == "proving" or (tenant.get("leaving") or {"over": True})["over"] is False
+    every_s = request.app.state.console.settings.live_interval_s if moving else None
     return Live(request, PAGE, "connector", {"tenant": tenant["status"], "features": ""}, every_s, **shown), tenant

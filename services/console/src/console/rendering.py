@@ -30,6 +30,7 @@ templates.env.filters |= {
     "web_link": wording.web_link,
     "own_link": wording.own_link,
     "repeats": wording.repeats,
+    "stays": wording.stays,
     "when": times.when,
     "span": times.span,
     "day": times.day_of,

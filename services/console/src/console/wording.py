@@ -285,6 +285,27 @@ def repeats(rule: Mapping[str, Any]) -> str:
     return said + end + (f", {plural(int(rule['count']), 'time', 'times')}" if rule.get("count") else "")
 
 
+_STAYS = {
+    "subscription": ("subscription goes", "subscriptions go", "on notifying Prospo, which drops what comes unread"),
+    "automatic_recording": (
+        *("booked meeting goes", "booked meetings go"),
+        "on recording by themselves, and nothing of it is imported; the organizer turns that off in Teams",
+    ),
+}
+_STAYS_BECAUSE = {
+    "no_access": "Microsoft no longer lets Prospo act for the person",
+    "refused": "Microsoft refused to remove it",
+    "no_answer": "Microsoft, or Prospo, did not answer in time",
+}
+
+
+def stays(left: dict[str, Any]) -> str:
+    """What stays at Microsoft after a disconnect, and why, in a sentence."""
+    one, many, does = _STAYS.get(left["kind"], ("thing stays", "things stay", "at Microsoft"))
+    because = _STAYS_BECAUSE.get(left["code"], "it could not be removed")
+    return f"{plural(left['count'], one, many)} {does}: {because}."
+
+
 def size(count: float) -> str:
     """``55 KB``, ``1.4 GB``"""
     unit = 0

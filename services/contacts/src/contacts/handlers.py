@@ -1,10 +1,10 @@
 """Everything the contacts service reacts to."""
 
-from contacts import watching
 from contacts.jobs import does
+from contacts.leaving import TRACES
 from contacts.runs import SWITCH
 from shared.connections import follow
 from shared.eventing.handlers import Handlers
 
 on = Handlers()
-follow(on, does, switch=SWITCH, ended=watching.forget)
+follow(on, does, switch=SWITCH, ends=TRACES)

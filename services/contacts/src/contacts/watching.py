@@ -37,6 +37,8 @@ async def look(job: Job, user_id: str, subscriptions: Subscriptions, caller: Gra
     async with job.unit_of_work() as work:
         person = await connection_of(work.session, job.org_id, user_id)
         kept = await keeping_queries.kept(work.session, whose(work.org_id, person))
+    if not person.works:
+        return False  # ``follow`` goes on when it does
     if not kept or person.obstacle(switch=runs.SWITCH) is not None:
         await keep_to(subscriptions, caller, [], CHANGES)
         return False

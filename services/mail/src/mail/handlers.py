@@ -1,7 +1,7 @@
 """Everything the mail service reacts to."""
 
-from mail import syncing
 from mail.jobs import does
+from mail.leaving import TRACES
 from mail.refusals import SWITCH
 from mail.work import FollowAddresses
 from shared.connections import follow
@@ -10,7 +10,7 @@ from shared.eventing.handlers import Handlers
 from shared.events import ContactsChanged, ContactsImported
 
 on = Handlers()
-follow(on, does, switch=SWITCH, ended=syncing.ended)
+follow(on, does, switch=SWITCH, ends=TRACES)
 
 
 @on(ContactsImported)

@@ -2,8 +2,9 @@
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from meetings import artefacts, calls, queries, state, watching
+from meetings import artefacts, calls, queries, state
 from meetings.jobs import does
+from meetings.leaving import TRACES
 from meetings.recording import SWITCH
 from shared.connections import follow
 from shared.database.outbox import Outbox
@@ -19,7 +20,7 @@ from shared.events import (
 )
 
 on = Handlers()
-follow(on, does, switch=SWITCH, ended=watching.forget)
+follow(on, does, switch=SWITCH, ends=TRACES)
 
 
 @on(ArtefactDetected)

@@ -6,6 +6,7 @@ from typing import Any
 
 from meetings import calls, changing, problems, queries, recording, scheduling, series, watching
 from meetings import graph as teams
+from meetings.leaving import TRACES
 from meetings.organizer import as_organizer, require_connection
 from meetings.problems import ATTEMPTS, PATIENCE_S, LateLink
 from meetings.settings import Settings
@@ -21,7 +22,7 @@ from meetings.work import (
     ScheduleMeeting,
     SetRecording,
 )
-from shared.connections import Connection, FollowConnections, Obstructed, bring_in_line, connection_of, tenant_of
+from shared.connections import Connection, FollowConnections, Leave, Obstructed, bring_in_line, connection_of, tenant_of
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphRetry
 from shared.jobs import Again, GiveUp, Jobs, Periodic
@@ -108,6 +109,12 @@ async def follow_connections(job: Job, wanted: FollowConnections) -> None:
         await watching.follow(work, person)
 
     await bring_in_line(job, wanted, follow)
+
+
+@does(Leave)
+async def leave(job: Job, wanted: Leave, *, graph: Graph, subscriptions: Subscriptions) -> None:
+    """Remove what is there at Microsoft for a person who disconnected."""
+    await TRACES.leave(job, wanted, graph, subscriptions)
 
 
 @does(FollowCalendar)

@@ -17,6 +17,8 @@ _WHY_NOT = {
     "switched_off": "An Org Admin has auto-recording switched off. The meeting does not record by itself, and what is "
     "recorded by hand is not brought to Prospo while it is off.",
     "chosen_off": "It was chosen that this meeting does not record by itself.",
+    "disconnected": "The organizer's Microsoft account, or the organisation, was disconnected from Prospo. The meeting "
+    "does not record by itself. It is set again after a reconnect.",
     "refused": "Microsoft did not accept automatic recording for this meeting; start it by hand.",
 }
 _UNCHANGEABLE = "The meeting stays in your calendar as it is, and cannot be changed from Prospo until then."

@@ -23,7 +23,13 @@ _UNLIKE_SWITCH = text(
        WHERE org_id = :org_id AND user_id = :user_id AND status = 'scheduled' AND series_id IS NULL
            AND (auto_recording <> (:wanted AND recording_wanted) OR problem IS NOT NULL
                 OR (auto_recording_reason = 'refused' AND NOT :wanted))
+           AND (:works OR auto_recording_reason IS DISTINCT FROM 'disconnected')
        ORDER BY id"""
+)
+_BY_THEMSELVES = text(
+    """SELECT id, CASE WHEN repeats IS NULL THEN ends_at END FROM meeting
+       WHERE org_id = :org_id AND user_id = :user_id AND status = 'scheduled' AND series_id IS NULL
+           AND auto_recording AND (repeats IS NOT NULL OR ends_at > clock_timestamp()) ORDER BY starts_at, id"""
 )
 _INTERRUPTED = text(
     """SELECT id, event_id IS NOT NULL, status = 'cancelled' FROM meeting
@@ -110,12 +116,20 @@ async def not_named(
     return list((await session.execute(_NOT_NAMED, values)).scalars())
 
 
-async def unlike_switch(session: AsyncSession, org_id: str, user_id: str, *, wanted: bool) -> list[Any]:
+async def unlike_switch(session: AsyncSession, org_id: str, user_id: str, *, wanted: bool, works: bool) -> list[Any]:
     """A person's booked meetings that do not do what the switch says, or may not: id, and whether within a day.
 
-    A series is one of them, for all of its occurrences.
+    A series is one of them, for all of its occurrences. What a disconnect took back waits until the connection
+    ``works``.
     """
-    return list(await session.execute(_UNLIKE_SWITCH, {"org_id": org_id, "user_id": user_id, "wanted": wanted}))
+    values = {"org_id": org_id, "user_id": user_id, "wanted": wanted, "works": works}
+    return list(await session.execute(_UNLIKE_SWITCH, values))
+
+
+async def recording_by_themselves(session: AsyncSession, org_id: str, user_id: str) -> dict[str, datetime | None]:
+    """A person's meetings that are not over and record by themselves, the next first: id and end; a series has none."""
+    rows = await session.execute(_BY_THEMSELVES, {"org_id": org_id, "user_id": user_id})
+    return {row[0]: row[1] for row in rows}
 
 
 async def interrupted(session: AsyncSession, org_id: str, user_id: str) -> list[Any]:

@@ -34,7 +34,8 @@ async def follow(work: JobWork, person: Connection) -> None:
     if person.works:
         await _take_up_again(work, person.user_id)
     on = person.tenant.has_on(SWITCH)
-    for meeting_id, soon in await queries.unlike_switch(work.session, work.org_id, person.user_id, wanted=on):
+    mine = {"wanted": on, "works": person.works}
+    for meeting_id, soon in await queries.unlike_switch(work.session, work.org_id, person.user_id, **mine):
         queue(work, meeting_id, soon=soon)
 
 

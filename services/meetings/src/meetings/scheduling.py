@@ -127,10 +127,18 @@ def cancelled(meeting: MeetingRow, outbox: Outbox, origin: Origin) -> None:
     outbox.add(MeetingCancelled.model_validate(about | _of(meeting, origin)))
 
 
-def recording_set(meeting: MeetingRow, *, accepted: bool, problem: dict[str, str] | None, outbox: Outbox) -> None:
-    """Microsoft has it: the meeting records by itself or does not."""
+def recording_set(
+    meeting: MeetingRow,
+    *,
+    accepted: bool,
+    problem: dict[str, str] | None,
+    outbox: Outbox,
+    code: NotRecordingBecause | None = None,
+) -> None:
+    """Microsoft has it: the meeting records by itself or does not; ``code`` is why not, where neither tells."""
     before = meeting.auto_recording, meeting.auto_recording_reason
     note_recording(meeting, accepted=accepted, problem=problem)
+    meeting.auto_recording_reason = code or meeting.auto_recording_reason
     if before != (meeting.auto_recording, meeting.auto_recording_reason):
         state.changed(meeting, outbox)
         if meeting.repeats is not None:

@@ -61,7 +61,8 @@ class MeetingRow(Table, table=True):
     """False where the organizer chose that this meeting does not record by itself."""
     auto_recording: bool = False
     auto_recording_reason: str | None = None
-    """Why it is false: ``switched_off`` by an Org Admin, ``refused`` by Microsoft, ``chosen_off`` by the organizer."""
+    """Why it is false: ``switched_off`` by an Org Admin, ``refused`` by Microsoft, ``chosen_off`` by the organizer, or
+    ``disconnected``."""
     ended_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     ended_source: str | None = None
     ended_confidence: str | None = None

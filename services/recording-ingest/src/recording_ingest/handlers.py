@@ -1,10 +1,11 @@
 """Everything the recording-ingest service reacts to."""
 
-from recording_ingest import ledger, mending, planning, queries, story, watching
+from recording_ingest import ledger, mending, planning, queries, story
 from recording_ingest.jobs import does
+from recording_ingest.leaving import TRACES
 from recording_ingest.settings import Settings
 from recording_ingest.tables import LedgerMeeting
-from recording_ingest.work import LookAgain
+from recording_ingest.work import LookAgain, SweepLeftovers
 from shared.connections import follow
 from shared.database.unit_of_work import UnitOfWork
 from shared.eventing.handlers import Handlers
@@ -14,11 +15,18 @@ from shared.events import (
     MeetingRecordingChanged,
     MeetingRescheduled,
     MeetingScheduled,
+    TenantConnected,
     TenantReadinessChanged,
 )
 
 on = Handlers()
-follow(on, does, switch=ledger.SWITCH, ended=watching.forget)
+follow(on, does, switch=ledger.SWITCH, ends=TRACES)
+
+
+@on(TenantConnected)
+async def sweep_leftovers(event: TenantConnected, *, work: UnitOfWork) -> None:
+    """An earlier connection may have left subscriptions of people who do not come back."""
+    work.queue(SweepLeftovers())
 
 
 @on(MeetingScheduled)

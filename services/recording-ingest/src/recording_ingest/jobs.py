@@ -8,6 +8,7 @@ from recording_ingest import (
     gaps,
     imports,
     ledger,
+    leftovers,
     mending,
     placing,
     planning,
@@ -22,6 +23,7 @@ from recording_ingest import (
 from recording_ingest import graph as teams
 from recording_ingest.absences import Absence
 from recording_ingest.graph import Artefact, Named
+from recording_ingest.leaving import TRACES
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting, TranscriptRow
 from recording_ingest.uploads import StorageClient, Wanted
@@ -32,10 +34,11 @@ from recording_ingest.work import (
     ImportTranscript,
     LookAgain,
     Reconcile,
+    SweepLeftovers,
     TransferRecording,
     WatchUser,
 )
-from shared.connections import Connection, FollowConnections, bring_in_line, connection_of
+from shared.connections import Connection, FollowConnections, Leave, bring_in_line, connection_of
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphError, GraphNotFound, GraphRetry
 from shared.jobs import Again, Jobs, Periodic
@@ -71,6 +74,12 @@ async def follow_connections(job: Job, wanted: FollowConnections, *, settings: S
     await bring_in_line(job, wanted, follow)
 
 
+@does(SweepLeftovers)
+async def sweep_leftovers(job: Job, wanted: SweepLeftovers, *, graph: Graph, subscriptions: Subscriptions) -> None:
+    """Of people who are not connected any more."""
+    await leftovers.sweep(job, graph, subscriptions)
+
+
 @does(WatchUser)
 async def watch_user(
     job: Job, wanted: WatchUser, *, graph: Graph, subscriptions: Subscriptions, settings: Settings
@@ -81,9 +90,9 @@ async def watch_user(
     while (person := await _person(job, wanted.user_id)) != done:
         if person.works:
             await watching.bring_about(subscriptions, caller, person, partial(_is_now, job, person))
-        else:  # heard of already, but one may have been in the making
-            async with job.unit_of_work() as work:
-                await watching.forget(work, wanted.user_id)
+        elif done is not None:  # one may have been in the making
+            leaver = graph.as_leaver(job.org_id, wanted.user_id, job.priority)
+            await watching.take_back(job.unit_of_work, subscriptions, leaver)
         done = person  # when it changed meanwhile, the newer state is brought about too
     if person.account.version is None:
         return  # erased
@@ -93,6 +102,12 @@ async def watch_user(
     elif person.works:
         await _notice_outage(job, person, settings)
         raise Periodic("looked after again later", after_s=settings.subscription_check_interval_s)
+
+
+@does(Leave)
+async def leave(job: Job, wanted: Leave, *, graph: Graph, subscriptions: Subscriptions) -> None:
+    """Remove what is there at Microsoft for a person who disconnected."""
+    await TRACES.leave(job, wanted, graph, subscriptions)
 
 
 @does(AnnounceGap)

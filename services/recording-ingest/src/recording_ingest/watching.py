@@ -1,12 +1,13 @@
 """A person's subscriptions: made while the connection works, forgotten at once when it ends.
 
-The end of a connection destroys its tokens, so nobody can remove its subscriptions in the person's name. What came of
-them is dropped from then on, as their secrets are forgotten; they are not renewed and die within three days. Where the
-application itself may, it removes them before.
+A disconnect removes them with the person's token (``leaving``). A connection that expired has none: what came of its
+subscriptions is dropped from then on, as their secrets are forgotten; they are not renewed and die within three days.
+Where the application itself may, it removes them before.
 """
 
 import contextlib
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 
@@ -16,7 +17,7 @@ from shared.connections import Connection, tenant_of
 from shared.database.unit_of_work import UnitOfWork
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphGiveUp, GraphNotFound, GraphReconnect, GraphTellAdmin
-from shared.subscriptions.subscriptions import Subscriptions, forget_subscriptions, subscribed
+from shared.subscriptions.subscriptions import CONNECTION_ENDED, Subscriptions, forget_subscriptions, subscribed
 
 log = structlog.get_logger(__name__)
 
@@ -67,6 +68,19 @@ async def bring_about(
     for resource in wanted:
         if await holds():
             await _ensure(subscriptions, caller, resource)
+
+
+async def take_back(work_of: Callable[[], Any], subscriptions: Subscriptions, caller: GraphCaller) -> None:
+    """The connection ended while they were made. What is refused is counted and forgotten by who ends the connection,
+    or at once when that is done.
+    """
+    for resource in await subscriptions.resources_of(caller.org_id, caller.user_id or ""):
+        try:
+            await subscriptions.end(caller, resource)
+        except (GraphReconnect, GraphTellAdmin, GraphGiveUp) as error:
+            if error.code in CONNECTION_ENDED:
+                async with work_of() as work:
+                    await forget(work, caller.user_id)
 
 
 def _wanted(person: Connection) -> list[str]:

@@ -1,7 +1,9 @@
 """The jobs of the recording-ingest service; ``jobs.py`` does them."""
 
+from typing import ClassVar
+
 from shared.connections import FollowConnections
-from shared.jobs import Work
+from shared.jobs import Priority, Work
 
 
 class WatchUser(Work):
@@ -23,6 +25,14 @@ class EndSubscriptions(Work):
     @property
     def key(self) -> str:
         return f"{self.user_id}:{self.ids[0]}"
+
+
+class SweepLeftovers(Work):
+    """End what an earlier life of the organisation's connection left at Microsoft."""
+
+    kind = "sweep_leftovers"
+    priority: ClassVar[Priority] = "backfill"
+    keyed_by = ("kind",)
 
 
 class FollowPerson(FollowConnections):

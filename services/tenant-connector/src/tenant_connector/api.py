@@ -4,12 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Response
 
-from shared.database.unit_of_work import Database
+from shared.database.unit_of_work import Database, UnitOfWork
 from shared.entra.client import Entra
 from shared.problems import PreconditionFailed, PreconditionMissing
 from shared.web.limits import limited
 from shared.web.routes import HEADER_MAX, AdminCaller, Caller, Work, called_by, needs_header, provided, with_header
-from tenant_connector import access, audit, queries, tenant
+from tenant_connector import access, audit, leaving, queries, tenant
 from tenant_connector.consent import Consents, Traveller
 from tenant_connector.models import (
     AppToken,
@@ -21,9 +21,11 @@ from tenant_connector.models import (
     NewConsent,
     SignInAnswer,
     Tenant,
+    TenantNow,
 )
 from tenant_connector.readiness import board as readiness
 from tenant_connector.readiness import schedule as watching
+from tenant_connector.settings import Settings
 from tenant_connector.tables import TenantRow
 from tenant_connector.tokens import AppTokens
 
@@ -32,6 +34,7 @@ Db = Annotated[Database, Depends(provided("db"))]
 Entra_ = Annotated[Entra, Depends(provided("entra"))]
 Consents_ = Annotated[Consents, Depends(provided("consents"))]
 Tokens = Annotated[AppTokens, Depends(provided("app_tokens"))]
+Settings_ = Annotated[Settings, Depends(provided("settings"))]
 CONSENTS = limited("consent", per_hour="consents_per_hour", of="organisation")
 IfMatch = Annotated[str | None, Header(alias="If-Match", max_length=HEADER_MAX, include_in_schema=False)]
 NEEDS_TAG = needs_header("If-Match", "The ETag last read.")
@@ -39,9 +42,9 @@ TAGGED = with_header("ETag", "The version of the connection.")
 
 
 @router.get("/v1/tenant", tags=["tenant"], responses={200: TAGGED})
-async def tenant_connection(caller: Caller, work: Work, response: Response) -> Tenant:
+async def tenant_connection(caller: Caller, work: Work, response: Response) -> TenantNow:
     """The connection with its ETag; for everybody of the organisation."""
-    return _shown(await queries.tenant(work.session, caller.org_id), caller.org_id, response)
+    return await _now(work, await queries.tenant(work.session, caller.org_id), caller.org_id, response)
 
 
 @router.post("/v1/tenant/consent", status_code=201, tags=["tenant"], dependencies=[CONSENTS])
@@ -75,7 +78,7 @@ async def complete_sign_in(
 @router.patch("/v1/tenant/features", tags=["tenant"], responses={200: TAGGED}, openapi_extra=NEEDS_TAG)
 async def switch_features(
     change: FeaturesChange, caller: AdminCaller, work: Work, response: Response, if_match: IfMatch = None
-) -> Tenant:
+) -> TenantNow:
     """Switch any of the four; ``If-Match`` is the ETag last read."""
     if not if_match:
         raise PreconditionMissing("if_match_required", "Read the tenant and send its ETag as If-Match.")
@@ -88,20 +91,28 @@ async def switch_features(
         audit.note(work.session, caller.org_id, caller.user_id, "features.change", changed=changed)
     if {"sharepoint_storage", "contacts_import"} & set(changed):
         watching.check_soon(work)
-    return _shown(row, caller.org_id, response)
+    return await _now(work, row, caller.org_id, response)
 
 
 @router.delete("/v1/tenant", tags=["tenant"], responses={200: TAGGED})
-async def disconnect_tenant(caller: AdminCaller, work: Work, tokens: Tokens, response: Response) -> Tenant:
-    """Disconnect; what was imported is kept. Disconnecting again changes nothing."""
+async def disconnect_tenant(
+    caller: AdminCaller, work: Work, tokens: Tokens, settings: Settings_, response: Response
+) -> TenantNow:
+    """Disconnect; what was imported is kept. Disconnecting again changes nothing.
+
+    Nothing is done with the tenant any more, but that Prospo removes what it set there, until ``leaving.until``.
+    """
     await queries.drop_attempts(work.session, caller.org_id)
     await queries.drop_link(work.session, caller.org_id)
     row = await queries.tenant_for_change(work.session, caller.org_id)
-    if tenant.disconnect(row, "An Org Admin disconnected Microsoft 365.", work.outbox):
+    until, was_connected = leaving.deadline(settings.leave_within_s), row.status == "connected"
+    if tenant.disconnect(row, "An Org Admin disconnected Microsoft 365.", work.outbox, until):
+        if was_connected:
+            await leaving.begin(work, row, until)
         audit.note(work.session, caller.org_id, caller.user_id, "tenant.disconnect", tid=row.tid)
         await readiness.clear(work.session, work.outbox, caller.org_id)
     work.after_commit(lambda: tokens.forget(caller.org_id))
-    return _shown(row, caller.org_id, response)
+    return await _now(work, row, caller.org_id, response)
 
 
 @router.post("/internal/app-token", tags=["internal"], dependencies=[called_by("recording-ingest", "storage")])
@@ -109,6 +120,13 @@ async def app_token(wanted: AppTokenWanted, db: Db, tokens: Tokens, entra: Entra
     """The application's token in the organisation's tenant, for Graph."""
     token = await access.app_token(db, tokens, entra, wanted.org_id, wanted.refused)
     return AppToken(access_token=token.value, expires_at=token.expires_at, tid=token.tid)
+
+
+async def _now(work: UnitOfWork, row: TenantRow | None, org_id: str, response: Response) -> TenantNow:
+    leavers = await queries.leavers(work.session, org_id) if row is not None and row.leaving is not None else []
+    shown = TenantNow.now(row, org_id, leavers)
+    response.headers["ETag"] = f'"{shown.version}"'
+    return shown
 
 
 def _shown(row: TenantRow | None, org_id: str, response: Response) -> Tenant:

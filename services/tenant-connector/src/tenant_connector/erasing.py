@@ -37,7 +37,13 @@ HOLDINGS = Holdings(
                 "files go to": "storage_location",
             },
             withheld="version problem claim_id claimed_tid claimed_at storage_location_version "
-            "storage_state_version storage_state storage_nearly_full",
+            "storage_state_version storage_state storage_nearly_full leaving",
+        ),
+        Holding(
+            "leaving_person",
+            person=OF_PERSON,
+            exported={"removed and left at Microsoft": "told"},
+            withheld="version",
         ),
         Holding(
             "readiness_person",

@@ -10,9 +10,10 @@ from shared.events import (
     StorageLocationSelected,
     TranscriptImported,
     TranscriptUnavailable,
+    UserLeft,
     UserState,
 )
-from tenant_connector import queries, tenant
+from tenant_connector import leaving, queries, tenant
 from tenant_connector.readiness import board as readiness
 from tenant_connector.readiness import queries as readiness_queries
 from tenant_connector.readiness import schedule as watching
@@ -48,6 +49,12 @@ async def know_person(event: UserState, *, session: AsyncSession, work: UnitOfWo
         watching.check_soon(work, settings.readiness_first_check_s)
     elif event.mail_permitted is not None and event.mail_permitted != known:
         watching.check_soon(work)
+
+
+@on(UserLeft)
+async def sum_up_what_was_left(event: UserLeft, *, work: UnitOfWork) -> None:
+    """Of the people of an organisation that disconnected; the Org Admin reads it."""
+    await leaving.take(work, event)
 
 
 @on(TranscriptImported)

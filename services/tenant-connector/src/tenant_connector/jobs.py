@@ -8,11 +8,11 @@ from sqlalchemy.exc import IntegrityError
 from shared.entra.client import Entra
 from shared.jobs import Again, Jobs
 from shared.jobs.job import Job, JobWork
-from tenant_connector import audit, proof, queries, tenant
+from tenant_connector import audit, leaving, proof, queries, tenant
 from tenant_connector.readiness import schedule as watching
 from tenant_connector.settings import Settings
 from tenant_connector.tables import TenantRow
-from tenant_connector.work import ProveTenant
+from tenant_connector.work import EndLeaving, ProveTenant
 
 ATTEMPTS = 12
 """Tries that end unexpectedly; waiting for Microsoft is not counted among them."""
@@ -61,6 +61,15 @@ async def prove(job: Job, wanted: ProveTenant, *, entra: Entra, settings: Settin
         await _fail(job, wanted, reason.problem)
     else:
         await _connect(job, wanted, display_name, settings)
+
+
+@does(EndLeaving)
+async def end_leaving(job: Job, wanted: EndLeaving) -> None:
+    """Whoever has not told by now is counted as unknown; a connection that was made meanwhile is left alone."""
+    async with job.unit_of_work() as work:
+        row = await queries.tenant_for_change(work.session, job.org_id)
+        if row.leaving is not None and row.leaving["ended_in"] == wanted.version and not row.leaving["over"]:
+            await leaving.end(work, row)
 
 
 async def _claim(job: Job, wanted: ProveTenant) -> Claim | None:

@@ -5,9 +5,10 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from shared.events import Features
+from shared.events import Features, LeftBehind
 from shared.web.routes import Asked, StrictModel
-from tenant_connector.tables import TenantRow
+from tenant_connector import leaving
+from tenant_connector.tables import LeavingRow, TenantRow
 
 
 class NewConsent(StrictModel):
@@ -170,7 +171,35 @@ class Tenant(BaseModel):
     def of(cls, row: TenantRow | None, org_id: str) -> Self:
         """As shown before anything happened, when there is no row."""
         shown = row or TenantRow(org_id=org_id, status="not_connected", features=Features().model_dump())
-        return cls.model_validate(shown.model_dump())
+        return cls.model_validate(shown.model_dump(exclude={"leaving"}))
+
+
+class Leaving(BaseModel):
+    """What is removed at Microsoft after a disconnect: going on ``until`` then at the latest, or over.
+
+    ``left`` stays there, with the reason and when the last of them ends by itself. Of ``people_unknown`` people not
+    everything was told.
+    """
+
+    over: bool
+    until: datetime
+    people: int
+    people_unknown: int
+    removed: int
+    left: list[LeftBehind]
+
+
+class TenantNow(Tenant):
+    """The connection; ``leaving`` while it is disconnected, after an Org Admin did that."""
+
+    leaving: Leaving | None = None
+
+    @classmethod
+    def now(cls, row: TenantRow | None, org_id: str, leavers: list[LeavingRow]) -> Self:
+        shown = cls.of(row, org_id)
+        if row is not None and row.leaving is not None:
+            shown.leaving = Leaving.model_validate(row.leaving | leaving.outcome(leavers))
+        return shown
 
 
 class ConsentTaken(Tenant):

@@ -8,8 +8,9 @@ from sqlalchemy import text
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared.events import Features
-from tenant_connector.tables import TenantRow
+from shared.connections.state import connected_people
+from shared.events import Features, UserLeft
+from tenant_connector.tables import LeavingRow, TenantRow
 
 _MAKE_TENANT = text(
     """INSERT INTO tenant (org_id, status, features, version)
@@ -81,6 +82,15 @@ _USE_LINK = text(
        WHERE org_id = :org_id AND token_hash = :token_hash AND used_at IS NULL AND expires_at > clock_timestamp()
        RETURNING 1"""
 )
+_NOTE_LEAVERS = text("INSERT INTO leaving_person (org_id, user_id) SELECT :org_id, unnest(CAST(:people AS text[]))")
+_FORGET_LEAVERS = text("DELETE FROM leaving_person WHERE org_id = :org_id")
+_KEEP_LEFT = text(
+    """INSERT INTO leaving_person (org_id, user_id, version, told)
+       VALUES (:org_id, :user_id, :version, CAST(:told AS jsonb))
+       ON CONFLICT (org_id, user_id) DO UPDATE SET version = excluded.version, told = excluded.told
+       WHERE leaving_person.version < excluded.version RETURNING 1"""
+)
+_STILL_LEAVING = text("SELECT EXISTS (SELECT FROM leaving_person WHERE org_id = :org_id AND told IS NULL)")
 _DROP_LINK = text("DELETE FROM consent_link WHERE org_id = :org_id RETURNING 1")
 
 
@@ -234,6 +244,32 @@ async def drop_link(session: AsyncSession, org_id: str) -> bool:
     """With whatever is under way with it. Whether there was one."""
     await session.execute(_DROP_LINK_ATTEMPTS, {"org_id": org_id})
     return (await session.execute(_DROP_LINK, {"org_id": org_id})).first() is not None
+
+
+async def note_leavers(session: AsyncSession, org_id: str) -> None:
+    """Everybody who is connected now has something at Microsoft to be removed; an earlier end counts no more."""
+    await forget_leavers(session, org_id)
+    people = await connected_people(session, org_id)
+    await session.execute(_NOTE_LEAVERS, {"org_id": org_id, "people": people})
+
+
+async def forget_leavers(session: AsyncSession, org_id: str) -> None:
+    await session.execute(_FORGET_LEAVERS, {"org_id": org_id})
+
+
+async def keep_left(session: AsyncSession, event: UserLeft) -> bool:
+    """Whether it is news."""
+    told = event.model_dump_json(include={"removed", "left", "silent"})
+    values = {"org_id": event.org_id, "user_id": event.user_id, "version": event.aggregate_version, "told": told}
+    return (await session.execute(_KEEP_LEFT, values)).first() is not None
+
+
+async def still_leaving(session: AsyncSession, org_id: str) -> bool:
+    return bool((await session.execute(_STILL_LEAVING, {"org_id": org_id})).scalar_one())
+
+
+async def leavers(session: AsyncSession, org_id: str) -> list[LeavingRow]:
+    return list((await session.exec(select(LeavingRow).where(LeavingRow.org_id == org_id))).all())
 
 
 async def now(session: AsyncSession) -> datetime:

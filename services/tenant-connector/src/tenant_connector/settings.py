@@ -42,6 +42,8 @@ class Settings(ServiceSettings):
     """How often each connected tenant is asked whether it still knows the application; spread by a tenth."""
     gone_confirm_s: float = 3_600
     """A tenant that Microsoft's sign-in does not know is disconnected when it says so again after this."""
+    leave_within_s: int = 600
+    """How long, after a disconnect, people's tokens may serve to remove what Prospo set at Microsoft."""
     readiness_first_check_s: float = 5
     """From the connecting of a tenant, or of its first person, to the first check of the readiness board."""
     readiness_propagation_s: float = 3_000

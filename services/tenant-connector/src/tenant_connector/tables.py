@@ -44,3 +44,17 @@ class TenantRow(Table, table=True):
     storage_state: str | None = None
     storage_nearly_full: bool = False
     storage_state_version: int = Field(default=0, sa_type=BigInteger)
+    leaving: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    """Of the last disconnect by an Org Admin: the version it ``ended_in``, ``until`` when things may be removed at
+    Microsoft, and whether that is ``over``; none while connected."""
+
+
+class LeavingRow(Table, table=True):
+    """A person who was connected at the disconnect; ``told`` is what was removed and what stays, once that is known."""
+
+    __tablename__ = "leaving_person"
+
+    org_id: str = Field(primary_key=True)
+    user_id: str = Field(primary_key=True)
+    version: int = Field(default=0, sa_type=BigInteger)
+    told: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))

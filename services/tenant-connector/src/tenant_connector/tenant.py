@@ -54,6 +54,7 @@ def connect(row: TenantRow, display_name: str, outbox: Outbox) -> dict[str, bool
     switched = _leave_place(row) if row.tid not in {None, row.claimed_tid} else {}
     row.tid, row.connected_by, row.display_name = row.claimed_tid, row.claimed_by, display_name
     row.status, row.problem, row.connected_at = "connected", None, datetime.now(UTC)
+    row.leaving = None
     _drop_claim(row)
     row.version += 1
     outbox.add(
@@ -94,8 +95,8 @@ def refuse(row: TenantRow, problem: Problem) -> None:
         fail(row, problem)
 
 
-def disconnect(row: TenantRow, reason: str, outbox: Outbox) -> bool:
-    """An Org Admin's wish; also ends a proof under way. Whether there was anything to end."""
+def disconnect(row: TenantRow, reason: str, outbox: Outbox, until: datetime) -> bool:
+    """An Org Admin's wish; also ends a proof under way. Whether a connection ended, which is left ``until`` then."""
     if row.status in {"not_connected", "disconnected"}:
         return False
     was_connected = row.status == "connected"
@@ -103,7 +104,7 @@ def disconnect(row: TenantRow, reason: str, outbox: Outbox) -> bool:
     row.status, row.problem = "disconnected", None
     row.version += 1
     if was_connected:
-        _tell_disconnected(row, "by_org_admin", reason, outbox)
+        _tell_disconnected(row, "by_org_admin", reason, outbox, until)
     return True
 
 
@@ -214,13 +215,16 @@ def _tell_features(row: TenantRow, user_id: str, outbox: Outbox) -> None:
     )
 
 
-def _tell_disconnected(row: TenantRow, code: TenantLeftBecause, reason: str, outbox: Outbox) -> None:
-    about = {"org_id": row.org_id, "aggregate_version": row.version, "tid": row.tid}
+def _tell_disconnected(
+    row: TenantRow, code: TenantLeftBecause, reason: str, outbox: Outbox, until: datetime | None = None
+) -> None:
+    """``until`` people's tokens serve to remove what is at Microsoft; None where it knows us no more."""
+    about = {"org_id": row.org_id, "aggregate_version": row.version, "tid": row.tid, "leaving_until": until}
     outbox.add(TenantDisconnected.model_validate(about | {"code": code, "reason": reason}))
-    _tell_state(row, outbox)
+    _tell_state(row, outbox, until)
 
 
-def _tell_state(row: TenantRow, outbox: Outbox) -> None:
+def _tell_state(row: TenantRow, outbox: Outbox, leaving_until: datetime | None = None) -> None:
     outbox.add(
         TenantState(
             org_id=row.org_id,
@@ -229,5 +233,6 @@ def _tell_state(row: TenantRow, outbox: Outbox) -> None:
             tid=row.tid,
             features=Features.model_validate(row.features),
             changed_at=datetime.now(UTC),
+            leaving_until=leaving_until,
         )
     )

@@ -35,6 +35,14 @@ class LookAfterTenant(OfTenant):
     kind = "look_after_tenant"
 
 
+class EndLeaving(Work):
+    """The time is over for what is removed at Microsoft after the disconnect of ``version``."""
+
+    kind = "end_leaving"
+    keyed_by = ("version",)
+    version: int
+
+
 class CheckReadiness(OfTenant):
     """Probe everything on the readiness board once."""
 

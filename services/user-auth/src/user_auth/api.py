@@ -11,7 +11,7 @@ from shared.web.audit import note
 from shared.web.identity import Identity
 from shared.web.limits import limited
 from shared.web.routes import AdminCaller, Caller, Cursor, Work, called_by, provided
-from user_auth import connections, queries
+from user_auth import connections, leaving, queries
 from user_auth.checking import AccountChecks
 from user_auth.models import (
     Connection,
@@ -25,12 +25,14 @@ from user_auth.models import (
     TokenRequest,
 )
 from user_auth.refreshing import AccessTokens
+from user_auth.settings import Settings
 from user_auth.signing_in import SignIns
 from user_auth.tables import ConnectionRow
 
 router = APIRouter()
 
 SignIns_ = Annotated[SignIns, Depends(provided("sign_ins"))]
+Settings_ = Annotated[Settings, Depends(provided("settings"))]
 AccessTokens_ = Annotated[AccessTokens, Depends(provided("access_tokens"))]
 Limit = Annotated[int, Query(ge=1, le=100)]
 SIGN_INS = limited("sign_in", per_hour="sign_ins_per_hour")
@@ -85,17 +87,19 @@ async def check(caller: Caller, checks: Checks) -> Connection:
 
 
 @router.delete("/v1/connection", tags=["connection"])
-async def disconnect(caller: Caller, work: Work, access_tokens: AccessTokens_) -> Connection:
-    """Destroy the tokens; what was imported is kept. Disconnecting again changes nothing.
+async def disconnect(caller: Caller, work: Work, access_tokens: AccessTokens_, settings: Settings_) -> Connection:
+    """Nothing is done for the person any more; what was imported is kept. Disconnecting again changes nothing.
+
+    Until ``leaving.until`` at the latest Prospo removes what it set at Microsoft, then the tokens are destroyed.
 
     A sign-in that is under way leads nowhere any more. 503 ``try_again``, and nothing is changed, while the connection
     is being renewed at a silent Microsoft.
     """
     await queries.cancel_attempts(work.session, caller.org_id, caller.user_id)
     row = await queries.connection_in_time(work.session, caller.org_id, caller.user_id)
-    if row is not None and connections.disconnect(
-        row, work.outbox, "by_person", reason="The person disconnected the account."
-    ):
+    end = connections.End("The person disconnected the account.", leaving.deadline(settings.leave_within_s))
+    if row is not None and connections.disconnect(row, work.outbox, "by_person", end):
+        leaving.watch(work, row, settings.leave_within_s)
         note(work.session, caller.org_id, caller.user_id, "connection.disconnected", "done")
         work.after_commit(lambda: access_tokens.forget(caller.org_id, caller.user_id))
     return await _shown(caller, work, row)

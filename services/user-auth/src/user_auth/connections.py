@@ -1,5 +1,6 @@
 """What may happen to a connection, and what the others are told of it."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,8 +14,9 @@ from shared.events import UserConnected, UserConnectionExpired, UserDisconnected
 from shared.events.user import DisconnectedBecause
 from shared.problems import Conflict
 from shared.web.audit import note
-from user_auth import challenges, permissions, queries
+from user_auth import challenges, leaving, permissions, queries
 from user_auth.microsoft import Grant
+from user_auth.settings import Settings
 from user_auth.tables import ConnectionRow
 
 WHERE = f"under {ACCOUNT_PLACE}"
@@ -22,6 +24,14 @@ _AGAIN = f"Connect your account again {WHERE}."
 _TENANT_LEFT = TENANT_NOT_CONNECTED.code
 _ACCOUNT_GONE = 50034
 _RECONNECT = "Reconnect your account"
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Why a connection ends, as a sentence, and until when its tokens then serve to remove what is at Microsoft."""
+
+    reason: str
+    until: datetime | None
 
 
 def keeps_account(row: ConnectionRow, tid: str) -> bool:
@@ -57,7 +67,7 @@ def connect(
     row.tid, row.oid, row.name, row.email = account.tid, account.oid, account.name, account.email
     row.sealed_cache, row.token_expires_at = sealed_cache, grant.expires_at
     row.granted_scopes, row.notices = list(grant.scopes), notices
-    row.broken_since = row.problem = row.doubted_since = None
+    row.broken_since = row.problem = row.doubted_since = row.leaving_until = row.leaving = None
     row.answered_challenge = row.unanswered_challenge = row.silent_refused_at = row.silent_refused_in = None
     row.version += 1
     about = {"org_id": row.org_id, "user_id": row.user_id, "aggregate_version": row.version}
@@ -82,33 +92,42 @@ def expire(row: ConnectionRow, refused: EntraError, outbox: Outbox, *, claims: s
         what = "Disconnect it, then connect your new account" if refused.number == _ACCOUNT_GONE else _RECONNECT
         row.problem = {"code": ACCOUNT_NOT_CONNECTED.code, "detail": f"{refused.message} {what} {WHERE}."}
     row.broken_since, row.unanswered_challenge = datetime.now(UTC), challenges.as_one(claims, refused.claims)
-    _end(row, "expired")
+    row.status, row.notices = "expired", []
+    row.sealed_cache = row.token_expires_at = None
+    row.version += 1
     about = {"org_id": row.org_id, "user_id": row.user_id, "aggregate_version": row.version}
     outbox.add(UserConnectionExpired(**about, code=row.problem["code"], reason=refused.message))
     _tell_state(row, outbox)
 
 
 def disconnect(
-    row: ConnectionRow, outbox: Outbox, code: DisconnectedBecause, *, reason: str, problem: dict[str, str] | None = None
+    row: ConnectionRow,
+    outbox: Outbox,
+    code: DisconnectedBecause,
+    end: End,
+    problem: dict[str, str] | None = None,
 ) -> bool:
-    """End it and destroy the tokens. False when there is nothing to end."""
+    """End it. False when there is nothing to end."""
     if row.status == "disconnected":
         row.problem = problem  # whoever disconnects what the organisation had ended may choose another account
         return False
-    row.problem, row.broken_since, row.granted_scopes, row.unanswered_challenge = problem, None, None, None
-    _end(row, "disconnected")
+    row.problem, row.broken_since, row.unanswered_challenge = problem, None, None
+    row.status, row.notices = "disconnected", []
+    row.version += 1
+    leaving.begin(row, end.until)
     about = {"org_id": row.org_id, "user_id": row.user_id, "aggregate_version": row.version}
-    outbox.add(UserDisconnected(**about, code=code, reason=reason))
+    outbox.add(UserDisconnected(**about, code=code, reason=end.reason))
     _tell_state(row, outbox)
     return True
 
 
-async def end_outside(work: UnitOfWork, org_id: str, tid: str | None, *, reason: str) -> None:
+async def end_outside(work: UnitOfWork, org_id: str, tid: str | None, settings: Settings, end: End) -> None:
     """Disconnect all of the organisation's people whose account is not of the tenant ``tid`` (None: all)."""
     detail = f"Your organisation's Microsoft 365 was disconnected; an Org Admin connects it first. {_AGAIN}"
     problem = {"code": _TENANT_LEFT, "detail": detail}
     for row in await queries.connections_outside(work.session, org_id, tid):
-        disconnect(row, work.outbox, "tenant_left", reason=reason, problem=problem)
+        disconnect(row, work.outbox, "tenant_left", end, problem)
+        leaving.watch(work, row, settings.leave_within_s)
         about = {"user_id": row.user_id}
         note(work.session, org_id, "tenant-connector", "connection.disconnected", "done", **about)
 
@@ -139,12 +158,6 @@ def _ended_with_tenant(row: ConnectionRow) -> bool:
     return row.status == "disconnected" and row.problem is not None and row.problem["code"] == _TENANT_LEFT
 
 
-def _end(row: ConnectionRow, status: str) -> None:
-    row.status, row.notices = status, []
-    row.sealed_cache = row.token_expires_at = None
-    row.version += 1
-
-
 def mail_permitted(row: ConnectionRow) -> bool | None:
     """Whether Microsoft gave what mail needs; None when it was not asked, or the organisation consented anew since."""
     if not permissions.missing(permissions.in_force(row.granted_scopes), permissions.OF_ORGANISATION):
@@ -172,5 +185,6 @@ def _tell_state(row: ConnectionRow, outbox: Outbox) -> None:
             email=row.email,
             changed_at=datetime.now(UTC),
             mail_permitted=mail_permitted(row) if row.status == "connected" else None,
+            leaving_until=row.leaving_until,
         )
     )

@@ -29,10 +29,11 @@ HOLDINGS = Holdings(
                 "problem": "problem",
                 "permissions": "granted_scopes",
                 "notices": "notices",
+                "removed and left at Microsoft": "leaving",
             },
             of_organisation={"person": "user_id"},
             withheld="""version sealed_cache token_expires_at renewed_for_refusal_at doubted_since
-                answered_challenge unanswered_challenge silent_refused_at silent_refused_in""",
+                answered_challenge unanswered_challenge silent_refused_at silent_refused_in leaving_until""",
         ),
         AUDIT,
     ),

@@ -8,12 +8,12 @@ from shared.database.unit_of_work import UnitOfWork
 from shared.jobs import Jobs, Periodic
 from shared.jobs.job import Job
 from shared.problems import Conflict, Unavailable
-from user_auth import queries
+from user_auth import leaving, queries
 from user_auth.checking import AccountChecks
 from user_auth.refreshing import AccessTokens
 from user_auth.settings import Settings
 from user_auth.tables import ConnectionRow
-from user_auth.work import KeepAlive
+from user_auth.work import EndLeaving, KeepAlive
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +47,16 @@ async def keep_alive(
         except Unavailable:
             log.info("a connection that was not used for a while could not be kept alive yet", org_id=job.org_id)
     raise Periodic("it is looked after every day", after_s=settings.keep_alive_every_s)
+
+
+@does(EndLeaving)
+async def end_leaving(job: Job, wanted: EndLeaving) -> None:
+    """Who has not told by now is named; a connection that was made meanwhile is left alone."""
+    async with job.unit_of_work() as work:
+        row = await queries.connection(work.session, job.org_id, wanted.user_id, lock=True)
+        this = row is not None and row.leaving is not None and row.leaving["ended_in"] == wanted.version
+        if row is not None and row.leaving is not None and this and not row.leaving["over"]:
+            leaving.end(row, work.outbox)
 
 
 async def _connected(job: Job, user_id: str) -> ConnectionRow | None:

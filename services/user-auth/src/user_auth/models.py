@@ -6,12 +6,12 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from shared.connections import Tenant
-from shared.events import Features
+from shared.events import Features, LeftBehind
 from shared.web.routes import Asked, Page, StrictModel
-from user_auth import challenges, connections, permissions
+from user_auth import challenges, connections, leaving, permissions
 from user_auth.permissions import FEATURES, PERMISSIONS, USES
 from user_auth.tables import ConnectionRow
 
@@ -123,6 +123,20 @@ class Feature(BaseModel):
     permissions: list[Permission]
 
 
+class Leaving(BaseModel):
+    """What is removed at Microsoft after a disconnect: going on ``until`` then at the latest, or over.
+
+    ``left`` stays there, with the reason and when the last of them ends by itself. ``silent`` are the services
+    that have not told what they removed.
+    """
+
+    over: bool
+    until: datetime | None
+    removed: int
+    left: list[LeftBehind]
+    silent: list[str]
+
+
 class Connection(BaseModel):
     """The caller's own connection.
 
@@ -137,6 +151,7 @@ class Connection(BaseModel):
     features: list[Feature]
     connected_at: datetime | None
     broken_since: datetime | None
+    leaving: Leaving | None
     version: int
 
     @classmethod
@@ -155,9 +170,16 @@ class Connection(BaseModel):
                 "features": _features(tenant.features, granted, shown),
                 "connected_at": shown.connected_at if shown else None,
                 "broken_since": shown.broken_since if shown else None,
+                "leaving": _leaving(shown) if shown else None,
                 "version": shown.version if shown else 0,
             }
         )
+
+
+def _leaving(row: ConnectionRow) -> dict[str, Any] | None:
+    if row.leaving is None:
+        return None
+    return {"over": row.leaving["over"], "until": row.leaving_until} | leaving.outcome(row)
 
 
 def _permissions(scopes: Iterable[str], granted: Collection[str]) -> list[dict[str, Any]]:
@@ -225,7 +247,8 @@ class TokenRequest(StrictModel):
     """``claims`` is the JSON of Graph's claims challenge; it forces a new token.
 
     ``refused`` is the SHA-256 (hex) of a token that Graph refused: another one is given. A token of a version of the
-    connection before ``known_version`` is not given from memory.
+    connection before ``known_version`` is not given from memory. ``leaving``: of a connection that has ended, to remove
+    what was set at Microsoft and for nothing else, while there is time for it.
     """
 
     org_id: Name
@@ -233,6 +256,7 @@ class TokenRequest(StrictModel):
     claims: Annotated[str, Field(max_length=8192), AfterValidator(_claims_challenge)] | None = None
     refused: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     known_version: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    leaving: StrictBool = False
 
 
 class Token(BaseModel):

@@ -36,7 +36,7 @@ from shared.entra.tokens import token_digest
 from shared.problems import ConfigurationError, Conflict, ProspoError, Unavailable
 from shared.secrets import Envelope, Unreadable, digest
 from shared.web.audit import note
-from user_auth import connections, permissions, queries
+from user_auth import connections, leaving, permissions, queries
 from user_auth.microsoft import NOTHING_KEPT, Grant, Microsoft, kept_token
 from user_auth.refusals import Owner, Refusals
 from user_auth.settings import Settings
@@ -74,7 +74,8 @@ class UserToken:
 class Wanted:
     """What is asked for: a person's token, with the answer to a challenge, in place of a refused one (its digest).
 
-    ``known_version`` is the version of the connection that the caller has heard of.
+    ``known_version`` is the version of the connection that the caller has heard of. ``leaving``: of one that has ended,
+    to remove what was set at Microsoft.
     """
 
     org_id: str
@@ -82,6 +83,7 @@ class Wanted:
     claims: str | None = None
     refused: str | None = None
     known_version: int = 0
+    leaving: bool = False
 
     @property
     def person(self) -> Person:
@@ -96,7 +98,12 @@ class Wanted:
 
     def may_have(self, kept: UserToken) -> bool:
         """Whether a token from memory will do."""
-        return self.claims is None and kept.version >= self.known_version and not self.is_refused(kept)
+        return (
+            not self.leaving
+            and self.claims is None
+            and kept.version >= self.known_version
+            and not self.is_refused(kept)
+        )
 
 
 class AccessTokens:
@@ -130,6 +137,7 @@ class AccessTokens:
         refused: str | None = None,
         *,
         known_version: int = 0,
+        leaving: bool = False,
     ) -> UserToken:
         """A token with time left; ``claims`` (JSON of a CAE challenge) forces a new one.
 
@@ -139,7 +147,7 @@ class AccessTokens:
 
         Raises ``Conflict`` when somebody must act, ``Unavailable`` when it is worth trying again.
         """
-        wanted = Wanted(org_id, user_id, claims, refused, known_version)
+        wanted = Wanted(org_id, user_id, claims, refused, known_version, leaving)
         kept = self._kept.get(wanted.person)
         if kept is not None and self._is_fresh(*kept) and wanted.may_have(kept[0]):
             return kept[0]
@@ -165,13 +173,13 @@ class AccessTokens:
     async def _fetch(self, wanted: Wanted) -> UserToken:
         forgotten = self._forgotten
         async with self._db.unit_of_work(wanted.org_id) as work:
-            row = await self._standing(work.session, wanted.org_id, wanted.user_id)
+            row = await self._standing(work.session, wanted)
             token, _ = await self._open(work.session, row)
-            silent = await self._silent(work.session, row)
+            silent = [] if wanted.leaving else await self._silent(work.session, row)
         if silent or not self._serves(row, token, wanted):
             self._known[wanted] = token
             token = await self._refresh(wanted, token.version)
-        if forgotten == self._forgotten:
+        if forgotten == self._forgotten and not wanted.leaving:
             self._kept.keep(wanted.person, (token, time.monotonic()))
         return token
 
@@ -227,9 +235,9 @@ class AccessTokens:
         async with self._db.unit_of_work(wanted.org_id) as work:
             wait_s = self._settings.token_answer_within_s
             await queries.limit_waiting(work.session, lock_wait_s=wait_s, idle_s=_IDLE_S)
-            row = await self._standing(work.session, wanted.org_id, wanted.user_id, lock=True)
+            row = await self._standing(work.session, wanted, lock=True)
             token, cache = await self._open(work.session, row)
-            silent = await self._silent(work.session, row)
+            silent = [] if wanted.leaving else await self._silent(work.session, row)
             if not silent and self._serves(row, token, wanted):
                 return token  # another pod was first
             try:
@@ -237,8 +245,12 @@ class AccessTokens:
                 if wanted.refused is not None:
                     row.renewed_for_refusal_at = datetime.now(UTC)
             except (EntraReconnect, EntraTellAdmin) as refused:
+                if wanted.leaving:  # it has ended already
+                    return connections.refuse_token(row, tenant_connected=True)
                 return await self._expire(work, row, refused, wanted) if _is_meant(row, refused) else refused
             row.answered_challenge = wanted.challenge
+            if wanted.leaving:
+                return await self._save(work.session, row, grant)
             before = connections.mail_permitted(row), row.silent_refused_in
             if silent:
                 await _remember(work.session, row, refused=not set(silent) <= set(grant.scopes))
@@ -267,13 +279,13 @@ class AccessTokens:
         work.after_commit(lambda: self.forget(row.org_id, row.user_id))
         return connections.refuse_token(row, tenant_connected=True)
 
-    async def _standing(self, session: AsyncSession, org_id: str, user_id: str, *, lock: bool = False) -> ConnectionRow:
-        """The connection. Raises ``Conflict`` when it does not stand (any more)."""
-        row = await queries.connection(session, org_id, user_id, lock=lock)
-        if row is not None and row.status == "connected":
+    async def _standing(self, session: AsyncSession, wanted: Wanted, *, lock: bool = False) -> ConnectionRow:
+        """The connection, or one that is left. Raises ``Conflict`` when it does not stand (any more)."""
+        row = await queries.connection(session, *wanted.person, lock=lock)
+        if row is not None and (leaving.is_open(row) if wanted.leaving else row.status == "connected"):
             return row
-        self.forget(org_id, user_id)
-        tenant = await tenant_of(session, org_id, hold=True)
+        self.forget(*wanted.person)
+        tenant = await tenant_of(session, wanted.org_id, hold=True)
         raise connections.refuse_token(row, tenant_connected=tenant.connected)
 
     async def _open(self, session: AsyncSession, row: ConnectionRow) -> tuple[UserToken, str]:

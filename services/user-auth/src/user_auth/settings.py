@@ -24,5 +24,7 @@ class Settings(ServiceSettings):
     """How often each connection is looked after."""
     keep_alive_idle_days: float = 7
     """A connection not used for so long is refreshed then; Microsoft ends one that is not used for 90 days."""
+    leave_within_s: int = 600
+    """How long, after a disconnect, the tokens may serve to remove what Prospo set at Microsoft for the person."""
     token_answer_within_s: float = 9
     """Callers hear 503 after this; the refresh goes on and its result is kept. Callers themselves wait 10 s."""

@@ -29,7 +29,7 @@ from shared.problems import Conflict, ProspoError, Unavailable
 from shared.secrets import Envelope, digest
 from shared.web import audit
 from shared.web.identity import Identity
-from user_auth import connections, permissions, queries
+from user_auth import connections, leaving, permissions, queries
 from user_auth.checking import AccountChecks, Notice
 from user_auth.jobs import look_after
 from user_auth.microsoft import Grant, Microsoft, is_consent_missing
@@ -144,7 +144,7 @@ class SignIns:
             if taken is not None:
                 row = await queries.connection(work.session, caller.org_id, caller.user_id)
                 plain = await self._envelope.open(work.session, caller.org_id, _place(state_hash), taken.sealed_flow)
-                return Attempt(taken.tid, json.loads(plain), taken.return_to, row.version if row else 0)
+                return Attempt(taken.tid, json.loads(plain), taken.return_to, leaving.ended_in(row) if row else 0)
         refused = _unknown()
         log.warning("refused: no such sign-in", org_id=caller.org_id, user_id=caller.user_id)
         figure = self._settings.refusals_noted_per_hour
@@ -211,7 +211,7 @@ class SignIns:
                 if tid != attempt.tid:
                     raise Conflict("tenant_changed", "Your organisation's Microsoft 365 was changed. Start again.")
                 row = await queries.connection_to_change(work.session, caller.org_id, caller.user_id)
-                if row.status == "disconnected" and row.version != attempt.version:
+                if row.status == "disconnected" and leaving.ended_in(row) != attempt.version:
                     raise _disconnected_meanwhile()
                 connections.check_account(row, account)
                 if await queries.connected_elsewhere(work.session, row, account.tid, account.oid):

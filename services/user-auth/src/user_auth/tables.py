@@ -31,7 +31,7 @@ class ConnectionRow(Table, table=True):
     name: str | None = None
     email: str | None = None
     sealed_cache: bytes | None = None
-    """MSAL's token cache of this one account; none unless connected."""
+    """MSAL's token cache of this one account; none unless connected, or leaving."""
     token_expires_at: datetime | None = Field(default=None, sa_column=_moment())
     renewed_for_refusal_at: datetime | None = Field(default=None, sa_column=_moment())
     """When a token was last renewed because Graph had refused the one before."""
@@ -50,5 +50,9 @@ class ConnectionRow(Table, table=True):
     """When Microsoft last refused what the organisation's consent was to hold; None when it does."""
     silent_refused_in: int | None = Field(default=None, sa_type=BigInteger)
     """In which version of the tenant that was: another version may be another consent."""
+    leaving_until: datetime | None = Field(default=None, sa_column=_moment())
+    """Until when the tokens of a connection that ended serve to remove what Prospo set at Microsoft."""
+    leaving: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    """Of the last end: the version it ``ended_in``, whether that is ``over``, and what each service ``told``."""
     notices: list[dict[str, str]] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False))
     """What a check of the account found in the way of a feature."""

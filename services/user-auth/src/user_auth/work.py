@@ -9,3 +9,12 @@ class KeepAlive(Work):
     kind = "keep_alive"
     keyed_by = ("user_id",)
     user_id: str
+
+
+class EndLeaving(Work):
+    """The time is over for what is removed at Microsoft after the connection ended in ``version``."""
+
+    kind = "end_leaving"
+    keyed_by = ("user_id", "version")
+    user_id: str
+    version: int

@@ -1,10 +1,13 @@
 """Hearing of connections and switches: the state is kept with the event, everything else is done by one job.
 
 A change of the tenant queues one job for all its people, a change of an account one for the person. The job asks the
-state of its own moment, so of many changes the last one counts.
+state of its own moment, so of many changes the last one counts. The end of an account queues one more (``Leave``): it
+removes what the service set at Microsoft.
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Protocol
 
 from shared.connections.obstacles import Switch
 from shared.connections.state import Connection, Tenant, connection_of, keep_account, keep_tenant, people_of, tenant_of
@@ -28,6 +31,19 @@ class FollowConnections(Work):
     user_id: str | None = None
 
 
+class Leave(Work):
+    """Remove at Microsoft what the service set for a person whose connection ended in ``version``.
+
+    It may last ``until``; user-auth has tokens for it no longer.
+    """
+
+    kind = "leave"
+    keyed_by = ("user_id", "version")
+    user_id: str
+    version: int
+    until: datetime | None = None
+
+
 def keep(on: Handlers) -> None:
     """Keep the state of tenants and accounts, and do nothing at a change."""
 
@@ -40,17 +56,23 @@ def keep(on: Handlers) -> None:
         await keep_account(work.session, event)
 
 
-Ended = Callable[[UnitOfWork, str | None], Awaitable[None]]
-"""Called in the transaction that hears of an end: of one person's account, or (None) of the tenant."""
+class Ends(Protocol):
+    """What a service that sets something at Microsoft does in the transaction that hears of an end."""
+
+    async def tenant_ended(self, work: UnitOfWork, event: TenantState) -> None: ...
+
+    async def account_ended(self, work: UnitOfWork, event: UserState) -> None: ...
 
 
-def follow(on: Handlers, does: Jobs, *, switch: Switch | None = None, ended: Ended | None = None) -> None:
+def follow(on: Handlers, does: Jobs, *, switch: Switch | None = None, ends: Ends | None = None) -> None:
     """Keep the state and queue ``FollowConnections`` at each change of an account, of the tenant or of ``switch``.
 
-    Raises ``ValueError`` when no function of ``does`` does that job.
+    ``ends`` hears of each end. Raises ``ValueError`` when no function of ``does`` does what is queued.
     """
-    if FollowConnections.kind not in does.kinds:
-        raise ValueError("Whoever follows connections does FollowConnections: write a function for it.")
+    needed: list[type[Work]] = [FollowConnections, *([Leave] if ends else [])]
+    for work in needed:
+        if work.kind not in does.kinds:
+            raise ValueError(f"Whoever follows connections does {work.__name__}: write a function for it.")
 
     @on(TenantState)
     async def follow_tenant(event: TenantState, *, work: UnitOfWork) -> None:
@@ -62,8 +84,8 @@ def follow(on: Handlers, does: Jobs, *, switch: Switch | None = None, ended: End
         if switched or (before.connected, before.tid) != (now.connected, now.tid):
             await _queue(work, FollowConnections())
         await keep_tenant(work.session, event)
-        if before.connected and not now.connected and ended is not None:
-            await ended(work, None)
+        if before.connected and not now.connected and ends is not None:
+            await ends.tenant_ended(work, event)
 
     @on(UserState)
     async def follow_user(event: UserState, *, work: UnitOfWork) -> None:
@@ -71,10 +93,10 @@ def follow(on: Handlers, does: Jobs, *, switch: Switch | None = None, ended: End
         before = (await connection_of(work.session, event.org_id, event.user_id)).account
         if before.version is not None and event.aggregate_version <= before.version:
             return
+        if ends is not None and not event.connected:
+            await ends.account_ended(work, event)
         await _queue(work, FollowConnections(user_id=event.user_id))
         await keep_account(work.session, event)
-        if not event.connected and ended is not None:
-            await ended(work, event.user_id)
 
 
 async def _queue(work: UnitOfWork, wanted: FollowConnections) -> None:

@@ -43,6 +43,8 @@ _PEOPLE = text(
     _CONNECTION.format(who="user_id > :after ORDER BY user_id LIMIT :limit", hold="")
     + " WHERE u.user_id IS NOT NULL ORDER BY u.user_id"
 )
+_CONNECTED = text("SELECT user_id FROM user_copy WHERE org_id = :org_id AND connected ORDER BY user_id")
+_ACCOUNTS = text("SELECT oid FROM user_copy WHERE org_id = :org_id AND connected AND oid IS NOT NULL")
 _KEEP_TENANT = text(
     """INSERT INTO tenant_copy (org_id, version, connected, tid, features)
        VALUES (:org_id, :version, :connected, :tid, CAST(:features AS jsonb))
@@ -167,6 +169,16 @@ async def people_of(session: AsyncSession, org_id: str, *, after: str, limit: in
     """The organisation's people whose account was ever told to us, by id, from the one after ``after``."""
     values = {"org_id": org_id, "after": after, "limit": limit}
     return [_connection(row, row.user_id) for row in await session.execute(_PEOPLE, values)]
+
+
+async def connected_people(session: AsyncSession, org_id: str) -> list[str]:
+    """Ids of the organisation's people whose account is connected."""
+    return list((await session.execute(_CONNECTED, {"org_id": org_id})).scalars())
+
+
+async def connected_accounts(session: AsyncSession, org_id: str) -> set[str]:
+    """The accounts (``oid``) that the organisation's people have connected."""
+    return set((await session.execute(_ACCOUNTS, {"org_id": org_id})).scalars())
 
 
 async def keep_tenant(session: AsyncSession, event: TenantState) -> bool:

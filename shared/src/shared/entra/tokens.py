@@ -26,12 +26,16 @@ VersionsOf = Callable[[str, str | None], Awaitable[Versions]]
 
 
 class _Flight(NamedTuple):
-    """For whom, answering which challenge, in place of which refused token, in which versions of the connection."""
+    """For whom, answering which challenge, in place of which refused token, in which versions of the connection.
+
+    ``leaving``: of a connection that has ended, to remove what was set for it.
+    """
 
     owner: _Owner
     claims: str | None
     refused: str | None
     versions: Versions
+    leaving: bool = False
 
 
 def token_digest(value: str) -> str:
@@ -60,7 +64,9 @@ class OneToken:
     def __init__(self, value: str) -> None:
         self._token = _Bearer(value)
 
-    async def user_token(self, org_id: str, user_id: str, *, claims: str | None = None) -> _Bearer:
+    async def user_token(
+        self, org_id: str, user_id: str, *, claims: str | None = None, leaving: bool = False
+    ) -> _Bearer:
         return self._token
 
     async def app_token(self, org_id: str) -> _Bearer:
@@ -106,11 +112,17 @@ class TokenClient:
         await self._flights.end(cancel=True)
         await self._http.aclose()
 
-    async def user_token(self, org_id: str, user_id: str, *, claims: str | None = None) -> AccessToken:
+    async def user_token(
+        self, org_id: str, user_id: str, *, claims: str | None = None, leaving: bool = False
+    ) -> AccessToken:
         """A person's token; ``claims`` (JSON) answers Graph's challenge. Raises ``GraphReconnect``, ``GraphTellAdmin``.
 
-        ``GraphRetry`` when the service does not answer or Microsoft is busy.
+        ``GraphRetry`` when the service does not answer or Microsoft is busy. With ``leaving`` it is that of a
+        connection that has ended, as long as user-auth still has it; it is not kept here.
         """
+        if leaving:
+            owner = org_id, user_id
+            return await self._ask(_Flight(owner, claims, self._refused.get(owner), UNKNOWN, leaving=True))
         return await self._token((org_id, user_id), claims)
 
     async def app_token(self, org_id: str) -> AccessToken:
@@ -153,6 +165,7 @@ class TokenClient:
             return await self._call("tenant-connector", "/internal/app-token", body)
         # A pod of user-auth that has not heard of this version yet then looks it up before it answers from memory.
         more = {"user_id": user_id, "claims": wanted.claims, "known_version": wanted.versions.person}
+        more |= {"leaving": True} if wanted.leaving else {}
         body |= {name: value for name, value in more.items() if value is not None}
         return await self._call("user-auth", "/internal/tokens", body)
 

@@ -2,6 +2,14 @@
 
 from shared.events.base import Event, schema_id
 from shared.events.contacts import ContactsChanged, ContactsImported
+from shared.events.leaving import (
+    ContactTracesRemoved,
+    LeftBehind,
+    MailTracesRemoved,
+    MeetingTracesRemoved,
+    RecordingTracesRemoved,
+    TracesRemoved,
+)
 from shared.events.mail import MailFailed, MailReceived, MailSent
 from shared.events.meetings import (
     Attendee,
@@ -28,10 +36,18 @@ from shared.events.tenant import (
     TenantConnected,
     TenantDisconnected,
     TenantFeaturesChanged,
+    TenantLeft,
     TenantReadinessChanged,
     TenantState,
 )
-from shared.events.user import UserConnected, UserConnectionExpired, UserDisconnected, UserReconnected, UserState
+from shared.events.user import (
+    UserConnected,
+    UserConnectionExpired,
+    UserDisconnected,
+    UserLeft,
+    UserReconnected,
+    UserState,
+)
 
 ALL: dict[str, type[Event]] = {
     event.topic: event
@@ -40,12 +56,15 @@ ALL: dict[str, type[Event]] = {
         ArtefactDetected,
         ContactsChanged,
         ContactsImported,
+        ContactTracesRemoved,
         FileDeleted,
         FileStored,
         GapRepaired,
+        RecordingTracesRemoved,
         MailFailed,
         MailReceived,
         MailSent,
+        MailTracesRemoved,
         MeetingAttendeeResponded,
         MeetingCancelled,
         MeetingEnded,
@@ -53,6 +72,7 @@ ALL: dict[str, type[Event]] = {
         MeetingRescheduled,
         MeetingScheduled,
         MeetingState,
+        MeetingTracesRemoved,
         RecordingImported,
         RecordingUnavailable,
         StorageLocationChanged,
@@ -60,6 +80,7 @@ ALL: dict[str, type[Event]] = {
         TenantConnected,
         TenantDisconnected,
         TenantFeaturesChanged,
+        TenantLeft,
         TenantReadinessChanged,
         TenantState,
         TranscriptImported,
@@ -67,6 +88,7 @@ ALL: dict[str, type[Event]] = {
         UserConnected,
         UserConnectionExpired,
         UserDisconnected,
+        UserLeft,
         UserReconnected,
         UserState,
     )
@@ -81,6 +103,7 @@ __all__ = [
     "ArtefactAwaited",
     "ArtefactDetected",
     "Attendee",
+    "ContactTracesRemoved",
     "ContactsChanged",
     "ContactsImported",
     "Event",
@@ -88,9 +111,11 @@ __all__ = [
     "FileDeleted",
     "FileStored",
     "GapRepaired",
+    "LeftBehind",
     "MailFailed",
     "MailReceived",
     "MailSent",
+    "MailTracesRemoved",
     "MeetingAttendeeResponded",
     "MeetingCancelled",
     "MeetingEnded",
@@ -98,20 +123,25 @@ __all__ = [
     "MeetingRescheduled",
     "MeetingScheduled",
     "MeetingState",
+    "MeetingTracesRemoved",
     "RecordingImported",
+    "RecordingTracesRemoved",
     "RecordingUnavailable",
     "StorageLocationChanged",
     "StorageLocationSelected",
     "TenantConnected",
     "TenantDisconnected",
     "TenantFeaturesChanged",
+    "TenantLeft",
     "TenantReadinessChanged",
     "TenantState",
+    "TracesRemoved",
     "TranscriptImported",
     "TranscriptUnavailable",
     "UserConnected",
     "UserConnectionExpired",
     "UserDisconnected",
+    "UserLeft",
     "UserReconnected",
     "UserState",
     "schema_id",

@@ -10,7 +10,7 @@ from shared.events.base import Direct, Event, Part, Pseudonym, known, personal
 from shared.events.recordings import AbsenceCode
 
 MeetingStatus = Literal["scheduling", "scheduled", "failed", "cancelled", "ended"]
-NotRecordingBecause = Literal["switched_off", "refused", "chosen_off"]
+NotRecordingBecause = Literal["switched_off", "refused", "chosen_off", "disconnected"]
 EndSource = Literal["call_event", "artefact", "booked_end"]
 Confidence = Literal["high", "medium", "low"]
 ArtefactStatus = Literal["importing", "imported", "unavailable"]
@@ -79,7 +79,8 @@ class MeetingScheduled(BookedEvent):
     auto_recording: bool
     """Whether Microsoft took that the meeting records by itself."""
     auto_recording_code: Annotated[str, known(NotRecordingBecause)] | None = None
-    """Why it does not: an Org Admin's switch, the organizer's choice, or Microsoft refused. Null when it does."""
+    """Why it does not: an Org Admin's switch, the organizer's choice, a disconnect, or Microsoft refused. Null when it
+    does."""
 
 
 class MeetingRescheduled(BookedEvent):
@@ -131,7 +132,8 @@ class MeetingRecordingChanged(MeetingEvent):
     auto_recording: bool
     """Whether it records by itself now."""
     code: Annotated[str, known(NotRecordingBecause)] | None = None
-    """Why it does not: an Org Admin's switch, the organizer's choice, or Microsoft refused. Null when it does."""
+    """Why it does not: an Org Admin's switch, the organizer's choice, a disconnect, or Microsoft refused. Null when it
+    does."""
 
 
 class MeetingEnded(MeetingEvent):

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
 from shared.events.base import Event, Part, Pseudonym, known
+from shared.events.leaving import LeftBehind
 
 Capability = Literal[
     "consent",
@@ -63,6 +64,27 @@ class TenantDisconnected(TenantEvent):
     """Whether an Org Admin did it, or Microsoft knows the tenant or our application in it no more."""
     reason: str
     """The same as a sentence for people."""
+    leaving_until: datetime | None = None
+    """Until when, at the latest, what Prospo set at Microsoft is being removed; null where Microsoft no longer lets it.
+    ``tenant.left`` tells the end."""
+
+
+class TenantLeft(TenantEvent):
+    """What was removed at Microsoft after an Org Admin disconnected, over all people, and what stays.
+
+    Emitted when all people's services have told, or when the time for it is over; again, whole, when one tells later.
+    """
+
+    topic: ClassVar[str] = "tenant.left"
+    people: int
+    """How many people were connected."""
+    people_unknown: int
+    """Of how many not everything was told; what was set for them ends by itself within a week, but for automatic
+    recording."""
+    removed: int
+    """How many subscriptions and automatic recordings are there no more."""
+    left: list[LeftBehind]
+    """What stays at Microsoft, why, and until when."""
 
 
 class TenantFeaturesChanged(TenantEvent):
@@ -114,3 +136,5 @@ class TenantState(TenantEvent):
     """The switches; they are kept while no tenant is connected."""
     changed_at: datetime
     """When this state began."""
+    leaving_until: datetime | None = None
+    """Until when, at the latest, what Prospo set at Microsoft is being removed; nothing else is asked of Microsoft."""

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
 from shared.events.base import Direct, Event, Pseudonym, known
+from shared.events.leaving import LeftBehind
 
 ConnectionStatus = Literal["connected", "expired", "disconnected"]
 ExpiredBecause = Literal["account_not_connected", "admin_required"]
@@ -60,13 +61,33 @@ class UserConnectionExpired(UserEvent):
 
 
 class UserDisconnected(UserEvent):
-    """The user disconnected, or the organisation left the tenant; the tokens are destroyed, data is kept."""
+    """The user disconnected, or the organisation left the tenant; data is kept.
+
+    What Prospo set at Microsoft is removed next, and the tokens serve for nothing else; ``user.left`` tells the end.
+    """
 
     topic: ClassVar[str] = "user.disconnected"
     code: Annotated[str, known(DisconnectedBecause)]
     """Whether the person did it, or the organisation's tenant was disconnected or changed."""
     reason: str
     """The same as a sentence for people."""
+
+
+class UserLeft(UserEvent):
+    """What was removed at Microsoft after a disconnect, and what stays. The tokens are destroyed.
+
+    Emitted when all services have told, or when the time for it is over; again, whole, when one tells later.
+    """
+
+    topic: ClassVar[str] = "user.left"
+    ended_in: int
+    """The version of the connection (``user.state``) that ended it."""
+    removed: int
+    """How many subscriptions and automatic recordings are there no more."""
+    left: list[LeftBehind]
+    """What stays at Microsoft, why, and until when."""
+    silent: list[str]
+    """Services that have not told what they removed; what they had ends by itself within a week."""
 
 
 class UserState(UserEvent):
@@ -89,3 +110,6 @@ class UserState(UserEvent):
     """When this state began."""
     mail_permitted: bool | None = None
     """Whether Microsoft gave the permissions for mail when they were last asked for; null when they were not yet."""
+    leaving_until: datetime | None = None
+    """Until when, at the latest, what was set at Microsoft for the person is being removed; nothing else is asked of
+    Microsoft. Null when nothing is."""

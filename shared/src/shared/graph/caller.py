@@ -54,8 +54,17 @@ class GraphCaller:
     else ``GraphChanged`` is raised.
     """
 
-    def __init__(self, graph: Transport, org_id: str, user_id: str | None, priority: Priority = "fresh") -> None:
+    def __init__(
+        self,
+        graph: Transport,
+        org_id: str,
+        user_id: str | None,
+        priority: Priority = "fresh",
+        *,
+        leaving: bool = False,
+    ) -> None:
         self._graph = graph
+        self._leaving = leaving
         self.org_id = org_id
         self.user_id = user_id
         self.priority: Priority = priority
@@ -238,7 +247,7 @@ class GraphCaller:
             yield await start_download(self._graph, call, start, stack)
 
     def _call(self, method: str, path: str, **more: Any) -> Call:
-        base_url, more = self._graph.base_url, more | {"priority": self.priority}
+        base_url, more = self._graph.base_url, more | {"priority": self.priority, "leaving": self._leaving}
         base = httpx.URL(base_url).path.rstrip("/")
         if not path.startswith(("http://", "https://")):  # what Graph calls a content URL may be relative
             path = "/" + path.lstrip("/").removeprefix(base.lstrip("/") + "/" if base else "")

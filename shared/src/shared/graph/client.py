@@ -18,5 +18,9 @@ class Graph(Transport):
     def as_user(self, org_id: str, user_id: str, priority: Priority = "fresh") -> GraphCaller:
         return GraphCaller(self, org_id, user_id, priority)
 
+    def as_leaver(self, org_id: str, user_id: str, priority: Priority = "fresh") -> GraphCaller:
+        """As a person whose connection has ended, to remove what was set for them, and for nothing else."""
+        return GraphCaller(self, org_id, user_id, priority, leaving=True)
+
     def as_app(self, org_id: str, priority: Priority = "fresh") -> GraphCaller:
         return GraphCaller(self, org_id, None, priority)

@@ -54,7 +54,9 @@ class Token(Protocol):
 class Tokens(Protocol):
     """What gives tokens; ``shared.entra.tokens.TokenClient`` is one."""
 
-    async def user_token(self, org_id: str, user_id: str, *, claims: str | None = None) -> Any: ...
+    async def user_token(
+        self, org_id: str, user_id: str, *, claims: str | None = None, leaving: bool = False
+    ) -> Any: ...
 
     async def app_token(self, org_id: str) -> Any: ...
 
@@ -66,7 +68,7 @@ class Call:
     """What is asked, and for whom. ``read``: asking twice changes nothing. ``stream``: the body is the caller's.
 
     ``about`` is the path whose limits it counts against, when that is not its own (``$batch``); ``waited_until`` the
-    moment up to which limits were waited for already.
+    moment up to which limits were waited for already. ``leaving``: with the token of a connection that ends.
     """
 
     method: str
@@ -83,6 +85,7 @@ class Call:
     priority: Priority = "fresh"
     about: str | None = None
     waited_until: float = 0.0
+    leaving: bool = False
 
     @property
     def name(self) -> str:
@@ -135,7 +138,7 @@ class Transport:
         if call.user_id is None:
             token = await self.tokens.app_token(call.org_id)
         else:
-            token = await self.tokens.user_token(call.org_id, call.user_id, claims=claims)
+            token = await self.tokens.user_token(call.org_id, call.user_id, claims=claims, leaving=call.leaving)
         prefer = ", ".join(filter(None, ['IdType="ImmutableId"', call.headers.get("Prefer")]))
         own = {"Authorization": f"Bearer {token.value}", "client-request-id": str(uuid.uuid4()), "Prefer": prefer}
         return call.headers | own | {"User-Agent": USER_AGENT}

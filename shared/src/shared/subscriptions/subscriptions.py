@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared import metrics
+from shared.connections.obstacles import ACCOUNT_NOT_CONNECTED, TENANT_NOT_CONNECTED
 from shared.database.row_security import protecting
 from shared.database.unit_of_work import Database
 from shared.graph.client import GraphCaller
@@ -66,6 +67,9 @@ DDL = [
 ]
 CLAIM_S = 90
 CLAIM_POLL_S = 0.1
+
+CONNECTION_ENDED = {ACCOUNT_NOT_CONNECTED.code, TENANT_NOT_CONNECTED.code}
+"""How user-auth refuses a token of a connection that has ended."""
 
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _HERE = "org_id = :org_id AND user_id = :user_id AND resource = :resource"
@@ -130,6 +134,7 @@ class Subscriptions:
     ) -> None:
         self._db = db
         self._certificates = certificates
+        self.service = service
         base = (settings.notification_base_url or settings.public_url).rstrip("/")
         self.url = f"{base}/{service}/webhooks/graph"
 
@@ -164,11 +169,30 @@ class Subscriptions:
             return await self._create(caller, held, change_types, self._ring() if wanted else None), True
 
     async def remove(self, caller: GraphCaller, resource: str) -> None:
-        """End it at Graph, as far as the account still lets us, and forget it. What is not there is removed."""
+        """End it at Graph, as far as the account still lets us, and forget it. What is not there is removed.
+
+        When the connection has ended it is kept: whoever ends that removes it (``leaving``).
+        """
+        async with self._claimed(caller, resource) as held:
+            try:
+                if held.subscription_id:
+                    await caller.delete(f"/subscriptions/{held.subscription_id}")
+            except (GraphReconnect, GraphTellAdmin, GraphGiveUp) as error:
+                if error.code in CONNECTION_ENDED:
+                    return
+            async with self._db.unit_of_work(caller.org_id) as work:
+                await work.session.execute(_DELETE, held.place)
+
+    async def end(self, caller: GraphCaller, resource: str) -> None:
+        """End it at Graph and forget it, as one whose connection ended. Raises ``GraphError`` while it is still there.
+
+        One that was being made is looked for, as its id may have been lost.
+        """
         async with self._claimed(caller, resource) as held:
             if held.subscription_id:
-                with contextlib.suppress(GraphReconnect, GraphTellAdmin, GraphGiveUp):
-                    await caller.delete(f"/subscriptions/{held.subscription_id}")
+                await _end(caller, held.subscription_id)
+            else:
+                await self._remove_lost(caller, resource)
             async with self._db.unit_of_work(caller.org_id) as work:
                 await work.session.execute(_DELETE, held.place)
 

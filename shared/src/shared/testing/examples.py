@@ -1,5 +1,7 @@
 """Events to test with."""
 
+from datetime import UTC, datetime, timedelta
+
 from shared.events import TenantState, UserState
 
 
@@ -33,3 +35,9 @@ def user_state(user_id: str = "anna", version: int = 1, *, connected: bool = Tru
             "changed_at": "2026-01-01T00:00:00Z",
         }
     )
+
+
+def leaving(state: UserState, for_s: float = 600) -> UserState:
+    """The same at its end, with so much time to remove what is at Microsoft."""
+    until = datetime.now(UTC) + timedelta(seconds=for_s)
+    return state.model_copy(update={"connected": False, "status": "disconnected", "leaving_until": until})

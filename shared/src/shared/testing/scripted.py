@@ -274,7 +274,7 @@ class CountedTokens:
         self.claims: list[str] = []
         self.forgotten = 0
 
-    async def user_token(self, org_id: str, user_id: str, *, claims: str | None = None) -> Any:
+    async def user_token(self, org_id: str, user_id: str, *, claims: str | None = None, leaving: bool = False) -> Any:
         if claims is not None:
             self.claims.append(claims)
         return SimpleNamespace(value=f"secret-{org_id}-{user_id}-{self.number}")
