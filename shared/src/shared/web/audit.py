@@ -8,6 +8,7 @@ secret, or looks like a token, never gets into it: the database sees to both, wh
 
 import uuid
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -142,6 +143,7 @@ class AuditLine(BaseModel):
     trace_id: str | None
 
 
+@cache
 def router(path: str) -> APIRouter:
     """The trail for Org Admins, at ``path`` where the gateway leads and at ``/v1/audit`` of the service itself."""
     routes = APIRouter()
