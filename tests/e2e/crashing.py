@@ -18,6 +18,7 @@ from starlette.responses import Response
 
 from shared.bus import MemoryBus, Record
 from shared.hosting.service import Service
+from shared.testing.pools import keep_no_pools
 from shared.testing.serving import LISTENER
 
 _WRITES = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)", re.IGNORECASE)
@@ -115,6 +116,7 @@ def living(life: Life) -> Iterator[None]:
 
 def mortal(service: Service, life: Life) -> None:
     """Its transactions commit, and its single statements write, only while the life lasts."""
+    keep_no_pools(service.db)
     _watch_statements(service.db.system_engine.sync_engine, service.name, life, at_once=True)
     for engine in (service.db.engine, service.db.service_engine):
         _watch_statements(engine.sync_engine, service.name, life, at_once=False)

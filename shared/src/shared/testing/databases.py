@@ -17,6 +17,7 @@ import asyncpg
 from sqlalchemy.engine import URL, make_url
 
 from shared.hosting.migrate import migrate
+from shared.testing.pools import Pools
 from shared.web.audit import LEAST_KEEP_DAYS
 
 # What a test may change beside rows: relations and their rights, columns, triggers, policies, functions, settings.
@@ -32,7 +33,7 @@ _SHAPE = """SELECT ARRAY[
     (SELECT sum(hashtext(concat(datacl, datallowconn, datconnlimit))) FROM pg_database
      WHERE datname = current_database()),
     (SELECT sum(hashtext(setconfig::text)) FROM pg_db_role_setting)]::bigint[]"""
-_STRANGERS = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+_STRANGERS = """SELECT pid, CASE WHEN pid <> ALL($1) THEN pg_terminate_backend(pid) END FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 _TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
 
@@ -72,6 +73,7 @@ class Databases:
         self._admin: Any = None
         self._kept: dict[str, tuple[Any, Any, str]] = {}
         self._count = 0
+        self.pools = Pools()
         self._roles = (f"{self._prefix}_owner", self._prefix, f"{self._prefix}_request")
 
     async def open(self) -> None:
@@ -115,6 +117,7 @@ class Databases:
             # As a replica no trigger and no foreign key stands in the way.
             emptying = f"BEGIN; SET LOCAL session_replication_role = replica; {deletes}; COMMIT" if tables else ""
             self._kept[name] = connection, await connection.fetchval(_SHAPE), emptying
+            await self.pools.check(self._full(name), set())
         return self.named(name)
 
     async def _emptied(self, name: str) -> bool:
@@ -123,7 +126,10 @@ class Databases:
         if connection.is_closed():  # a test ended all connections
             connection = await self._connect(name)
             self._kept[name] = connection, shape, emptying
-        await connection.execute(_STRANGERS)
+        full = self._full(name)
+        waiting = self.pools.pids(full)
+        there = {row["pid"] for row in await connection.fetch(_STRANGERS, waiting)}
+        await self.pools.check(full, there)
         if await connection.fetchval(_SHAPE) != shape:
             return False
         await connection.execute(emptying)
@@ -138,6 +144,7 @@ class Databases:
 
     async def _forget(self, name: str) -> None:
         connection, *_ = self._kept.pop(name)
+        await self.pools.forget(self._full(name))
         with suppress(OSError, asyncpg.PostgresError):
             await connection.close()
         await self._admin.execute(f"DROP DATABASE IF EXISTS {self._full(name)} WITH (FORCE)")

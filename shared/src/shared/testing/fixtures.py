@@ -75,8 +75,10 @@ def _engine(request: pytest.FixtureRequest) -> None:
 async def databases(postgres_url: URL) -> AsyncIterator[Databases]:
     made = Databases(postgres_url)
     await made.open()
-    yield made
-    await made.close()
+    with pytest.MonkeyPatch.context() as patch:
+        made.pools.replace(patch)
+        yield made
+        await made.close()
 
 
 @pytest.fixture
