@@ -8,6 +8,8 @@ from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
 from shared.jobs import claiming
+from shared.testing.databases import Databases
+from shared.testing.pools import keep_no_pools
 
 MOST_TRANSACTIONS, MOST_STATEMENTS = 5, 40
 CLAIMING = {str(statement.compile(dialect=asyncpg_dialect())) for statement in (claiming.LOOK, claiming.CLAIM)}
@@ -15,8 +17,9 @@ BOUNDARIES = ("BEGIN", "COMMIT", "ROLLBACK")
 
 
 @pytest.fixture
-def sent(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+async def sent(monkeypatch: pytest.MonkeyPatch, databases: Databases) -> list[str]:
     """What asyncpg sends by itself, in order: boundaries of transactions, and what the engines send past SQLAlchemy."""
+    await databases.pools.none_wait()
     statements: list[str] = []
     connected = asyncpg.connect
 
@@ -43,6 +46,7 @@ def noted(sent: list[str], house: Any) -> list[str]:
         sent.extend([statement] * (len(values) if many else 1))
 
     db = house.service.db
+    keep_no_pools(db)
     for engine in (db.engine, db.service_engine, db.system_engine):
         sqlalchemy_event.listen(engine.sync_engine, "before_cursor_execute", note)
     return sent

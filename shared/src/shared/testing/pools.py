@@ -125,6 +125,11 @@ class Pools:
         for kept in [one for one in self._waiting.values() if one.database == database]:
             await self._end(kept)
 
+    async def none_wait(self) -> None:
+        """The next service makes its connections anew, for a test that looks at how."""
+        for kept in list(self._waiting.values()):
+            await self._end(kept)
+
     async def _end(self, kept: _Kept) -> None:
         del self._waiting[kept.key]
         self._checked.discard(kept.key)
