@@ -137,15 +137,15 @@ class Token:
 
 
 class Tokens:
-    """Application tokens of the simulator's, by organisation, or a connection that is gone."""
+    """Application tokens of the simulator's, by organisation, or the code with which user-auth refuses them."""
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
-        self.broken = False
+        self.refused = ""
 
     async def app_token(self, org_id: str) -> Token:
-        if self.broken:
-            raise GraphReconnect("Connect again.", 409, "account_not_connected")
+        if self.refused:
+            raise GraphReconnect("Connect again.", 409, self.refused)
         return Token(self.values[org_id])
 
     async def user_token(self, org_id: str, user_id: str, *, claims: str | None = None, leaving: bool = False) -> Token:

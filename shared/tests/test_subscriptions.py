@@ -234,8 +234,15 @@ async def test_a_removed_subscription_is_gone_here_and_there(watch: Any) -> None
     assert await watch.rows("SELECT * FROM graph_notification") == []
 
 
-async def test_it_is_forgotten_even_when_the_account_lets_us_do_nothing_more(watch: Any) -> None:
+@pytest.mark.parametrize(
+    ("code", "kept"),
+    [("permission_missing", []), ("account_not_connected", [RESOURCE]), ("tenant_not_connected", [RESOURCE])],
+)
+async def test_one_that_cannot_be_removed_is_forgotten_unless_the_connection_ended(
+    watch: Any, code: str, kept: list[str]
+) -> None:
+    """Whoever ends the connection removes it then, and tells what stays."""
     await watch.subscribed()
-    watch.tokens.broken = True
+    watch.tokens.refused = code
     await watch.subscriptions.remove(watch.caller, RESOURCE)
-    assert await watch.subscriptions.resources_of("acme", "") == []
+    assert await watch.subscriptions.resources_of("acme", "") == kept
