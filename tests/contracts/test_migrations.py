@@ -1,6 +1,7 @@
 """Every service's migrations can be undone, and done again, with the same outcome."""
 
 import importlib
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from sqlalchemy import Table
 from sqlalchemy.dialects import postgresql
 
 from shared.hosting.migrate import migrate
+from shared.problems import ConfigurationError
 from shared.testing.databases import connect
 from shared.testing.migrating import back_to
 
@@ -35,6 +37,24 @@ async def test_migrations_are_undone_and_done_again(hosted: Hosted) -> None:
     await back_to("0001", package, settings.migration_database_url)
     await migrate(package, settings)
     assert await shape(settings.migration_database_url) == before
+
+
+@pytest.mark.parametrize(("revision", "refused"), [("9999", False), ("0000", True), ("abcd", True)])
+async def test_an_older_version_leaves_a_newer_ones_database_as_it_is(
+    hosted: Hosted, revision: str, refused: bool
+) -> None:
+    """After a rollback the older version is installed anew, with other values for instance."""
+    settings, package = hosted.service.settings, hosted.service.package
+    owner = await connect(settings.migration_database_url)
+    (known,) = await owner.fetchrow("SELECT version_num FROM alembic_version")
+    await owner.execute("UPDATE alembic_version SET version_num = $1", revision)
+    before = await shape(settings.migration_database_url)
+    with pytest.raises(ConfigurationError, match="another service") if refused else nullcontext():
+        await migrate(package, settings)
+    assert await owner.fetchval("SELECT version_num FROM alembic_version") == revision
+    assert await shape(settings.migration_database_url) == before
+    await owner.execute("UPDATE alembic_version SET version_num = $1", known)
+    await owner.close()
 
 
 _RENAMED = {

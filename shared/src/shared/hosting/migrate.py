@@ -4,6 +4,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
+import structlog
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.operations import Operations
@@ -28,6 +29,7 @@ ENGINES = [
     "shared.connections.state",
     "shared.web.limits",
 ]
+log = structlog.get_logger(__name__)
 _LOCK = 0x70726F73706F  # one migration at a time per database
 
 
@@ -61,8 +63,10 @@ def owned(op: Any, table: str, *, shared: bool = False) -> None:
 async def migrate(package: str, settings: ServiceSettings) -> None:
     """Bring the service's database to the newest revision and give its two roles what they may.
 
-    One transaction: a migration that fails half-way leaves the database as it was. Raises ``ConfigurationError`` with a
-    sentence when the owner of the tables is not let in, or when the database refuses a step.
+    One transaction: a migration that fails half-way leaves the database as it was. A database that a newer version has
+    migrated stays as it is, so that after a rollback the older one can be installed anew; migrations only add what it
+    does not mind. Raises ``ConfigurationError`` with a sentence when the owner of the tables is not let in, when the
+    database refuses a step, or is at a revision of no version.
     """
     url = settings.migration_database_url or settings.database_url
     engine = create_async_engine(url, connect_args=database_security(settings))
@@ -103,10 +107,26 @@ def move(connection: Connection, package: str, to: str, *, back: bool = False) -
     config = Config()
     config.set_main_option("script_location", str(folder))
     script = ScriptDirectory.from_config(config)
+    if to == "head" and _is_of_a_newer_version(connection, script, package):
+        return
     steps = script._downgrade_revs if back else script._upgrade_revs  # noqa: SLF001 - as its env.py does
     context = MigrationContext.configure(connection, opts={"fn": lambda now, _context: steps(to, now)})
     with Operations.context(context):
         context.run_migrations()
+
+
+def _is_of_a_newer_version(connection: Connection, script: ScriptDirectory, package: str) -> bool:
+    """Revisions are numbers of four digits, one after another."""
+    now, known = MigrationContext.configure(connection).get_current_revision(), script.get_current_head() or ""
+    if now is None or now in {one.revision for one in script.walk_revisions()}:
+        return False
+    if not (now.isdecimal() and len(now) == len(known) and now > known):
+        raise ConfigurationError(
+            f"The database of PROSPO_MIGRATION_DATABASE_URL is at the revision {now!r}, which no version of {package} "
+            "has. Is it the database of another service?"
+        )
+    log.warning("the database is of a newer version", package=package, revision=now, known=known)
+    return True
 
 
 async def _grant(connection: Any, service: str, request: str) -> None:
