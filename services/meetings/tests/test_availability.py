@@ -109,16 +109,40 @@ async def test_an_address_is_asked_for_once_and_in_lower_case(house: Any) -> Non
     assert [(one["email"], one["visible"]) for one in people] == [(BEN, True), (ANNA, True)]
 
 
-async def test_microsoft_is_asked_as_the_caller_and_nobody_else(house: Any) -> None:
+async def connected(house: Any, org: str, user: str, account: str) -> None:
+    """Another person, of this or of another organisation, with an account of their own."""
+    about = {"org_id": org, "aggregate_version": 1, "tid": "t2"}
+    who = {"user_id": user, "oid": house.accounts[account]["oid"], "name": user, "email": account}
+    person = house.person(1).model_copy(update=about | who)
+    await house.hear(house.tenant(1).model_copy(update=about), person)
+    house.user_auth.tokens[(org, user)] = house.accounts[account]
+
+
+@pytest.mark.parametrize(
+    ("org", "user", "account", "sees_ben"),
+    [("acme", "anna", ANNA, True), ("acme", "ben", BEN, True), ("globex", "anna", CARL, False)],
+)
+async def test_microsoft_is_asked_as_the_caller_and_shows_what_the_caller_may_see(
+    house: Any, org: str, user: str, account: str, sees_ben: bool
+) -> None:
+    """People of one organisation, and people of two who have the same id at Prospo."""
     await house.connect()
-    assert len(await seen(house, BEN)) == 1
+    await connected(house, org, user, account)
+    await busy(house, 9)
+    answer = await house.call("POST", PATH, json={"addresses": [BEN], **DAY}, org=org, user=user)
+    (found,) = answer.json()["people"]
+    assert (found["visible"], bool(found["blocks"])) == (sees_ben, sees_ben)
     (call,) = [one for one in await house.microsoft.calls() if one["path"].endswith("/getSchedule")]
     assert (call["path"], call["app_only"]) == ("/v1.0/me/calendar/getSchedule", False)
-    assert call["user"] == house.accounts[ANNA]["oid"]
-    for stranger in ({"org": "globex", "user": "anna"}, {"org": "acme", "user": "ben"}):
-        refused = await house.call("POST", PATH, json={"addresses": [BEN], **DAY}, **stranger)
-        assert refused.status_code == 409, refused.text
-    assert await house.asked("POST", "/getSchedule") == 1
+    assert call["user"] == house.accounts[account]["oid"]
+
+
+@pytest.mark.parametrize("stranger", [{"org": "globex", "user": "anna"}, {"org": "acme", "user": "ben"}])
+async def test_who_is_not_connected_sees_nobody_by_anothers_connection(house: Any, stranger: dict[str, str]) -> None:
+    await house.connect()
+    refused = await house.call("POST", PATH, json={"addresses": [BEN], **DAY}, **stranger)
+    assert refused.status_code == 409, refused.text
+    assert await house.asked("POST", "/getSchedule") == 0
 
 
 async def test_nothing_of_it_is_stored(house: Any) -> None:
