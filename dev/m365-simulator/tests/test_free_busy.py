@@ -184,3 +184,16 @@ async def test_working_hours_are_those_that_were_set(world: Any, anna: httpx.Asy
     for wrong in ({"zone": "Nowhere"}, {"start": "25:00"}, {"user": "nobody@contoso.example"}):
         answer = await world.http.post("/control/do/working_hours", json={"user": BEN, "days": [], **wrong})
         assert answer.status_code == 400, answer.text
+
+
+async def test_a_calendar_of_more_than_a_thousand_entries_has_its_own_error(
+    anna: httpx.AsyncClient, ben: httpx.AsyncClient
+) -> None:
+    series = {"type": "numbered", "startDate": "2030-01-01", "numberOfOccurrences": 60}
+    for _ in range(17):
+        await made(
+            ben, "01T09:00", "01T09:30", recurrence={"pattern": {"type": "daily", "interval": 1}, "range": series}
+        )
+    end = {"dateTime": "2030-03-01T08:00:00", "timeZone": "UTC"}
+    (seen,) = await looked(anna, BEN, endTime=end)
+    assert (seen["error"]["responseCode"], "actual size = 1003" in seen["error"]["message"]) == ("5006", True)

@@ -103,6 +103,16 @@ async def test_who_is_not_visible_is_told_with_the_reason_and_others_are_seen(ho
     }
 
 
+async def test_a_calendar_with_more_entries_than_microsoft_tells_is_said_to_be_so(house: Any) -> None:
+    await house.connect()
+    days = {"type": "numbered", "startDate": "2030-03-05", "numberOfOccurrences": 31}
+    for _ in range(33):
+        await busy(house, 9, recurrence={"pattern": {"type": "daily", "interval": 1}, "range": days})
+    (whole,) = await seen(house, BEN, end="2030-04-05T00:00:00+01:00")
+    assert (whole["code"], whole["blocks"]) == ("too_many_entries", [])
+    assert len((await seen(house, BEN))[0]["blocks"]) == 33
+
+
 async def test_an_address_is_asked_for_once_and_in_lower_case(house: Any) -> None:
     await house.connect()
     people = await seen(house, "Ben@Contoso.example", ANNA, BEN)

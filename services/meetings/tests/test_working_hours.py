@@ -97,6 +97,7 @@ def test_working_hours_are_found_on_the_clock_of_who_works(said: Json, first: st
         hours(PACIFIC | {"standardOffset": {"month": 13}}),
         hours("UTC") | {"daysOfWeek": None},
         hours("UTC") | {"timeZone": None},
+        hours("UTC") | {"timeZone": "UTC"},
     ],
 )
 def test_what_cannot_be_read_is_not_told_rather_than_guessed(said: Json | None) -> None:

@@ -26,7 +26,7 @@ def within(said: dict[str, Any] | None, first: datetime, last: datetime) -> list
     """The parts between two moments in which the person works, in UTC; None when that is not said, or not readable."""
     try:
         return _found(said or {}, first, last)
-    except (KeyError, ValueError, TypeError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
 
 
