@@ -72,6 +72,7 @@ ROUTES: dict[str, dict[str, Who]] = {
     "meetings": {
         "GET /v1/meetings": "person",
         "POST /v1/meetings": "person",
+        "POST /v1/meetings/availability": "person",
         "GET /v1/meetings/{meeting_id}": "person",
         "PATCH /v1/meetings/{meeting_id}": "person",
         "DELETE /v1/meetings/{meeting_id}": "person",

@@ -252,9 +252,11 @@ async def test_the_gateway_leads_to_no_internal_route(hosted: Hosted) -> None:
     await tokens.aclose()
 
 
+FREE = {"addresses": ["ben@contoso.example"], "start": "2030-03-05T08:00:00Z", "end": "2030-03-05T09:00:00Z"}
 LIMITED = {
     "storage": [("GET", "/v1/files/audit", "audit_reads_per_hour", None)],
     "mail": [("POST", "/v1/mail", "mails_per_hour", {"to": [{"email": "ben@contoso.example"}]})],
+    "meetings": [("POST", "/v1/meetings/availability", "availability_looks_per_hour", FREE)],
     "recording-ingest": [("GET", "/v1/transcripts/audit", "audit_reads_per_hour", None)],
     "tenant-connector": [
         ("POST", "/v1/tenant/consent", "consents_per_hour", {}),

@@ -72,6 +72,12 @@ BODIES: dict[str, Json] = {
         "time_zone": "Europe/Berlin",
         "lobby": "invited",
     },
+    "POST /v1/meetings/availability": {
+        "addresses": ["ben@contoso.example"],
+        "start": NOW,
+        "end": "2027-01-01T11:00:00Z",
+        "time_zone": "Europe/Berlin",
+    },
     "POST /v1/meetings/series": {
         "subject": "Review",
         "start": NOW,

@@ -20,7 +20,10 @@ def connection(status: str, lacking: str = "", **more: Any) -> Json:
     known, given = status in {"connected", "expired"}, status == "connected"
     uses = {
         "Contacts.Read": ("Read your contacts", "importing Outlook contacts into Prospo"),
-        "Calendars.ReadWrite": ("Read and write your calendar", "creating Teams meeting invites"),
+        "Calendars.ReadWrite": (
+            "Read and write your calendar",
+            "creating Teams meeting invites, seeing who is free",
+        ),
         "OnlineMeetings.ReadWrite": ("Create and manage Teams meetings", "generating Teams join links"),
         "OnlineMeetingRecording.Read.All": ("Read meeting recordings", "importing Teams recording files"),
         "OnlineMeetingTranscript.Read.All": ("Read meeting transcripts", "automatic transcript import after meetings"),

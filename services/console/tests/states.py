@@ -6,6 +6,7 @@ from services.console.tests.accounts import CONNECTED_ACCOUNTS, ENDED_ACCOUNTS, 
 from services.console.tests.administrating import ADMIN_STATES, RECORDED
 from services.console.tests.bookings import BOOKING_STATES, CONNECTED, FORM, ID, RECORD, meeting, record
 from services.console.tests.books import BOOK_STATES
+from services.console.tests.free import FREE_STATES
 from services.console.tests.letters import LETTER_STATES
 from services.console.tests.locations import LOCATION_STATES
 from services.console.tests.recordings import RECORDING_STATES
@@ -66,7 +67,7 @@ def form(status: str, tenant_: str, *says: str, silent: tuple[str, ...] = ()) ->
     return State("/meetings/new", answers, says, silent=silent)
 
 
-OTHERS = ADMIN_STATES | BOOK_STATES | BOOKING_STATES | LOCATION_STATES | LETTER_STATES | RECORDING_STATES
+OTHERS = ADMIN_STATES | BOOK_STATES | BOOKING_STATES | FREE_STATES | LOCATION_STATES | LETTER_STATES | RECORDING_STATES
 STATES = OTHERS | {
     "welcome": State("/", {}, ("Choose who you are",), None),
     "start-nothing": start(

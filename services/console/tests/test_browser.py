@@ -176,6 +176,26 @@ def test_a_meeting_is_scheduled_by_keyboard_alone_in_the_browsers_time_zone(site
     assert watched.unexpected() == []
 
 
+def test_who_is_free_is_seen_and_a_time_taken_by_keyboard_alone(site: Site, watched: Watched) -> None:
+    page = watched.page
+    site.apis.answers = STATES["free-shown"].answers
+    page.goto(site.url + "/meetings/new")
+    tab_to(page, "Subject")
+    page.keyboard.type("Offer")
+    page.get_by_label("Start").fill("2030-03-05T10:00")
+    page.get_by_label("Time zone").select_option("Europe/Berlin")
+    tab_to(page, "See who is free")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=2, name="Who is free")).to_be_in_viewport()
+    expect(page.get_by_role("row", name="anna@contoso.example (you)")).to_contain_text("09:00–09:30 Working elsewhere")
+    tab_to(page, "Tuesday 5 March 2030, 09:30–10:00")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Start")).to_have_value("2030-03-05T09:30")
+    expect(page.get_by_label("Subject")).to_have_value("Offer")
+    assert {call.path for call in site.apis.sent("POST")} == {"/v1/meetings/availability"}
+    assert watched.unexpected() == []
+
+
 def test_a_series_is_scheduled_by_keyboard_alone(site: Site, watched: Watched) -> None:
     page = watched.page
     site.apis.answers = STATES["series"].answers | CONNECTED | {"POST /v1/meetings/series": (201, {"id": ID})}

@@ -81,6 +81,16 @@ def test_a_meeting_is_scheduled_in_the_zone_that_was_chosen_with_the_forms_own_k
     }
 
 
+def test_a_meeting_over_a_change_of_clocks_is_as_long_as_was_typed(site: Site) -> None:
+    site.apis.answers = CONNECTED | {"POST /v1/meetings": (201, meeting("scheduled"))}
+    with site.client() as browser:
+        browser.post("/meetings", data=FORM | {"start": "2026-03-29T01:30", "minutes": "120"})
+        too_far = browser.post("/meetings", data=FORM | {"start": "9999-12-31T23:50"})
+    (sent,) = site.apis.sent("POST")
+    assert (sent.body["start"], sent.body["end"]) == ("2026-03-29T01:30:00+01:00", "2026-03-29T04:30:00+02:00")
+    assert (too_far.status_code, "lies less far away" in too_far.text) == (422, True)
+
+
 def test_a_series_is_scheduled_with_all_that_was_chosen(site: Site) -> None:
     site.apis.answers = CONNECTED | {"POST /v1/meetings/series": (201, {"id": ID})}
     chosen = {

@@ -12,6 +12,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from console import (
+    availability,
     board,
     connecting,
     connector,
@@ -54,6 +55,7 @@ ROOMS = (
     keeping_mail,
     integrations,
     scheduling,
+    availability,
     series,
     meetings,
     explaining,

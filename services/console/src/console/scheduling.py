@@ -20,7 +20,7 @@ router = APIRouter(prefix="/meetings")
 LONGEST_MIN = 30 * 60
 _SHOWN_ON_FORM = {HTTPStatus.CONFLICT, HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_REQUEST}
 _KEY = re.compile(r"[0-9a-f-]{36}")
-_FIELDS = {"end": "minutes", "repeats": "until", "auto_recording": "lobby"}
+_FIELDS = {"end": "minutes", "repeats": "until", "auto_recording": "lobby", "addresses": "attendees"}
 _TYPED: tuple[str, ...] = (
     "subject",
     "start",
@@ -108,16 +108,12 @@ class MeetingForm:
         """The API's request; ``errors`` says what cannot be one."""
         if not self.subject.strip():
             self.errors["subject"] = "Give the meeting a subject; the attendees see it in their invitation."
-        begin = self._begin()
-        minutes = int(self.minutes) if self.minutes.isdecimal() else 0
-        if not 1 <= minutes <= LONGEST_MIN:
-            self.errors["minutes"] = f"Give the length in minutes, from 1 to {LONGEST_MIN}."
-        people = [*self._people("attendees"), *self._people("optional", "optional"), *self._people("rooms", "resource")]
+        slot, people = self.slot(), self.people()
         if self.every and not self.until:
             self.errors["until"] = "Give the last day of the series; a series has an end."
-        if begin is None or self.errors:
+        if slot is None or self.errors:
             return {}
-        end = begin + timedelta(minutes=minutes)
+        begin, end = slot
         sent: Json = {"subject": self.subject, "start": begin.isoformat(), "end": end.isoformat(), "attendees": people}
         sent |= {"time_zone": self.time_zone, "body": self.body.strip()}
         if not (meeting and meeting.get("series_id")):  # all of a series are one meeting in Teams
@@ -126,6 +122,23 @@ class MeetingForm:
         if self.every and meeting is None:
             sent["repeats"] = {"every": self.every, "until": self.until}
         return sent
+
+    def slot(self) -> tuple[datetime, datetime] | None:
+        """Start and end; ``errors`` says what is none."""
+        begin = self._begin()
+        minutes = int(self.minutes) if self.minutes.isdecimal() else 0
+        if not 1 <= minutes <= LONGEST_MIN:
+            self.errors["minutes"] = f"Give the length in minutes, from 1 to {LONGEST_MIN}."
+            return None
+        try:
+            return (begin, times.later(begin, timedelta(minutes=minutes))) if begin else None
+        except OverflowError:
+            self.errors["start"] = "Give a start that lies less far away."
+            return None
+
+    def people(self) -> list[Json]:
+        """Everybody who is invited; ``errors`` says what is no address."""
+        return [*self._people("attendees"), *self._people("optional", "optional"), *self._people("rooms", "resource")]
 
     def _begin(self) -> datetime | None:
         zone = times.zone_named(self.time_zone)
@@ -154,7 +167,7 @@ class MeetingForm:
 
 @router.get("/new")
 async def new_meeting(request: Request) -> Response:
-    return await _show(request, MeetingForm.empty(times.zone_of(request)))
+    return await show(request, MeetingForm.empty(times.zone_of(request)))
 
 
 @router.post("")
@@ -162,7 +175,7 @@ async def schedule(request: Request) -> Response:
     form = await MeetingForm.sent(request)
     body = form.request_body()
     if form.errors:
-        return await _show(request, form, 422)
+        return await show(request, form, 422)
     headers = {"Idempotency-Key": form.key}
     kind = "series" if "repeats" in body else ""
     path = "/v1/meetings/series" if kind else "/v1/meetings"
@@ -177,7 +190,7 @@ async def schedule(request: Request) -> Response:
 async def change_meeting(request: Request, meeting_id: uuid.UUID) -> Response:
     answer = await backend_of(request).call(request, "GET", f"/v1/meetings/{meeting_id}")
     form = MeetingForm.of(answer.json(), times.zone_of(request), answer.headers.get("etag", ""))
-    return await _show(request, form, meeting=answer.json())
+    return await show(request, form, meeting=answer.json())
 
 
 @router.post("/{meeting_id}/reschedule")
@@ -187,14 +200,14 @@ async def reschedule(request: Request, meeting_id: uuid.UUID) -> Response:
     meeting = answer.json()
     body = form.request_body(meeting)
     if form.errors:
-        return await _show(request, form, 422, meeting=meeting)
+        return await show(request, form, 422, meeting=meeting)
     path, headers = f"/v1/meetings/{meeting_id}", {"If-Match": form.etag} if form.etag else {}
     try:
         await backend_of(request).call_with_news(request, "PATCH", path, json=body, headers=headers)
     except Refused as refused:
         if refused.status == HTTPStatus.PRECONDITION_FAILED:
             form.etag = answer.headers.get("etag", "")  # what was typed is sent over it when it is sent again
-            return await _show(request, form, refused.status, problem=refused.problem, meeting=meeting, changed=True)
+            return await show(request, form, refused.status, problem=refused.problem, meeting=meeting, changed=True)
         return await _refused(request, form, refused, meeting=meeting)
     return RedirectResponse(f"/meetings/{meeting_id}", 303)
 
@@ -206,12 +219,14 @@ async def _refused(request: Request, form: MeetingForm, refused: Refused, **more
     form.blame(refused.problem)
     if refused.code == "idempotency_key_reused":
         form.key = str(uuid.uuid4())
-    return await _show(request, form, refused.status, problem=refused.problem, **more)
+    return await show(request, form, refused.status, problem=refused.problem, **more)
 
 
-async def _show(request: Request, form: MeetingForm, status: int = 200, **more: Any) -> Response:
-    connection, tenant_ready = await connection_of(request)
-    values = {"form": form, "zones": times.zones(), "connection": connection, "tenant_ready": tenant_ready}
+async def show(request: Request, form: MeetingForm, status: int = 200, **more: Any) -> Response:
+    """The form as it was typed."""
+    if "connection" not in more:
+        more["connection"], more["tenant_ready"] = await connection_of(request)
+    values = {"form": form, "zones": times.zones(), "free": None}
     values |= {"meeting": None, "problem": None, "changed": False, "lobbies": LOBBIES, "presenting": PRESENTING}
     return render(request, "meeting/form.html", status, **(values | more))
 

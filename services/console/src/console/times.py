@@ -34,6 +34,16 @@ def moment_of(text: str) -> datetime:
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
+def later(moment: datetime, passed: timedelta) -> datetime:
+    """So much later in time, whatever the clocks of its zone do meanwhile."""
+    return (moment.astimezone(UTC) + passed).astimezone(moment.tzinfo)
+
+
+def lasting(start: datetime, end: datetime) -> timedelta:
+    """How much time passes between two moments, whatever the clocks of their zone do meanwhile."""
+    return end.astimezone(UTC) - start.astimezone(UTC)
+
+
 def offset(moment: datetime) -> str:
     """``UTC+01:00``"""
     minutes = int((moment.utcoffset() or timedelta()).total_seconds()) // 60

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from meetings import series_api
+from meetings import availability_api, series_api
 from meetings.api import router
 from meetings.erasing import HOLDINGS
 from meetings.handlers import on
@@ -19,6 +19,7 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service.hold(HOLDINGS)
     service.provide(outcomes=Outcomes(service.db.wakes))
     service.include(series_api.router)
+    service.include(availability_api.router)
     service.include(router)
     service.hear_graph()
     service.consume(on)

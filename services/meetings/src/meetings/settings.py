@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from shared.settings import ServiceSettings
+from shared.settings import PerHour, ServiceSettings
 
 
 class Settings(ServiceSettings):
@@ -18,6 +18,8 @@ class Settings(ServiceSettings):
     """So many meetings of one person are being scheduled at a time; a further one is refused with 429."""
     request_keys_keep_days: int = 30
     """How long an ``Idempotency-Key`` is known; it goes with the person's next new meeting after that."""
+    availability_looks_per_hour: PerHour = 240
+    """How often a person may see who is free."""
     calendar_told_look_s: Annotated[float, Field(ge=60)] = 900
     """How often a calendar is looked at without a notification."""
     calendar_look_s: Annotated[float, Field(ge=30)] = 120

@@ -19,7 +19,7 @@ class Use(NamedTuple):
 
 PERMISSIONS = {
     "Contacts.Read": Use("Read your contacts", "importing Outlook contacts into Prospo"),
-    "Calendars.ReadWrite": Use("Read and write your calendar", "creating Teams meeting invites"),
+    "Calendars.ReadWrite": Use("Read and write your calendar", "creating Teams meeting invites, seeing who is free"),
     "OnlineMeetings.ReadWrite": Use("Create and manage Teams meetings", "generating Teams join links"),
     "OnlineMeetingRecording.Read.All": Use("Read meeting recordings", "importing Teams recording files"),
     "OnlineMeetingTranscript.Read.All": Use("Read meeting transcripts", "automatic transcript import after meetings"),

@@ -1,10 +1,11 @@
-"""What the application mounts of Outlook beside the calendar, and the verbs that come with it."""
+"""What the application mounts of Outlook beside events, and the verbs that come with it."""
 
 from . import (
     attachment_sessions,
     attachments,
     contact_verbs,
     contacts,
+    free_busy,
     mail,
     mail_folders,
     mail_sending,
@@ -13,6 +14,7 @@ from . import (
 )
 
 ROUTERS = (
+    free_busy.router,
     contacts.router,
     photos.router,
     mail_folders.router,
