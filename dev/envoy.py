@@ -194,8 +194,12 @@ def _rate(floods: Floods) -> Json:
     }
 
 
+_NOT_SENT: Json = {"retry_on": "connect-failure,refused-stream,reset-before-request", "num_retries": 2}
+"""The service had nothing of the request, since its pod has just gone for instance: another one gets it."""
+
+
 def _problem_documents() -> Json:
-    """Refusals of the gateway itself look like those of the services."""
+    """Refusals of the gateway itself look like those of the services; a service that is away may be asked again."""
     return {
         "body_format": {
             "json_format": {
@@ -206,7 +210,13 @@ def _problem_documents() -> Json:
                 "detail": "%LOCAL_REPLY_BODY%",
             },
             "content_type": "application/problem+json",
-        }
+        },
+        "mappers": [
+            {
+                "filter": {"status_code_filter": {"comparison": {"value": {"default_value": 503, "runtime_key": "_"}}}},
+                "headers_to_add": [{"header": {"key": "retry-after", "value": "1"}}],
+            }
+        ],
     }
 
 
@@ -254,7 +264,7 @@ def _route(
 
     ``large``: the body goes on as it comes, of whatever size; the service limits it.
     """
-    action: Json = {"cluster": service, "timeout": f"{wait_s}s"}
+    action: Json = {"cluster": service, "timeout": f"{wait_s}s", "retry_policy": _NOT_SENT}
     if rewrite:
         action["prefix_rewrite"] = rewrite
     filters: Json = {} if asks else _nobody_asks(where)
