@@ -63,6 +63,13 @@ class Hosted:
         return self.keys.token(roles=("org_admin", "user"))
 
 
+class NothingShared:
+    """Stands where meetings says what organizers share with attendees."""
+
+    async def reads(self, *_asked: str) -> bool:
+        return False
+
+
 @pytest.fixture(params=SERVICES)
 async def hosted(
     request: pytest.FixtureRequest,
@@ -76,6 +83,8 @@ async def hosted(
     kind = importlib.import_module(f"{package}.settings").Settings
     more = {"object_store_dir": tmp_path / "files"} if "object_store_dir" in kind.model_fields else {}
     service = await start_service(importlib.import_module(f"{package}.main").create_service, kind, name, **more)
+    if "attendance" in service.provided:
+        service.provided["attendance"] = NothingShared()
     return Hosted(service, await client_of(service), platform_keys)
 
 

@@ -23,6 +23,7 @@ CAUSE = EventMeta("e1", "meeting.ended", "acme:m1", datetime.now(UTC), "acme", 3
 
 STATES = sorted(topic for topic in ALL if topic.endswith(".state"))
 PERSONAL = {
+    "addresses": "direct",
     "attendees": "direct",
     "changed_by": "pseudonym",
     "email": "direct",

@@ -57,6 +57,7 @@ BODIES: dict[str, Json] = {
         "quick_xor_hash": "A" * 27 + "=",
         "item_id": "01ABC",
     },
+    "POST /internal/shared-artefacts": {"org_id": "acme", "user_id": "ben", "kind": "recording", "id": "f"},
     "POST /v1/files": {"name": "a.pdf", "content_type": "application/pdf", "size_bytes": 3, "sha256": "0" * 64},
     "PATCH /v1/files/{file_id}": {"shared": True},
     "POST /v1/files/{file_id}/links": {"expires_in_s": 60},
@@ -123,6 +124,7 @@ BODIES: dict[str, Json] = {
         "attendees": [{"email": "a@b"}],
         "body": "b",
         "time_zone": "UTC",
+        "shared_with_attendees": True,
     },
 }
 """What each route with a body takes; each text in it is replaced by each hostile one."""

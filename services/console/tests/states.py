@@ -4,6 +4,7 @@ from typing import Any
 
 from services.console.tests.accounts import CONNECTED_ACCOUNTS, ENDED_ACCOUNTS, connection
 from services.console.tests.administrating import ADMIN_STATES, RECORDED
+from services.console.tests.attended import ATTENDED_STATES
 from services.console.tests.bookings import BOOKING_STATES, CONNECTED, FORM, ID, RECORD, meeting, record
 from services.console.tests.books import BOOK_STATES
 from services.console.tests.free import FREE_STATES
@@ -67,7 +68,8 @@ def form(status: str, tenant_: str, *says: str, silent: tuple[str, ...] = ()) ->
     return State("/meetings/new", answers, says, silent=silent)
 
 
-OTHERS = ADMIN_STATES | BOOK_STATES | BOOKING_STATES | FREE_STATES | LOCATION_STATES | LETTER_STATES | RECORDING_STATES
+OTHERS = ADMIN_STATES | ATTENDED_STATES | BOOK_STATES | BOOKING_STATES | FREE_STATES | LOCATION_STATES
+OTHERS |= LETTER_STATES | RECORDING_STATES
 STATES = OTHERS | {
     "welcome": State("/", {}, ("Choose who you are",), None),
     "start-nothing": start(

@@ -28,7 +28,7 @@ from shared.hosting.service import Service
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.harness import Harness, StartService
 from shared.testing.serving import serving
-from shared.testing.siblings import Dispatcher, UserAuth
+from shared.testing.siblings import Dispatcher, Meetings, UserAuth
 from storage.main import create_service as create_storage
 from storage.settings import Settings as StorageSettings
 
@@ -61,11 +61,12 @@ class Town:
 
     def __init__(self, simulator: Simulator, microsoft: SimulatorClient, tokens: PeoplesTokens) -> None:
         self.simulator, self.microsoft = simulator, microsoft
-        self.user_auth = UserAuth(tokens)
+        self.user_auth, self.meetings = UserAuth(tokens), Meetings()
         self.tenant_connector = TenantConnector(simulator.settings, tokens["acme", "anna"]["tid"])
         token = Route("/internal/app-token", self.tenant_connector.token, methods=["POST"])
         self.ours: dict[str, Any] = {
             "user-auth": self.user_auth.app,
+            "meetings": self.meetings.app,
             "tenant-connector": Starlette(routes=[token]),
         }
         self.our_wire, self.graph_wire = Wire(Dispatcher(self.ours)), Wire(simulator.app)
@@ -90,6 +91,7 @@ class House(Harness):
         self.storage = Harness(storage, keys)
         self.simulator, self.microsoft = town.simulator, town.microsoft
         self.user_auth, self.tenant_connector = town.user_auth, town.tenant_connector
+        self.meetings = town.meetings
         self.graph_wire, self.our_wire, self.ours = town.graph_wire, town.our_wire, town.ours
         self.remake = remake
 

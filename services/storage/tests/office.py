@@ -17,7 +17,7 @@ from shared.graph.quickxor import QuickXor
 from shared.hosting.service import Service
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.harness import Harness
-from shared.testing.siblings import Dispatcher
+from shared.testing.siblings import Dispatcher, Meetings
 from shared.web.identity import ServiceTokens
 
 from .libraries import UNIT, AppToken
@@ -30,13 +30,14 @@ Json = dict[str, Any]
 
 
 def tenant_connector(simulator: Simulator) -> Dispatcher:
-    """Stands where tenant-connector gives the application's token."""
+    """Stands where tenant-connector gives the application's token; meetings beside it shares nothing."""
 
     async def token(_request: Request) -> JSONResponse:
         made = {"access_token": AppToken(simulator).value, "oid": None, "tid": CONTOSO}
         return JSONResponse(made | {"expires_at": "2099-01-01T00:00:00Z"})
 
-    return Dispatcher({"tenant-connector": Starlette(routes=[Route("/internal/app-token", token, methods=["POST"])])})
+    connector = Starlette(routes=[Route("/internal/app-token", token, methods=["POST"])])
+    return Dispatcher({"tenant-connector": connector, "meetings": Meetings().app})
 
 
 def hash_of(body: bytes) -> str:

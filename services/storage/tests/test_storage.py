@@ -12,6 +12,8 @@ from jsonschema import Draft202012Validator
 from shared.hosting.service import Service
 from shared.testing.fixtures import MakeSettings, PlatformKeys
 from shared.testing.harness import Harness, StartService
+from shared.testing.serving import serving
+from shared.testing.siblings import Dispatcher, Meetings
 from shared.web.identity import ServiceTokens
 from storage.main import create_service
 from storage.settings import Settings
@@ -23,9 +25,9 @@ BODY = bytes(n % 251 for n in range(SIZE))
 class House(Harness):
     """The service; ``ingest`` is the service that opens upload sessions."""
 
-    def __init__(self, service: Service, keys: PlatformKeys, ingest: ServiceTokens) -> None:
+    def __init__(self, service: Service, keys: PlatformKeys, ingest: ServiceTokens, meetings: Meetings) -> None:
         super().__init__(service, keys)
-        self.ingest = ingest
+        self.ingest, self.meetings = ingest, meetings
 
     async def begin(self, **more: Any) -> httpx.Response:
         wanted = {"org_id": "acme", "dedupe_key": "r1", "path": "a.mp4", "content_type": "video/mp4"}
@@ -60,10 +62,13 @@ def path_of(opened: Any) -> str | None:
 @pytest.fixture
 async def house(
     start_service: StartService, make_settings: MakeSettings, platform_keys: PlatformKeys, tmp_path: Path
-) -> House:
-    service = await start_service(create_service, Settings, "storage", object_store_dir=tmp_path / "files")
-    ingest = ServiceTokens(make_settings(Settings, "recording-ingest"), "recording-ingest")
-    return House(service, platform_keys, ingest)
+) -> AsyncIterator[House]:
+    meetings = Meetings()
+    async with serving(Dispatcher({"meetings": meetings.app})) as url:
+        more = {"object_store_dir": tmp_path / "files", "internal_url": url + "/{service}"}
+        service = await start_service(create_service, Settings, "storage", **more)
+        ingest = ServiceTokens(make_settings(Settings, "recording-ingest"), "recording-ingest")
+        yield House(service, platform_keys, ingest, meetings)
 
 
 async def test_an_upload_in_ranges_becomes_one_file_and_one_event(house: House) -> None:
@@ -138,6 +143,18 @@ async def test_another_organisation_finds_no_such_file(house: House) -> None:
 
 async def test_a_person_cannot_open_an_upload_session(house: House) -> None:
     assert (await house.call("POST", "/internal/upload-sessions", json={})).status_code == 401
+
+
+async def test_a_recording_is_read_by_attendees_while_it_is_shared(house: House) -> None:
+    session = await house.session(owner_id="anna")
+    key = ("acme", "ben", "recording", session["file_id"])
+    house.meetings.shared.add(key)
+    assert (await house.content(session, user="ben")).status_code == 404, "it is not whole"
+    await house.upload_all(session)
+    assert (await house.content(session, "bytes=10-19", user="ben")).content == BODY[10:20]
+    assert (await house.content(session, user="cy")).status_code == 404
+    house.meetings.shared.clear()
+    assert (await house.content(session, user="ben")).status_code == 404
 
 
 async def test_a_file_with_an_owner_is_that_persons_only(house: House) -> None:

@@ -61,12 +61,20 @@ def person_shown(user: Row) -> Row:
         "surname": surname or None,
         "userPrincipalName": user["address"],
         "mail": user["address"] if user["mailbox"] else None,
+        "proxyAddresses": _proxies(user),
         "accountEnabled": user.get("enabled", True),
         "userType": "Guest" if user.get("guest") else "Member",
         "assignedLicenses": [{"skuId": _sku(name), "disabledPlans": []} for name in user.get("licences", [])],
         "assignedPlans": [_plan(name) for name in sorted(_services(user))],
         "signInSessionsValidFromDateTime": user.get("sessions_valid_from", SINCE),
     }
+
+
+def _proxies(user: Row) -> list[str]:
+    """Exchange's addresses of a mailbox; the one in capitals is the first."""
+    if not user["mailbox"]:
+        return []
+    return [f"SMTP:{user['address']}", *(f"smtp:{alias}" for alias in user.get("aliases", []))]
 
 
 def _plan(service: str) -> Row:

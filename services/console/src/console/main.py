@@ -12,6 +12,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from console import (
+    attending,
     availability,
     board,
     connecting,
@@ -57,6 +58,7 @@ ROOMS = (
     scheduling,
     availability,
     series,
+    attending,
     meetings,
     explaining,
     reading,

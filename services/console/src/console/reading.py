@@ -38,9 +38,14 @@ async def transcript(
     found = await backend_of(request).get(request, f"/v1/transcripts/{transcript_id}", params=asked)
     found["id"] = str(transcript_id)
     record = await backend_of(request).look(request, f"/v1/meetings/{found['meeting_id']}")
+    page = f"/meetings/{found['meeting_id']}"
+    if record is None:  # an attendee's, whose organizer shares it
+        record = await backend_of(request).look(request, f"/v1/meetings/attended/{found['meeting_id']}")
+        page = f"/meetings/attended/{found['meeting_id']}"
     shown: Json = {
         "transcript": found,
         "meeting": record,
+        "of": page,
         "video": _video(record, found["id"]),
         "q": q,
         "speaker": speaker,

@@ -1,11 +1,13 @@
 """HTTP in: /v1/meetings."""
 
-from typing import Annotated, Literal
+from functools import partial
+from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Request, Response
 
 from meetings import changing, queries, recording, scheduling, state
-from meetings.models import Meeting, MeetingChange, Moment, NewMeeting
+from meetings.listing import Asked_
+from meetings.models import Meeting, MeetingChange, NewMeeting
 from meetings.settings import Settings
 from meetings.tables import MeetingRow
 from meetings.waiting import Outcomes
@@ -13,10 +15,8 @@ from meetings.work import CancelMeeting, RescheduleMeeting, ScheduleMeeting
 from shared.connections import Connection, connection_of
 from shared.database.outbox import uuid7
 from shared.database.unit_of_work import Database, UnitOfWork
-from shared.events.meetings import MeetingStatus
 from shared.problems import Conflict, NotFound, PreconditionFailed, TooMany
 from shared.secrets import Envelope
-from shared.web.cursors import SignedCursor, make_cursor, read_cursor
 from shared.web.idempotency import IdempotencyKey, require_key
 from shared.web.identity import Identity
 from shared.web.routes import HEADER_MAX, Caller, Id, Page, Work, needs_header, provided, with_header
@@ -36,7 +36,6 @@ Envelope_ = Annotated[Envelope, Depends(provided("envelope"))]
 Settings_ = Annotated[Settings, Depends(provided("settings"))]
 NEEDS_KEY = needs_header("Idempotency-Key", "Of this meeting; the same one when you try again.")
 LOCATED = with_header("Location", "Where the meeting is read.")
-Limit = Annotated[int, Query(ge=1, le=100)]
 IfMatch = Annotated[str | None, Header(alias="If-Match", max_length=HEADER_MAX, include_in_schema=False), STORABLE]
 _TAG = {"name": "If-Match", "in": "header", "required": False, "schema": {"type": "string"}}
 MAY_HAVE_TAG = {"parameters": [_TAG | {"description": "The ETag of the meeting as it was read: 412 when it changed."}]}
@@ -67,28 +66,15 @@ async def schedule(
 
 
 @router.get("")
-async def meetings(
-    caller: Caller,
-    work: Work,
-    envelope: Envelope_,
-    cursor: SignedCursor = None,
-    limit: Limit = 50,
-    order: Literal["made", "start"] = "made",
-    since: Annotated[Moment | None, Query(description="Only meetings that end after this.")] = None,
-    until: Annotated[Moment | None, Query(description="Only meetings that start before this.")] = None,
-    status: MeetingStatus | None = None,
-    series_id: Annotated[str | None, Query(max_length=200), STORABLE] = None,
-) -> Page[Meeting]:
-    """The caller's own meetings: the one made last first, or by their start, the earliest first."""
-    place = f"meetings {order} {since} {until} {status} {series_id}"
-    after = read_cursor(envelope.ring, caller, place, cursor)
-    wanted = queries.Listed(order, since, until, status, series_id)
-    rows = await queries.meetings_of(work.session, caller.org_id, caller.user_id, wanted, after, limit + 1)
+async def meetings(caller: Caller, work: Work, envelope: Envelope_, asked: Asked_) -> Page[Meeting]:
+    """The caller's own meetings: the one made last first, or by their start, the earliest first.
+
+    Those of others are under ``/v1/meetings/attended``. Meetings of a channel, and meetings that somebody else
+    organizes in Outlook or outside the organisation, are not supported.
+    """
     person = await person_of(work, caller)
-    shown = [Meeting.as_connected(row, person) for row in rows[:limit]]
-    last = rows[limit - 1] if len(rows) > limit else None
-    key = [last.starts_at.isoformat(), last.id] if last else []
-    return Page[Meeting](items=shown, next_cursor=make_cursor(envelope.ring, caller, place, key) if last else None)
+    find = partial(queries.meetings_of, work.session, caller.org_id, caller.user_id, asked.wanted)
+    return await asked.page(envelope.ring, caller, "meetings", find, lambda row: Meeting.as_connected(row, person))
 
 
 @router.get("/{meeting_id}", responses={200: TAGGED})
@@ -111,10 +97,23 @@ async def reschedule(
     """What is given changes; the join link stays. Microsoft is told of what changed and of nothing else.
 
     What was changed in Outlook meanwhile is kept, and ``problem`` says what was not sent. A request that changes
-    nothing does nothing, and several quick ones are one update at Microsoft.
+    nothing does nothing, and several quick ones are one update at Microsoft. ``shared_with_attendees`` is Prospo's
+    alone: it may be changed at any time, and acts at once.
     """
     row = await _own(work, caller, meeting_id, lock=True)
     require_tag(row, if_match)
+    if change.model_fields_set - {"shared_with_attendees"}:
+        await _change_at_microsoft(row, change, caller, work, settings)
+    if change.shared_with_attendees not in {None, row.shared_with_attendees}:
+        row.shared_with_attendees = not row.shared_with_attendees
+        state.changed(row, work.outbox)
+    response.headers["ETag"] = tag(row)
+    return Meeting.of(row)
+
+
+async def _change_at_microsoft(
+    row: MeetingRow, change: MeetingChange, caller: Identity, work: UnitOfWork, settings: Settings
+) -> None:
     _refuse_of_series(row, change)
     scheduling.require_scheduled(row)
     scheduling.require_connection(await person_of(work, caller), row.organizer_oid)
@@ -123,8 +122,6 @@ async def reschedule(
         scheduling.watch_booked_end(row, work, settings.booked_end_grace_s)
         work.queue(RescheduleMeeting(meeting_id=row.id))
     await choose_recording(work, row, change.auto_recording)
-    response.headers["ETag"] = tag(row)
-    return Meeting.of(row)
 
 
 @router.delete("/{meeting_id}", openapi_extra=MAY_HAVE_TAG)

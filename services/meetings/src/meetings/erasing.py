@@ -5,6 +5,7 @@ from shared.mailboxes import folders
 from shared.privacy.erasure import OF_ORGANISATION, OF_PERSON, Delete, Holding, Holdings
 
 _TOMBSTONE = (MeetingState, "org_id || ':' || id")
+_OWN = "SELECT id FROM meeting WHERE org_id = :org_id AND user_id = :user_id"
 
 HOLDINGS = Holdings(
     tables=(
@@ -15,6 +16,11 @@ HOLDINGS = Holdings(
             withheld="key request_hash",
         ),
         folders.HOLDING,
+        Holding(
+            "attendance",
+            person=Delete(f"org_id = :org_id AND meeting_id IN ({_OWN})"),
+            withheld="address meeting_id",
+        ),
         Holding(
             "meeting",
             Delete(OF_ORGANISATION.where, _TOMBSTONE),
@@ -40,10 +46,11 @@ HOLDINGS = Holdings(
                 "transcript": "transcript",
                 "recordings and transcripts": "artefacts",
                 "problem": "problem",
+                "shared with attendees": "shared_with_attendees",
             },
             withheld="""organizer_oid original_start version event_id online_meeting_id shown options recording_wanted
                 auto_recording auto_recording_reason ended_confidence recording_version transcript_version""",
         ),
     ),
-    jobs="payload ->> 'meeting_id' IN (SELECT id FROM meeting WHERE org_id = :org_id AND user_id = :user_id)",
+    jobs=f"payload ->> 'meeting_id' IN ({_OWN})",
 )

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 
-from meetings import availability_api, series_api
+from meetings import attended_api, availability_api, series_api
 from meetings.api import router
 from meetings.erasing import HOLDINGS
 from meetings.handlers import on
@@ -20,6 +20,7 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service.provide(outcomes=Outcomes(service.db.wakes))
     service.include(series_api.router)
     service.include(availability_api.router)
+    service.include(attended_api.router)
     service.include(router)
     service.hear_graph()
     service.consume(on)

@@ -97,6 +97,8 @@ class MeetingChange(StrictModel):
     lobby: Lobby | None = None
     presenters: Presenters | None = None
     auto_recording: bool | None = None
+    shared_with_attendees: bool | None = None
+    """Whether attendees who are connected read the recordings and transcripts of this meeting in Prospo."""
 
 
 class Proposed(BaseModel):
@@ -186,12 +188,17 @@ class ProblemShown(BaseModel):
     detail: str
 
 
-def _parts(row: MeetingRow) -> dict[str, Any]:
+def parts_of(row: MeetingRow) -> dict[str, Any]:
     found = calls.pairs(row.artefacts)
     recordings = [_part(pair.recording) | {"transcript": _part(pair.transcript)} for pair in found if pair.recording]
     alone = [_part(pair.transcript) for pair in found if not pair.recording]
     told = [{"began": one.began, "ended": one.ended, "part": one.part} for one in calls.calls_of(row)]
     return {"recordings": recordings, "transcripts": alone, "calls": told}
+
+
+def not_recording(row: MeetingRow) -> str | None:
+    """Why it does not record by itself, for people."""
+    return _WHY_NOT.get(row.auto_recording_reason or "")
 
 
 def _part(entry: dict[str, Any] | None) -> Any:
@@ -237,6 +244,8 @@ class Meeting(BaseModel):
     """Transcripts that were made without a recording."""
     calls: list[CallShown] = []
     """The calls behind the join link in the order in which they began."""
+    shared_with_attendees: bool
+    """Whether the organizer lets attendees read recordings and transcripts in Prospo."""
     problem: ProblemShown | None
     version: int
 
@@ -244,7 +253,7 @@ class Meeting(BaseModel):
     def of(cls, row: MeetingRow) -> Self:
         shown: dict[str, Any] = row.model_dump(
             include={"id", "subject", "status", "attendees", "body", "join_url", "series_id", "original_start"}
-            | {"auto_recording", "recording", "transcript", "problem", "version"}
+            | {"shared_with_attendees", "auto_recording", "recording", "transcript", "problem", "version"}
         )
         ended = {"at": row.ended_at, "source": row.ended_source, "confidence": row.ended_confidence}
         shown |= {"start": row.starts_at, "end": row.ends_at, "ended": ended if row.ended_at else None}
@@ -252,8 +261,8 @@ class Meeting(BaseModel):
         shown |= {name: row.options.get(name) for name in ("lobby", "presenters")}
         shown["answers"] = [_answer(person["email"], row.responses) for person in row.attendees]
         shown["organizer"] = {"user_id": row.user_id, "name": row.organizer_name}
-        shown |= _parts(row)
-        shown["auto_recording_reason"] = _WHY_NOT.get(row.auto_recording_reason or "")
+        shown |= parts_of(row)
+        shown["auto_recording_reason"] = not_recording(row)
         return cls.model_validate(shown)
 
     @classmethod

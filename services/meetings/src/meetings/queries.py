@@ -9,7 +9,8 @@ from sqlalchemy import text, tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from meetings.tables import CANCELLED_IN_OUTLOOK, MeetingRow
+from meetings.attending import BOOKED
+from meetings.tables import CANCELLED_IN_OUTLOOK, AttendanceRow, MeetingRow
 from shared.connections.obstacles import FORMER, HEARD_OF
 from shared.jobs import GiveUp
 from shared.web.idempotency import RequestKeys
@@ -59,15 +60,30 @@ _NOT_NAMED = text(
 )
 _SERIES = text(f"SELECT id FROM meeting WHERE {_MINE} AND status = 'scheduled' AND repeats IS NOT NULL ORDER BY id")
 
-_RECORDED_IN = text(
-    """SELECT id FROM meeting WHERE org_id = :org_id
-           AND artefacts @> jsonb_build_array(jsonb_build_object('file_id', CAST(:file_id AS text)))"""
-)
-
 
 async def recorded_in(session: AsyncSession, org_id: str, file_id: str) -> list[str]:
     """Meetings whose record has this file as a recording."""
-    return list((await session.execute(_RECORDED_IN, {"org_id": org_id, "file_id": file_id})).scalars())
+    of_file = _with_artefact(org_id, "recording", file_id)
+    return list((await session.exec(select(MeetingRow.id).where(*of_file))).all())
+
+
+async def invited_with(
+    session: AsyncSession, org_id: str, addresses: Sequence[str], kind: str, id_: str
+) -> list[MeetingRow]:
+    """Meetings that one of these addresses is invited to, and whose record has this file as a recording, or this
+    artefact as a transcript."""
+    invited = _invited(org_id, addresses)
+    return list((await session.exec(select(MeetingRow).where(invited, *_with_artefact(org_id, kind, id_)))).all())
+
+
+def _invited(org_id: str, addresses: Sequence[str]) -> Any:
+    of_address = (AttendanceRow.org_id == org_id, col(AttendanceRow.address).in_(addresses))
+    return col(MeetingRow.id).in_(select(AttendanceRow.meeting_id).where(*of_address))
+
+
+def _with_artefact(org_id: str, kind: str, id_: str) -> tuple[Any, Any]:
+    entry = {"kind": kind, "file_id" if kind == "recording" else "artefact_id": id_}
+    return MeetingRow.org_id == org_id, col(MeetingRow.artefacts).contains([entry])
 
 
 async def lies_ahead(session: AsyncSession, org_id: str, user_id: str, account: str) -> bool:
@@ -170,8 +186,34 @@ async def meetings_of(
     session: AsyncSession, org_id: str, user_id: str, wanted: Listed, after: list[str] | None, limit: int
 ) -> list[MeetingRow]:
     """The user's meetings; ``after`` is the start and the id that the last page ended with."""
-    query = select(MeetingRow).where(MeetingRow.org_id == org_id, MeetingRow.user_id == user_id)
-    query = query.where(col(MeetingRow.repeats).is_(None))
+    return await _listed(session, org_id, wanted, after, limit, MeetingRow.user_id == user_id)
+
+
+async def of_organisation(
+    session: AsyncSession, org_id: str, wanted: Listed, after: list[str] | None, limit: int
+) -> list[MeetingRow]:
+    """Everybody's meetings, as in ``meetings_of``."""
+    return await _listed(session, org_id, wanted, after, limit)
+
+
+async def attended_by(
+    session: AsyncSession,
+    org_id: str,
+    user_id: str,
+    addresses: Sequence[str],
+    wanted: Listed,
+    after: list[str] | None,
+    limit: int,
+) -> list[MeetingRow]:
+    """Booked meetings of others to which one of these addresses is invited, as in ``meetings_of``."""
+    theirs = (_invited(org_id, addresses), MeetingRow.user_id != user_id, col(MeetingRow.status).in_(BOOKED))
+    return await _listed(session, org_id, wanted, after, limit, *theirs, col(MeetingRow.join_url).is_not(None))
+
+
+async def _listed(
+    session: AsyncSession, org_id: str, wanted: Listed, after: list[str] | None, limit: int, *whose: Any
+) -> list[MeetingRow]:
+    query = select(MeetingRow).where(MeetingRow.org_id == org_id, col(MeetingRow.repeats).is_(None), *whose)
     if wanted.series_id is not None:
         query = query.where(MeetingRow.series_id == wanted.series_id)
     if wanted.since is not None:

@@ -22,7 +22,14 @@ def tell(meeting: MeetingRow, outbox: Outbox) -> None:
         return
     told = meeting.model_dump(
         include={"org_id", "user_id", "organizer_oid", "status", "ended_at", "ended_source", "ended_confidence"}
-        | {"auto_recording", "recording", "recording_version", "transcript", "transcript_version"}
+        | {
+            "auto_recording",
+            "recording",
+            "recording_version",
+            "transcript",
+            "transcript_version",
+            "shared_with_attendees",
+        }
     )
     told |= {"aggregate_version": meeting.version, "meeting_id": meeting.id}
     told |= {"start": meeting.starts_at, "end": meeting.ends_at, "changed_at": datetime.now(UTC)}

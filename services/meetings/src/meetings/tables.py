@@ -73,3 +73,15 @@ class MeetingRow(Table, table=True):
     artefacts: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False))
     """Each recording and transcript that Microsoft made, oldest first; ``artefacts.py`` writes and reads it."""
     problem: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    shared_with_attendees: bool = False
+    """Whether the organizer lets attendees read recordings and transcripts in Prospo."""
+
+
+class AttendanceRow(Table, table=True):
+    """One address that is invited to a meeting, in lower case. The database writes it with the meeting."""
+
+    __tablename__ = "attendance"
+
+    org_id: str = Field(primary_key=True)
+    address: str = Field(primary_key=True)
+    meeting_id: str = Field(primary_key=True)

@@ -24,6 +24,7 @@ from recording_ingest.tables import LedgerMeeting
 from shared.connections import connection_of
 from shared.database.unit_of_work import UnitOfWork
 from shared.problems import BadInput, Conflict, NotFound
+from shared.web.attendance import Attendance
 from shared.web.audit import note_read
 from shared.web.identity import Identity
 from shared.web.limits import limited
@@ -32,6 +33,7 @@ from shared.web.words import STORABLE
 
 router = APIRouter(prefix="/v1", tags=["recordings"])
 Settings_ = Annotated[Settings, Depends(provided("settings"))]
+Attendance_ = Annotated[Attendance, Depends(provided("attendance"))]
 Limit = Annotated[int, Query(ge=1, le=100)]
 Words = Annotated[str | None, Query(min_length=1, max_length=200), STORABLE]
 FORMS: dict[int | str, dict[str, Any]] = {
@@ -64,6 +66,7 @@ async def transcript(
     transcript_id: Id,
     caller: Reader,
     work: Work,
+    attendance: Attendance_,
     q: Words = None,
     speaker: Words = None,
     cursor: Annotated[int | None, Query(ge=0, le=_MOST_LINES)] = None,
@@ -72,11 +75,13 @@ async def transcript(
     accept: Annotated[str | None, Header(max_length=1000)] = None,
 ) -> Any:
     """What was said. As JSON a page of it, or the lines with certain words or of one speaker; ``Accept`` or ``format``
-    asks for the whole as WebVTT or as text. Each read by a program is noted in the audit trail.
+    asks for the whole as WebVTT or as text. Attendees of the meeting read it too, while its organizer shares it with
+    them. Each read by a program is noted in the audit trail.
     """
     form = reading.form_of(accept, form)
     row = await queries.transcript(work.session, caller.org_id, transcript_id)
-    if row is None or not (caller.is_program or row.user_id == caller.user_id):
+    own = row is not None and (caller.is_program or row.user_id == caller.user_id)
+    if row is None or not (own or await attendance.reads(caller, "transcript", row.id)):
         raise NotFound("transcript_not_found", "There is no such transcript of yours. Open it from your meeting.")
     note_read(work.session, caller, "transcript.read", row.id, row.user_id)
     about: dict[str, Any] = {"after": cursor or 0, "q": q, "speaker": speaker}

@@ -10,6 +10,7 @@ from recording_ingest.settings import Settings
 from recording_ingest.uploads import StorageClient
 from shared.bus import Bus
 from shared.hosting.service import Service, run
+from shared.web.attendance import Attendance
 
 NAME = "recording-ingest"
 
@@ -18,7 +19,8 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     """Everything the service is made of; nothing runs before ``start``."""
     service = Service(NAME, "recording_ingest", settings, bus=bus)
     service.hold(HOLDINGS)
-    service.provide(storage=StorageClient(settings, service.service_tokens))
+    tokens = service.service_tokens
+    service.provide(storage=StorageClient(settings, tokens), attendance=Attendance(settings, tokens))
     service.include(router)
     service.hear_graph()
     service.consume(on)

@@ -14,6 +14,7 @@ from shared.graph import Graph
 from shared.problems import Conflict, NotFound
 from shared.secrets import Envelope
 from shared.web import audit
+from shared.web.attendance import Attendance
 from shared.web.audit import note_read
 from shared.web.limits import limited
 from shared.web.routes import ORG_ADMIN, Caller, Cursor, Page, Reader, StrictModel, Work, provided
@@ -30,6 +31,7 @@ Db = Annotated[Database, Depends(provided("db"))]
 Files = Annotated[Parts, Depends(provided("parts"))]
 Graph_ = Annotated[Graph, Depends(provided("graph"))]
 Knobs = Annotated[Settings, Depends(provided("settings"))]
+Attendance_ = Annotated[Attendance, Depends(provided("attendance"))]
 Sealing = Annotated[Envelope, Depends(provided("envelope"))]
 Range = Annotated[str | None, Header(alias="range")]
 Searched = Annotated[str | None, Query(min_length=1, max_length=200), ONE_LINE]
@@ -99,13 +101,15 @@ async def content(
     work: Work,
     files: Files,
     graph: Graph_,
+    attendance: Attendance_,
     wanted: Range = None,
 ) -> Response:
     """The bytes, or one range of them (206). Several ranges are answered with the whole.
 
-    Each read by a program is noted in the audit trail, with the bytes it asked for.
+    A recording is read by attendees of its meeting too, while the organizer shares it with them. Each read by a program
+    is noted in the audit trail, with the bytes it asked for.
     """
-    row = await _file(work, caller, file_id)
+    row = await _content(work, caller, file_id, attendance)
     start, end, status = spanned = span(wanted, row.size_bytes)
     if status != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         note_read(work.session, caller, "file.read", row.id, row.owner_id, first_byte=start, end=end)
@@ -193,6 +197,18 @@ async def open_link(
             raise links.unknown()
         row = (await work.session.execute(queries.PARTS, {"org_id": opened.org_id, "id": link.file_id})).one()
     return await answer(request, row, span(wanted, row.size_bytes), files, graph, save=True)
+
+
+async def _content(work: Work, caller: Reader, file_id: uuid.UUID, attendance: Attendance) -> Any:
+    """As ``_file``, and for who attends the meeting of a recording. Such a person only reads it, and makes no links."""
+    try:
+        return await _file(work, caller, file_id)
+    except NotFound:
+        row = (await work.session.execute(queries.PARTS, {"org_id": work.org_id, "id": str(file_id)})).first()
+        recording = row is not None and row.completed_at is not None and not row.by_person
+        if not recording or not await attendance.reads(caller, "recording", str(file_id)):
+            raise
+        return row
 
 
 async def _file(work: Work, caller: Reader, file_id: uuid.UUID) -> Any:

@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from shared.bus import Bus
 from shared.hosting.service import Service, run
+from shared.web.attendance import Attendance
 from storage.api import router
 from storage.deliveries import Deliveries
 from storage.erasing import HOLDINGS
@@ -27,7 +28,8 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service.hold(HOLDINGS)
     service.consume(on)
     deliveries = Deliveries(service.db, service.envelope, service.graph)
-    service.provide(parts=Parts(Objects(settings)), deliveries=deliveries)
+    attendance = Attendance(settings, service.service_tokens)
+    service.provide(parts=Parts(Objects(settings)), deliveries=deliveries, attendance=attendance)
     for routes in (router, uploading_router, files_router, locations_router, keeping_router):
         service.include(routes)
     service.work(does)

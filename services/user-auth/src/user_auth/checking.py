@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from shared.connections import Tenant, tenant_of
 from shared.database.unit_of_work import Database
 from shared.problems import Conflict
-from user_auth import queries
+from user_auth import connections, queries
 from user_auth.graph import AccountFacts, account_facts
 from user_auth.refreshing import AccessTokens
 from user_auth.settings import Settings
@@ -43,17 +43,18 @@ class AccountChecks:
         self._db = db
         self._access_tokens = access_tokens
 
-    async def at_sign_in(self, org_id: str, user_id: str, access_token: str) -> list[Notice]:
-        """The notices of an account that may be connected. Raises ``Conflict`` for one that may not."""
-        codes = _codes(await self._ask(org_id, user_id, access_token))
+    async def at_sign_in(self, org_id: str, user_id: str, access_token: str) -> connections.Checked:
+        """Raises ``Conflict`` for an account that may not be connected."""
+        facts = await self._ask(org_id, user_id, access_token)
+        codes = _codes(facts)
         for code in _REFUSED:
             if code in codes:
                 detail, remedy = _SAYS[code]
                 raise Conflict(code, f"{detail} {remedy}", remedy=remedy)
-        return _notices(codes)
+        return connections.Checked(_notices(codes), facts.addresses)
 
     async def again(self, org_id: str, user_id: str) -> tuple[ConnectionRow | None, Tenant]:
-        """Renew the notices of a connection, and return it. What was not answered stays as it is known.
+        """Renew the notices and addresses of a connection, and return it. What was not answered stays as it is known.
 
         Raises ``Conflict`` when there is no connection (any more), ``Unavailable`` when Microsoft gives no token.
         """
@@ -63,6 +64,7 @@ class AccountChecks:
             row = await queries.connection_in_time(work.session, org_id, user_id)
             if row is not None and (row.status, row.version) == ("connected", token.version):
                 row.notices = _notices(_codes(facts, {notice["code"] for notice in row.notices}))
+                connections.keep_addresses(row, facts.addresses, work.outbox)
             return row, await tenant_of(work.session, org_id)
 
     async def _ask(self, org_id: str, user_id: str, access_token: str) -> AccountFacts:

@@ -34,6 +34,14 @@ class End:
     until: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What is kept of an account that may be connected; ``addresses`` is None when Microsoft did not say."""
+
+    notices: list[dict[str, str]]
+    addresses: tuple[str, ...] | None
+
+
 def keeps_account(row: ConnectionRow, tid: str) -> bool:
     """Whether the next sign-in in the tenant is to be with the same account: not after the person disconnected it.
 
@@ -59,14 +67,16 @@ def connect(
     outbox: Outbox,
     *,
     sealed_cache: bytes,
-    notices: list[dict[str, str]],
+    checked: Checked,
 ) -> str:
     """The person signed in. Returns what this was: ``connected``, ``reconnected`` or ``renewed``."""
     was, broken_since = row.status, row.broken_since
+    if checked.addresses is not None or (row.tid, row.oid) != (account.tid, account.oid):
+        _set_addresses(row, checked.addresses)
     row.status = "connected"
     row.tid, row.oid, row.name, row.email = account.tid, account.oid, account.name, account.email
     row.sealed_cache, row.token_expires_at = sealed_cache, grant.expires_at
-    row.granted_scopes, row.notices = list(grant.scopes), notices
+    row.granted_scopes, row.notices = list(grant.scopes), checked.notices
     row.broken_since = row.problem = row.doubted_since = row.leaving_until = row.leaving = None
     row.answered_challenge = row.unanswered_challenge = row.silent_refused_at = row.silent_refused_in = None
     row.version += 1
@@ -171,6 +181,21 @@ def tell_mail(row: ConnectionRow, outbox: Outbox) -> None:
     _tell_state(row, outbox)
 
 
+def keep_addresses(row: ConnectionRow, addresses: tuple[str, ...] | None, outbox: Outbox) -> None:
+    """What Microsoft's directory says now; None when it did not say."""
+    if addresses is None:
+        return
+    differ = row.addresses != list(addresses)
+    _set_addresses(row, addresses)
+    if differ:
+        row.version += 1
+        _tell_state(row, outbox)
+
+
+def _set_addresses(row: ConnectionRow, addresses: tuple[str, ...] | None) -> None:
+    row.addresses, row.addresses_at = list(addresses or ()), None if addresses is None else datetime.now(UTC)
+
+
 def _tell_state(row: ConnectionRow, outbox: Outbox) -> None:
     outbox.add(
         UserState(
@@ -186,5 +211,6 @@ def _tell_state(row: ConnectionRow, outbox: Outbox) -> None:
             changed_at=datetime.now(UTC),
             mail_permitted=mail_permitted(row) if row.status == "connected" else None,
             leaving_until=row.leaving_until,
+            addresses=row.addresses,
         )
     )

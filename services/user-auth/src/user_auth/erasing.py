@@ -22,6 +22,7 @@ HOLDINGS = Holdings(
                 "status": "status",
                 "name": "name",
                 "email": "email",
+                "addresses": "addresses",
                 "Microsoft account": "oid",
                 "tenant": "tid",
                 "connected": "connected_at",
@@ -33,7 +34,8 @@ HOLDINGS = Holdings(
             },
             of_organisation={"person": "user_id"},
             withheld="""version sealed_cache token_expires_at renewed_for_refusal_at doubted_since
-                answered_challenge unanswered_challenge silent_refused_at silent_refused_in leaving_until""",
+                answered_challenge unanswered_challenge silent_refused_at silent_refused_in leaving_until
+                addresses_at""",
         ),
         AUDIT,
     ),

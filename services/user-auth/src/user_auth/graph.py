@@ -16,6 +16,9 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 _TEAMS = "teamsForBusiness"
+_SMTP = "smtp:"
+_LONGEST, _MOST = 320, 400
+"""Of an address, and of them: Exchange Online gives a mailbox at most 400."""
 _NO_MAILBOX = {"mailboxnotenabledforrestapi", "mailboxnotsupportedforrestapi"}
 
 
@@ -24,6 +27,8 @@ class AccountFacts:
     """What Graph says of an account; None where it did not say."""
 
     guest: bool | None
+    addresses: tuple[str, ...] | None
+    """Those that the directory gives the account, in lower case. Not ``otherMails``, which nobody verified."""
     mailbox: bool | None
     teams: bool | None
 
@@ -35,17 +40,25 @@ async def account_facts(
     graph = Graph(settings, OneToken(access_token))
     try:
         caller = graph.as_user(org_id, user_id, "interactive")
-        guest, calendar = await asyncio.gather(
-            _answered(_is_guest(caller), within_s), _answered(_calendar(caller), within_s)
+        person, calendar = await asyncio.gather(
+            _answered(_person(caller), within_s), _answered(_calendar(caller), within_s)
         )
     finally:
         await graph.aclose()
+    guest, addresses = person or (None, None)
     mailbox, teams = calendar or (None, None)
-    return AccountFacts(guest, mailbox, teams)
+    return AccountFacts(guest, addresses, mailbox, teams)
 
 
-async def _is_guest(caller: GraphCaller) -> bool:
-    return str((await caller.get("/me", {"$select": "userType"})).get("userType")).casefold() == "guest"
+async def _person(caller: GraphCaller) -> tuple[bool, tuple[str, ...]]:
+    """Whether it is a guest, and its addresses."""
+    found = await caller.get("/me", {"$select": "userType,userPrincipalName,mail,proxyAddresses"})
+    of_exchange = found.get("proxyAddresses")
+    proxies = [str(one) for one in of_exchange] if isinstance(of_exchange, list) else []
+    smtp = [one[len(_SMTP) :] for one in proxies if one.casefold().startswith(_SMTP)]
+    said = (found.get("userPrincipalName"), found.get("mail"), *smtp)
+    addresses = sorted({one.lower() for one in said if isinstance(one, str) and "@" in one and len(one) <= _LONGEST})
+    return str(found.get("userType")).casefold() == "guest", tuple(addresses[:_MOST])
 
 
 async def _calendar(caller: GraphCaller) -> tuple[bool, bool | None]:

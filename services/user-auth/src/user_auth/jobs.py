@@ -28,16 +28,17 @@ async def keep_alive(
 
     A refusal for good is told as always, on the day it came to be; what was in doubt is asked again. Outages at
     Microsoft count for nothing, nor does a tenant that does not know us now. What a check found in the way is looked
-    at again.
+    at again, and so are addresses that were read long ago: a directory gives them to others.
     """
     user_id = wanted.user_id
     row = await _connected(job, user_id)
     if row is None or row.token_expires_at is None:
         return
-    idle = datetime.now(UTC) - row.token_expires_at > timedelta(days=settings.keep_alive_idle_days)
-    if idle or row.notices or row.doubted_since is not None:
+    long_ago = datetime.now(UTC) - timedelta(days=settings.keep_alive_idle_days)
+    ask_again = bool(row.notices) or row.addresses_at is None or row.addresses_at < long_ago
+    if ask_again or row.token_expires_at < long_ago or row.doubted_since is not None:
         try:
-            if row.notices:
+            if ask_again:
                 await checks.again(job.org_id, user_id)
             else:
                 await access_tokens.token(job.org_id, user_id)

@@ -30,7 +30,7 @@ from shared.secrets import Envelope, digest
 from shared.web import audit
 from shared.web.identity import Identity
 from user_auth import connections, leaving, permissions, queries
-from user_auth.checking import AccountChecks, Notice
+from user_auth.checking import AccountChecks
 from user_auth.jobs import look_after
 from user_auth.microsoft import Grant, Microsoft, is_consent_missing
 from user_auth.refreshing import AccessTokens, seal
@@ -82,7 +82,7 @@ class _Proven:
 
     grant: Grant
     account: Account
-    notices: list[Notice]
+    checked: connections.Checked
 
 
 class SignIns:
@@ -200,8 +200,8 @@ class SignIns:
                 f"Microsoft does not ask for them: {_CONNECT_AGAIN}",
                 missing=list(grant.missing),
             )
-        notices = await self._checks.at_sign_in(caller.org_id, caller.user_id, grant.access_token)
-        return _Proven(grant, account, notices)
+        checked = await self._checks.at_sign_in(caller.org_id, caller.user_id, grant.access_token)
+        return _Proven(grant, account, checked)
 
     async def _connect(self, caller: Identity, attempt: Attempt, proven: _Proven) -> SignedIn:
         grant, account = proven.grant, proven.account
@@ -218,7 +218,7 @@ class SignIns:
                     raise _account_in_use()
                 sealed = await seal(self._envelope, work.session, row, grant)
                 action = connections.connect(
-                    row, account, grant, work.outbox, sealed_cache=sealed, notices=proven.notices
+                    row, account, grant, work.outbox, sealed_cache=sealed, checked=proven.checked
                 )
                 about = {"tid": account.tid, "oid": account.oid}
                 audit.note(work.session, row.org_id, row.user_id, f"connection.{action}", "done", **about)

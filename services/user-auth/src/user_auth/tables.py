@@ -30,6 +30,10 @@ class ConnectionRow(Table, table=True):
     oid: str | None = None
     name: str | None = None
     email: str | None = None
+    addresses: list[str] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False))
+    """Those that Microsoft's directory gave the account when it was last asked, in lower case."""
+    addresses_at: datetime | None = Field(default=None, sa_column=_moment())
+    """When that was; None when it did not say yet."""
     sealed_cache: bytes | None = None
     """MSAL's token cache of this one account; none unless connected, or leaving."""
     token_expires_at: datetime | None = Field(default=None, sa_column=_moment())

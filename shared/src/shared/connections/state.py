@@ -5,6 +5,7 @@ transaction writes by what it read, and the event's job, queued with the change,
 change and a write at the same moment none is overlooked.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,7 @@ DDL = [
         org_id text NOT NULL, user_id text NOT NULL, version bigint NOT NULL, connected boolean NOT NULL,
         tid text, oid text, name text, email text, PRIMARY KEY (org_id, user_id))""",
     "ALTER TABLE user_copy ADD COLUMN IF NOT EXISTS mail_permitted boolean",
+    "ALTER TABLE user_copy ADD COLUMN IF NOT EXISTS addresses jsonb NOT NULL DEFAULT '[]'",
     protecting("tenant_copy"),
     protecting("user_copy"),
 ]
@@ -36,7 +38,7 @@ _CONNECTION = """WITH t AS (SELECT * FROM tenant_copy WHERE org_id = :org_id {ho
          u AS (SELECT * FROM user_copy WHERE org_id = :org_id AND {who} {hold})
     SELECT t.version AS tenant_version, t.connected AS tenant_connected, t.tid AS tenant_tid, t.features,
            u.user_id, u.version, u.connected, u.tid, u.oid, u.name, u.email,
-           u.mail_permitted
+           u.mail_permitted, u.addresses
     FROM (SELECT) AS one LEFT JOIN t ON true LEFT JOIN u ON true"""
 _READ, _HOLD = (text(_CONNECTION.format(who="user_id = :user_id", hold=hold)) for hold in ("", "FOR SHARE"))
 _PEOPLE = text(
@@ -53,11 +55,12 @@ _KEEP_TENANT = text(
        WHERE tenant_copy.version < excluded.version RETURNING version"""
 )
 _KEEP_ACCOUNT = text(
-    """INSERT INTO user_copy (org_id, user_id, version, connected, tid, oid, name, email, mail_permitted)
-       VALUES (:org_id, :user_id, :version, :connected, :tid, :oid, :name, :email, :mail_permitted)
+    """INSERT INTO user_copy (org_id, user_id, version, connected, tid, oid, name, email, mail_permitted, addresses)
+       VALUES (:org_id, :user_id, :version, :connected, :tid, :oid, :name, :email, :mail_permitted,
+           CAST(:addresses AS jsonb))
        ON CONFLICT (org_id, user_id) DO UPDATE SET version = excluded.version, connected = excluded.connected,
            tid = excluded.tid, oid = excluded.oid, name = excluded.name, email = excluded.email,
-           mail_permitted = excluded.mail_permitted
+           mail_permitted = excluded.mail_permitted, addresses = excluded.addresses
        WHERE user_copy.version < excluded.version RETURNING version"""
 )
 _QUEUE = """INSERT INTO job (org_id, kind, payload, dedupe_key, priority)
@@ -102,6 +105,8 @@ class Account:
     email: str | None = None
     mail_permitted: bool | None = None
     """As ``UserState`` tells it."""
+    addresses: tuple[str, ...] = ()
+    """The same: those that Microsoft's directory gives the account, in lower case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +198,8 @@ async def keep_account(session: AsyncSession, event: UserState) -> bool:
     values = event.model_dump(
         include={"org_id", "user_id", "connected", "tid", "oid", "name", "email", "mail_permitted"}
     )
-    return (await session.execute(_KEEP_ACCOUNT, values | {"version": event.aggregate_version})).first() is not None
+    values |= {"version": event.aggregate_version, "addresses": json.dumps(event.addresses)}
+    return (await session.execute(_KEEP_ACCOUNT, values)).first() is not None
 
 
 async def versions_of(db: Database, org_id: str, user_id: str | None) -> Versions:
@@ -212,5 +218,6 @@ def _connection(row: Row[Any], user_id: str) -> Connection:
         features = Features.model_validate(row.features)
         tenant = Tenant(row.tenant_version, row.tenant_connected, row.tenant_tid, features)
     if row.version is not None:
-        account = Account(row.version, row.connected, row.tid, row.oid, row.name, row.email, row.mail_permitted)
+        who = (row.tid, row.oid, row.name, row.email)
+        account = Account(row.version, row.connected, *who, row.mail_permitted, tuple(row.addresses))
     return Connection(user_id, tenant, account)

@@ -211,3 +211,5 @@ class MeetingState(MeetingEvent):
     """The version of recording-ingest's event that ``transcript`` is from; 0 when there was none."""
     changed_at: datetime
     """When this state began."""
+    shared_with_attendees: bool = False
+    """Whether the organizer lets attendees who are connected read recordings and transcripts in Prospo."""

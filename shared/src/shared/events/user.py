@@ -3,7 +3,9 @@
 from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 
-from shared.events.base import Direct, Event, Pseudonym, known
+from pydantic import Field
+
+from shared.events.base import Direct, Event, Pseudonym, known, personal
 from shared.events.leaving import LeftBehind
 
 ConnectionStatus = Literal["connected", "expired", "disconnected"]
@@ -113,3 +115,5 @@ class UserState(UserEvent):
     leaving_until: datetime | None = None
     """Until when, at the latest, what was set at Microsoft for the person is being removed; nothing else is asked of
     Microsoft. Null when nothing is."""
+    addresses: Annotated[list[str], personal("direct")] = Field(default_factory=list)
+    """Every address that Microsoft's directory gives the account in its tenant, in lower case; none until it said."""

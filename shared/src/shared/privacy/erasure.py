@@ -156,6 +156,7 @@ _INBOX_KEEPS = "Ids of handled events; they name nobody and go after two weeks."
 _TENANT_COPY = {"connected": "connected", "tenant": "tid", "features": "features"}
 
 _USER_COPY = {"connected": "connected", "Microsoft account": "oid", "tenant": "tid", "name": "name", "email": "email"}
+_USER_COPY |= {"addresses": "addresses"}
 _ERASED = "^erased:[0-9a-f]{12}$"
 _PSEUDONYM = "'erased:' || left(encode(sha256(convert_to(:salt || {0}, 'UTF8')), 'hex'), 12)"
 

@@ -29,6 +29,21 @@ class UserAuth:
         return JSONResponse(found)
 
 
+class Meetings:
+    """Stands where meetings says what attendees read: the kinds and ids in ``shared``, or nothing when ``broken``."""
+
+    def __init__(self) -> None:
+        self.shared: set[tuple[str, str, str, str]] = set()
+        """Organisation, user, kind and id."""
+        self.broken = False
+        self.app = Starlette(routes=[Route("/internal/shared-artefacts", self._answer, methods=["POST"])])
+
+    async def _answer(self, request: Request) -> JSONResponse:
+        asked = await request.json()
+        key = asked["org_id"], asked["user_id"], asked["kind"], asked["id"]
+        return JSONResponse({"readable": key in self.shared}, 500 if self.broken else 200)
+
+
 class Dispatcher:
     """``/<service>/…`` to the service's app: what cluster DNS does in Kubernetes."""
 

@@ -107,11 +107,13 @@ def user_change(
     licences: list[str] | None = None,
     name: str | None = None,
     directory_roles: list[str] | None = None,
+    aliases: list[str] | None = None,
     password: Literal["reset_by_admin", "changed_by_user"] | None = None,
 ) -> Row:
     """Change a person; a password reset by an administrator ends refresh tokens, one changed by the person does not.
 
     ``directory_roles`` are template ids for the claim `wids`, in place of the one that ``admin`` stands for.
+    ``aliases`` are further addresses of the mailbox.
     """
     row = person_row(simulator, user)
     given: dict[str, Any] = {
@@ -121,6 +123,7 @@ def user_change(
         "licences": licences,
         "name": name,
         "directory_roles": directory_roles,
+        "aliases": aliases,
     }
     row = row | {key: value for key, value in given.items() if value is not None}
     simulator.store.put("users", row["id"], row)
