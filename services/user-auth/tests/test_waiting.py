@@ -129,7 +129,7 @@ async def test_one_organisations_crowd_leaves_room_for_another_and_for_the_pages
         refreshes = house.microsoft.door.refreshes
         elsewhere = asyncio.create_task(house.ask(client, {"org_id": "globex", "user_id": "anna"}))
         await until_asked(house, refreshes + 1)
-        house.service.settings.token_answer_within_s = 2
+        house.service.settings.token_answer_within_s = 6  # he disconnects sooner on a busy machine too
         waits = asyncio.create_task(house.ask(client, {"org_id": "acme", "user_id": "ben"}))
         headers = {"Authorization": f"Bearer {house.keys.token('acme', 'ben')}"}
         assert (await client.delete("/v1/connection", headers=headers)).json()["status"] == "disconnected"
