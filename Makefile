@@ -39,6 +39,9 @@ sbom: setup ## what each service's image holds, as CycloneDX: .run/sbom
 chart-test: setup ## the chart on the cluster of KUBECONFIG, which has the images with the tag test; takes helm and kubectl
 	@.ci/cluster/chart.sh
 
+chart-test-long: setup ## the same before a release: evictions, engines restarted, pods killed at random, two builds, the guide's commands
+	@.ci/cluster/chart.sh long
+
 ##@ Check
 test: setup $(VENV)/.sdk $(VENV)/s3/.ready ## every test that this machine has the engines for; says what did not run
 	@$(PYTEST) $(SPREAD)
@@ -90,4 +93,4 @@ lock: setup ## resolve versions again
 	$(BIN)/uv pip compile -q --upgrade --generate-hashes --universal --python-version 3.11 --no-annotate --no-header dev/s3.in -o requirements-s3.lock
 	$(BIN)/python -m dev.locks
 
-.PHONY: quick help run demo clean-run up observe down sbom chart-test test test-fast check lint types architecture bench generate setup lock
+.PHONY: quick help run demo clean-run up observe down sbom chart-test chart-test-long test test-fast check lint types architecture bench generate setup lock

@@ -2,7 +2,7 @@
 # The chart on a real cluster: every example of values is valid; a release does the main job while a pod of each kind is killed, refuses
 # what cannot be without touching what runs, and goes without a trace. KUBECONFIG names the cluster, which has the images (tag test);
 # FILES a folder of its only node for storage's files, where no storage class makes volumes. Only namespaces of its own are touched.
-# usage: chart.sh [phase …], all of them when none is named. KEEP=<folder> leaves the release and what was made for it there, so that
+# usage: chart.sh [phase …], those of the stage when none is named; `long` stands for those of long.sh. KEEP=<folder> leaves the release and what was made for it there, so that
 # a phase can be tried again on what an earlier call left.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -21,6 +21,8 @@ beside() { kubectl -n $engines "$@"; }
 . .ci/cluster/refusals.sh
 # shellcheck source=.ci/cluster/holding.sh
 . .ci/cluster/holding.sh
+# shellcheck source=.ci/cluster/long.sh
+. .ci/cluster/long.sh
 
 clean() {
   status=$?
@@ -124,9 +126,13 @@ uninstall() {
   say "uninstalled; nothing is left"
 }
 
-known="prepare examples engines refuse_installs install main_job confinement round main_job_done refuse_upgrades upgrade uninstall"
+stage="prepare examples engines refuse_installs install main_job confinement round main_job_done refuse_upgrades upgrade uninstall"
+long="prepare engines install evicted side_by_side guide engines_restarted killed_at_random restored erased uninstall"
+known="$stage $long"
 passed=0
-for phase in ${*:-$known}; do
+wanted=${*:-$stage}
+[ "$wanted" != long ] || wanted=$long
+for phase in $wanted; do
   case " $known " in *" $phase "*) "$phase" ;; *) die "no phase is called $phase. Known: $known" ;; esac
   passed=$((passed + 1))
 done

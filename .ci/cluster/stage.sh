@@ -1,7 +1,7 @@
 #!/bin/sh
 # The chart on a Kubernetes node of our own, which is ended afterwards. Where an engine (DOCKER_HOST) has the images of the services.
 # usage: stage.sh <folder kept between runs> <folder of this run> <when it must be over, in seconds since 1970>; PROSPO_HELM is Helm 4.
-# Exit status 75 when the time does not suffice for it to begin.
+# PHASES: those of chart.sh. Exit status 75 when the time does not suffice for it to begin.
 set -eu
 cd "$(dirname "$0")/../.."
 cache=$1 work=$2 deadline=$3
@@ -23,9 +23,9 @@ echo "starting a Kubernetes node"
 start_cluster "$node"
 # shellcheck disable=SC2046 # a list of images
 import_images prospo.test/pause:1 prospo.test/coredns:1 postgres:17 apache/kafka:4.3.1 envoyproxy/envoy:v1.40.0 \
-  $(docker images --format '{{.Repository}}:{{.Tag}}' 'prospo-m365/*:test')
+  $(docker images --format '{{.Repository}}:{{.Tag}}' 'prospo-m365/*:test') prospo-m365/meetings:next
 inside kubectl apply -f .ci/cluster/dns.yaml > /dev/null
 inside kubectl -n kube-system rollout status deployment/coredns --timeout=120s > /dev/null
 mkdir -p "$cluster_run/files"
 chmod 0777 "$cluster_run/files"
-inside env FILES="$cluster_run/files" PATH="$(dirname "$PROSPO_HELM"):$node:$PATH" timeout --kill-after=60 "$(left 2400)" .ci/cluster/chart.sh
+inside env FILES="$cluster_run/files" PATH="$(dirname "$PROSPO_HELM"):$node:$PATH" timeout --kill-after=60 "$(left 2400)" .ci/cluster/chart.sh ${PHASES:-}
