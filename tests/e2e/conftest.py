@@ -142,6 +142,19 @@ async def ask(state: Path, service: str, statement: str) -> Any:
         await connection.close()
 
 
+@pytest.fixture
+async def held(demo: Demo) -> Json:
+    """The record of a meeting of Anna's that was held and recorded."""
+    await demo.connect_tenant()
+    await demo.record_automatically()
+    await demo.connect_user()
+    meeting = await demo.schedule()
+    await demo.let_it_happen(meeting)
+    record = await demo.wait_for_artefacts(meeting["id"])
+    (demo.state / "demo.json").unlink()
+    return record
+
+
 async def disconnect(demo: Demo) -> None:
     for person in ("acme-anna", "acme-ben"):
         if (await demo.call(person, "GET", "/v1/connection")).json()["status"] in {"connected", "expired"}:

@@ -20,24 +20,17 @@ async def status(demo: Demo, path: str) -> int:
     return (await demo.http.get(path, headers=headers)).status_code
 
 
-async def test_an_attendee_reads_what_the_organizer_shares(demo: Demo) -> None:
-    await demo.connect_tenant()
-    await demo.record_automatically()
-    await demo.connect_user()
-    meeting = await demo.schedule()
-    await demo.let_it_happen(meeting)
-    record = await demo.wait_for_artefacts(meeting["id"])
-    (demo.state / "demo.json").unlink()
-    urls = [record[kind]["content_url"] for kind in ("recording", "transcript")]
+async def test_an_attendee_reads_what_the_organizer_shares(demo: Demo, held: Json) -> None:
+    urls = [held[kind]["content_url"] for kind in ("recording", "transcript")]
     await connect_ben(demo)
 
     async def invited() -> Json | None:
-        path = f"/v1/meetings/attended/{record['id']}"
+        path = f"/v1/meetings/attended/{held['id']}"
         return {"seen": True} if await status(demo, path) == 200 else None
 
     await demo.until(invited, "meetings knows Ben's addresses")
     assert [await status(demo, url) for url in urls] == [404, 404]
-    path = f"/v1/meetings/{record['id']}"
+    path = f"/v1/meetings/{held['id']}"
     for on, expected in ((True, 200), (False, 404)):
         await demo.call("acme-anna", "PATCH", path, json={"shared_with_attendees": on})
         assert [await status(demo, url) for url in urls] == [expected, expected]

@@ -80,19 +80,6 @@ async def ids_of_series(demo: Demo) -> dict[str, str]:
 
 
 @pytest.fixture
-async def held(demo: Demo) -> Json:
-    """The record of a meeting of Anna's that was held and recorded."""
-    await demo.connect_tenant()
-    await demo.record_automatically()
-    await demo.connect_user()
-    meeting = await demo.schedule()
-    await demo.let_it_happen(meeting)
-    record = await demo.wait_for_artefacts(meeting["id"])
-    (demo.state / "demo.json").unlink()
-    return record
-
-
-@pytest.fixture
 async def imported(demo: Demo) -> Json:
     """A finished import of Anna's contacts."""
     await demo.connect_tenant()
