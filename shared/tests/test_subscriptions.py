@@ -245,4 +245,4 @@ async def test_one_that_cannot_be_removed_is_forgotten_unless_the_connection_end
     await watch.subscribed()
     watch.tokens.refused = code
     await watch.subscriptions.remove(watch.caller, RESOURCE)
-    assert await watch.subscriptions.resources_of("acme", "") == kept
+    assert list(await watch.subscriptions.resources_of("acme", "")) == kept

@@ -126,8 +126,8 @@ async def test_everything_of_an_account_that_disconnects_ends(watch: Any) -> Non
     for resource in mine:
         await watch.subscriptions.remove(watch.caller, resource)
     assert [one["resource"] for one in watch.at_graph()] == [f"users/{oid}/events"]
-    assert await watch.subscriptions.resources_of("acme", "") == []
-    assert await watch.subscriptions.resources_of("globex", "") == [f"users/{oid}/events"]
+    assert await watch.subscriptions.resources_of("acme", "") == {}
+    assert await watch.subscriptions.resources_of("globex", "") == {f"users/{oid}/events": False}
     watch.tokens.refused = "permission_missing"
     with pytest.raises(GraphReconnect):
         await watch.subscriptions.ensure(watch.graph.as_app("globex"), f"users/{oid}/events")

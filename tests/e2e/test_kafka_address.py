@@ -105,6 +105,7 @@ class OfAiokafka(Reader):
 class OfConfluent(Reader):
     def _open(self, at: str, group: str) -> None:
         settings = {"bootstrap.servers": at, "group.id": group, "auto.offset.reset": "earliest", "log_level": 0}
+        settings |= {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500}  # it hears soon of another member
         self._consumer = Consumer(settings)
         self._consumer.subscribe(["meeting.ended"])
         self._stopping = False
@@ -137,8 +138,7 @@ async def join(kafka: Kafka) -> AsyncIterator[Join]:
         return made[-1]
 
     yield start
-    for reader in made:
-        await reader.stop()
+    await asyncio.gather(*(reader.stop() for reader in made))
 
 
 async def come_true(look: Callable[[], bool], readers: list[Reader]) -> None:

@@ -94,7 +94,6 @@ async def test_a_new_contact_brings_past_conversations(house: Any) -> None:
 
 
 async def test_a_notification_brings_a_mail_in(house: Any) -> None:
-    """And where Microsoft refuses to tell, the mailbox is looked at more often; its owner reads which."""
     post = await house.follow()
     await house.work()
     assert (await post.mailbox())["subscription"] == "on"
@@ -103,6 +102,24 @@ async def test_a_notification_brings_a_mail_in(house: Any) -> None:
     assert await house.rows("graph_notification")
     await house.work()
     assert await post.subjects() == [("Told", 1)]
+
+
+async def test_a_refused_subscription_is_asked_for_again_only_later(house: Any) -> None:
+    """The mailbox is looked at all the same, and its owner reads that Microsoft does not tell us of changes."""
+    match = {"path": "/subscriptions", "method": "POST"}
+    await house.microsoft.fault("refused", times=None, match=match, status=403, code="ErrorAccessDenied")
+    post = await house.follow()
+    await house.work()
+    asked = await house.asked(part="/subscriptions")
+    assert ((await post.mailbox())["subscription"], asked > 0) == ("refused", True)
+    await post.arrives(ADA, "Not told")
+    await post.look()
+    assert await post.subjects() == [("Not told", 1)]
+    assert await house.asked(part="/subscriptions") == asked
+    await house.microsoft.clear_faults()
+    await house.sql("UPDATE graph_subscription SET refused_until = clock_timestamp()")
+    await post.look()
+    assert (await post.mailbox())["subscription"] == "on"
 
 
 async def test_a_forged_notification_sets_nothing_off(house: Any) -> None:

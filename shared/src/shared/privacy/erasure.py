@@ -133,7 +133,7 @@ def engine_holdings(holdings: Holdings) -> tuple[list[Holding], list[Holding]]:
             "graph_subscription",
             person=OF_PERSON,
             exported={"subscribed to": "resource", "until": "expires_at"},
-            withheld="client_state_hash change_types subscription_id claim claimed_until certificate_id",
+            withheld="client_state_hash change_types subscription_id claim claimed_until certificate_id refused_until",
         ),
         Holding("user_copy", person=OF_PERSON, exported=_USER_COPY, withheld="version mail_permitted"),
         Holding("tenant_copy", of_organisation=_TENANT_COPY, withheld="version"),

@@ -20,7 +20,7 @@ from shared.subscriptions.notifications import (
     discard,
     load,
 )
-from shared.subscriptions.subscriptions import Subscriptions
+from shared.subscriptions.subscriptions import CONNECTION_ENDED, Subscriptions
 
 log = structlog.get_logger(__name__)
 Heard = Callable[[JobWork, Notification], Awaitable[None]]
@@ -31,17 +31,23 @@ async def keep_to(
 ) -> list[str]:
     """The person's subscriptions are those to ``wanted`` and no others. Returns the resources that Graph refuses.
 
-    What is refused has to be looked at now and then all the same.
+    What is refused has to be looked at now and then all the same. It is asked for again after 15 minutes.
     """
-    for resource in await subscriptions.resources_of(caller.org_id, caller.user_id or ""):
+    known = await subscriptions.resources_of(caller.org_id, caller.user_id or "")
+    for resource in known:
         if resource not in wanted:
             await subscriptions.remove(caller, resource)
     refused: list[str] = []
     for resource in wanted:
+        if known.get(resource):
+            refused.append(resource)
+            continue
         try:
             await subscriptions.ensure(caller, resource, change_types)
         except (GraphReconnect, GraphTellAdmin, GraphGiveUp) as error:
             refused.append(resource)
+            if error.code not in CONNECTION_ENDED:
+                await subscriptions.note_refusal(caller, resource)
             log.warning("subscription.refused", org_id=caller.org_id, code=error.inner_code or error.code,
                         status=error.status, graph_request_id=error.request_id)  # fmt: skip
     return refused

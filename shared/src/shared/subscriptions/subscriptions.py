@@ -62,11 +62,14 @@ DDL = [
         claim text, claimed_until timestamptz, PRIMARY KEY (org_id, user_id, resource))""",
     "CREATE INDEX IF NOT EXISTS graph_subscription_state ON graph_subscription (client_state_hash)",
     "ALTER TABLE graph_subscription ADD COLUMN IF NOT EXISTS certificate_id text",
+    "ALTER TABLE graph_subscription ADD COLUMN IF NOT EXISTS refused_until timestamptz",
     protecting("graph_subscription"),
     *_NOTIFICATION_DDL,
 ]
 CLAIM_S = 90
 CLAIM_POLL_S = 0.1
+REFUSED_S = 900.0
+"""How long a subscription that Graph refused is not asked for again: each try costs two calls."""
 
 CONNECTION_ENDED = {ACCOUNT_NOT_CONNECTED.code, TENANT_NOT_CONNECTED.code}
 """How user-auth refuses a token of a connection that has ended."""
@@ -90,7 +93,7 @@ _PREPARE = text(
 )
 _KEEP = text(
     f"""UPDATE graph_subscription SET subscription_id = :id, expires_at = CAST(:expires_at AS timestamptz),
-        certificate_id = :certificate_id WHERE {_HERE} AND claim = :claim RETURNING resource"""
+        certificate_id = :certificate_id, refused_until = NULL WHERE {_HERE} AND claim = :claim RETURNING resource"""
 )
 _DELETE = text(f"DELETE FROM graph_subscription WHERE {_HERE} AND claim = :claim")
 _FORGET = text(
@@ -108,7 +111,13 @@ _STATES = text(
               count(*) FILTER (WHERE expires_at IS NULL OR expires_at < clock_timestamp()) AS none
        FROM graph_subscription"""
 )
-_RESOURCES = text("SELECT resource FROM graph_subscription WHERE org_id = :org_id AND user_id = :user_id")
+_RESOURCES = text(
+    """SELECT resource, coalesce(refused_until > clock_timestamp(), false) AS refused
+       FROM graph_subscription WHERE org_id = :org_id AND user_id = :user_id ORDER BY resource"""
+)
+_REFUSED = text(
+    f"UPDATE graph_subscription SET refused_until = clock_timestamp() + make_interval(secs => :life_s) WHERE {_HERE}"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,11 +214,19 @@ class Subscriptions:
         _, made = await self._ensure(caller, resource, notification.change_types, renew=renew, rich=None)
         return made or not renew
 
-    async def resources_of(self, org_id: str, user_id: str) -> list[str]:
-        """What is subscribed to for a person; the application's own when ``user_id`` is empty."""
+    async def resources_of(self, org_id: str, user_id: str) -> dict[str, bool]:
+        """What is subscribed to for a person, and whether Graph refused it in the last 15 minutes.
+
+        Those of the application itself when ``user_id`` is empty.
+        """
         async with self._db.unit_of_work(org_id) as work:
             rows = await work.session.execute(_RESOURCES, {"org_id": org_id, "user_id": user_id})
-            return sorted(rows.scalars())
+            return {row.resource: row.refused for row in rows}
+
+    async def note_refusal(self, caller: GraphCaller, resource: str) -> None:
+        place = {"org_id": caller.org_id, "user_id": caller.user_id or "", "resource": resource}
+        async with self._db.unit_of_work(caller.org_id) as work:
+            await work.session.execute(_REFUSED, place | {"life_s": REFUSED_S})
 
     @asynccontextmanager
     async def _claimed(self, caller: GraphCaller, resource: str) -> AsyncIterator[_Held]:
