@@ -120,7 +120,7 @@ async def test_a_transcript_comes_in_the_form_that_is_accepted(house: Any) -> No
             assert answer.headers["content-type"].startswith(media), accept
     spoken, _ = await lines(house, id_)
     vtt = await house.call("GET", f"/v1/transcripts/{id_}", params={"format": "vtt"})
-    read = [(line.speaker, line.start_ms, line.end_ms, line.text) for line in parse(vtt.text).lines]
+    read = [(line.speaker, line.start_ms, line.end_ms, line.text) for line in parse(vtt.text)]
     assert read == [(line["speaker"], line["start_ms"], line["end_ms"], line["text"]) for line in spoken]
     text = (await house.call("GET", f"/v1/transcripts/{id_}", params={"format": "text"})).text
     assert text.splitlines()[0] == f"Anna Andersson: {HELLO}"

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
 import httpx
@@ -71,11 +71,20 @@ class Backend:
             await answer.aread()
         return answer
 
-    @contextlib.asynccontextmanager
-    async def stream(self, request: Request, path: str) -> AsyncIterator[httpx.Response]:
-        """The answer to a GET, whose content is read as it comes; refused like ``call``."""
-        async with self._asked(request, "GET", path, False) as answer:
-            yield answer
+    async def passed_on(
+        self, request: Request, path: str, **more: Any
+    ) -> tuple[httpx.Headers, AsyncGenerator[bytes, None]]:
+        """The headers of the answer to a GET, and its content as it comes; refused like ``call``."""
+        async with contextlib.AsyncExitStack() as stack:
+            answer = await stack.enter_async_context(self._asked(request, "GET", path, False, **more))
+            opened = stack.pop_all()
+
+        async def content() -> AsyncGenerator[bytes, None]:
+            async with opened:
+                async for chunk in answer.aiter_bytes():
+                    yield chunk
+
+        return answer.headers, content()
 
     @contextlib.asynccontextmanager
     async def _asked(

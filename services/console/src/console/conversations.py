@@ -1,8 +1,6 @@
 """Conversations with contacts: the list, one of them, and what a browser is given of a mail."""
 
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Any, Literal
 from urllib.parse import quote
 
@@ -96,21 +94,13 @@ async def body(request: Request, message_id: uuid.UUID, images: Literal["held", 
 async def attachment(request: Request, message_id: uuid.UUID, attachment_id: str) -> Response:
     """A file, as it comes from Microsoft. Always saved, never shown as a page of ours."""
     path = f"{_MESSAGES_AT}/{message_id}/attachments/{quote(attachment_id[:1000], safe='')}"
-    async with AsyncExitStack() as stack:
-        try:
-            answer = await stack.enter_async_context(backend_of(request).stream(request, path))
-        except Refused as refused:
-            return refused_page(request, refused, "The file was not fetched", way_on=("/mail", "Back to your mail"))
-        opened = stack.pop_all()
-
-    async def content() -> AsyncIterator[bytes]:
-        async with opened:
-            async for chunk in answer.aiter_bytes():
-                yield chunk
-
-    name = answer.headers.get("content-disposition", "attachment").partition(";")[2].strip()
+    try:
+        given, content = await backend_of(request).passed_on(request, path)
+    except Refused as refused:
+        return refused_page(request, refused, "The file was not fetched", way_on=("/mail", "Back to your mail"))
+    name = given.get("content-disposition", "attachment").partition(";")[2].strip()
     headers = {"Content-Disposition": f"attachment; {name}" if name else "attachment"}
-    return StreamingResponse(content(), media_type="application/octet-stream", headers=headers)
+    return StreamingResponse(content, media_type="application/octet-stream", headers=headers)
 
 
 async def conversation_of(request: Request, conversation_id: object, cursor: str | None) -> tuple[Json, str]:

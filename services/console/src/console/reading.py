@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
-from fastapi.responses import Response
+from fastapi.responses import Response, StreamingResponse
 
 from console.backend import Json, backend_of
 from console.rendering import render
@@ -55,12 +55,12 @@ async def transcript(
 
 @router.get("/transcripts/{transcript_id}/{form}")
 async def whole(request: Request, transcript_id: uuid.UUID, form: Literal["vtt", "text"]) -> Response:
-    """The whole transcript as a file."""
+    """The whole transcript as a file, which goes through as it comes."""
     path = f"/v1/transcripts/{transcript_id}"
-    answer = await backend_of(request).call(request, "GET", path, params={"format": form})
+    given, content = await backend_of(request).passed_on(request, path, params={"format": form})
     name = {"vtt": "transcript.vtt", "text": "transcript.txt"}[form]
     headers = {"Content-Disposition": f"attachment; filename={name}"}
-    return Response(answer.content, media_type=answer.headers["content-type"], headers=headers)
+    return StreamingResponse(content, media_type=given["content-type"], headers=headers)
 
 
 def _video(record: Json | None, transcript_id: str) -> Json | None:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query
+from fastapi.responses import StreamingResponse
 
 from recording_ingest import absences, placing, queries, reading
 from recording_ingest import ledger as ledger_of_meetings
@@ -22,7 +23,7 @@ from recording_ingest.models import (
 from recording_ingest.settings import Settings
 from recording_ingest.tables import LedgerMeeting
 from shared.connections import connection_of
-from shared.database.unit_of_work import UnitOfWork
+from shared.database.unit_of_work import Database, UnitOfWork
 from shared.problems import BadInput, Conflict, NotFound
 from shared.web.attendance import Attendance
 from shared.web.audit import note_read
@@ -33,6 +34,7 @@ from shared.web.words import STORABLE
 
 router = APIRouter(prefix="/v1", tags=["recordings"])
 Settings_ = Annotated[Settings, Depends(provided("settings"))]
+Database_ = Annotated[Database, Depends(provided("db"))]
 Attendance_ = Annotated[Attendance, Depends(provided("attendance"))]
 Limit = Annotated[int, Query(ge=1, le=100)]
 Words = Annotated[str | None, Query(min_length=1, max_length=200), STORABLE]
@@ -66,6 +68,7 @@ async def transcript(
     transcript_id: Id,
     caller: Reader,
     work: Work,
+    db: Database_,
     attendance: Attendance_,
     q: Words = None,
     speaker: Words = None,
@@ -88,10 +91,9 @@ async def transcript(
     if form == "json":
         lines = await reading.lines(work.session, caller.org_id, row.id, limit=limit + 1, **about)
         return TranscriptShown.of(row, lines, limit)
-    lines = await reading.lines(work.session, caller.org_id, row.id, limit=None, **about)
-    whole = reading.as_vtt(lines) if form == "vtt" else reading.as_text(lines)
+    content = reading.whole(db, caller.org_id, row.id, form, **about)
     headers = {"Vary": "Accept", "Content-Disposition": f"inline; filename=transcript.{form}"}
-    return Response(whole, media_type=f"{reading.MEDIA[form]}; charset=utf-8", headers=headers)
+    return StreamingResponse(content, media_type=f"{reading.MEDIA[form]}; charset=utf-8", headers=headers)
 
 
 def _place(cursor: str) -> tuple[str, int]:

@@ -231,16 +231,26 @@ async def import_transcript(job: Job, wanted: ImportTranscript, *, graph: Graph,
         await imports.may_go_on(job, meeting)
         text, attributed = await teams.transcript(caller, online_id, row.graph_id, settings.transcript_limit_bytes)
         await imports.may_go_on(job, meeting)
-        said = await transcripts.read(text, settings.transcript_parse_s, settings.transcript_lines_max)
-    async with job.unit_of_work() as work:
-        meeting, row = await imports.locked(work, row.id)
-        if not said.lines and await queries.now(work.session) < row.tried_since + timedelta(seconds=EMPTY_TRANSCRIPT_S):
-            raise Again("the transcript has no words yet", after_s=30, counts=False)
-        if row.status != "imported":
-            work.session.add(_transcript_row(meeting, row, said, attributed=attributed))
-            await work.session.flush()
-            await reading.keep(work.session, row.org_id, row.id, said)
-            ledger.transcript_imported(work, meeting, row, said, caller.answered)
+        said = transcripts.Reading(text, settings.transcript_parse_s, settings.transcript_lines_max)
+        async with job.unit_of_work() as work:
+            await _keep(work, row.id, said, attributed=attributed, request_id=caller.answered)
+
+
+async def _keep(
+    work: JobWork, artefact_id: str, said: transcripts.Reading, *, attributed: bool, request_id: str
+) -> None:
+    """All lines or none, some thousands in memory at a time."""
+    meeting, row = await imports.locked(work, artefact_id)
+    if row.status == "imported":
+        return
+    kept = _transcript_row(meeting, row, attributed=attributed)
+    work.session.add(kept)
+    await work.session.flush()
+    await reading.keep(work.session, row.org_id, row.id, said)
+    if not said.count and await queries.now(work.session) < row.tried_since + timedelta(seconds=EMPTY_TRANSCRIPT_S):
+        raise Again("the transcript has no words yet", after_s=30, counts=False)
+    kept.speakers, kept.line_count = said.speakers, said.count
+    ledger.transcript_imported(work, meeting, row, said, request_id)
 
 
 async def _notice_outage(job: Job, person: Connection, settings: Settings) -> None:
@@ -320,15 +330,12 @@ def _wanted(meeting: LedgerMeeting, row: ArtefactRow) -> Wanted:
     )
 
 
-def _transcript_row(
-    meeting: LedgerMeeting, row: ArtefactRow, said: transcripts.Transcript, *, attributed: bool
-) -> TranscriptRow:
+def _transcript_row(meeting: LedgerMeeting, row: ArtefactRow, *, attributed: bool) -> TranscriptRow:
     return TranscriptRow(
         org_id=row.org_id,
         id=row.id,
         meeting_id=row.meeting_id,
         user_id=meeting.user_id or "",
-        speakers=said.speakers,
-        line_count=len(said.lines),
+        speakers=[],
         attributed=attributed,
     )

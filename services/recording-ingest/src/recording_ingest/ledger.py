@@ -10,7 +10,7 @@ from recording_ingest.graph import Artefact, Kind, Options
 from recording_ingest.planning import OPEN
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting
-from recording_ingest.transcripts import Transcript
+from recording_ingest.transcripts import Reading
 from recording_ingest.transfers import Stored
 from recording_ingest.work import ImportArtefact, ImportTranscript, TransferRecording
 from shared.connections import Connection, Obstacle, Switch, connection_of
@@ -301,10 +301,10 @@ def recording_imported(
 
 
 def transcript_imported(
-    work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, said: Transcript, request_id: str
+    work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, said: Reading, request_id: str
 ) -> None:
     """The transcript is readable; this takes back that it would not arrive."""
-    _imported(work, meeting, row, request_id, line_count=len(said.lines))
+    _imported(work, meeting, row, request_id, line_count=said.count)
     work.outbox.add(
         TranscriptImported(
             org_id=meeting.org_id,
@@ -312,7 +312,7 @@ def transcript_imported(
             meeting_id=meeting.meeting_id,
             artefact_id=row.id,
             speakers=said.speakers[:_SPEAKERS_TOLD],
-            line_count=len(said.lines),
+            line_count=said.count,
             created_at=row.created_at,
             ended_at=row.ended_at,
         )

@@ -1,17 +1,20 @@
 """Transcripts for those who read them: pages of lines, words found, and the whole as WebVTT or text."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import Any, Literal
 
 from sqlalchemy import Row, text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from recording_ingest.transcripts import Transcript
+from recording_ingest.transcripts import Reading
+from shared.database.unit_of_work import Database
 from shared.problems import NotAcceptable
 
 Form = Literal["json", "vtt", "text"]
 MEDIA: dict[Form, str] = {"json": "application/json", "vtt": "text/vtt", "text": "text/plain"}
-BATCH = 5_000
+AT_ONCE = 2_000
+"""Lines of a whole transcript that are in memory at the same time."""
 _ADD = text(
     """INSERT INTO transcript_line (org_id, transcript_id, number, speaker, start_ms, end_ms, text)
        SELECT :org_id, :id, :before + number, speaker, start_ms, end_ms, said
@@ -33,14 +36,16 @@ _FOUND = text(
 )
 
 
-async def keep(session: AsyncSession, org_id: str, transcript_id: str, said: Transcript) -> None:
-    """Write the lines, some thousands in one statement."""
-    for begin in range(0, len(said.lines), BATCH):
-        lines = said.lines[begin : begin + BATCH]
-        values: dict[str, Any] = {"org_id": org_id, "id": transcript_id, "before": begin}
-        values |= {"speakers": [line.speaker for line in lines], "said": [line.text for line in lines]}
-        values |= {"starts": [line.start_ms for line in lines], "ends": [line.end_ms for line in lines]}
-        await session.execute(_ADD, values)
+async def keep(session: AsyncSession, org_id: str, transcript_id: str, said: Reading) -> None:
+    """Write the lines as they are parsed. Raises ``TakesTooLong``."""
+    before = 0
+    async with aclosing(said.batches()) as batches:
+        async for lines in batches:
+            values: dict[str, Any] = {"org_id": org_id, "id": transcript_id, "before": before}
+            values |= {"speakers": [line.speaker for line in lines], "said": [line.text for line in lines]}
+            values |= {"starts": [line.start_ms for line in lines], "ends": [line.end_ms for line in lines]}
+            await session.execute(_ADD, values)
+            before = said.count
 
 
 async def lines(
@@ -49,7 +54,7 @@ async def lines(
     transcript_id: str,
     *,
     after: int,
-    limit: int | None,
+    limit: int,
     q: str | None = None,
     speaker: str | None = None,
 ) -> Sequence[Row[Any]]:
@@ -98,16 +103,27 @@ def _is(asked: str, media: str) -> bool:
     return asked in {"*/*", media, media.split("/")[0] + "/*"}
 
 
-def as_vtt(rows: Iterable[Row[Any]]) -> str:
-    """WebVTT that every player reads; the name of the speaker is a voice tag."""
-    cues = (
-        f"{_time(row.start_ms)} --> {_time(row.end_ms)}\n{_voice(row.speaker)}{_escaped(row.text)}\n" for row in rows
-    )
-    return "\n".join(["WEBVTT\n", *cues])
+async def whole(
+    db: Database, org_id: str, transcript_id: str, form: Form, *, after: int, q: str | None, speaker: str | None
+) -> AsyncIterator[str]:
+    """WebVTT that every player reads, or text: a page of lines in a transaction of its own at a time."""
+    if form == "vtt":
+        yield "WEBVTT\n"
+    last: int | None = after
+    while last is not None:
+        async with db.unit_of_work(org_id) as work:
+            rows = await lines(work.session, org_id, transcript_id, after=last, limit=AT_ONCE, q=q, speaker=speaker)
+        yield "".join(_cue(row) if form == "vtt" else _text(row) for row in rows)
+        last = rows[-1].number if len(rows) == AT_ONCE else None
 
 
-def as_text(rows: Iterable[Row[Any]]) -> str:
-    return "".join(f"{row.speaker}: {row.text}\n" if row.speaker else f"{row.text}\n" for row in rows)
+def _cue(row: Row[Any]) -> str:
+    """The name of the speaker is a voice tag."""
+    return f"\n{_time(row.start_ms)} --> {_time(row.end_ms)}\n{_voice(row.speaker)}{_escaped(row.text)}\n"
+
+
+def _text(row: Row[Any]) -> str:
+    return f"{row.speaker}: {row.text}\n" if row.speaker else f"{row.text}\n"
 
 
 def _voice(speaker: str | None) -> str:

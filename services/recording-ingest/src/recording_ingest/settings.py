@@ -27,8 +27,8 @@ class Settings(ServiceSettings):
     transcript_limit_bytes: int = 32 * 1024 * 1024
     """A transcript larger than this is not imported."""
     transcript_parse_s: float = 30
-    """A transcript that takes longer to read than this is not imported."""
-    transcript_lines_max: int = 100_000
-    """A transcript of more lines is not imported: a meeting of 30 hours has a third of it."""
+    """A transcript that takes more of a processor to parse than this is not imported."""
+    transcript_lines_max: int = 500_000
+    """A transcript of more lines is not imported: a meeting of 30 hours has less than a tenth of it."""
     storage_timeout_s: float = 300
     """How long storage may take for one range; the last one makes it put the whole file together."""

@@ -12,9 +12,9 @@ import json
 import re
 import sys
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from itertools import chain
+from collections.abc import AsyncGenerator, Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
 
 _NAME_LENGTH = 100
 _TIME = r"-?(?:-?[0-9]{1,9}:){1,2}-?[0-9]{1,9}(?:[.,][0-9]{1,9})?"
@@ -22,8 +22,11 @@ _TIMING = re.compile(rf"\s*(?P<start>{_TIME})\s*-->\s*(?P<end>{_TIME})(?:\s.*)?"
 _HEADER = re.compile(r"(?:WEBVTT|NOTE|STYLE|REGION)(?:[ \t].*)?", re.DOTALL)
 _VOICE = re.compile(r"<v(?:\.[^\s<>]*)?(?:\s([^<>]*))?>|</v\s*>")
 _MARKUP = re.compile(r"</?(?:c|i|b|u|ruby|rt|lang)(?:[.\s][^<>]*)?>|<(?:[0-9]+:)+[0-9.]+>")
-_UNPRINTABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\ud800-\udfff]")
-_BETWEEN_BLOCKS = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
+_NO_CHARACTER = r"\x00-\x08\x0e-\x1f\x7f\ud800-\udfff"
+_UNPRINTABLE = re.compile(f"[{_NO_CHARACTER}]")
+_BETWEEN_BLOCKS = re.compile(rf"\n[ \t{_NO_CHARACTER}]*(?:\n[ \t{_NO_CHARACTER}]*)+")
+AT_ONCE = 5_000
+"""Lines that are in memory at the same time."""
 
 
 class TakesTooLong(Exception):
@@ -40,38 +43,48 @@ class Line:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Transcript:
-    """What was said in a meeting."""
+class Reading:
+    """A transcript on its way in. ``count`` and ``speakers`` are of the lines that came so far."""
 
-    lines: list[Line] = field(default_factory=list)
+    def __init__(self, text: str, within_s: float = float("inf"), most_lines: int = sys.maxsize) -> None:
+        self.count = 0
+        self._speakers: dict[str, None] = {}
+        self._lines = _bounded(text, within_s, most_lines)
 
     @property
     def speakers(self) -> list[str]:
         """In the order they first spoke."""
-        return list(dict.fromkeys(line.speaker for line in self.lines if line.speaker))
+        return list(self._speakers)
+
+    async def batches(self) -> AsyncGenerator[list[Line], None]:
+        """The lines, parsed beside the event loop, which goes on meanwhile. Raises ``TakesTooLong``."""
+        while batch := await asyncio.to_thread(list, islice(self._lines, AT_ONCE)):
+            self.count += len(batch)
+            self._speakers |= dict.fromkeys(line.speaker for line in batch if line.speaker)
+            yield batch
 
 
-async def read(text: str, within_s: float, most_lines: int) -> Transcript:
-    """``parse`` beside the event loop, which goes on meanwhile. Raises ``TakesTooLong``."""
-    return await asyncio.to_thread(parse, text, within_s, most_lines)
-
-
-def parse(text: str, within_s: float = float("inf"), most_lines: int = sys.maxsize) -> Transcript:
+def parse(text: str, within_s: float = float("inf"), most_lines: int = sys.maxsize) -> list[Line]:
     """Whatever Graph answers as a transcript's content. Raises ``TakesTooLong``."""
-    until = time.monotonic() + within_s
-    lines: list[Line] = []
+    return list(_bounded(text, within_s, most_lines))
+
+
+def _bounded(text: str, within_s: float, most_lines: int) -> Iterator[Line]:
+    """The time is that of the processor, so that a busy machine refuses nothing that another takes."""
+    left_s, count, since = within_s, 0, time.thread_time()
     for line in _lines(text):
-        if time.monotonic() > until or len(lines) > most_lines:
+        if time.thread_time() - since > left_s or (line is not None and count == most_lines):
             raise TakesTooLong
         if line is not None:
-            lines.append(line)
-    return Transcript(lines)
+            count += 1
+            left_s -= time.thread_time() - since
+            yield line
+            since = time.thread_time()  # the next may be asked for in another thread
 
 
 def _lines(text: str) -> Iterator[Line | None]:
     """None for a piece in which nothing is said, so that whoever reads can stop there too."""
-    text = _UNPRINTABLE.sub(" ", text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n"))
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     start_ms = end_ms = 0
     for number, block in enumerate(_blocks(text)):
         yield None
@@ -87,7 +100,11 @@ def _lines(text: str) -> Iterator[Line | None]:
 
 
 def _blocks(text: str) -> Iterator[list[str]]:
-    for block in _BETWEEN_BLOCKS.split(text):
+    """One after the other: the blocks of a long text together would take several times its memory."""
+    begin = 0
+    for end, then in chain((gap.span() for gap in _BETWEEN_BLOCKS.finditer(text)), [(len(text), len(text))]):
+        block = _UNPRINTABLE.sub(" ", text[begin:end])
+        begin = then
         lines = [line for line in block.split("\n") if line.strip()]
         if lines:
             yield lines
