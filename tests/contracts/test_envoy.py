@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import cached_property, partial
 from pathlib import Path
@@ -96,14 +96,13 @@ class Door:
 
 @asynccontextmanager
 async def running(
-    behind: Behind, folder: Path, *, personas: bool, floods: Floods, away: str = ""
+    behind: Behind, folder: Path, *, personas: bool, floods: Floods, meetings: Sequence[int] = ()
 ) -> AsyncIterator[Door]:
-    """An Envoy before services that are each on a port of their own; nothing listens on that of ``away``."""
+    """An Envoy before services that are each on a port of their own; ``meetings`` on these in turn, if any are given."""
     async with AsyncExitStack() as stack:
         apps = {name: behind.named(name) for name in described()} | {"jwks": behind.jwks, "personas": behind.personas}
         at = {name: httpx.URL(await stack.enter_async_context(serving(app))).port for name, app in apps.items()}
         port = free_port()
-        at |= {away: free_port()}
         where = Addresses(
             upstream="127.0.0.1:1",
             issuer=ISSUER,
@@ -113,8 +112,9 @@ async def running(
         )
         made = configuration(where, floods)
         for cluster in made["static_resources"]["clusters"]:
-            (place,) = cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]
-            place["endpoint"]["address"]["socket_address"]["port_value"] = at[cluster["name"]]
+            ports = meetings if meetings and cluster["name"] == "meetings" else [at[cluster["name"]]]
+            places = [{"socket_address": {"address": "127.0.0.1", "port_value": port}} for port in ports]
+            cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": [{"endpoint": {"address": p}} for p in places]}]
         (folder / "envoy.yaml").write_text(yaml.safe_dump(made))
         command = [
             ENVOY,
@@ -340,15 +340,6 @@ async def test_the_caller_chooses_neither_persona_nor_request_id(door: Door) -> 
     assert await door.ask("/v1/meetings", **said, **door.person()) == 200
     assert "x-prospo-persona" not in door.behind.headers
     assert door.behind.headers["x-request-id"] not in {"", "of-the-caller"}
-
-
-async def test_a_service_that_is_away_may_be_asked_again(made_keys: PlatformKeys, tmp_path: Path) -> None:
-    async with running(Behind(made_keys), tmp_path, personas=False, floods=PLENTY, away="meetings") as door:
-        lines = ["GET /v1/meetings HTTP/1.1", "Host: localhost", "Connection: close"]
-        lines += [f"{name}: {value}" for name, value in door.person().items()]
-        head, _, body = (await door.send(("\r\n".join(lines) + "\r\n\r\n").encode())).partition(b"\r\n\r\n")
-    assert b"\r\nretry-after: 1" in head.lower()
-    assert json.loads(body)["status"] == 503
 
 
 async def test_a_refusal_is_a_problem_document(door: Door) -> None:
