@@ -7,8 +7,6 @@ meeting's idempotency key is kept beside the platform's state until the record i
 import argparse
 import asyncio
 import json
-import os
-import subprocess
 import sys
 import time
 import uuid
@@ -22,12 +20,14 @@ import httpx
 from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaError
 
+from dev.embedded.child import NotStarted, running, start_platform
 from m365_simulator.client import SimulatorClient
 from m365_simulator.tls import usual_trust
 from shared.events import ALL
 
 PATIENCE_S = 150
 """What a killed worker held is another's after 90 s."""
+SITE = "https://contoso.sharepoint.example/sites/Sales"
 Json = dict[str, Any]
 
 
@@ -59,7 +59,8 @@ class Demo:
             record = await self.wait_for_artefacts(meeting["id"])
             run = await self.import_contacts()
             conversation = await self.write_and_be_answered()
-            await self.check_events(record["id"], run["id"], conversation)
+            file = await self.keep_in_sharepoint()
+            await self.check_events(record["id"], run["id"], conversation, file["id"])
             await self.print_record(record)
             (self.state / "demo.json").unlink(missing_ok=True)
         finally:
@@ -98,16 +99,18 @@ class Demo:
 
     async def record_automatically(self) -> None:
         step("The Org Admin turns auto-recording on")
-        answer = await self.call("acme-admin", "GET", "/v1/tenant")
-        if not answer.json()["features"]["auto_recording"]:
-            answer = await self.call(
-                "acme-admin",
-                "PATCH",
-                "/v1/tenant/features",
-                json={"auto_recording": True},
-                headers={"If-Match": answer.headers["etag"]},
-            )
-        say(f"features: {answer.json()['features']}")
+        say(f"features: {await self.switch('auto_recording', on=True)}")
+
+    async def switch(self, name: str, *, on: bool) -> Json | None:
+        """A switch of the organisation; all of them as they are then, or None while what it needs is not known."""
+        tenant = await self.call("acme-admin", "GET", "/v1/tenant")
+        features: Json = tenant.json()["features"]
+        if features[name] == on:
+            return features
+        token = await self.microsoft.prospo_token("acme-admin")
+        headers = {"Authorization": f"Bearer {token}", "If-Match": tenant.headers["etag"]}
+        answer = await self.http.patch("/v1/tenant/features", json={name: on}, headers=headers)
+        return answer.json()["features"] if answer.is_success else not_yet(answer)
 
     async def connect_user(self) -> None:
         step("Anna connects her Microsoft account")
@@ -248,7 +251,43 @@ class Demo:
         whole: Json = (await self.call("acme-anna", "GET", f"{path}/{found[0]['id']}")).json()
         return whole
 
-    async def check_events(self, meeting_id: str, run_id: str, conversation: Json) -> None:
+    async def keep_in_sharepoint(self) -> Json:
+        """A file of Anna's in the library that the Org Admin chooses. Later files go to Prospo's own storage again."""
+        step("The Org Admin chooses a library in SharePoint, and Anna keeps a file there")
+        await self.granted_site()
+        chosen = (await self.call("acme-admin", "PUT", "/v1/storage/location", json={"address": SITE})).json()
+        if not chosen["chosen"]:
+            raise DemoFailed(f"The library could not be chosen: {chosen['steps']}")
+        await self.until(lambda: self.switch("sharepoint_storage", on=True), "tenant-connector knows the library")
+        await self.until(lambda: self.location_if(in_use=True), "storage knows that SharePoint is switched on")
+        name, offer = f"offer-{uuid.uuid4().hex[:8]}.txt", b"10 pieces, 100 EUR"
+        key = {"Idempotency-Key": str(uuid.uuid4())}
+        to, named = "/v1/files/uploads/small", {"name": name, "content_type": "text/plain"}
+        file: Json = (await self.call("acme-anna", "POST", to, params=named, content=offer, headers=key)).json()
+        await self.until(lambda: self.in_sharepoint(file["id"]), "the file is in SharePoint")
+        if (await self.call("acme-anna", "GET", f"/v1/files/{file['id']}/content")).content != offer:
+            raise DemoFailed("The file that SharePoint gives is not the one that was sent.")
+        say(f"kept        {name} in {chosen['name']} ({SITE})")
+        await self.switch("sharepoint_storage", on=False)
+        await self.until(lambda: self.location_if(in_use=False), "storage knows that SharePoint is switched off")
+        return file
+
+    async def granted_site(self) -> None:
+        """What administrators of theirs do: the site is there, and Prospo may write to it."""
+        path = urlsplit(SITE).path
+        if path not in [row["path"] for row in (await self.microsoft.state())["sites"]]:
+            await self.microsoft.do("site_add", tenant="contoso.example", name=path.rpartition("/")[2])
+        await self.microsoft.do("site_grant", site=path, role="write")
+
+    async def in_sharepoint(self, file_id: str) -> Json | None:
+        found = (await self.call("acme-admin", "GET", "/v1/storage/files", params={"placed": "sharepoint"})).json()
+        return next((one for one in found["items"] if one["id"] == file_id and one["state"] == "stored"), None)
+
+    async def location_if(self, *, in_use: bool) -> Json | None:
+        shown: Json = (await self.call("acme-admin", "GET", "/v1/storage/location")).json()
+        return shown if shown["in_use"] == in_use else None
+
+    async def check_events(self, meeting_id: str, run_id: str, conversation: Json, file_id: str) -> None:
         wanted = {
             "meeting.scheduled",
             "meeting.ended",
@@ -257,9 +296,10 @@ class Demo:
             "contacts.imported",
             "mail.sent",
             "mail.received",
+            "file.stored",
         }
-        about = {meeting_id, run_id, conversation["id"], conversation["messages"][0]["mail_id"]}
-        named = ("meeting_id", "run_id", "mail_id", "kept_in")
+        about = {meeting_id, run_id, conversation["id"], conversation["messages"][0]["mail_id"], file_id}
+        named = ("meeting_id", "run_id", "mail_id", "kept_in", "file_id")
 
         async def all_seen() -> Json | None:
             told = self.seen.values()
@@ -330,32 +370,6 @@ def say(line: str) -> None:
     print(f"  {line}", flush=True)
 
 
-def running(state: Path) -> Json | None:
-    """The description of the platform that runs on this state folder, if one does."""
-    try:
-        described: Json = json.loads((state / "platform.json").read_text())
-        os.kill(described["pid"], 0)
-        httpx.get(f"{described['url']}/health/live", timeout=5, trust_env=False)
-    except (FileNotFoundError, ProcessLookupError, httpx.HTTPError):
-        return None
-    return described
-
-
-def start_platform(state: Path, port: int) -> tuple[subprocess.Popen[bytes], Json]:
-    (state / "platform.json").unlink(missing_ok=True)
-    process = subprocess.Popen([sys.executable, "-m", "dev.run", "--state-dir", state, "--port", str(port)])
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise DemoFailed("The platform did not start; its last words are above.")
-        described = running(state)
-        if described:
-            return process, described
-        time.sleep(0.1)
-    process.terminate()
-    raise DemoFailed("The platform was not ready within 60 s.")
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m dev.demo")
     parser.add_argument("--state-dir", type=Path, default=Path(".run"))
@@ -367,7 +381,7 @@ def main() -> None:
         if described is None:
             process, described = start_platform(state, given.port)
         asyncio.run(Demo(state, described).run())
-    except DemoFailed as failure:
+    except (DemoFailed, NotStarted) as failure:
         sys.exit(f"\nThe demo failed. {failure}")
     except (httpx.HTTPError, KafkaError) as error:
         sys.exit(f"\nThe demo failed: the platform went away ({type(error).__name__}). Run it again; it goes on.")

@@ -139,7 +139,7 @@ class Platform:
             "public_url": self.url,
             "notification_base_url": self.url,
             "graph_base_url": f"{self.simulator_url}/v1.0",
-            "graph_hosts": [f"localhost:{self.port + 2}"],
+            "graph_hosts": [f"{host}:{self.port + 2}" for host in ("localhost", "127.0.0.1")],  # files: from the second
             "entra_authority": simulator_https,
             "entra_page_authority": self.simulator_url,
             "ca_bundle": self.state / "simulator" / "ca.pem",

@@ -98,7 +98,7 @@ class Door:
 async def running(
     behind: Behind, folder: Path, *, personas: bool, floods: Floods, meetings: Sequence[int] = ()
 ) -> AsyncIterator[Door]:
-    """An Envoy before services that are each on a port of their own; ``meetings`` on these in turn, if any are given."""
+    """An Envoy before services that are each on a port of their own; ``meetings`` on these in turn, if any are."""
     async with AsyncExitStack() as stack:
         apps = {name: behind.named(name) for name in described()} | {"jwks": behind.jwks, "personas": behind.personas}
         at = {name: httpx.URL(await stack.enter_async_context(serving(app))).port for name, app in apps.items()}

@@ -77,7 +77,7 @@ class SimulatorClient:
         return found
 
     async def state(self) -> dict[str, Any]:
-        """Rows by kind: tenants, users, events, meetings, artefacts, subscriptions, deliveries; ``now``."""
+        """Rows by kind: tenants, users, events, meetings, artefacts, subscriptions, deliveries, sites; ``now``."""
         found: dict[str, Any] = await self._call("GET", "/control/state")
         return found
 

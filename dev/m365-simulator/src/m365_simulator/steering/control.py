@@ -18,7 +18,7 @@ router.include_router(pages.router)
 router.include_router(watch.router)
 SHOWN = [
     *("tenants", "users", "applications", "consent_requests", "events", "meetings", "artefacts", "subscriptions"),
-    *("invitations", "deliveries", "faults", "limits"),
+    *("invitations", "deliveries", "sites", "faults", "limits"),
 ]
 
 
