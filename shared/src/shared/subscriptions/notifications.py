@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
 import structlog
 from fastapi import APIRouter, Request
 from fastapi.responses import PlainTextResponse, Response
@@ -182,13 +183,21 @@ def _handshake(token: str) -> Response:
 def _read(body: bytes) -> tuple[list[dict[str, Any]], Any]:
     """The notifications, a single one also without a list around it, and the validation tokens beside them."""
     try:
-        found = json.loads(body, parse_constant=_finite, parse_float=_finite)
+        found = _json(body)
     except (ValueError, RecursionError) as error:
         raise BadInput("not_a_notification", "Send a JSON object with a list named value.") from error
     items = found.get("value", [found] if "subscriptionId" in found else None) if isinstance(found, dict) else None
     if not isinstance(items, list) or len(items) > MAX_NOTIFICATIONS:
         raise BadInput("not_a_notification", f"Send at most {MAX_NOTIFICATIONS} notifications in a list named value.")
     return [item for item in items if isinstance(item, dict)], found.get("validationTokens")
+
+
+def _json(body: bytes) -> Any:
+    """orjson does not take half of a surrogate pair; the standard library, which does, takes three times as long."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return json.loads(body, parse_constant=_finite, parse_float=_finite)
 
 
 def _finite(text: str) -> float:
@@ -311,9 +320,12 @@ def _row(item: dict[str, Any]) -> dict[str, str | None]:
 
 
 def _text(item: dict[str, Any]) -> str:
-    """As PostgreSQL's JSON. Only an escape can stand for what that does not hold, and few have one."""
-    text = json.dumps(item)
-    return json.dumps(_storable(item)) if "\\u0000" in text or "\\ud" in text else text
+    """As PostgreSQL's JSON. Only an escape can stand for a NUL, and orjson writes no half of a surrogate pair."""
+    try:
+        written = orjson.dumps(item).decode()
+    except TypeError:
+        return json.dumps(_storable(item))
+    return json.dumps(_storable(item)) if "\\u0000" in written else written
 
 
 def _storable(value: Any) -> Any:
