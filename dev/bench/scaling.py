@@ -3,6 +3,7 @@
 A stand-in for Graph gives every recording; storage is one process. After each round every recording has one file.
 """
 
+import asyncio
 import json
 import time
 import uuid
@@ -68,6 +69,9 @@ class _Studio:
             await stack.enter_async_context(town.process("recording-ingest", "worker", **worker))
             studio = cls(stage, town, worker)
             stack.push_async_callback(studio._db.close)
+            # Workers hear of jobs from this process too, as from a service's own, instead of at their next poll.
+            hearing = asyncio.create_task(studio._db.wakes.listen())
+            stack.callback(hearing.cancel)
             await studio._connect()
             yield studio
 
