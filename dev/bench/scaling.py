@@ -31,7 +31,7 @@ from shared.testing.serving import NO_TLS, serving
 from shared.testing.siblings import Dispatcher, UserAuth
 from shared.testing.waiting import until
 
-RECORDINGS, PEOPLE = 96, 6
+RECORDINGS, PEOPLE = 128, 6
 GRAPH_MS, SIZE = 400, 1024 * 1024
 _DONE = text("SELECT count(*) FROM artefact WHERE status = 'imported'")
 _FILES = "SELECT count(*), count(DISTINCT dedupe_key) FROM stored_file WHERE completed_at IS NOT NULL"

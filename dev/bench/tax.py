@@ -27,7 +27,7 @@ async def _run(stage: Stage, *, events: bool) -> float:
     await asyncio.gather(*(_work(db, events, TRANSACTIONS // LANES) for _ in range(LANES)))
     spent = time.perf_counter() - start
     await db.close()
-    owner = await stage.connect()
+    owner = await stage.connect(stage.owner_url)
     await owner.execute(_CLEAR)
     await owner.close()
     return TRANSACTIONS / spent
