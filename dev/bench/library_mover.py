@@ -5,13 +5,11 @@ import json
 import sys
 import uuid
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 from dev.bench.town import Process
 from recording_ingest.transfers import steady
-from shared.ahead import read_ahead
 from shared.entra.tokens import OneToken
 from shared.graph import Graph
 from shared.graph.quickxor import BothHashes
@@ -53,11 +51,8 @@ async def serve(what: dict[str, Any]) -> None:
 async def _send(library: Graph, recordings: Graph, folder: Folder, size: int, chunk: int) -> None:
     caller = recordings.as_user("acme", "anna")
 
-    async def source(position: int) -> AsyncGenerator[bytes, None]:
-        coming = steady(caller, f"/content/{size}", position, size)
-        async with aclosing(coming) as steadily, aclosing(read_ahead(steadily, chunk, len)) as ahead:
-            async for piece in ahead:
-                yield piece
+    def source(position: int) -> AsyncGenerator[bytes, None]:
+        return steady(caller, f"/content/{size}", position, size)
 
     async def kept(_before: State, _now: State) -> None:
         """The row is not part of the benchmark."""

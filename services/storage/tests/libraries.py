@@ -64,7 +64,7 @@ class Kept:
         self.state = now
         self._step()
 
-    async def note(self, hashed: QuickXor) -> None:
+    async def note(self, hashed: QuickXor, _position: int) -> None:
         self.hashed = hashed.state()
 
     def _step(self) -> None:

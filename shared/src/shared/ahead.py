@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
 from typing import TypeVar
 
 Piece = TypeVar("Piece")
@@ -46,3 +47,19 @@ async def read_ahead(
     finally:
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
+
+
+def ahead(
+    source: Callable[[int], AsyncGenerator[bytes, None]], most: int
+) -> Callable[[int], AsyncGenerator[bytes, None]]:
+    """The same source of a file's bytes, about ``most`` of them read ahead, with all that is done as they are read."""
+
+    async def pieces(position: int) -> AsyncGenerator[bytes, None]:
+        async with (
+            aclosing(source(position)) as coming,
+            aclosing(read_ahead(coming, most, len)) as read,
+        ):
+            async for piece in read:
+                yield piece
+
+    return pieces

@@ -1,6 +1,6 @@
 """Bytes from Graph to storage, or straight into SharePoint: constant memory, nothing on disk, resumable at the range.
 
-While storage takes and confirms one range the next is read (``ahead``).
+While storage or SharePoint takes and confirms one range the next is read and hashed (``ahead``).
 
 Whatever goes wrong on the storage side is mended in one way: ask storage again for the session of the same file. It
 says how much it has, whether the file is whole, and gives a new address.
@@ -24,7 +24,7 @@ from recording_ingest.uploads import (
     Wanted,
 )
 from shared import metrics
-from shared.ahead import read_ahead
+from shared.ahead import ahead
 from shared.graph import Download, GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphReconnect, GraphRetry, GraphTellAdmin
 from shared.graph.quickxor import BothHashes, QuickXor, hash_rest, hashing
@@ -70,7 +70,7 @@ async def move(
                 if session.attempt is None:
                     await _send_rest(save, caller, path, storage, session, size, begun)
                 else:
-                    source = _source(caller, path, size, session.chunk_max, begun)
+                    source = _source(caller, path, size, begun)
                     await _into_library(save, source, storage, session, size, hashed, wanted.org_id)
             except (StorageRetry, SessionGone) as error:
                 if stuck >= STUCK:
@@ -105,7 +105,8 @@ async def _send_rest(
     if position >= size:
         await storage.finish(session, size)
         return
-    async with aclosing(_source(caller, path, size, session.chunk_max, begun)(position)) as coming:
+    source = ahead(_source(caller, path, size, begun), min(session.chunk_max, AHEAD))
+    async with aclosing(source(position)) as coming:
         supply = Supply(coming)
         while position < size:
             count = min(session.chunk_max, size - position)
@@ -156,25 +157,20 @@ async def _into_library(
         await save({"size": size, "done": position} | hashed.kept())
 
     if session.received < size:
-        item_id = await storage.send(session, size, hashing(source, so_far), saved)
+        coming = ahead(hashing(source, so_far), min(session.chunk_max, AHEAD))
+        item_id = await storage.send(session, size, coming, saved)
     await hash_rest(source, so_far, size)
     sha256 = so_far.sha256() if isinstance(so_far, BothHashes) else None
     await storage.verify(session, org_id, so_far.digest(), item_id, sha256)
 
 
-def _source(caller: GraphCaller, path: str, size: int, ahead: int, begun: Download | None) -> Source:
-    """The recording's bytes from a position on, ``ahead`` of them read ahead.
-
-    ``begun`` is used once, where it begins at byte 0.
-    """
+def _source(caller: GraphCaller, path: str, size: int, begun: Download | None) -> Source:
+    """The recording's bytes from a position on. ``begun`` is used once, where it begins at byte 0."""
     left = [begun]
 
     async def pieces(position: int) -> AsyncGenerator[bytes, None]:
         first = left.pop() if left and position == 0 else None
-        async with (
-            aclosing(steady(caller, path, position, size, first)) as steadily,
-            aclosing(read_ahead(steadily, min(ahead, AHEAD), len)) as coming,
-        ):
+        async with aclosing(steady(caller, path, position, size, first)) as coming:
             async for piece in coming:
                 yield piece
 

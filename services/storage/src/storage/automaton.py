@@ -24,6 +24,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+from shared.ahead import ahead
 from shared.graph import GraphCaller
 from shared.graph.errors import (
     GraphConflict,
@@ -102,8 +103,8 @@ class Damaged(GraphRetry):
     """What arrived is not what was sent, or was refused; it was deleted, and the file begins anew."""
 
 
-Noted = Callable[[QuickXor], Awaitable[None]]
-"""Told after each range how far the hash is."""
+Noted = Callable[[QuickXor, int], Awaitable[None]]
+"""Told after each range the hash, which may be further than what was sent, and where sending goes on."""
 Save = Callable[[State, State], Awaitable[None]]
 """Keeps the second state in place of the first; raises when somebody else has kept another meanwhile."""
 
@@ -178,13 +179,14 @@ class Upload:
                 await self.refused(stand.session)
 
     async def _send(self, stand: Stand, source: Source, hashed: QuickXor, noted: Noted | None) -> dict[str, Any]:
-        async def saved(_position: int) -> None:
+        async def saved(position: int) -> None:
             if noted is not None:
-                await noted(hashed)
+                await noted(hashed, position)
 
         session = stand.session or UploadSession("")
         upload = self._caller.upload(session, self._size)
-        return await upload.send(hashing(source, hashed), start=stand.position, saved=saved)
+        coming = ahead(hashing(source, hashed), session.chunk)
+        return await upload.send(coming, start=stand.position, saved=saved)
 
     async def arrived(self, item: dict[str, Any]) -> None:
         """What the last range was answered, which spares looking for the item; ``{}`` when it is not known."""

@@ -160,10 +160,10 @@ class Mover:
         async with self.job.unit_of_work() as work:
             await work.session.execute(move_queries.FORGET, {"org_id": move.org_id, "file_id": move.file_id})
 
-    async def _note(self, trip: "_Trip", hashed: QuickXor) -> None:
+    async def _note(self, trip: "_Trip", hashed: QuickXor, position: int) -> None:
         """After each range; a worker that stops ends here, and so does a migration that was cancelled."""
         trip.hashed = hashed
-        values = {"org_id": trip.row.org_id, "file_id": trip.row.id, "bytes": hashed.size}
+        values = {"org_id": trip.row.org_id, "file_id": trip.row.id, "bytes": position}
         async with self.job.unit_of_work() as work:
             values |= {"hashed": json.dumps(hashed.state())}
             noted = (await work.session.execute(move_queries.NOTE, values)).first()

@@ -15,6 +15,8 @@ from shared.graph.upload import Source
 
 _BITS, _STEP, _BLOCK = 160, 11, 160
 _MASK = (1 << _BITS) - 1
+_ROW = 128 * _BLOCK
+"""XORed first: cutting numbers of hundreds of kilobytes in halves takes three times as long as making them."""
 
 
 @dataclass(slots=True)
@@ -28,8 +30,10 @@ class QuickXor:
     """Bytes not spread yet; the bits repeat after 160 bytes, so bytes that are 160 apart may be XORed first."""
 
     def update(self, piece: bytes | memoryview) -> None:
-        shift, length = self.size % _BLOCK, len(piece)
-        folded, width = int.from_bytes(piece, "little") << 8 * shift, length + shift
+        shift, length, folded, view = self.size % _BLOCK, len(piece), 0, memoryview(piece)
+        for at in range(0, length, _ROW):
+            folded ^= int.from_bytes(view[at : at + _ROW], "little")
+        folded, width = folded << 8 * shift, min(length, _ROW) + shift
         while width > _BLOCK:
             half = -(-width // (2 * _BLOCK)) * _BLOCK
             folded = (folded & ((1 << 8 * half) - 1)) ^ (folded >> 8 * half)
