@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,12 @@ OF_RANGES: dict[str, tuple[str, dict[str, Any]]] = {
     "416": ("refused", {"status": 416, "code": "invalidRange"}),
     "bytes lost": ("upload_loses_part", {"bytes": UNIT}),
 }
+LASTING: dict[str, dict[str, Any]] = {
+    "423": {"status": 423, "code": "resourceLocked"},
+    "507": {"status": 507, "code": "quotaLimitReached"},
+    "access withdrawn": {"status": 403, "code": "accessDenied"},
+}
+"""Refused from this request on, in a new session too, until somebody lifts it."""
 
 
 @dataclass
@@ -65,6 +72,22 @@ class Trial:
         if answer.json()["size"] != SIZE:
             return "wrong"
         return "whole" if code == 0 else "whole, said to have failed"
+
+    async def lasting(self, name: str, options: dict[str, Any], match: dict[str, str], skip: int) -> str:
+        """What is there when rclone ends, and when a person starts it again after the fault was lifted."""
+        await self.client.fault("refused", **options, times=None, match=match, skip=skip)
+        if match is RANGE and options["status"] == httpx.codes.FORBIDDEN:
+            await self.client.fault("refused", **options, times=None, match=PHASES["session"][0], skip=1)
+        begun = time.monotonic()
+        code = await self._copy(name)
+        spent = time.monotonic() - begun
+        await self.client.clear_faults()
+        ends = "still tries" if code is None else "gave up" if code else "ended well"
+        there = (await self.graph.get(f"/v1.0/drives/{self.drive}/root:/{name}")).status_code == httpx.codes.OK
+        if code == 0:
+            return f"{ends}, {'whole' if there else 'lost'}"
+        again = "whole" if await self._copy(name) == 0 else "refused"
+        return f"{ends} after {spent:.0f} s, {'something there' if there else 'lost'}; started again: {again}"
 
     async def _copy(self, name: str) -> int | None:
         words = ["copyto", str(self.file), f"sp:{name}", "--onedrive-chunk-size", "320Ki", "--retries", "3"]
@@ -100,16 +123,30 @@ async def table() -> list[str]:
 
 
 async def _rows(trial: Trial) -> list[str]:
-    rows = [f"| fault | {' | '.join(PHASES)} |", f"|---|{'---|' * len(PHASES)}"]
+    rows = _head("fault")
     for fault, (kind, options) in {**FAULTS, **OF_RANGES}.items():
         cells = []
         for number, (match, skip) in enumerate(PHASES.values()):
             applies = match is RANGE or fault in FAULTS
             name = f"{fault} {number}.bin".replace(",", "")
             cells.append(await trial.cell(name, kind, options, match, skip) if applies else "–")
-        rows.append(f"| {fault} | {' | '.join(cells)} |")
-        print(json.dumps(rows[-1]), file=sys.stderr, flush=True)
+        rows.append(_row(fault, cells))
+    rows += ["", *_head("until it is lifted")]
+    for fault, options in LASTING.items():
+        names = [f"lasting {fault} {number}.bin" for number in range(len(PHASES))]
+        each = zip(names, PHASES.values(), strict=True)
+        rows.append(_row(fault, [await trial.lasting(name, options, *phase) for name, phase in each]))
     return rows
+
+
+def _head(first: str) -> list[str]:
+    return [f"| {first} | {' | '.join(PHASES)} |", f"|---|{'---|' * len(PHASES)}"]
+
+
+def _row(fault: str, cells: list[str]) -> str:
+    row = f"| {fault} | {' | '.join(cells)} |"
+    print(json.dumps(row), file=sys.stderr, flush=True)
+    return row
 
 
 if __name__ == "__main__":
