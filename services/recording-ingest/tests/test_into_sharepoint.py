@@ -1,18 +1,16 @@
 """Recordings of an organisation that chose a place in SharePoint go there straight, by way of nobody."""
 
 import asyncio
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from shared.events import Features, TenantState
+from .steps import chosen, switch
 
 KIB = 320 * 1024
 SIZE = 12 * KIB + 1
 PATTERN = bytes(range(251))
 BODY = (PATTERN * (SIZE // 251 + 1))[:SIZE]
-FOLDER = "https://contoso.sharepoint.example/sites/Sales/Shared%20Documents/Recordings"
 CHUNK = 32 * KIB
 UPLOAD = {"path": "/up/*", "method": "PUT"}
 
@@ -20,26 +18,6 @@ UPLOAD = {"path": "/up/*", "method": "PUT"}
 @pytest.fixture
 def chunk_max_bytes() -> int:
     return 3 * KIB
-
-
-async def chosen(house: Any) -> None:
-    """The organisation's place is chosen and switched on."""
-    await house.microsoft.do("site_add", tenant="contoso.example", name="Sales")
-    await house.microsoft.do("file_put", drive="Sales", path="Recordings/read me.txt", text="not ours")
-    await house.microsoft.do("site_grant", site="/sites/Sales", role="write")
-    await switch(house, 1)
-    answer = await house.storage.call(
-        "PUT", "/v1/storage/location", user="ada", roles=("user", "org_admin"), json={"address": FOLDER}
-    )
-    assert answer.json()["chosen"], answer.text
-
-
-async def switch(house: Any, version: int, *, on: bool = True) -> None:
-    tid, about = house.tenant_connector.tid, {"org_id": "acme", "changed_at": datetime.now(UTC)}
-    features = Features(auto_recording=True, sharepoint_storage=on)
-    await house.storage.hear(
-        TenantState(**about, aggregate_version=version, tid=tid, connected=True, features=features)
-    )
 
 
 async def recorded(house: Any, size: int = SIZE) -> None:

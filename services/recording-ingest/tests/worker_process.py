@@ -4,6 +4,7 @@ import asyncio
 import json
 import resource
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlmodel import col, select
 
 from recording_ingest.main import create_service
 from recording_ingest.settings import Settings
-from recording_ingest.tables import ArtefactRow
+from recording_ingest.tables import ArtefactRow, StepRow
 from shared.bus import MemoryBus
 from shared.hosting.service import Service
 from shared.telemetry import set_up_logs
@@ -32,14 +33,34 @@ async def imported(service: Service, meeting_id: str) -> bool:
     return row is not None and row.status == "imported"
 
 
-async def work(service: Service, meeting_id: str) -> dict[str, int]:
+async def begun(service: Service, meeting_id: str) -> int:
+    """How often a job took the recording up."""
+    query = select(StepRow).where(StepRow.meeting_id == meeting_id, col(StepRow.what) == "import_begun")
+    async with service.db.system_work() as work:
+        return len([step for step in await work.session.exec(query) if step.details["kind"] == "recording"])
+
+
+async def longest_stall(worst: list[float]) -> None:
+    """How long the event loop kept others waiting at most."""
+    while True:
+        since = time.monotonic()
+        await asyncio.sleep(0)
+        worst[0] = max(worst[0], time.monotonic() - since)
+        await asyncio.sleep(0.05)
+
+
+async def work(service: Service, meeting_id: str) -> dict[str, float]:
     await service.start(api=False, worker=False)
-    idle = peak_kib()
+    idle, worst = peak_kib(), [0.0]
+    watching = asyncio.create_task(longest_stall(worst))
     while not await imported(service, meeting_id):
         await service.runner.drain()
         await asyncio.sleep(0.2)
+    watching.cancel()
+    taken = {"idle_kib": idle, "peak_kib": peak_kib(), "stalled_s": worst[0]}
+    taken["jobs_begun"] = await begun(service, meeting_id)
     await service.stop()
-    return {"idle_kib": idle, "peak_kib": peak_kib()}
+    return taken
 
 
 def main() -> None:
