@@ -123,6 +123,7 @@ FILE = {
     "path": f"people/{FILE_ID}",
     "content_type": "application/pdf",
     "size_bytes": 55_300,
+    "received_bytes": 55_300,
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
     "state": "stored",
     "place": "sharepoint",

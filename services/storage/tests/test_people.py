@@ -86,6 +86,8 @@ async def test_a_file_in_ranges_is_checked_announced_and_read(desk: Desk) -> Non
     assert (await desk.complete(upload, 409))["next_expected"] == HALF
     again = (await desk.begin(sha256=sha256(BODY))).json()
     assert (again["id"], again["received_bytes"]) == (upload["id"], HALF), "also from another process"
+    (listed,) = (await desk.call("GET", "/v1/files")).json()["items"]
+    assert (listed["state"], listed["received_bytes"], listed["size_bytes"]) == ("coming", HALF, SIZE)
     gap = await desk.send(upload, 2 * HALF, SIZE)
     assert (gap.status_code, gap.json()["next_expected"]) == (409, HALF)
     assert (await desk.send(upload, 0, HALF)).status_code == 202, "sent twice, kept once"

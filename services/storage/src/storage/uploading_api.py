@@ -53,7 +53,8 @@ class FileWanted(StrictModel):
 class File(BaseModel):
     """``name`` is what people call it; ``stored_as`` is its name in SharePoint, which does not take every name.
 
-    ``sha256`` is null until the file was read once.
+    ``sha256`` is null until the file was read once. ``received_bytes``: how much of one that is coming to Prospo's own
+    storage is there; null where that is not known here, as SharePoint is sent its bytes directly.
     """
 
     id: str
@@ -61,6 +62,7 @@ class File(BaseModel):
     path: str
     content_type: str
     size_bytes: int
+    received_bytes: int | None
     sha256: str | None
     state: Literal["coming", "checking", "stored"]
     place: Literal["prospo", "sharepoint"]
@@ -75,6 +77,7 @@ class File(BaseModel):
         shown = {name: getattr(row, name) for name in ("id", "path", "content_type", "size_bytes", "sha256")}
         return cls(
             **shown,
+            received_bytes=row.size_bytes if whole else row.received_bytes if row.drive_id is None else None,
             name=row.file_name or row.path.rpartition("/")[2],
             state="stored" if whole else "checking" if row.checking else "coming",
             place="sharepoint" if row.item_id is not None else "prospo",
