@@ -1,9 +1,7 @@
 """A small service that uses every engine, so that shared is tested as services use it; and Graph to subscribe at."""
 
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -26,7 +24,7 @@ from shared.hosting.migrate import create_engine_tables, protect
 from shared.hosting.service import Service
 from shared.jobs import Jobs
 from shared.settings import ServiceSettings
-from shared.subscriptions.rich import CertificateRing, ValidationTokens
+from shared.subscriptions.rich import CertificateRing, ValidationTokens, new_certificate
 from shared.subscriptions.subscriptions import Subscriptions, receiver
 from shared.testing.databases import Databases, TestDatabase, connect
 from shared.testing.fixtures import MakeSettings, PlatformKeys
@@ -176,6 +174,17 @@ class Before:
         await self._app(scope, receive, send)
 
 
+class Fixed:
+    """One ring for every organisation."""
+
+    def __init__(self, *made: tuple[str, bytes]) -> None:
+        self.made = made
+
+    async def ring(self, org_id: str) -> CertificateRing:
+        del org_id
+        return CertificateRing.of(dict(self.made), self.made[-1][0])
+
+
 @dataclass
 class Watch:
     """The small service with a receiver, and Graph to subscribe at."""
@@ -188,12 +197,17 @@ class Watch:
     tokens: Tokens
     http: httpx.AsyncClient
     another: Callable[[], Database]
-    ring: CertificateRing
+    certificates: Fixed
     verifier: ValidationTokens
 
     @property
     def caller(self) -> GraphCaller:
         return self.graph.as_app("acme")
+
+    def open(self, told: Any) -> dict[str, Any]:
+        """The resource data of a notification."""
+        found = CertificateRing.of(dict(self.certificates.made), self.certificates.made[-1][0])
+        return found.open(told.encrypted_content)
 
     async def rows(self, statement: str, **values: Any) -> list[Any]:
         async with self.service.db.system_work() as work:
@@ -228,16 +242,14 @@ class Watch:
 
 
 @pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one certificate, to be copied: its key takes a fifth of a second to make."""
-    folder = tmp_path_factory.mktemp("certificates")
-    CertificateRing.create(folder, bits=2048)
-    return folder
+def certificate() -> tuple[str, bytes]:
+    """Its key takes a fifth of a second to make."""
+    return new_certificate(2048)
 
 
 @pytest.fixture
 async def watch(
-    make_service: Any, database: TestDatabase, client_of: Any, simulator: Simulator, certificates: Path, tmp_path: Path
+    make_service: Any, database: TestDatabase, client_of: Any, simulator: Simulator, certificate: tuple[str, bytes]
 ) -> AsyncIterator[Watch]:
     settings = simulator.settings
     before = simulator.app = Before(simulator.app)
@@ -258,11 +270,11 @@ async def watch(
         service.settings.graph_base_url, service.settings.public_url = f"{graph_url}/v1.0", our_url
         service.settings.entra_authority, service.settings.client_id = graph_url, settings.client_id
         graph = Graph(service.settings, tokens)
-        ring = CertificateRing.load(shutil.copytree(certificates, tmp_path / "certificates"))
-        subscriptions = Subscriptions(service.db, service.settings, "notes", certificates=ring)
+        fixed = Fixed(certificate)
+        subscriptions = Subscriptions(service.db, service.settings, "notes", certificates=fixed)
         subscriptions.url = f"{our_url}/webhooks/graph"  # no gateway stands before the small service
         http = await client_of(service)
-        yield Watch(service, subscriptions, graph, simulator, before, tokens, http, another, ring, verifier)
+        yield Watch(service, subscriptions, graph, simulator, before, tokens, http, another, fixed, verifier)
         await graph.aclose()
     for one in databases:
         await one.close()

@@ -12,7 +12,7 @@ from m365_simulator.notifying.sealing import WRONGS, validation_token
 from m365_simulator.verbs import perform
 from shared import metrics
 from shared.problems import Unavailable
-from shared.subscriptions.rich import CertificateRing, NotGenuine, Unopenable, ValidationTokens
+from shared.subscriptions.rich import NotGenuine, Unopenable, ValidationTokens, new_certificate
 from shared.subscriptions.subscriptions import load
 
 from .conftest import application_token
@@ -57,8 +57,8 @@ async def test_resource_data_comes_through_and_is_in_no_log(
     other = watch.change(subject=SECRET)
     await watch.simulator.settle()
     told = await notifications(watch)
-    assert [watch.ring.open(one.encrypted_content)["id"] for one in told] == [key, other]
-    assert watch.ring.open(told[0].encrypted_content)["subject"] == SECRET
+    assert [watch.open(one)["id"] for one in told] == [key, other]
+    assert watch.open(told[0])["subject"] == SECRET
     assert counted == [(2, "stored")]
     assert SECRET not in caplog.text + "".join(capsys.readouterr())
     assert SECRET not in str(await watch.rows("SELECT * FROM graph_notification"))
@@ -198,22 +198,22 @@ async def test_tampered_data_is_stored_and_does_not_open(watch: Any) -> None:
     await watch.simulator.settle()
     (told,) = await notifications(watch)
     with pytest.raises(Unopenable, match="signature"):
-        watch.ring.open(told.encrypted_content)
+        watch.open(told)
 
 
 @pytest.mark.behaviour(43)
-async def test_a_new_certificate_reaches_graph_and_the_old_one_still_opens(watch: Any, tmp_path: Any) -> None:
+async def test_a_new_certificate_reaches_graph_and_the_old_one_still_opens(watch: Any) -> None:
     await subscribe(watch)
     early = watch.change()
-    ring = CertificateRing.create(tmp_path / "certificates", bits=2048)
-    watch.subscriptions._certificates = ring
+    watch.certificates.made += (new_certificate(2048),)
+    current = watch.certificates.made[-1][0]
     await watch.subscriptions.ensure(watch.caller, RESOURCE)
     assert (watch.calls("POST"), watch.calls("PATCH")) == (1, 1)
-    assert watch.at_graph()[0]["encryptionCertificateId"] == ring.current
+    assert watch.at_graph()[0]["encryptionCertificateId"] == current
     late = watch.change()
     await watch.simulator.settle()
     told = await notifications(watch)
-    assert [ring.open(one.encrypted_content)["id"] for one in told] == [early, late]
+    assert [watch.open(one)["id"] for one in told] == [early, late]
     assert len({one.encrypted_content["encryptionCertificateId"] for one in told}) == 2
     await watch.subscriptions.ensure(watch.caller, RESOURCE)
     assert watch.calls("PATCH") == 1

@@ -4,7 +4,6 @@ import base64
 import hmac
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,23 +11,20 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from m365_simulator.notifying import sealing
-from shared.problems import ConfigurationError
 from shared.subscriptions.resource_data import artefact_in, call_event_in, moment
-from shared.subscriptions.rich import CertificateRing, Unopenable
+from shared.subscriptions.rich import CertificateRing, Unopenable, new_certificate
 
 SECRET = {"id": "MSMj", "subject": "the secret of the house"}
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    found = tmp_path_factory.mktemp("ring")
-    CertificateRing.create(found, bits=2048)
-    return found
+def ring() -> CertificateRing:
+    return ring_of(new_certificate(2048))
 
 
-@pytest.fixture(scope="module")
-def ring(folder: Path) -> CertificateRing:
-    return CertificateRing.load(folder)
+def ring_of(*made: tuple[str, bytes]) -> CertificateRing:
+    """The last one is the current one."""
+    return CertificateRing.of(dict(made), made[-1][0])
 
 
 def sealed(ring: CertificateRing, plain: bytes | None = None, *, secret: bytes | None = None) -> dict[str, Any]:
@@ -44,22 +40,16 @@ def test_what_graph_encrypts_for_the_current_certificate_opens(ring: Certificate
     assert sealing.bad_certificate(ring.wanted()["encryptionCertificate"]) is None
 
 
-def test_an_old_certificate_opens_what_is_still_on_its_way(tmp_path: Path) -> None:
-    old = CertificateRing.create(tmp_path, bits=2048)
+def test_an_old_certificate_opens_what_is_still_on_its_way() -> None:
+    first, second = new_certificate(2048), new_certificate(2048)
+    old, new = ring_of(first), ring_of(first, second)
     late = sealed(old)
-    new = CertificateRing.create(tmp_path, bits=2048)
     assert new.current != old.current
     assert set(new.keys) == {old.current, new.current}
     assert new.open(late) == SECRET
     assert new.wanted()["encryptionCertificateId"] == new.current
-    (tmp_path / f"{old.current}.pem").unlink()
     with pytest.raises(Unopenable, match="not in the ring"):
-        CertificateRing.load(tmp_path).open(late)
-
-
-def test_a_private_key_is_readable_by_its_owner_only(folder: Path) -> None:
-    (path,) = folder.glob("*.pem")
-    assert path.stat().st_mode & 0o077 == 0
+        ring_of(second).open(late)
 
 
 def changed(content: dict[str, Any], name: str) -> dict[str, Any]:
@@ -120,20 +110,13 @@ def test_a_key_of_another_size_does_not_open(ring: CertificateRing) -> None:
         ring.open(sealed(ring, secret=os.urandom(16)))
 
 
-def test_a_ring_that_cannot_be_used_says_what_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError, match="no readable ring"):
-        CertificateRing.load(tmp_path)
-    (tmp_path / "current").write_text("gone")
-    with pytest.raises(ConfigurationError, match="names as current"):
-        CertificateRing.load(tmp_path)
+def test_a_key_that_graph_does_not_take_makes_no_ring() -> None:
     pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    key = ec.generate_private_key(ec.SECP256R1())
-    (tmp_path / "gone.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
-    with pytest.raises(ConfigurationError, match="no RSA key"):
-        CertificateRing.load(tmp_path)
-    (tmp_path / "gone.pem").write_text("not a key")
-    with pytest.raises(ConfigurationError, match="no readable ring"):
-        CertificateRing.load(tmp_path)
+    key = ec.generate_private_key(ec.SECP256R1()).private_bytes(pem, serialization.PrivateFormat.PKCS8, plain)
+    with pytest.raises(TypeError, match="no RSA key"):
+        ring_of(("bad", key))
+    with pytest.raises(ValueError, match="PEM"):
+        ring_of(("bad", b"not a key"))
 
 
 def test_a_call_event_is_read_in_both_forms() -> None:
@@ -157,6 +140,8 @@ def test_a_call_event_is_read_in_both_forms() -> None:
     assert ([one.id for one in new.joined], [one.id for one in new.left]) == (["u1"], ["u2"])
     assert call_event_in({"eventType": "callStarted"}).kind == "started"
     assert call_event_in({"eventType": "Microsoft.Communication.CallEnded"}).kind == "ended"
+    seen = call_event_in({"EventType": "callEnded", "EventDateTime": "2026-08-12T09:00:00Z", "CallId": "c"})
+    assert (seen.kind, seen.at, seen.call_id) == ("ended", moment("2026-08-12T09:00:00Z"), "c")
     assert call_event_in({"eventType": "somethingElse", "participants@delta": "no"}).kind is None
     assert "Anna" not in repr(old)
 

@@ -11,7 +11,7 @@ from m365_simulator.verbs import perform
 from shared.graph.errors import GraphReconnect
 from shared.problems import ConfigurationError
 from shared.subscriptions.lifetimes import life_in, life_of, renew_before
-from shared.subscriptions.rich import CertificateRing
+from shared.subscriptions.rich import new_certificate
 from shared.subscriptions.subscriptions import Notification, Subscriptions
 
 RESOURCE = "communications/onlineMeetings/getAllRecordings"
@@ -40,7 +40,7 @@ def anna(watch: Any) -> str:
         ("me/contactFolders/x/contacts", 10_070),
         ("users/{id}/onlineMeetings/getAllRecordings", 4_320),
         ("communications/onlineMeetings/x/transcripts", 4_320),
-        ("communications/onlineMeetings(joinWebUrl='x')/meetingCallEvents", 4_320),
+        ("communications/onlineMeetings(joinWebUrl='x')/meetingCallEvents", 1_440),
         ("users/{id}/chats/x/messages", 4_320),
         ("chats/x/messages", 4_320),
         ("communications/callRecords", 4_230),
@@ -182,12 +182,13 @@ async def test_one_that_outlook_took_away_comes_back_and_one_that_missed_somethi
     assert second["id"] != first["id"]
 
 
-async def test_a_ring_that_moved_on_is_brought_to_graph_at_the_next_look(watch: Any, tmp_path: Any) -> None:
+async def test_a_ring_that_moved_on_is_brought_to_graph_at_the_next_look(watch: Any) -> None:
     await watch.subscriptions.ensure(watch.caller, RESOURCE, rich=True)
-    ring = CertificateRing.create(tmp_path / "certificates", bits=2048)
-    other = Subscriptions(watch.another(), watch.service.settings, "notes", certificates=ring)
+    watch.certificates.made += (new_certificate(2048),)
+    current = watch.certificates.made[-1][0]
+    other = Subscriptions(watch.another(), watch.service.settings, "notes", certificates=watch.certificates)
     other.url = watch.subscriptions.url
     await other.heed(watch.caller, lifecycle("reauthorizationRequired"))
-    assert watch.at_graph()[0]["encryptionCertificateId"] == ring.current
+    assert watch.at_graph()[0]["encryptionCertificateId"] == current
     (row,) = await watch.rows("SELECT certificate_id FROM graph_subscription")
-    assert row.certificate_id == ring.current
+    assert row.certificate_id == current

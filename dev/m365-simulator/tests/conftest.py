@@ -206,8 +206,13 @@ class Watcher:
         body |= {"expirationDateTime": until.isoformat(), **more}
         return {name: value for name, value in body.items() if value is not None}
 
+    def address_of(self, resource: str) -> str:
+        """Call events are subscribed to in the beta."""
+        own = str(self.graph.base_url).rstrip("/")
+        return f"{own.replace('/v1.0', '/beta') if 'joinweburl' in resource.lower() else own}/subscriptions"
+
     async def subscribe(self, resource: str, *, graph: httpx.AsyncClient | None = None, **more: Any) -> dict[str, Any]:
-        answer = await (graph or self.graph).post("/subscriptions", json=self.wanted(resource, **more))
+        answer = await (graph or self.graph).post(self.address_of(resource), json=self.wanted(resource, **more))
         assert answer.status_code == 201, answer.text
         made: dict[str, Any] = answer.json()
         return made

@@ -163,7 +163,8 @@ async def test_what_a_person_may_not_watch_is_refused(watcher: Any, resource: st
     names = {name: watcher.oid(name) for name in ("ben", "unlicensed")}
     resource = resource.format(carl=watcher.oid("carl", "fabrikam"), **names)
     change = "updated" if "meetingCallEvents" in resource else "created"
-    answer = await watcher.person().post("/subscriptions", json=watcher.wanted(resource, changeType=change))
+    address = watcher.address_of(resource)
+    answer = await watcher.person().post(address, json=watcher.wanted(resource, changeType=change))
     assert answer.status_code == status, answer.text
     if status == 400 and "@" not in resource:
         assert "Known: recordings, transcripts" in words(answer)

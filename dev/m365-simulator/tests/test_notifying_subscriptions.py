@@ -26,7 +26,9 @@ def words(answer: httpx.Response) -> str:
 
 
 async def refused(watcher: Any, resource: str = ALL, **more: Any) -> httpx.Response:
-    answer: httpx.Response = await watcher.graph.post("/subscriptions", json=watcher.wanted(resource, **more))
+    answer: httpx.Response = await watcher.graph.post(
+        watcher.address_of(resource), json=watcher.wanted(resource, **more)
+    )
     assert answer.status_code >= 400, answer.text
     assert watcher.simulator.store.all("subscriptions") == []
     return answer
@@ -139,6 +141,20 @@ async def test_teams_wants_a_lifecycle_address_beyond_an_hour(watcher: Any) -> N
     late = {"expirationDateTime": (datetime.now(UTC) + timedelta(hours=2)).isoformat()}
     assert (await watcher.graph.patch(f"/subscriptions/{made['id']}", json=late)).status_code == 400
     await watcher.subscribe(MESSAGES, minutes=61, graph=watcher.person())
+
+
+@pytest.mark.behaviour(45)
+async def test_call_events_are_subscribed_to_in_the_beta_and_read_in_both(watcher: Any) -> None:
+    resource = "communications/onlineMeetings(joinWebUrl='x')/meetingCallEvents"
+    answer = await watcher.graph.post("/subscriptions", json=watcher.wanted(resource, changeType="updated"))
+    assert code(answer) == (400, "BadRequest")
+    made = await watcher.subscribe(resource, changeType="updated")
+    beta = f"{watcher.address_of(resource)}/{made['id']}"
+    for path in (f"/subscriptions/{made['id']}", beta):
+        assert (await watcher.graph.get(path)).json()["id"] == made["id"]
+    later = {"expirationDateTime": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}
+    assert (await watcher.graph.patch(beta, json=later)).status_code == 200
+    assert (await watcher.graph.delete(beta)).status_code == 204
 
 
 @pytest.mark.behaviour(38)

@@ -18,7 +18,7 @@ from shared.hosting.service import Service
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.harness import Harness, StartService
 from shared.testing.serving import serving
-from shared.testing.siblings import Dispatcher, UserAuth
+from shared.testing.siblings import Dispatcher, TenantConnector, UserAuth
 
 Json = dict[str, Any]
 Tokens = dict[str, Json]
@@ -33,6 +33,7 @@ class House(Harness):
         self.microsoft = microsoft
         self.wire = wire
         self.user_auth: UserAuth
+        self.tenant_connector: TenantConnector
         self.accounts: Tokens
 
     def tenant(self, version: int, *, on: bool = True, connected: bool = True) -> TenantState:
@@ -132,12 +133,15 @@ async def house(
     graph_url = simulator.settings.http_base_url
     user_auth = UserAuth({("acme", "anna"): signed_in[ANNA]})
     simulator.app = wire = Wire(simulator.app)
-    apps: Json = {"user-auth": user_auth.app}
+    settings, tid = simulator.settings, signed_in[ANNA]["tid"]
+    tenant_connector = TenantConnector(graph_url, settings.client_id, settings.client_secret, tid)
+    apps: Json = {"user-auth": user_auth.app, "tenant-connector": tenant_connector.app}
     async with serving(Dispatcher(apps)) as url:
         reach = {"graph_base_url": f"{graph_url}/v1.0", "graph_hosts": [graph_url.removeprefix("http://")]}
         reach |= {"internal_url": url + "/{service}", "public_url": url}
+        reach |= {"entra_authority": graph_url, "client_id": settings.client_id}
         service = await start_service(create_service, Settings, "meetings", **reach, schedule_wait_s=schedule_wait_s)
         apps["meetings"] = service.app  # where Microsoft notifies it
         house = House(service, platform_keys, microsoft, wire)
-        house.user_auth, house.accounts = user_auth, signed_in
+        house.user_auth, house.accounts, house.tenant_connector = user_auth, signed_in, tenant_connector
         yield house

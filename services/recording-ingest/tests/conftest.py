@@ -9,12 +9,8 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
-from m365_simulator import Simulator, SimulatorSettings
+from m365_simulator import Simulator
 from m365_simulator.client import SimulatorClient
 from m365_simulator.elsewhere import other_url
 from m365_simulator.fixtures import SIGNED_IN
@@ -28,32 +24,12 @@ from shared.hosting.service import Service
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.harness import Harness, StartService
 from shared.testing.serving import serving
-from shared.testing.siblings import Dispatcher, Meetings, UserAuth
+from shared.testing.siblings import Dispatcher, Meetings, TenantConnector, UserAuth
 from storage.main import create_service as create_storage
 from storage.settings import Settings as StorageSettings
 
 Tokens = dict[str, dict[str, Any]]
 PeoplesTokens = dict[tuple[str, str], dict[str, Any]]
-
-
-class TenantConnector:
-    """Stands where tenant-connector answers: the application's own token, or that there is no consent."""
-
-    def __init__(self, settings: SimulatorSettings, tid: str) -> None:
-        self.settings = settings
-        self.tid = tid
-        self.refused = False
-
-    async def token(self, _request: Request) -> JSONResponse:
-        if self.refused:
-            return JSONResponse({"code": "consent_required", "detail": "Nobody consented."}, 409)
-        form = {"client_id": self.settings.client_id, "client_secret": self.settings.client_secret}
-        form |= {"grant_type": "client_credentials", "scope": "https://graph.microsoft.com/.default"}
-        url = f"{self.settings.http_base_url}/{self.tid}/oauth2/v2.0/token"
-        async with httpx.AsyncClient(verify=usual_trust()) as http:
-            answer = (await http.post(url, data=form)).raise_for_status().json()
-        made = {"access_token": answer["access_token"], "oid": None, "tid": self.tid}
-        return JSONResponse(made | {"expires_at": "2099-01-01T00:00:00Z"})
 
 
 class Town:
@@ -62,12 +38,13 @@ class Town:
     def __init__(self, simulator: Simulator, microsoft: SimulatorClient, tokens: PeoplesTokens) -> None:
         self.simulator, self.microsoft = simulator, microsoft
         self.user_auth, self.meetings = UserAuth(tokens), Meetings()
-        self.tenant_connector = TenantConnector(simulator.settings, tokens["acme", "anna"]["tid"])
-        token = Route("/internal/app-token", self.tenant_connector.token, methods=["POST"])
+        settings, tid = simulator.settings, tokens["acme", "anna"]["tid"]
+        client = settings.client_id, settings.client_secret
+        self.tenant_connector = TenantConnector(settings.http_base_url, *client, tid)
         self.ours: dict[str, Any] = {
             "user-auth": self.user_auth.app,
             "meetings": self.meetings.app,
-            "tenant-connector": Starlette(routes=[token]),
+            "tenant-connector": self.tenant_connector.app,
         }
         self.our_wire, self.graph_wire = Wire(Dispatcher(self.ours)), Wire(simulator.app)
         simulator.app = self.graph_wire

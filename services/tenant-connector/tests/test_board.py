@@ -10,6 +10,7 @@ from m365_simulator.directory import CONTOSO, ROLES, find_user
 from shared.events import StorageLocationChanged
 
 Json = dict[str, Any]
+CALLS = "OnlineMeetings.Read.All"
 CAPABILITIES = [
     "consent",
     "permissions",
@@ -21,6 +22,7 @@ CAPABILITIES = [
     "mailbox",
     "contacts_access",
     "notifications",
+    "call_events",
     "credential_expiry",
     "storage_write",
 ]
@@ -53,6 +55,7 @@ async def test_a_tenant_where_all_is_well(board: Any) -> None:
         "mailbox": "ready",
         "contacts_access": "ready",
         "notifications": "ready",
+        "call_events": "not_needed",
         "credential_expiry": "unknown",
         "storage_write": "not_needed",
     }
@@ -93,7 +96,7 @@ async def test_each_change_of_a_verdict_is_told_once_and_the_same_again_is_not(b
     await board.checked()
     first = await board.told()
     assert ("transcript_access", "unknown", "ready") in first
-    assert len({name for name, _, _ in first}) == len(first) == 9  # two stayed unknown
+    assert len({name for name, _, _ in first}) == len(first) == 10  # two stayed unknown
     since = {row["capability"]: row["since"] for row in (await board.read_board())["capabilities"]}
     await board.checked()
     assert await board.told() == first
@@ -107,6 +110,13 @@ async def test_each_change_of_a_verdict_is_told_once_and_the_same_again_is_not(b
     assert "-EnableGraphTranscriptAccess" in event["remedy"]
     changes = [line for line in await board.trail() if line[0] == "readiness.change"]
     assert len(changes) == len(first) + 1
+
+
+async def test_news_of_calls_are_there_with_their_permission_and_nobody_must_give_it(board: Any) -> None:
+    assert "grants the application permission" in (await board.checked())["call_events"]["reason"]
+    await board.microsoft.do("application_change", roles=["Organization.Read.All", CALLS])
+    await board.microsoft.do("consent_give", tenant="contoso.example")
+    assert (await board.checked())["call_events"]["verdict"] == "ready"
 
 
 async def test_a_missing_permission_is_named_and_what_depends_on_it_says_so(board: Any) -> None:

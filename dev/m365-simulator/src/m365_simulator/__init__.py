@@ -50,7 +50,7 @@ class ForOne:
 def _routes() -> FastAPI:
     app = FastAPI(title="Microsoft 365 simulator", docs_url=None, redoc_url=None, openapi_url=None)
     graph = [people.router, principals.router, batch.router, calendar_routes.router, events.router]
-    graph += [meetings.router, artefact_routes.router, content.router, subscriptions.router]
+    graph += [meetings.router, artefact_routes.router, content.router, subscriptions.router, subscriptions.beta]
     graph += [*outlook.ROUTERS, *files.ROUTERS]
     other_host = [content.downloads, *outlook.OTHER_HOST, *files.OTHER_HOST]
     for router in (control.router, log.router, prospo.router, *graph, *other_host, unknown, browser.router):

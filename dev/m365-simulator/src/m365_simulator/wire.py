@@ -82,7 +82,7 @@ class _Exchange:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.simulator: Simulator = request.scope["simulator"]
-        self.path = request.url.path.removeprefix("/v1.0")
+        self.path = request.url.path.removeprefix("/v1.0").removeprefix("/beta")
         self.claims = _claims(request)
         self.about = self._about()
         self.headers: dict[str, str] = {}

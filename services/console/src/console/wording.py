@@ -178,6 +178,7 @@ CAPABILITIES = {
     "mailbox": "Mailboxes of people",
     "contacts_access": "Access to contacts",
     "notifications": "Notifications from Microsoft",
+    "call_events": "When calls begin and end",
     "credential_expiry": "Prospo's own credentials",
     "storage_write": "Storage location",
 }
@@ -226,6 +227,7 @@ PARTS = {
     "transcript": "transcripts",
     "speaker_names": "names in transcripts",
     "recording": "recordings",
+    "meeting_end": "knowing at once that a meeting ended",
     "contacts": "importing contacts",
     "mail": "mail",
     "storage": "storing files in SharePoint",

@@ -1,13 +1,14 @@
 """HTTP in: /v1/meetings."""
 
+from dataclasses import asdict
 from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Request, Response
 
-from meetings import changing, queries, recording, scheduling, state
+from meetings import call_events, changing, queries, recording, scheduling, state
 from meetings.listing import Asked_
-from meetings.models import Meeting, MeetingChange, NewMeeting
+from meetings.models import CallEvents, Meeting, MeetingChange, NewMeeting
 from meetings.settings import Settings
 from meetings.tables import MeetingRow
 from meetings.waiting import Outcomes
@@ -81,7 +82,9 @@ async def meetings(caller: Caller, work: Work, envelope: Envelope_, asked: Asked
 async def meeting(meeting_id: Id, caller: Caller, work: Work, response: Response) -> Meeting:
     row = await _own(work, caller, meeting_id)
     response.headers["ETag"] = tag(row)
-    return Meeting.as_connected(row, await person_of(work, caller))
+    shown = Meeting.as_connected(row, await person_of(work, caller))
+    shown.call_events = CallEvents.model_validate(asdict(await call_events.standing(work, row)))
+    return shown
 
 
 @router.patch("/{meeting_id}", openapi_extra=MAY_HAVE_TAG, responses={200: TAGGED})

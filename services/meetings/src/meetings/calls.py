@@ -1,7 +1,10 @@
-"""The calls of a meeting, known by what was recorded in them, and the end that follows from them.
+"""The calls of a meeting, as Microsoft told them or as what was recorded shows them, and the end that follows.
 
 People rehearse a day before, hang up and meet again, or come back a week later: all behind one join link. A call long
 before the booked start is a rehearsal and one long after the booked end an afterthought; neither ends the meeting.
+
+``MeetingRow.call_marks`` are the beginnings and ends that Microsoft told. They come in any order, more than once, or
+not at all, so they are kept as a set and the calls are read from it.
 """
 
 from collections.abc import Sequence
@@ -14,8 +17,10 @@ from meetings import scheduling
 from meetings.artefacts import Entry, moment
 from meetings.tables import MeetingRow
 from shared.database.outbox import Outbox
-from shared.events.meetings import Confidence
+from shared.events.meetings import Confidence, EndSource
 
+Mark = dict[str, str]
+"""``kind`` is started or ended, ``at`` when, in ISO form."""
 Part = Literal["rehearsal", "meeting", "afterwards"]
 AFTERWARDS = timedelta(hours=12)
 """A call that began so long after the booked end was not the meeting any more."""
@@ -30,11 +35,19 @@ class Call:
     call_id: str
     began: datetime
     ended: datetime | None
-    part: Part
+    part: Part = "meeting"
+    told: bool = False
+    """Whether Microsoft told of the call; else it is known by what was recorded. ``ended_told`` is of its end."""
+    ended_told: bool = False
 
     @property
     def last_seen(self) -> datetime:
         return self.ended or self.began
+
+    @property
+    def goes_on(self) -> bool:
+        """As far as is known: Microsoft told that it began, and nothing says that it ended."""
+        return self.told and self.ended is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,17 +60,59 @@ class Pair:
 
 def calls_of(meeting: MeetingRow) -> list[Call]:
     """In the order in which they began."""
+    told, rest = told_calls(meeting.call_marks), []
+    for one in _recorded(meeting):
+        at = next((at for at, call in enumerate(told) if _is_of(one, call, told[at + 1 :])), None)
+        if at is None:
+            rest.append(one)
+            continue
+        call = told[at]
+        ended = call.ended if call.ended_told else max(filter(None, [call.ended, one.ended]), default=None)
+        told[at] = replace(call, call_id=one.call_id, began=min(call.began, one.began), ended=ended)
+    calls = [replace(call, part=_part(meeting, call)) for call in (*told, *rest)]
+    return sorted(calls, key=lambda call: call.began)
+
+
+def told_calls(marks: Sequence[Mark]) -> list[Call]:
+    """In the order in which they began. There is one call at a time behind a join link.
+
+    One that begins while another goes on shows that the other ended, nobody knows when; an end alone is a call whose
+    beginning was not told.
+    """
+    found: list[Call] = []
+    began: datetime | None = None
+    for at, kind in sorted((datetime.fromisoformat(mark["at"]), mark["kind"]) for mark in marks):
+        if began is not None and kind == "started":
+            found.append(_told(began, None))
+        if kind == "started":
+            began = at
+            continue
+        found.append(_told(began or at, at))
+        began = None
+    return found if began is None else [*found, _told(began, None)]
+
+
+def _told(began: datetime, ended: datetime | None) -> Call:
+    return Call(began.isoformat(), began, ended, told=True, ended_told=ended is not None)
+
+
+def _is_of(recorded: Call, told: Call, later: Sequence[Call]) -> bool:
+    """Whether it was recorded in the call that Microsoft told of."""
+    until = told.ended or (later[0].began if later else None)
+    return recorded.last_seen >= told.began and (until is None or recorded.began <= until)
+
+
+def _recorded(meeting: MeetingRow) -> list[Call]:
     found: dict[str, Call] = {}
     for entry in meeting.artefacts:
         began, over = moment(entry, "created_at"), moment(entry, "ended_at")
         if began is None:  # of a version that did not keep it
             continue
         name = entry.get("call_id") or entry.get("pair_id") or entry["artefact_id"]
-        known = found.get(name) or Call(name, began, over, "meeting")
+        known = found.get(name) or Call(name, began, over)
         ends = [end for end in (known.ended, over) if end is not None]
         found[name] = replace(known, began=min(known.began, began), ended=max(ends, default=None))
-    calls = [replace(call, part=_part(meeting, call)) for call in found.values()]
-    return sorted(calls, key=lambda call: call.began)
+    return list(found.values())
 
 
 def _part(meeting: MeetingRow, call: Call) -> Part:
@@ -68,15 +123,21 @@ def _part(meeting: MeetingRow, call: Call) -> Part:
 
 def tell_end(meeting: MeetingRow, outbox: Outbox) -> bool:
     """Say when the meeting ended as its calls show it, and correct it when people came back. Whether they show it."""
-    counting = [call for call in calls_of(meeting) if call.part == "meeting"]
+    counting = [call for call in calls_of(meeting) if call.part == "meeting" and not call.goes_on]
     if not counting:
         return False
     last = max(counting, key=lambda call: call.last_seen)
+    source: EndSource = "call_event" if last.ended_told else "artefact"
     confidence: Confidence = "high" if last.ended else "medium"
-    told = meeting.ended_at if meeting.ended_source == "artefact" else None
+    told = meeting.ended_at if meeting.ended_source in {"artefact", "call_event"} else None
     later = told is not None and last.last_seen > told + _SLACK
-    scheduling.ended(meeting, last.last_seen, "artefact", confidence, outbox, corrected=later)
+    scheduling.ended(meeting, last.last_seen, source, confidence, outbox, corrected=later)
     return True
+
+
+def goes_on(meeting: MeetingRow) -> bool:
+    """Whether people are still in the meeting, as far as Microsoft told."""
+    return any(call.goes_on and call.part == "meeting" for call in calls_of(meeting))
 
 
 def pairs(entries: Sequence[Entry]) -> list[Pair]:

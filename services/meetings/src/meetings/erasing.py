@@ -3,6 +3,7 @@
 from shared.events import MeetingState
 from shared.mailboxes import folders
 from shared.privacy.erasure import OF_ORGANISATION, OF_PERSON, Delete, Holding, Holdings
+from shared.subscriptions import certificates
 
 _TOMBSTONE = (MeetingState, "org_id || ':' || id")
 _OWN = "SELECT id FROM meeting WHERE org_id = :org_id AND user_id = :user_id"
@@ -16,6 +17,8 @@ HOLDINGS = Holdings(
             withheld="key request_hash",
         ),
         folders.HOLDING,
+        certificates.HOLDING,
+        Holding("call_refusal", withheld="code detail request_id refused_at"),
         Holding(
             "attendance",
             person=Delete(f"org_id = :org_id AND meeting_id IN ({_OWN})"),
@@ -42,6 +45,7 @@ HOLDINGS = Holdings(
                 "join link": "join_url",
                 "ended": "ended_at",
                 "how the end is known": "ended_source",
+                "calls": "call_marks",
                 "recording": "recording",
                 "transcript": "transcript",
                 "recordings and transcripts": "artefacts",

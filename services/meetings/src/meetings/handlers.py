@@ -2,12 +2,13 @@
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from meetings import artefacts, calls, queries, state
+from meetings import artefacts, call_events, calls, queries, state
 from meetings.jobs import does
 from meetings.leaving import TRACES
 from meetings.recording import SWITCH
 from shared.connections import follow
 from shared.database.outbox import Outbox
+from shared.database.unit_of_work import UnitOfWork
 from shared.eventing.handlers import Handlers
 from shared.events import (
     ArtefactAwaited,
@@ -15,6 +16,7 @@ from shared.events import (
     FileDeleted,
     RecordingImported,
     RecordingUnavailable,
+    TenantReadinessChanged,
     TranscriptImported,
     TranscriptUnavailable,
 )
@@ -74,3 +76,10 @@ async def explain_missing_transcript(event: TranscriptUnavailable, *, session: A
     meeting = await queries.meeting(session, event.org_id, event.meeting_id, lock=True)
     if meeting is not None and artefacts.miss_transcript(meeting, event):
         state.changed(meeting, outbox)
+
+
+@on(TenantReadinessChanged)
+async def ask_to_be_told_of_calls(event: TenantReadinessChanged, *, work: UnitOfWork) -> None:
+    """An administrator let the application hear of calls."""
+    if (event.capability, event.verdict) == ("call_events", "ready"):
+        await call_events.allowed(work)

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any
 
-from meetings import calls, changing, problems, queries, recording, scheduling, series, watching
+from meetings import call_events, calls, changing, problems, queries, recording, scheduling, series, watching
 from meetings import graph as teams
 from meetings.leaving import TRACES
 from meetings.organizer import as_organizer, require_connection
@@ -16,6 +17,7 @@ from meetings.work import (
     BookedEnd,
     CancelMeeting,
     FollowCalendar,
+    FollowCalls,
     FollowSwitch,
     RefreshSeries,
     RescheduleMeeting,
@@ -35,8 +37,10 @@ _NOT_OFFERED = (
     "Microsoft 365 administrator to allow Teams meetings, then schedule the meeting again."
 )
 
+OVERRUN_S = 300.0
+"""Between two looks whether a meeting that lasts longer than booked is over."""
 does = Jobs()
-hearing.hear(does, watching.heard)
+hearing.hear(does, watching.heard, call_events.told)
 
 
 @does(ScheduleMeeting, attempts=ATTEMPTS, patience_s=PATIENCE_S)
@@ -127,6 +131,14 @@ async def follow_calendar(
         raise Periodic("looked at again later", after_s=after_s)
 
 
+@does(FollowCalls)
+async def follow_calls(job: Job, wanted: FollowCalls, *, graph: Graph, subscriptions: Subscriptions) -> None:
+    """Have Microsoft tell of the calls of meetings that are near, where the tenant lets it."""
+    after_s = await call_events.look(job, graph, subscriptions)
+    if after_s is not None:
+        raise Periodic("looked at again later", after_s=after_s)
+
+
 @does(RefreshSeries)
 async def refresh_series(job: Job, wanted: RefreshSeries, *, graph: Graph, settings: Settings) -> None:
     """Bring a series and its occurrences to what Outlook has."""
@@ -169,8 +181,13 @@ async def booked_end(job: Job, wanted: BookedEnd, *, graph: Graph) -> None:
         raise Again("the event is not as the record has it", after_s=60, counts=False)
     async with job.unit_of_work() as work:
         meeting = await queries.locked(work.session, work.org_id, wanted.meeting_id)
-        if meeting.ends_at == wanted.ends_at and not calls.tell_end(meeting, work.outbox):
+        if meeting.ends_at != wanted.ends_at or calls.tell_end(meeting, work.outbox):
+            return
+        overruns = calls.goes_on(meeting) and datetime.now(UTC) < meeting.ends_at + call_events.AFTER
+        if not overruns:
             scheduling.ended(meeting, meeting.ends_at, "booked_end", "low", work.outbox)
+    if overruns:
+        raise Periodic("people are still in the call", after_s=OVERRUN_S)
 
 
 async def _still_booked(job: Job, graph: Graph, meeting: MeetingRow, person: Connection) -> bool:

@@ -174,13 +174,27 @@ class TranscriptPart(Transcript):
 
 
 class CallShown(BaseModel):
-    """A call that was recorded or transcribed. Of others nothing is known here."""
+    """A call that Microsoft told of, or in which something was recorded. Of others nothing is known here."""
 
     began: datetime
     ended: datetime | None
-    """Null while Microsoft does not say when what was recorded stopped."""
+    """Null while the call goes on, and where Microsoft does not say when it, or what was recorded, stopped."""
+    known_by: str
+    """``call_event`` where Microsoft told of the call; ``artefact`` where only what was recorded shows it."""
     part: str
     """``rehearsal`` long before the booked start, ``meeting``, or ``afterwards`` long after the booked end."""
+
+
+class CallEvents(BaseModel):
+    """Whether Microsoft tells when calls of the meeting begin and end, which makes the end certain and early."""
+
+    status: str
+    """heard, watched, later, nothing_heard or not_permitted."""
+    detail: str
+    """The same for people."""
+    said: str | None = None
+    """Where it is not permitted: Microsoft's words, and the id of the request that its support asks for."""
+    request_id: str | None = None
 
 
 class ProblemShown(BaseModel):
@@ -192,8 +206,13 @@ def parts_of(row: MeetingRow) -> dict[str, Any]:
     found = calls.pairs(row.artefacts)
     recordings = [_part(pair.recording) | {"transcript": _part(pair.transcript)} for pair in found if pair.recording]
     alone = [_part(pair.transcript) for pair in found if not pair.recording]
-    told = [{"began": one.began, "ended": one.ended, "part": one.part} for one in calls.calls_of(row)]
+    told = [_call(one) for one in calls.calls_of(row)]
     return {"recordings": recordings, "transcripts": alone, "calls": told}
+
+
+def _call(call: calls.Call) -> dict[str, Any]:
+    known_by = "call_event" if call.told else "artefact"
+    return {"began": call.began, "ended": call.ended, "part": call.part, "known_by": known_by}
 
 
 def not_recording(row: MeetingRow) -> str | None:
@@ -244,6 +263,8 @@ class Meeting(BaseModel):
     """Transcripts that were made without a recording."""
     calls: list[CallShown] = []
     """The calls behind the join link in the order in which they began."""
+    call_events: CallEvents | None = None
+    """What is heard of its calls; in a list null."""
     shared_with_attendees: bool
     """Whether the organizer lets attendees read recordings and transcripts in Prospo."""
     problem: ProblemShown | None

@@ -1,6 +1,6 @@
 """All SQL of the meetings service."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from meetings.attending import BOOKED
-from meetings.tables import CANCELLED_IN_OUTLOOK, AttendanceRow, MeetingRow
+from meetings.tables import CANCELLED_IN_OUTLOOK, AttendanceRow, CallRefusalRow, MeetingRow
 from shared.connections.obstacles import FORMER, HEARD_OF
 from shared.jobs import GiveUp
 from shared.web.idempotency import RequestKeys
@@ -59,6 +59,59 @@ _NOT_NAMED = text(
              ORDER BY starts_at LIMIT {FAR_OFF_AT_ONCE}) ORDER BY id"""
 )
 _SERIES = text(f"SELECT id FROM meeting WHERE {_MINE} AND status = 'scheduled' AND repeats IS NOT NULL ORDER BY id")
+_OF_ACCOUNTS = """FROM meeting WHERE org_id = :org_id AND organizer_oid = ANY(:accounts)
+    AND status IN ('scheduled', 'ended') AND repeats IS NULL AND join_url IS NOT NULL"""
+_LINKS = text(f"SELECT DISTINCT join_url {_OF_ACCOUNTS} AND ends_at > :since AND starts_at < :until ORDER BY 1")
+_NEXT_START = text(f"SELECT min(starts_at) {_OF_ACCOUNTS} AND starts_at >= :since")
+_TOLD_OF = text(
+    """SELECT EXISTS (SELECT FROM graph_subscription WHERE org_id = :org_id AND user_id = '' AND resource = :resource
+       AND expires_at > clock_timestamp())"""
+)
+_REFUSED = text(
+    """INSERT INTO call_refusal (org_id, code, detail, request_id) VALUES (:org_id, :code, :detail, :request_id)
+       ON CONFLICT (org_id) DO UPDATE SET code = excluded.code, detail = excluded.detail,
+           request_id = excluded.request_id, refused_at = excluded.refused_at"""
+)
+_NOT_REFUSED = text("DELETE FROM call_refusal WHERE org_id = :org_id")
+
+
+async def links_near(
+    session: AsyncSession, org_id: str, accounts: Collection[str], since: datetime, until: datetime
+) -> list[str]:
+    """Join links of booked meetings of these organizers that end after ``since`` and start before ``until``."""
+    values = {"org_id": org_id, "accounts": list(accounts), "since": since, "until": until}
+    return list((await session.execute(_LINKS, values)).scalars())
+
+
+async def next_start(session: AsyncSession, org_id: str, accounts: Collection[str], since: datetime) -> datetime | None:
+    """Of the booked meetings of these organizers, the next start from ``since`` on."""
+    values = {"org_id": org_id, "accounts": list(accounts), "since": since}
+    found: datetime | None = (await session.execute(_NEXT_START, values)).scalar_one()
+    return found
+
+
+async def behind_link(session: AsyncSession, org_id: str, join_url: str) -> MeetingRow | None:
+    """The meeting of a join link, or the series, locked."""
+    query = select(MeetingRow).where(MeetingRow.org_id == org_id, MeetingRow.join_url == join_url)
+    query = query.where(col(MeetingRow.series_id).is_(None)).order_by(col(MeetingRow.id)).with_for_update()
+    return (await session.exec(query)).first()
+
+
+async def is_told_of(session: AsyncSession, org_id: str, resource: str) -> bool:
+    """Whether Microsoft tells the application of it now."""
+    return bool((await session.execute(_TOLD_OF, {"org_id": org_id, "resource": resource})).scalar_one())
+
+
+async def call_refusal(session: AsyncSession, org_id: str) -> CallRefusalRow | None:
+    return (await session.exec(select(CallRefusalRow).where(CallRefusalRow.org_id == org_id))).first()
+
+
+async def note_call_refusal(session: AsyncSession, org_id: str, about: Mapping[str, str]) -> None:
+    await session.execute(_REFUSED, {"org_id": org_id, **about})
+
+
+async def forget_call_refusal(session: AsyncSession, org_id: str) -> None:
+    await session.execute(_NOT_REFUSED, {"org_id": org_id})
 
 
 async def recorded_in(session: AsyncSession, org_id: str, file_id: str) -> list[str]:

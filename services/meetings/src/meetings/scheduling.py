@@ -5,7 +5,7 @@ from typing import Any
 
 from meetings import problems, state
 from meetings.tables import CANCELLED_IN_OUTLOOK, MeetingRow
-from meetings.work import BookedEnd
+from meetings.work import BookedEnd, FollowCalls
 from shared.connections import Connection
 from shared.database.outbox import Outbox
 from shared.database.unit_of_work import UnitOfWork
@@ -25,6 +25,10 @@ BEGUN = timedelta(minutes=5)
 """So long ago a new meeting may have started: people say "now" and then fill in a form."""
 REHEARSAL = timedelta(hours=1)
 """A call that was over so long before the booked start was not the meeting."""
+NEAR = timedelta(hours=24)
+"""So long before a meeting Microsoft is asked to tell of its calls."""
+_TOGETHER = timedelta(seconds=5)
+"""So long a look waits for others: several bookings share one."""
 _RANK = {None: 0, "low": 1, "medium": 2, "high": 3}
 
 
@@ -212,6 +216,13 @@ def watch_booked_end(meeting: MeetingRow, work: UnitOfWork, grace_s: int) -> Non
     """Look after the booked end whether the meeting is known to have ended; each booked end has its own job."""
     run_at = meeting.ends_at + timedelta(seconds=grace_s)
     work.queue(BookedEnd(meeting_id=meeting.id, ends_at=meeting.ends_at), run_at=run_at)
+    if meeting.starts_at < datetime.now(UTC) + NEAR:
+        follow_calls(work)
+
+
+def follow_calls(work: UnitOfWork) -> None:
+    """Have Microsoft asked to tell of the calls of meetings that are near."""
+    work.queue(FollowCalls(), run_at=datetime.now(UTC) + _TOGETHER)
 
 
 def _of(meeting: MeetingRow, origin: Origin) -> dict[str, Any]:

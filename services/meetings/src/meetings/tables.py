@@ -72,6 +72,8 @@ class MeetingRow(Table, table=True):
     transcript_version: int = Field(default=0, sa_type=BigInteger)
     artefacts: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False))
     """Each recording and transcript that Microsoft made, oldest first; ``artefacts.py`` writes and reads it."""
+    call_marks: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False))
+    """When calls began and ended, as Microsoft told; of a series those of the last days, of whichever occurrence."""
     problem: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     shared_with_attendees: bool = False
     """Whether the organizer lets attendees read recordings and transcripts in Prospo."""
@@ -85,3 +87,15 @@ class AttendanceRow(Table, table=True):
     org_id: str = Field(primary_key=True)
     address: str = Field(primary_key=True)
     meeting_id: str = Field(primary_key=True)
+
+
+class CallRefusalRow(Table, table=True):
+    """That Microsoft does not tell the organisation's application of calls, and what it says about it."""
+
+    __tablename__ = "call_refusal"
+
+    org_id: str = Field(primary_key=True)
+    code: str
+    detail: str
+    request_id: str
+    refused_at: datetime = Field(sa_column=_moment())

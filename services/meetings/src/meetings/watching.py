@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from meetings import graph as teams
-from meetings import queries, series
+from meetings import queries, scheduling, series
 from meetings.organizer import account_of
 from meetings.settings import Settings
 from meetings.work import FollowCalendar, RescheduleMeeting
@@ -80,12 +80,18 @@ async def follow(work: JobWork, person: Connection) -> None:
     account = person.account.oid or ""
     if person.works and await queries.lies_ahead(work.session, work.org_id, person.user_id, account):
         soon(work, person.user_id)
+        scheduling.follow_calls(work)
         await _mark_dirty(work, person)
 
 
 async def forget(work: UnitOfWork, user_id: str | None) -> None:
-    """In the transaction that hears of the end of an account or tenant: its notifications are not ours any more."""
+    """In the transaction that hears of the end of an account or tenant: its notifications are not ours any more.
+
+    The application goes on to be told of calls, but not of those of a person who is not connected.
+    """
     await forget_subscriptions(work.session, work.org_id, user_id)
+    if user_id is not None:
+        scheduling.follow_calls(work)
 
 
 async def heard(work: JobWork, notification: Notification) -> None:

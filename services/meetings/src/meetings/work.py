@@ -59,6 +59,13 @@ class RefreshSeries(Work):
     origin: Origin = "outlook"
 
 
+class FollowCalls(Work):
+    """Have Microsoft tell of the calls of the organisation's meetings that are near, where it may."""
+
+    kind = "follow_calls"
+    keyed_by = ("kind",)
+
+
 class FollowSwitch(FollowConnections):
     """``FollowConnections`` as version 0.1 queued it."""
 

@@ -115,7 +115,9 @@ async def disconnect_tenant(
     return await _now(work, row, caller.org_id, response)
 
 
-@router.post("/internal/app-token", tags=["internal"], dependencies=[called_by("recording-ingest", "storage")])
+@router.post(
+    "/internal/app-token", tags=["internal"], dependencies=[called_by("meetings", "recording-ingest", "storage")]
+)
 async def app_token(wanted: AppTokenWanted, db: Db, tokens: Tokens, entra: Entra_) -> AppToken:
     """The application's token in the organisation's tenant, for Graph."""
     token = await access.app_token(db, tokens, entra, wanted.org_id, wanted.refused)

@@ -17,6 +17,7 @@ Capability = Literal[
     "licences",
     "mailbox",
     "notifications",
+    "call_events",
     "credential_expiry",
     "storage_write",
 ]

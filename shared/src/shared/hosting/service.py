@@ -40,6 +40,7 @@ from shared.privacy.erasure import Holdings
 from shared.problems import ConfigurationError, describe_problems, install_problem_handlers
 from shared.secrets import Envelope, KeyRing
 from shared.settings import ServiceSettings
+from shared.subscriptions.certificates import Certificates
 from shared.subscriptions.notifications import ChangeNotification, LifecycleNotification, receiver
 from shared.subscriptions.subscriptions import Subscriptions, gauge_subscriptions
 from shared.telemetry import set_up_logs, set_up_metrics, set_up_traces
@@ -210,7 +211,7 @@ class Service:
         return Graph(self.settings, self.tokens, self.db)
 
     def _make_subscriptions(self) -> Subscriptions:
-        return Subscriptions(self.db, self.settings, self.name)
+        return Subscriptions(self.db, self.settings, self.name, certificates=Certificates(self.db, self.envelope))
 
     def _with(self, names: set[str]) -> dict[str, Any]:
         for name in USUAL & names:

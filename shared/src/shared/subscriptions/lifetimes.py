@@ -17,6 +17,7 @@ _MAILBOX = re.compile(r"^(me|users/[^/]+)/(?!chats/)(.+/)?(messages|events|conta
 _MAXIMA = [
     (_MAILBOX, 10_070),
     (re.compile(r"^communications/presences"), 60),
+    (re.compile(r"/meetingcallevents$"), 1_440),  # of 4,320: the application cannot end them once it has no token
     (re.compile(r"^communications/callrecords"), 4_230),
     (re.compile(r"^(communications|chats|teams|appcatalogs)\b|/(onlinemeetings|adhoccalls|chats)/"), 4_320),
     (re.compile(r"/root$|/lists/[^/]+$"), 42_300),

@@ -1,14 +1,15 @@
 """What resource data says once it is open: a recording or transcript, or something that happened to a call.
 
 Both forms that Microsoft shows are read: ``eventType`` by its short name or as ``Microsoft.Communication.…``, people
-who came and went in two lists or in one delta, names of identities in any case.
+who came and went in two lists or in one delta. Names are read in any case: Microsoft's page has ``eventType``, and what
+was seen in tenants has ``EventType``.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 CallEventKind = Literal["started", "ended", "roster"]
 _KINDS: dict[str, CallEventKind] = {
@@ -17,6 +18,7 @@ _KINDS: dict[str, CallEventKind] = {
     "rosterupdated": "roster",
     "callrosterupdate": "roster",
 }
+_BEFORE_LINK, _AFTER_LINK = "communications/onlineMeetings(joinWebUrl='", "')/meetingCallEvents"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,14 @@ class CallEvent:
 
 def call_events_of(join_url: str) -> str:
     """The resource to subscribe to (``updated``) for the calls of one meeting; the URL is encoded once more."""
-    return f"communications/onlineMeetings(joinWebUrl='{quote(join_url, safe='')}')/meetingCallEvents"
+    return f"{_BEFORE_LINK}{quote(join_url, safe='')}{_AFTER_LINK}"
+
+
+def join_url_in(resource: str) -> str | None:
+    """The join link of such a resource; None of any other."""
+    if not (resource.startswith(_BEFORE_LINK) and resource.endswith(_AFTER_LINK)):
+        return None
+    return unquote(resource.removeprefix(_BEFORE_LINK).removesuffix(_AFTER_LINK))
 
 
 def artefact_in(document: dict[str, Any]) -> ArtefactData:
@@ -70,14 +79,15 @@ def artefact_in(document: dict[str, Any]) -> ArtefactData:
 
 
 def call_event_in(document: dict[str, Any]) -> CallEvent:
-    event = str(document.get("eventType") or "").rpartition(".")[2].lower()
+    named = _objects(document)
+    event = str(named.get("eventtype") or "").rpartition(".")[2].lower()
     joined = [_participant(one) for one in _list(document, "activeparticipants@joined")]
     left = [_participant(one) for one in _list(document, "activeparticipants@exited")]
     for one in _list(document, "participants@delta"):
         gone = _objects(one).get("removedstate")
         (left if gone else joined).append(_participant(_objects(one).get("info")))
-    call = _text(document.get("callId"))
-    return CallEvent(_KINDS.get(event), moment(document.get("eventDateTime")), call, tuple(joined), tuple(left))
+    call = _text(named.get("callid"))
+    return CallEvent(_KINDS.get(event), moment(named.get("eventdatetime")), call, tuple(joined), tuple(left))
 
 
 def moment(value: Any) -> datetime | None:

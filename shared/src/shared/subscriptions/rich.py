@@ -14,10 +14,9 @@ import hmac
 import json
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -29,7 +28,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 from cryptography.x509.oid import NameOID
 
-from shared.problems import ConfigurationError, Unavailable
+from shared.problems import Unavailable
 from shared.settings import ServiceSettings
 
 MAX_TOKENS = 100
@@ -64,40 +63,15 @@ class CertificateRing:
     current: str
 
     @classmethod
-    def load(cls, folder: Path) -> "CertificateRing":
-        """Read ``<id>.pem`` files (key and certificate) and ``current``. Raises ``ConfigurationError``."""
+    def of(cls, pems: Mapping[str, bytes], current: str) -> "CertificateRing":
+        """Of what ``new_certificate`` made, by id."""
         keys: dict[str, rsa.RSAPrivateKey] = {}
-        certificates: dict[str, x509.Certificate] = {}
-        try:
-            current = (folder / "current").read_text().strip()
-            for path in folder.glob("*.pem"):
-                pem = path.read_bytes()
-                key = serialization.load_pem_private_key(pem, None)
-                if not isinstance(key, rsa.RSAPrivateKey):
-                    raise ConfigurationError(f"{path} holds no RSA key. Make another with CertificateRing.create.")
-                keys[path.stem], certificates[path.stem] = key, x509.load_pem_x509_certificate(pem)
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(
-                f"There is no readable ring of certificates in {folder}: <id>.pem files and a file named current."
-            ) from error
-        if current not in keys:
-            raise ConfigurationError(f"The ring of certificates in {folder} lacks the one it names as current.")
-        return cls(keys, certificates, current)
-
-    @classmethod
-    def create(cls, folder: Path, *, bits: int = KEY_BITS) -> "CertificateRing":
-        """Add a new certificate to the folder and make it the current one; the old ones stay."""
-        folder.mkdir(parents=True, exist_ok=True)
-        key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
-        name = uuid.uuid4().hex[:12]
-        pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-        path = folder / f"{name}.pem"
-        path.touch(mode=0o600)
-        path.write_bytes(
-            key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain) + _self_signed(key).public_bytes(pem)
-        )
-        (folder / "current").write_text(name)
-        return cls.load(folder)
+        for name, pem in pems.items():
+            key = serialization.load_pem_private_key(pem, None)
+            if not isinstance(key, rsa.RSAPrivateKey):
+                raise TypeError(f"The certificate {name} has no RSA key.")
+            keys[name] = key
+        return cls(keys, {name: x509.load_pem_x509_certificate(pem) for name, pem in pems.items()}, current)
 
     def wanted(self) -> dict[str, Any]:
         """What a subscription says of the current certificate."""
@@ -120,6 +94,14 @@ class CertificateRing:
         if not hmac.compare_digest(hmac.digest(secret, data, "sha256"), signature):
             raise Unopenable("The signature of its data is wrong.")
         return _resource(_decrypted(secret, data))
+
+
+def new_certificate(bits: int = KEY_BITS) -> tuple[str, bytes]:
+    """Its id, and its private key with the certificate; some tenths of a second of work for the processor."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=bits)
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    made = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain) + _self_signed(key).public_bytes(pem)
+    return uuid.uuid4().hex[:12], made
 
 
 _OAEP = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)  # noqa: S303 - Microsoft's choice of hash

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -74,6 +74,7 @@ REFUSED_S = 900.0
 CONNECTION_ENDED = {ACCOUNT_NOT_CONNECTED.code, TENANT_NOT_CONNECTED.code}
 """How user-auth refuses a token of a connection that has ended."""
 
+_OF_BETA = "/meetingcallevents"
 _ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _HERE = "org_id = :org_id AND user_id = :user_id AND resource = :resource"
 _CLAIM = text(
@@ -82,7 +83,7 @@ _CLAIM = text(
        ON CONFLICT (org_id, user_id, resource) DO UPDATE
            SET claim = excluded.claim, claimed_until = excluded.claimed_until
            WHERE graph_subscription.claimed_until IS NULL OR graph_subscription.claimed_until <= clock_timestamp()
-       RETURNING subscription_id, change_types, certificate_id,
+       RETURNING subscription_id, change_types, certificate_id, client_state_hash IS NOT NULL AS tried,
                  coalesce(expires_at > clock_timestamp() + make_interval(secs => :renew_s), false) AS fresh"""
 )
 _RELEASE = text(f"UPDATE graph_subscription SET claimed_until = NULL WHERE {_HERE} AND claim = :claim")
@@ -118,6 +119,16 @@ _RESOURCES = text(
 _REFUSED = text(
     f"UPDATE graph_subscription SET refused_until = clock_timestamp() + make_interval(secs => :life_s) WHERE {_HERE}"
 )
+_LASTING = text(
+    """SELECT resource FROM graph_subscription WHERE org_id = :org_id AND user_id = :user_id
+       AND subscription_id IS NOT NULL AND expires_at > clock_timestamp() + make_interval(secs => :for_s)"""
+)
+
+
+class Rings(Protocol):
+    """Where the certificates of an organisation are kept."""
+
+    async def ring(self, org_id: str) -> CertificateRing: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +139,8 @@ class _Held:
     subscription_id: str | None
     change_types: str
     certificate_id: str | None
+    tried: bool
+    """Whether Graph was asked for it before; the answer may be lost."""
     fresh: bool
 
     @property
@@ -139,10 +152,11 @@ class Subscriptions:
     """The subscriptions of one service. ``certificates`` are for those that bring resource data."""
 
     def __init__(
-        self, db: Database, settings: ServiceSettings, service: str, *, certificates: CertificateRing | None = None
+        self, db: Database, settings: ServiceSettings, service: str, *, certificates: Rings | None = None
     ) -> None:
         self._db = db
         self._certificates = certificates
+        self._settings = settings
         self.service = service
         base = (settings.notification_base_url or settings.public_url).rstrip("/")
         self.url = f"{base}/{service}/webhooks/graph"
@@ -175,7 +189,8 @@ class Subscriptions:
             elif held.subscription_id:
                 with contextlib.suppress(GraphNotFound):  # Graph dropped it; it is made anew
                     return await self._alive(caller, held, held.subscription_id, renew=renew), False
-            return await self._create(caller, held, change_types, self._ring() if wanted else None), True
+            ring = await self._ring(caller.org_id) if wanted else None
+            return await self._create(caller, held, change_types, ring), True
 
     async def remove(self, caller: GraphCaller, resource: str) -> None:
         """End it at Graph, as far as the account still lets us, and forget it. What is not there is removed.
@@ -228,6 +243,16 @@ class Subscriptions:
         async with self._db.unit_of_work(caller.org_id) as work:
             await work.session.execute(_REFUSED, place | {"life_s": REFUSED_S})
 
+    async def lasting(self, org_id: str, user_id: str, for_s: float) -> set[str]:
+        """What Graph tells a person of, or the application, for so long yet. Graph is not asked."""
+        async with self._db.unit_of_work(org_id) as work:
+            values = {"org_id": org_id, "user_id": user_id, "for_s": for_s}
+            return set((await work.session.execute(_LASTING, values)).scalars())
+
+    async def opened(self, notification: Notification) -> dict[str, Any]:
+        """The resource data that a notification brings. Raises ``Unopenable``."""
+        return (await self._ring(notification.org_id)).open(notification.encrypted_content or {})
+
     @asynccontextmanager
     async def _claimed(self, caller: GraphCaller, resource: str) -> AsyncIterator[_Held]:
         place = {"org_id": caller.org_id, "user_id": caller.user_id or "", "resource": resource}
@@ -236,7 +261,7 @@ class Subscriptions:
         while (row := await self._run(caller.org_id, _CLAIM, values)) is None:  # noqa: ASYNC110 - the database tells nobody
             await asyncio.sleep(CLAIM_POLL_S)  # another worker has it; one that died loses its claim
         try:
-            yield _Held(place, row.subscription_id, row.change_types, row.certificate_id, row.fresh)
+            yield _Held(place, row.subscription_id, row.change_types, row.certificate_id, row.tried, row.fresh)
         finally:
             with contextlib.suppress(DBAPIError, OSError):  # the claim then runs out by itself
                 async with self._db.unit_of_work(caller.org_id) as work:
@@ -246,16 +271,24 @@ class Subscriptions:
         async with self._db.unit_of_work(org_id) as work:
             return (await work.session.execute(statement, values)).first()
 
-    def _ring(self) -> CertificateRing:
+    async def _ring(self, org_id: str) -> CertificateRing:
         if self._certificates is None:
-            raise ConfigurationError("Resource data needs a ring of certificates: give Subscriptions one.")
-        return self._certificates
+            raise ConfigurationError("Resource data needs certificates: give Subscriptions some.")
+        return await self._certificates.ring(org_id)
+
+    def _path(self, resource: str, subscription_id: str = "") -> str:
+        """Graph's beta alone takes subscriptions to call events (Microsoft's page, and reports of 400 from v1.0)."""
+        path = f"/subscriptions/{subscription_id}".rstrip("/")
+        if not resource.lower().endswith(_OF_BETA):
+            return path
+        return self._settings.graph_base_url.removesuffix("/v1.0") + "/beta" + path
 
     async def _alive(self, caller: GraphCaller, held: _Held, subscription_id: str, *, renew: bool) -> datetime:
         """Verified or renewed. Raises ``GraphNotFound`` when Graph no longer has it, or has it for another address."""
-        path, certificate_id, more = f"/subscriptions/{subscription_id}", held.certificate_id, {}
-        if certificate_id is not None and certificate_id != self._ring().current:
-            certificate_id, more = self._ring().current, self._ring().wanted()
+        path, certificate_id, more = self._path(held.resource, subscription_id), held.certificate_id, {}
+        ring = await self._ring(caller.org_id) if certificate_id is not None else None
+        if ring is not None and certificate_id != ring.current:
+            certificate_id, more = ring.current, ring.wanted()
         if renew or more or not held.fresh:
             found = await _asked(caller.patch, path, more, held.resource, rich=certificate_id is not None)
         else:
@@ -272,7 +305,9 @@ class Subscriptions:
         async with self._db.unit_of_work(caller.org_id) as work:
             values = held.place | {"hash": state_hash(client_state), "change_types": change_types}
             await work.session.execute(_PREPARE, values | {"certificate_id": certificate_id})
-        await self._remove_lost(caller, held.resource)
+        if caller.user_id is not None or held.tried:  # the application's list is long, and has all of its meetings
+            await self._remove_lost(caller, held.resource)
+        path = self._path(held.resource)
         wanted = {
             "changeType": change_types,
             "notificationUrl": self.url,
@@ -282,12 +317,12 @@ class Subscriptions:
             **({"includeResourceData": True, **ring.wanted()} if ring else {}),
         }
         try:
-            made = await _asked(caller.post, "/subscriptions", wanted, held.resource, rich=ring is not None)
+            made = await _asked(caller.post, path, wanted, held.resource, rich=ring is not None)
         except GraphGiveUp as refusal:
             if refusal.status != 409:
                 raise
             await self._make_room(caller, held.resource, refusal)
-            made = await _asked(caller.post, "/subscriptions", wanted, held.resource, rich=ring is not None)
+            made = await _asked(caller.post, path, wanted, held.resource, rich=ring is not None)
         return await self._keep(caller, held, made, certificate_id)
 
     async def _remove_lost(self, caller: GraphCaller, resource: str) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import httpx
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -27,6 +28,26 @@ class UserAuth:
         if self.broken or found is None:
             return JSONResponse({"code": "account_not_connected", "detail": "Connect the account again."}, 409)
         return JSONResponse(found)
+
+
+class TenantConnector:
+    """Stands where tenant-connector answers: the application's own token, or that there is no consent (``refused``)."""
+
+    def __init__(self, authority: str, client_id: str, client_secret: str, tid: str) -> None:
+        self.url = f"{authority}/{tid}/oauth2/v2.0/token"
+        self.form = {"client_id": client_id, "client_secret": client_secret, "grant_type": "client_credentials"}
+        self.form["scope"] = "https://graph.microsoft.com/.default"
+        self.tid = tid
+        self.refused = False
+        self.app = Starlette(routes=[Route("/internal/app-token", self._token, methods=["POST"])])
+
+    async def _token(self, _request: Request) -> JSONResponse:
+        if self.refused:
+            return JSONResponse({"code": "consent_required", "detail": "Nobody consented."}, 409)
+        async with httpx.AsyncClient() as http:
+            answer = (await http.post(self.url, data=self.form)).raise_for_status().json()
+        made = {"access_token": answer["access_token"], "oid": None, "tid": self.tid}
+        return JSONResponse(made | {"expires_at": "2099-01-01T00:00:00Z"})
 
 
 class Meetings:

@@ -1,9 +1,13 @@
-"""The subscriptions resource: create with the handshake, read, list, renew, reauthorise, delete."""
+"""The subscriptions resource: create with the handshake, read, list, renew, reauthorise, delete.
+
+Subscriptions to call events are made in Graph's beta only, where all of this is as well.
+"""
 
 import time
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
+from fastapi.routing import APIRoute
 
 from m365_simulator.clock import moment_of, stamp
 from m365_simulator.odata import Allows
@@ -23,6 +27,7 @@ from .resources import READERS, Watched, read_resource
 router = APIRouter(prefix="/v1.0/subscriptions", route_class=GraphRoute)
 SHOWN = frozenset(properties("graph.subscription"))
 TWICE_S = 600
+OF_BETA = "meetingCallEvents"
 
 
 def _living(caller: Caller) -> list[Row]:
@@ -70,6 +75,10 @@ async def create(request: Request) -> Response:
     body = await body_of(request, "graph.subscription")
     rules.check_fields(body)
     watched = read_resource(caller, body["resource"])
+    if watched.name == OF_BETA and not request.url.path.startswith("/beta/"):
+        raise GraphError(
+            400, "BadRequest", f"Resource '{body['resource']}' is not supported for subscriptions in v1.0."
+        )
     _access(caller, watched)
     body["changeType"] = rules.changes_of(body, watched)
     row = _row(caller, body, watched)
@@ -202,3 +211,10 @@ async def delete(request: Request, key: str) -> Response:
     caller = _reader(request)
     lifecycle.forget(caller.simulator, _own(caller, key)["id"])
     return Response(status_code=204)
+
+
+beta = APIRouter(route_class=GraphRoute)
+for route in router.routes:
+    if isinstance(route, APIRoute):
+        path = route.path.replace("/v1.0/", "/beta/")
+        beta.add_api_route(path, route.endpoint, methods=list(route.methods), name=f"{route.name} in beta")

@@ -213,6 +213,7 @@ def without_asking(known: Known, settings: Settings) -> list[Outcome]:
         reasons.permissions(known.roles, settings.required_roles_there),
         reasons.mail(known.mail_permitted),
         reasons.speaker_names(known.names_at, known.names_seen),
+        reasons.call_events(known.roles),
         Found("application_access_policy", "not_needed", reasons.NO_POLICY_NEEDED),
         reasons.storage(known.location, known.storage, known.storage_on, known.roles),
         credential_expiry(settings),

@@ -13,6 +13,7 @@ TRANSCRIPTS = "OnlineMeetingTranscript.Read.All"
 USERS = "User.Read.All"
 CALENDARS = "Calendars.Read"
 SITES = "Sites.Selected"
+CALLS = "OnlineMeetings.Read.All"
 
 TRANSCRIPTS_ON = "Microsoft lets Prospo read transcripts of Teams meetings."
 REACHED = "Microsoft reaches Prospo's public address for notifications."
@@ -96,6 +97,19 @@ def mail(permitted: bool | None) -> Found:
     )
     reason = "Your organisation's consent does not hold the permissions for mail (Mail.Send, Mail.ReadWrite)."
     return Found("mail_permissions", "action_needed", reason, Remedy("microsoft_admin", text))
+
+
+def call_events(roles: frozenset[str]) -> Found:
+    """Left to the administrator: without it Prospo knows the end of a meeting later, and less surely."""
+    if CALLS in roles:
+        reason = f"Prospo may be told when calls of meetings begin and end ({CALLS})."
+        return Found("call_events", "ready", reason)
+    reason = (
+        "Prospo is not told when calls begin and end, and does without: the end of a meeting is known from its "
+        "recordings and transcripts, else from the booked end. An administrator who wants it known at once grants the "
+        f"application permission {CALLS}."
+    )
+    return Found("call_events", "not_needed", reason)
 
 
 def contacts_off() -> Found:

@@ -19,6 +19,7 @@ AFFECTS: dict[str, tuple[str, ...]] = {
     "mailbox": ("schedule", "contacts", "mail"),
     "contacts_access": ("contacts",),
     "notifications": ("recording", "transcript", "mail", "contacts"),
+    "call_events": ("meeting_end",),
     "credential_expiry": _EVERYTHING,
     "storage_write": ("storage",),
 }
