@@ -130,8 +130,10 @@ def tell_end(meeting: MeetingRow, outbox: Outbox) -> bool:
     source: EndSource = "call_event" if last.ended_told else "artefact"
     confidence: Confidence = "high" if last.ended else "medium"
     told = meeting.ended_at if meeting.ended_source in {"artefact", "call_event"} else None
-    later = told is not None and last.last_seen > told + _SLACK
-    scheduling.ended(meeting, last.last_seen, source, confidence, outbox, corrected=later)
+    away = last.last_seen - told if told is not None else timedelta(0)
+    # An earlier end is told when news of a call came late, and so an end was taken for that of another call.
+    other = away > _SLACK or (last.ended_told and away < -_SLACK)
+    scheduling.ended(meeting, last.last_seen, source, confidence, outbox, corrected=other)
     return True
 
 
