@@ -1,6 +1,7 @@
 """Every recording with its transcript, the calls they were made in, and the end that follows."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from shared.events import (
     ArtefactAwaited,
     ArtefactDetected,
+    ArtefactMoved,
     FileDeleted,
     MeetingEnded,
     RecordingImported,
@@ -158,3 +160,27 @@ async def test_what_becomes_of_one_recording_leaves_the_other_alone(teams: Teams
     old = RecordingUnavailable(**(teams.about() | {"aggregate_version": 1}), **why, artefact_id="r2")
     await teams.house.hear(old)
     assert await statuses() == ["unavailable", "importing"]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+async def test_what_moved_to_another_meeting_is_gone_in_whatever_order_it_is_told(
+    teams: Teams, order: tuple[int, ...]
+) -> None:
+    seen, imported = teams.seen("r1", 0, 30), teams.imported("r1", 0, 30)
+    moved = ArtefactMoved.model_validate(teams.about() | {"artefact_id": "r1", "kind": "recording"})
+    told = [seen, imported, moved]
+    for number in order:
+        await teams.house.hear(told[number])
+    record = await teams.house.record(teams.meeting_id)
+    assert (record["recordings"], record["recording"], record["calls"]) == ([], None, [])
+    await teams.house.hear(teams.seen("r1", 0, 30), teams.imported("r1", 0, 30))
+    assert await shown(teams) == [("r1", None)], "it came back"
+
+
+async def test_what_stays_is_shown_when_another_moved(teams: Teams) -> None:
+    await teams.house.hear(teams.imported("r1", 0, 10), teams.imported("r2", 12, 30))
+    moved = ArtefactMoved.model_validate(teams.about() | {"artefact_id": "r2", "kind": "recording"})
+    await teams.house.hear(moved)
+    record = await teams.house.record(teams.meeting_id)
+    assert await shown(teams) == [("r1", None)]
+    assert record["recording"]["content_url"] == "/v1/files/file-r1/content"

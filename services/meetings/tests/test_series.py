@@ -6,6 +6,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from shared.events import ArtefactDetected
+
 BEN, EVE = "ben@contoso.example", "eve@out.example"
 BERLIN = ZoneInfo("Europe/Berlin")
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).replace(hour=9, minute=0, second=0, microsecond=0)
@@ -287,3 +289,62 @@ async def test_a_series_is_no_meeting_and_of_nobody_else(house: Any) -> None:
             assert answer.status_code == 404
     again = await post(house)
     assert (again.json()["id"], len(await house.events())) == (series_id, 1)
+
+
+@pytest.mark.parametrize(("minutes", "status"), [(5, "ended"), (3 * 24 * 60, "scheduled")])
+async def test_one_that_was_said_to_be_over_follows_when_it_is_moved(house: Any, minutes: int, status: str) -> None:
+    """News of a recording may come before the news that its occurrence was moved away from there."""
+    series_id = await booked(house)
+    first = (await meetings(house, series_id))[0]
+    times = {"created_at": TOMORROW, "ended_at": TOMORROW + timedelta(minutes=50)}
+    about = {
+        "org_id": "acme",
+        "aggregate_version": 1,
+        "meeting_id": first["id"],
+        "artefact_id": "r",
+        "kind": "recording",
+    }
+    await house.hear(ArtefactDetected.model_validate(about | times))
+    assert (await house.record(first["id"]))["status"] == "ended"
+    await in_outlook(house, "meeting_rescheduled", occurrence=1, later_minutes=minutes)
+    now = await house.record(first["id"])
+    assert (now["status"], now["ended"] is not None) == (status, status == "ended")
+    assert datetime.fromisoformat(now["start"]) == TOMORROW + timedelta(minutes=minutes)
+    (told,) = await house.published("meeting.rescheduled")
+    assert (told["meeting_id"], told["origin"]) == (first["id"], "outlook")
+    await house.hurry("booked_end")
+    await house.work()
+    assert (await house.record(first["id"]))["status"] == "ended"
+
+
+@pytest.mark.parametrize("minutes", [60, -60, 7])
+@pytest.mark.parametrize("renamed", [True, False])
+async def test_a_series_moved_in_outlook_moves_its_occurrences_which_stay(
+    house: Any, minutes: int, renamed: bool
+) -> None:
+    """Whether the ids of its events stay at Microsoft as well, or not."""
+    series_id = await booked(house)
+    before = await meetings(house, series_id)
+    if renamed:
+        await house.sql("UPDATE meeting SET event_id = event_id || '-as-it-was' WHERE series_id IS NOT NULL")
+    await in_outlook(house, "meeting_rescheduled", later_minutes=minutes)
+    after = await meetings(house, series_id)
+    assert [one["id"] for one in after] == [one["id"] for one in before]
+    assert starts(after) == [start + timedelta(minutes=minutes) for start in starts(before)]
+    told = await house.published("meeting.rescheduled")
+    assert [event["origin"] for event in told] == ["outlook"] * 4
+    assert await house.published("meeting.cancelled") == []
+    assert len(await house.published("meeting.scheduled")) == 4
+
+
+async def test_a_rule_changed_in_outlook_keeps_the_days_that_it_still_has(house: Any) -> None:
+    series_id = await booked(house)
+    before = await meetings(house, series_id)
+    rule = (await house.events())[0]["body"]["recurrence"]
+    await in_outlook(house, "meeting_edited", recurrence=rule | {"pattern": rule["pattern"] | {"interval": 2}})
+    after = [one for one in await meetings(house, series_id) if one["status"] == "scheduled"]
+    assert starts(after) == [TOMORROW + 2 * number * WEEK for number in range(4)]
+    assert [one["id"] for one in after][:2] == [before[0]["id"], before[2]["id"]]
+    gone = {event["meeting_id"] for event in await house.published("meeting.cancelled")}
+    assert gone == {before[1]["id"], before[3]["id"]}
+    assert (await series(house, series_id))["repeats"]["interval"] == 2

@@ -22,6 +22,7 @@ STEPS = {
     "looked": "Prospo compared with Microsoft's lists",
     "assigned": "A recording or transcript was put into this meeting",
     "left_unassigned": "A recording or transcript was left for a person to assign",
+    "moved_away": "A recording or transcript left this meeting, as it fits it no longer",
     "import_begun": "An import began",
     "imported": "It arrived",
     "unavailable": "It was said to be missing",

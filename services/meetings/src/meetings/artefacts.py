@@ -1,7 +1,8 @@
 """Recordings and transcripts in the meeting record; an older version of an artefact changes nothing.
 
-``MeetingRow.artefacts`` has one entry for each that Microsoft made, oldest first. ``recording`` and ``transcript`` show
-the newest of each kind, or why there is none. Each function here returns whether the record changed.
+``MeetingRow.artefacts`` has one entry for each that Microsoft made, oldest first; of what belongs to another meeting by
+now there is one too, so that late news of it change nothing (``present``). ``recording`` and ``transcript`` show the
+newest of each kind, or why there is none. Each function here returns whether the record changed.
 """
 
 from datetime import datetime
@@ -11,6 +12,7 @@ from meetings.tables import MeetingRow
 from shared.events import (
     ArtefactAwaited,
     ArtefactDetected,
+    ArtefactMoved,
     FileDeleted,
     RecordingImported,
     RecordingUnavailable,
@@ -25,11 +27,14 @@ _DELETED = {
     "retention": "Your organisation keeps files no longer than this recording is old.",
 }
 _WHY = ("code", "reason")
+_MOVED = "moved"
 
 
 def expect(meeting: MeetingRow, event: ArtefactDetected) -> bool:
     """It is on its way. Of one that is further already, only what this event alone tells is noted."""
     known = _entry(meeting, event.artefact_id, event.kind)
+    if known and known["status"] == _MOVED and event.aggregate_version < known["version"]:
+        return False
     version = max(event.aggregate_version, known["version"] if known else 0)
     facts = {"created_at": _said(event.created_at), "ended_at": _said(event.ended_at)}
     facts |= {"call_id": event.call_id, "pair_id": event.pair_id}
@@ -45,6 +50,25 @@ def expect_again(meeting: MeetingRow, event: ArtefactAwaited) -> bool:
     return _without_artefact(meeting, event.kind, event.aggregate_version, shown)
 
 
+def let_go(meeting: MeetingRow, event: ArtefactMoved) -> bool:
+    """It belongs to another meeting, or to none that is known."""
+    old = _entry(meeting, event.artefact_id, event.kind)
+    if old is not None and (event.aggregate_version < old["version"] or old["status"] == _MOVED):
+        return False
+    gone = {"artefact_id": event.artefact_id, "kind": event.kind, "status": _MOVED, "version": event.aggregate_version}
+    meeting.artefacts = sorted([*(one for one in meeting.artefacts if one is not old), gone], key=_order)
+    if any(one["kind"] == event.kind for one in present(meeting)):
+        _show_newest(meeting, event.kind, event.aggregate_version)
+    else:
+        _show(meeting, event.kind, event.aggregate_version, None)
+    return old is not None
+
+
+def present(meeting: MeetingRow) -> list[Entry]:
+    """Those that are the meeting's."""
+    return [one for one in meeting.artefacts if one["status"] != _MOVED]
+
+
 def keep_recording(meeting: MeetingRow, event: RecordingImported) -> bool:
     found = {"file_id": event.file_id, "size_bytes": event.size_bytes, "location": event.location}
     return _keep(meeting, event.artefact_id, "recording", event.aggregate_version, _imported(event) | found)
@@ -56,7 +80,7 @@ def miss_recording(meeting: MeetingRow, event: RecordingUnavailable) -> bool:
 
 def lose_recording(meeting: MeetingRow, event: FileDeleted) -> bool:
     """It was imported, and somebody deleted it since; other recordings stay."""
-    for entry in meeting.artefacts:
+    for entry in present(meeting):
         if entry.get("file_id") == event.file_id and entry["status"] == "imported":
             reason = _DELETED.get(event.because, "The recording was deleted.")
             lost = {"status": "unavailable", "code": "file_deleted", "reason": reason}
@@ -112,8 +136,9 @@ def _keep(meeting: MeetingRow, artefact_id: str, kind: str, version: int, news: 
     old = _entry(meeting, artefact_id, kind)
     if old is not None and version < old["version"]:
         return False
-    base = old or {"artefact_id": artefact_id, "kind": kind, "status": "importing", "created_at": None}
-    entry = base | news | {"version": version}
+    is_new = old is None or old["status"] == _MOVED
+    base = {"artefact_id": artefact_id, "kind": kind, "status": "importing", "created_at": None} if is_new else old
+    entry = (base or {}) | news | {"version": version}
     if entry == old:
         return False
     others = [one for one in meeting.artefacts if one is not old]
@@ -128,7 +153,7 @@ def _order(entry: Entry) -> tuple[str, str]:
 
 def _show_newest(meeting: MeetingRow, kind: str, version: int) -> None:
     """The newest that has arrived, else the newest of all."""
-    of_kind = [one for one in meeting.artefacts if one["kind"] == kind]
+    of_kind = [one for one in present(meeting) if one["kind"] == kind]
     arrived = [one for one in of_kind if one["status"] == "imported"]
     _show(meeting, kind, max(version, getattr(meeting, f"{kind}_version")), shown((arrived or of_kind)[-1]))
 

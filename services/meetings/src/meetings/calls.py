@@ -14,7 +14,7 @@ from functools import partial
 from typing import Literal
 
 from meetings import scheduling
-from meetings.artefacts import Entry, moment
+from meetings.artefacts import Entry, moment, present
 from meetings.tables import MeetingRow
 from shared.database.outbox import Outbox
 from shared.events.meetings import Confidence, EndSource
@@ -104,7 +104,7 @@ def _is_of(recorded: Call, told: Call, later: Sequence[Call]) -> bool:
 
 def _recorded(meeting: MeetingRow) -> list[Call]:
     found: dict[str, Call] = {}
-    for entry in meeting.artefacts:
+    for entry in present(meeting):
         began, over = moment(entry, "created_at"), moment(entry, "ended_at")
         if began is None:  # of a version that did not keep it
             continue

@@ -13,6 +13,7 @@ from shared.eventing.handlers import Handlers
 from shared.events import (
     ArtefactAwaited,
     ArtefactDetected,
+    ArtefactMoved,
     FileDeleted,
     RecordingImported,
     RecordingUnavailable,
@@ -32,6 +33,14 @@ async def end_meeting(event: ArtefactDetected, *, session: AsyncSession, outbox:
     if meeting is not None and artefacts.expect(meeting, event):
         state.changed(meeting, outbox)
         calls.tell_end(meeting, outbox)
+
+
+@on(ArtefactMoved)
+async def let_artefact_go(event: ArtefactMoved, *, session: AsyncSession, outbox: Outbox) -> None:
+    """The other meeting hears of it by events of its own."""
+    meeting = await queries.meeting(session, event.org_id, event.meeting_id, lock=True)
+    if meeting is not None and artefacts.let_go(meeting, event):
+        state.changed(meeting, outbox)
 
 
 @on(ArtefactAwaited)

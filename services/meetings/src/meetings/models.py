@@ -203,7 +203,7 @@ class ProblemShown(BaseModel):
 
 
 def parts_of(row: MeetingRow) -> dict[str, Any]:
-    found = calls.pairs(row.artefacts)
+    found = calls.pairs(artefacts.present(row))
     recordings = [_part(pair.recording) | {"transcript": _part(pair.transcript)} for pair in found if pair.recording]
     alone = [_part(pair.transcript) for pair in found if not pair.recording]
     told = [_call(one) for one in calls.calls_of(row)]

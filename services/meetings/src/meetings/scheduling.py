@@ -212,6 +212,12 @@ def ended(
     return True
 
 
+def take_end_back(meeting: MeetingRow) -> None:
+    """It was moved in Outlook to another time, so what was said of its end is not of this meeting, or is said anew."""
+    meeting.status = "scheduled"
+    meeting.ended_at = meeting.ended_source = meeting.ended_confidence = None
+
+
 def watch_booked_end(meeting: MeetingRow, work: UnitOfWork, grace_s: int) -> None:
     """Look after the booked end whether the meeting is known to have ended; each booked end has its own job."""
     run_at = meeting.ends_at + timedelta(seconds=grace_s)

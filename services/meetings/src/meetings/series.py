@@ -8,10 +8,12 @@ the window has, and at most ``MOST``.
 
 import hashlib
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
-from meetings import changing, queries, scheduling, state
+from meetings import calls, changing, queries, scheduling, state
 from meetings import graph as teams
 from meetings.graph import Instance, Shown
 from meetings.settings import Settings
@@ -83,25 +85,54 @@ def _bring(
     origin: Origin,
     settings: Settings,
 ) -> None:
-    by_event, left = {row.event_id: row for row in known}, {row.id: row for row in known}
-    for instance in found:
-        row = by_event.get(instance.event_id) or left.get(meeting_id_of(series.id, instance.original_start))
+    pairs, left = _matched(series, known, found)
+    for instance, row in pairs:
         if row is None:
             _add(work, series, instance, settings)
             continue
-        left.pop(row.id, None)
         row.event_id = instance.event_id
-        if changing.pending(row) or row.status not in {"scheduled", "cancelled"}:
+        if changing.pending(row):
+            continue
+        moved = (instance.starts, instance.ends) != (row.starts_at, row.ends_at)
+        if row.status == "ended" and moved:  # it was said to have taken place when it was booked
+            scheduling.take_end_back(row)
+        if row.status not in {"scheduled", "cancelled"}:
             continue
         if row.status == "cancelled" and not changing.may_return(row):
             continue
         asked = MeetingRow(**row.model_dump())
         changing.keep(row, asked, changing.read(asked, instance.shown), work.outbox, origin)
-        if row.ends_at != asked.ends_at:
+        if moved:
+            calls.tell_end(row, work.outbox)
             scheduling.watch_booked_end(row, work, settings.booked_end_grace_s)
-    for row in left.values():  # not among the instances: cancelled, or moved out of the window
+    for row in left:  # not among the instances: cancelled, or moved out of the window
         if row.status == "scheduled":
             work.queue(RescheduleMeeting(meeting_id=row.id), priority="fresh")
+
+
+def _matched(
+    series: MeetingRow, known: list[MeetingRow], found: list[Instance]
+) -> tuple[list[tuple[Instance, MeetingRow | None]], list[MeetingRow]]:
+    """Each instance with its meeting, None when it is new; and the meetings that are not among the instances.
+
+    Known by the event, else by the start that the series has for it, else by the day of that start: when the time or
+    the zone of a series is changed, nobody says that Microsoft's ids stay.
+    """
+    rows: dict[str, MeetingRow] = {}
+    left = {row.id: row for row in known}
+    zone = ZoneInfo(series.zone)
+
+    def take(name: Callable[[Instance], object], names: dict[Any, str]) -> None:
+        for instance in found:
+            row = left.get(names.get(name(instance), ""))
+            if instance.event_id not in rows and row is not None:
+                rows[instance.event_id] = left.pop(row.id)
+
+    take(lambda one: one.event_id, {row.event_id: row.id for row in known})
+    take(lambda one: meeting_id_of(series.id, one.original_start), {row.id: row.id for row in known})
+    days = {row.original_start.astimezone(zone).date(): row.id for row in left.values() if row.original_start}
+    take(lambda one: one.original_start.astimezone(zone).date(), days)
+    return [(instance, rows.get(instance.event_id)) for instance in found], list(left.values())
 
 
 def _add(work: JobWork, series: MeetingRow, instance: Instance, settings: Settings) -> None:

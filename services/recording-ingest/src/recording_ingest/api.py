@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import StreamingResponse
 
-from recording_ingest import absences, placing, queries, reading
+from recording_ingest import absences, moving, placing, queries, reading
 from recording_ingest import ledger as ledger_of_meetings
 from recording_ingest.models import (
     Assignment,
@@ -21,7 +21,7 @@ from recording_ingest.models import (
     UnassignedShown,
 )
 from recording_ingest.settings import Settings
-from recording_ingest.tables import LedgerMeeting
+from recording_ingest.tables import ArtefactRow, LedgerMeeting, UnassignedRow
 from shared.connections import connection_of
 from shared.database.unit_of_work import Database, UnitOfWork
 from shared.problems import BadInput, Conflict, NotFound
@@ -110,11 +110,12 @@ async def unassigned_artefacts(caller: Caller, work: Work) -> list[UnassignedSho
     At most 100. None of them is imported before somebody assigns it.
     """
     shown, meetings = [], dict[str, Sequence[LedgerMeeting]]()
-    for row in await queries.unassigned(work.session, caller.org_id, caller.user_id, _MOST_UNASSIGNED):
-        online_id = row.online_meeting_id
+    args = (work.session, caller.org_id, caller.user_id)
+    found: list[tuple[UnassignedRow | ArtefactRow, str]] = [*await queries.adrift(*args, _MOST_UNASSIGNED)]
+    found += [(row, row.online_meeting_id) for row in await queries.unassigned(*args, _MOST_UNASSIGNED)]
+    for row, online_id in sorted(found, key=lambda one: (one[0].created_at, one[0].id))[:_MOST_UNASSIGNED]:
         if online_id not in meetings:
-            args = (caller.org_id, row.user_id, online_id)
-            meetings[online_id] = await queries.meetings_online(work.session, *args)
+            meetings[online_id] = await queries.meetings_online(*args, online_id)
         shown.append(UnassignedShown.of(row, meetings[online_id]))
     return shown
 
@@ -128,13 +129,32 @@ async def assign_artefact(
     if meeting is None or meeting.user_id != caller.user_id:
         raise _no_meeting()
     row = await queries.unassigned_one(work.session, caller.org_id, artefact_id)
+    if row is None and await _assign_adrift(work, caller, meeting, artefact_id, settings):
+        return await _ledger_of(work, meeting, settings)
     if row is None or row.user_id != caller.user_id:
         raise NotFound("artefact_not_found", "There is no such unassigned recording of yours. It may be assigned now.")
     if meeting.online_meeting_id != row.online_meeting_id:
-        detail = "It was made behind the join link of another meeting. Choose one of its choices."
-        raise Conflict("not_a_choice", detail)
+        raise _not_a_choice()
     await placing.assign(work, meeting, row)
     return await _ledger_of(work, meeting, settings)
+
+
+async def _assign_adrift(
+    work: UnitOfWork, caller: Identity, meeting: LedgerMeeting, artefact_id: str, settings: Settings
+) -> bool:
+    """Whether it was the caller's, and had lost its place in a meeting."""
+    row = await queries.artefact(work.session, caller.org_id, artefact_id)
+    before = await queries.meeting(work.session, caller.org_id, row.meeting_id) if row else None
+    if row is None or before is None or row.adrift is None or before.user_id != caller.user_id:
+        return False
+    if meeting.online_meeting_id != before.online_meeting_id:
+        raise _not_a_choice()
+    await moving.assign(work, {meeting.meeting_id: meeting}, row, meeting.meeting_id, settings)
+    return True
+
+
+def _not_a_choice() -> Conflict:
+    return Conflict("not_a_choice", "It was made behind the join link of another meeting. Choose one of its choices.")
 
 
 @router.get("/ledger/missing")

@@ -81,7 +81,7 @@ def decide(found: Artefact, occurrences: Sequence[Occurrence], kin: Iterable[Kin
     known = tuple(kin)
     near = sorted(occurrences, key=lambda one: abs(one.start - found.created_at))[:_MOST_CANDIDATES]
     scores = sorted((_score(found, one, near, known) for one in near), key=lambda one: -one.total)
-    if not scores or not _good_enough(scores[0]):
+    if not scores or not good_enough(scores[0]):
         return Decision(None, "far", tuple(scores))
     second = scores[1].total if len(scores) > 1 else 0.0
     if scores[0].total - second < DISTANCE:
@@ -89,7 +89,8 @@ def decide(found: Artefact, occurrences: Sequence[Occurrence], kin: Iterable[Kin
     return Decision(scores[0].meeting_id, "score", tuple(scores))
 
 
-def _good_enough(best: Score) -> bool:
+def good_enough(best: Score) -> bool:
+    """Whether what scores so may belong there at all."""
     if best.same_pair:
         return True
     if best.overlap == 0:

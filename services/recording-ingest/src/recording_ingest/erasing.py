@@ -37,7 +37,7 @@ HOLDINGS = Holdings(
                 "bytes": "size_bytes",
                 "reason": "reason",
             },
-            withheld="id graph_id call_id content_correlation_id detected_at code resumed_at",
+            withheld="id graph_id call_id content_correlation_id detected_at code resumed_at by_person adrift location",
         ),
         Holding(
             "meeting_step",

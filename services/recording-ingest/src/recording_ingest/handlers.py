@@ -5,7 +5,7 @@ from recording_ingest.jobs import does
 from recording_ingest.leaving import TRACES
 from recording_ingest.settings import Settings
 from recording_ingest.tables import LedgerMeeting
-from recording_ingest.work import LookAgain, SweepLeftovers
+from recording_ingest.work import LookAgain, PlaceAgain, SweepLeftovers
 from shared.connections import follow
 from shared.database.unit_of_work import UnitOfWork
 from shared.eventing.handlers import Handlers
@@ -70,9 +70,14 @@ def _note_recording(meeting: LedgerMeeting, version: int, *, on: bool, code: str
 async def expect_artefacts_at_another_time(event: MeetingRescheduled, *, work: UnitOfWork, settings: Settings) -> None:
     meeting = await queries.noted_meeting(work.session, event.org_id, event.meeting_id)
     if event.aggregate_version > meeting.meeting_version:
+        if meeting.ended_at is not None and (meeting.starts_at, meeting.ends_at) != (event.start, event.end):
+            meeting.ended_at = None  # it is told again, if it is over
+            meeting.status = "scheduled"
         meeting.subject, meeting.starts_at, meeting.ends_at = event.subject, event.start, event.end
         meeting.meeting_version = event.aggregate_version
         _not_cancelled_any_more(meeting)
+        if meeting.series_id is not None:
+            work.queue(PlaceAgain(meeting_id=meeting.meeting_id))
         times = {"start": event.start.isoformat(), "end": event.end.isoformat()}
         story.note(work, event.meeting_id, "rescheduled", version=event.aggregate_version, origin=event.origin, **times)
         await planning.plan(work, meeting, settings)

@@ -63,10 +63,13 @@ async def may_go_on(job: Job, meeting: LedgerMeeting) -> None:
 async def locked(work: UnitOfWork, artefact_id: str) -> tuple[LedgerMeeting, ArtefactRow]:
     """The artefact as it is under its meeting's lock, which is always taken first."""
     row = await queries.artefact(work.session, work.org_id, artefact_id)
-    if row is not None:
-        meeting = await queries.meeting(work.session, work.org_id, row.meeting_id, lock=True)
-        if meeting is not None:
-            await work.session.refresh(row)
+    while row is not None:
+        asked = row.meeting_id
+        meeting = await queries.meeting(work.session, work.org_id, asked, lock=True)
+        row = await queries.artefact(work.session, work.org_id, artefact_id)
+        if meeting is None or row is None:
+            break
+        if row.meeting_id == asked:  # else it was moved before we had the lock
             return meeting, row
     raise GiveUp(f"The artefact {artefact_id} does not exist.")
 

@@ -10,6 +10,7 @@ from recording_ingest import (
     ledger,
     leftovers,
     mending,
+    moving,
     placing,
     planning,
     queries,
@@ -33,6 +34,7 @@ from recording_ingest.work import (
     FollowPerson,
     ImportTranscript,
     LookAgain,
+    PlaceAgain,
     Reconcile,
     SweepLeftovers,
     TransferRecording,
@@ -189,6 +191,13 @@ async def reconcile(job: Job, wanted: Reconcile, *, graph: Graph, settings: Sett
         wait_s = await reconciling.compare(work, now, looked, settings, options)
     if wait_s is not None:
         raise Periodic("looked at again later", after_s=wait_s)
+
+
+@does(PlaceAgain)
+async def place_again(job: Job, wanted: PlaceAgain, *, settings: Settings) -> None:
+    """What was recorded follows the occurrences of a series that were moved."""
+    async with job.unit_of_work() as work:
+        await moving.place_again(work, wanted.meeting_id, settings)
 
 
 @does(LookAgain)

@@ -161,26 +161,34 @@ def queue_import(work: UnitOfWork, kind: str, artefact_id: str, because: str | N
     work.queue(IMPORTS[kind](artefact_id=artefact_id), because=because)
 
 
-async def detect(work: UnitOfWork, meeting: LedgerMeeting, found: Artefact, artefact_id: str) -> bool:
+async def detect(
+    work: UnitOfWork, meeting: LedgerMeeting, found: Artefact, artefact_id: str, *, by_person: bool = False
+) -> bool:
     """Microsoft has it: note it, say so and queue its import. Whether this is the first time."""
-    if not await queries.add_artefact(work.session, meeting, artefact_id, found):
+    if not await queries.add_artefact(work.session, meeting, artefact_id, found, by_person=by_person):
         return False
+    queue_import(work, found.kind, artefact_id, because=tell_detected(work, meeting, found, artefact_id))
+    return True
+
+
+def tell_detected(work: UnitOfWork, meeting: LedgerMeeting, found: Artefact | ArtefactRow, artefact_id: str) -> str:
+    """The id of the event."""
     meeting.version += 1
-    told = work.outbox.add(
-        ArtefactDetected(
-            org_id=meeting.org_id,
-            aggregate_version=meeting.version,
-            meeting_id=meeting.meeting_id,
-            artefact_id=artefact_id,
-            kind=found.kind,
-            created_at=found.created_at,
-            ended_at=found.ended_at,
-            call_id=found.call_id,
-            pair_id=found.content_correlation_id,
+    return work.outbox.add(
+        ArtefactDetected.model_validate(
+            {
+                "org_id": meeting.org_id,
+                "aggregate_version": meeting.version,
+                "meeting_id": meeting.meeting_id,
+                "artefact_id": artefact_id,
+                "kind": found.kind,
+                "created_at": found.created_at,
+                "ended_at": found.ended_at,
+                "call_id": found.call_id,
+                "pair_id": found.content_correlation_id,
+            }
         )
     )
-    queue_import(work, found.kind, artefact_id, because=told)
-    return True
 
 
 def conclude(
@@ -267,6 +275,8 @@ async def explain(
 
     The meeting has none of its kind for that reason when no other has arrived.
     """
+    if row.adrift is not None:
+        return
     told = meeting.absences.get(row.kind, {})
     siblings = await queries.artefacts(work.session, meeting.org_id, meeting.meeting_id)
     arrived = any(other.kind == row.kind and other.status == "imported" for other in siblings)
@@ -282,18 +292,25 @@ def recording_imported(
     work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, stored: Stored, request_id: str
 ) -> None:
     """The whole recording is stored."""
-    row.file_id, row.size_bytes = stored.file_id, stored.size_bytes
+    row.file_id, row.size_bytes, row.location = stored.file_id, stored.size_bytes, stored.place
     _imported(work, meeting, row, request_id, size_bytes=stored.size_bytes, file_id=stored.file_id)
+    if row.adrift is None:
+        tell_recording(work, meeting, row)
+
+
+def tell_recording(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow) -> None:
+    """That the meeting has it, under a new version."""
+    meeting.version += 1
     work.outbox.add(
         RecordingImported(
             org_id=meeting.org_id,
             aggregate_version=meeting.version,
             meeting_id=meeting.meeting_id,
             artefact_id=row.id,
-            file_id=stored.file_id,
-            size_bytes=stored.size_bytes,
+            file_id=row.file_id or "",
+            size_bytes=row.size_bytes or 0,
             content_type=CONTENT_TYPE,
-            location=stored.place,
+            location=row.location or "",
             created_at=row.created_at,
             ended_at=row.ended_at,
         )
@@ -305,14 +322,23 @@ def transcript_imported(
 ) -> None:
     """The transcript is readable; this takes back that it would not arrive."""
     _imported(work, meeting, row, request_id, line_count=said.count)
+    if row.adrift is None:
+        tell_transcript(work, meeting, row, said.speakers, said.count)
+
+
+def tell_transcript(
+    work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, speakers: Sequence[str], line_count: int
+) -> None:
+    """The same of a transcript."""
+    meeting.version += 1
     work.outbox.add(
         TranscriptImported(
             org_id=meeting.org_id,
             aggregate_version=meeting.version,
             meeting_id=meeting.meeting_id,
             artefact_id=row.id,
-            speakers=said.speakers[:_SPEAKERS_TOLD],
-            line_count=said.count,
+            speakers=list(speakers[:_SPEAKERS_TOLD]),
+            line_count=line_count,
             created_at=row.created_at,
             ended_at=row.ended_at,
         )
@@ -324,4 +350,3 @@ def _imported(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, reques
     story.note(work, meeting.meeting_id, "imported", **about, **found)
     row.status, row.code, row.reason = "imported", None, None
     meeting.absences = {kind: told for kind, told in meeting.absences.items() if kind != row.kind}
-    meeting.version += 1

@@ -98,7 +98,8 @@ class ArtefactShown(BaseModel):
 
 class StepShown(BaseModel):
     """``what``: scheduled, rescheduled, cancelled, recording_option, ended, notified, looked, assigned,
-    left_unassigned, import_begun, imported, unavailable or expected_again. ``details`` are ids, codes and numbers."""
+    left_unassigned, moved_away, import_begun, imported, unavailable or expected_again. ``details`` are ids,
+    codes and numbers."""
 
     at: datetime
     what: str
@@ -184,8 +185,11 @@ class UnassignedShown(BaseModel):
     choices: list[Choice]
 
     @classmethod
-    def of(cls, row: UnassignedRow, meetings: Sequence[LedgerMeeting]) -> Self:
-        scores = {one["meeting_id"]: one["score"] for one in row.scores}
+    def of(cls, row: UnassignedRow | ArtefactRow, meetings: Sequence[LedgerMeeting]) -> Self:
+        about = row.model_dump()
+        if isinstance(row, ArtefactRow):  # it had a meeting, and was set adrift when that was moved
+            about |= {"noticed_at": row.detected_at, **(row.adrift or {})}
+        scores = {one["meeting_id"]: one["score"] for one in about["scores"]}
         away = {one.meeting_id: abs((one.starts_at or row.created_at) - row.created_at) for one in meetings}
         best = sorted(meetings, key=lambda one: (-scores.get(one.meeting_id, -1), away[one.meeting_id]))
         choices = [
@@ -199,7 +203,7 @@ class UnassignedShown(BaseModel):
             )
             for one in best[:_MOST_CHOICES]
         ]
-        return cls.model_validate(row.model_dump() | {"choices": choices})
+        return cls.model_validate(about | {"choices": choices})
 
 
 _MOST_CHOICES = 10

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, or_, text
+from sqlalchemy import Row, and_, or_, text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
@@ -24,9 +24,9 @@ _NOTE_MEETING = text(
 )
 _ADD_ARTEFACT = text(
     """INSERT INTO artefact (org_id, id, meeting_id, kind, graph_id, call_id, content_correlation_id, created_at,
-                             ended_at, status)
+                             ended_at, status, by_person)
        VALUES (:org_id, :id, :meeting_id, :kind, :graph_id, :call_id, :content_correlation_id,
-               CAST(:created_at AS timestamptz), CAST(:ended_at AS timestamptz), 'detected')
+               CAST(:created_at AS timestamptz), CAST(:ended_at AS timestamptz), 'detected', :by_person)
        ON CONFLICT (org_id, kind, graph_id) DO NOTHING RETURNING id"""
 )
 _CATCH_UP = text(
@@ -182,21 +182,52 @@ async def locked(session: AsyncSession, org_id: str, ids: Sequence[str]) -> Sequ
     return (await session.exec(_locking(query.order_by(col(LedgerMeeting.meeting_id))))).all()
 
 
-async def add_artefact(session: AsyncSession, meeting: LedgerMeeting, artefact_id: str, found: Artefact) -> bool:
+async def add_artefact(
+    session: AsyncSession, meeting: LedgerMeeting, artefact_id: str, found: Artefact, *, by_person: bool = False
+) -> bool:
     """Whether it is new; the same artefact is stored once, however often it is seen."""
     values: dict[str, Any] = {name: getattr(found, name) for name in Artefact.__slots__}
-    values |= {"org_id": meeting.org_id, "meeting_id": meeting.meeting_id, "id": artefact_id}
+    values |= {"org_id": meeting.org_id, "meeting_id": meeting.meeting_id, "id": artefact_id, "by_person": by_person}
     return (await session.execute(_ADD_ARTEFACT, values)).first() is not None
 
 
 async def artefact(session: AsyncSession, org_id: str, artefact_id: str) -> ArtefactRow | None:
+    """As it is now, also when this transaction has read it before."""
     query = select(ArtefactRow).where(ArtefactRow.org_id == org_id, ArtefactRow.id == artefact_id)
-    return (await session.exec(query)).first()
+    return (await session.exec(query.execution_options(populate_existing=True))).first()
+
+
+async def movable(session: AsyncSession, org_id: str, meeting_id: str, ids: Sequence[str]) -> Sequence[ArtefactRow]:
+    """What was placed by score in this meeting, and what has lost its place in any of ``ids``, oldest first."""
+    mine, adrift = col(ArtefactRow.meeting_id) == meeting_id, col(ArtefactRow.adrift).is_not(None)
+    query = select(ArtefactRow).where(ArtefactRow.org_id == org_id, col(ArtefactRow.by_person).is_(False))
+    query = query.where(col(ArtefactRow.meeting_id).in_(ids), or_(mine, adrift))
+    return (await session.exec(query.order_by(col(ArtefactRow.created_at), col(ArtefactRow.id)))).all()
+
+
+async def adrift(session: AsyncSession, org_id: str, user_id: str, limit: int) -> Sequence[tuple[ArtefactRow, str]]:
+    """What lost its place in the organizer's meetings, oldest first, each with its online meeting."""
+    whose = and_(
+        col(LedgerMeeting.org_id) == ArtefactRow.org_id, col(LedgerMeeting.meeting_id) == ArtefactRow.meeting_id
+    )
+    query = select(ArtefactRow, LedgerMeeting.online_meeting_id).join(LedgerMeeting, whose)
+    query = query.where(ArtefactRow.org_id == org_id, LedgerMeeting.user_id == user_id)
+    query = query.where(col(ArtefactRow.adrift).is_not(None)).order_by(col(ArtefactRow.created_at), col(ArtefactRow.id))
+    return [(row, online_id or "") for row, online_id in (await session.exec(query.limit(limit))).all()]
+
+
+async def adrift_with(session: AsyncSession, chosen: ArtefactRow) -> Sequence[ArtefactRow]:
+    """This one, and what was made in the same call and has lost its place too."""
+    query = select(ArtefactRow).where(ArtefactRow.org_id == chosen.org_id, col(ArtefactRow.adrift).is_not(None))
+    same_call = and_(col(ArtefactRow.call_id) == chosen.call_id, col(ArtefactRow.meeting_id) == chosen.meeting_id)
+    query = query.where(or_(col(ArtefactRow.id) == chosen.id, same_call))
+    return (await session.exec(query)).all()
 
 
 async def artefacts(session: AsyncSession, org_id: str, meeting_id: str) -> Sequence[ArtefactRow]:
     """Of one meeting, oldest first."""
     query = select(ArtefactRow).where(ArtefactRow.org_id == org_id, ArtefactRow.meeting_id == meeting_id)
+    query = query.where(col(ArtefactRow.adrift).is_(None))
     return (await session.exec(query.order_by(col(ArtefactRow.created_at), col(ArtefactRow.id)))).all()
 
 
@@ -229,6 +260,7 @@ async def kin(session: AsyncSession, org_id: str, ids: Sequence[str], found: Art
     if not akin:
         return []
     query = select(ArtefactRow).where(ArtefactRow.org_id == org_id, col(ArtefactRow.meeting_id).in_(ids), or_(*akin))
+    query = query.where(col(ArtefactRow.adrift).is_(None))
     return (await session.exec(query)).all()
 
 

@@ -73,7 +73,13 @@ class ArtefactRow(Table, table=True):
     resumed_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     """When an import that had paused went on; its time to succeed counts from then."""
     status: str = "detected"
+    by_person: bool = False
+    """Whether a person said which meeting it belongs to; nothing moves it then."""
+    adrift: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
+    """``why`` and ``scores``, once it fits none: then it is unassigned, and ``meeting_id`` is where it was."""
     file_id: str | None = None
+    location: str | None = None
+    """Where the file is stored, as storage says; None of what was imported before it was kept."""
     size_bytes: int | None = Field(default=None, sa_type=BigInteger)
     code: str | None = None
     reason: str | None = None

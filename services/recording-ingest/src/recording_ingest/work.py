@@ -50,6 +50,14 @@ class Reconcile(Work):
     revision: int
 
 
+class PlaceAgain(Work):
+    """A meeting of a series was moved: see whether what was recorded in it still fits."""
+
+    kind = "place_again"
+    keyed_by = ("meeting_id",)
+    meeting_id: str
+
+
 class LookAgain(Work):
     """A ``capability`` of the organisation is ready: look again for what its lack kept from us."""
 

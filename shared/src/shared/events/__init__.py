@@ -24,6 +24,7 @@ from shared.events.meetings import (
 from shared.events.recordings import (
     ArtefactAwaited,
     ArtefactDetected,
+    ArtefactMoved,
     GapRepaired,
     RecordingImported,
     RecordingUnavailable,
@@ -54,6 +55,7 @@ ALL: dict[str, type[Event]] = {
     for event in (
         ArtefactAwaited,
         ArtefactDetected,
+        ArtefactMoved,
         ContactsChanged,
         ContactsImported,
         ContactTracesRemoved,
@@ -102,6 +104,7 @@ __all__ = [
     "TO_COME",
     "ArtefactAwaited",
     "ArtefactDetected",
+    "ArtefactMoved",
     "Attendee",
     "ContactTracesRemoved",
     "ContactsChanged",

@@ -90,6 +90,22 @@ class ArtefactAwaited(ArtefactEvent):
     """The artefact, as in ``artefact.detected``; null when Microsoft is not known to have any."""
 
 
+class ArtefactMoved(ArtefactEvent):
+    """A recording or transcript belongs to this meeting no longer: its series was changed, and it fits another.
+
+    Whoever shows it here takes it away. The other meeting tells it by events of its own: ``artefact.detected``, and
+    ``recording.imported`` or ``transcript.imported`` with the same artefact and file.
+    """
+
+    topic: ClassVar[str] = "artefact.moved"
+    artefact_id: str
+    """The artefact, as in ``artefact.detected``."""
+    kind: Literal["recording", "transcript"]
+    """Of which kind it is. No other will be added."""
+    to_meeting_id: str | None = None
+    """The meeting that it belongs to now; null while it is unassigned, until the organizer says."""
+
+
 class RecordingImported(ArtefactEvent):
     """The recording is stored, whole and size-checked. Takes back an earlier ``recording.unavailable``.
 
