@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import jwt
@@ -94,6 +94,12 @@ class CertificateRing:
         if not hmac.compare_digest(hmac.digest(secret, data, "sha256"), signature):
             raise Unopenable("The signature of its data is wrong.")
         return _resource(_decrypted(secret, data))
+
+
+class Rings(Protocol):
+    """Where the certificates of an organisation are kept."""
+
+    async def ring(self, org_id: str) -> CertificateRing: ...
 
 
 def new_certificate(bits: int = KEY_BITS) -> tuple[str, bytes]:

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
@@ -40,7 +40,7 @@ from shared.subscriptions.notifications import (
     receiver,
     state_hash,
 )
-from shared.subscriptions.rich import CertificateRing
+from shared.subscriptions.rich import CertificateRing, Rings
 
 __all__ = [
     "DDL",
@@ -123,12 +123,6 @@ _LASTING = text(
     """SELECT resource FROM graph_subscription WHERE org_id = :org_id AND user_id = :user_id
        AND subscription_id IS NOT NULL AND expires_at > clock_timestamp() + make_interval(secs => :for_s)"""
 )
-
-
-class Rings(Protocol):
-    """Where the certificates of an organisation are kept."""
-
-    async def ring(self, org_id: str) -> CertificateRing: ...
 
 
 @dataclass(frozen=True, slots=True)
