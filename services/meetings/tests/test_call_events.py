@@ -189,6 +189,29 @@ async def test_what_is_recorded_joins_the_call_in_which_it_was(calls: Calls) -> 
     ]
 
 
+@pytest.mark.parametrize(
+    ("history", "since_minutes", "call"),
+    [
+        ([], -120, "none"),
+        ([], -5, None),
+        ([], None, None),
+        ([(S, 0), (E, 30)], -120, "held"),
+        ([(S, -110), (E, -70)], -120, "none"),
+    ],
+)
+async def test_the_end_says_whether_people_met_where_microsoft_would_have_told(
+    calls: Calls, history: Any, since_minutes: float | None, call: str | None
+) -> None:
+    assert [row["calls_watched_at"] is not None for row in await calls.house.rows("meeting")] == [True]
+    since = None if since_minutes is None else at(since_minutes)
+    await calls.house.sql("UPDATE meeting SET calls_watched_at = :since", since=since)
+    await calls.told(*history)
+    await calls.house.hurry("booked_end")
+    await calls.house.work()
+    (said,) = await calls.house.published(MeetingEnded.topic)
+    assert said["call"] == call
+
+
 async def test_the_booked_end_rises_to_the_told_one(calls: Calls) -> None:
     await calls.house.hurry("booked_end")
     await calls.house.work()

@@ -10,7 +10,7 @@ from starlette.responses import JSONResponse
 from m365_simulator.directory import CONTOSO
 from m365_simulator.tls import usual_trust
 from shared.database.outbox import uuid7
-from shared.events import MeetingRescheduled, TenantReadinessChanged
+from shared.events import MeetingEnded, MeetingRescheduled, TenantReadinessChanged
 
 LONG_AGO = datetime.now(UTC) - timedelta(days=3)
 ANNA = "anna@contoso.example"
@@ -112,6 +112,29 @@ async def test_each_reason_is_told_apart(house: Any, happened: Any, kind: str, c
     assert (await codes(house))[kind] == code
     told = (await house.published(f"{kind}.unavailable"))[-1]
     assert (told["code"], told["reason"]) == (code, (await house.ledger())[kind]["reason"])
+
+
+@pytest.mark.parametrize(
+    ("call", "code", "says"),
+    [
+        ("none", "nobody_joined", "Nobody joined"),
+        ("held", "not_recorded", "People met"),
+        (None, "not_recorded", "made no"),
+    ],
+)
+async def test_where_microsoft_tells_of_calls_nobody_came_is_told_apart(
+    house: Any, call: str | None, code: str, says: str
+) -> None:
+    await scheduled(house)
+    about = {"org_id": "acme", "meeting_id": "m1", "user_id": "anna"}
+    times = {"start": LONG_AGO, "end": LONG_AGO + timedelta(minutes=30)}
+    await house.hear(MeetingRescheduled(**about, aggregate_version=9, subject="Review", attendees=[], **times))
+    how = {"ended_at": times["end"], "source": "booked_end", "confidence": "low", "call": call}
+    await house.hear(MeetingEnded.model_validate({**about, "aggregate_version": 10, **how}))
+    await look(house)
+    shown = (await house.ledger())["recording"]
+    assert (shown["code"], says in shown["reason"]) == (code, True)
+    assert (await codes(house))["transcript"] == (code if call == "none" else "not_transcribed")
 
 
 async def test_a_meeting_scheduled_in_progress_says_that_it_was_late(house: Any) -> None:

@@ -84,6 +84,9 @@ async def look(job: Job, graph: Graph, subscriptions: Subscriptions) -> float | 
     if refused is None or now - refused.refused_at >= timedelta(days=1):
         lasting = await subscriptions.lasting(job.org_id, "", for_s=2 * LOOK_S)
         await _subscribe(job, graph, subscriptions, sorted(wanted - lasting))
+    held = await subscriptions.lasting(job.org_id, "", for_s=0)
+    async with job.unit_of_work() as work:
+        await queries.note_watched(work.session, job.org_id, [one for one in links if call_events_of(one) in held])
     if links:
         return LOOK_S
     return None if coming is None else max(60.0, min((coming - BEFORE - now).total_seconds(), 24 * LOOK_S))

@@ -53,7 +53,8 @@ HOLDINGS = Holdings(
                 "shared with attendees": "shared_with_attendees",
             },
             withheld="""organizer_oid original_start version event_id online_meeting_id shown options recording_wanted
-                auto_recording auto_recording_reason ended_confidence recording_version transcript_version""",
+                auto_recording auto_recording_reason ended_confidence recording_version transcript_version
+                calls_watched_at""",
         ),
     ),
     jobs=f"payload ->> 'meeting_id' IN ({_OWN})",

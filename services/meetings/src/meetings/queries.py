@@ -63,6 +63,10 @@ _OF_ACCOUNTS = """FROM meeting WHERE org_id = :org_id AND organizer_oid = ANY(:a
     AND status IN ('scheduled', 'ended') AND repeats IS NULL AND join_url IS NOT NULL"""
 _LINKS = text(f"SELECT DISTINCT join_url {_OF_ACCOUNTS} AND ends_at > :since AND starts_at < :until ORDER BY 1")
 _NEXT_START = text(f"SELECT min(starts_at) {_OF_ACCOUNTS} AND starts_at >= :since")
+_WATCHED = text(
+    """UPDATE meeting SET calls_watched_at = clock_timestamp()
+       WHERE org_id = :org_id AND join_url = ANY(:links) AND calls_watched_at IS NULL"""
+)
 _TOLD_OF = text(
     """SELECT EXISTS (SELECT FROM graph_subscription WHERE org_id = :org_id AND user_id = '' AND resource = :resource
        AND expires_at > clock_timestamp())"""
@@ -95,6 +99,11 @@ async def behind_link(session: AsyncSession, org_id: str, join_url: str) -> Meet
     query = select(MeetingRow).where(MeetingRow.org_id == org_id, MeetingRow.join_url == join_url)
     query = query.where(col(MeetingRow.series_id).is_(None)).order_by(col(MeetingRow.id)).with_for_update()
     return (await session.exec(query)).first()
+
+
+async def note_watched(session: AsyncSession, org_id: str, links: Collection[str]) -> None:
+    """From now on Microsoft tells of the calls behind these join links."""
+    await session.execute(_WATCHED, {"org_id": org_id, "links": list(links)})
 
 
 async def is_told_of(session: AsyncSession, org_id: str, resource: str) -> bool:

@@ -18,7 +18,7 @@ from shared.events import (
     MeetingRescheduled,
     MeetingScheduled,
 )
-from shared.events.meetings import Confidence, EndSource, NotRecordingBecause, Origin
+from shared.events.meetings import CallTold, Confidence, EndSource, NotRecordingBecause, Origin
 from shared.problems import BadInput, Conflict
 
 BEGUN = timedelta(minutes=5)
@@ -27,6 +27,8 @@ REHEARSAL = timedelta(hours=1)
 """A call that was over so long before the booked start was not the meeting."""
 NEAR = timedelta(hours=24)
 """So long before a meeting Microsoft is asked to tell of its calls."""
+_IN_TIME = timedelta(minutes=15)
+"""People come so much before the booked start, and Microsoft does not tell of a call that goes on when it is asked."""
 _TOGETHER = timedelta(seconds=5)
 """So long a look waits for others: several bookings share one."""
 _RANK = {None: 0, "low": 1, "medium": 2, "high": 3}
@@ -207,9 +209,19 @@ def ended(
             confidence=confidence,
             auto_recording=meeting.auto_recording,
             corrects=before,
+            call=_call(meeting),
         )
     )
     return True
+
+
+def _call(meeting: MeetingRow) -> CallTold | None:
+    """Whether people met, where Microsoft told; it was asked long enough before the meeting, or nobody knows."""
+    since = meeting.starts_at - REHEARSAL
+    if any(datetime.fromisoformat(mark["at"]) > since for mark in meeting.call_marks):
+        return "held"
+    watched = meeting.calls_watched_at
+    return "none" if watched is not None and watched < meeting.starts_at - _IN_TIME else None
 
 
 def take_end_back(meeting: MeetingRow) -> None:

@@ -74,6 +74,8 @@ class MeetingRow(Table, table=True):
     """Each recording and transcript that Microsoft made, oldest first; ``artefacts.py`` writes and reads it."""
     call_marks: list[dict[str, Any]] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False))
     """When calls began and ended, as Microsoft told; of a series those of the last days, of whichever occurrence."""
+    calls_watched_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    """Since when Microsoft tells of its calls; None where it was never asked, or refused."""
     problem: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     shared_with_attendees: bool = False
     """Whether the organizer lets attendees read recordings and transcripts in Prospo."""

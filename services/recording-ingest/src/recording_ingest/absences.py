@@ -79,6 +79,23 @@ _MISSING = {
         f"under {CONNECTOR_PLACE}.",
     ),
 }
+_MET = {
+    "recording": Absence(
+        "not_recorded",
+        "People met, but Microsoft made no recording: none of them had the right to record, or your Teams policies do "
+        "not allow it. Ask your Teams administrator to check the meeting policy.",
+    ),
+    "transcript": Absence(
+        "not_transcribed",
+        "People met, but Microsoft made no transcript: nobody spoke, or your Teams policies do not allow it. "
+        "Ask your Teams administrator to check the meeting policy.",
+    ),
+}
+_NOBODY = Absence(
+    "nobody_joined",
+    "Nobody joined the meeting: Microsoft was asked to tell of its calls, and told of none. So there is nothing to "
+    "bring.",
+)
 _REFUSED = Absence(
     "auto_recording_refused",
     "Microsoft did not accept automatic recording for this meeting, and nobody started it by hand. Ask your Teams "
@@ -118,12 +135,14 @@ class Signs:
     """What is known of a meeting of which Microsoft has none of a kind.
 
     ``automatic``: Microsoft took that it records by itself; ``refused``: it did not take it. ``other_kind``: there is a
-    recording or transcript of it. ``late``: it was scheduled when it had begun.
+    recording or transcript of it. ``call``: held or none, where Microsoft told whether people met.
+    ``late``: it was scheduled when it had begun.
     """
 
     automatic: bool
     refused: bool
     other_kind: bool
+    call: str | None
     late: bool
     options: Options | None
 
@@ -131,6 +150,8 @@ class Signs:
 def missing(kind: Kind, signs: Signs) -> Absence:
     """The deadline passed and Microsoft has none: the surest reason first."""
     options = signs.options
+    if signs.call == "none" and not signs.other_kind:
+        return _NOBODY
     if options and not (options.allows_recording if kind == "recording" else options.allows_transcription):
         return _NOT_ALLOWED[kind]
     if signs.other_kind:
@@ -141,6 +162,8 @@ def missing(kind: Kind, signs: Signs) -> Absence:
         return _LATE
     if signs.automatic and options and not options.records_automatically:
         return _CHANGED
+    if signs.automatic and signs.call == "held":
+        return _MET[kind]
     return _MISSING[kind, signs.automatic]
 
 

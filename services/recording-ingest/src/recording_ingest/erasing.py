@@ -59,7 +59,7 @@ HOLDINGS = Holdings(
             },
             withheld="""organizer_oid online_meeting_id auto_recording auto_recording_code
                 meeting_version revision version recording_version series_id original_start
-                looked_at""",
+                looked_at call""",
         ),
         Holding(
             "gap",

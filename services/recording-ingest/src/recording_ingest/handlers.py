@@ -71,7 +71,7 @@ async def expect_artefacts_at_another_time(event: MeetingRescheduled, *, work: U
     meeting = await queries.noted_meeting(work.session, event.org_id, event.meeting_id)
     if event.aggregate_version > meeting.meeting_version:
         if meeting.ended_at is not None and (meeting.starts_at, meeting.ends_at) != (event.start, event.end):
-            meeting.ended_at = None  # it is told again, if it is over
+            meeting.ended_at = meeting.call = None  # it is told again, if it is over
             meeting.status = "scheduled"
         meeting.subject, meeting.starts_at, meeting.ends_at = event.subject, event.start, event.end
         meeting.meeting_version = event.aggregate_version
@@ -98,8 +98,9 @@ async def look_for_artefacts(event: MeetingEnded, *, work: UnitOfWork, settings:
     """The deadline counts from the end; an end told by an artefact means that we have just looked."""
     meeting = await queries.noted_meeting(work.session, event.org_id, event.meeting_id)
     if event.aggregate_version > meeting.meeting_version or meeting.ended_at is None:
-        meeting.ended_at = event.ended_at
+        meeting.ended_at, meeting.call = event.ended_at, event.call
         told = {"ended_at": event.ended_at.isoformat(), "source": event.source, "confidence": event.confidence}
+        told |= {"call": event.call} if event.call else {}
         story.note(work, event.meeting_id, "ended", version=event.aggregate_version, **told)
         if meeting.status == "scheduled":
             meeting.status = "ended"

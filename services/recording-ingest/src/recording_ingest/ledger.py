@@ -222,6 +222,7 @@ def _signs(meeting: LedgerMeeting, artefacts: Sequence[ArtefactRow], options: Op
         automatic=meeting.auto_recording,
         refused=meeting.auto_recording_code == "refused",
         other_kind=bool(artefacts),
+        call=meeting.call,
         late=made is not None and meeting.starts_at is not None and made >= meeting.starts_at,
         options=options,
     )

@@ -31,6 +31,8 @@ class LedgerMeeting(Table, table=True):
     starts_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     ends_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     ended_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    call: str | None = None
+    """``held`` or ``none`` where Microsoft told whether people met; None where it does not tell."""
     auto_recording: bool = False
     auto_recording_code: str | None = None
     """Why it is false: ``switched_off`` by an Org Admin, ``refused`` by Microsoft; None of older meetings."""

@@ -13,6 +13,7 @@ MeetingStatus = Literal["scheduling", "scheduled", "failed", "cancelled", "ended
 NotRecordingBecause = Literal["switched_off", "refused", "chosen_off", "disconnected"]
 EndSource = Literal["call_event", "artefact", "booked_end"]
 Confidence = Literal["high", "medium", "low"]
+CallTold = Literal["held", "none"]
 ArtefactStatus = Literal["importing", "imported", "unavailable"]
 Origin = Literal["prospo", "outlook"]
 Response = Literal["accepted", "declined", "tentative", "not_visible"]
@@ -139,8 +140,9 @@ class MeetingRecordingChanged(MeetingEvent):
 class MeetingEnded(MeetingEvent):
     """The meeting is over, as far as ``source`` can tell; a better source emits it again with higher confidence.
 
-    People who come back make another call. The end is then corrected: the event is emitted again with the later
-    ``ended_at``, and ``corrects`` has the one that was told before.
+    People who come back make another call. The end is then corrected: the event is emitted again with the other
+    ``ended_at``, and ``corrects`` has the one that was told before. A meeting that is moved in Outlook to another time
+    after that is scheduled again (``meeting.rescheduled``, ``meeting.state``), and its end is told anew.
     """
 
     topic: ClassVar[str] = "meeting.ended"
@@ -156,6 +158,9 @@ class MeetingEnded(MeetingEvent):
     """Whether it was to record by itself."""
     corrects: datetime | None = None
     """The ``ended_at`` that an earlier event told and that this one replaces; null for the first."""
+    call: Annotated[str, known(CallTold)] | None = None
+    """``held`` when Microsoft told that people met, ``none`` when it was asked to tell and told of no call; null where
+    it does not tell."""
 
 
 ShownCode = Literal[AbsenceCode, "file_deleted"]

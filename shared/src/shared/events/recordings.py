@@ -21,6 +21,7 @@ AbsenceCode = Literal[
     "late_start",
     "meeting_gone",
     "microsoft_refused",
+    "nobody_joined",
     "not_recorded",
     "not_transcribed",
     "permission_missing",
