@@ -114,6 +114,9 @@ async def test_one_click_gives_what_is_adrift_its_meeting(story: Story) -> None:
         assert (await house.call("POST", path, json={}, **who)).status_code == 404
     elsewhere = await house.book()
     await house.hear(house.scheduled(elsewhere, "elsewhere"))
+    await house.hear(house.scheduled(elsewhere, "bens", user_id="ben"))
+    of_ben = await house.call("POST", f"/v1/ledger/bens/artefacts/{first['id']}", json={}, user="ben")
+    assert (of_ben.status_code, of_ben.json()["code"]) == (404, "artefact_not_found")
     refused = await house.call("POST", f"/v1/ledger/elsewhere/artefacts/{first['id']}", json={})
     assert refused.json()["code"] == "not_a_choice"
     answer = await house.call("POST", path, json={})
