@@ -6,11 +6,11 @@ again: what was changed there and not here is taken over; what was changed on bo
 and the record says what was not sent.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from meetings import graph as teams
-from meetings import scheduling, state
+from meetings import options, scheduling, state
 from meetings.graph import Shown
 from meetings.problems import Problem
 from meetings.recording import OWN as ABOUT_RECORDING
@@ -25,7 +25,7 @@ CONFLICT = "changed_in_outlook"
 _STAYS = {CONFLICT, *ABOUT_RECORDING}
 """Problems that reading the event does not mend."""
 _NAMES = {"subject": "the subject", "start": "the start", "end": "the end", "attendees": "the attendees"}
-_NAMES |= {"agenda": "the agenda"}
+_NAMES |= {"agenda": "the agenda", "options": "who waits in the lobby and may present"}
 _NOT_IN_EVENTS = {"zone", "options"}
 """What others need not know of."""
 
@@ -66,8 +66,16 @@ async def bring(caller: GraphCaller, meeting: MeetingRow) -> Brought | None:
     """Send what was changed in Prospo. None when the event is gone. Raises ``Again`` when it keeps changing."""
     known, wanted = _known(meeting), teams.parts_of(meeting)
     ours = _unlike(wanted, known.parts)
-    if "options" in ours:
-        await teams.set_options(caller, meeting.online_meeting_id or "", meeting.options)
+    there = await options.bring(caller, meeting, known.parts) if "options" in ours else None
+    brought = await _bring_event(caller, meeting, ours)
+    if brought is None or there is None:
+        return brought
+    shown, too = replace(brought.shown, parts={**brought.shown.parts, "options": there}), {"options"}
+    return Brought(shown, brought.sent - too, brought.theirs | too, brought.lost | too)
+
+
+async def _bring_event(caller: GraphCaller, meeting: MeetingRow, ours: frozenset[str]) -> Brought | None:
+    known, wanted = _known(meeting), teams.parts_of(meeting)
     try:
         if known.etag and ours - {"options"}:
             return Brought(await teams.change(caller, meeting, ours, known.etag), ours)
@@ -117,7 +125,7 @@ def keep(
         state.changed(meeting, outbox)
     for email in answered:
         scheduling.responded(meeting, email, outbox)
-    worth_telling = taken or brought.sent - _NOT_IN_EVENTS
+    worth_telling = {*taken, *brought.sent} - _NOT_IN_EVENTS
     if worth_telling and not changed_again:  # else the job that was asked for meanwhile tells it
         scheduling.rescheduled(meeting, outbox, origin or ("prospo" if brought.sent else "outlook"))
 
@@ -178,4 +186,6 @@ def _conflict(asked: MeetingRow, brought: Brought) -> Problem:
 
 
 def _said(part: Any) -> str:
+    if isinstance(part, dict):
+        part = [f"{name} {value}" for name, value in sorted(part.items())]
     return f"“{', '.join(part) if isinstance(part, list) else part}”"

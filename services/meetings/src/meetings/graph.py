@@ -134,6 +134,14 @@ async def set_options(caller: GraphCaller, online_id: str, options: dict[str, st
         await caller.patch(_online_path(online_id), wanted)
 
 
+async def options_of(caller: GraphCaller, online_id: str) -> dict[str, str]:
+    """Who waits in the lobby, and who may present, as it is now; what Microsoft does not say is left out."""
+    found = _entity(await caller.get(_online_path(online_id)))
+    scope = (found.get("lobbyBypassSettings") or {}).get("scope")
+    told = {"lobby": scope, "presenters": found.get("allowedPresenters")}
+    return {name: str(value) for name, value in told.items() if value}
+
+
 async def read(caller: GraphCaller, event_id: str) -> Shown:
     """Raises ``GraphNotFound`` when the event is gone."""
     return _shown(await caller.get(_event_path(event_id)))
@@ -168,7 +176,7 @@ async def change(caller: GraphCaller, meeting: MeetingRow, names: Collection[str
 def parts_of(meeting: MeetingRow) -> dict[str, Any]:
     """What Prospo changes of an event, so that two can be compared: times in UTC, the addresses of attendees.
 
-    ``zone`` and ``options`` are not read back from Microsoft: Exchange names zones in its own way.
+    ``zone`` is not read back from Microsoft, as Exchange names zones in its own way; ``options`` are not the event's.
     """
     return {
         "subject": meeting.subject,
@@ -190,6 +198,8 @@ def take(meeting: MeetingRow, shown: Shown, names: Collection[str]) -> None:
         meeting.starts_at = datetime.fromisoformat(there["start"])
     if "end" in names:
         meeting.ends_at = datetime.fromisoformat(there["end"])
+    if "options" in names:
+        meeting.options = there["options"]
     if "agenda" in names:
         meeting.body = there["agenda"]
     if "attendees" in names:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from meetings import call_events, calls, changing, problems, queries, recording, scheduling, series, watching
+from meetings import call_events, calls, changing, options, problems, queries, recording, scheduling, series, watching
 from meetings import graph as teams
 from meetings.leaving import TRACES
 from meetings.organizer import as_organizer, require_connection
@@ -72,7 +72,9 @@ async def reschedule(
         return
     reads = returns or not changing.pending(meeting)
     async with problems.looked_at_later(job) if reads else problems.recorded(job, meeting, outcomes):
-        brought = await changing.bring(await as_organizer(job, graph, meeting, person), meeting)
+        caller = await as_organizer(job, graph, meeting, person)
+        brought = await changing.bring(caller, meeting)
+        there = await options.read(caller, meeting)
         async with job.unit_of_work() as work:
             now = await queries.locked(work.session, work.org_id, meeting.id)
             if now.status != meeting.status:  # cancelled or over meanwhile, which has its own job and event
@@ -81,6 +83,8 @@ async def reschedule(
                 changing.gone(now, work.outbox)
             else:
                 changing.keep(now, meeting, brought, work.outbox)
+                if "options" not in brought.lost:
+                    options.take(now, meeting, there, work.outbox)
                 if now.repeats is None:
                     scheduling.watch_booked_end(now, work, settings.booked_end_grace_s)
             if now.repeats is not None:

@@ -58,6 +58,7 @@ _NOT_NAMED = text(
         UNION (SELECT id FROM meeting WHERE {_ALONE} AND starts_at >= :last
              ORDER BY starts_at LIMIT {FAR_OFF_AT_ONCE}) ORDER BY id"""
 )
+_STARTING = text(f"SELECT id FROM meeting WHERE {_ALONE} AND ends_at > :since AND starts_at < :until ORDER BY id")
 _SERIES = text(f"SELECT id FROM meeting WHERE {_MINE} AND status = 'scheduled' AND repeats IS NOT NULL ORDER BY id")
 _OF_ACCOUNTS = """FROM meeting WHERE org_id = :org_id AND organizer_oid = ANY(:accounts)
     AND status IN ('scheduled', 'ended') AND repeats IS NULL AND join_url IS NOT NULL"""
@@ -192,6 +193,12 @@ async def not_named(
     """Booked meetings of the window whose event is not among these, and some beyond the window."""
     values = {**mailbox, "event_ids": list(event_ids), "first": window[0], "last": window[1]}
     return list((await session.execute(_NOT_NAMED, values)).scalars())
+
+
+async def starting(session: AsyncSession, mailbox: Mapping[str, str], since: datetime, until: datetime) -> list[str]:
+    """Single meetings that are not over, and start soon."""
+    values = {**mailbox, "since": since, "until": until}
+    return list((await session.execute(_STARTING, values)).scalars())
 
 
 async def unlike_switch(session: AsyncSession, org_id: str, user_id: str, *, wanted: bool, works: bool) -> list[Any]:

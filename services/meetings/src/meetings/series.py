@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from meetings import calls, changing, queries, scheduling, state
+from meetings import calls, changing, options, queries, scheduling, state
 from meetings import graph as teams
 from meetings.graph import Instance, Shown
 from meetings.settings import Settings
@@ -54,12 +54,15 @@ async def refresh(job: Job, caller: GraphCaller, series: MeetingRow, origin: Ori
     now = datetime.now(UTC)
     window = now - PAST, now + AHEAD
     found = await teams.instances(caller, series.event_id or "", window, MOST)
+    there = await options.read(caller, series)
     more = bool(found and found[-1].ends > now) or await _has_more(caller, series, now)
     async with job.unit_of_work() as work:
         row = await queries.locked(work.session, work.org_id, series.id)
         if row.status == "cancelled" and not changing.may_return(row):
             return
         _take(row, series, shown, work)
+        if not changing.pending(row):
+            await _take_options(row, series, there, work)
         known = await queries.occurrences(work.session, work.org_id, row.id, window)
         _bring(work, row, known, found, origin, settings)
         if not more and row.status == "scheduled" and not changing.pending(row):
@@ -75,6 +78,14 @@ def _take(row: MeetingRow, asked: MeetingRow, shown: Shown, work: UnitOfWork) ->
     if not changing.pending(row):
         changing.keep(row, asked, changing.read(asked, shown), work.outbox)
         row.repeats = shown.repeats or row.repeats
+
+
+async def _take_options(row: MeetingRow, asked: MeetingRow, there: dict[str, str], work: JobWork) -> None:
+    """All of a series are one online meeting."""
+    options.take(row, asked, there, work.outbox)
+    for one in await queries.occurrences_ahead(work.session, work.org_id, row.id):
+        if one.options != row.options:
+            options.adopt(one, row.options, work.outbox)
 
 
 def _bring(

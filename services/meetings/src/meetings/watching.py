@@ -38,6 +38,8 @@ CALENDAR = "calendar"
 """The folder's id in ``mailbox_folder``: Graph's view of the default calendar."""
 CHANGES = "created,updated,deleted"
 PAST, AHEAD = timedelta(days=7), timedelta(days=60)
+NEAR = timedelta(days=2)
+"""Meetings so soon are read once a day, whether their events changed or not."""
 ONCE_A_DAY_S = 86_400
 TOGETHER = timedelta(seconds=5)
 """So long a look waits for others: several bookings and notifications share one."""
@@ -175,6 +177,8 @@ async def _read(job: Job, caller: GraphCaller, mailbox: dict[str, str], cursor: 
         if found.full:
             for series_id in await queries.series_of(work.session, mailbox):  # the window moved on
                 series.soon(work, series_id)
+            for meeting_id in await queries.starting(work.session, mailbox, now, now + NEAR):  # options in Teams
+                work.queue(RescheduleMeeting(meeting_id=meeting_id), priority="backfill")
             for meeting_id in await queries.not_named(work.session, mailbox, window, list(found.named)):
                 work.queue(RescheduleMeeting(meeting_id=meeting_id), priority="backfill")
         await work.write_jobs()
