@@ -99,7 +99,8 @@ class Demo:
 
     async def record_automatically(self) -> None:
         step("The Org Admin turns auto-recording on")
-        say(f"features: {await self.switch('auto_recording', on=True)}")
+        features = await self.until(lambda: self.switch("auto_recording", on=True), "auto-recording is on")
+        say(f"features: {features}")
 
     async def switch(self, name: str, *, on: bool) -> Json | None:
         """A switch of the organisation; all of them as they are then, or None while what it needs is not known."""
@@ -268,7 +269,7 @@ class Demo:
         if (await self.call("acme-anna", "GET", f"/v1/files/{file['id']}/content")).content != offer:
             raise DemoFailed("The file that SharePoint gives is not the one that was sent.")
         say(f"kept        {name} in {chosen['name']} ({SITE})")
-        await self.switch("sharepoint_storage", on=False)
+        await self.until(lambda: self.switch("sharepoint_storage", on=False), "SharePoint is switched off")
         await self.until(lambda: self.location_if(in_use=False), "storage knows that SharePoint is switched off")
         return file
 
@@ -352,8 +353,8 @@ class Demo:
 
 
 def not_yet(answer: httpx.Response) -> Json | None:
-    """A 409 says that an event has not reached the service yet; anything else is a failure."""
-    if answer.status_code != 409:
+    """A 409 says that an event has not reached the service yet, a 412 that one just did; anything else is a failure."""
+    if answer.status_code not in {409, 412}:
         raise DemoFailed(f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {answer.text}")
     return None
 

@@ -217,4 +217,4 @@ beta = APIRouter(route_class=GraphRoute)
 for route in router.routes:
     if isinstance(route, APIRoute):
         path = route.path.replace("/v1.0/", "/beta/")
-        beta.add_api_route(path, route.endpoint, methods=list(route.methods), name=f"{route.name} in beta")
+        beta.add_api_route(path, route.endpoint, methods=list(route.methods or ()), name=f"{route.name} in beta")
