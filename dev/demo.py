@@ -69,11 +69,23 @@ class Demo:
             await self.http.aclose()
 
     async def call(self, persona: str, method: str, path: str, **more: Any) -> httpx.Response:
+        return self.good(await self.ask(persona, method, path, **more))
+
+    async def try_to(self, persona: str, method: str, path: str, **more: Any) -> Json | None:
+        """None for a 409: an event has not reached the service yet; and for a 412: one just did."""
+        answer = await self.ask(persona, method, path, **more)
+        return None if answer.status_code in {409, 412} else self.good(answer).json()
+
+    async def ask(self, persona: str, method: str, path: str, **more: Any) -> httpx.Response:
         token = await self.microsoft.prospo_token(persona)
         headers = {"Authorization": f"Bearer {token}", **more.pop("headers", {})}
-        answer = await self.http.request(method, path, headers=headers, **more)
+        return await self.http.request(method, path, headers=headers, **more)
+
+    @staticmethod
+    def good(answer: httpx.Response) -> httpx.Response:
         if answer.is_error:
-            raise DemoFailed(f"{method} {path} answered {answer.status_code}: {answer.text}")
+            asked = f"{answer.request.method} {answer.request.url.path}"
+            raise DemoFailed(f"{asked} answered {answer.status_code}: {answer.text}")
         return answer
 
     async def connect_tenant(self) -> None:
@@ -108,10 +120,9 @@ class Demo:
         features: Json = tenant.json()["features"]
         if features[name] == on:
             return features
-        token = await self.microsoft.prospo_token("acme-admin")
-        headers = {"Authorization": f"Bearer {token}", "If-Match": tenant.headers["etag"]}
-        answer = await self.http.patch("/v1/tenant/features", json={name: on}, headers=headers)
-        return answer.json()["features"] if answer.is_success else not_yet(answer)
+        wanted: Json = {"json": {name: on}, "headers": {"If-Match": tenant.headers["etag"]}}
+        changed = await self.try_to("acme-admin", "PATCH", "/v1/tenant/features", **wanted)
+        return changed and changed["features"]
 
     async def connect_user(self) -> None:
         step("Anna connects her Microsoft account")
@@ -125,13 +136,8 @@ class Demo:
         say(f"signed in as {connection['account']['name']} <{connection['account']['email']}>")
 
     async def start_sign_in(self) -> Json | None:
-        token = await self.microsoft.prospo_token("acme-anna")
-        answer = await self.http.post(
-            "/v1/connection/sign-in",
-            json={"return_to": "/meetings/new"},
-            headers={"Authorization": f"Bearer {token}"},
-        )
-        return answer.json() if answer.is_success else not_yet(answer)
+        body = {"return_to": "/meetings/new"}
+        return await self.try_to("acme-anna", "POST", "/v1/connection/sign-in", json=body)
 
     async def schedule(self) -> Json:
         step("Anna schedules a Teams meeting")
@@ -157,10 +163,8 @@ class Demo:
         return max(datetime.now(UTC), datetime.fromisoformat((await self.microsoft.state())["now"]))
 
     async def post_meeting(self, request: Json) -> Json | None:
-        token = await self.microsoft.prospo_token("acme-anna")
-        headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": request["key"]}
-        answer = await self.http.post("/v1/meetings", json=request["body"], headers=headers)
-        return answer.json() if answer.is_success else not_yet(answer)
+        key = {"Idempotency-Key": request["key"]}
+        return await self.try_to("acme-anna", "POST", "/v1/meetings", json=request["body"], headers=key)
 
     async def meeting_if(self, meeting_id: str, field: str) -> Json | None:
         meeting: Json = (await self.call("acme-anna", "GET", f"/v1/meetings/{meeting_id}")).json()
@@ -214,9 +218,7 @@ class Demo:
         return run
 
     async def contact_folders(self) -> Json | None:
-        token = await self.microsoft.prospo_token("acme-anna")
-        answer = await self.http.get("/v1/contacts/folders", headers={"Authorization": f"Bearer {token}"})
-        return answer.json() if answer.is_success else not_yet(answer)
+        return await self.try_to("acme-anna", "GET", "/v1/contacts/folders")
 
     async def import_if(self, run_id: str, status: str) -> Json | None:
         run: Json = (await self.call("acme-anna", "GET", f"/v1/contacts/imports/{run_id}")).json()
@@ -227,8 +229,7 @@ class Demo:
     async def write_and_be_answered(self) -> Json:
         """The conversation with the contact: Anna's mail is there by itself, its answer with the next look."""
         step("Anna writes to the contact from Prospo, and the contact answers")
-        more: Json = {"params": {"name": "offer.txt"}, "content": b"10 pieces, 100 EUR"}
-        file = (await self.call("acme-anna", "POST", "/v1/mail/files", **more)).json()
+        file = await self.until(self.put_file, "mail knows of the connection")
         body = {"to": [{"email": self.client}], "subject": "Our offer", "body": "Here it is.", "files": [file["id"]]}
         key = {"Idempotency-Key": str(uuid.uuid4())}
         mail = (await self.call("acme-anna", "POST", "/v1/mail", json=body, headers=key)).json()
@@ -243,6 +244,10 @@ class Demo:
         for one in whole["messages"]:
             say(f"{one['direction']:<11} {one['subject']}: {one['preview']}")
         return whole
+
+    async def put_file(self) -> Json | None:
+        named, offer = {"name": "offer.txt"}, b"10 pieces, 100 EUR"
+        return await self.try_to("acme-anna", "POST", "/v1/mail/files", params=named, content=offer)
 
     async def conversation_of(self, messages: int) -> Json | None:
         path = "/v1/mail/conversations"
@@ -350,13 +355,6 @@ class Demo:
                 return found
             await asyncio.sleep(0.2)
         raise DemoFailed(f"Waited {PATIENCE_S} s and it did not come true that {what}.")
-
-
-def not_yet(answer: httpx.Response) -> Json | None:
-    """A 409 says that an event has not reached the service yet, a 412 that one just did; anything else is a failure."""
-    if answer.status_code not in {409, 412}:
-        raise DemoFailed(f"{answer.request.method} {answer.request.url.path}: {answer.status_code} {answer.text}")
-    return None
 
 
 def query_of(url: str) -> Json:

@@ -295,7 +295,7 @@ async def test_a_booked_meeting_says_it_cannot_be_changed_until_the_reconnect(ho
     assert (shown["status"], shown["problem"]["code"]) == ("scheduled", code)
     assert "cannot be changed from Prospo until" in shown["problem"]["detail"]
     (listed,) = (await house.call("GET", "/v1/meetings")).json()["items"]
-    assert listed == shown
+    assert listed == shown | {"call_events": None}
     await house.connect(version=3)
     assert (await house.record(meeting_id))["problem"] is None
 
