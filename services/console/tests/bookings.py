@@ -111,6 +111,7 @@ BOOKING_STATES = {
             "4 March 2026, 10:00",
             "Cancelled",
             "Cancel the series…",
+            "Share all meetings of the series",
             "Plans",
         ),
     ),
@@ -118,6 +119,18 @@ BOOKING_STATES = {
         SERIES,
         {f"/v1/meetings/series/{ID}": REPEATING | {"status": "scheduling"}, "/v1/meetings": {"items": []}},
         ("Microsoft is making", "None yet", "within sixty"),
+    ),
+    "series-shared": State(
+        SERIES,
+        {f"/v1/meetings/series/{ID}": REPEATING | {"shared_with_attendees": True}, "/v1/meetings": {"items": []}},
+        ("Stop sharing all meetings of the series",),
+    ),
+    "series-sharing-refused": State(
+        f"{SERIES}/sharing",
+        {f"PATCH /v1/meetings/series/{ID}": problem("series_not_found", "It is gone.")},
+        ("The sharing was not changed", "It is gone.", "Back to the series"),
+        status=409,
+        post={"on": "true"},
     ),
     "series-cancelled": State(
         SERIES,

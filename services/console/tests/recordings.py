@@ -153,6 +153,26 @@ RECORDING_STATES = {
         {f"/v1/ledger/{ID}/story": STORY, f"/v1/meetings/{ID}": RECORD},
         ("Explain this meeting", "put into this meeting", "score 1.3", "this meeting", "made together", "a-request"),
     ),
+    "explain-without-news-of-calls": State(
+        f"/meetings/{ID}/explain",
+        {
+            f"/v1/ledger/{ID}/story": STORY,
+            f"/v1/meetings/{ID}": RECORD
+            | {
+                "ended": {"at": "2026-03-03T10:00:00Z", "source": "booked_end", "confidence": "low"},
+                "calls": [
+                    {"began": "2026-03-03T09:00:00Z", "ended": None, "part": "meeting", "known_by": "call_event"}
+                ],
+                "call_events": {
+                    "status": "not_permitted",
+                    "detail": "Microsoft does not tell <b>.",
+                    "said": "Missing role",
+                    "request_id": "r-77",
+                },
+            },
+        },
+        ("When it ended", "does not tell &lt;b&gt;.", "Microsoft says: “Missing role”", "r-77", "its end is not known"),
+    ),
     "explain-for-an-admin": State(
         f"/meetings/{ID}/explain",
         {f"/v1/ledger/{ID}/story": STORY},

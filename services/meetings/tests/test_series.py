@@ -348,3 +348,30 @@ async def test_a_rule_changed_in_outlook_keeps_the_days_that_it_still_has(house:
     gone = {event["meeting_id"] for event in await house.published("meeting.cancelled")}
     assert gone == {before[1]["id"], before[3]["id"]}
     assert (await series(house, series_id))["repeats"]["interval"] == 2
+
+
+async def test_a_series_is_shared_at_once_and_what_comes_later_too(house: Any) -> None:
+    series_id = await booked(house)
+    before = await meetings(house, series_id)
+    path = f"/v1/meetings/series/{series_id}"
+    for user in ("bo", "boss"):
+        refused = await house.call("PATCH", path, json={"shared_with_attendees": True}, user=user)
+        assert refused.status_code == 404
+    await house.sql("UPDATE meeting SET status = 'ended' WHERE id = :id", id=before[0]["id"])
+    await house.sql("DELETE FROM meeting WHERE id = :id", id=before[3]["id"])
+    asked = await house.asked("PATCH")
+    shown = await house.call("PATCH", path, json={"shared_with_attendees": True})
+    assert shown.json()["shared_with_attendees"] is True
+    assert {one["shared_with_attendees"] for one in await meetings(house, series_id)} == {True}
+    await house.sql("UPDATE mailbox_folder SET swept_at = NULL, dirty = true")
+    await house.look()
+    now = await meetings(house, series_id)
+    assert [one["shared_with_attendees"] for one in now] == [True] * 4, "the one that came later too"
+    one = f"/v1/meetings/{now[1]['id']}"
+    await house.call("PATCH", one, json={"shared_with_attendees": False})
+    assert [one["shared_with_attendees"] for one in await meetings(house, series_id)] == [True, False, True, True]
+    assert await house.asked("PATCH") == asked, "Microsoft is told nothing"
+    await house.hear(house.person(2, connected=False))
+    answer = await house.call("PATCH", path, json={"shared_with_attendees": False})
+    assert answer.status_code == 200, "connected or not"
+    assert {one["shared_with_attendees"] for one in await meetings(house, series_id)} == {False}

@@ -43,6 +43,21 @@ async def test_an_attendee_reads_what_is_shared_until_it_is_taken_back(house: An
 
 
 @pytest.mark.parametrize("kind", ["recording", "transcript"])
+async def test_what_an_attendee_reads_is_noted_once_an_hour_and_what_the_owner_reads_is_not(
+    house: Any, found: Any, kind: str
+) -> None:
+    house.meetings.shared.add(("acme", "ben", kind, found[kind]))
+    for who in ({"user": "anna"}, BEN, BEN, {"user": "cy"}):
+        await read(house, kind, found[kind], **who)
+    path = "/v1/files/audit" if kind == "recording" else "/v1/transcripts/audit"
+    answer = await house.read(path, files=kind == "recording", user="boss", roles=("user", "org_admin"))
+    lines = [one for one in answer.json()["items"] if one["action"].endswith(".read") and one["actor"] != "boss"]
+    assert [(one["actor"], one["details"]["target"], one["details"]["attends"]) for one in lines] == [
+        ("ben", found[kind], True)
+    ]
+
+
+@pytest.mark.parametrize("kind", ["recording", "transcript"])
 async def test_without_an_answer_only_the_owner_reads(house: Any, found: Any, kind: str) -> None:
     house.meetings.shared.add(("acme", "ben", kind, found[kind]))
     house.meetings.broken = True

@@ -49,6 +49,17 @@ async def share(request: Request, meeting_id: uuid.UUID, on: Annotated[bool, For
     return RedirectResponse(f"{page}#sharing", 303)
 
 
+@router.post("/meetings/series/{series_id}/sharing")
+async def share_series(request: Request, series_id: uuid.UUID, on: Annotated[bool, Form()]) -> Response:
+    page = f"/meetings/series/{series_id}"
+    body = {"shared_with_attendees": on}
+    try:
+        await backend_of(request).call(request, "PATCH", f"/v1/meetings/series/{series_id}", json=body)
+    except Refused as refused:
+        return refused_page(request, refused, "The sharing was not changed", way_on=(page, "Back to the series"))
+    return RedirectResponse(f"{page}#sharing", 303)
+
+
 @router.get(OF_ORGANISATION)
 async def of_organisation(request: Request, cursor: Cursor = None) -> Response:
     try:

@@ -170,13 +170,20 @@ async def series_of(session: AsyncSession, mailbox: Mapping[str, str]) -> list[s
 
 
 async def occurrences(
-    session: AsyncSession, org_id: str, series_id: str, window: tuple[datetime, datetime] | None = None
+    session: AsyncSession,
+    org_id: str,
+    series_id: str,
+    window: tuple[datetime, datetime] | None = None,
+    *,
+    lock: bool = False,
 ) -> list[MeetingRow]:
     """Of a series, by their start; those of the window are locked."""
     query = select(MeetingRow).where(MeetingRow.org_id == org_id, MeetingRow.series_id == series_id)
     if window is not None:
         starts, ends = col(MeetingRow.starts_at), col(MeetingRow.ends_at)
-        query = query.where(starts < window[1], ends > window[0]).with_for_update()
+        query = query.where(starts < window[1], ends > window[0])
+    if lock or window is not None:
+        query = query.with_for_update()
     return list((await session.exec(query.order_by(col(MeetingRow.starts_at), col(MeetingRow.id)))).all())
 
 

@@ -169,6 +169,7 @@ def _add(work: JobWork, series: MeetingRow, instance: Instance, settings: Settin
         auto_recording=series.auto_recording,
         auto_recording_reason=series.auto_recording_reason,
         responses=instance.shown.responses,
+        shared_with_attendees=series.shared_with_attendees,
     )
     teams.take(row, instance.shown, instance.shown.parts.keys())
     changing.remember(row, instance.shown, teams.parts_of(row))
@@ -187,6 +188,14 @@ async def cancel(work: JobWork, series: MeetingRow, origin: Origin) -> None:
             row.problem = {"code": CANCELLED_IN_OUTLOOK, "detail": "The series was cancelled in Outlook."}
         state.changed(row, work.outbox)
         scheduling.cancelled(row, work.outbox, origin)
+
+
+async def share(work: UnitOfWork, series: MeetingRow, *, on: bool) -> None:
+    """Every meeting of the series, and each that comes."""
+    for row in (series, *await queries.occurrences(work.session, work.org_id, series.id, lock=True)):
+        if row.shared_with_attendees != on:
+            row.shared_with_attendees = on
+            state.changed(row, work.outbox)
 
 
 def soon(work: UnitOfWork, series_id: str, origin: Origin = "outlook") -> None:

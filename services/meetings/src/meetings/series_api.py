@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Response
 
 from meetings import api, queries, scheduling, state
+from meetings import series as series_of_meetings
 from meetings.api import LOCATED, MAY_HAVE_TAG, NEEDS_KEY, TAGGED, Database_, IfMatch, Outcomes_, Settings_
 from meetings.series_models import NewSeries, Series, SeriesChange
 from meetings.tables import MeetingRow
@@ -50,9 +51,17 @@ async def series(series_id: Id, caller: Caller, work: Work, response: Response) 
 async def change_series(
     series_id: Id, change: SeriesChange, caller: Caller, work: Work, response: Response, if_match: IfMatch = None
 ) -> Series:
-    """All occurrences change but for those that were changed alone: attendees get one update for the series."""
+    """All occurrences change but for those that were changed alone: attendees get one update for the series.
+
+    ``shared_with_attendees`` is Prospo's alone: it may be changed at any time, and acts at once.
+    """
     row = await _own(work, caller, series_id, lock=True)
     api.require_tag(row, if_match)
+    if change.shared_with_attendees is not None:
+        await series_of_meetings.share(work, row, on=change.shared_with_attendees)
+    if change.model_fields_set <= {"shared_with_attendees"}:
+        response.headers["ETag"] = api.tag(row)
+        return Series.of(row)
     scheduling.require_scheduled(row)
     scheduling.require_connection(await api.person_of(work, caller), row.organizer_oid)
     if api.apply(row, change.as_meeting()):

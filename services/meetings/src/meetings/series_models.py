@@ -69,6 +69,8 @@ class SeriesChange(StrictModel):
     lobby: Lobby | None = None
     presenters: Presenters | None = None
     auto_recording: bool | None = None
+    shared_with_attendees: bool | None = None
+    """Of all its meetings, those that are over and those to come too. Each may be set otherwise afterwards."""
 
     def as_meeting(self) -> MeetingChange:
         return MeetingChange.model_validate(self.model_dump())
@@ -99,6 +101,8 @@ class Series(BaseModel):
     join_url: str | None
     auto_recording: bool
     auto_recording_wanted: bool
+    shared_with_attendees: bool
+    """Whether new meetings of the series are shared with attendees."""
     problem: ProblemShown | None
     version: int
 
@@ -106,6 +110,7 @@ class Series(BaseModel):
     def of(cls, row: MeetingRow) -> Self:
         shown = row.model_dump(
             include={"id", "subject", "repeats", "status", "body", "attendees", "join_url", "auto_recording", "problem"}
+            | {"shared_with_attendees"}
             | {"version"}
         )
         shown |= {"start": row.starts_at, "end": row.ends_at, "time_zone": row.zone}

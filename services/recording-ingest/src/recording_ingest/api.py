@@ -26,7 +26,7 @@ from shared.connections import connection_of
 from shared.database.unit_of_work import Database, UnitOfWork
 from shared.problems import BadInput, Conflict, NotFound
 from shared.web.attendance import Attendance
-from shared.web.audit import note_read
+from shared.web.audit import note_attended, note_read
 from shared.web.identity import Identity
 from shared.web.limits import limited
 from shared.web.routes import ORG_ADMIN, AdminCaller, Caller, Cursor, Id, Page, Reader, Work, provided
@@ -79,14 +79,17 @@ async def transcript(
 ) -> Any:
     """What was said. As JSON a page of it, or the lines with certain words or of one speaker; ``Accept`` or ``format``
     asks for the whole as WebVTT or as text. Attendees of the meeting read it too, while its organizer shares it with
-    them. Each read by a program is noted in the audit trail.
+    them. Each read by a program is noted in the audit trail, and those of an attendee once an hour.
     """
     form = reading.form_of(accept, form)
     row = await queries.transcript(work.session, caller.org_id, transcript_id)
     own = row is not None and (caller.is_program or row.user_id == caller.user_id)
     if row is None or not (own or await attendance.reads(caller, "transcript", row.id)):
         raise NotFound("transcript_not_found", "There is no such transcript of yours. Open it from your meeting.")
-    note_read(work.session, caller, "transcript.read", row.id, row.user_id)
+    if own:
+        note_read(work.session, caller, "transcript.read", row.id, row.user_id)
+    else:
+        await note_attended(db, work.session, caller, "transcript.read", row.id, row.user_id)
     about: dict[str, Any] = {"after": cursor or 0, "q": q, "speaker": speaker}
     if form == "json":
         lines = await reading.lines(work.session, caller.org_id, row.id, limit=limit + 1, **about)

@@ -107,9 +107,9 @@ async def content(
     """The bytes, or one range of them (206). Several ranges are answered with the whole.
 
     A recording is read by attendees of its meeting too, while the organizer shares it with them. Each read by a program
-    is noted in the audit trail, with the bytes it asked for.
+    is noted in the audit trail, with the bytes it asked for, and those of an attendee once an hour.
     """
-    row = await _content(work, caller, file_id, attendance)
+    row = await _content(request, work, caller, file_id, attendance)
     start, end, status = spanned = span(wanted, row.size_bytes)
     if status != HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
         note_read(work.session, caller, "file.read", row.id, row.owner_id, first_byte=start, end=end)
@@ -199,15 +199,18 @@ async def open_link(
     return await answer(request, row, span(wanted, row.size_bytes), files, graph, save=True)
 
 
-async def _content(work: Work, caller: Reader, file_id: uuid.UUID, attendance: Attendance) -> Any:
+async def _content(request: Request, work: Work, caller: Reader, file_id: uuid.UUID, attendance: Attendance) -> Any:
     """As ``_file``, and for who attends the meeting of a recording. Such a person only reads it, and makes no links."""
     try:
         return await _file(work, caller, file_id)
     except NotFound:
         row = (await work.session.execute(queries.PARTS, {"org_id": work.org_id, "id": str(file_id)})).first()
-        recording = row is not None and row.completed_at is not None and not row.by_person
-        if not recording or not await attendance.reads(caller, "recording", str(file_id)):
+        if row is None or row.completed_at is None or row.by_person:
             raise
+        if not await attendance.reads(caller, "recording", str(file_id)):
+            raise
+        db: Database = request.app.state.service.db
+        await audit.note_attended(db, work.session, caller, "file.read", row.id, row.owner_id)
         return row
 
 

@@ -186,6 +186,14 @@ def note_read(
         note(session, caller.org_id, actor(caller), action, target=target, user_id=owner, **details)
 
 
+async def note_attended(
+    db: Database, session: AsyncSession, caller: Identity, action: str, target: str, owner: str | None
+) -> None:
+    """An attendee read what its owner shares with attendees: once an hour, for a video is read in hundreds of parts."""
+    if await take(db, caller.org_id, caller.user_id, f"noted:{action}:{target}", 1) == 0:
+        note(session, caller.org_id, actor(caller), action, target=target, user_id=owner, attends=True)
+
+
 def note(
     session: AsyncSession, org_id: str, actor: str, action: str, outcome: Outcome = "done", **details: Any
 ) -> None:
