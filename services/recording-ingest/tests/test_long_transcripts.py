@@ -38,6 +38,7 @@ async def imported(house: Any) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 async def test_four_hundred_thousand_lines_are_kept_found_and_read(house: Any) -> None:
     answered = 0
 
