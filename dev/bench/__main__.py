@@ -25,6 +25,7 @@ from dev.bench import (
     drain,
     files,
     hop,
+    hour,
     into_library,
     letters,
     occurrences,
@@ -62,6 +63,7 @@ BENCHMARKS: dict[str, Callable[[Stage, int], Awaitable[Found]]] = {
 WITHOUT_ENGINES: dict[str, Callable[[int], Awaitable[Found]]] = {
     "B6L": into_library.measure,
     "B15": occurrences.measure,
+    "B17": hour.measure,
     "S1": simulator.starts,
     "S2": simulator.serves,
     "T1": tokens.answers,

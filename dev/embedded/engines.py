@@ -37,6 +37,11 @@ class EmbeddedPostgres:
         self._port = uri.port or 5432
         self._superuser = uri.username or "postgres"
 
+    @property
+    def pid(self) -> int:
+        """Of the process whose children serve the connections."""
+        return int(self._server.get_pid() or 0)
+
     async def database(self, service: str) -> ServiceDatabase:
         """Create the service's roles and database when they are missing."""
         name = service.replace("-", "_")
