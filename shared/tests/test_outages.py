@@ -50,6 +50,7 @@ async def test_an_outage_is_a_503_and_nothing_that_was_written_is_logged(
     )
     problem = answer.json()
     assert (answer.status_code, problem["code"]) == (status, code)
+    assert answer.headers.get("retry-after") == ("5" if code == "database_away" else None)
     assert problem["request_id"] in said.getvalue()
     assert "INSERT INTO note" in said.getvalue()
     assert PRIVATE not in said.getvalue() + answer.text

@@ -34,6 +34,8 @@ from shared import metrics
 PROBLEM_TYPE = "application/problem+json"
 _COUNTED = {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS}
 _ALSO_SAID = "prospo.problem_members"
+_AWAY_S = 5
+"""When to come again after a 503 that does not know better."""
 TYPE_BASE = "https://docs.prospo.example/problems/"
 
 log = structlog.get_logger(__name__)
@@ -157,7 +159,7 @@ def say_with_problems(request: Request, **members: Any) -> None:
 
 
 def problem_response(request: Request, status: int, code: str, detail: str, **extra: Any) -> JSONResponse:
-    """One problem document; ``extra`` members are added at the top level."""
+    """One problem document; ``extra`` members are added at the top level. A 503 always says when to come again."""
     body = {
         "type": TYPE_BASE + code,
         "title": HTTPStatus(status).phrase,
@@ -169,8 +171,9 @@ def problem_response(request: Request, status: int, code: str, detail: str, **ex
         **extra,
     }
     headers = {"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
-    if "retry_after_s" in extra:
-        headers["Retry-After"] = str(math.ceil(extra["retry_after_s"]))
+    wait_s = extra.get("retry_after_s", _AWAY_S if status == HTTPStatus.SERVICE_UNAVAILABLE else None)
+    if wait_s is not None:
+        headers["Retry-After"] = str(math.ceil(wait_s))
     return JSONResponse(body, status, headers, media_type=PROBLEM_TYPE)
 
 
