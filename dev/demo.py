@@ -334,14 +334,15 @@ class Demo:
             say(f"            {line['speaker']}: {line['text']}")
 
     async def print_events(self) -> None:
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, auto_offset_reset="earliest")
+        often = {"metadata_max_age_ms": 1000}  # a topic is there with its first event
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, auto_offset_reset="earliest", **often)
         await consumer.start()
         try:
             consumer.subscribe(sorted(ALL))
             async for message in consumer:
                 headers = {name: value.decode() for name, value in message.headers}
                 identity = headers.get("ce_id", f"{message.topic}/{message.partition}/{message.offset}")
-                if identity not in self.seen:
+                if identity not in self.seen and message.value is not None:  # a tombstone: somebody was erased
                     self.seen[identity] = (message.topic, json.loads(message.value))
                     say(f"event  {message.topic:<22} {headers.get('ce_source', ''):<18} {identity}")
         finally:

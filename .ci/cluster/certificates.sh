@@ -26,6 +26,7 @@ within=kubernetes.default.svc.cluster.local
 certificate apiserver /CN=kube-apiserver "DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:$within,IP:127.0.0.1,IP:198.19.0.1,IP:198.18.255.1"
 certificate kubelet-server /CN=prospo "DNS:prospo,IP:198.18.255.1"
 certificate kubelet-client /O=system:masters/CN=apiserver-kubelet
+certificate front-proxy /CN=front-proxy-client
 user admin /O=system:masters/CN=admin
 user manager /CN=system:kube-controller-manager
 user scheduler /CN=system:kube-scheduler

@@ -2,8 +2,9 @@
 # The chart on a real cluster: every example of values is valid; a release does the main job while a pod of each kind is killed, refuses
 # what cannot be without touching what runs, and goes without a trace. KUBECONFIG names the cluster, which has the images (tag test);
 # FILES a folder of its only node for storage's files, where no storage class makes volumes. Only namespaces of its own are touched.
-# usage: chart.sh [phase …], those of the stage when none is named; `long` stands for those of long.sh. KEEP=<folder> leaves the release and what was made for it there, so that
-# a phase can be tried again on what an earlier call left.
+# usage: chart.sh [phase …], those of the stage when none is named; `long` stands for those before a release (long.sh, scaling.sh).
+# KEEP=<folder> leaves the release and what was made for it there, so that a phase can be tried again on what an earlier call left.
+# NEXT: the cluster has the image prospo-m365/meetings:next, another build with one migration more.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 chart=deploy/helm/prospo-m365
@@ -15,6 +16,14 @@ began=$(date +%s)
 say() { echo "chart: $* ($(($(date +%s) - began)) s)"; }
 die() { echo "chart: $*" >&2; exit 1; }
 named() { sed "s/ENGINES/$engines/g" "$1"; }
+wait_until() { # <seconds> <what comes true> <command …>: asked again until it says so
+  local end=$(($(date +%s) + $1)) what=$2
+  shift 2
+  until "$@"; do
+    [ "$(date +%s)" -lt "$end" ] || die "in time it did not come true that $what"
+    sleep 0.5
+  done
+}
 there() { kubectl -n $release "$@"; }
 beside() { kubectl -n $engines "$@"; }
 # shellcheck source=.ci/cluster/refusals.sh
@@ -23,6 +32,8 @@ beside() { kubectl -n $engines "$@"; }
 . .ci/cluster/holding.sh
 # shellcheck source=.ci/cluster/long.sh
 . .ci/cluster/long.sh
+# shellcheck source=.ci/cluster/scaling.sh
+. .ci/cluster/scaling.sh
 
 clean() {
   status=$?
@@ -49,7 +60,7 @@ prepare() { # what a run that was killed left goes first
   kubectl delete namespace $release $engines --ignore-not-found --timeout=120s > /dev/null
   kubectl delete pv prospo-test-files --ignore-not-found --timeout=60s > /dev/null
   for namespace in $release $engines; do
-    kubectl create namespace $namespace > /dev/null
+    kubectl create namespace "$namespace" > /dev/null
   done
   kubectl label namespace $release pod-security.kubernetes.io/enforce=restricted > /dev/null
   if there run free --image=prospo-m365/mail:test --dry-run=server > "$made/said" 2>&1; then die "a pod that is not restricted is let in"; fi
@@ -62,7 +73,7 @@ examples() { # the strictest reader of objects is a server that knows their defi
   [ -d "$definitions" ] || { say "no definitions in $definitions: examples are not validated; set CRDS_DIR"; return; }
   kubectl apply --server-side --force-conflicts -f "$definitions" > /dev/null
   kubectl wait --for=condition=Established crd --all --timeout=60s > /dev/null
-  for values in $chart/ci/*-values.yaml; do
+  for values in "$chart"/ci/*-values.yaml; do
     helm template example $chart --namespace $release --values "$values" > "$made/rendered.yaml"
     there apply --dry-run=server --validate=strict -f "$made/rendered.yaml" > /dev/null
     say "valid with $(basename "$values")"
@@ -127,7 +138,7 @@ uninstall() {
 }
 
 stage="prepare examples engines refuse_installs install main_job confinement round main_job_done refuse_upgrades upgrade uninstall"
-long="prepare engines install evicted side_by_side guide engines_restarted killed_at_random restored erased uninstall"
+long="prepare engines install once at_rest two_workers scaled_by_cpu evicted side_by_side guide engines_restarted killed_at_random restored erased uninstall"
 known="$stage $long"
 passed=0
 wanted=${*:-$stage}

@@ -1,12 +1,18 @@
 # Sourced by chart.sh: what a release that runs must hold.
 
+told() { # <job> <words>: whether it said them. Its words are read to the end: a reader that stops early fails the writer, and so the pipe
+  [[ $(beside logs "job/$1" 2> /dev/null) == *"$2"* ]]
+}
+
+reached() { # <step of the demo>: or it is over, and never will be
+  [ -z "$(beside get job demo -o 'jsonpath={.status.conditions[?(@.status=="True")].type}')" ] || told demo "$1" || die "the main job ended before: $1"
+  told demo "$1"
+}
+
 during() { # <what the demo says when it begins> <workload …>: their pods are killed then, and the main job is not over yet
   step=$1 killed=''
   shift
-  until beside logs job/demo 2> /dev/null | grep -qF "$step"; do
-    [ -z "$(beside get job demo -o 'jsonpath={.status.conditions[?(@.status=="True")].type}')" ] || die "the main job ended before: $step"
-    sleep 0.5
-  done
+  wait_until 600 "the main job reached: $step" reached "$step"
   for workload; do
     name=${workload%-worker} part=api
     [ "$workload" = "$name" ] || part=worker
@@ -16,8 +22,7 @@ during() { # <what the demo says when it begins> <workload …>: their pods are 
   # shellcheck disable=SC2086 # a list of pods
   there delete $killed --grace-period=0 --force --wait=false > /dev/null 2>&1
   echo "$killed" | tr -s ' ' '\n' >> "$made/killed"
-  # shellcheck disable=SC2016 # the container's shell reads it
-  beside exec job/demo -- sh -c 'echo "$1" >> /state/killed' sh "$step"
+  go_on "$step"
 }
 
 main_job() {
@@ -44,26 +49,50 @@ main_job_done() {
   say "the main job is done"
 }
 
+main_job_held() { # where the meeting takes place; let_go ends that
+  beside delete job demo --ignore-not-found > /dev/null
+  named .ci/cluster/demo.yaml | beside apply -f - > /dev/null
+  beside wait --for=condition=Ready pod -l job-name=demo --timeout=120s > /dev/null
+  go_on "connects the organisation" "connects her Microsoft account" "schedules a Teams meeting"
+}
+
+go_on() { # <step …>: the main job goes on there
+  # shellcheck disable=SC2016 # the container's shell reads it
+  beside exec job/demo -- sh -c 'printf "%s\n" "$@" >> /state/killed' sh "$@"
+}
+
+let_go() { go_on "The meeting takes place" "arrive in the meeting record"; }
+
+begin_main_job() { # one that no step of holds
+  main_job_held
+  let_go
+}
+
+asked() { # somebody asks for pages from now on; asked_all ends it
+  beside delete job asking --ignore-not-found > /dev/null
+  named .ci/cluster/asking.yaml | beside apply -f - > /dev/null
+  beside wait --for=condition=Ready pod -l job-name=asking --timeout=120s > /dev/null
+}
+
+asked_all() { # every request was answered, or refused with a 503 that says when to come again
+  beside exec job/asking -- touch /tmp/enough
+  beside wait --for=condition=Complete job/asking --timeout=90s > /dev/null
+  beside logs job/asking > "$made/asked"
+  ! grep -F FAILED "$made/asked" || die "requests failed"
+  tail -n 1 "$made/asked"
+}
+
 upgrade() { # to another build while the main job goes on: every pod is replaced, nothing is lost and no request fails
   before=$(running)
-  beside delete job demo asking --ignore-not-found > /dev/null
-  for job in asking demo; do
-    named .ci/cluster/$job.yaml | beside apply -f - > /dev/null
-    beside wait --for=condition=Ready pod -l job-name=$job --timeout=120s > /dev/null
-  done
-  until beside logs job/demo 2> /dev/null | grep -qF "connects the organisation"; do sleep 0.5; done
-  # shellcheck disable=SC2016 # the container's shell reads it
-  beside exec job/demo -- sh -c 'printf "%s\n" "$@" > /state/killed' sh \
-    "connects the organisation" "connects her Microsoft account" "schedules a Teams meeting" "The meeting takes place" "arrive in the meeting record"
+  asked
+  begin_main_job
+  wait_until 120 "the main job began" reached "connects the organisation"
   attempt upgrade prospo --set defaults.podAnnotations.build=next --wait > /dev/null
   both=$(running | grep -xF "$before" || true)
   [ -z "$both" ] || die "these pods were not replaced: $both"
   main_job_done
-  beside exec job/asking -- touch /tmp/enough
-  beside wait --for=condition=Complete job/asking --timeout=60s > /dev/null
-  beside logs job/asking > "$made/asked"
-  ! grep -F FAILED "$made/asked" || die "requests failed during the upgrade"
-  say "upgraded while the main job went on: $(tail -n 1 "$made/asked")"
+  answers=$(asked_all) # by itself, or its failure would be no failure of the phase
+  say "upgraded while the main job went on: $answers"
 }
 
 tries() { # <namespace> <pod> <host> <port>: what comes of a connection

@@ -1,12 +1,13 @@
 #!/bin/sh
-# Images that only the cluster stage needs: the node's own, and Envoy. usage: images.sh <binaries>
+# Images that only the cluster stage needs: the node's own, Envoy, and a build that is never shipped. usage: images.sh <binaries> [<those of metrics-server>]
 set -eu
-binaries=$1
+binaries=$1 metrics=${2:-}
 cd "$(dirname "$0")/../.."
 . .ci/images/debian.sh
-for name in pause coredns; do
+for binary in "$binaries/pause" "$binaries/coredns" ${metrics:+"$metrics/metrics-server"}; do
+  name=$(basename "$binary")
   mkdir "$work/$name"
-  cp "$binaries/$name" "$work/$name/"
+  cp "$binary" "$work/$name/"
   tar -C "$work/$name" -c . | docker import -c "ENTRYPOINT [\"/$name\"]" - "prospo.test/$name:1" > /dev/null
 done
 debian bookworm

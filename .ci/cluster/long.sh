@@ -3,100 +3,77 @@
 
 page() { # <name>: the commands of the operations guide under this name, as they stand there, in the folder of this run
   $python -m dev.pages docs/how-to/operate.md "$1" > "$made/command"
-  (
-    export namespace=$release chart=$PWD/$chart values=$made/values.yaml service database bootstrap
-    release=prospo
-    export release
-    cd "$made"
-    bash -euo pipefail "$made/command"
-  )
+  env -C "$made" namespace=$release release=prospo chart="$PWD/$chart" values="$made/values.yaml" service="${service:-}" bash -euo pipefail "$made/command"
 }
 
-asked() { # somebody asks for pages from now on; asked_all ends it
-  beside delete job asking --ignore-not-found > /dev/null
-  named .ci/cluster/asking.yaml | sed 's/activeDeadlineSeconds: 600/activeDeadlineSeconds: 1800/' | beside apply -f - > /dev/null
-  beside wait --for=condition=Ready pod -l job-name=asking --timeout=120s > /dev/null
-}
-
-asked_all() { # every request was answered, or refused with a 503 that says when to come again
-  beside exec job/asking -- touch /tmp/enough
-  beside wait --for=condition=Complete job/asking --timeout=90s > /dev/null
-  beside logs job/asking > "$made/asked"
-  ! grep -F FAILED "$made/asked" || die "requests failed"
-  tail -n 1 "$made/asked"
-}
-
-begin_main_job() { # one that no step of holds; of <bytes> of recording where given
-  [ -z "${1:-}" ] || beside exec simulator -- python -c "
+at_microsoft() { # <statement> with `microsoft`, a client of the simulator
+  beside exec simulator -- python -c "
 import asyncio
 from m365_simulator.client import SimulatorClient
 async def main():
     async with SimulatorClient('http://127.0.0.1:8367') as microsoft:
-        await microsoft.recording_size($1)
+        $1
 asyncio.run(main())"
-  beside delete job demo --ignore-not-found > /dev/null
-  named .ci/cluster/demo.yaml | beside apply -f - > /dev/null
-  beside wait --for=condition=Ready pod -l job-name=demo --timeout=120s > /dev/null
-  # shellcheck disable=SC2016 # the container's shell reads it
-  beside exec job/demo -- sh -c 'printf "%s\n" "$@" > /state/killed' sh \
-    "connects the organisation" "connects her Microsoft account" "schedules a Teams meeting" "The meeting takes place" "arrive in the meeting record"
 }
 
 holders() { # the pods of workers of recording-ingest
   there get pods -l app.kubernetes.io/name=recording-ingest,app.kubernetes.io/component=worker -o 'jsonpath={.items[*].metadata.name}'
 }
 
+transfer_begun() { # of a file of this size; `moved` is what storage has of it
+  moved=$(query storage "SELECT received_bytes FROM stored_file WHERE size_bytes = $1 AND completed_at IS NULL AND received_bytes > 0")
+  [ -n "$moved" ]
+}
+
+evict() { # <pod>, as soon as the budget lets it
+  kubectl create --raw "/api/v1/namespaces/$release/pods/$1/eviction" -f - > "$made/said" 2>&1 << Y && return
+{"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "$1", "namespace": "$release"}}
+Y
+  grep -qF "disruption budget" "$made/said" || { cat "$made/said" >&2; die "$1 was not evicted"; }
+  return 1
+}
+
 evicted() { # in the middle of a transfer each worker is evicted through the API, one after another as the budget lets it
   size=$((600 * 1024 * 1024))
-  begin_main_job $size
-  at="SELECT received_bytes FROM stored_file WHERE size_bytes = $size AND completed_at IS NULL AND received_bytes > 0"
-  until moved=$(query storage "$at") && [ -n "$moved" ]; do
-    [ -z "$(beside get job demo -o 'jsonpath={.status.succeeded}')" ] || die "the main job was over before a worker was evicted"
-    sleep 0.1
-  done
+  at_microsoft "await microsoft.recording_size($size)"
+  begin_main_job
+  wait_until 300 "a recording is on its way" transfer_begun $size
   for pod in $(holders); do
-    until kubectl create --raw "/api/v1/namespaces/$release/pods/$pod/eviction" -f - > "$made/said" 2>&1 << Y
-{"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "$pod", "namespace": "$release"}}
-Y
-    do
-      grep -qF "disruption budget" "$made/said" || { cat "$made/said" >&2; die "$pod was not evicted"; }
-      sleep 0.5
-    done
+    wait_until 120 "the budget lets $pod go" evict "$pod"
   done
   main_job_done
-  beside exec simulator -- python -c "
-import asyncio
-from m365_simulator.client import SimulatorClient
-async def main():
-    async with SimulatorClient('http://127.0.0.1:8367') as microsoft:
-        read = [row['range'] for row in await microsoft.calls() if row['path'] == '/download/{link}' and row['status'] in (200, 206)]
+  at_microsoft "read = [row['range'] for row in await microsoft.calls() if row['path'] == '/download/{link}' and row['status'] in (200, 206)]
         await microsoft.recording_size(None)
-    starts = [int(one.removeprefix('bytes=').rstrip('-')) if one else 0 for one in read]
-    own = starts[len(starts) - starts[::-1].index(0) - 1:]
-    print(*own)
-    assert len(own) > 1, 'no worker handed over'
-    assert own == sorted(set(own)), 'a range below a hand-over was read again'
-    assert own[1] >= $moved, 'less was kept than storage had'
-asyncio.run(main())" > "$made/ranges" 2>&1 || { cat "$made/ranges" >&2; die "the hand-over was not at the byte"; }
+        starts = [int(one.removeprefix('bytes=').rstrip('-')) if one else 0 for one in read]
+        own = starts[len(starts) - starts[::-1].index(0) - 1:]
+        print(*own)
+        assert len(own) > 1, 'no worker handed over'
+        assert own == sorted(set(own)), 'a range below a hand-over was read again'
+        assert own[1] >= $moved, 'less was kept than storage had'" > "$made/ranges" 2>&1 ||
+    { cat "$made/ranges" >&2; die "the hand-over was not at the byte"; }
   say "evicted workers handed over at the bytes $(tail -n 1 "$made/ranges")"
 }
 
-killed_at_random() { # for a minute a pod of any kind dies every three seconds; one of each in the end, which the demo counts
+killed_at_random() { # for a minute and more a pod of each kind dies, in any order; one of each in the end, which the demo counts
   asked
   begin_main_job
   until=$(($(date +%s) + 60)) count=0
+  kind='{.metadata.labels.app\.kubernetes\.io/name},app.kubernetes.io/component={.metadata.labels.app\.kubernetes\.io/component}'
   while [ "$(date +%s)" -lt "$until" ]; do
-    pod=$(there get pods -l app.kubernetes.io/component!=migrate -o name | shuf -n 1)
-    there delete "$pod" --grace-period=0 --force --wait=false > /dev/null 2>&1 || true
-    count=$((count + 1))
-    [ -z "$(beside get job demo -o 'jsonpath={.status.succeeded}')" ] || { main_job_done; begin_main_job; }
-    sleep 3
+    for one in $(there get deployments -o "jsonpath={range .items[*]}$kind{\"\n\"}{end}" | shuf); do
+      pod=$(there get pods -l "app.kubernetes.io/name=$one" -o name | shuf -n 1)
+      [ -z "$pod" ] || there delete "$pod" --grace-period=0 --force --wait=false > /dev/null 2>&1 || true
+      count=$((count + 1))
+      [ -z "$(beside get job demo -o 'jsonpath={.status.succeeded}')" ] || { main_job_done; begin_main_job; }
+      sleep 2
+    done
   done
+  spent=$(($(date +%s) - until + 60))
   main_job_done
   there rollout status deployment --timeout=180s > /dev/null
   stuck
   beside exec job/asking -- touch /tmp/enough # a pod that is killed answers nobody: these requests are not promised an answer
-  say "$count pods were killed in a minute"
+  say "$count pods were killed in $spent s"
 }
 
 stuck() { # nothing failed for good or waits for somebody, in any service
@@ -107,14 +84,21 @@ stuck() { # nothing failed for good or waits for somebody, in any service
   done
 }
 
+restarts() { # of <engine> so far
+  beside get pod "$1" -o 'jsonpath={.status.containerStatuses[0].restartCount}'
+}
+
+restarted() { [ "$(restarts "$1")" -gt "$2" ]; }
+
 engines_restarted() { # PostgreSQL's container and then Kafka's end under load; their files stay
   asked
   begin_main_job
-  until beside logs job/demo 2> /dev/null | grep -qF "connects her Microsoft account"; do sleep 0.5; done
+  wait_until 120 "Anna is being connected" reached "connects her Microsoft account"
   for engine in postgres kafka; do
-    restarts=$(beside get pod $engine -o 'jsonpath={.status.containerStatuses[0].restartCount}')
-    beside exec $engine -- sh -c 'kill -INT 1' || true
-    until [ "$(beside get pod $engine -o 'jsonpath={.status.containerStatuses[0].restartCount}')" -gt "$restarts" ]; do sleep 0.5; done
+    before=$(restarts $engine)
+    # it ends while this is asked, so the answer may never come
+    timeout 10 kubectl -n $engines exec $engine -- sh -c 'kill -INT 1' > /dev/null 2>&1 || true
+    wait_until 120 "$engine is started again" restarted $engine "$before"
     beside wait --for=condition=Ready pod/$engine --timeout=120s > /dev/null
     sleep 5
   done
@@ -181,21 +165,30 @@ guide() { # the pages' commands, one after another, while somebody asks
   say "the guide's commands: $answers"
 }
 
-restored() { # meetings, with Kafka's own program; the other services go on
-  service=meetings database=meetings
-  begin_main_job
-  main_job_done
+recorded() { # meetings whose record has its recording
+  query meetings "SELECT count(*) FROM meeting WHERE recording->>'status' = 'imported'"
+}
+
+told_anew() { # the meeting of the copy, with a version above the one that recording-ingest knew, and its recording
+  [ "$(query recording_ingest "SELECT count(*) FROM ledger_meeting WHERE meeting_version > 1000000")" -gt 0 ] && [ "$(recorded)" -gt "$1" ]
+}
+
+restored() { # meetings, with Kafka's own program, to a moment before a recording arrived; the other services go on
+  service=meetings
+  main_job_held
+  wait_until 120 "the meeting is scheduled" reached "The meeting takes place"
   backup=$($python -m dev.pages docs/how-to/operate.md backup)
   beside exec postgres -- sh -ec "cd /tmp; export PGUSER=postgres database=meetings; $backup"
-  before=$(query meetings "SELECT count(*) FROM meeting")
-  begin_main_job
+  before=$(query meetings "SELECT count(*) FROM meeting") had=$(recorded)
+  let_go
   main_job_done
   page stop > /dev/null
   restore=$($python -m dev.pages docs/how-to/operate.md restore)
   raise=$($python -m dev.pages docs/how-to/operate.md raise-versions)
   beside exec postgres -- sh -ec "cd /tmp; export PGUSER=postgres database=meetings service=meetings; $restore
 $raise"
-  [ "$(query meetings "SELECT count(*) FROM meeting")" = "$before" ] || die "the copy is not what was copied"
+  [ "$(query meetings "SELECT count(*) FROM meeting")" = "$before" ] || die "the copy has other meetings"
+  [ "$(recorded)" = "$had" ] || die "the copy is of a later moment"
   again=$($python -m dev.pages docs/how-to/operate.md read-again)
   time=$(beside exec postgres -- cat /tmp/meetings.time)
   beside exec kafka -- bash -ec "mkdir -p /tmp/bin && cd /tmp
@@ -205,16 +198,36 @@ $raise"
     echo '$time' > meetings.time; : > client.properties
     $again" > "$made/offsets"
   page start > /dev/null
+  wait_until 120 "what happened after the copy is told to meetings again, and the copy to others" told_anew "$had"
   begin_main_job
   main_job_done
   stuck
-  say "meetings was restored, and the main job is done again"
+  query postgres "DROP DATABASE meetings_before" # as the page says when all is well
+  say "meetings was restored, heard again what it had missed, and the main job is done again"
+}
+
+erase() { # <service>: the report is in $made/report
+  service=$1 page erase > "$made/report" 2> "$made/said"
+}
+
+nothing_to_erase() {
+  erase "$1" && $python -c 'import json, sys; report = json.load(sys.stdin); sys.exit(bool(report["erased"] or report["pseudonymised"]))' < "$made/report"
 }
 
 erased() { # last, for it takes the organisation away
-  for service in tenant-connector user-auth meetings contacts storage mail recording-ingest; do
-    service=$service page erase > "$made/said" 2>&1 && die "$service erased while connected"
-    grep -qF "Disconnect it first" "$made/said" || { cat "$made/said" >&2; die "erase of $service does not say what to do first"; }
+  order="tenant-connector user-auth meetings contacts storage mail recording-ingest"
+  for name in $order; do
+    if erase "$name"; then die "$name erased while connected"; fi
+    grep -qF "Disconnect it first" "$made/said" || { cat "$made/said" >&2; die "erase of $name does not say what to do first"; }
   done
-  say "erase asks to disconnect first, in every service"
+  at_microsoft "import httpx
+        asks = {'Authorization': f'Bearer {await microsoft.prospo_token(\"acme-admin\")}'}
+        httpx.delete('http://gateway.$engines:8365/v1/tenant', headers=asks).raise_for_status()"
+  for name in $order; do
+    wait_until 660 "$name erases what is disconnected" erase "$name"
+  done
+  for name in $order; do
+    wait_until 120 "nothing is left to erase in $name" nothing_to_erase "$name"
+  done
+  say "erase asks to disconnect first; then nothing is left, in every service"
 }

@@ -36,6 +36,24 @@ refuse_installs() {
 running() { there get pods -l app.kubernetes.io/managed-by=Helm,app.kubernetes.io/component!=migrate -o \
   'jsonpath={range .items[*]}{.metadata.uid} {.status.containerStatuses[0].restartCount}{"\n"}{end}' | sort; }
 
+databases() { # how they are made, and how far they are migrated
+  local name
+  for name in $(query postgres "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate AND datname <> 'postgres' ORDER BY 1"); do
+    beside exec postgres -- pg_dump --username=postgres --schema-only "$name" | grep -v 'restrict ' # pg_dump's own, another each time
+    query "$name" "SELECT version_num FROM alembic_version"
+  done
+}
+
+refuse_migration() { # of another build: its second step finds its name taken
+  [ -n "${NEXT:-}" ] || { say "NEXT is not set: no image prospo-m365/meetings:next, so no migration fails on what runs"; return; }
+  query meetings "CREATE TABLE of_somebody_else (one int); CREATE INDEX of_the_next_build ON of_somebody_else (one)"
+  databases > "$made/stood"
+  refused "owner-uri in the Secret of secrets.database" attempt upgrade prospo --set services.meetings.image.tag=next
+  grep -qF of_the_next_build "$said" || { cat "$said" >&2; die "the name that is taken is not said"; }
+  databases | cmp "$made/stood" - || die "half a migration stayed"
+  query meetings "DROP TABLE of_somebody_else"
+}
+
 refuse_upgrades() {
   before=$(running)
   [ -n "$before" ] || die "nothing runs"
@@ -52,6 +70,7 @@ refuse_upgrades() {
   refused "/defaults/replicas" attempt upgrade prospo --set defaults.replicas=many
   refused "fullnameOverride" attempt install second
   refused "with which the release prospo works" attempt install second --set fullnameOverride=second
+  refuse_migration
   [ "$(running)" = "$before" ] || { echo "$before"; running; die "a pod of the running release was touched"; }
   attempt upgrade prospo --wait > /dev/null # mended, it goes on
   for service in $services; do

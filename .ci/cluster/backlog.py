@@ -1,0 +1,43 @@
+# ruff: noqa: INP001 - a program of the cluster stage, not a package
+"""Meetings of Anna's take place, one after another, each with a recording and a transcript. She is connected already.
+
+usage, in the development image: python - <gateway> <simulator> <how many> < backlog.py
+"""
+
+import asyncio
+import sys
+import uuid
+from datetime import timedelta
+from pathlib import Path
+
+from dev.demo import Demo
+
+TOO_MANY = 429
+
+
+async def schedule(demo: Demo, number: int) -> list[str]:
+    """Their join links, in the order of their times."""
+    begins = await demo.latest_now() + timedelta(minutes=30)
+    links = []
+    for count in range(number):
+        start = begins + timedelta(minutes=5 * count)
+        body = {"subject": f"Review {count}", "start": start.isoformat(), "attendees": []}
+        body["end"] = (start + timedelta(minutes=5)).isoformat()
+        request = {"key": str(uuid.uuid4()), "body": body}
+        meeting = await demo.until(lambda request=request: demo.post_meeting(request), "it is scheduled")
+        if not meeting["join_url"]:
+            meeting = await demo.until(
+                lambda meeting=meeting: demo.meeting_if(meeting["id"], "join_url"), "the join link is there"
+            )
+        links.append(meeting["join_url"])
+    return links
+
+
+async def main(gateway: str, simulator: str, number: int) -> None:
+    demo = Demo(Path(), {"url": gateway, "kafka_bootstrap_servers": "", "simulator_url": simulator})
+    async with demo.http, demo.microsoft:
+        for link in await schedule(demo, number):
+            await demo.microsoft.let_meeting_happen(link)
+
+
+asyncio.run(main(sys.argv[1], sys.argv[2], int(sys.argv[3])))
