@@ -180,9 +180,13 @@ class Fixed:
     def __init__(self, *made: tuple[str, bytes]) -> None:
         self.made = made
 
+    @property
+    def of_all(self) -> CertificateRing:
+        return CertificateRing.of(dict(self.made), self.made[-1][0])
+
     async def ring(self, org_id: str) -> CertificateRing:
         del org_id
-        return CertificateRing.of(dict(self.made), self.made[-1][0])
+        return self.of_all
 
 
 @dataclass
@@ -204,10 +208,13 @@ class Watch:
     def caller(self) -> GraphCaller:
         return self.graph.as_app("acme")
 
+    @property
+    def ring(self) -> CertificateRing:
+        return self.certificates.of_all
+
     def open(self, told: Any) -> dict[str, Any]:
         """The resource data of a notification."""
-        found = CertificateRing.of(dict(self.certificates.made), self.certificates.made[-1][0])
-        return found.open(told.encrypted_content)
+        return self.ring.open(told.encrypted_content)
 
     async def rows(self, statement: str, **values: Any) -> list[Any]:
         async with self.service.db.system_work() as work:

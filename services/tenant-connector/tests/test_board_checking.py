@@ -252,4 +252,4 @@ async def test_the_operator_sees_how_many_organisations_have_which_verdict(board
     await board.checked()
     await readiness.gauge_verdicts(board.service.db)
     assert (seen["transcript_access", "action_needed"], seen["transcript_access", "ready"]) == (1, 0)
-    assert (len(seen), sum(seen.values())) == (60, 12)
+    assert (len(seen), sum(seen.values())) == (65, 13)
