@@ -100,7 +100,7 @@ engines_restarted() { # PostgreSQL's container and then Kafka's end under load; 
     timeout 10 kubectl -n $engines exec $engine -- sh -c 'kill -INT 1' > /dev/null 2>&1 || true
     wait_until 120 "$engine is started again" restarted $engine "$before"
     beside wait --for=condition=Ready pod/$engine --timeout=120s > /dev/null
-    sleep 5
+    there rollout status deployment --timeout=180s > /dev/null # every pod is ready with it
   done
   main_job_done
   stuck

@@ -10,7 +10,7 @@ import pytest
 from services.console.tests.harness import Site, opened
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 CHROMIUM = "/usr/bin/chromium"
 CHROMIUM_OPTIONS = [
@@ -58,3 +58,12 @@ def browser() -> "Iterator[Browser]":
         launched = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
         yield launched
         launched.close()
+
+
+@pytest.fixture(params=[True, False], ids=["scripted", "unscripted"])
+def page(browser: "Browser", request: pytest.FixtureRequest) -> "Iterator[Page]":
+    """A new one, with JavaScript and without."""
+    context = browser.new_context(java_script_enabled=request.param)
+    context.set_default_timeout(10_000)
+    yield context.new_page()
+    context.close()

@@ -1,9 +1,7 @@
 """The transcript beside its video in Chromium; without JavaScript the list stands."""
 
-from collections.abc import Iterator
-
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from services.console.tests.harness import Site
 from services.console.tests.recordings import FIRST, ID, RECORD, SAID
@@ -16,14 +14,6 @@ PLAYED = """([video, seconds]) => {
   video.dispatchEvent(new Event("timeupdate"));
 }"""
 LINE = "#lines [aria-current]"
-
-
-@pytest.fixture(params=[True, False], ids=["scripted", "unscripted"])
-def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    context = browser.new_context(java_script_enabled=request.param)
-    context.set_default_timeout(10_000)
-    yield context.new_page()
-    context.close()
 
 
 def opened(site: Site, page: Page) -> None:

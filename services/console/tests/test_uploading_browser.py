@@ -1,11 +1,10 @@
 """How far an upload is, in Chromium; without JavaScript the form is sent all the same."""
 
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from services.console.tests.harness import Site
 from services.console.tests.locations import FILE
@@ -15,14 +14,6 @@ from services.console.tests.test_uploading import answers
 
 pytestmark = pytest.mark.browser
 BODY = b"x" * 3_000_000
-
-
-@pytest.fixture(params=[True, False], ids=["scripted", "unscripted"])
-def page(browser: Browser, request: pytest.FixtureRequest) -> Iterator[Page]:
-    context = browser.new_context(java_script_enabled=request.param)
-    context.set_default_timeout(10_000)
-    yield context.new_page()
-    context.close()
 
 
 def send(site: Site, page: Page) -> None:

@@ -40,23 +40,20 @@ async def attended_meeting(request: Request, meeting_id: uuid.UUID) -> Response:
 
 @router.post("/meetings/{meeting_id}/sharing")
 async def share(request: Request, meeting_id: uuid.UUID, on: Annotated[bool, Form()]) -> Response:
-    page = f"/meetings/{meeting_id}"
-    body = {"shared_with_attendees": on}
-    try:
-        await backend_of(request).call(request, "PATCH", f"/v1/meetings/{meeting_id}", json=body)
-    except Refused as refused:
-        return refused_page(request, refused, "The sharing was not changed", way_on=(page, "Back to the meeting"))
-    return RedirectResponse(f"{page}#sharing", 303)
+    return await _share(request, f"/meetings/{meeting_id}", "Back to the meeting", on=on)
 
 
 @router.post("/meetings/series/{series_id}/sharing")
 async def share_series(request: Request, series_id: uuid.UUID, on: Annotated[bool, Form()]) -> Response:
-    page = f"/meetings/series/{series_id}"
-    body = {"shared_with_attendees": on}
+    return await _share(request, f"/meetings/series/{series_id}", "Back to the series", on=on)
+
+
+async def _share(request: Request, page: str, back: str, *, on: bool) -> Response:
+    """The page of a meeting or series has the path of its resource."""
     try:
-        await backend_of(request).call(request, "PATCH", f"/v1/meetings/series/{series_id}", json=body)
+        await backend_of(request).call(request, "PATCH", f"/v1{page}", json={"shared_with_attendees": on})
     except Refused as refused:
-        return refused_page(request, refused, "The sharing was not changed", way_on=(page, "Back to the series"))
+        return refused_page(request, refused, "The sharing was not changed", way_on=(page, back))
     return RedirectResponse(f"{page}#sharing", 303)
 
 
