@@ -64,10 +64,11 @@ class CertificateRing:
 
     @classmethod
     def of(cls, pems: Mapping[str, bytes], current: str) -> "CertificateRing":
-        """Of what ``new_certificate`` made, by id."""
+        """Of what ``new_certificate`` made, by id, and of nothing else: whether a key is a good one is not asked."""
         keys: dict[str, rsa.RSAPrivateKey] = {}
         for name, pem in pems.items():
-            key = serialization.load_pem_private_key(pem, None)
+            # Testing its primes takes a tenth of a second, and each notification with resource data reads its ring.
+            key = serialization.load_pem_private_key(pem, None, unsafe_skip_rsa_key_validation=True)
             if not isinstance(key, rsa.RSAPrivateKey):
                 raise TypeError(f"The certificate {name} has no RSA key.")
             keys[name] = key

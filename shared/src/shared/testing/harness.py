@@ -1,7 +1,9 @@
 """A service under test, with its two doors, HTTP and Kafka, and with time: its jobs are done when a test says so."""
 
 import asyncio
+import itertools
 import json
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
@@ -16,6 +18,8 @@ from shared.database.outbox import Outbox
 from shared.events import Event
 from shared.graph.limits import BELIEVED_S
 from shared.hosting.service import Service
+from shared.subscriptions import certificates
+from shared.subscriptions.rich import new_certificate
 from shared.testing.databases import Databases
 from shared.testing.fixtures import MakeSettings, PlatformKeys
 from shared.web.identity import ServiceTokens
@@ -134,9 +138,30 @@ class Harness:
         return [json.loads(record.value) if record.value else None for record in self.bus.records(topic)]
 
 
+_made: list[bytes] = []
+
+
+@pytest.fixture
+def kept_certificates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Certificates for resource data are those of earlier tests under new names; within a test each is another."""
+    count = itertools.count(1)
+
+    def certificate() -> tuple[str, bytes]:
+        number = next(count)
+        while len(_made) < number:
+            _made.append(new_certificate()[1])
+        return f"kept{number}{secrets.token_hex(4)}", _made[number - 1]
+
+    monkeypatch.setattr(certificates, "new_certificate", certificate)
+
+
 @pytest.fixture
 async def start_service(
-    databases: Databases, make_settings: MakeSettings, platform_keys: PlatformKeys, memory_bus: MemoryBus
+    databases: Databases,
+    make_settings: MakeSettings,
+    platform_keys: PlatformKeys,
+    memory_bus: MemoryBus,
+    kept_certificates: None,
 ) -> AsyncIterator[StartService]:
     """``await start_service(create_service, Settings, "meetings", more=…)``: on its empty database, its loops at rest.
 
