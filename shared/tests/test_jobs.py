@@ -14,6 +14,7 @@ from shared.database.watch import look
 from shared.graph.errors import GraphRetry
 from shared.hosting.service import Service
 from shared.jobs import Again, GiveUp, Jobs, LeaseLost, Periodic, Work
+from shared.jobs.claiming import Claims
 from shared.jobs.job import Job
 from shared.jobs.runner import JobRunner
 from shared.problems import ConfigurationError
@@ -254,6 +255,27 @@ async def test_a_request_while_the_job_runs_has_it_done_once_more(
     await service.runner.drain()
     assert len(runs) == 2
     assert await rows(service) == []
+
+
+async def test_who_asks_for_a_job_again_does_not_wait_for_its_transaction(make_service: MakeService) -> None:
+    """A request asks with what the job is about locked, for which the job's transaction waits: neither would end."""
+    does, runs, seen = Jobs(), list[int](), list[list[Any]]()
+
+    @does(Note)
+    async def look(job: Job, wanted: Note) -> None:
+        runs.append(job.id)
+        if len(runs) > 1:
+            return
+        async with job.unit_of_work(), asyncio.timeout(20):
+            await queue(service, Note(same="one"))
+            await make_due(service, lease_too=True)  # a renewal does not wait either
+            seen.append((await Claims(service.db, does).take(5)).rows)
+
+    service = await make_service(jobs=does)
+    await queue(service, Note(same="one"))
+    await service.runner.drain()
+    assert len(runs) == 2
+    assert seen == [[]], "a claim takes no job whose transaction is under way, though its lease ran out"
 
 
 async def test_retries_that_do_not_count_end_with_the_patience(make_service: MakeService) -> None:

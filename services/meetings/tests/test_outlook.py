@@ -106,6 +106,30 @@ async def test_a_change_whose_answer_was_lost_is_told_once(house: Any) -> None:
     assert (await house.record(meeting_id))["problem"] is None
 
 
+@pytest.mark.parametrize("last", [["Third"], ["Second", "Third"], ["Review"]])
+@pytest.mark.parametrize("theirs", [False, True])
+async def test_a_change_after_one_whose_answer_was_lost_is_no_conflict_with_ourselves(
+    house: Any, last: list[str], *, theirs: bool
+) -> None:
+    """Microsoft has the first change, and the record does not know it; the last may be the subject of before."""
+    meeting_id = await booked(house)
+    await house.microsoft.fault("done_but_error", times=1, match={"method": "PATCH"})
+    await change(house, meeting_id, subject="First")
+    assert (await event_of(house))[0] == "First"
+    if theirs:
+        await moved_in_outlook(house)
+    for subject in last:
+        shown = await house.call("PATCH", f"/v1/meetings/{meeting_id}", json={"subject": subject})
+        assert shown.status_code == 200, shown.text
+    await house.try_again()
+    assert await event_of(house) == (last[-1], LATER if theirs else START)
+    record = await house.record(meeting_id)
+    assert (record["subject"], record["problem"]) == (last[-1], None)
+    assert len(await house.published("meeting.rescheduled")) == 1
+    await moved_in_outlook(house, 180)
+    assert (await change(house, meeting_id, subject="Afterwards"))["problem"] is None
+
+
 async def test_a_meeting_booked_by_an_older_version_keeps_what_outlook_changed(house: Any) -> None:
     meeting_id = await booked(house)
     await house.sql("UPDATE meeting SET shown = NULL")

@@ -3,9 +3,12 @@
 The record keeps what Microsoft last showed of the event. What differs from that in the record was changed in Prospo and
 is sent, that alone, and only while the event is the one that was shown (If-Match). When it is not, the event is read
 again: what was changed there and not here is taken over; what was changed on both sides stays as it is at Microsoft,
-and the record says what was not sent.
+and the record says what was not sent. What we may have sent ourselves, though its answer was lost, is no change of
+Outlook's: the record keeps a digest of each value that it wanted since Microsoft last showed the event.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -28,6 +31,8 @@ _NAMES = {"subject": "the subject", "start": "the start", "end": "the end", "att
 _NAMES |= {"agenda": "the agenda", "options": "who waits in the lobby and may present"}
 _NOT_IN_EVENTS = {"zone", "options"}
 """What others need not know of."""
+_MOST_DIGESTS = 20
+"""So many earlier values of a part are known as ours; a person does not change it more often within an outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +52,16 @@ def remember(meeting: MeetingRow, shown: Shown, known: dict[str, Any]) -> None:
 
 
 def remember_before_change(meeting: MeetingRow) -> None:
-    """For a meeting booked by a version that did not remember all: what it told Microsoft last."""
-    known = _known(meeting)
-    meeting.shown = {**known.parts, "etag": known.etag}
+    """What Microsoft showed last (a version before this one did not remember all), and what it may have been sent."""
+    known, wanted, sent = _known(meeting), teams.parts_of(meeting), _sent(meeting)
+    for name in _unlike(wanted, known.parts):
+        sent = {**sent, name: [*sent.get(name, ()), _digest(wanted[name])][-_MOST_DIGESTS:]}
+    meeting.shown = {**known.parts, "etag": known.etag, "sent": sent}
 
 
 def pending(meeting: MeetingRow) -> bool:
     """Whether the record has a change that Microsoft does not have, as far as we know."""
-    return bool(_unlike(teams.parts_of(meeting), _known(meeting).parts))
+    return bool(_sent(meeting)) or bool(_unlike(teams.parts_of(meeting), _known(meeting).parts))
 
 
 def may_return(meeting: MeetingRow) -> bool:
@@ -86,7 +93,9 @@ async def _bring_event(caller: GraphCaller, meeting: MeetingRow, ours: frozenset
         return None
     if now is None or now.cancelled:
         return None
-    theirs = _unlike(now.parts, known.parts)
+    echo = frozenset(name for name, sent in _sent(meeting).items() if _digest(now.parts.get(name)) in sent)
+    ours |= frozenset(name for name in echo if now.parts[name] != wanted[name])
+    theirs = _unlike(now.parts, known.parts) - echo
     lost = frozenset(name for name in ours & theirs if now.parts[name] != wanted[name])
     left = frozenset(name for name in ours - lost - {"options"} if now.parts.get(name) != wanted[name])
     try:
@@ -142,7 +151,17 @@ def gone(meeting: MeetingRow, outbox: Outbox) -> None:
 
 def _known(meeting: MeetingRow) -> Shown:
     kept: dict[str, Any] = {**teams.parts_of(meeting), "etag": "", **(meeting.shown or {})}
+    kept.pop("sent", None)
     return Shown(kept.pop("etag"), kept)
+
+
+def _sent(meeting: MeetingRow) -> dict[str, list[str]]:
+    """Digests of what the record wanted, by part, since Microsoft last showed the event."""
+    return dict((meeting.shown or {}).get("sent", {}))
+
+
+def _digest(part: Any) -> str:
+    return hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def _answered(meeting: MeetingRow, shown: Shown) -> list[str]:

@@ -17,7 +17,9 @@ from shared.jobs.again import Again, GiveUp, LeaseLost, Periodic
 from shared.jobs.registry import Kind
 
 _NAMES = {level: name for name, level in PRIORITIES.items()}
-_LOCK = text("SELECT id FROM job WHERE id = :id AND fence = :fence AND state = 'running' FOR UPDATE")
+# Nobody claims or removes a job that is held so, for both lock its row for an update. Who queues it again does not
+# wait: a request that holds the meeting which this transaction is about to lock would wait for it, and it for that.
+_LOCK = text("SELECT id FROM job WHERE id = :id AND fence = :fence AND state = 'running' FOR KEY SHARE")
 _CHECKPOINT = text("UPDATE job SET checkpoint = CAST(:checkpoint AS jsonb) WHERE id = :id AND fence = :fence")
 # A request for the same job that came while it ran has it done once more. These are two statements, for one statement
 # sees the row as it was when it began: a request that commits while the first waits for the row is seen by the second.
