@@ -74,6 +74,8 @@ class Site:
     console: Any
     person: str | None = "acme-anna"
     requests: list[str] = field(default_factory=list)
+    scripts: dict[str, str] = field(default_factory=dict)
+    """Of a test, by path. A browser keeps such a one compiled, unlike one that a test hands it with each page."""
 
     def client(self, **headers: str) -> httpx.Client:
         """A client that sends what a browser on our own pages sends; it does not follow redirects."""
@@ -88,6 +90,9 @@ class Site:
             await self.apis({**scope, "path": inner, "raw_path": inner.encode()}, receive, send)
         elif path.startswith("/v1/files/"):
             await Response(film(), media_type="video/mp4")(scope, receive, send)
+        elif path in self.scripts:
+            kept = {"Cache-Control": "max-age=3600"}
+            await Response(self.scripts[path], media_type="text/javascript", headers=kept)(scope, receive, send)
         elif path.startswith("/v1/mail/"):
             await self.apis(scope, receive, send)
         elif path == "/dev/persona":

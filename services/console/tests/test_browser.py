@@ -31,6 +31,7 @@ from services.console.tests.test_protection import GRANT, TOKEN
 
 pytestmark = pytest.mark.browser
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+AXE = "/axe.js"
 THEMES = {"light": RULES, "dark": ["color-contrast", "link-in-text-block"]}
 """The dark theme changes colours only."""
 LARGE: ViewportSize = {"width": 1280, "height": 800}
@@ -78,8 +79,9 @@ def watched(browser: Browser) -> Iterator[Watched]:
 
 
 @pytest.fixture(scope="module")
-def kept(browser: Browser) -> Iterator[Watched]:
+def kept(browser: Browser, usual_site: Site) -> Iterator[Watched]:
     """A page for all states, one after another: opening one takes longer than looking at it."""
+    usual_site.scripts[AXE] = Axe().axe_script
     with a_context(browser) as context:
         yield Watched(context.new_page())
 
@@ -109,7 +111,7 @@ def test_each_state_is_accessible_in_both_themes_fits_a_small_screen_and_breaks_
     kept.errors.clear()
     page.set_viewport_size(LARGE)
     show(site, page, STATES[name])
-    page.evaluate(Axe().axe_script)
+    page.add_script_tag(url=AXE)
     for theme, rules in THEMES.items():
         page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
         picture(page, f"{name}-{theme}")
