@@ -73,6 +73,7 @@ LOCATION_STATES = {
         "SharePoint storage is switched off",
         "See the switch</a>",
         "Less than a tenth",
+        "Move files back to Prospo storage",
     ),
     "location-stopped": page(shown(PLACE | STOPPED, waiting=3), "No access", "follow by themselves", "Look at it now"),
     "location-refused": sent(
@@ -141,6 +142,7 @@ GONE = problem("file_not_found", "There is no such file for you.", 404)
 MOVE, KEEP = f"{PAGE}/migration", f"{PAGE}/keeping"
 MIGRATION = {
     "state": "running",
+    "to": "chosen",
     "name": "Sales › Documents",
     "files": 12,
     "bytes": 1_400_000_000,
@@ -217,6 +219,23 @@ LOCATION_STATES |= {
     ),
     "migration-none": moving("none", "There is nothing to move"),
     "migration-offered": moving("offered", "12 files are elsewhere", "Move them</button>"),
+    "migration-back": moving(
+        "offered",
+        "12 files are elsewhere",
+        "can move to <strong>Prospo storage",
+        "SharePoint storage is switched off",
+        'name="to" value="prospo"',
+        to="prospo",
+        name="Prospo storage",
+    ),
+    "migration-does-not-fit": State(
+        MOVE,
+        {"POST /v1/storage/migration": problem("quota_reached", "The files do not fit.", 507)},
+        ("No files are moved", "The files do not fit."),
+        "acme-admin",
+        507,
+        {"to": "prospo"},
+    ),
     "migration-running": moving("running", "3 of 12 files, 55 KB of 1.4 GB", "9 still to come", "Cancel</button>"),
     "migration-cancelled": moving("cancelled", "3 files have moved", "Move the rest</button>"),
     "migration-done": moving("done", "3 of 12 moved", "a &lt;b&gt;.mp4", "Try these again", failed=FAILED),

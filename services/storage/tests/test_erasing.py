@@ -84,11 +84,11 @@ async def test_a_file_stays_known_until_its_objects_are_gone(service: Service, m
     await erasure.fill(service, ROWS)
     parts = service.provided["parts"]
 
-    async def gone(*_: str, **_kept: Any) -> None:
+    async def gone(*_: Any) -> None:
         raise OSError("the object store is away")
 
     with monkeypatch.context() as patch:
-        patch.setattr(parts, "tidy", gone)
+        patch.setattr(parts, "remove", gone)
         with pytest.raises(OSError, match="away"):
             await erasure.erase(service, "acme")
     left = await erasure.contents(service.db)

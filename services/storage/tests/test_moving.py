@@ -204,6 +204,32 @@ async def test_a_cancelled_migration_leaves_the_rest_where_it_is(office: Office)
     assert (await migration(office))["state"] == "done"
 
 
+async def test_a_move_cancelled_as_its_worker_dies_leaves_no_second_copy(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file had got its name in the new place, and nobody had noted that."""
+    await two_places(office)
+    await migration(office, "POST")
+    http = office.service.graph.http
+    send = http.send
+
+    async def mortal(request: Any, **more: Any) -> Any:
+        answer = await send(request, **more)
+        if request.method == "PATCH":
+            await migration(office, "DELETE")
+            raise Killed
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(http, "send", mortal)
+        await office.work()
+    assert len(office.in_library()) == 2, "the one that was there, and one that is not wanted any more"
+    await office.sql("UPDATE job SET state = 'waiting', lease_until = NULL WHERE state = 'running'")
+    await office.hurry("move_files")
+    await office.settle()
+    assert (len(office.in_library()), await office.rows("file_move")) == (1, [])
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [("somebody else wrote this", "changed this file in SharePoint"), ("x" * len(BODY), "its SHA-256 differs")],

@@ -1,4 +1,4 @@
-"""Admin → Connectors → Microsoft 365 → Choose Storage Location: moving all files there, and how long files are kept."""
+"""Admin → Connectors → Microsoft 365 → Choose Storage Location: moving all files, and how long files are kept."""
 
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -26,8 +26,8 @@ async def migration(request: Request) -> Response:
 
 
 @router.post(MOVE)
-async def start(request: Request) -> Response:
-    return await _change(request, "POST", "No files are moved")
+async def start(request: Request, to: Annotated[str, Form(max_length=10)] = "chosen") -> Response:
+    return await _change(request, "POST", "No files are moved", json={"to": to})
 
 
 @router.post(f"{MOVE}/cancel")
@@ -35,9 +35,9 @@ async def cancel(request: Request) -> Response:
     return await _change(request, "DELETE", "Nothing was cancelled")
 
 
-async def _change(request: Request, method: str, title: str) -> Response:
+async def _change(request: Request, method: str, title: str, **more: Any) -> Response:
     try:
-        await backend_of(request).call(request, method, MIGRATION)
+        await backend_of(request).call(request, method, MIGRATION, **more)
     except Refused as refused:
         return refused_page(request, refused, title, way_on=(MOVE, "Back"))
     return RedirectResponse(MOVE, 303)

@@ -20,17 +20,18 @@ async def delete_objects(row: Any, provided: Mapping[str, Any]) -> None:
 
     Whoever erases an organisation has disconnected its tenant before, and with it the way to its SharePoint.
     """
-    await moving.stop(provided["deliveries"], row)
+    deliveries, parts = provided["deliveries"], provided["parts"]
+    await moving.stop(deliveries, parts, row)
     if row.drive_id is not None:
         try:
-            await provided["deliveries"].delete(row)
+            await deliveries.delete(row)
         except GraphError as error:
             about = {"org_id": row.org_id, "file_id": row.id, "drive_id": row.drive_id, "item_id": row.item_id}
             log.warning("file.copy_left_in_sharepoint", **about, error=type(error).__name__)
             if row.item_id is not None:
                 async with provided["db"].unit_of_work(row.org_id) as work:
                     await deleting.leave_copy(work, row.id, folder_of(row), row.item_id)
-    await provided["parts"].tidy(row.org_id, row.id, None)
+    await parts.remove(await parts.listed(row.org_id, row.id))
 
 
 async def delete_strays(org_id: str, provided: Mapping[str, Any]) -> int:
@@ -83,8 +84,8 @@ HOLDINGS = Holdings(
         ),
         Holding(  # behind its file, which goes first: that asks for what was sent so far to be deleted
             "file_move",
-            withheld="file_id why drive_id folder_id upload step hashed moved_bytes tries says failed not_before "
-            "queued_at",
+            withheld="file_id why drive_id folder_id upload step hashed moved_bytes parts tries says failed "
+            "not_before queued_at",
         ),
         Holding(
             "location",

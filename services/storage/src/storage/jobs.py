@@ -5,11 +5,11 @@ from shared.database.unit_of_work import Database
 from shared.graph import Graph
 from shared.jobs import Jobs, Periodic
 from shared.jobs.job import Job
-from storage import deleting, locations, people_queries, queries, receiving, staging
+from storage import deleting, locations, move_queries, people_queries, queries, receiving, staging
 from storage.deliveries import Deliveries, folder_of
 from storage.drives import read_item
 from storage.moving import Mover
-from storage.parts import Parts, sha256_of
+from storage.parts import Parts, named_by, named_by_move, sha256_of
 from storage.settings import Settings
 from storage.uploads import tidy_later
 from storage.work import (
@@ -44,9 +44,11 @@ async def tidy_parts(job: Job, wanted: TidyParts, *, db: Database, parts: Parts)
 
 
 async def _tidy(job: Job, file_id: str, db: Database, parts: Parts) -> None:
+    there = await parts.listed(job.org_id, file_id)
     async with db.unit_of_work(job.org_id) as work:
         row = (await work.session.execute(queries.PARTS, {"org_id": job.org_id, "id": file_id})).first()
-    await parts.tidy(job.org_id, file_id, row)
+        move = (await work.session.execute(move_queries.MOVE, {"org_id": job.org_id, "file_id": file_id})).first()
+    await parts.remove(there, (named_by(row) if row else set()) | (named_by_move(move) if move else set()))
 
 
 @does(LookAtLocation)

@@ -1,4 +1,4 @@
-"""HTTP in, for Org Admins: how long files are kept, what happens while the place fails, moving all files to it."""
+"""HTTP in, for Org Admins: how long files are kept, what happens while the place fails, what is left to delete."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -6,12 +6,11 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
-from shared.problems import Conflict, NotFound
 from shared.web import audit
 from shared.web.routes import AdminCaller, Cursor, Page, StrictModel, Work, provided
-from storage import deleting, locations, move_queries, people_queries
+from storage import deleting, people_queries
 from storage.settings import Settings
-from storage.work import KeepRetention, MoveFiles
+from storage.work import KeepRetention
 
 router = APIRouter(tags=["keeping"])
 Knobs = Annotated[Settings, Depends(provided("settings"))]
@@ -35,32 +34,6 @@ class Policy(PolicyWanted):
     hold_since: datetime | None
     used_bytes: int
     quota_bytes: int
-
-
-class Failed(BaseModel):
-    """A file that stays where it is, and why."""
-
-    file_id: str
-    name: str
-    says: str
-
-
-class Migration(BaseModel):
-    """Moving all files to the place that is chosen now. ``offered``: so much is elsewhere, and nothing moves it.
-
-    ``waiting`` files are still to come, ``failed`` ones stay where they are; all can be read meanwhile.
-    """
-
-    state: Literal["none", "offered", "running", "cancelled", "done"]
-    name: str | None
-    files: int
-    bytes: int
-    moved_files: int
-    moved_bytes: int
-    waiting: int
-    failed: list[Failed]
-    started_at: datetime | None
-    ended_at: datetime | None
 
 
 class LeftCopy(BaseModel):
@@ -97,80 +70,6 @@ async def _policy(work: Work, knobs: Settings) -> Policy:
         return Policy(hold_since=None, **about)
     said = {name: getattr(row, name) for name in ("retention_days", "hold", "when_stopped", "hold_since")}
     return Policy(**said, **about)
-
-
-@router.get("/v1/storage/migration")
-async def migration(_caller: AdminCaller, work: Work) -> Migration:
-    return await _migration(work)
-
-
-@router.post("/v1/storage/migration", status_code=202)
-async def start_migration(caller: AdminCaller, work: Work) -> Migration:
-    """Move every stored file to the chosen place, one after another, each verified by hash before the old copy goes.
-
-    409 without a place in use. Started again, it goes on with what is left, also with what failed.
-    """
-    place = await locations.in_use(work)
-    if place is None:
-        raise Conflict(
-            "no_place_in_use", f"Choose a place under {locations.CHOOSE_PLACE} and switch SharePoint storage on first."
-        )
-    target = {"org_id": work.org_id, "drive_id": place.drive_id, "folder_id": place.folder_id}
-    offered = (await work.session.execute(move_queries.OFFERED, target)).one()
-    about = {"name": place.name, "files": offered.files, "bytes": offered.bytes, "user_id": caller.user_id}
-    await work.session.execute(move_queries.BEGIN, target | about)
-    await work.session.execute(move_queries.QUEUE_ALL, target)
-    audit.note(work.session, work.org_id, caller.user_id, "storage.migration_start", target=place.name)
-    work.queue(MoveFiles())
-    return await _migration(work)
-
-
-@router.delete("/v1/storage/migration")
-async def cancel_migration(caller: AdminCaller, work: Work) -> Migration:
-    """What has moved stays moved, what has not stays where it is; the file that is on its way is left where it was."""
-    about = {"org_id": work.org_id}
-    row = (await work.session.execute(move_queries.MIGRATION, about)).first()
-    if row is None or row.state != "running":
-        raise NotFound("no_migration", "No files are being moved.")
-    await work.session.execute(move_queries.CANCELLED, about)
-    await work.session.execute(move_queries.END, about | {"state": "cancelled"})
-    audit.note(work.session, work.org_id, caller.user_id, "storage.migration_cancel", target=row.name)
-    work.queue(MoveFiles())
-    return await _migration(work)
-
-
-async def _migration(work: Work) -> Migration:
-    about = {"org_id": work.org_id}
-    row = (await work.session.execute(move_queries.MIGRATION, about)).first()
-    left = (await work.session.execute(move_queries.LEFT, about)).one()
-    failed = [
-        Failed(file_id=one.file_id, name=one.name if one.drive_id else "", says=one.says)
-        for one in await work.session.execute(move_queries.FAILED, about)
-    ]
-    place = await locations.in_use(work)
-    offered = None
-    if place is not None and (row is None or row.state != "running"):
-        target = about | {"drive_id": place.drive_id, "folder_id": place.folder_id}
-        offered = (await work.session.execute(move_queries.OFFERED, target)).one()
-    if offered is not None and offered.files > left.failed:
-        return Migration(
-            state="offered" if row is None or row.state == "done" else "cancelled",
-            name=place and place.name,
-            files=offered.files,
-            bytes=offered.bytes,
-            moved_files=row.moved_files if row else 0,
-            moved_bytes=row.moved_bytes if row else 0,
-            waiting=left.waiting,
-            failed=failed,
-            started_at=row and row.started_at,
-            ended_at=row and row.ended_at,
-        )
-    if row is None:
-        nothing = {"files": 0, "bytes": 0, "moved_files": 0, "moved_bytes": 0, "waiting": 0}
-        return Migration(state="none", name=None, failed=[], started_at=None, ended_at=None, **nothing)
-    shown = {name: getattr(row, name) for name in ("state", "name", "files", "bytes", "moved_files")}
-    shown |= {"moved_bytes": row.moved_bytes + left.under_way, "waiting": left.waiting, "failed": failed}
-    return Migration(**shown, started_at=row.started_at, ended_at=row.ended_at)
 
 
 @router.get("/v1/storage/left-copies")

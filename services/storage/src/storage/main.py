@@ -13,6 +13,7 @@ from storage.handlers import on
 from storage.jobs import does
 from storage.keeping_api import router as keeping_router
 from storage.locations_api import router as locations_router
+from storage.migrating_api import router as migrating_router
 from storage.objects import Objects
 from storage.parts import Parts
 from storage.settings import Settings
@@ -30,7 +31,7 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     deliveries = Deliveries(service.db, service.envelope, service.graph)
     attendance = Attendance(settings, service.service_tokens)
     service.provide(parts=Parts(Objects(settings)), deliveries=deliveries, attendance=attendance)
-    for routes in (router, uploading_router, files_router, locations_router, keeping_router):
+    for routes in (router, uploading_router, files_router, locations_router, migrating_router, keeping_router):
         service.include(routes)
     service.work(does)
     return service

@@ -10,9 +10,11 @@ QUEUE = text(
 )
 _ELSEWHERE = """completed_at IS NOT NULL AND org_id = :org_id
     AND (drive_id, folder_id) IS DISTINCT FROM (CAST(:drive_id AS text), CAST(:folder_id AS text))"""
+"""Than in that folder, or without one in Prospo's own storage."""
 QUEUE_ALL = text(
     f"""INSERT INTO file_move (org_id, file_id, why, drive_id, folder_id)
-        SELECT org_id, id, 'migration', :drive_id, :folder_id FROM stored_file WHERE {_ELSEWHERE}
+        SELECT org_id, id, 'migration', CAST(:drive_id AS text), CAST(:folder_id AS text) FROM stored_file
+        WHERE {_ELSEWHERE}
         ON CONFLICT (org_id, file_id) DO UPDATE SET why = 'migration', failed = false, tries = 0, says = NULL,
             not_before = clock_timestamp()"""
 )
@@ -51,26 +53,35 @@ CANCELLED = text(
 )
 """The job forgets them: it has what was sent so far deleted."""
 NEXT = text(
-    """SELECT * FROM file_move WHERE org_id = :org_id AND NOT failed AND not_before <= clock_timestamp()
+    """SELECT file_move.*, why = 'migration' AND migration.drive_id IS NULL AS back
+       FROM file_move LEFT JOIN migration USING (org_id)
+       WHERE org_id = :org_id AND NOT failed AND not_before <= clock_timestamp()
+         AND CASE WHEN why = 'cancelled' THEN true
+                  WHEN why = 'migration' AND migration.drive_id IS NULL THEN :connected ELSE :works END
        ORDER BY why = 'migration', queued_at, file_id LIMIT 1"""
 )
+"""``works``: the chosen place takes files; ``connected``: files can be read in SharePoint."""
 NEXT_S = text(
     """SELECT CAST(extract(epoch FROM min(not_before) - clock_timestamp()) AS float) FROM file_move
        WHERE org_id = :org_id AND NOT failed"""
 )
 MOVE = text("SELECT * FROM file_move WHERE org_id = :org_id AND file_id = :file_id")
-KEEP = text(
-    """UPDATE file_move SET upload = :upload, step = step + 1
-       WHERE org_id = :org_id AND file_id = :file_id AND step = :step RETURNING step"""
-)
+_AS_READ = "org_id = :org_id AND file_id = :file_id AND step = :step RETURNING why"
+KEEP = text(f"UPDATE file_move SET upload = :upload, step = step + 1 WHERE {_AS_READ}")
 NOTE = text(
-    """UPDATE file_move SET hashed = CAST(:hashed AS jsonb), moved_bytes = :bytes
-       WHERE org_id = :org_id AND file_id = :file_id RETURNING why"""
+    f"""UPDATE file_move SET hashed = CAST(:hashed AS jsonb), moved_bytes = :bytes, step = step + 1
+        WHERE {_AS_READ}"""
 )
+KEEP_PARTS = text(
+    f"""UPDATE file_move SET parts = CAST(:parts AS text[]), moved_bytes = :bytes, step = step + 1
+        WHERE {_AS_READ}"""
+)
+"""Those that begin before ``bytes`` are written; the others are about to be."""
 AIM = text(
     """UPDATE file_move SET drive_id = :drive_id, folder_id = :folder_id, upload = NULL, step = step + 1, hashed = NULL,
-           moved_bytes = 0 WHERE org_id = :org_id AND file_id = :file_id RETURNING *"""
+           parts = '{}', moved_bytes = 0 WHERE org_id = :org_id AND file_id = :file_id RETURNING *"""
 )
+"""From the beginning, to this place."""
 SAY = text(
     """UPDATE file_move SET says = :says, tries = tries + 1, failed = :failed,
            not_before = clock_timestamp() + make_interval(secs => :after_s)
@@ -79,7 +90,7 @@ SAY = text(
 FORGET = text("DELETE FROM file_move WHERE org_id = :org_id AND file_id = :file_id")
 ARRIVED = text(
     f"""UPDATE stored_file SET drive_id = :drive_id, folder_id = :folder_id, item_id = :item_id, item_name = :item_name,
-            in_parts = true, parts = '{{}}', sha256 = :sha256, upload = NULL
+            in_parts = true, parts = CAST(:parts AS text[]), sha256 = :sha256, upload = NULL
         WHERE org_id = :org_id AND id = :file_id AND item_id IS NOT DISTINCT FROM CAST(:was AS text)
         RETURNING {COLUMNS}"""
 )

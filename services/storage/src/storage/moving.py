@@ -1,42 +1,35 @@
-"""Files that change their place: those that follow to the chosen one, and all of them in a migration.
+"""Files that change their place: those that follow to the chosen one, and in a migration all of them, to it or back.
 
-A file is read where it is, goes into the library by the automaton, is verified by hash, and only then the row names the
-new copy; the old one is deleted after that. So it can be read all the time, and a process that dies leaves the next
-one the automaton's state. One job per organisation moves one file after another.
+A file is read where it is, goes into the other place by a trip (``trips.py``), is verified by hash, and only then the
+row names the new copy; the old one is deleted after that. So it can be read all the time, and a process that dies
+leaves the next one the trip's state. One job per organisation moves one file after another.
 """
 
-import json
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from shared.connections import tenant_of
 from shared.database.unit_of_work import UnitOfWork
 from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphRetry
-from shared.graph.quickxor import BothHashes, QuickXor
 from shared.jobs import Periodic
 from shared.jobs.job import Job
+from shared.problems import Unavailable
 from storage import deleting, locations, move_queries, queries
-from storage.automaton import Folder, State, Upload
-from storage.deliveries import Deliveries, bytes_of, folder_of, path_of, state_of
+from storage.automaton import Folder
+from storage.deliveries import Deliveries, folder_of
 from storage.drives import read_item
 from storage.parts import Parts
 from storage.places import sentence
 from storage.stores import Changed, NotThere, Source
+from storage.trips import Arrived, Gone, Stopped, Trip, trip_of
 from storage.uploads import tidy_later
 
 TRIES = 5
 """So many times a file that is refused by itself, not by its place, is tried."""
-
-
-class Stopped(Exception):
-    """Somebody cancelled it, or another process moves this file."""
-
-
-class Gone(Stopped):
-    """Somebody deleted the file meanwhile."""
 
 
 class NotTheFile(Exception):
@@ -57,121 +50,119 @@ class Mover:
             async with self.job.unit_of_work() as work:
                 place = await locations.chosen(work)
                 tenant = await tenant_of(work.session, self.job.org_id)
-                move = (await work.session.execute(move_queries.NEXT, {"org_id": self.job.org_id})).first()
+                works = place is not None and tenant.connected and place.state == "works"
+                about = {"org_id": self.job.org_id, "connected": tenant.connected, "works": works}
+                move = (await work.session.execute(move_queries.NEXT, about)).first()
             if move is None:
                 break
             if move.why == "cancelled":
                 await self._forget(move)
-                continue
-            if place is None or not tenant.connected or place.state != "works":
-                raise Periodic("the place for files does not work", after_s=locations.WAIT_S)
-            await self._try(move, place)
+            else:
+                await self._try(move, None if move.back else folder_of(place))
         async with self.job.unit_of_work() as work:
             left = (await work.session.execute(move_queries.LEFT, {"org_id": self.job.org_id})).one()
             if left.waiting == 0:
                 await work.session.execute(move_queries.END, {"org_id": self.job.org_id, "state": "done"})
             wait_s = (await work.session.execute(move_queries.NEXT_S, {"org_id": self.job.org_id})).scalar()
-        if wait_s is not None:
-            raise Periodic("some files are tried again", after_s=max(wait_s, 1))
+        if wait_s is not None:  # one that is due waits for a place that does not work
+            raise Periodic("some files are tried again", after_s=wait_s if wait_s > 0 else locations.WAIT_S)
 
-    async def _try(self, move: Any, place: Any) -> None:
+    async def _try(self, move: Any, target: Folder | None) -> None:
         """Move it, or note why not; what the refusal says of the place is kept too."""
         try:
-            await self._move(move, place)
+            await self._move(move, target)
         except Stopped:
             return
-        except (GraphError, Changed, NotThere, NotTheFile) as error:
+        except (GraphError, Changed, NotThere, NotTheFile, Unavailable) as error:
             state = locations.state_of(error) if isinstance(error, GraphError) else None
-            waits = state is not None or isinstance(error, GraphRetry)
+            waits = state is not None or isinstance(error, (GraphRetry, Unavailable))
             after_s = max(error.after_s, 1) if isinstance(error, GraphRetry) else locations.WAIT_S
             hopeless = isinstance(error, NotTheFile) or move.tries + 1 >= TRIES
             said = {"says": _says(error), "failed": hopeless and not waits, "after_s": after_s}
             async with self.job.unit_of_work() as work:
                 about = {"org_id": self.job.org_id, "file_id": move.file_id}
                 await work.session.execute(move_queries.SAY, about | said)
-                if state is not None and not isinstance(error, _AtSource):
-                    await locations.keep_state(work, Folder(place.drive_id, place.folder_id), state)
+                if state is not None and target is not None:
+                    await locations.keep_state(work, target, state)
 
-    async def _move(self, move: Any, place: Any) -> None:
-        org_id, target = self.job.org_id, Folder(place.drive_id, place.folder_id)
+    async def _move(self, move: Any, target: Folder | None) -> None:
+        about = {"org_id": self.job.org_id, "file_id": move.file_id}
         async with self.job.unit_of_work() as work:
-            about = {"org_id": org_id, "file_id": move.file_id}
-            row = (await work.session.execute(queries.PARTS, {"org_id": org_id, "id": move.file_id})).one()
-            if row.drive_id is not None and folder_of(row) == target:
+            row = (await work.session.execute(queries.PARTS, {"org_id": move.org_id, "id": move.file_id})).one()
+            if _place_of(row) == target:
                 await work.session.execute(move_queries.FORGET, about)
                 return
-            if (move.drive_id, move.folder_id) != (target.drive_id, target.folder_id):  # another place since then
-                aim = {"drive_id": target.drive_id, "folder_id": target.folder_id}
-                move = (await work.session.execute(move_queries.AIM, about | aim)).one()
-        trip = _Trip(self.deliveries, self.job.unit_of_work, move, row, target)
-        upload = await trip.upload()
+        if _place_of(move) != target:  # another place since then
+            move = await self._anew(self._trip(move, row), row, target)
+        trip = self._trip(move, row)
         try:
-            item = await upload.deliver(self._source(row), trip.hashed, partial(self._note, trip))
+            arrived = await trip.bring(self._source(row))
         except Gone:
-            await self._clean(upload, row, target)
+            await trip.abandon()
             raise
-        sha256 = await self._sha256_of(row, trip.hashed)
-        if row.sha256 not in {None, sha256}:
-            with suppress(GraphNotFound):
-                await self._caller().delete(f"{target.items}/{item['id']}")
-            raise NotTheFile
-        await self._arrive(move, row, target, item, sha256)
+        if (wrong := await self._wrong(row, arrived)) is not None:
+            await self._anew(trip, row, target)
+            raise wrong
+        if not await self._arrive(move, row, arrived):
+            await trip.abandon()
 
-    async def _sha256_of(self, row: Any, hashed: QuickXor) -> str:
-        """As it was read on the way, or read once more where several processes had a part in it."""
-        if isinstance(hashed, BothHashes) and hashed.size == row.size_bytes:
-            return hashed.sha256()
-        whole = BothHashes()
-        async with aclosing(self._source(row)(0)) as pieces:
-            async for piece in pieces:
-                whole.update(piece)
-        return whole.sha256()
+    async def _wrong(self, row: Any, arrived: Arrived) -> Exception | None:
+        """What arrived has to be what was stored, and what stands there still: no change of somebody's is deleted."""
+        if row.sha256 not in {None, arrived.sha256}:
+            return NotTheFile()
+        if row.item_id is None:
+            return None
+        with _at_source(row):
+            path = f"{folder_of(row).items}/{quote(row.item_id)}"
+            item = await self._caller().get(path, {"$select": "id,size,file"})
+        hashes = (item.get("file") or {}).get("hashes") or {}
+        return None if hashes.get("quickXorHash") in {None, arrived.quick_xor} else Changed(row.id)
 
-    async def _clean(self, upload: Upload, row: Any, target: Folder) -> None:
-        """What was sent of a file that is deleted: committed, it may have got its name already."""
-        if upload.state.item_id is None:
-            with suppress(GraphError):
-                await upload.abandon()
-            return
+    async def _anew(self, trip: Trip, row: Any, target: Folder | None) -> Any:
+        """What was sent goes, and the file begins anew, to this place; the move's row. Raises ``Gone``."""
+        await trip.abandon()
+        values = {"org_id": row.org_id, "file_id": row.id}
+        values |= {"drive_id": target and target.drive_id, "folder_id": target and target.folder_id}
         async with self.job.unit_of_work() as work:
-            await deleting.leave_copy(work, row.id, target, upload.state.item_id)
+            move = (await work.session.execute(move_queries.AIM, values)).first()
+        if move is None:
+            raise Gone
+        return move
 
-    async def _arrive(self, move: Any, row: Any, target: Folder, item: dict[str, Any], sha256: str) -> None:
-        values = {"org_id": row.org_id, "file_id": row.id, "drive_id": target.drive_id, "folder_id": target.folder_id}
-        values |= {"item_id": str(item["id"]), "item_name": str(item["name"]), "was": row.item_id, "sha256": sha256}
+    async def _arrive(self, move: Any, row: Any, arrived: Arrived) -> bool:
+        """False when somebody deleted the file meanwhile."""
+        about = {"org_id": row.org_id, "file_id": row.id}
+        values = about | arrived.columns | {"was": row.item_id, "sha256": arrived.sha256}
         async with self.job.unit_of_work() as work:
-            await work.session.execute(move_queries.FORGET, {"org_id": row.org_id, "file_id": row.id})
-            arrived = (await work.session.execute(move_queries.ARRIVED, values)).first()
-            if arrived is None:  # deleted meanwhile
-                await deleting.leave_copy(work, row.id, target, values["item_id"])
-                return
+            await work.session.execute(move_queries.FORGET, about)
+            now = (await work.session.execute(move_queries.ARRIVED, values)).first()
+            if now is None:
+                return False
             if move.why == "migration":
                 await work.session.execute(move_queries.MOVED, {"org_id": row.org_id, "bytes": row.size_bytes})
             if row.item_id is not None:
                 await deleting.leave_copy(work, row.id, folder_of(row), row.item_id)
-            else:
-                tidy_later(work, arrived)
+            if None in {row.item_id, now.item_id}:
+                tidy_later(work, now)
+        return True
 
     async def _forget(self, move: Any) -> None:
         """What was sent so far goes; the file stays where it is."""
         async with self.job.unit_of_work() as work:
             row = (await work.session.execute(queries.PARTS, {"org_id": move.org_id, "id": move.file_id})).one()
-        await _trip_of(self.deliveries, self.job.unit_of_work, move, row).abandon()
+        await self._trip(move, row).abandon()
         async with self.job.unit_of_work() as work:
             await work.session.execute(move_queries.FORGET, {"org_id": move.org_id, "file_id": move.file_id})
 
-    async def _note(self, trip: "_Trip", hashed: QuickXor, position: int) -> None:
-        """After each range; a worker that stops ends here, and so does a migration that was cancelled."""
-        trip.hashed = hashed
-        values = {"org_id": trip.row.org_id, "file_id": trip.row.id, "bytes": position}
+    def _trip(self, move: Any, row: Any) -> Trip:
+        return trip_of(self.deliveries, self.parts, self._working, move, row)
+
+    @asynccontextmanager
+    async def _working(self) -> AsyncIterator[UnitOfWork]:
+        """Each is a step after which a worker that stops ends."""
         async with self.job.unit_of_work() as work:
-            values |= {"hashed": json.dumps(hashed.state())}
-            noted = (await work.session.execute(move_queries.NOTE, values)).first()
-            if noted is None:
-                raise Gone
-            if noted.why == "cancelled":
-                raise Stopped
-            await work.save_checkpoint({"file_id": trip.row.id})
+            yield work
+            await work.save_checkpoint({})
 
     def _caller(self) -> Any:
         return self.deliveries.graph.as_app(self.job.org_id, "backfill")
@@ -185,77 +176,46 @@ class Mover:
             else:
                 size = row.size_bytes
                 stream = read_item(self._caller(), folder_of(row), row.item_id, position, size, size)
-            try:
+            with _at_source(row):
                 async with aclosing(stream) as coming:
                     async for piece in coming:
                         yield piece
-            except GraphNotFound as error:
-                raise NotThere(row.id) from error
-            except GraphRetry:
-                raise
-            except GraphError as error:
-                raise _AtSource(error.message, error.status, error.code, error.request_id) from error
 
         return pieces
 
 
-class _AtSource(GraphGiveUp):
-    """The old place refuses; it says nothing of the new one."""
+@contextmanager
+def _at_source(row: Any) -> Iterator[None]:
+    """What the old place refuses says nothing of the new one."""
+    try:
+        yield
+    except GraphNotFound as error:
+        raise NotThere(row.id) from error
+    except GraphRetry:
+        raise
+    except GraphError as error:
+        raise GraphGiveUp(error.message, error.status, error.code, error.request_id) from error
 
 
-Working = Callable[[], AbstractAsyncContextManager[UnitOfWork]]
+def _place_of(row: Any) -> Folder | None:
+    """Of a file or a move; None is Prospo's own storage."""
+    return None if row.drive_id is None else folder_of(row)
 
 
-class _Trip:
-    """One file's way: the automaton's state, sealed in the move's row, and how far the hash is."""
-
-    def __init__(self, deliveries: Deliveries, working: Working, move: Any, row: Any, target: Folder) -> None:
-        self._deliveries, self._working, self._move, self._target = deliveries, working, move, target
-        self.row = row
-        self._step = move.step
-        self._place = f"file_move|{row.id}"
-        self.hashed: QuickXor = QuickXor.of_state(move.hashed) if move.hashed else BothHashes()
-
-    async def upload(self) -> Upload:
-        state, row, path = State(), self.row, path_of(self.row)
-        if self._move.upload is not None:
-            async with self._working() as work:
-                sealed = bytes(self._move.upload)
-                state = state_of(await self._deliveries.envelope.open(work.session, row.org_id, self._place, sealed))
-        caller = self._deliveries.graph.as_app(row.org_id, "backfill")
-        return Upload(caller, self._target, row.id, path, row.size_bytes, state, self._save)
-
-    async def abandon(self) -> None:
-        """What was sent so far goes, as well as it can be; the sweep of the staging folder finds the rest."""
-        with suppress(GraphError):
-            await (await self.upload()).abandon()
-
-    async def _save(self, _before: State, now: State) -> None:
-        about = {"org_id": self.row.org_id, "file_id": self.row.id, "step": self._step}
-        async with self._working() as work:
-            envelope = self._deliveries.envelope
-            sealed = await envelope.seal(work.session, self.row.org_id, self._place, bytes_of(now))
-            if (await work.session.execute(move_queries.KEEP, about | {"upload": sealed})).first() is None:
-                raise Stopped if (await work.session.execute(move_queries.MOVE, about)).first() else Gone
-        self._step += 1
-
-
-def _trip_of(deliveries: Deliveries, working: Working, move: Any, row: Any) -> _Trip:
-    return _Trip(deliveries, working, move, row, Folder(move.drive_id, move.folder_id))
-
-
-async def stop(deliveries: Deliveries, row: Any) -> None:
+async def stop(deliveries: Deliveries, parts: Parts, row: Any) -> None:
     """The file is being erased: what was sent of it to another place goes too."""
     working = partial(deliveries.db.unit_of_work, row.org_id)
     async with working() as work:
         move = (await work.session.execute(move_queries.MOVE, {"org_id": row.org_id, "file_id": row.id})).first()
     if move is not None and move.upload is not None:
-        await _trip_of(deliveries, working, move, row).abandon()
+        await trip_of(deliveries, parts, working, move, row).abandon()
 
 
 def _says(error: Exception) -> str:
     if isinstance(error, GraphError):
         return sentence(error)
+    if isinstance(error, Unavailable):
+        return error.detail
     if isinstance(error, NotThere):
         return "The file is not where it was any more. Restore it from the recycle bin of its site."
     if isinstance(error, Changed):

@@ -2,16 +2,19 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 
 import obstore
-from obstore.exceptions import AlreadyExistsError
+import structlog
+from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
+from shared.problems import Unavailable
 from storage.settings import Settings
 from storage.stores import Changed, Entry, NotThere, Source, Taken
 
+log = structlog.get_logger(__name__)
 _CHUNK = 2 * 1024 * 1024
 AT_ONCE = 1024 * 1024
 """An object up to this size is written with the condition that its name is free."""
@@ -31,6 +34,10 @@ class Objects:
             self._store = LocalStore(settings.object_store_dir)
 
     async def put(self, name: str, source: Source, size: int) -> Entry:
+        with _told():
+            return await self._put(name, source, size)
+
+    async def _put(self, name: str, source: Source, size: int) -> Entry:
         async with aclosing(source(0)) as body:
             if size <= AT_ONCE:
                 content = b"".join([piece async for piece in body])
@@ -47,23 +54,25 @@ class Objects:
     async def get(self, name: str, start: int, end: int, *, version: str | None = None) -> AsyncGenerator[bytes, None]:
         if version is not None:
             await self._check(name, version)
-        try:
-            async with aclosing(self._ranges(name, start, end)) as chunks:
-                async for chunk in chunks:
-                    yield bytes(chunk)
-        except FileNotFoundError as error:
-            raise NotThere(name) from error
+        with _told():
+            try:
+                async with aclosing(self._ranges(name, start, end)) as chunks:
+                    async for chunk in chunks:
+                        yield bytes(chunk)
+            except FileNotFoundError as error:
+                raise NotThere(name) from error
 
     async def list(self, prefix: str) -> AsyncIterator[Entry]:
-        async for found in obstore.list(self._store, prefix):
-            for item in found:
-                yield Entry(item["path"], int(item["size"]), item["e_tag"] or "")
+        with _told():
+            async for found in obstore.list(self._store, prefix):
+                for item in found:
+                    yield Entry(item["path"], int(item["size"]), item["e_tag"] or "")
 
     async def delete(self, name: str, *, version: str | None = None) -> None:
         if version is not None:
             with contextlib.suppress(NotThere):
                 await self._check(name, version)
-        with contextlib.suppress(FileNotFoundError):
+        with _told(), contextlib.suppress(FileNotFoundError):
             await obstore.delete_async(self._store, name)
 
     async def _check(self, name: str, version: str) -> None:
@@ -76,7 +85,8 @@ class Objects:
 
     async def _head(self, name: str) -> Entry | None:
         try:
-            found = await obstore.head_async(self._store, name)
+            with _told():
+                found = await obstore.head_async(self._store, name)
         except FileNotFoundError:
             return None
         return Entry(name, int(found["size"]), found["e_tag"] or "")
@@ -104,3 +114,19 @@ class Objects:
         if start >= end:
             return obstore.Bytes()
         return await obstore.get_range_async(self._store, name, start=start, end=end)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """A store that denies, is full or is not there: nothing is stored, and whoever asked comes again."""
+    try:
+        yield
+    except BaseError as error:
+        said = str(error).partition("?")[0]  # an address may go on with a signature
+        log.warning("storage.store_refuses", error=type(error).__name__, says=said[:500])
+        raise Unavailable(
+            "store_refuses",
+            "Prospo's own storage does not take or give files just now. Try again in a minute; the log tells an "
+            "operator why.",
+            retry_after_s=60,
+        ) from error

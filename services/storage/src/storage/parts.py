@@ -6,7 +6,7 @@ So no byte is written twice, a part counts as soon as the row names it, and any 
 import hashlib
 import uuid
 from bisect import bisect_right
-from collections.abc import AsyncGenerator, AsyncIterator, Collection
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
 from contextlib import aclosing
 from typing import Any
 
@@ -21,14 +21,18 @@ class Parts:
 
     async def add(self, org_id: str, file_id: str, start: int, end: int, body: AsyncIterator[bytes]) -> str:
         """Write the bytes from ``start`` to before ``end``. Returns the part's name; the row has yet to name it."""
-        name = f"{start:020d}-{uuid.uuid4().hex}"
+        name = named(start)
+        await self.write(org_id, file_id, name, body, end - start)
+        return name
+
+    async def write(self, org_id: str, file_id: str, name: str, body: AsyncIterator[bytes], size: int) -> None:
+        """The part of this name, whole or not at all."""
 
         async def once(_position: int) -> AsyncGenerator[bytes, None]:
             async for piece in body:
                 yield piece
 
-        await self._store.put(f"{org_id}/{file_id}/parts/{name}", once, end - start)
-        return name
+        await self._store.put(_path(org_id, file_id, name), once, size)
 
     async def read(self, row: Any, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """Bytes ``start`` up to but without ``end`` of the file."""
@@ -49,24 +53,27 @@ class Parts:
         return await sha256_of(self.read(row, 0, row.size_bytes))
 
     async def delete(self, org_id: str, file_id: str, name: str) -> None:
-        await self._store.delete(f"{org_id}/{file_id}/parts/{name}")
+        await self._store.delete(_path(org_id, file_id, name))
 
-    async def tidy(self, org_id: str, file_id: str, row: Any | None) -> None:
-        """Delete what the file's row does not name, such as parts of writers that died; all when there is no row."""
-        await self._delete_below(f"{org_id}/{file_id}", {name for _, name in objects_of(row)} if row else ())
+    async def listed(self, org_id: str, file_id: str) -> list[str]:
+        """The objects that there are of a file. Whoever deletes some lists them before asking what rows name: a part
+        that is named first and written then is never taken for one that nobody names."""
+        return [entry.name async for entry in self._store.list(f"{org_id}/{file_id}")]
+
+    async def remove(self, objects: Iterable[str], kept: Collection[str] = ()) -> None:
+        """Delete those that are not ``kept``."""
+        for name in objects:
+            if name not in kept:
+                await self._store.delete(name)
 
     async def delete_organisation(self, org_id: str) -> int:
         """Every object of the organisation, whatever its name. Returns how many there were."""
         if not org_id:
             raise ValueError("Without a name this would be everybody's objects.")
-        return await self._delete_below(org_id)
-
-    async def _delete_below(self, folder: str, kept: Collection[str] = ()) -> int:
         count = 0
-        async for entry in self._store.list(folder):
-            if entry.name not in kept:
-                await self._store.delete(entry.name)
-                count += 1
+        async for entry in self._store.list(org_id):
+            await self._store.delete(entry.name)
+            count += 1
         return count
 
 
@@ -78,7 +85,30 @@ def objects_of(row: Any) -> list[tuple[int, str]]:
     folder = f"{row.org_id}/{row.id}"
     if row.completed_at is not None and not row.in_parts:
         return [(0, f"{folder}/content")]
-    return [(int(name.partition("-")[0]), f"{folder}/parts/{name}") for name in row.parts]
+    return [(begins(name), _path(row.org_id, row.id, name)) for name in row.parts]
+
+
+def named_by(row: Any) -> set[str]:
+    """The objects of a file."""
+    return {name for _, name in objects_of(row)}
+
+
+def named_by_move(move: Any) -> set[str]:
+    """Those of a file that is on its way here."""
+    return {_path(move.org_id, move.file_id, name) for name in move.parts}
+
+
+def named(start: int) -> str:
+    """A name for the part that begins at this byte, which nobody else has."""
+    return f"{start:020d}-{uuid.uuid4().hex}"
+
+
+def begins(name: str) -> int:
+    return int(name.partition("-")[0])
+
+
+def _path(org_id: str, file_id: str, name: str) -> str:
+    return f"{org_id}/{file_id}/parts/{name}"
 
 
 async def sha256_of(pieces: AsyncGenerator[bytes, None]) -> str:

@@ -9,8 +9,11 @@ _OWN = "org_id = :org_id AND id = :id AND owner_id = :user_id AND by_person"
 QUOTA = text("SELECT pg_advisory_xact_lock(hashtextextended('storage_quota|' || :org_id, 0))")
 """Held to the end of the transaction: two uploads at the same moment do not both take the last room."""
 KEPT_BYTES = text(
-    "SELECT coalesce(sum(size_bytes), 0)::bigint FROM stored_file WHERE org_id = :org_id AND drive_id IS NULL"
+    """SELECT coalesce(sum(size_bytes), 0)::bigint FROM stored_file
+       WHERE org_id = :org_id AND (drive_id IS NULL OR id IN (
+           SELECT file_id FROM file_move WHERE org_id = :org_id AND drive_id IS NULL AND NOT failed))"""
 )
+"""With those that are on their way back: nobody takes their room meanwhile."""
 BEGIN = text(
     f"""INSERT INTO stored_file (org_id, id, dedupe_key, path, content_type, size_bytes, owner_id, file_name, shared,
             wanted_sha256, by_person)

@@ -34,7 +34,7 @@ class Changed(Exception):
 
 
 class Store(Protocol):
-    """Beside the three above, each method raises what its store refuses or fails with: ``GraphError``, ``OSError``."""
+    """Beside the three above, each method raises what its store refuses with: ``GraphError``, ``Unavailable``."""
 
     async def put(self, name: str, source: Source, size: int) -> Entry:
         """Write ``size`` bytes as they come, whole or not at all. Raises ``Taken``, and what ``source`` raises."""

@@ -102,7 +102,7 @@ async def complete(db: Database, parts: Parts, row: Any) -> None:
             work.queue(HashFile(file_id=row.id))
             await locations.follow(work, row.id)
         elif (await work.session.execute(queries.THERE, {"org_id": row.org_id, "id": row.id})).first() is None:
-            await parts.tidy(row.org_id, row.id, None)  # erased while its last range came
+            await parts.remove(await parts.listed(row.org_id, row.id))  # erased while its last range came
             raise NotFound("upload_not_found", "This file was erased meanwhile.")
 
 
