@@ -108,7 +108,7 @@ async def test_a_change_whose_answer_was_lost_is_told_once(house: Any) -> None:
 
 @pytest.mark.parametrize("last", [["Third"], ["Second", "Third"], ["Review"]])
 @pytest.mark.parametrize("theirs", [False, True])
-async def test_a_change_after_one_whose_answer_was_lost_is_no_conflict_with_ourselves(
+async def test_a_change_after_a_lost_answer_is_no_conflict_with_ourselves(
     house: Any, last: list[str], *, theirs: bool
 ) -> None:
     """Microsoft has the first change, and the record does not know it; the last may be the subject of before."""
