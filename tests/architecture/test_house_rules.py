@@ -1,12 +1,15 @@
 """The house rules, read from the source with ``ast``."""
 
 import ast
+import importlib
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
 
+from shared.database.work import all_work
 from shared.events import ALL, TO_COME
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,3 +116,16 @@ def test_broad_excepts_stand_around_one_message_one_job_or_one_guest_only() -> N
     allowed = {"lanes.py", "runner.py", "inbox.py", "relay.py", "service.py"}
     broad = [path for path in python_files(*SHIPPED) if "except Exception" in path.read_text()]
     assert named([path for path in broad if path.name not in allowed]) == []
+
+
+def test_no_string_names_a_job() -> None:
+    """In SQL it is written with ``SomeWork.kind``; migrations name what the version of their time had."""
+    for service in SERVICES:
+        importlib.import_module(f"{service}.work" if (SERVICES[service] / "work.py").exists() else service)
+    kinds = "|".join(work.kind for work in all_work() if work.__module__.partition(".")[0] in {*SERVICES, "shared"})
+    written = re.compile(rf"'({kinds})'")
+    files = [path for path in python_files(*SHIPPED) if "migrations" not in path.parts]
+    texts = {path: [n.value for n in nodes_of(path) if isinstance(n, ast.Constant)] for path in files}
+    named_so = [path for path, said in texts.items() if any(isinstance(s, str) and written.search(s) for s in said)]
+    assert len(kinds) > 500
+    assert named(named_so) == []

@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from mail.work import SyncMailbox
+
 _WHOSE = "org_id = :org_id AND user_id = :user_id"
 _FOLDER = f"{_WHOSE} AND account = :account AND folder_id = :folder_id"
 _OPEN = text(
@@ -72,8 +74,8 @@ _SHOWN = text(
        WHERE f.org_id = :org_id AND f.user_id = :user_id AND f.account = :account ORDER BY f.name, f.folder_id"""
 )
 _NEXT_LOOK = text(
-    """SELECT run_at FROM job WHERE org_id = :org_id AND kind = 'sync_mailbox' AND dedupe_key = :user_id
-           AND state = 'waiting'"""
+    f"""SELECT run_at FROM job WHERE org_id = :org_id AND kind = '{SyncMailbox.kind}' AND dedupe_key = :user_id
+            AND state = 'waiting'"""
 )
 _WANT = text(
     """INSERT INTO mail_backfill (org_id, user_id, address) SELECT :org_id, :user_id, unnest(CAST(:addresses AS text[]))
