@@ -91,9 +91,7 @@ def test_the_organisation_consents_at_its_clouds_page_to_its_clouds_graph(cloud:
 
 
 @each_cloud
-def test_the_applications_token_is_asked_of_the_clouds_graph_at_the_clouds_sign_in(
-    cloud: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_applications_token_is_of_the_clouds_graph_and_sign_in(cloud: str, monkeypatch: pytest.MonkeyPatch) -> None:
     said = scripted(monkeypatch, (200, document(f"https://{LOGIN[cloud]}", f"https://{ISSUER[cloud]}")))
     acquire(Entra(settings_in(cloud)), TID)
     assert [form["scope"] for form in said.forms] == [f"https://{GRAPH[cloud]}/.default"]
@@ -166,7 +164,7 @@ def test_our_token_never_follows_a_link_into_another_cloud(cloud: str, other: st
 @pytest.mark.parametrize(
     ("cloud", "other"), [(cloud, other) for cloud in LOGIN for other in LOGIN if LOGIN[cloud] != LOGIN[other]]
 )
-def test_a_tenant_that_discovery_sends_to_another_cloud_is_said_so_and_no_credential_goes_there(
+def test_no_credential_goes_to_a_tenant_of_another_cloud(
     cloud: str, other: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     said = scripted(monkeypatch, (200, document(f"https://{LOGIN[other]}")))

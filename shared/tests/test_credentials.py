@@ -94,7 +94,7 @@ def test_the_operator_is_warned_thirty_days_before(
     assert any("expires soon" in line["event"] for line in logs) is warned
 
 
-def test_the_warning_comes_once_a_day_however_often_the_credentials_are_read(
+def test_the_warning_of_an_expiring_credential_comes_once_a_day(
     settings: ServiceSettings, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "a.pem").write_bytes(certificate(20))
@@ -137,7 +137,7 @@ def test_none_or_an_unreadable_one_is_said_and_never_shown(
         ("new.secret", "s3cret-s3cret\nexpires \nsoon"),
     ],
 )
-def test_one_that_cannot_be_read_yet_keeps_no_other_from_serving_and_is_told_once(
+def test_an_unreadable_credential_is_logged_once_and_others_serve(
     settings: ServiceSettings, folder: Path, name: str, content: str
 ) -> None:
     (folder / "old.secret").write_text("old")
@@ -185,7 +185,7 @@ async def test_the_next_credential_serves_when_entra_refuses_the_first(
     assert (await asyncio.to_thread(ask))["error"] == "invalid_client"
 
 
-async def test_no_other_credential_is_tried_at_a_tenant_that_does_not_know_the_application(
+async def test_a_tenant_without_the_application_is_asked_once_only(
     settings: ServiceSettings, folder: Path, microsoft: SimulatorSettings
 ) -> None:
     (folder / "1.secret").write_text(microsoft.client_secret)

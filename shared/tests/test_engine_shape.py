@@ -243,7 +243,7 @@ async def test_a_relay_whose_connection_is_cut_connects_again(
     await asyncio.gather(running, return_exceptions=True)
 
 
-async def test_a_refused_key_is_parked_in_order_the_others_flow_and_a_re_drive_sends_it(
+async def test_a_refused_key_is_parked_in_order_and_a_re_drive_sends_it(
     make_service: MakeService, memory_bus: MemoryBus, owner: Any
 ) -> None:
     service = await make_service()

@@ -80,7 +80,7 @@ async def test_a_busy_token_endpoint_is_waited_for_whatever_it_says(microsoft: t
     assert (type(stumbling), stumbling.number) == (EntraRetry, 50173)
 
 
-async def test_a_tenant_microsoft_does_not_know_is_told_apart_from_our_own_mistakes(
+async def test_an_unknown_tenant_is_told_apart_from_our_own_mistakes(
     microsoft: tuple[Entra, SimulatorClient],
 ) -> None:
     entra, _ = microsoft

@@ -151,7 +151,7 @@ async def test_waiting_for_a_mailbox_ends(db: Database, monkeypatch: pytest.Monk
     await other.aclose()
 
 
-async def test_without_the_database_the_limit_holds_in_the_process_and_is_warned_of_once(
+async def test_without_the_database_the_limit_holds_within_the_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(slots_module, "_TRY_AGAIN_S", 0.0)

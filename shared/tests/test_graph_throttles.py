@@ -132,7 +132,7 @@ async def test_an_item_of_a_batch_teaches_as_well(server: ScriptedServer, graph:
     ("left", "waits"), [("120", {"backfill"}), ("240", {"backfill"}), ("241", set()), ("60", {"backfill", "fresh"})]
 )
 @pytest.mark.parametrize("status", [200, 404])
-async def test_sharepoint_s_early_signal_slows_backfill_first_and_never_who_is_waited_for(
+async def test_sharepoints_early_signal_slows_backfill_not_interactive(
     server: ScriptedServer, graph: Graph, left: str, waits: set[str], status: int
 ) -> None:
     server.script.append(Reply(status, json={}, headers=NEAR | {"ratelimit-remaining": left}))

@@ -97,7 +97,7 @@ async def test_a_lower_priority_has_its_turn_while_interactive_keeps_coming(prio
     await asyncio.gather(*streams)
 
 
-async def test_organisations_take_turns_so_that_one_s_import_does_not_block_another() -> None:
+async def test_organisations_take_turns_so_one_import_blocks_no_other() -> None:
     turns, order = Turns(PER_MAILBOX, 1), []
 
     async def go(org_id: str) -> None:
@@ -193,7 +193,7 @@ STEPS = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(steps=STEPS, seed=st.integers(0, 1000), connections=st.integers(1, 12))
-async def test_whatever_ends_or_is_cancelled_the_limits_hold_and_nothing_is_left_over(
+async def test_the_limits_hold_whatever_ends_or_is_cancelled(
     steps: list[tuple[str, str | None, Priority, str]], seed: int, connections: int
 ) -> None:
     limits, chance, now = Limits(None, PER_MAILBOX), random.Random(seed), Counter[tuple[str, str | None]]()

@@ -103,7 +103,7 @@ async def test_a_dedupe_key_is_one_job_with_the_newest_payload(make_service: Mak
     assert await rows(service) == []
 
 
-async def test_a_flood_of_one_organisation_does_not_starve_another_and_interactive_goes_first(
+async def test_a_flood_of_one_organisation_does_not_starve_another(
     make_service: MakeService,
 ) -> None:
     does = Jobs()
@@ -164,7 +164,7 @@ async def test_waiting_for_microsoft_is_not_counted_and_giving_up_is_final(make_
         (Again("busy", after_s=60, counts=False), 1, "failed"),
     ],
 )
-async def test_a_good_try_of_a_job_that_goes_on_for_ever_forgets_failures_and_waiting_does_not(
+async def test_a_good_run_of_a_periodic_job_resets_its_failures(
     make_service: MakeService, end: Exception, kept: int, state: str
 ) -> None:
     does = Jobs()
@@ -184,7 +184,7 @@ async def test_a_good_try_of_a_job_that_goes_on_for_ever_forgets_failures_and_wa
     assert (await rows(service))[0].state == state
 
 
-async def test_somebody_who_waits_makes_a_planned_job_urgent_and_nobody_makes_it_less(
+async def test_a_request_makes_a_planned_job_more_urgent_and_never_less(
     make_service: MakeService,
 ) -> None:
     does = Jobs()
@@ -201,7 +201,7 @@ async def test_somebody_who_waits_makes_a_planned_job_urgent_and_nobody_makes_it
     assert seen == ["interactive"]
 
 
-async def test_a_taken_over_job_goes_on_from_its_checkpoint_and_the_old_worker_cannot_commit(
+async def test_a_taken_over_job_resumes_and_the_old_worker_cannot_commit(
     make_service: MakeService,
 ) -> None:
     does = Jobs()

@@ -38,7 +38,7 @@ async def stop(worker: "asyncio.Task[None]") -> None:
     await asyncio.gather(worker, return_exceptions=True)
 
 
-async def test_a_job_that_does_not_end_is_released_and_another_worker_goes_on_at_once(
+async def test_another_worker_goes_on_at_once_with_a_released_job(
     make_service: MakeService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runner_module, "STOP_S", 0.1)
@@ -110,7 +110,7 @@ async def test_a_short_job_ends_before_its_worker_does(make_service: MakeService
     assert await rows(service) == []
 
 
-async def test_failed_jobs_are_re_driven_with_all_their_tries_but_not_beside_a_living_one(
+async def test_failed_jobs_are_re_driven_but_not_beside_a_living_one(
     make_service: MakeService,
 ) -> None:
     does, broken = Jobs(), [True]

@@ -69,7 +69,7 @@ async def test_what_an_operator_ran_is_in_the_log_of_every_service(service: Serv
     assert "anna" not in str(said)
 
 
-async def test_a_service_that_runs_opens_and_wraps_with_a_key_it_did_not_start_with(service: Service) -> None:
+async def test_a_running_service_uses_a_key_it_did_not_start_with(service: Service) -> None:
     """Its memory knows the old ring only; the old file is already gone, so nothing may be wrapped with it."""
     folder: Path = service.settings.key_ring_dir
     blob = await seal(service)

@@ -195,7 +195,7 @@ async def test_a_wrong_type_of_a_handler_is_counted_not_waited_out(make_service:
     assert await parked(service) == [1]
 
 
-async def test_a_record_at_an_offset_that_was_parked_in_an_earlier_topic_is_kept_too(make_service: MakeService) -> None:
+async def test_a_record_at_an_offset_of_an_earlier_topic_is_parked_too(make_service: MakeService) -> None:
     async def fail(event: UserState, session: Any) -> None:
         raise LookupError
 
@@ -207,7 +207,7 @@ async def test_a_record_at_an_offset_that_was_parked_in_an_earlier_topic_is_kept
     assert await parked(service) == [1, 2]
 
 
-async def test_a_re_drive_stops_a_key_at_its_first_failure_and_goes_on_with_others(make_service: MakeService) -> None:
+async def test_a_re_drive_stops_a_key_at_its_first_failure_not_others(make_service: MakeService) -> None:
     broken = {("anna", 1), ("anna", 2), ("ben", 1)}
 
     async def fail(event: UserState, session: Any) -> None:
@@ -296,7 +296,7 @@ async def test_a_rebalance_finishes_what_is_in_hand_then_commits_it(
     await asyncio.gather(worker, return_exceptions=True)
 
 
-async def test_a_rebalance_does_not_wait_for_ever_and_what_is_left_has_one_effect(
+async def test_a_rebalance_does_not_wait_for_ever_and_no_effect_doubles(
     make_service: MakeService, memory_bus: MemoryBus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lanes_module, "SETTLE_S", 0.2)

@@ -101,7 +101,7 @@ async def test_everybody_has_a_bucket_of_their_own(
         assert (await call(clients[0], platform_keys, "/v1/mine", org, user)).status_code == 200
 
 
-async def test_an_organisations_bucket_is_one_for_all_its_people_and_counts_what_was_refused(
+async def test_an_organisations_people_share_one_bucket(
     clients: list[httpx.AsyncClient], platform_keys: PlatformKeys
 ) -> None:
     answers = [await call(clients[0], platform_keys, "/v1/ours", user=f"user-{n}") for n in range(11)]

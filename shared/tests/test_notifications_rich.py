@@ -140,7 +140,7 @@ async def test_tokens_of_both_versions_are_believed_and_no_other_algorithm(watch
             await verifier.check([token], [CONTOSO])
 
 
-async def test_keys_are_fetched_once_and_again_for_an_unknown_one_but_not_at_every_guess(watch: Any) -> None:
+async def test_keys_are_fetched_again_for_an_unknown_one_but_seldom(watch: Any) -> None:
     verifier = ValidationTokens(watch.service.settings)
     app = watch.simulator.settings.client_id
     fetches: list[float] = []
@@ -234,7 +234,7 @@ async def test_call_events_of_one_meeting_are_all_kept(watch: Any) -> None:
     assert [one.encrypted_content["data"] for one in await notifications(watch)] == ["started", "ended"]
 
 
-async def test_a_forged_batch_with_no_tokens_is_hostile_even_from_who_knows_the_secret(
+async def test_a_batch_without_tokens_is_hostile_even_with_the_secret(
     watch: Any, counted: list[tuple[int, str]]
 ) -> None:
     await subscribe(watch)

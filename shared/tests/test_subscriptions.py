@@ -49,7 +49,7 @@ async def test_a_subscription_is_made_once_and_its_expiry_is_graphs(watch: Any) 
     assert watch.calls("POST") == 1
 
 
-async def test_an_unknown_or_forged_client_state_is_answered_alike_and_stores_nothing(watch: Any) -> None:
+async def test_an_unknown_or_forged_client_state_stores_nothing(watch: Any) -> None:
     state = await watch.subscribed()
     for forged in ("", "guess", state[:-1], "\ud800"):
         answer = await watch.http.post("/webhooks/graph", content=forged_body(forged))
@@ -83,7 +83,7 @@ async def test_a_repeated_notification_is_stored_once(watch: Any) -> None:
     assert [job.kind for job in jobs] == [ChangeNotification.kind] * 4
 
 
-async def test_lifecycle_events_are_stored_apart_and_again_after_they_were_dealt_with(watch: Any) -> None:
+async def test_lifecycle_events_are_stored_apart_and_anew_after_their_end(watch: Any) -> None:
     state = await watch.subscribed()
     for _ in range(2):
         for event in ("reauthorizationRequired", "missed"):
@@ -238,9 +238,7 @@ async def test_a_removed_subscription_is_gone_here_and_there(watch: Any) -> None
     ("code", "kept"),
     [("permission_missing", []), ("account_not_connected", [RESOURCE]), ("tenant_not_connected", [RESOURCE])],
 )
-async def test_one_that_cannot_be_removed_is_forgotten_unless_the_connection_ended(
-    watch: Any, code: str, kept: list[str]
-) -> None:
+async def test_an_unremovable_subscription_is_forgotten_while_connected(watch: Any, code: str, kept: list[str]) -> None:
     """Whoever ends the connection removes it then, and tells what stays."""
     await watch.subscribed()
     watch.tokens.refused = code

@@ -140,7 +140,7 @@ def lifecycle(event: str, resource: str = RESOURCE) -> Notification:
 
 
 @pytest.mark.behaviour(44)
-async def test_one_that_ended_before_it_could_be_reauthorised_is_made_anew_and_what_was_missed_looked_for(
+async def test_a_subscription_that_ended_is_made_anew_and_the_gap_is_read(
     watch: Any,
 ) -> None:
     await watch.subscribed()
@@ -153,7 +153,7 @@ async def test_one_that_ended_before_it_could_be_reauthorised_is_made_anew_and_w
 
 
 @pytest.mark.behaviour(44)
-async def test_deliveries_go_on_when_the_reauthorisation_that_graph_asks_for_is_given(watch: Any) -> None:
+async def test_deliveries_go_on_after_the_reauthorisation_graph_asks_for(watch: Any) -> None:
     await watch.subscribed()
     perform(watch.simulator, "authorization_revoke", {"subscription": RESOURCE})
     key = watch.change()
@@ -168,7 +168,7 @@ async def test_deliveries_go_on_when_the_reauthorisation_that_graph_asks_for_is_
 
 
 @pytest.mark.behaviour(44)
-async def test_one_that_outlook_took_away_comes_back_and_one_that_missed_something_stays(watch: Any) -> None:
+async def test_a_removed_subscription_is_made_anew_a_missed_one_stays(watch: Any) -> None:
     token(watch)
     resource = f"users/{anna(watch)}/messages"
     await watch.subscriptions.ensure(watch.caller, resource)

@@ -48,7 +48,7 @@ def test_every_container_of_ours_is_confined() -> None:
         assert one["security_opt"] == ["no-new-privileges:true"], name
 
 
-def test_only_the_gateway_the_simulator_and_kafka_are_reached_from_this_machine() -> None:
+def test_only_the_gateway_the_simulator_and_kafka_publish_a_port() -> None:
     opened = {name: one["ports"] for name, one in COMPOSED.items() if "ports" in one}
     observing = {name for name, one in COMPOSED.items() if one.get("profiles") == ["observe"]}
     assert observing == {"collector", "prometheus", "grafana"}

@@ -15,7 +15,9 @@ from shared.events import ALL, TO_COME
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = {path.name: path for path in sorted((ROOT / "services").glob("*/src/*")) if path.is_dir()}
 SHIPPED = [ROOT / "shared/src", *SERVICES.values()]
+WRITTEN = ("shared", "services", "dev", "tests")
 MAX_LINES = 400
+MAX_TEST_NAME = 70
 
 
 def python_files(*folders: Path) -> Iterator[Path]:
@@ -68,7 +70,7 @@ def test_events_import_pydantic_and_the_standard_library_only() -> None:
 
 
 def test_no_python_file_is_longer_than_400_lines() -> None:
-    folders = [ROOT / name for name in ("shared", "services", "dev", "tests")]
+    folders = [ROOT / name for name in WRITTEN]
     assert named([path for path in python_files(*folders) if len(path.read_text().splitlines()) > MAX_LINES]) == []
 
 
@@ -129,3 +131,12 @@ def test_no_string_names_a_job() -> None:
     named_so = [path for path, said in texts.items() if any(isinstance(s, str) and written.search(s) for s in said)]
     assert len(kinds) > 500
     assert named(named_so) == []
+
+
+def test_a_tests_name_can_be_read_at_once() -> None:
+    tests = [path for path in python_files(*(ROOT / folder for folder in WRITTEN)) if path.name.startswith("test_")]
+    functions = {
+        n.name for path in tests for n in nodes_of(path) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert len(functions) > 2000
+    assert [name for name in functions if name.startswith("test_") and len(name) > MAX_TEST_NAME] == []

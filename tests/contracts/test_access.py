@@ -93,7 +93,7 @@ async def test_an_internal_route_takes_no_token_but_a_services_for_it(hosted: Ho
             assert answer.status_code == 401, f"{route}: {kind}: {answer.status_code} {answer.text}"
 
 
-async def test_an_internal_route_takes_the_services_that_need_it_and_refuses_all_others(hosted: Hosted) -> None:
+async def test_an_internal_route_admits_the_services_it_names_only(hosted: Hosted) -> None:
     for route in routes_of(hosted, "service"):
         operation = route.operation("")
         for caller in (*SERVICES, "console"):

@@ -164,7 +164,7 @@ def consent_url(known: Any) -> str:
     return f"{known.http_base_url}/organizations/v2.0/adminconsent?{urlencode(query)}"
 
 
-async def test_after_a_person_disconnects_no_pod_shows_graph_the_old_token_and_a_reconnect_gives_a_new_one(
+async def test_no_pod_uses_the_old_token_after_a_person_disconnects(
     house: House,
 ) -> None:
     await house.connect_tenant(1)
@@ -185,7 +185,7 @@ async def test_after_a_person_disconnects_no_pod_shows_graph_the_old_token_and_a
     assert new != old
 
 
-async def test_a_person_who_signs_in_again_is_served_with_the_new_token_by_every_pod(house: House) -> None:
+async def test_every_pod_uses_the_new_token_after_a_new_sign_in(house: House) -> None:
     await house.connect_tenant(1)
     await house.connect_person()
     house.door.shown.clear()

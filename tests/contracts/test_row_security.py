@@ -26,7 +26,7 @@ class Some(Work):
     kind = "some"
 
 
-async def test_every_table_of_organisations_is_bound_to_one_for_all_but_the_engines(hosted: Hosted) -> None:
+async def test_only_the_engines_see_rows_of_more_than_one_organisation(hosted: Hosted) -> None:
     settings = hosted.service.settings
     engines = [role_of(str(url)) for url in (settings.database_url, settings.migration_database_url)]
     async with hosted.service.db.system_work() as work:
@@ -46,7 +46,7 @@ async def test_a_database_from_before_is_protected_by_the_next_migration(hosted:
     await owner.close()
     for _ in range(2):
         await migrate(hosted.service.package, hosted.service.settings)
-    await test_every_table_of_organisations_is_bound_to_one_for_all_but_the_engines(hosted)
+    await test_only_the_engines_see_rows_of_more_than_one_organisation(hosted)
 
 
 async def test_no_other_organisations_person_or_key_is_seen(hosted: Hosted) -> None:

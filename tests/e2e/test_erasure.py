@@ -166,7 +166,7 @@ async def wrapped_by(connection: Any, ring_key_id: str) -> int:
     return int(await connection.fetchval("SELECT count(*) FROM data_key WHERE ring_key_id = $1", ring_key_id))
 
 
-async def test_a_rewrap_killed_in_the_middle_loses_nothing_and_the_next_finishes_it(
+async def test_a_killed_rewrap_loses_nothing_and_the_next_finishes_it(
     run: Run, database: TestDatabase, environment: dict[str, str]
 ) -> None:
     await run("storage", "migrate")
@@ -196,7 +196,7 @@ async def test_a_rewrap_killed_in_the_middle_loses_nothing_and_the_next_finishes
         await connection.close()
 
 
-async def test_a_data_key_whose_ring_key_is_missing_makes_the_rewrap_fail_and_stays(
+async def test_a_rewrap_fails_on_a_data_key_without_its_ring_key(
     run: Run, database: TestDatabase, environment: dict[str, str]
 ) -> None:
     await run("storage", "migrate")

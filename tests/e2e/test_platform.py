@@ -214,7 +214,7 @@ async def test_both_ways_in_lead_back_to_where_the_person_was(visitor: Visitor) 
     assert "What your administrator has to allow" not in await visitor.page("/integrations")
 
 
-async def test_an_account_that_cannot_work_is_told_so_where_the_person_set_out_from(visitor: Visitor) -> None:
+async def test_an_unusable_account_is_told_where_the_sign_in_began(visitor: Visitor) -> None:
     await visitor.become("acme-anna")
     fields = fields_of(await visitor.page("/meetings/new"), "Connect Now")
     refused = await visitor.go(CONNECT, fields, "unlicensed@contoso.example")
@@ -225,7 +225,7 @@ async def test_an_account_that_cannot_work_is_told_so_where_the_person_set_out_f
     assert "Connect Now" in await visitor.page("/meetings/new")
 
 
-async def test_the_switch_acts_at_once_on_all_that_is_booked_or_recorded_and_a_disconnect_ends_it(demo: Demo) -> None:
+async def test_the_switch_acts_at_once_and_a_disconnect_ends_it(demo: Demo) -> None:
     """One journey for all of it: to begin another one takes longer than the rest."""
     await demo.connect_tenant()
     await demo.record_automatically()

@@ -119,7 +119,7 @@ async def test_an_invitation_is_tentative_until_it_is_accepted(
     assert (await looked(anna, BEN))[0]["availabilityView"] == "00000000"
 
 
-async def test_each_occurrence_of_a_series_counts_and_times_are_in_the_zone_asked_for(
+async def test_each_occurrence_counts_and_times_are_in_the_zone_asked_for(
     anna: httpx.AsyncClient, ben: httpx.AsyncClient
 ) -> None:
     pattern = {"type": "daily", "interval": 1}

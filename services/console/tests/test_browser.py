@@ -104,9 +104,7 @@ def complaints(page: Page, rules: list[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_each_state_is_accessible_in_both_themes_fits_a_small_screen_and_breaks_no_rule(
-    site: Site, kept: Watched, name: str
-) -> None:
+def test_each_state_is_accessible_in_both_themes_and_fits_a_small_screen(site: Site, kept: Watched, name: str) -> None:
     page = kept.page
     kept.errors.clear()
     page.set_viewport_size(LARGE)
@@ -151,7 +149,7 @@ def test_the_skip_link_comes_first_and_leads_past_the_navigation(site: Site, wat
     expect(watched.page.get_by_role("link", name="Schedule a Teams meeting")).to_be_focused()
 
 
-def test_a_meeting_is_scheduled_by_keyboard_alone_in_the_browsers_time_zone(site: Site, watched: Watched) -> None:
+def test_the_keyboard_schedules_a_meeting_in_the_browsers_time_zone(site: Site, watched: Watched) -> None:
     page = watched.page
     show(site, page, STATES["meetings-empty"])
     site.apis.answers = CONNECTED | {
@@ -223,7 +221,7 @@ def test_a_series_is_scheduled_by_keyboard_alone(site: Site, watched: Watched) -
     assert (sent.body["repeats"], sent.body["auto_recording"]) == ({"every": "week", "until": "2030-12-31"}, False)
 
 
-def test_a_refused_form_takes_the_focus_to_what_is_wrong_and_keeps_the_rest(site: Site, watched: Watched) -> None:
+def test_a_refused_form_focuses_the_wrong_field_and_keeps_the_rest(site: Site, watched: Watched) -> None:
     page = watched.page
     site.apis.answers = CONNECTED
     page.goto(site.url + "/meetings/new")
@@ -279,7 +277,7 @@ def test_a_switch_is_a_switch_for_everyone_and_works_by_keyboard(site: Site, wat
     assert site.apis.sent("PATCH")[0].body == {"auto_recording": True}
 
 
-def test_recording_and_transcript_arrive_in_the_open_page_without_disturbing_it(site: Site, watched: Watched) -> None:
+def test_recording_and_transcript_arrive_in_the_open_page(site: Site, watched: Watched) -> None:
     page, path = watched.page, f"/v1/meetings/{ID}"
     site.apis.answers = {path: meeting("scheduled")}
     page.goto(f"{site.url}/meetings/{ID}")

@@ -81,7 +81,7 @@ def test_half_hours_are_those_of_the_clock_in_the_zone(zone: str, expected: str)
     assert [f"{one:%H:%M}" for one in found] == [expected]
 
 
-def test_the_caller_and_the_required_are_asked_for_first_and_at_most_twenty(site: Site) -> None:
+def test_caller_and_required_people_come_first_and_at_most_twenty(site: Site) -> None:
     many = "\n".join(f"p{number}@x.example" for number in range(20))
     site.apis.answers = told(person_told("anna@contoso.example"))
     with site.client() as browser:

@@ -7,7 +7,7 @@ from services.console.tests.states import CONNECTED
 
 
 @pytest.mark.parametrize("path", ["/connectors/microsoft365", "/no-such-page", "/static/console.css", "/integrations"])
-def test_no_page_can_be_framed_rebased_or_reached_by_the_window_that_opened_it(site: Site, path: str) -> None:
+def test_no_page_is_framed_rebased_or_reached_by_its_opener(site: Site, path: str) -> None:
     site.apis.answers = CONNECTED
     with site.client() as browser:
         headers = browser.get(path).headers

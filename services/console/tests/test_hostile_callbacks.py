@@ -40,7 +40,7 @@ def called(site: Site, query: list[tuple[str, str]], answer: Any) -> Any:
 @given(query=QUERIES)
 @example(query=[("state", "%ED%A0%80"), ("code", "%00")])
 @example(query=[("error_description", "<script>alert(1)</script>")])
-def test_a_refused_answer_is_a_page_with_a_support_code_and_nothing_of_the_answer(site: Site, query: Any) -> None:
+def test_a_refused_answers_page_has_a_support_code_and_no_part_of_it(site: Site, query: Any) -> None:
     answer = called(site, query, (409, {"detail": "Start again.", "code": "sign_in_unknown", "request_id": "req-3"}))
     assert answer.status_code == 409
     assert "req-3" in answer.text

@@ -73,7 +73,7 @@ def test_an_answer_names_the_message_and_leaves_its_recipients_to_outlook(site: 
     }
 
 
-def test_files_are_attached_and_taken_out_without_javascript_and_the_text_stays(site: Site) -> None:
+def test_without_javascript_files_come_and_go_and_the_text_stays(site: Site) -> None:
     made = {"id": "f9", "name": "offer.pdf", "media_type": "application/pdf", "size_bytes": 4}
     site.apis.answers = WRITING | {"POST /v1/mail/files": (201, made)}
     with site.client() as browser:
@@ -111,7 +111,7 @@ def test_the_form_of_a_mail_may_be_larger_than_others_and_is_bounded_too(open_si
     assert other.status_code == 413
 
 
-def test_a_frame_of_a_mail_may_run_nothing_and_loads_only_what_was_asked_for(site: Site) -> None:
+def test_a_mails_frame_runs_nothing_and_loads_only_what_was_asked_for(site: Site) -> None:
     site.apis.answers = {f"/v1/mail/messages/{ID}/body": body(held_images=2)}
     with site.client() as browser:
         held, shown = (browser.get(f"{BODY}{more}").headers for more in ("", "?images=shown"))

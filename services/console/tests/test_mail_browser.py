@@ -56,7 +56,7 @@ def conversation(found: dict[str, Any]) -> dict[str, Any]:
     return CONNECTED | answers
 
 
-def test_a_frame_runs_nothing_and_asks_nobody_even_of_a_mail_that_was_not_cleaned(site: Site, page: Page) -> None:
+def test_the_frame_of_an_uncleaned_mail_runs_and_loads_nothing(site: Site, page: Page) -> None:
     """The second wall: what the service gives is cleaned already, and here it is not."""
     asked: list[str] = []
     page.route(f"{EVIL}/**", lambda route: (asked.append(route.request.url), route.abort()))

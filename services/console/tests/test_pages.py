@@ -57,7 +57,7 @@ def test_a_switch_sends_the_etag_it_was_shown_with(site: Site) -> None:
     assert (sent.body, sent.headers["if-match"]) == ({"outlook_email": False}, '"7"')
 
 
-def test_a_meeting_is_scheduled_in_the_zone_that_was_chosen_with_the_forms_own_key(site: Site) -> None:
+def test_a_meeting_is_scheduled_in_the_chosen_zone_with_the_forms_key(site: Site) -> None:
     site.apis.answers = CONNECTED | {"POST /v1/meetings": (201, meeting("scheduled"))}
     people = "ben@contoso.example, Ann Bee <ann@x.example>\ncarl@x.example dana@x.example"
     with site.client() as browser:
@@ -174,7 +174,7 @@ def test_when_the_service_was_away_the_form_keeps_its_key(site: Site) -> None:
     assert f'name="key" value="{ID}"' in answer.text
 
 
-def test_a_booking_before_the_news_of_the_sign_in_arrived_is_tried_again_with_the_same_key(site: Site) -> None:
+def test_a_booking_before_user_state_arrived_is_retried_with_its_key(site: Site) -> None:
     answers = iter([problem("account_not_connected", "Not connected.")] * 2 + [(201, meeting("scheduled"))])
     site.apis.answers = CONNECTED | {"POST /v1/meetings": lambda: next(answers)}
     with site.client() as browser:
@@ -223,7 +223,7 @@ def test_a_link_that_is_not_of_the_web_is_not_offered(site: Site) -> None:
     assert 'href="javascript' not in text
 
 
-def test_without_a_simulator_there_is_no_switch_of_persons_and_no_simulated_meeting(open_site) -> None:  # type: ignore[no-untyped-def]
+def test_without_a_simulator_nobody_switches_persons_or_simulates(open_site) -> None:  # type: ignore[no-untyped-def]
     site = open_site(simulator_url=None)
     site.apis.answers = {f"/v1/meetings/{ID}": meeting("scheduled")}
     with site.client() as browser:

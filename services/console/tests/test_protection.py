@@ -77,7 +77,7 @@ def test_either_header_of_our_own_pages_is_enough(site: Site, headers: dict[str,
 
 
 @pytest.mark.parametrize(("base", "cookie", "_api"), TRIPS)
-def test_the_browser_key_is_kept_in_a_cookie_that_scripts_and_other_sites_do_not_get(
+def test_scripts_and_other_sites_do_not_get_the_browser_keys_cookie(
     site: Site, base: str, cookie: str, _api: str
 ) -> None:
     site.apis.answers = STARTS
@@ -104,9 +104,7 @@ def test_over_https_the_cookies_are_secure_and_bound_to_the_host(
 
 
 @pytest.mark.parametrize(("base", "cookie", "api"), BACK)
-def test_what_microsoft_answered_goes_to_the_service_with_the_key_and_nothing_else(
-    site: Site, base: str, cookie: str, api: str
-) -> None:
+def test_the_service_gets_microsofts_answer_and_the_key_only(site: Site, base: str, cookie: str, api: str) -> None:
     site.apis.answers = {f"POST {api}": {"return_to": "/meetings/new"}}
     query = {
         "state": "s",
@@ -222,7 +220,7 @@ def test_a_form_beyond_the_limit_is_refused_with_a_page(open_site: OpenSite, who
     assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
 
 
-def test_after_microsoft_was_away_for_a_used_up_sign_in_the_person_goes_back_and_no_reload_is_promised(
+def test_a_used_up_sign_in_that_met_an_outage_promises_no_reload(
     site: Site,
 ) -> None:
     away = {"detail": "Microsoft is busy.", "code": "microsoft_busy", "return_to": "/meetings/new"}
@@ -234,7 +232,7 @@ def test_after_microsoft_was_away_for_a_used_up_sign_in_the_person_goes_back_and
     assert "Max-Age=0" in cookies_of(answer)["prospo_sign_in"]
 
 
-def test_an_answer_that_cannot_be_read_is_said_so_without_the_names_of_its_fields(site: Site) -> None:
+def test_an_unreadable_answer_is_told_without_its_field_names(site: Site) -> None:
     fields = {"errors": [{"field": "state", "message": "Field required"}], "request_id": "req-5"}
     refusal = {"detail": "Correct these fields and try again: state.", "code": "invalid_request"} | fields
     site.apis.answers = {"POST /v1/connection/complete": (422, refusal)}

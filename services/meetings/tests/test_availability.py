@@ -103,7 +103,7 @@ async def test_who_is_not_visible_is_told_with_the_reason_and_others_are_seen(ho
     }
 
 
-async def test_a_calendar_with_more_entries_than_microsoft_tells_is_said_to_be_so(house: Any) -> None:
+async def test_a_calendar_of_which_microsoft_tells_only_a_part_is_marked(house: Any) -> None:
     await house.connect()
     days = {"type": "numbered", "startDate": "2030-03-05", "numberOfOccurrences": 31}
     for _ in range(33):
@@ -132,7 +132,7 @@ async def connected(house: Any, org: str, user: str, account: str) -> None:
     ("org", "user", "account", "sees_ben"),
     [("acme", "anna", ANNA, True), ("acme", "ben", BEN, True), ("globex", "anna", CARL, False)],
 )
-async def test_microsoft_is_asked_as_the_caller_and_shows_what_the_caller_may_see(
+async def test_microsoft_is_asked_as_the_caller_for_what_they_may_see(
     house: Any, org: str, user: str, account: str, sees_ben: bool
 ) -> None:
     """People of one organisation, and people of two who have the same id at Prospo."""

@@ -156,7 +156,7 @@ async def test_after_a_reconnect_everything_is_as_it_was(house: Any) -> None:
     assert reasons == {None}
 
 
-async def test_a_switch_moved_meanwhile_says_nothing_untrue_of_what_was_taken_back(house: Any) -> None:
+async def test_a_switch_moved_meanwhile_is_not_reported_for_what_was_undone(house: Any) -> None:
     first, _ = await set_up(house)
     await leave(house)
     await house.hear(house.tenant(2, on=False), house.tenant(3, on=True))

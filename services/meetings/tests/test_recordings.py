@@ -163,9 +163,7 @@ async def test_what_becomes_of_one_recording_leaves_the_other_alone(teams: Teams
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
-async def test_what_moved_to_another_meeting_is_gone_in_whatever_order_it_is_told(
-    teams: Teams, order: tuple[int, ...]
-) -> None:
+async def test_an_artefact_that_moved_away_is_gone_in_any_order_of_events(teams: Teams, order: tuple[int, ...]) -> None:
     seen, imported = teams.seen("r1", 0, 30), teams.imported("r1", 0, 30)
     moved = ArtefactMoved.model_validate(teams.about() | {"artefact_id": "r1", "kind": "recording"})
     told = [seen, imported, moved]

@@ -106,7 +106,7 @@ async def test_our_own_change_comes_back_without_a_second_event(house: Any) -> N
     assert event["origin"] == "prospo"
 
 
-async def test_where_microsoft_refuses_to_notify_the_calendar_is_looked_at_oftener(house: Any) -> None:
+async def test_a_calendar_without_notifications_is_read_more_often(house: Any) -> None:
     """By Microsoft's own page it does, as the permissions that people give hold no right that only reads."""
     meeting_id = await booked(house, notifies=False)
     assert (await house.microsoft.state())["subscriptions"] == []

@@ -43,9 +43,7 @@ async def test_an_attendee_reads_what_is_shared_until_it_is_taken_back(house: An
 
 
 @pytest.mark.parametrize("kind", ["recording", "transcript"])
-async def test_what_an_attendee_reads_is_noted_once_an_hour_and_what_the_owner_reads_is_not(
-    house: Any, found: Any, kind: str
-) -> None:
+async def test_an_attendees_reading_is_noted_hourly_and_an_owners_is_not(house: Any, found: Any, kind: str) -> None:
     house.meetings.shared.add(("acme", "ben", kind, found[kind]))
     for who in ({"user": "anna"}, BEN, BEN, {"user": "cy"}):
         await read(house, kind, found[kind], **who)

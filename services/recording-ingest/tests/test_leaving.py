@@ -87,7 +87,7 @@ async def swept(house: Any) -> None:
     await house.settle()
 
 
-async def test_of_people_who_do_not_reconnect_the_application_ends_what_it_is_shown(house: Any) -> None:
+async def test_the_application_ends_subscriptions_of_people_who_stay_away(house: Any) -> None:
     await left_behind(house)
     await house.hear(connected(3), house.news(3))
     await house.settle()
@@ -106,7 +106,7 @@ async def test_who_connects_between_the_looks_keeps_theirs(house: Any) -> None:
     assert await house.jobs("sweep_leftovers") == []
 
 
-async def test_where_the_application_may_not_look_nothing_is_ended_and_nothing_fails(house: Any) -> None:
+async def test_an_application_that_may_not_list_ends_and_fails_nothing(house: Any) -> None:
     await left_behind(house)
     house.tenant_connector.refused = True
     await house.hear(connected(3), house.news(3))

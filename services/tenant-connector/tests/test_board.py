@@ -112,7 +112,7 @@ async def test_each_change_of_a_verdict_is_told_once_and_the_same_again_is_not(b
     assert len(changes) == len(first) + 1
 
 
-async def test_news_of_calls_are_there_with_their_permission_and_nobody_must_give_it(board: Any) -> None:
+async def test_the_permission_for_call_events_is_optional(board: Any) -> None:
     assert "grants the application permission" in (await board.checked())["call_events"]["reason"]
     await board.microsoft.do("application_change", roles=["Organization.Read.All", CALLS])
     await board.microsoft.do("consent_give", tenant="contoso.example")

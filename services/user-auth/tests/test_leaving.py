@@ -60,7 +60,7 @@ async def test_the_tokens_serve_for_leaving_only_and_end_when_all_have_told(hous
     assert (leaving["over"], leaving["until"], leaving["left"]) == (True, None, told["left"])
 
 
-async def test_at_the_deadline_it_ends_and_names_who_has_not_told_and_late_words_are_told_on(house: Any) -> None:
+async def test_leaving_ends_at_its_deadline_and_late_services_are_heard(house: Any) -> None:
     await house.connect()
     await house.disconnect()
     await house.hear(report(MailTracesRemoved))
