@@ -23,7 +23,7 @@ def tenant(status: str, **more: Any) -> Json:
 def leaving(**more: Any) -> Json:
     """What became of what Prospo set at Microsoft, after a disconnect."""
     about = {"over": True, "until": "2026-03-03T09:25:00Z", "people": 3, "people_unknown": 0, "removed": 7, "left": []}
-    return about | more
+    return about | {"application_unknown": False} | more
 
 
 STAYS = [
@@ -84,6 +84,11 @@ TENANTS: dict[str, tuple[Json, tuple[str, ...], tuple[str, ...]]] = {
         tenant("disconnected", leaving=leaving()),
         ("removed (7): nothing of it is left there",),
         ("could be removed", "is removing"),
+    ),
+    "card-left-calls": (
+        tenant("disconnected", leaving=leaving(application_unknown=True)),
+        ("could be removed", "when calls begin and end. That ends by itself within a day."),
+        ("Of 2 people", "nothing of it is left"),
     ),
     "card-left-behind": (
         tenant("disconnected", leaving=leaving(left=STAYS, people_unknown=2)),

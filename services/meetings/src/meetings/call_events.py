@@ -136,6 +136,8 @@ async def told(work: JobWork, notification: Notification, data: dict[str, Any]) 
     if link is None or of_tenant.lower() != (tenant.tid or "").lower():
         log.warning("calls.of_another_tenant", org_id=work.org_id)
         return
+    if not tenant.connected:  # what is told while the subscriptions are being removed
+        return
     if event.at is None or event.kind not in {"started", "ended"}:
         return
     mark = {"kind": event.kind, "at": _written(event.at)}

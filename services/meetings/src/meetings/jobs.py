@@ -24,7 +24,16 @@ from meetings.work import (
     ScheduleMeeting,
     SetRecording,
 )
-from shared.connections import Connection, FollowConnections, Leave, Obstructed, bring_in_line, connection_of, tenant_of
+from shared.connections import (
+    Connection,
+    FollowConnections,
+    Leave,
+    LeaveAsApplication,
+    Obstructed,
+    bring_in_line,
+    connection_of,
+    tenant_of,
+)
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphRetry
 from shared.jobs import Again, GiveUp, Jobs, Periodic
@@ -120,8 +129,9 @@ async def follow_connections(job: Job, wanted: FollowConnections) -> None:
 
 
 @does(Leave)
+@does(LeaveAsApplication)
 async def leave(job: Job, wanted: Leave, *, graph: Graph, subscriptions: Subscriptions) -> None:
-    """Remove what is there at Microsoft for a person who disconnected."""
+    """Remove what is there at Microsoft for a person who disconnected, or of the application in a tenant that did."""
     await TRACES.leave(job, wanted, graph, subscriptions)
 
 

@@ -1,5 +1,7 @@
 """What meetings set at Microsoft goes when a person or the organisation disconnects: subscriptions, and the automatic
 recording of meetings that are not over. The events stay in the calendar, with their join links.
+
+Subscriptions to calls are the application's, so they go when the organisation disconnects.
 """
 
 from datetime import datetime
@@ -12,7 +14,7 @@ from meetings import problems, queries, recording, scheduling, watching
 from meetings.tables import MeetingRow
 from shared.connections import connection_of
 from shared.database.unit_of_work import UnitOfWork
-from shared.events import MeetingTracesRemoved
+from shared.events import MeetingApplicationTracesRemoved, MeetingTracesRemoved
 from shared.events.leaving import LeftKind
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphGiveUp, GraphNotFound, GraphReconnect
@@ -59,7 +61,11 @@ async def _keep(job: Job, meeting_id: str) -> None:
 
 
 def tell(work: UnitOfWork, done: Done) -> None:
-    work.outbox.add(MeetingTracesRemoved.model_validate(done.told()))
+    said = done.told()
+    if done.user_id:
+        work.outbox.add(MeetingTracesRemoved.model_validate(said))
+    else:
+        work.outbox.add(MeetingApplicationTracesRemoved.model_validate(said))
 
 
-TRACES = Traces(tell, watching.forget, AutomaticRecording())
+TRACES = Traces(tell, watching.forget, AutomaticRecording(), as_application=True)

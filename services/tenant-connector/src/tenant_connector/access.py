@@ -7,6 +7,7 @@ from shared.entra.client import Entra, EntraError, EntraMisconfigured, EntraRetr
 from shared.entra.tokens import AccessToken
 from shared.problems import Conflict, Unavailable
 from tenant_connector import audit, queries, tenant
+from tenant_connector.leaving import is_open
 from tenant_connector.readiness import board as readiness
 from tenant_connector.readiness import queries as readiness_queries
 from tenant_connector.readiness import schedule as watching
@@ -27,10 +28,13 @@ TENANT_GONE = {
 
 
 async def app_token(
-    db: Database, tokens: AppTokens, entra: Entra, org_id: str, refused: str | None = None
+    db: Database, tokens: AppTokens, entra: Entra, org_id: str, refused: str | None = None, *, leaving: bool = False
 ) -> AccessToken:
-    """Raises ``Conflict`` when an administrator must act first, ``Unavailable`` when asking again may help."""
-    connection = await connection_of(db, org_id)
+    """Raises ``Conflict`` when an administrator must act first, ``Unavailable`` when asking again may help.
+
+    ``leaving``: of a connection that has ended, to remove what was set at Microsoft.
+    """
+    connection = await connection_of(db, org_id, leaving=leaving)
     if connection is None:
         raise tenant.not_connected()
     try:
@@ -46,11 +50,13 @@ async def app_token(
         raise Conflict("admin_required", error.message) from error
 
 
-async def connection_of(db: Database, org_id: str) -> Connection | None:
-    """The connection as it is now; None when there is none."""
+async def connection_of(db: Database, org_id: str, *, leaving: bool = False) -> Connection | None:
+    """The connection as it is now; None when there is none. With ``leaving`` the one that is being left."""
     async with db.unit_of_work(org_id) as work:
         row = await queries.tenant(work.session, org_id)
-    if row is None or row.status != "connected" or row.tid is None or row.connected_at is None:
+    if row is None or row.tid is None or row.connected_at is None:
+        return None
+    if not (is_open(row) if leaving else row.status == "connected"):
         return None
     return Connection(org_id, row.tid, row.connected_at)
 

@@ -120,7 +120,7 @@ async def disconnect_tenant(
 )
 async def app_token(wanted: AppTokenWanted, db: Db, tokens: Tokens, entra: Entra_) -> AppToken:
     """The application's token in the organisation's tenant, for Graph."""
-    token = await access.app_token(db, tokens, entra, wanted.org_id, wanted.refused)
+    token = await access.app_token(db, tokens, entra, wanted.org_id, wanted.refused, leaving=wanted.leaving)
     return AppToken(access_token=token.value, expires_at=token.expires_at, tid=token.tid)
 
 

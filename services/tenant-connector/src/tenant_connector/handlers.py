@@ -6,6 +6,7 @@ from shared.connections.state import connection_of, keep_account
 from shared.database.unit_of_work import UnitOfWork
 from shared.eventing.handlers import Handlers
 from shared.events import (
+    MeetingApplicationTracesRemoved,
     StorageLocationChanged,
     StorageLocationSelected,
     TranscriptImported,
@@ -55,6 +56,12 @@ async def know_person(event: UserState, *, session: AsyncSession, work: UnitOfWo
 async def sum_up_what_was_left(event: UserLeft, *, work: UnitOfWork) -> None:
     """Of the people of an organisation that disconnected; the Org Admin reads it."""
     await leaving.take(work, event)
+
+
+@on(MeetingApplicationTracesRemoved)
+async def sum_up_what_the_application_left(event: MeetingApplicationTracesRemoved, *, work: UnitOfWork) -> None:
+    """What was made at Microsoft as the application, after an Org Admin disconnected the organisation."""
+    await leaving.take_application(work, event)
 
 
 @on(TranscriptImported)

@@ -123,10 +123,14 @@ class FeaturesChange(StrictModel):
 
 
 class AppTokenWanted(StrictModel):
-    """``refused`` is the SHA-256 (hex) of a token that Graph refused: another one is given."""
+    """``refused`` is the SHA-256 (hex) of a token that Graph refused: another one is given.
+
+    ``leaving``: of a connection that has ended, to remove what was set at Microsoft; until that is over.
+    """
 
     org_id: Annotated[str, Field(min_length=1, max_length=200)]
     refused: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    leaving: StrictBool = False
 
 
 class AppToken(BaseModel):
@@ -178,13 +182,14 @@ class Leaving(BaseModel):
     """What is removed at Microsoft after a disconnect: going on ``until`` then at the latest, or over.
 
     ``left`` stays there, with the reason and when the last of them ends by itself. Of ``people_unknown`` people not
-    everything was told.
+    everything was told; with ``application_unknown`` not what became of what Prospo made as the application.
     """
 
     over: bool
     until: datetime
     people: int
     people_unknown: int
+    application_unknown: bool
     removed: int
     left: list[LeftBehind]
 
@@ -198,7 +203,7 @@ class TenantNow(Tenant):
     def now(cls, row: TenantRow | None, org_id: str, leavers: list[LeavingRow]) -> Self:
         shown = cls.of(row, org_id)
         if row is not None and row.leaving is not None:
-            shown.leaving = Leaving.model_validate(row.leaving | leaving.outcome(leavers))
+            shown.leaving = Leaving.model_validate(row.leaving | leaving.outcome(row, leavers))
         return shown
 
 

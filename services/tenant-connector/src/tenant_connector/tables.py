@@ -46,7 +46,7 @@ class TenantRow(Table, table=True):
     storage_state_version: int = Field(default=0, sa_type=BigInteger)
     leaving: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     """Of the last disconnect by an Org Admin: the version it ``ended_in``, ``until`` when things may be removed at
-    Microsoft, and whether that is ``over``; none while connected."""
+    Microsoft, whether that is ``over``, and what was told of the ``application``; none while connected."""
 
 
 class LeavingRow(Table, table=True):

@@ -6,7 +6,7 @@ for what Microsoft refused (``obstacles``). ``follow`` keeps the state and queue
 the service does for each person in line with it (``following``).
 """
 
-from shared.connections.following import FollowConnections, Leave, bring_in_line, follow, keep
+from shared.connections.following import FollowConnections, Leave, LeaveAsApplication, bring_in_line, follow, keep
 from shared.connections.obstacles import (
     ADMIN_REQUIRED,
     HEARD_OF,
@@ -27,6 +27,7 @@ __all__ = [
     "Connection",
     "FollowConnections",
     "Leave",
+    "LeaveAsApplication",
     "Obstacle",
     "Obstructed",
     "Switch",

@@ -7,7 +7,7 @@ removes what the service set at Microsoft.
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from shared.connections.obstacles import Switch
 from shared.connections.state import Connection, Tenant, connection_of, keep_account, keep_tenant, people_of, tenant_of
@@ -38,7 +38,7 @@ class Leave(Work):
     """
 
     kind = "leave"
-    keyed_by = ("user_id", "version")
+    keyed_by: ClassVar[tuple[str, ...] | None] = ("user_id", "version")
     user_id: str
     version: int
     until: datetime | None = None
@@ -54,6 +54,17 @@ def keep(on: Handlers) -> None:
     @on(UserState)
     async def keep_user_state(event: UserState, *, work: UnitOfWork) -> None:
         await keep_account(work.session, event)
+
+
+class LeaveAsApplication(Leave):
+    """Remove at Microsoft what the service set as the application, after the tenant's connection ended in ``version``.
+
+    A later end takes the place of an earlier one.
+    """
+
+    kind = "leave_as_application"
+    keyed_by = ("user_id",)
+    user_id: str = ""
 
 
 class Ends(Protocol):

@@ -69,7 +69,7 @@ class OneToken:
     ) -> _Bearer:
         return self._token
 
-    async def app_token(self, org_id: str) -> _Bearer:
+    async def app_token(self, org_id: str, *, leaving: bool = False) -> _Bearer:
         return self._token
 
     def forget(self, org_id: str, user_id: str | None, refused: str | None = None) -> None:
@@ -121,13 +121,15 @@ class TokenClient:
         connection that has ended, as long as user-auth still has it; it is not kept here.
         """
         if leaving:
-            owner = org_id, user_id
-            return await self._ask(_Flight(owner, claims, self._refused.get(owner), UNKNOWN, leaving=True))
+            return await self._token_to_leave((org_id, user_id), claims)
         return await self._token((org_id, user_id), claims)
 
-    async def app_token(self, org_id: str) -> AccessToken:
-        """The application's token in the organisation's tenant. Raises ``GraphTellAdmin`` without consent."""
-        return await self._token((org_id, None), None)
+    async def app_token(self, org_id: str, *, leaving: bool = False) -> AccessToken:
+        """The application's token in the organisation's tenant. Raises ``GraphTellAdmin`` without consent.
+
+        With ``leaving`` of a tenant whose connection has ended, as long as tenant-connector gives it.
+        """
+        return await (self._token_to_leave((org_id, None), None) if leaving else self._token((org_id, None), None))
 
     def forget(self, org_id: str, user_id: str | None, refused: str | None = None) -> None:
         """Ask again next time; what is under way may bring the same one.
@@ -145,6 +147,9 @@ class TokenClient:
         if refused is not None:
             self._refused.keep(owner, token_digest(refused))
 
+    async def _token_to_leave(self, owner: _Owner, claims: str | None) -> AccessToken:
+        return await self._ask(_Flight(owner, claims, self._refused.get(owner), UNKNOWN, leaving=True))
+
     async def _token(self, owner: _Owner, claims: str | None) -> AccessToken:
         versions = await self._versions_of(*owner)  # before the question: what ends during it is not missed
         kept = self._kept.get(owner)
@@ -161,11 +166,11 @@ class TokenClient:
     async def _ask(self, wanted: _Flight) -> AccessToken:
         org_id, user_id = wanted.owner
         body: dict[str, Any] = {"org_id": org_id} | ({} if wanted.refused is None else {"refused": wanted.refused})
+        body |= {"leaving": True} if wanted.leaving else {}
         if user_id is None:
             return await self._call("tenant-connector", "/internal/app-token", body)
         # A pod of user-auth that has not heard of this version yet then looks it up before it answers from memory.
         more = {"user_id": user_id, "claims": wanted.claims, "known_version": wanted.versions.person}
-        more |= {"leaving": True} if wanted.leaving else {}
         body |= {name: value for name, value in more.items() if value is not None}
         return await self._call("user-auth", "/internal/tokens", body)
 

@@ -1,6 +1,7 @@
 """What the services that keep subscriptions removed at Microsoft after a connection ended. Key: organisation and user.
 
-Each tells user-auth, which sums it up in ``user.left``; other teams read that.
+Each tells user-auth, which sums it up in ``user.left``; other teams read that. What was made as the application is of
+no person: it goes with the tenant, and is summed up in ``tenant.left``.
 """
 
 from datetime import datetime
@@ -63,6 +64,21 @@ class MeetingTracesRemoved(TracesRemoved):
 
     topic: ClassVar[str] = "meeting.traces_removed"
     emitter: ClassVar[str] = "meetings"
+
+
+class MeetingApplicationTracesRemoved(Event):
+    """After the disconnect of a tenant: meetings removed the subscriptions to calls, which it made as the application.
+
+    Told once for each disconnect, also where there was none. ``aggregate_version`` is the tenant's version that ended
+    it. Key: the organisation. ``tenant.left`` sums it up; other teams read that.
+    """
+
+    topic: ClassVar[str] = "meeting.application_traces_removed"
+    emitter: ClassVar[str] = "meetings"
+    removed: int
+    """How many subscriptions are there no more."""
+    left: list[LeftBehind]
+    """What stays."""
 
 
 class RecordingTracesRemoved(TracesRemoved):

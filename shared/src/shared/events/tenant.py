@@ -71,9 +71,10 @@ class TenantDisconnected(TenantEvent):
 
 
 class TenantLeft(TenantEvent):
-    """What was removed at Microsoft after an Org Admin disconnected, over all people, and what stays.
+    """What was removed at Microsoft after an Org Admin disconnected, over all people and of the application's own, and
+    what stays.
 
-    Emitted when all people's services have told, or when the time for it is over; again, whole, when one tells later.
+    Emitted when all have told, or when the time for it is over; again, whole, when one tells later.
     """
 
     topic: ClassVar[str] = "tenant.left"
@@ -86,6 +87,9 @@ class TenantLeft(TenantEvent):
     """How many subscriptions and automatic recordings are there no more."""
     left: list[LeftBehind]
     """What stays at Microsoft, why, and until when."""
+    application_unknown: bool = False
+    """Whether it was not told what became of the subscriptions that Prospo made as the application. They end by
+    themselves within a day."""
 
 
 class TenantFeaturesChanged(TenantEvent):

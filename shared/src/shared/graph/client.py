@@ -18,8 +18,9 @@ class Graph(Transport):
     def as_user(self, org_id: str, user_id: str, priority: Priority = "fresh") -> GraphCaller:
         return GraphCaller(self, org_id, user_id, priority)
 
-    def as_leaver(self, org_id: str, user_id: str, priority: Priority = "fresh") -> GraphCaller:
-        """As a person whose connection has ended, to remove what was set for them, and for nothing else."""
+    def as_leaver(self, org_id: str, user_id: str | None, priority: Priority = "fresh") -> GraphCaller:
+        """As a person whose connection has ended, or (None) as the application in a tenant whose connection has ended:
+        to remove what was set, and for nothing else."""
         return GraphCaller(self, org_id, user_id, priority, leaving=True)
 
     def as_app(self, org_id: str, priority: Priority = "fresh") -> GraphCaller:

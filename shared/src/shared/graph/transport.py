@@ -58,7 +58,7 @@ class Tokens(Protocol):
         self, org_id: str, user_id: str, *, claims: str | None = None, leaving: bool = False
     ) -> Any: ...
 
-    async def app_token(self, org_id: str) -> Any: ...
+    async def app_token(self, org_id: str, *, leaving: bool = False) -> Any: ...
 
     def forget(self, org_id: str, user_id: str | None, refused: str | None = None) -> None: ...
 
@@ -136,7 +136,7 @@ class Transport:
 
     async def headers(self, call: Call, claims: str | None) -> dict[str, str]:
         if call.user_id is None:
-            token = await self.tokens.app_token(call.org_id)
+            token = await self.tokens.app_token(call.org_id, leaving=call.leaving)
         else:
             token = await self.tokens.user_token(call.org_id, call.user_id, claims=claims, leaving=call.leaving)
         prefer = ", ".join(filter(None, ['IdType="ImmutableId"', call.headers.get("Prefer")]))

@@ -5,6 +5,9 @@
     user.state, ``leaving_until`` ──► Leave: asks with the token that user-auth keeps until then ─┐
     user.state without it (no way to Microsoft is left) ──► forgotten at once ────────────────────┴─► …traces_removed
 
+    tenant.state, ``leaving_until`` ──► LeaveAsApplication, of what was made as the application: asks with the
+                                        application's token, which tenant-connector gives until then
+
 What could not be removed is counted with its reason. Whatever Microsoft answers it ends at ``leaving_until``; one who
 connects again meanwhile keeps what there is. A worker may die anywhere: what is removed already is found removed.
 """
@@ -19,8 +22,8 @@ import structlog
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from shared.connections.following import Leave
-from shared.connections.state import connection_of
+from shared.connections.following import Leave, LeaveAsApplication
+from shared.connections.state import connection_of, tenant_of
 from shared.database.unit_of_work import UnitOfWork
 from shared.events import TenantState, UserState
 from shared.events.leaving import LeftBecause, LeftBehind, LeftKind, add_up
@@ -57,7 +60,8 @@ class More(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a service tells of one end of a connection, in the words of ``TracesRemoved``."""
+    """What a service tells of one end of a connection, in the words of ``TracesRemoved``; ``user_id`` is empty for the
+    application."""
 
     org_id: str
     user_id: str
@@ -66,22 +70,29 @@ class Done:
     left: list[LeftBehind]
 
     def told(self) -> dict[str, Any]:
-        about = {"org_id": self.org_id, "user_id": self.user_id, "aggregate_version": self.version}
+        about = {"org_id": self.org_id, "aggregate_version": self.version}
+        about |= {"user_id": self.user_id} if self.user_id else {}
         return about | {"removed": self.removed, "left": self.left}
 
 
 @dataclass(frozen=True, slots=True)
 class Traces:
-    """How a service leaves Microsoft: ``tell`` emits its event; ``forget`` is for when its way there is gone."""
+    """How a service leaves Microsoft: ``tell`` emits its event; ``forget`` is for when its way there is gone.
+
+    ``as_application``: it subscribes as the application too.
+    """
 
     tell: Callable[[UnitOfWork, Done], None]
     forget: Callable[[UnitOfWork, str | None], Awaitable[None]]
     more: More | None = None
+    as_application: bool = False
 
     async def tenant_ended(self, work: UnitOfWork, event: TenantState) -> None:
         """Where there is time to remove things, each person's own end follows."""
         if event.leaving_until is None:
             await self.forget(work, None)
+        elif self.as_application:
+            work.queue(LeaveAsApplication(version=event.aggregate_version, until=event.leaving_until))
 
     async def account_ended(self, work: UnitOfWork, event: UserState) -> None:
         """One that expired comes back, so nothing is told."""
@@ -103,7 +114,7 @@ class Traces:
         """Remove what may be removed by ``until``, then tell and forget the rest."""
         if (found := await self._begin(job, wanted)) is None:
             return
-        caller = graph.as_leaver(job.org_id, wanted.user_id, job.priority)
+        caller = graph.as_leaver(job.org_id, wanted.user_id or None, job.priority)
         trying = _Trying(job, caller, self, subscriptions, wanted.until or datetime.now(UTC))
         try:
             await trying.all()
@@ -185,6 +196,8 @@ class _Trying:
 
 async def _is_current(work: JobWork, wanted: Leave) -> bool:
     """Held, so that somebody who connects in this moment is heard of before or after this transaction."""
+    if isinstance(wanted, LeaveAsApplication):  # a tenant that is not connected may change all the same
+        return not (await tenant_of(work.session, work.org_id, hold=True)).connected
     person = await connection_of(work.session, work.org_id, wanted.user_id, hold=True)
     return person.account.version == wanted.version and not person.account.connected
 

@@ -279,7 +279,7 @@ class CountedTokens:
             self.claims.append(claims)
         return SimpleNamespace(value=f"secret-{org_id}-{user_id}-{self.number}")
 
-    async def app_token(self, org_id: str) -> Any:
+    async def app_token(self, org_id: str, *, leaving: bool = False) -> Any:
         return SimpleNamespace(value=f"secret-{org_id}-app-{self.number}")
 
     def forget(self, org_id: str, user_id: str | None, refused: str | None = None) -> None:

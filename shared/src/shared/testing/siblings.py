@@ -35,17 +35,22 @@ class UserAuth:
 
 
 class TenantConnector:
-    """Stands where tenant-connector answers: the application's own token, or that there is no consent (``refused``)."""
+    """Stands where tenant-connector answers: the application's own token, or that there is no consent (``refused``).
+
+    Once it is ``disconnected`` it gives one to remove what is at Microsoft, and for nothing else.
+    """
 
     def __init__(self, authority: str, client_id: str, client_secret: str, tid: str) -> None:
         self.url = f"{authority}/{tid}/oauth2/v2.0/token"
         self.form = {"client_id": client_id, "client_secret": client_secret, "grant_type": "client_credentials"}
         self.form["scope"] = "https://graph.microsoft.com/.default"
         self.tid = tid
-        self.refused = False
+        self.refused = self.disconnected = False
         self.app = Starlette(routes=[Route("/internal/app-token", self._token, methods=["POST"])])
 
-    async def _token(self, _request: Request) -> JSONResponse:
+    async def _token(self, request: Request) -> JSONResponse:
+        if self.disconnected and not (await request.json()).get("leaving"):
+            return JSONResponse({"code": "tenant_not_connected", "detail": "It is not connected."}, 409)
         if self.refused:
             return JSONResponse({"code": "consent_required", "detail": "Nobody consented."}, 409)
         async with httpx.AsyncClient(verify=_NO_TLS) as http:
