@@ -141,7 +141,7 @@ class Tokens:
         self.values: dict[str, str] = {}
         self.refused = ""
 
-    async def app_token(self, org_id: str) -> Token:
+    async def app_token(self, org_id: str, *, leaving: bool = False) -> Token:
         if self.refused:
             raise GraphReconnect("Connect again.", 409, self.refused)
         return Token(self.values[org_id])

@@ -37,7 +37,7 @@ class AppToken:
         roles = {**who, "roles": ["Sites.Selected"]}
         self.value = access_token(simulator.entra, "https://sts.windows.net/", roles)
 
-    async def app_token(self, _org_id: str) -> "AppToken":
+    async def app_token(self, _org_id: str, *, leaving: bool = False) -> "AppToken":
         return self
 
     async def user_token(
