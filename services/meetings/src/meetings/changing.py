@@ -5,15 +5,19 @@ is sent, that alone, and only while the event is the one that was shown (If-Matc
 again: what was changed there and not here is taken over; what was changed on both sides stays as it is at Microsoft,
 and the record says what was not sent. What we may have sent ourselves, though its answer was lost, is no change of
 Outlook's: the record keeps a digest of each value that it wanted since Microsoft last showed the event.
+
+Of the zone Microsoft's own name is kept too, as several of ours have one there: that it has another name now, and other
+clocks, is a change in Outlook.
 """
 
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from meetings import graph as teams
-from meetings import options, scheduling, state
+from meetings import options, scheduling, state, zones
 from meetings.graph import Shown
 from meetings.problems import Problem
 from meetings.recording import OWN as ABOUT_RECORDING
@@ -28,8 +32,8 @@ CONFLICT = "changed_in_outlook"
 _STAYS = {CONFLICT, *ABOUT_RECORDING}
 """Problems that reading the event does not mend."""
 _NAMES = {"subject": "the subject", "start": "the start", "end": "the end", "attendees": "the attendees"}
-_NAMES |= {"agenda": "the agenda", "options": "who waits in the lobby and may present"}
-_NOT_IN_EVENTS = {"zone", "options"}
+_NAMES |= {"agenda": "the agenda", "zone": "the time zone", "options": "who waits in the lobby and may present"}
+_NOT_IN_EVENTS = {"options"}
 """What others need not know of."""
 _MOST_DIGESTS = 20
 """So many earlier values of a part are known as ours; a person does not change it more often within an outage."""
@@ -48,7 +52,12 @@ class Brought:
 
 def remember(meeting: MeetingRow, shown: Shown, known: dict[str, Any]) -> None:
     """``known`` are parts that the event does not show."""
-    meeting.shown = {**known, **shown.parts, "etag": shown.etag}
+    meeting.shown = as_shown(shown, known)
+
+
+def as_shown(shown: Shown, known: dict[str, Any]) -> dict[str, Any]:
+    """What the record keeps as last shown."""
+    return {**known, **shown.parts, "etag": shown.etag, "zone_name": shown.zone}
 
 
 def remember_before_change(meeting: MeetingRow) -> None:
@@ -56,7 +65,7 @@ def remember_before_change(meeting: MeetingRow) -> None:
     known, wanted, sent = _known(meeting), teams.parts_of(meeting), _sent(meeting)
     for name in _unlike(wanted, known.parts):
         sent = {**sent, name: [*sent.get(name, ()), _digest(wanted[name])][-_MOST_DIGESTS:]}
-    meeting.shown = {**known.parts, "etag": known.etag, "sent": sent}
+    meeting.shown = {**as_shown(known, {}), "sent": sent}
 
 
 def pending(meeting: MeetingRow) -> bool:
@@ -86,7 +95,7 @@ async def _bring_event(caller: GraphCaller, meeting: MeetingRow, ours: frozenset
     try:
         if known.etag and ours - {"options"}:
             return Brought(await teams.change(caller, meeting, ours, known.etag), ours)
-        now: Shown | None = await teams.read(caller, meeting.event_id or "")
+        now: Shown | None = noticed(meeting, await teams.read(caller, meeting.event_id or ""))
     except GraphChanged:
         now = await _read(caller, meeting)
     except GraphNotFound:
@@ -96,18 +105,39 @@ async def _bring_event(caller: GraphCaller, meeting: MeetingRow, ours: frozenset
     echo = frozenset(name for name, sent in _sent(meeting).items() if _digest(now.parts.get(name)) in sent)
     ours |= frozenset(name for name in echo if now.parts[name] != wanted[name])
     theirs = _unlike(now.parts, known.parts) - echo
+    written = meeting
+    if "zone" in theirs - ours:  # what is sent is written in the zone that the event has now
+        written = MeetingRow(**meeting.model_dump() | {"zone": now.parts["zone"]})
     lost = frozenset(name for name in ours & theirs if now.parts[name] != wanted[name])
     left = frozenset(name for name in ours - lost - {"options"} if now.parts.get(name) != wanted[name])
     try:
-        shown = await teams.change(caller, meeting, left, now.etag) if left else now
+        shown = await teams.change(caller, written, left, now.etag) if left else now
     except GraphChanged as error:
         raise Again("the event changes at Microsoft again and again", after_s=2) from error
-    return Brought(shown, ours - lost, theirs, lost)
+    zone = {"zone": now.parts["zone"]} if "zone" in theirs else {}
+    return Brought(replace(shown, parts={**shown.parts, **zone}), ours - lost, theirs, lost)
 
 
 def read(meeting: MeetingRow, shown: Shown) -> Brought:
     """What a reading of the event brings, of a record without a change that waits."""
+    shown = noticed(meeting, shown)
     return Brought(shown, frozenset(), _unlike(shown.parts, _known(meeting).parts))
+
+
+def noticed(meeting: MeetingRow, shown: Shown) -> Shown:
+    """With the zone as a part where it was changed in Outlook.
+
+    Its name is not the one that Microsoft last had for it, and the clocks of the two differ. Where Microsoft's name was
+    not kept, UTC is no news: times that the clock shows twice are written so.
+    """
+    before, found = _known(meeting), zones.named(shown.zone) if shown.zone else None
+    if found is None or shown.zone == (before.zone or "UTC"):
+        return shown
+    start = datetime.fromisoformat(shown.parts["start"])
+    known = [name for name in (meeting.zone, before.parts["zone"]) if zones.alike(found, name, start)]
+    if before.parts["zone"] in known:
+        return shown
+    return replace(shown, parts={**shown.parts, "zone": known[0] if known else found})
 
 
 def keep(
@@ -150,9 +180,10 @@ def gone(meeting: MeetingRow, outbox: Outbox) -> None:
 
 
 def _known(meeting: MeetingRow) -> Shown:
-    kept: dict[str, Any] = {**teams.parts_of(meeting), "etag": "", **(meeting.shown or {})}
+    kept: dict[str, Any] = {**teams.parts_of(meeting), "etag": "", "zone_name": "", **(meeting.shown or {})}
     kept.pop("sent", None)
-    return Shown(kept.pop("etag"), kept)
+    etag, zone = kept.pop("etag"), kept.pop("zone_name")
+    return Shown(etag, kept, zone=zone)
 
 
 def _sent(meeting: MeetingRow) -> dict[str, list[str]]:
@@ -175,7 +206,7 @@ def _answered(meeting: MeetingRow, shown: Shown) -> list[str]:
 
 async def _read(caller: GraphCaller, meeting: MeetingRow) -> Shown | None:
     try:
-        return await teams.read(caller, meeting.event_id or "")
+        return noticed(meeting, await teams.read(caller, meeting.event_id or ""))
     except GraphNotFound:
         return None
 

@@ -45,6 +45,8 @@ class Shown:
     responses: dict[str, dict[str, Any]] = field(default_factory=dict)
     repeats: dict[str, Any] | None = None
     """How it repeats, of a series."""
+    zone: str = ""
+    """Microsoft's name of the zone in which the event is booked. A part only where it was changed (``changing``)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,7 @@ async def change(caller: GraphCaller, meeting: MeetingRow, names: Collection[str
 def parts_of(meeting: MeetingRow) -> dict[str, Any]:
     """What Prospo changes of an event, so that two can be compared: times in UTC, the addresses of attendees.
 
-    ``zone`` is not read back from Microsoft, as Exchange names zones in its own way; ``options`` are not the event's.
+    ``options`` are not the event's.
     """
     return {
         "subject": meeting.subject,
@@ -198,6 +200,8 @@ def take(meeting: MeetingRow, shown: Shown, names: Collection[str]) -> None:
         meeting.starts_at = datetime.fromisoformat(there["start"])
     if "end" in names:
         meeting.ends_at = datetime.fromisoformat(there["end"])
+    if "zone" in names:
+        meeting.zone = there["zone"]
     if "options" in names:
         meeting.options = there["options"]
     if "agenda" in names:
@@ -234,7 +238,8 @@ def _shown(event: dict[str, Any]) -> Shown:
     named = {address: name for address, name in names.items() if name and name.lower() != address}
     etag = str(event.get("@odata.etag") or "")
     repeats = repeating.read(event.get("recurrence"))
-    return Shown(etag, parts, bool(event.get("isCancelled")), named, responses, repeats)
+    zone = str(event.get("originalStartTimeZone") or "")
+    return Shown(etag, parts, bool(event.get("isCancelled")), named, responses, repeats, zone)
 
 
 def _response(attendee: dict[str, Any]) -> dict[str, Any]:

@@ -250,7 +250,7 @@ async def _book(job: Job, caller: GraphCaller, meeting: MeetingRow) -> dict[str,
         await teams.cancel(caller, booked.event_id)
         raise GraphGiveUp(_NOT_OFFERED, code="teams_not_offered")
     found: dict[str, Any] = {"event_id": booked.event_id, "join_url": booked.join_url}
-    found["shown"] = {**teams.parts_of(meeting), **booked.shown.parts, "etag": booked.shown.etag}
+    found["shown"] = changing.as_shown(booked.shown, teams.parts_of(meeting))
     await _keep_event(job, meeting, found)
     return found
 

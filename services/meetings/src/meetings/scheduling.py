@@ -244,7 +244,8 @@ def follow_calls(work: UnitOfWork) -> None:
 
 
 def _of(meeting: MeetingRow, origin: Origin) -> dict[str, Any]:
-    return {"origin": origin, "series_id": meeting.series_id, "original_start": meeting.original_start}
+    about = {"origin": origin, "time_zone": meeting.zone}
+    return about | {"series_id": meeting.series_id, "original_start": meeting.original_start}
 
 
 def _attendees(meeting: MeetingRow) -> list[Attendee]:

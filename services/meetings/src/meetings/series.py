@@ -9,7 +9,7 @@ the window has, and at most ``MOST``.
 import hashlib
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -126,12 +126,11 @@ def _matched(
 ) -> tuple[list[tuple[Instance, MeetingRow | None]], list[MeetingRow]]:
     """Each instance with its meeting, None when it is new; and the meetings that are not among the instances.
 
-    Known by the event, else by the start that the series has for it, else by the day of that start: when the time or
-    the zone of a series is changed, nobody says that Microsoft's ids stay.
+    Known by the event, else by the start that the series has for it, else by the day of that start, as the zone of each
+    has it: when the time or the zone of a series is changed, nobody says that Microsoft's ids stay.
     """
     rows: dict[str, MeetingRow] = {}
     left = {row.id: row for row in known}
-    zone = ZoneInfo(series.zone)
 
     def take(name: Callable[[Instance], object], names: dict[Any, str]) -> None:
         for instance in found:
@@ -141,9 +140,13 @@ def _matched(
 
     take(lambda one: one.event_id, {row.event_id: row.id for row in known})
     take(lambda one: meeting_id_of(series.id, one.original_start), {row.id: row.id for row in known})
-    days = {row.original_start.astimezone(zone).date(): row.id for row in left.values() if row.original_start}
-    take(lambda one: one.original_start.astimezone(zone).date(), days)
+    days = {_day(row.original_start, row.zone): row.id for row in left.values() if row.original_start}
+    take(lambda one: _day(one.original_start, series.zone), days)
     return [(instance, rows.get(instance.event_id)) for instance in found], list(left.values())
+
+
+def _day(moment: datetime, zone: str) -> date:
+    return moment.astimezone(ZoneInfo(zone)).date()
 
 
 def _add(work: JobWork, series: MeetingRow, instance: Instance, settings: Settings) -> None:
@@ -171,8 +174,9 @@ def _add(work: JobWork, series: MeetingRow, instance: Instance, settings: Settin
         responses=instance.shown.responses,
         shared_with_attendees=series.shared_with_attendees,
     )
-    teams.take(row, instance.shown, instance.shown.parts.keys())
-    changing.remember(row, instance.shown, teams.parts_of(row))
+    shown = changing.noticed(row, instance.shown)
+    teams.take(row, shown, shown.parts.keys())
+    changing.remember(row, shown, teams.parts_of(row))
     work.session.add(row)
     scheduling.scheduled(row, work.outbox)
     scheduling.watch_booked_end(row, work, settings.booked_end_grace_s)

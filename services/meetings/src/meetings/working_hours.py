@@ -1,25 +1,18 @@
 """Somebody's working hours in Microsoft's words, as the moments of the days that are asked for."""
 
 import functools
-import json
 from calendar import monthrange
 from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
-from importlib import resources
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from meetings import zones
 
 Span = tuple[datetime, datetime]
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _LAST = 5
 """The occurrence of a weekday that means the last of the month."""
-
-
-@functools.cache
-def windows() -> dict[str, str]:
-    """Windows names of zones in lower case to IANA names, as the Unicode CLDR pairs them."""
-    text = resources.files(__package__).joinpath("windows_zones.json").read_text()
-    return {name.lower(): zone for name, zone in json.loads(text).items()}
 
 
 def within(said: dict[str, Any] | None, first: datetime, last: datetime) -> list[Span] | None:
@@ -47,11 +40,10 @@ def _found(said: dict[str, Any], first: datetime, last: datetime) -> list[Span]:
 
 def _clock(zone: dict[str, Any]) -> Callable[[date, time], datetime]:
     """What makes a moment of a day and what the clock there shows. Raises ``KeyError`` for a zone nobody knows."""
-    name = str(zone.get("name") or "")
-    try:
-        known = ZoneInfo(windows().get(name.lower(), name))
-    except (ValueError, OSError, LookupError):
+    name = zones.named(str(zone.get("name") or ""))
+    if name is None:
         return functools.partial(_custom, zone["bias"], zone)
+    known = ZoneInfo(name)
     return lambda day, clock: datetime.combine(day, clock, known)
 
 

@@ -53,6 +53,8 @@ class BookedEvent(MeetingEvent):
     """When the series has this occurrence, which stays the same when it is moved; null for a single meeting."""
     origin: Annotated[str, known(Origin)] = "prospo"
     """Where it was changed."""
+    time_zone: str | None = None
+    """The zone in which it is booked, by its IANA name; null in events of versions that did not tell it."""
 
 
 class MeetingScheduled(BookedEvent):
@@ -85,7 +87,7 @@ class MeetingScheduled(BookedEvent):
 
 
 class MeetingRescheduled(BookedEvent):
-    """Subject, times or attendees were changed and Microsoft has it; the join link stays.
+    """Subject, times, time zone or attendees were changed and Microsoft has it; the join link stays.
 
     One event for one change: that Prospo reads its own change back from Outlook is not told again.
     """

@@ -172,7 +172,7 @@ def change(simulator: Simulator, view: Row, body: Row) -> None:
     if view.get("date"):
         mine = row["exceptions"].setdefault(view["date"], {"body": {}, "version": 0})
         mine["body"] |= {name: value for name, value in kept.items() if name not in ("recurrence", *ONLINE)}
-        mine |= {name: times[name] for name in ("start", "end") if name in times}
+        mine |= times
         mine["version"] += 1
     else:
         row["body"] |= kept

@@ -87,7 +87,7 @@ def _occurrence(master: Row, date: str, began: datetime.datetime, length: dateti
         "body": body,
         "version": master["version"] + changed.get("version", 0),
     }
-    different: Row = {name: changed[name] for name in ("start", "end", "attachments") if name in changed}
+    different: Row = {name: changed[name] for name in ("start", "end", "zones", "attachments") if name in changed}
     return {**master, **times, **different, **about}
 
 

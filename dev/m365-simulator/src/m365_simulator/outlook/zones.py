@@ -35,6 +35,14 @@ def zone_of(name: str) -> ZoneInfo:
         raise BadTime(f"The time zone '{name}' is not known.") from error
 
 
+def is_known(name: str) -> bool:
+    try:
+        zone_of(name)
+    except BadTime:
+        return False
+    return True
+
+
 def read(value: Row | None, name: str) -> tuple[str, str]:
     """A dateTimeTimeZone as a UTC stamp and the name of its zone. Graph writes seven fraction digits."""
     given = value or {}

@@ -4,7 +4,7 @@ from typing import Literal
 
 from m365_simulator.core import Simulator
 from m365_simulator.named import person_row
-from m365_simulator.outlook import calendar_items
+from m365_simulator.outlook import calendar_items, zones
 from m365_simulator.outlook.calendar_views import find
 from m365_simulator.store import Row
 from m365_simulator.verbs import Refused, verb
@@ -32,6 +32,27 @@ def meeting_edited(
     if recurrence is not None:
         given["recurrence"] = recurrence
     calendar_items.change(simulator, meeting_view(simulator, meeting, occurrence), given)
+    return meeting_row(simulator, meeting)
+
+
+@verb
+def meeting_rezoned(
+    simulator: Simulator, *, meeting: str, zone: str, occurrence: int | None = None, same_moment: bool = False
+) -> Row:
+    """The organizer chooses another time zone in Outlook, by its Windows or IANA name, for the meeting or one occurrence.
+
+    The clock shows the same there, so the meeting moves; with `same_moment` it stays when it is.
+    """
+    view = meeting_view(simulator, meeting, occurrence)
+    if not zones.is_known(zone):
+        raise Refused(f"The time zone '{zone}' is not known.")
+    given: Row = {}
+    for name, before in zip(("start", "end"), view["zones"], strict=True):
+        shown = zones.shown(view[name], zone if same_moment else before)
+        if view["type"] == "seriesMaster" and shown["dateTime"][:10] != zones.shown(view[name], before)["dateTime"][:10]:
+            raise Refused("The days of the series would be other ones; change its rule too.")
+        given[name] = shown | {"timeZone": zone}
+    calendar_items.change(simulator, view, given)
     return meeting_row(simulator, meeting)
 
 

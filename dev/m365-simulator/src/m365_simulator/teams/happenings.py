@@ -7,7 +7,7 @@ from m365_simulator.clock import moment_of, stamp
 from m365_simulator.core import Simulator
 from m365_simulator.directory import find_tenant
 from m365_simulator.named import person_row, tenant_row
-from m365_simulator.outlook import calendar_items
+from m365_simulator.outlook import calendar_items, zones
 from m365_simulator.outlook.calendar_views import find, occurrences, own
 from m365_simulator.store import Row
 from m365_simulator.verbs import Refused, verb
@@ -81,7 +81,10 @@ def meeting_rescheduled(
     """The organizer moves the event in Outlook; `occurrence` (from 1) moves that one of a series only."""
     view = meeting_view(simulator, meeting, occurrence)
     later = datetime.timedelta(minutes=later_minutes)
-    body = {name: _local(moment_of(view[name]) + later) for name in ("start", "end")}
+    body = {
+        name: zones.shown(stamp(moment_of(view[name]) + later), zone)
+        for name, zone in zip(("start", "end"), view["zones"], strict=True)
+    }
     calendar_items.change(simulator, view, body)
     return meeting_row(simulator, meeting)
 
