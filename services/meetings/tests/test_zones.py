@@ -130,12 +130,16 @@ async def test_a_record_of_an_older_version_takes_over_a_zone_and_not_its_own_ut
     assert await shown(house, meeting_id) == ("America/New_York", WINTER)
 
 
-TOMORROW = (datetime.now(UTC) + timedelta(days=1)).astimezone(BERLIN).replace(hour=10, minute=0, second=0, microsecond=0)
+TOMORROW = (
+    (datetime.now(UTC) + timedelta(days=1)).astimezone(BERLIN).replace(hour=10, minute=0, second=0, microsecond=0)
+)
 YEAR = {"every": "week", "count": 52}
 
 
 @pytest.mark.parametrize("renamed", [True, False])
-@pytest.mark.parametrize(("hour", "zone", "there"), [(10, EASTERN, NEW_YORK), (1, "Asia/Tokyo", ZoneInfo("Asia/Tokyo"))])
+@pytest.mark.parametrize(
+    ("hour", "zone", "there"), [(10, EASTERN, NEW_YORK), (1, "Asia/Tokyo", ZoneInfo("Asia/Tokyo"))]
+)
 async def test_a_series_in_another_zone_keeps_its_clock_and_its_occurrences(
     house: Any, monkeypatch: pytest.MonkeyPatch, renamed: bool, hour: int, zone: str, there: ZoneInfo
 ) -> None:
@@ -166,7 +170,12 @@ async def test_one_occurrence_in_another_zone_is_so_alone(house: Any) -> None:
     before = await meetings(house, series_id)
     await of_series_in_outlook(house, "meeting_rezoned", zone=EASTERN, occurrence=2)
     after = await meetings(house, series_id)
-    assert [one["time_zone"] for one in after] == ["Europe/Berlin", "America/New_York", "Europe/Berlin", "Europe/Berlin"]
+    assert [one["time_zone"] for one in after] == [
+        "Europe/Berlin",
+        "America/New_York",
+        "Europe/Berlin",
+        "Europe/Berlin",
+    ]
     assert [one["id"] for one in after] == [one["id"] for one in before]
     moved = datetime.fromisoformat(before[1]["start"]).astimezone(BERLIN).replace(tzinfo=NEW_YORK)
     assert await told(house) == [("outlook", "America/New_York", moved)]

@@ -245,6 +245,28 @@ async def test_events_in_any_order_give_the_same_ledger(house: Any) -> None:
     assert len(await house.sql("SELECT * FROM job WHERE kind = 'reconcile' AND run_at <= clock_timestamp()")) == 1
 
 
+@pytest.mark.parametrize("lies_ahead", [True, False])
+async def test_what_is_moved_after_it_was_over_is_expected_anew(house: Any, lies_ahead: bool) -> None:
+    await house.connect()
+    await house.hear(house.scheduled(await house.book()))
+    about = {"org_id": "acme", "meeting_id": "m1"}
+    past = {"start": LONG_AGO, "end": LONG_AGO + timedelta(minutes=30), "attendees": [], "subject": "Review"}
+    await house.hear(MeetingRescheduled(**about, **past, aggregate_version=3))
+    over = {"user_id": "anna", "ended_at": past["end"], "source": "booked_end", "confidence": "low"}
+    await house.hear(MeetingEnded(**about, **over, aggregate_version=4))
+    await house.hurry("reconcile")
+    await house.settle()
+    assert {shown["status"] for shown in (await house.ledger()).values()} == {"unavailable"}
+    later = timedelta(days=5 if lies_ahead else 1)
+    moved = past | {"start": past["start"] + later, "end": past["end"] + later}
+    await house.hear(MeetingRescheduled(**about, **moved, aggregate_version=5, origin="outlook"))
+    told = [(one["kind"], one["detected"]) for one in await house.published("artefact.awaited")]
+    assert sorted(told) == ([("recording", False), ("transcript", False)] if lies_ahead else [])
+    assert {shown["status"] for shown in (await house.ledger()).values()} == {
+        "expected" if lies_ahead else "unavailable"
+    }
+
+
 async def test_a_cancelled_meeting_expects_nothing(house: Any) -> None:
     await house.connect()
     booked = await house.book()

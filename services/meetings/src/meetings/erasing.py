@@ -54,7 +54,7 @@ HOLDINGS = Holdings(
             },
             withheld="""organizer_oid original_start version event_id online_meeting_id shown options recording_wanted
                 auto_recording auto_recording_reason ended_confidence recording_version transcript_version
-                calls_watched_at""",
+                calls_watched_at end_taken_back""",
         ),
     ),
     jobs=f"payload ->> 'meeting_id' IN ({_OWN})",

@@ -76,6 +76,9 @@ async def reschedule(
 ) -> None:
     """Bring the record and the event together. A change meanwhile has asked for this job once more."""
     meeting, person = await _start(job, wanted.meeting_id)
+    if meeting.status == "ended" and meeting.repeats is None:
+        await _look_at_ended(job, graph, meeting, person, settings)
+        return
     returns = changing.may_return(meeting)
     if meeting.status != "scheduled" and not returns:
         return
@@ -95,9 +98,36 @@ async def reschedule(
                 if "options" not in brought.lost:
                     options.take(now, meeting, there, work.outbox)
                 if now.repeats is None:
+                    if (now.starts_at, now.ends_at) != (meeting.starts_at, meeting.ends_at):
+                        calls.tell_end(now, work.outbox)  # a call that was told may be that of the new time
                     scheduling.watch_booked_end(now, work, settings.booked_end_grace_s)
             if now.repeats is not None:
                 series.soon(work, now.id, "prospo")
+
+
+async def _look_at_ended(job: Job, graph: Graph, meeting: MeetingRow, person: Connection, settings: Settings) -> None:
+    """One that was said to be over, and is moved in Outlook, is scheduled again, and its end told anew.
+
+    Nothing else is taken over: what people deleted or renamed there afterwards took place as the record says.
+    """
+    async with problems.looked_at_later(job):
+        caller = await as_organizer(job, graph, meeting, person)
+        try:
+            shown = await teams.read(caller, meeting.event_id or "")
+        except GraphNotFound:
+            return
+        booked = teams.parts_of(meeting)
+        if shown.cancelled or all(shown.parts[name] == booked[name] for name in ("start", "end")):
+            return
+        async with job.unit_of_work() as work:
+            now = await queries.locked(work.session, work.org_id, meeting.id)
+            tenant = await tenant_of(work.session, work.org_id, hold=True)
+            if now.status == "ended":
+                scheduling.take_end_back(now)
+                changing.keep(now, meeting, changing.read(meeting, shown), work.outbox, "outlook")
+                calls.tell_end(now, work.outbox)
+                scheduling.watch_booked_end(now, work, settings.booked_end_grace_s)
+                recording.follow_later_switch(work, now, tenant)
 
 
 @does(CancelMeeting, attempts=ATTEMPTS, patience_s=PATIENCE_S)
@@ -157,7 +187,7 @@ async def follow_calls(job: Job, wanted: FollowCalls, *, graph: Graph, subscript
 async def refresh_series(job: Job, wanted: RefreshSeries, *, graph: Graph, settings: Settings) -> None:
     """Bring a series and its occurrences to what Outlook has."""
     row, person = await _start(job, wanted.series_id)
-    if row.status == "scheduled" or changing.may_return(row):
+    if row.status in {"scheduled", "ended"} or changing.may_return(row):
         async with problems.looked_at_later(job):
             caller = await as_organizer(job, graph, row, person)
             await series.refresh(job, caller, row, wanted.origin, settings)

@@ -40,14 +40,15 @@ _INTERRUPTED = text(
 )
 _MINE = "org_id = :org_id AND user_id = :user_id AND organizer_oid = :account"
 _FOLLOWED = f"(status = 'scheduled' OR (status = 'cancelled' AND problem ->> 'code' = '{CANCELLED_IN_OUTLOOK}'))"
-_LIES_AHEAD = text(
-    f"SELECT EXISTS (SELECT FROM meeting WHERE {_MINE} AND {_FOLLOWED}"
-    " AND (ends_at > clock_timestamp() OR repeats IS NOT NULL))"
+_MAY_BE_MOVED = text(
+    f"""SELECT EXISTS (SELECT FROM meeting WHERE {_MINE}
+        AND ({_FOLLOWED} AND (ends_at > clock_timestamp() OR repeats IS NOT NULL)
+             OR status = 'ended' AND ends_at > :over_since))"""
 )
 _OF_EVENTS = text(
     f"""SELECT id, event_id, shown ->> 'etag',
                CASE WHEN repeats IS NOT NULL THEN id ELSE series_id END AS series FROM meeting
-        WHERE {_MINE} AND event_id = ANY(:event_ids) AND {_FOLLOWED} ORDER BY id"""
+        WHERE {_MINE} AND event_id = ANY(:event_ids) AND ({_FOLLOWED} OR status = 'ended') ORDER BY id"""
 )
 _ALONE = f"{_MINE} AND status = 'scheduled' AND repeats IS NULL AND series_id IS NULL"
 FAR_OFF_AT_ONCE = 200
@@ -149,17 +150,17 @@ def _with_artefact(org_id: str, kind: str, id_: str) -> tuple[Any, Any]:
     return MeetingRow.org_id == org_id, col(MeetingRow.artefacts).contains([entry])
 
 
-async def lies_ahead(session: AsyncSession, org_id: str, user_id: str, account: str) -> bool:
-    """Whether the person has a booked meeting, made with this account, that is not over."""
-    values = {"org_id": org_id, "user_id": user_id, "account": account}
-    return bool((await session.execute(_LIES_AHEAD, values)).scalar_one())
+async def may_be_moved(session: AsyncSession, org_id: str, user_id: str, account: str, over_since: datetime) -> bool:
+    """Whether the person has a booked meeting, made with this account, that is not over, or not since long."""
+    values = {"org_id": org_id, "user_id": user_id, "account": account, "over_since": over_since}
+    return bool((await session.execute(_MAY_BE_MOVED, values)).scalar_one())
 
 
 async def of_events(session: AsyncSession, mailbox: Mapping[str, str], event_ids: Sequence[str]) -> list[Any]:
     """Followed meetings of these events: id, event's id, its etag as it was last shown, and the series that it is, or
     is of.
 
-    One that was cancelled in Outlook is followed on: there it can come back.
+    One that was cancelled in Outlook is followed on, and one that ended: there it can come back, or be moved.
     """
     return list(await session.execute(_OF_EVENTS, {**mailbox, "event_ids": list(event_ids)}))
 

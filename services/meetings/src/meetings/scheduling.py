@@ -194,7 +194,8 @@ def ended(
         return False
     if deleted:
         meeting.problem = None
-    meeting.status, before = "ended", meeting.ended_at
+    meeting.status, before = "ended", meeting.ended_at or meeting.end_taken_back
+    meeting.end_taken_back = None
     meeting.ended_at, meeting.ended_source, meeting.ended_confidence = at, source, confidence
     meeting.problem = problems.still_true(meeting, meeting.problem)
     state.changed(meeting, outbox)
@@ -226,7 +227,7 @@ def _call(meeting: MeetingRow) -> CallTold | None:
 
 def take_end_back(meeting: MeetingRow) -> None:
     """It was moved in Outlook to another time, so what was said of its end is not of this meeting, or is said anew."""
-    meeting.status = "scheduled"
+    meeting.status, meeting.end_taken_back = "scheduled", meeting.ended_at
     meeting.ended_at = meeting.ended_source = meeting.ended_confidence = None
 
 

@@ -65,8 +65,8 @@ async def refresh(job: Job, caller: GraphCaller, series: MeetingRow, origin: Ori
             await _take_options(row, series, there, work)
         known = await queries.occurrences(work.session, work.org_id, row.id, window)
         _bring(work, row, known, found, origin, settings)
-        if not more and row.status == "scheduled" and not changing.pending(row):
-            row.status = "ended"
+        if row.status in {"scheduled", "ended"} and not changing.pending(row):
+            row.status = "scheduled" if more else "ended"  # its last one may be moved after it was over
 
 
 async def _has_more(caller: GraphCaller, series: MeetingRow, now: datetime) -> bool:

@@ -66,6 +66,8 @@ class MeetingRow(Table, table=True):
     ended_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     ended_source: str | None = None
     ended_confidence: str | None = None
+    end_taken_back: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
+    """What was told as its end before it was moved in Outlook; what is told next corrects it."""
     recording: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     recording_version: int = Field(default=0, sa_type=BigInteger)
     transcript: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))

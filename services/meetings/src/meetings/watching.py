@@ -1,5 +1,7 @@
 """The organizer's calendar is followed while a meeting of theirs lies ahead, for Outlook is a second author.
 
+One that ended in the last days (``PAST``) may be moved there too, and is scheduled again.
+
 ::
 
     notification ──► the event that it names, if it is a meeting's ──► RescheduleMeeting: a GET is the truth
@@ -80,7 +82,8 @@ def soon(work: UnitOfWork, user_id: str) -> None:
 async def follow(work: JobWork, person: Connection) -> None:
     """After a change of the connection: what changed in Outlook meanwhile is looked for."""
     account = person.account.oid or ""
-    if person.works and await queries.lies_ahead(work.session, work.org_id, person.user_id, account):
+    over_since = datetime.now(UTC) - PAST
+    if person.works and await queries.may_be_moved(work.session, work.org_id, person.user_id, account, over_since):
         soon(work, person.user_id)
         scheduling.follow_calls(work)
         await _mark_dirty(work, person)
@@ -120,15 +123,16 @@ async def _mark_dirty(work: UnitOfWork, person: Connection) -> None:
 
 
 async def look(job: Job, user_id: str, tools: Tools) -> float | None:
-    """Have every meeting read whose event changed. After how many seconds to look again; None: nothing lies ahead."""
+    """Have every meeting read whose event changed. After how many seconds to look again; None: there is none."""
     async with job.unit_of_work() as work:
         person = await connection_of(work.session, job.org_id, user_id)
-        ahead = await queries.lies_ahead(work.session, job.org_id, user_id, person.account.oid or "")
+        since = datetime.now(UTC) - PAST
+        followed = await queries.may_be_moved(work.session, job.org_id, user_id, person.account.oid or "", since)
     if not person.works:
         return None  # ``follow`` goes on when it does
     try:
         caller = await account_of(job, tools.graph, person)
-        if not ahead:
+        if not followed:
             await keep_to(tools.subscriptions, caller, [], CHANGES)
             return None
         return await _look(job, person, caller, tools)

@@ -20,7 +20,7 @@ def windows() -> dict[str, str]:
 
 
 def named(name: str) -> str | None:
-    """IANA's name of a zone that Microsoft names; None of one that nobody knows, such as one made in desktop Outlook."""
+    """IANA's name of a zone that Microsoft names; None of one that is unknown, such as one made in desktop Outlook."""
     found = windows().get(name.lower(), name)
     try:
         return ZoneInfo(found).key

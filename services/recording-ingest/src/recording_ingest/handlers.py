@@ -73,6 +73,8 @@ async def expect_artefacts_at_another_time(event: MeetingRescheduled, *, work: U
         if meeting.ended_at is not None and (meeting.starts_at, meeting.ends_at) != (event.start, event.end):
             meeting.ended_at = meeting.call = None  # it is told again, if it is over
             meeting.status = "scheduled"
+            if event.end > await queries.now(work.session):
+                ledger.expect_anew(work, meeting)
         meeting.subject, meeting.starts_at, meeting.ends_at = event.subject, event.start, event.end
         meeting.meeting_version = event.aggregate_version
         _not_cancelled_any_more(meeting)

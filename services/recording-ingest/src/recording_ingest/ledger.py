@@ -129,6 +129,18 @@ def _await_again(
             _awaited(work, meeting, kind, None)
 
 
+def expect_anew(work: UnitOfWork, meeting: LedgerMeeting) -> None:
+    """It is to take place at another time: that nothing was made of it is not said any more."""
+    lifted = [
+        kind
+        for kind, told in meeting.absences.items()
+        if told.get("artefact_id") is None and told["code"] not in absences.PAUSING
+    ]
+    meeting.absences = {kind: told for kind, told in meeting.absences.items() if kind not in lifted}
+    for kind in lifted:
+        _awaited(work, meeting, kind, None)
+
+
 def _awaited(work: UnitOfWork, meeting: LedgerMeeting, kind: str, artefact_id: str | None) -> None:
     meeting.version += 1
     story.note(work, meeting.meeting_id, "expected_again", kind=kind, artefact_id=artefact_id)

@@ -144,7 +144,8 @@ class MeetingEnded(MeetingEvent):
 
     People who come back make another call. The end is then corrected: the event is emitted again with the other
     ``ended_at``, and ``corrects`` has the one that was told before. A meeting that is moved in Outlook to another time
-    after that is scheduled again (``meeting.rescheduled``, ``meeting.state``), and its end is told anew.
+    after that is scheduled again (``meeting.rescheduled``, ``meeting.state``), and its end is told anew; ``corrects``
+    has the one that was taken back.
     """
 
     topic: ClassVar[str] = "meeting.ended"

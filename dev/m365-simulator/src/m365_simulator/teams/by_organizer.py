@@ -39,7 +39,7 @@ def meeting_edited(
 def meeting_rezoned(
     simulator: Simulator, *, meeting: str, zone: str, occurrence: int | None = None, same_moment: bool = False
 ) -> Row:
-    """The organizer chooses another time zone in Outlook, by its Windows or IANA name, for the meeting or one occurrence.
+    """The organizer chooses another time zone in Outlook, by its Windows or IANA name; `occurrence` as above.
 
     The clock shows the same there, so the meeting moves; with `same_moment` it stays when it is.
     """
@@ -49,7 +49,10 @@ def meeting_rezoned(
     given: Row = {}
     for name, before in zip(("start", "end"), view["zones"], strict=True):
         shown = zones.shown(view[name], zone if same_moment else before)
-        if view["type"] == "seriesMaster" and shown["dateTime"][:10] != zones.shown(view[name], before)["dateTime"][:10]:
+        if (
+            view["type"] == "seriesMaster"
+            and shown["dateTime"][:10] != zones.shown(view[name], before)["dateTime"][:10]
+        ):
             raise Refused("The days of the series would be other ones; change its rule too.")
         given[name] = shown | {"timeZone": zone}
     calendar_items.change(simulator, view, given)
