@@ -48,6 +48,21 @@ async def test_lost_notifications_are_made_up_for_by_reconciliation(house: Any) 
     assert await counts(house) == [2, 1, 1]
 
 
+async def test_of_a_meeting_that_ended_early_all_is_there_before_its_booked_end(house: Any) -> None:
+    """T7."""
+    await house.connect()
+    booked = await house.book()
+    booked["end"] += timedelta(hours=5)
+    await house.hear(house.scheduled(booked))
+    await house.happen(booked)
+    await house.settle()
+    assert await counts(house) == [2, 1, 1]
+    assert all(
+        datetime.fromisoformat(one["ended_at"]) < booked["end"] for one in await house.published("artefact.detected")
+    )
+    assert (await house.ledger())["recording"]["status"] == "imported"
+
+
 async def test_a_notification_may_come_before_the_meeting_is_known(house: Any) -> None:
     await house.connect()
     booked = await house.book()

@@ -31,6 +31,8 @@ _IN_TIME = timedelta(minutes=15)
 """People come so much before the booked start, and Microsoft does not tell of a call that goes on when it is asked."""
 _TOGETHER = timedelta(seconds=5)
 """So long a look waits for others: several bookings share one."""
+_ATTENDEES_BYTES = 48 * 1024
+"""Of the 64 KiB that an event may have."""
 _RANK = {None: 0, "low": 1, "medium": 2, "high": 3}
 
 
@@ -84,7 +86,7 @@ def scheduled(meeting: MeetingRow, outbox: Outbox, origin: Origin = "prospo") ->
             subject=meeting.subject,
             start=meeting.starts_at,
             end=meeting.ends_at,
-            attendees=_attendees(meeting),
+            **_attendees(meeting),
             auto_recording=meeting.auto_recording,
             auto_recording_code=meeting.auto_recording_reason,
         )
@@ -109,7 +111,7 @@ def rescheduled(meeting: MeetingRow, outbox: Outbox, origin: Origin) -> None:
             subject=meeting.subject,
             start=meeting.starts_at,
             end=meeting.ends_at,
-            attendees=_attendees(meeting),
+            **_attendees(meeting),
         )
     )
 
@@ -249,5 +251,14 @@ def _of(meeting: MeetingRow, origin: Origin) -> dict[str, Any]:
     return about | {"series_id": meeting.series_id, "original_start": meeting.original_start}
 
 
-def _attendees(meeting: MeetingRow) -> list[Attendee]:
-    return [Attendee.model_validate(person) for person in meeting.attendees]
+def _attendees(meeting: MeetingRow) -> dict[str, Any]:
+    """As many as an event has room for: Outlook invites a thousand, and names may be long."""
+    told: list[Attendee] = []
+    room = _ATTENDEES_BYTES
+    for person in meeting.attendees:
+        one = Attendee.model_validate(person)
+        room -= len(one.model_dump_json().encode()) + 1
+        if room < 0:
+            break
+        told.append(one)
+    return {"attendees": told, "attendees_more": len(meeting.attendees) - len(told)}

@@ -78,7 +78,9 @@ class MeetingScheduled(BookedEvent):
     end: datetime
     """The booked end."""
     attendees: Annotated[list[Attendee], personal("direct")]
-    """Who was invited."""
+    """Who was invited; of very many the first, as many as an event has room for."""
+    attendees_more: int = 0
+    """How many more were invited than ``attendees`` names."""
     auto_recording: bool
     """Whether Microsoft took that the meeting records by itself."""
     auto_recording_code: Annotated[str, known(NotRecordingBecause)] | None = None
@@ -100,7 +102,9 @@ class MeetingRescheduled(BookedEvent):
     end: datetime
     """The booked end as it is now."""
     attendees: Annotated[list[Attendee], personal("direct")]
-    """All who are invited now."""
+    """All who are invited now; of very many the first, as many as an event has room for."""
+    attendees_more: int = 0
+    """How many more are invited than ``attendees`` names."""
 
 
 class MeetingCancelled(BookedEvent):
