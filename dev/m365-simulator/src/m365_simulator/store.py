@@ -21,6 +21,7 @@ class Store:
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute("CREATE TABLE IF NOT EXISTS rows (kind TEXT, id TEXT, body TEXT, PRIMARY KEY (kind, id))")
         self._rows: dict[str, dict[str, Row]] = {}
+        self._indexes: dict[str, dict[str, _Index]] = {}
         for kind, key, body in self._db.execute("SELECT kind, id, body FROM rows ORDER BY rowid"):
             self._rows.setdefault(kind, {})[key] = json.loads(body)
 
@@ -40,6 +41,8 @@ class Store:
             (kind, key, json.dumps(row)),
         )
         self._rows.setdefault(kind, {})[key] = row
+        for index in self._indexes.get(kind, {}).values():
+            index.put(key, row)
         return row
 
     def get(self, kind: str, key: str) -> Row | None:
@@ -48,12 +51,49 @@ class Store:
     def all(self, kind: str) -> list[Row]:
         return list(self._rows.get(kind, {}).values())
 
+    def where(self, kind: str, field: str, value: Any) -> list[Row]:
+        """Those whose ``field`` had this value when they were put last, by an index that is kept from now on."""
+        indexes = self._indexes.setdefault(kind, {})
+        if field not in indexes:
+            indexes[field] = _Index(field)
+            for key, row in self._rows.get(kind, {}).items():
+                indexes[field].put(key, row)
+        return indexes[field].of(value)
+
     def keys(self, kind: str) -> list[str]:
         return list(self._rows.get(kind, {}))
 
     def delete(self, kind: str, key: str) -> Row | None:
         self._db.execute("DELETE FROM rows WHERE kind = ? AND id = ?", (kind, key))
+        for index in self._indexes.get(kind, {}).values():
+            index.delete(key)
         return self._rows.get(kind, {}).pop(key, None)
 
     def close(self) -> None:
         self._db.close()
+
+
+class _Index:
+    """Rows of one kind by the value of a field, in the order in which they got it."""
+
+    def __init__(self, field: str) -> None:
+        self._field = field
+        self._value_of: dict[str, Any] = {}
+        self._rows: dict[Any, dict[str, Row]] = {}
+
+    def of(self, value: Any) -> list[Row]:
+        return list(self._rows.get(value, {}).values())
+
+    def put(self, key: str, row: Row) -> None:
+        value = row.get(self._field)
+        if self._value_of.get(key, value) != value:
+            self.delete(key)
+        self._value_of[key] = value
+        self._rows.setdefault(value, {})[key] = row
+
+    def delete(self, key: str) -> None:
+        if key in self._value_of:
+            rows = self._rows[value := self._value_of.pop(key)]
+            del rows[key]
+            if not rows:
+                del self._rows[value]

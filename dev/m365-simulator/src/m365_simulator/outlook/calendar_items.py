@@ -134,7 +134,7 @@ def _slot(given: Row) -> Row:
 
 
 def _copies(simulator: Simulator, row: Row) -> list[Row]:
-    return [copy for copy in simulator.store.all("event_copies") if copy["of"] == row["id"] and copy["last"] is None]
+    return [copy for copy in simulator.store.where("event_copies", "of", row["id"]) if copy["last"] is None]
 
 
 def _invite(simulator: Simulator, row: Row) -> None:

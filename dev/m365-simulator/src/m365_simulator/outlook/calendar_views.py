@@ -20,11 +20,11 @@ OCCURRENCE = re.compile(r"^(?P<base>.+)O(?P<day>\d{8})=$")
 
 def views(store: Store, user: Row, calendar: str | None = None) -> Iterator[Row]:
     """Single events and series masters of a calendar, the default one unless named; invitations stand in that one."""
-    for row in store.all("events"):
-        if row["user"] == user["id"] and row.get("calendar") == calendar:
+    for row in store.where("events", "user", user["id"]):
+        if row.get("calendar") == calendar:
             yield own(row)
-    for copy in store.all("event_copies") if calendar is None else []:
-        if copy["user"] == user["id"] and not copy["removed"]:
+    for copy in store.where("event_copies", "user", user["id"]) if calendar is None else []:
+        if not copy["removed"]:
             yield invited(store, copy)
 
 

@@ -142,8 +142,8 @@ async def create(request: Request) -> Response:
     caller, user = mailbox(request, write=True)
     body = await body_of(request, EVENT)
     again = body.get("transactionId")
-    for row in caller.store.all("events"):
-        if again and row["user"] == user["id"] and row["body"].get("transactionId") == again:
+    for row in caller.store.where("events", "user", user["id"]) if again else []:
+        if row["body"].get("transactionId") == again:
             return entity(caller, own(row), 201)
     with calendars_words():
         made = calendar_items.create(caller.simulator, user, body, chosen(caller, user))

@@ -22,7 +22,7 @@ async def artefacts(request: Request, key: str, kind: str, oid: str | None = Non
         return every.delta(request, oid, function)
     caller, user = artefact_caller(request, oid, kind)
     meeting = booked_meeting_of(caller, user, key)
-    found = [a for a in caller.store.all("artefacts") if a["meeting"] == meeting["id"] and a["kind"] == kind]
+    found = [one for one in caller.store.where("artefacts", "meeting", meeting["id"]) if one["kind"] == kind]
     return every.page_of(caller, kind, [row for row in found if every.readable(caller, row)])
 
 

@@ -51,7 +51,7 @@ def _asked(request: Request, oid: str | None, function: re.Match[str]) -> tuple[
     given = _arguments(caller, function["given"] or "")
     if given.get("meetingOrganizerUserId") != user["id"]:
         raise GraphError(400, "BadRequest", "meetingOrganizerUserId must be the user's object id.")
-    found = [a for a in caller.store.all("artefacts") if a["organizer"] == user["id"] and a["kind"] == kind]
+    found = [one for one in caller.store.where("artefacts", "organizer", user["id"]) if one["kind"] == kind]
     rows = [row for row in found if readable(caller, row)]
     return caller, kind, [row for row in rows if _within(caller, row, given)]
 

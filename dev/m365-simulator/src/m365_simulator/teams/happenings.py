@@ -256,6 +256,6 @@ def transcript_form(simulator: Simulator, *, form: str, meeting: str | None = No
 def meeting_moment(simulator: Simulator, *, meeting: str) -> Row:
     """What is known of a meeting now: the call that runs, and how many there were."""
     row = meeting_row(simulator, meeting)
-    calls = [call for call in simulator.store.all("calls") if call["meeting"] == row["id"]]
+    calls = simulator.store.where("calls", "meeting", row["id"])
     running = lifecycle.call_of(simulator, row["id"])
     return {"id": row["id"], "at": stamp(simulator.now()), "calls": len(calls), "running": running}

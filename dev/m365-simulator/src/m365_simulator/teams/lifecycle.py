@@ -49,7 +49,7 @@ def _next(meeting: Row) -> list[str] | None:
 
 def call_of(simulator: "Simulator", meeting: str) -> Row | None:
     """The call that goes on now."""
-    return next((c for c in simulator.store.all("calls") if c["meeting"] == meeting and c["ended"] is None), None)
+    return next((call for call in simulator.store.where("calls", "meeting", meeting) if call["ended"] is None), None)
 
 
 @action
