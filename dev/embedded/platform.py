@@ -99,6 +99,7 @@ class Platform:
                 f"{self.url}/connectors/microsoft365/callback",
                 f"{self.url}/integrations/microsoft/callback",
                 f"{self.url}/connectors/microsoft365/sign-in/callback",
+                f"{self.url}/connectors/microsoft365/storage/browse/callback",
             ],
         )
         self.simulator = create_simulator(settings)

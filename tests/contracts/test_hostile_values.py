@@ -36,6 +36,8 @@ BODIES: dict[str, Json] = {
     "POST /v1/tenant/consent/link/start": TOKEN,
     "POST /v1/tenant/consent/link/complete": CONSENT | TOKEN,
     "POST /v1/tenant/consent/link/sign-in": ANSWER | TOKEN,
+    "POST /v1/tenant/browse": {},
+    "POST /v1/tenant/browse/complete": ANSWER | {"code": "c"},
     "POST /v1/tenant/readiness/check": {},
     "PATCH /v1/tenant/features": {"outlook_email": True},
     "POST /internal/app-token": {"org_id": "acme", "refused": "0" * 64},

@@ -8,6 +8,7 @@ import httpx
 
 from m365_simulator import Simulator
 from m365_simulator.client import FormReader
+from tenant_connector import picks
 from tenant_connector.readiness import reasons
 from tenant_connector.settings import Settings
 from user_auth import permissions
@@ -42,3 +43,11 @@ async def test_page_registration_and_code_name_the_same_permissions(simulator: S
     required = Settings.model_fields["required_roles"].default
     assert application == {*required, reasons.USERS, *MAY_BE_LEFT_OUT}
     assert await asked_for(simulator) == [delegated - SIGN_IN, application]
+
+
+async def test_what_one_sign_in_asks_for_is_no_part_of_the_registration(simulator: Simulator) -> None:
+    """Static permissions are the organisation's consent; dynamic ones are those of an Org Admin who browses."""
+    dynamic = on_the_page("dynamic")
+    assert dynamic == set(picks.SCOPES)
+    assert not dynamic & (on_the_page("delegated") | on_the_page("application"))
+    assert not dynamic & set.union(*await asked_for(simulator))

@@ -267,3 +267,51 @@ LOCATION_STATES |= {
         post={"days": "soon", "when_stopped": "default"},
     ),
 }
+
+BROWSE, LISTED_PLACES = f"{PAGE}/browse", "/v1/tenant/browse/places"
+SITE_FOUND = {"name": "Sales <b>", "address": ADDRESS, "inside": "libraries", "of": "contoso,1,2", "says": ""}
+CHANNEL_CLOSED = {"name": "New", "address": None, "inside": None, "of": None, "says": "Open its <Files> once in Teams."}
+EVIL = {"name": "Evil", "address": "javascript:alert(1)", "inside": None, "of": None, "says": ""}
+
+
+def browsing(items: list[Json], *says: str, cursor: str | None = None, **more: Any) -> State:
+    answers = {LISTED_PLACES: {"items": items, "next_cursor": cursor}}
+    return State(more.pop("at", BROWSE), answers, says, "acme-admin", **more)
+
+
+LOCATION_STATES |= {
+    "browsing": browsing(
+        [SITE_FOUND, CHANNEL_CLOSED, EVIL],
+        "Sales &lt;b&gt;",
+        f'name="address" value="{ADDRESS}"',
+        "kind=libraries&amp;of=contoso%2C1%2C2&amp;within=Sales%20%3Cb%3E",
+        "Open its &lt;Files&gt; once in Teams.",
+        "cursor=a_b",
+        cursor="a_b",
+        silent=("javascript:",),
+    ),
+    "browsing-sites": browsing([], "There is nothing here.", 'value="sal"', at=f"{BROWSE}?kind=sites&named=sal"),
+    "browsing-empty-page": browsing([], "nothing more on this page", ">More</a>", cursor="c"),
+    "browsing-again": State(
+        BROWSE,
+        {LISTED_PLACES: problem("browse_not_open", "Sign in at Microsoft first.")},
+        ("Sign in to browse", "Sign in at Microsoft first.", "Sign in at Microsoft</button>", "Paste an address"),
+        "acme-admin",
+        409,
+    ),
+    "browsing-refused": State(
+        BROWSE,
+        {LISTED_PLACES: problem("browse_forbidden", "Microsoft does not show this.")},
+        ("The list is not shown", "Microsoft does not show this."),
+        "acme-admin",
+        409,
+    ),
+    "browsing-not-connected": State(
+        BROWSE,
+        {"POST /v1/tenant/browse": problem("tenant_not_connected", "Your organisation is not connected.")},
+        ("Browsing did not begin", "is not connected"),
+        "acme-admin",
+        409,
+        {},
+    ),
+}

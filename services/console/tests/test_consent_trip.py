@@ -185,3 +185,26 @@ def check_page(answer: httpx.Response) -> None:
     assert "Support code" in answer.text
     assert "<script>" not in answer.text
     assert answer.headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_an_org_admin_goes_to_microsoft_to_browse_and_the_sign_in_goes_with_the_choice(site: Site) -> None:
+    page, place = "/connectors/microsoft365/storage", "https://contoso.sharepoint.com/sites/Sales"
+    started = {"sign_in_url": ADMINISTRATOR["sign_in_url"], "browser_key": "k-9"}
+    site.apis.answers = {
+        "POST /v1/tenant/browse": (201, started),
+        "POST /v1/tenant/browse/complete": {"expires_at": "2026-03-10T09:00:00Z"},
+        "PUT /v1/storage/location": {"chosen": True, "name": "Sales", "steps": [], "grant": None},
+        "DELETE /v1/tenant/browse": (204, None),
+    }
+    with site.client() as browser:
+        away = browser.post(f"{page}/browse")
+        assert (away.status_code, away.headers["location"]) == (303, started["sign_in_url"])
+        assert all("HttpOnly" in line and "SameSite=lax" in line for line in cookies_of(away).values())
+        back = browser.get(f"{page}/browse/callback?state=s1&code=c&session_state=x")
+        assert (back.status_code, back.headers["location"]) == (303, f"{page}/browse")
+        assert back.headers["Referrer-Policy"] == "no-referrer"
+        assert "Max-Age=0" in cookies_of(back)["prospo_browse"]
+        assert browser.post(page, data={"address": place}).headers["location"] == f"{page}?done=chosen"
+    (_, complete) = site.apis.sent("POST")
+    assert complete.body == {"state": "s1", "code": "c", "browser_key": "k-9"}
+    assert [call.path for call in site.apis.sent("DELETE")] == ["/v1/tenant/browse"]

@@ -35,6 +35,7 @@ class SimulatorSettings(BaseSettings):
         "http://localhost:8365/connectors/microsoft365/callback",
         "http://localhost:8365/integrations/microsoft/callback",
         "http://localhost:8365/connectors/microsoft365/sign-in/callback",
+        "http://localhost:8365/connectors/microsoft365/storage/browse/callback",
     ]
     seed: str = "prospo"
     """Ids, and the faults that strike by chance, are the same in every run of a seed."""

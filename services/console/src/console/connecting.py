@@ -1,4 +1,4 @@
-"""The round trips to Microsoft: the organisation's consent with its administrator's sign-in, and a person's sign-in.
+"""The round trips to Microsoft: the organisation's consent, its administrator's sign-in, a person's, and one to browse.
 
 A consent goes there twice: what the first way back brings leads to the second. The browser key ties the ways back to
 the browser that set out: an HttpOnly cookie here, a hash in the service; who came by a link has its token in another
@@ -61,6 +61,14 @@ ADMINISTRATOR = RoundTrip(
     failed=CONSENT.failed,
     by_link="/v1/tenant/consent/link/sign-in",
 )
+BROWSE = RoundTrip(
+    key_cookie="prospo_browse",
+    return_cookie="prospo_browse_return",
+    home="/connectors/microsoft365/storage",
+    complete="/v1/tenant/browse/complete",
+    answers=frozenset(_ANSWERS | {"code"}),
+    failed="Browsing did not begin",
+)
 SIGN_IN = RoundTrip(
     key_cookie="prospo_sign_in",
     return_cookie="prospo_sign_in_return",
@@ -100,6 +108,22 @@ async def finish_consent(request: Request) -> Response:
 @router.get("/connectors/microsoft365/sign-in/callback")
 async def finish_administrators_sign_in(request: Request) -> Response:
     return await _finish(request, ADMINISTRATOR)
+
+
+@router.post("/connectors/microsoft365/storage/browse")
+async def start_browsing(request: Request) -> Response:
+    try:
+        answer = await backend_of(request).call(request, "POST", "/v1/tenant/browse", json={}, patient=True)
+    except Refused as refused:
+        return refused_page(request, refused, BROWSE.failed, way_on=(BROWSE.home, "Back"))
+    started = answer.json()
+    back = f"{BROWSE.home}/browse"
+    return _set_out(request, BROWSE, started["sign_in_url"], started["browser_key"], back)
+
+
+@router.get("/connectors/microsoft365/storage/browse/callback")
+async def finish_browsers_sign_in(request: Request) -> Response:
+    return await _finish(request, BROWSE)
 
 
 @router.post("/integrations/microsoft/connect")

@@ -1,5 +1,6 @@
 """Admin → Connectors → Microsoft 365 → Choose Storage Location: the place, its state, and the files there are."""
 
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Annotated, Any
 
@@ -34,6 +35,8 @@ async def choose(request: Request, address: Address = "") -> Response:
         return refused_page(request, refused, "The place was not chosen", way_on=(PAGE, "Back"))
     tried: Json = answer.json()
     if tried["chosen"]:
+        with suppress(Refused):  # it ends by itself in some minutes
+            await backend_of(request).call(request, "DELETE", "/v1/tenant/browse")
         return RedirectResponse(f"{PAGE}?done=chosen", 303)
     return await _page(request, HTTPStatus.CONFLICT, tried=tried, typed=address)
 

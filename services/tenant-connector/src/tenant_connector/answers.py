@@ -19,8 +19,8 @@ AGAIN = "Start again with Connect under Admin, Connectors, Microsoft 365."
 LINK_AGAIN = "Open the link that you were sent once more and start again."
 
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-_DECLINED = {65004}
-_NOT_ADMIN = {90094, 90095, 65001}
+DECLINED = {65004}
+NOT_ADMIN = {90094, 90095, 65001}
 _REDEEMED = 54005
 _BUSY = f"Microsoft is busy right now. {AGAIN}"
 
@@ -37,7 +37,7 @@ def consent_refused(answer: ConsentAnswer) -> ProspoError | None:
 def _consent_error(answer: ConsentAnswer) -> ProspoError:
     said = refusal({"error": answer.error, "error_description": answer.error_description or ""})
     extra = about(said)
-    if said.number in _NOT_ADMIN:
+    if said.number in NOT_ADMIN:
         return Conflict(
             "consent_needs_admin",
             "This Microsoft account may not consent for the organisation. A Global Administrator or a Privileged Role "
@@ -61,7 +61,7 @@ def about(said: EntraError) -> dict[str, Any]:
 
 def _declined(said: EntraError) -> bool:
     """Microsoft says ``access_denied`` too when a rule of the organisation stands in the way; then a number tells."""
-    if said.number in _DECLINED:
+    if said.number in DECLINED:
         return True
     by_rule = isinstance(said, EntraTellAdmin) and said.number != 0
     return said.error in {"access_denied", "permission_denied", "consent_required"} and not by_rule
@@ -93,7 +93,7 @@ def sign_in_refused(answer: SignInAnswer) -> ProspoError | None:
 def sign_in_error(said: EntraError) -> ProspoError:
     """Entra's refusal of the administrator's sign-in, of the redirect or of the token endpoint."""
     extra = about(said)
-    if said.number in _DECLINED or (said.error == "access_denied" and _declined(said)):
+    if said.number in DECLINED or (said.error == "access_denied" and _declined(said)):
         return Conflict(
             "sign_in_declined", f"The sign-in after the consent was cancelled at Microsoft. {AGAIN}", **extra
         )

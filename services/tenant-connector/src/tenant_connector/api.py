@@ -9,7 +9,7 @@ from shared.entra.client import Entra
 from shared.problems import PreconditionFailed, PreconditionMissing
 from shared.web.limits import limited
 from shared.web.routes import HEADER_MAX, AdminCaller, Caller, Work, called_by, needs_header, provided, with_header
-from tenant_connector import access, audit, leaving, queries, tenant
+from tenant_connector import access, audit, leaving, pick_queries, queries, tenant
 from tenant_connector.consent import Consents, Traveller
 from tenant_connector.models import (
     AppToken,
@@ -104,6 +104,7 @@ async def disconnect_tenant(
     """
     await queries.drop_attempts(work.session, caller.org_id)
     await queries.drop_link(work.session, caller.org_id)
+    await work.session.execute(pick_queries.FORGET_ALL, {"org_id": caller.org_id})
     row = await queries.tenant_for_change(work.session, caller.org_id)
     until, was_connected = leaving.deadline(settings.leave_within_s), row.status == "connected"
     if tenant.disconnect(row, "An Org Admin disconnected Microsoft 365.", work.outbox, until):

@@ -19,6 +19,12 @@ HOLDINGS = Holdings(
             withheld="token_hash user_name org_name tid used_at",
         ),
         Holding(
+            "pick",
+            person=OF_PERSON,
+            exported={"browsing SharePoint ends": "expires_at"},
+            withheld="tid state_hash browser_key_hash sealed_flow sealed_token",
+        ),
+        Holding(
             "tenant",
             Delete(OF_ORGANISATION.where, (TenantState, "org_id")),
             Rewrite(

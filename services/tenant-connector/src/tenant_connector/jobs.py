@@ -8,11 +8,11 @@ from sqlalchemy.exc import IntegrityError
 from shared.entra.client import Entra
 from shared.jobs import Again, Jobs
 from shared.jobs.job import Job, JobWork
-from tenant_connector import audit, leaving, proof, queries, tenant
+from tenant_connector import audit, leaving, picks, proof, queries, tenant
 from tenant_connector.readiness import schedule as watching
 from tenant_connector.settings import Settings
 from tenant_connector.tables import TenantRow
-from tenant_connector.work import EndLeaving, ProveTenant
+from tenant_connector.work import EndLeaving, ForgetPick, ProveTenant
 
 ATTEMPTS = 12
 """Tries that end unexpectedly; waiting for Microsoft is not counted among them."""
@@ -143,3 +143,9 @@ async def _locked(work: JobWork, wanted: ProveTenant) -> TenantRow | None:
 
 def _is_current(row: TenantRow, wanted: ProveTenant) -> bool:
     return row.claim_id is not None and row.claim_id == wanted.claim_id
+
+
+@does(ForgetPick)
+async def forget_pick(job: Job, wanted: ForgetPick) -> None:
+    """The token of somebody who browsed SharePoint goes when its time is over."""
+    await picks.forget_old(job, wanted.user_id)

@@ -19,6 +19,8 @@ class Settings(ServiceSettings):
     """So long after the consent the sign-in that follows is begun again while Microsoft does not know the consent."""
     sign_in_pause_s: float = 5
     """Between two such sign-ins; a browser follows about twenty redirects without a page between them."""
+    browse_life_s: int = 900
+    """How long an Org Admin who signed in for it may browse SharePoint; then its token is deleted."""
     administrator_roles: frozenset[str] = frozenset(
         {
             "62e90394-69f5-4237-9190-012177145e10",  # Global Administrator
@@ -28,6 +30,8 @@ class Settings(ServiceSettings):
     """Directory roles (template ids) of which the person who signs in after the consent must have one."""
     consents_per_hour: PerHour = 60
     """How often an organisation may set out for Microsoft's consent pages, and how often it may make a link."""
+    browse_calls_per_hour: PerHour = 1200
+    """How many lists of teams, sites or folders a person may ask for while choosing a place."""
     link_calls_per_hour: PerHour = 120
     """How often one consent link may be used in any way; each trip to Microsoft and back takes four calls."""
     proof_patience_s: float = 600

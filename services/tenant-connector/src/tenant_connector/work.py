@@ -47,3 +47,11 @@ class CheckReadiness(OfTenant):
     """Probe everything on the readiness board once."""
 
     kind = "check_readiness"
+
+
+class ForgetPick(Work):
+    """Delete a person's sign-in for browsing when its time is over."""
+
+    kind = "forget_pick"
+    keyed_by = ("user_id",)
+    user_id: str
