@@ -64,6 +64,7 @@ BODIES: dict[str, Json] = {
     "PATCH /v1/files/{file_id}": {"shared": True},
     "POST /v1/files/{file_id}/links": {"expires_in_s": 60},
     "PUT /v1/storage/policy": {"retention_days": 30, "hold": True, "when_stopped": "wait"},
+    "POST /v1/storage/migration": {"to": "chosen"},
     "PUT /v1/storage/location": {"address": "https://contoso.sharepoint.com/sites/Sales"},
     "POST /v1/storage/location/check": {},
     "POST /v1/meetings": {
