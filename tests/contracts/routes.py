@@ -55,6 +55,8 @@ ROUTES: dict[str, dict[str, Who]] = {
         "GET /v1/files/{file_id}/links": "person",
         "DELETE /v1/files/{file_id}/links/{link_id}": "person",
         "GET /v1/files/shared/{token}": "bearer of the address",
+        "POST /v1/files/shared/open": "bearer of the token",
+        "GET /v1/files/shared/{link_id}/content": "bearer of the token",
         "GET /v1/files/{file_id}": "person or program",
         "GET /v1/files/{file_id}/content": "person or program",
         "GET /v1/files/audit": "admin",

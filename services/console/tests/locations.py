@@ -136,7 +136,7 @@ FILE = {
 COMING = FILE | {"id": LINK_ID, "name": "b.bin", "state": "coming", "place": "prospo", "mine": False}
 LINK = {"id": LINK_ID, "url": None, "made_by": "acme-anna", "made_at": AT, "expires_at": AT, "revoked_at": None}
 LINKS = [LINK | {"opened": 1}, LINK | {"opened": 3, "revoked_at": AT}]
-MADE = LINK | {"url": "/v1/files/shared/abc", "opened": 0}
+MADE = LINK | {"url": "/files/link#abc", "opened": 0}
 ONE_FILE = {f"/v1/files/{FILE_ID}": FILE, f"/v1/files/{FILE_ID}/links": LINKS}
 GONE = problem("file_not_found", "There is no such file for you.", 404)
 MOVE, KEEP = f"{PAGE}/migration", f"{PAGE}/keeping"
@@ -201,8 +201,14 @@ LOCATION_STATES |= {
     "file-link-made": State(
         f"/files/{FILE_ID}/links",
         ONE_FILE | {f"POST /v1/files/{FILE_ID}/links": (201, MADE)},
-        ("It is shown only now", "/v1/files/shared/abc"),
+        ("It is shown only now", "/files/link#abc"),
         post={"lasts_s": "3600"},
+    ),
+    "file-by-link": State(
+        "/files/link",
+        {},
+        ("A file from Prospo", 'action="/v1/files/shared/open"', 'id="link-form"', "behind the sign"),
+        None,
     ),
     "file-gone": State(f"/files/{FILE_ID}", {f"/v1/files/{FILE_ID}": GONE}, ("no such file", "Your files"), status=404),
     "file-delete": State(

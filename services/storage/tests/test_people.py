@@ -65,6 +65,14 @@ class Desk(Harness):
         who = more.pop("who", {})
         return [file["name"] for file in (await self.call("GET", "/v1/files", params=more, **who)).json()["items"]]
 
+    async def by_link(self, token: str, ranged: str = "") -> httpx.Response:
+        """As a browser without an account opens a link's address, or its token."""
+        form = {"token": token.rpartition("#")[2]}
+        onward = await self.http.post("/v1/files/shared/open", data=form)
+        if onward.status_code != 303:
+            return onward
+        return await self.http.get(onward.headers["location"], headers={"Range": ranged} if ranged else {})
+
     async def decide(self, **wanted: Any) -> Json:
         answer = await self.call("PUT", "/v1/storage/policy", json=wanted, **ADMIN)
         assert answer.status_code == 200, answer.text
@@ -219,7 +227,7 @@ async def test_a_deleted_file_is_gone_with_its_bytes_and_told(desk: Desk, tmp_pa
     await desk.work()
     assert [path for path in (tmp_path / "files").rglob("*") if path.is_file()] == []
     assert (await desk.content(file)).status_code == 404
-    assert (await desk.http.get(link["url"])).status_code == 404
+    assert (await desk.by_link(link["url"])).status_code == 404
     (told,) = await desk.published("file.deleted")
     assert (told["file_id"], told["because"], told["aggregate_version"]) == (file["id"], "person", 2)
     other = await desk.stored("k2")
@@ -233,23 +241,23 @@ async def test_a_deleted_file_is_gone_with_its_bytes_and_told(desk: Desk, tmp_pa
 async def test_a_link_opens_one_file_without_signing_in_until_it_ends(desk: Desk) -> None:
     file, other = await desk.stored(), (await desk.small(b"secret")).json()
     link = (await desk.call("POST", f"/v1/files/{file['id']}/links", json={"expires_in_s": 60})).json()
-    whole, part = await desk.http.get(link["url"]), await desk.http.get(link["url"], headers={"Range": "bytes=1-2"})
+    whole, part = await desk.by_link(link["url"]), await desk.by_link(link["url"], "bytes=1-2")
     assert (whole.status_code, whole.content, part.status_code, part.content) == (200, BODY, 206, BODY[1:3])
     assert whole.headers["content-disposition"].startswith("attachment")
     assert whole.headers["content-security-policy"] == "sandbox; default-src 'none'"
     (row,) = (await desk.call("GET", f"/v1/files/{file['id']}/links")).json()
     assert (row["opened"], row["url"], row["made_by"]) == (2, None, "anna")
     for path in (f"/v1/files/{other['id']}/content", f"/v1/files/{file['id']}"):
-        token = link["url"].rpartition("/")[2]
+        token = link["url"].rpartition("#")[2]
         assert (await desk.http.get(path, headers={"Authorization": f"Bearer {token}"})).status_code == 401
     await desk.sql("UPDATE file_link SET expires_at = clock_timestamp()")
-    assert (await desk.http.get(link["url"])).status_code == 404
+    assert (await desk.by_link(link["url"])).status_code == 404
 
 
 async def test_a_link_that_nobody_signed_or_that_ended_opens_nothing(desk: Desk) -> None:
     file = await desk.stored()
     link = (await desk.call("POST", f"/v1/files/{file['id']}/links", json={})).json()
-    token = link["url"].rpartition("/")[2]
+    token = link["url"].rpartition("#")[2]
     (row,) = await desk.rows("file_link")
     ring = desk.service.envelope.ring
     past = row["expires_at"].replace(year=2020)
@@ -259,11 +267,33 @@ async def test_a_link_that_nobody_signed_or_that_ended_opens_nothing(desk: Desk)
     forged = signature + links.make(KeyRing.create(Path(str(ring.folder) + "-other")), "acme", row["id"], later)[21:]
     foreign = links.make(ring, "globex", row["id"], row["expires_at"])
     other_key = links.make(KeyRing.load(Path(str(ring.folder) + "-other")), "acme", row["id"], row["expires_at"])
-    assert (await desk.http.get(link["url"])).status_code == 200
+    assert (await desk.by_link(link["url"])).status_code == 200
     ended = links.make(ring, "acme", row["id"], past)
     for bad in (flipped, forged, foreign, other_key, ended, "x", token + "A", json.dumps(token)):
-        answer = await desk.http.get(f"/v1/files/shared/{bad}")
-        assert (answer.status_code, answer.json()["code"]) == (404, "link_not_found"), bad
+        for answer in (await desk.by_link(bad), await desk.http.get(f"/v1/files/shared/{bad}")):
+            assert (answer.status_code, answer.json()["code"]) == (404, "link_not_found"), bad
+
+
+async def test_the_token_of_a_link_is_in_no_address_that_a_log_could_keep(desk: Desk) -> None:
+    file, other = await desk.stored(), await desk.stored("k2")
+    one, two = [(await desk.call("POST", f"/v1/files/{one['id']}/links", json={})).json() for one in (file, other)]
+    page, _, token = one["url"].partition("#")
+    assert page == "/files/link", "a browser sends nobody what is behind the sign"
+    onward = await desk.http.post("/v1/files/shared/open", data={"token": token})
+    content, cookie = onward.headers["location"], onward.headers["set-cookie"]
+    assert (onward.status_code, content) == (303, f"/v1/files/shared/{one['id']}/content")
+    assert f"Path={content}" in cookie
+    assert all(word in cookie for word in ("HttpOnly", "SameSite=lax", "Max-Age=3600"))
+    assert (await desk.http.get(content)).content == BODY
+    beside = content.replace(one["id"], two["id"])
+    for given in ({}, {"prospo_file_link": "x"}, {"prospo_file_link": token}):
+        header = {"Cookie": "; ".join(f"{name}={value}" for name, value in given.items())}
+        assert (await desk.http.get(beside, headers=header)).status_code == 404
+    assert (await desk.http.get(f"/v1/files/shared/{token}")).content == BODY, "as links made before end only in time"
+    for bad in (b"", b"token=", b"token=a&token=b", b"\xff", b"tokens=a"):
+        refused = await desk.http.post("/v1/files/shared/open", content=bad)
+        assert (refused.status_code, refused.json()["code"]) == (422, "no_token"), bad
+    assert (await desk.http.post("/v1/files/shared/open", data={"token": "a" * 5000})).status_code == 404
 
 
 async def test_a_revoked_link_opens_nothing_and_the_longest_is_bounded(desk: Desk) -> None:
@@ -273,7 +303,7 @@ async def test_a_revoked_link_opens_nothing_and_the_longest_is_bounded(desk: Des
     assert (await desk.call("DELETE", f"{path}/{ended['id']}", user="ben")).status_code == 404
     assert (await desk.call("DELETE", f"{path}/{uuid.uuid4()}")).status_code == 404
     assert (await desk.call("DELETE", f"{path}/{ended['id']}")).status_code == 204
-    assert [(await desk.http.get(link["url"])).status_code for link in (kept, ended)] == [200, 404]
+    assert [(await desk.by_link(link["url"])).status_code for link in (kept, ended)] == [200, 404]
     too_long = await desk.call("POST", path, json={"expires_in_s": links.LONGEST_S + 1})
     assert (too_long.status_code, too_long.json()["errors"][0]["field"]) == (422, "expires_in_s")
 

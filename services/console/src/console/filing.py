@@ -44,6 +44,12 @@ async def upload(request: Request) -> Response:
     return RedirectResponse(f"{PAGE}?done=stored", 303)
 
 
+@router.get("/link")
+async def linked_file(request: Request) -> Response:
+    """For whoever has a link, without an account; its token is behind the ``#``, and goes to the service in a body."""
+    return render(request, "files/link.html")
+
+
 @router.get("/{file_id}")
 async def file(request: Request, file_id: Id, done: str = "") -> Response:
     return await _page(request, file_id, done=done if done in DONE else "")

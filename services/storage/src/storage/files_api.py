@@ -5,7 +5,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Self
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
 
@@ -20,9 +20,8 @@ from shared.web.limits import limited
 from shared.web.routes import ORG_ADMIN, Caller, Cursor, Page, Reader, StrictModel, Work, provided
 from shared.web.words import ONE_LINE
 from storage import deleting, links, people_queries, queries
-from storage.api import NO_ACCOUNT
 from storage.parts import Parts
-from storage.reading import GIVES_BYTES, answer, span
+from storage.reading import GIVES_BYTES, Range, answer, span
 from storage.settings import Settings
 from storage.uploading_api import File
 
@@ -33,7 +32,6 @@ Graph_ = Annotated[Graph, Depends(provided("graph"))]
 Knobs = Annotated[Settings, Depends(provided("settings"))]
 Attendance_ = Annotated[Attendance, Depends(provided("attendance"))]
 Sealing = Annotated[Envelope, Depends(provided("envelope"))]
-Range = Annotated[str | None, Header(alias="range")]
 Searched = Annotated[str | None, Query(min_length=1, max_length=200), ONE_LINE]
 
 
@@ -50,7 +48,10 @@ class LinkWanted(StrictModel):
 
 
 class Link(BaseModel):
-    """``url`` is below the address of this API. It is said only where the link is made: who has it reads the file."""
+    """``url`` is below the address of the console, and said only where the link is made: who has it reads the file.
+
+    Its token stands behind the ``#``, which browsers send to nobody, so it is in no access log on the way.
+    """
 
     id: str
     url: str | None = None
@@ -154,7 +155,7 @@ async def make_link(file_id: uuid.UUID, wanted: LinkWanted, caller: Caller, work
     values = {"org_id": work.org_id, "id": str(uuid.uuid4()), "file_id": file.id, "user_id": caller.user_id}
     row = (await work.session.execute(people_queries.LINK, values | {"for_s": wanted.expires_in_s})).one()
     audit.note(work.session, work.org_id, caller.user_id, "file.link", target=file.id, user_id=file.owner_id)
-    return Link.of(row, f"/v1/files/shared/{links.make(envelope.ring, work.org_id, row.id, row.expires_at)}")
+    return Link.of(row, f"{links.PAGE}#{links.make(envelope.ring, work.org_id, row.id, row.expires_at)}")
 
 
 @router.get("/v1/files/{file_id}/links")
@@ -174,29 +175,6 @@ async def revoke_link(file_id: uuid.UUID, link_id: uuid.UUID, caller: Caller, wo
         raise links.unknown()
     audit.note(work.session, work.org_id, caller.user_id, "file.link_revoke", target=file.id, user_id=file.owner_id)
     return Response(status_code=204)
-
-
-@router.get(
-    "/v1/files/shared/{token}", response_class=StreamingResponse, responses=GIVES_BYTES, openapi_extra=NO_ACCOUNT
-)
-async def open_link(
-    token: str,
-    request: Request,
-    db: Db,
-    files: Files,
-    graph: Graph_,
-    envelope: Sealing,
-    wanted: Range = None,
-) -> Response:
-    """The one file of the link, to be saved; ranges as elsewhere. The link itself is the credential."""
-    opened = links.read(envelope.ring, token)
-    async with db.unit_of_work(opened.org_id) as work:
-        about = {"org_id": opened.org_id, "id": opened.link_id}
-        link = (await work.session.execute(people_queries.OPEN_LINK, about)).first()
-        if link is None:
-            raise links.unknown()
-        row = (await work.session.execute(queries.PARTS, {"org_id": opened.org_id, "id": link.file_id})).one()
-    return await answer(request, row, span(wanted, row.size_bytes), files, graph, save=True)
 
 
 async def _content(request: Request, work: Work, caller: Reader, file_id: uuid.UUID, attendance: Attendance) -> Any:

@@ -12,6 +12,7 @@ from storage.files_api import router as files_router
 from storage.handlers import on
 from storage.jobs import does
 from storage.keeping_api import router as keeping_router
+from storage.links_api import router as links_router
 from storage.locations_api import router as locations_router
 from storage.migrating_api import router as migrating_router
 from storage.objects import Objects
@@ -31,7 +32,15 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     deliveries = Deliveries(service.db, service.envelope, service.graph)
     attendance = Attendance(settings, service.service_tokens)
     service.provide(parts=Parts(Objects(settings)), deliveries=deliveries, attendance=attendance)
-    for routes in (router, uploading_router, files_router, locations_router, migrating_router, keeping_router):
+    for routes in (
+        router,
+        uploading_router,
+        links_router,
+        files_router,
+        locations_router,
+        migrating_router,
+        keeping_router,
+    ):
         service.include(routes)
     service.work(does)
     return service

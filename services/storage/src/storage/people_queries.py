@@ -77,6 +77,10 @@ REVOKE = text(
     """UPDATE file_link SET revoked_at = coalesce(revoked_at, clock_timestamp())
        WHERE org_id = :org_id AND file_id = :file_id AND id = :id RETURNING *"""
 )
+LINK_HOLDS = text(
+    """SELECT 1 FROM file_link WHERE org_id = :org_id AND id = :id AND revoked_at IS NULL
+           AND expires_at > clock_timestamp()"""
+)
 OPEN_LINK = text(
     """UPDATE file_link SET opened = opened + 1
        WHERE org_id = :org_id AND id = :id AND revoked_at IS NULL AND expires_at > clock_timestamp()

@@ -1,9 +1,9 @@
 """A file's bytes as an answer: ranges, and headers so that a browser runs nothing of it."""
 
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import Request
+from fastapi import Header, Request
 from fastapi.responses import Response, StreamingResponse
 
 from shared.graph import Graph
@@ -16,6 +16,7 @@ from storage.parts import Parts
 SHOWN = {"video/mp4", "audio/mp4", "audio/mpeg", "image/png", "image/jpeg", "text/plain", "text/vtt"}
 """What a browser may show where it stands; everything else is saved."""
 BYTES = {"schema": {"type": "string", "format": "binary"}}
+Range = Annotated[str | None, Header(alias="range")]
 RANGE = with_header("Content-Range", "Which bytes these are, of how many.")
 GIVES_BYTES: dict[int | str, dict[str, Any]] = {
     200: {"description": "The whole file.", "content": {"*/*": BYTES}},
