@@ -135,6 +135,7 @@ async def test_a_range_that_is_always_refused_ends_with_an_answer(library: Libra
 
 
 async def test_a_last_range_whose_answer_was_lost_is_not_sent_again(library: Library) -> None:
+    """Complaint: killed after the last range was stored, the upload is done all over, and there are two files."""
     kept = fresh()
     await library.microsoft.fault("done_but_reset", match=RANGE, skip=2)
     await library.run(kept)
@@ -186,6 +187,7 @@ async def test_what_arrived_damaged_is_deleted_and_sent_again(library: Library) 
 
 
 async def test_a_file_is_never_put_in_anothers_place(library: Library) -> None:
+    """Complaint: an upload without a conflict behaviour replaced a file of somebody."""
     kept = fresh()
     name = f"Prospo/2026/11/{kept.file_id}.mp4"
     theirs = await library.microsoft.do("file_put", drive="Sales", path=name, text="theirs")
@@ -206,6 +208,7 @@ async def test_what_stands_under_the_name_of_an_attempt_is_not_written_over(libr
 
 
 async def test_no_open_session_ever_has_the_name_that_people_see(library: Library) -> None:
+    """Complaint: a crashed upload leaves a name that answers 409 for ever."""
     kept = fresh()
     await prepare(library, kept, "standing")
     paths = [row["path"] for row in library.simulator.store.all("upload_sessions")]
@@ -258,6 +261,7 @@ async def test_a_resumed_file_reads_again_only_what_the_hash_lacks(library: Libr
     ],
 )
 async def test_every_name_becomes_one_that_the_library_takes(library: Library, name: str, made: str) -> None:
+    """Complaint: a subject with a colon or a question mark, or CON, is a file that cannot be stored."""
     kept = fresh()
     assert (await library.run(kept, b"x", path=name.replace("{", "{{")))["name"] == made
 

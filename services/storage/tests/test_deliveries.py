@@ -1,11 +1,13 @@
 """Files on their way into the chosen place, and what is said while it does not work."""
 
+from datetime import date
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from m365_simulator.testing import Wire
+from shared.graph.errors import GraphTellAdmin
 from shared.privacy.erasure import Erasure, Subject
 
 from .libraries import UNIT
@@ -175,6 +177,28 @@ async def test_switched_off_new_files_stay_here_and_old_ones_are_readable(office
     assert places == {stored["file_id"]: "sharepoint", half["file_id"]: "prospo"}
 
 
+async def test_a_disconnect_keeps_what_is_stored_and_says_where_it_is(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await office.in_use()
+    stored = await office.store()
+    await office.tenant(on=True, connected=False)
+
+    async def refuse(_org_id: str) -> None:
+        raise GraphTellAdmin("Your organisation is not connected to Microsoft 365.", 409, "tenant_not_connected")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(office.service.graph.tokens, "app_token", refuse)
+        answer = await office.content(stored["file_id"])
+        assert (answer.status_code, answer.json()["code"]) == (409, "tenant_not_connected")
+        assert answer.json()["detail"].startswith("This file is in SharePoint, as Review r1.mp4. Your organisation is")
+    shown = await office.location()
+    assert (shown["in_use"], shown["location"]["name"].endswith("Recordings"), shown["files"]) == (False, True, 1)
+    assert "attempt" not in (await office.begin("r2")).json(), "new files stay in Prospo's own storage"
+    await office.tenant(on=True)
+    assert (await office.content(stored["file_id"])).content == BODY
+
+
 async def test_a_range_that_sharepoint_does_not_take_begins_the_file_anew(office: Office) -> None:
     await office.in_use()
     session = (await office.begin()).json()
@@ -186,16 +210,20 @@ async def test_a_range_that_sharepoint_does_not_take_begins_the_file_anew(office
 
 
 @pytest.mark.parametrize(
-    ("happens", "status", "code"), [("deleted", 404, "file_gone"), ("changed", 409, "file_changed")]
+    ("happens", "status", "code"),
+    [("deleted", 404, "file_gone"), ("changed", 409, "file_changed"), ("infected", 409, "file_infected")],
 )
 async def test_what_people_did_to_a_file_in_sharepoint_is_said(
     office: Office, happens: str, status: int, code: str
 ) -> None:
+    """Complaint: a file with malware is an error without a reason."""
     await office.in_use()
     session = await office.store()
     (path,) = office.in_library()
     if happens == "deleted":
         await office.microsoft.do("file_delete", drive="Sales", path=path)
+    elif happens == "infected":
+        await office.microsoft.do("file_infect", drive="Sales", path=path, virus="Test:Worm")
     else:
         await office.microsoft.do("file_put", drive="Sales", path=path, text="shorter")
     answer = await office.content(session["file_id"])
@@ -232,3 +260,31 @@ async def test_erasing_deletes_copies_in_sharepoint_or_names_them(
     assert office.simulator.store.all("upload_sessions") == []
     async with service.db.unit_of_work("acme") as work:
         assert (await work.session.execute(text("SELECT 1 FROM stored_file"))).first() is None
+
+
+async def test_one_recording_is_one_version_in_the_library(office: Office) -> None:
+    """Complaint: a time that was set after the upload made a second version, and doubled the room it takes."""
+    await office.in_use()
+    wire = office.simulator.app = Wire(office.simulator.app)
+    await office.store()
+    (path,) = office.in_library()
+    item = next(row for row in all_items(office) if row["name"] == path.rpartition("/")[2])
+    assert item["ctag"] == 1, "its content was written once"
+    made = [(method, place) for method, place, _ in wire.requests if method in {"PUT", "PATCH", "POST"}]
+    assert len([one for one in made if one[0] == "PATCH"]) == 1, "the rename"
+    assert len([one for one in made if one[1].endswith("createUploadSession")]) == 1
+
+
+async def test_recordings_are_in_folders_by_month_so_that_libraries_stay_listable(office: Office) -> None:
+    """Complaint: a folder of 100,000 files cannot be opened any more."""
+    await office.in_use()
+    for key, month in (("r1", "2026-01-31"), ("r2", "2026-02-01")):
+        session = (await office.begin(key)).json()
+        await office.sql("UPDATE stored_file SET created_at = CAST(:at AS date)", at=date.fromisoformat(month))
+        await office.complete(session, item_id=(await office.send(session))["id"])
+    assert office.in_library() == ["Recordings/2026/01/Review r1.mp4", "Recordings/2026/02/Review r2.mp4"]
+
+
+def all_items(office: Office) -> list[dict[str, Any]]:
+    drives = [row["id"] for row in office.simulator.store.all("drives")]
+    return [row for drive in drives for row in office.simulator.store.all(f"items/{drive}")]

@@ -88,6 +88,15 @@ async def test_a_missing_grant_is_one_text_to_copy_and_given_it_works(office: Of
     assert (await office.choose())["chosen"]
 
 
+async def test_a_site_of_another_tenant_is_not_shown_and_nothing_is_kept(office: Office) -> None:
+    await granted(office)
+    await office.microsoft.do("site_add", tenant="fabrikam.example", name="Theirs")
+    refused = await office.choose("https://fabrikam.sharepoint.example/sites/Theirs")
+    assert (refused["chosen"], refused["steps"][0]["verdict"]) == (False, "refused")
+    assert "your Microsoft 365 has no such site" in refused["steps"][0]["says"]
+    assert (await office.location())["location"] is None
+
+
 async def test_who_may_only_read_there_is_told_the_role_that_is_missing(office: Office) -> None:
     await granted(office, "read")
     refused = await office.choose()

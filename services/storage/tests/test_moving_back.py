@@ -150,6 +150,7 @@ async def test_a_cancelled_move_back_leaves_the_rest_in_sharepoint(
         ({"text": "somebody else wrote this"}, "changed this file in SharePoint"),
         ({"text": "x" * len(BODY)}, "its SHA-256 differs"),
         ({}, "not where it was any more"),
+        ({"virus": "Test:Worm"}, "found malware in this file"),
     ],
 )
 async def test_a_file_that_cannot_come_back_is_named_and_the_others_do(
@@ -158,7 +159,9 @@ async def test_a_file_that_cannot_come_back_is_named_and_the_others_do(
     """Its copy in SharePoint is gone, or somebody changed it: what they wrote stays there."""
     files = await in_sharepoint(office)
     (path,) = [path for path in office.in_library() if path.endswith(".mp4")]
-    if harm:
+    if "virus" in harm:
+        await office.microsoft.do("file_infect", drive="Sales", path=path, **harm)
+    elif harm:
         await office.microsoft.do("file_put", drive="Sales", path=path, **harm)
     else:
         await office.microsoft.do("file_delete", drive="Sales", path=path)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from shared.connections.obstacles import TENANT_NOT_CONNECTED
 from shared.database.unit_of_work import Database
 from shared.events import FileStored
 from shared.graph import Graph, GraphCaller
@@ -17,7 +18,7 @@ from shared.secrets import Envelope
 from storage import locations, queries
 from storage.automaton import Folder, Stand, State, Upload
 from storage.drives import read_item
-from storage.places import sentence
+from storage.places import is_infected, sentence
 from storage.stores import Changed
 from storage.work import HashFile
 
@@ -204,6 +205,10 @@ async def from_sharepoint(graph: Graph, row: Any, start: int, end: int) -> Async
     except Changed as error:
         raise Conflict("file_changed", "Somebody changed this file in SharePoint. Open it there.") from error
     except GraphError as error:
+        if is_infected(error):
+            raise Conflict("file_infected", sentence(error)) from error
+        if error.code == TENANT_NOT_CONNECTED.code:
+            raise Conflict(error.code, f"This file is in SharePoint, as {row.item_name}. {error.message}") from error
         raise Conflict("sharepoint_refuses", f"SharePoint does not give the file. {sentence(error)}") from error
 
     async def whole() -> AsyncGenerator[bytes, None]:

@@ -194,7 +194,9 @@ def _at_source(row: Any) -> Iterator[None]:
     except GraphRetry:
         raise
     except GraphError as error:
-        raise GraphGiveUp(error.message, error.status, error.code, error.request_id) from error
+        refused = GraphGiveUp(error.message, error.status, error.code, error.request_id)
+        refused.inner_code = error.inner_code
+        raise refused from error
 
 
 def _place_of(row: Any) -> Folder | None:

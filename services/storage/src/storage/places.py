@@ -119,6 +119,8 @@ def sentence(error: GraphError) -> str:
     if error.code == LIBRARY_SETTING:
         return error.message
     said = f"Microsoft says: {error.message}"
+    if is_infected(error):
+        return f"SharePoint's scanner found malware in this file, so it is given to nobody. {said}"
     if isinstance(error, GraphFull):
         return f"There is no room left in this library. Free some, or have its quota raised. {said}"
     if isinstance(error, GraphRetry) and error.status == 423:
@@ -128,6 +130,11 @@ def sentence(error: GraphError) -> str:
     if error.status == 403:
         return f"Prospo may not do this there: its grant on the site has to have the role write. {said}"
     return said
+
+
+def is_infected(error: GraphError) -> bool:
+    """The refusal of a file with malware; it says nothing of the place."""
+    return error.inner_code.casefold() == "malwaredetected"
 
 
 class _Trial:
