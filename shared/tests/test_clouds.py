@@ -277,5 +277,5 @@ async def test_a_service_says_at_its_start_that_the_cloud_has_no_recordings(clou
     service.settings.cloud = cloud
     with capture_logs() as logs:
         await service.start(api=False, worker=False)
-    said = [line for line in logs if "no recordings" in line["event"]]
+    said = [line for line in logs if line["event"] == "cloud.without_recordings"]
     assert [line["cloud"] for line in said] == (["china"] if cloud == "china" else [])

@@ -172,7 +172,7 @@ async def test_without_the_database_the_limit_holds_within_the_process(
     with structlog.testing.capture_logs() as logs:
         await asyncio.gather(*(one() for _ in range(20)))
     assert most == 4
-    assert [line["event"] for line in logs] == ["mailbox limit holds within this process only"]
+    assert [line["event"] for line in logs] == ["mailbox_limit.not_shared"]
     await limits.aclose()
     await away.close()
 

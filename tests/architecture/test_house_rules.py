@@ -18,6 +18,7 @@ SHIPPED = [ROOT / "shared/src", *SERVICES.values()]
 WRITTEN = ("shared", "services", "dev", "tests")
 MAX_LINES = 400
 MAX_TEST_NAME = 70
+LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 
 
 def python_files(*folders: Path) -> Iterator[Path]:
@@ -140,3 +141,14 @@ def test_a_tests_name_can_be_read_at_once() -> None:
     }
     assert len(functions) > 2000
     assert [name for name in functions if name.startswith("test_") and len(name) > MAX_TEST_NAME] == []
+
+
+def test_a_log_line_is_a_noun_and_a_verb() -> None:
+    """What it is about is in fields, so that an operator finds all of a kind by one word."""
+    sentences: list[str] = []
+    for path in python_files(*SHIPPED):
+        for call in (n for n in nodes_of(path) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)):
+            about = ast.unparse(call.func.value) == "log" and call.func.attr in LEVELS
+            if about and not re.fullmatch(r"'[a-z_]+\.[a-z_]+'", ast.unparse(call.args[0])):
+                sentences.append(f"{path.name}: {ast.unparse(call.args[0])}")
+    assert sentences == []

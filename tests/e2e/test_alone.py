@@ -144,7 +144,7 @@ async def test_a_service_serves_and_works_alone(package: str, environment: dict[
             break
         else:
             pytest.fail(await said(api))
-    await until_working(worker, b"the worker runs" if package in REACTS_TO_NOTHING else b"partitions assigned")
+    await until_working(worker, b"worker.started" if package in REACTS_TO_NOTHING else b"partitions.assigned")
     await until_measured(environment["PROSPO_METRICS_PORT"], "outbox_oldest_age_seconds 0.0")
     assert [loaded(process, "aiokafka") for process in (api, worker)] == [False, True]
     await stop(api)

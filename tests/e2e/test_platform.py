@@ -121,7 +121,7 @@ async def test_the_log_of_the_main_job_holds_no_secret(demo: Demo, held: Json) -
     secrets = [row["clientState"] for row in (await demo.microsoft.state())["subscriptions"]]
     assert len(secrets) >= 2
     written = "".join(path.read_text(errors="replace") for path in demo.state.glob("*.log"))
-    assert "partitions assigned" in written
+    assert "partitions.assigned" in written
     assert [secret for secret in secrets if secret in written] == []
     assert re.search(r"eyJ[\w-]{8,}\.[\w-]+\.", written) is None
     assert re.search(r"[?&]code=1\.", written) is None

@@ -285,7 +285,7 @@ async def test_a_sealed_cache_moved_to_another_person_does_not_open(house: Any) 
     with capture_logs() as logs:
         refused = await house.token()
     assert (refused.status_code, refused.json()["code"]) == (503, "connection_unreadable")
-    assert ("error", "a stored connection cannot be opened") in [(line["log_level"], line["event"]) for line in logs]
+    assert ("error", "connection.unopenable") in [(line["log_level"], line["event"]) for line in logs]
     assert (await house.token(user="ben")).status_code == 200
 
 

@@ -213,7 +213,7 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 
 async def _unexpected(request: Request, error: Exception) -> JSONResponse:
     ids = {"request_id": request_id_of(request), "asked_as": request.scope.get("prospo.asked_as")}
-    log.error("request failed unexpectedly", **ids, exc_info=error)
+    log.error("request.failed", **ids, exc_info=error)
     answer = problem_response(
         request, 500, "unexpected", "Something broke on our side. Try again; if it stays, give support the request_id."
     )

@@ -67,7 +67,7 @@ async def _too_large(request: Request, _error: Exception) -> Response:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    log.error("page failed unexpectedly", request_id=request_id_of(request), exc_info=error)
+    log.error("page.failed", request_id=request_id_of(request), exc_info=error)
     detail = "Something broke on our side. Try again; if it stays, give support the code below."
     response = said_page(request, 500, "That did not work", detail)
     # Starlette raises the error once more after this answer, so uvicorn closes the connection. A browser that is not

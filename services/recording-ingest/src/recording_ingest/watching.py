@@ -54,7 +54,7 @@ async def end(caller: GraphCaller, subscription_id: str) -> None:
         with contextlib.suppress(GraphNotFound):
             await caller.delete(f"/subscriptions/{subscription_id}")
     except (GraphReconnect, GraphTellAdmin, GraphGiveUp) as error:
-        log.info("a subscription is left to expire", org_id=caller.org_id, code=error.code, status=error.status)
+        log.info("subscription.left", org_id=caller.org_id, code=error.code, status=error.status)
 
 
 async def bring_about(
@@ -92,5 +92,5 @@ async def _ensure(subscriptions: Subscriptions, caller: GraphCaller, resource: s
     try:
         await subscriptions.ensure(caller, resource)
     except (GraphReconnect, GraphTellAdmin, GraphGiveUp) as error:
-        log.warning("Graph refuses a subscription", org_id=caller.org_id, code=error.inner_code or error.code,
+        log.warning("subscription.refused", org_id=caller.org_id, code=error.inner_code or error.code,
                     status=error.status, graph_request_id=error.request_id)  # fmt: skip

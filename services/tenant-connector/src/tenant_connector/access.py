@@ -81,7 +81,7 @@ async def _not_there_or_ours(
             await _have_it_looked_at(work, connection.org_id)
         return Unavailable("tenant_gone", f"{error.message} It is asked again before anything is disconnected.")
     said = {"number": error.number, "trace_id": error.trace_id}
-    log.error("Microsoft refuses our registration", org_id=connection.org_id, **said)
+    log.error("registration.refused", org_id=connection.org_id, **said)
     return Unavailable("prospo_misconfigured", error.message)
 
 

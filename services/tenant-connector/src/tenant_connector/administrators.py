@@ -81,9 +81,7 @@ class Administrators:
 
     def _check_administrator(self, account: Account) -> None:
         if account.directory_roles is None:
-            log.error(
-                "Microsoft names no directory roles: the registration's groupMembershipClaims is not DirectoryRole"
-            )
+            log.error("directory_roles.missing", mend="set groupMembershipClaims of the registration to DirectoryRole")
             raise Conflict(
                 "registration_without_roles",
                 "Prospo's registration at Microsoft does not ask for directory roles, so no administrator can be told "
@@ -110,7 +108,7 @@ def refused(error: EntraError) -> ProspoError:
             f"Microsoft does not know the tenant that came back from the consent. {AGAIN}",
             **about(error),
         )
-    log.error("Microsoft refuses our registration", aadsts=error.number, trace=error.trace_id)
+    log.error("registration.refused", aadsts=error.number, trace=error.trace_id)
     return Conflict("prospo_misconfigured", error.message, **about(error))
 
 

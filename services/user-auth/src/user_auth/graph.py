@@ -77,5 +77,5 @@ async def _answered(asked: Awaitable[T], within_s: float) -> T | None:
         async with asyncio.timeout(within_s):
             return await asked
     except (GraphError, TimeoutError) as error:
-        log.info("what an account can do was not told", error=type(error).__name__)
+        log.info("account.not_told", error=type(error).__name__)
         return None

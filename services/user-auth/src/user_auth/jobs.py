@@ -46,7 +46,7 @@ async def keep_alive(
             if await _connected(job, user_id) is None:
                 return
         except Unavailable:
-            log.info("a connection that was not used for a while could not be kept alive yet", org_id=job.org_id)
+            log.info("connection.not_kept_alive", org_id=job.org_id)
     raise Periodic("it is looked after every day", after_s=settings.keep_alive_every_s)
 
 

@@ -294,7 +294,7 @@ class AccessTokens:
         try:
             cache = (await self._envelope.open(session, row.org_id, place(row.user_id), blob)).decode()
         except (Unreadable, ConfigurationError) as error:
-            log.exception("a stored connection cannot be opened", org_id=row.org_id, user_id=row.user_id)
+            log.exception("connection.unopenable", org_id=row.org_id, user_id=row.user_id)
             raise _unreadable() from error
         value = kept_token(cache)
         if value is None:

@@ -146,7 +146,7 @@ class SignIns:
                 plain = await self._envelope.open(work.session, caller.org_id, _place(state_hash), taken.sealed_flow)
                 return Attempt(taken.tid, json.loads(plain), taken.return_to, leaving.ended_in(row) if row else 0)
         refused = _unknown()
-        log.warning("refused: no such sign-in", org_id=caller.org_id, user_id=caller.user_id)
+        log.warning("sign_in.unknown", org_id=caller.org_id, user_id=caller.user_id)
         figure = self._settings.refusals_noted_per_hour
         await audit.note_refused(self._db, caller.org_id, caller.user_id, "sign_in", figure, code=refused.code)
         raise refused
@@ -247,7 +247,7 @@ def _refused(error: EntraError) -> ProspoError:
     if isinstance(error, EntraTenantGone):
         return Conflict(TENANT_NOT_CONNECTED.code, f"{error.message} An Org Admin does that.", **about)
     if isinstance(error, EntraMisconfigured):
-        log.error("Microsoft refuses the registration", aadsts=error.number, trace=error.trace_id)
+        log.error("registration.refused", aadsts=error.number, trace=error.trace_id)
         return Unavailable("registration_refused", error.message, **about)
     if error.number == _DECLINED or (isinstance(error, EntraReconnect) and error.error == "access_denied"):
         return Conflict("permissions_declined", _ACCEPT, **about)

@@ -120,7 +120,7 @@ class KafkaBus:
         """The embedded mock has no admin API and makes topics by itself; everywhere else they are made here."""
         for topic, reason in (await self._make_topics(topics)).items():
             if reason is not None:
-                log.error("a topic cannot be made; make it or allow it", topic=topic, reason=reason)
+                log.error("topic.not_made", topic=topic, reason=reason, mend="make it, or allow us to")
 
     async def _make_topics(self, topics: Iterable[str]) -> dict[str, str | None]:
         """Topic → why it is neither there nor could be made, or None."""
@@ -135,7 +135,7 @@ class KafkaBus:
                 replicas = min(3, len(cluster["brokers"]))
                 return {name: None if name in there else await _make(admin, name, replicas) for name in topics}
             except IncompatibleBrokerVersion:
-                log.info("the broker makes topics by itself")
+                log.info("topics.made_by_broker")
                 return dict.fromkeys(topics)
             finally:
                 await admin.close()
@@ -213,7 +213,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
         await self._on_revoke([(tp.topic, tp.partition) for tp in revoked])
 
     async def on_partitions_assigned(self, assigned: Iterable[Any]) -> None:
-        log.info("partitions assigned", count=len(list(assigned)))
+        log.info("partitions.assigned", count=len(list(assigned)))
 
 
 class _KafkaConsumer:

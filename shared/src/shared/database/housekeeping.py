@@ -48,12 +48,12 @@ async def keep_house(db: Database, keep_sent_s: int | None, audit_keep_days: int
             deleted = await prune(db, keep_sent_s)
             if audit_keep_days is not None:
                 deleted += await prune_audit(db, audit_keep_days)
-            log.info("pruned", rows=deleted)
+            log.info("rows.pruned", rows=deleted)
         except (SQLAlchemyError, OSError) as error:
             stop_if_cancelled()
             if not is_outage(error):
                 raise
-            log.warning("old rows are deleted later", error=type(error).__name__)
+            log.warning("pruning.postponed", error=type(error).__name__)
         await asyncio.sleep(EVERY_S)
 
 

@@ -72,7 +72,7 @@ class Wakes:
                 await self._hear()
             except _DOWN as error:
                 stop_if_cancelled()
-                log.warning("other processes are not heard", error=type(error).__name__)
+                log.warning("wakes.not_heard", error=type(error).__name__)
             await asyncio.sleep(POLL_S)
 
     async def close(self) -> None:
@@ -98,7 +98,7 @@ class Wakes:
             try:
                 await self._notify(_CHANNEL, " ".join([self._me, *names]))
             except (SQLAlchemyError, OSError) as error:
-                log.info("others were not woken and find out at their next poll", error=type(error).__name__)
+                log.info("wakes.not_sent", error=type(error).__name__)
             await asyncio.sleep(APART_S)
 
     async def _hear(self) -> None:

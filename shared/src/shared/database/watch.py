@@ -57,7 +57,7 @@ async def watch(db: Database, done: Collection[str], more: Sequence[Gauging] = (
             for gauging in more:
                 await gauging(db)
         except (SQLAlchemyError, OSError) as error:
-            log.warning("gauges cannot be read", error=type(error).__name__)
+            log.warning("gauges.not_read", error=type(error).__name__)
         await asyncio.sleep(EVERY_S)
 
 
@@ -70,7 +70,7 @@ async def look(db: Database, known: set[str], done: Collection[str]) -> None:
     metrics.outbox_oldest_age.set(rows[0].age_s)
     metrics.records_parked.set(rows[0].parked)
     for kind in set(jobs) - known - set(done):
-        log.error("jobs of a kind that this version does not do", kind=kind)
+        log.error("job.kind_unknown", kind=kind)
     known |= set(jobs)
     for kind in known:  # a kind whose last job ended goes back to zero
         metrics.jobs_due.set(jobs[kind].due if kind in jobs else 0, {"kind": kind})

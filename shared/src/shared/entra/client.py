@@ -180,9 +180,7 @@ class Entra:
             if refused is None:
                 self._used = credential.name
                 return said
-            log.error(
-                "Entra refuses a credential of the application", credential=credential.name, aadsts=refused.number
-            )
+            log.error("credential.refused", credential=credential.name, aadsts=refused.number)
         return said
 
     def tenant_id(self, name: str) -> str:
@@ -248,7 +246,7 @@ class Entra:
         try:
             return sorted(credentials(self._settings), key=lambda one: one.name != self._used)
         except ConfigurationError as error:
-            log.error("the application has no credential", reason=str(error))  # noqa: TRY400 - the reason says it all
+            log.error("credential.missing", reason=str(error))  # noqa: TRY400 - the reason says it all
             raise EntraMisconfigured(_NO_CREDENTIAL) from error
 
     @contextlib.contextmanager

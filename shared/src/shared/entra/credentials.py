@@ -74,7 +74,7 @@ def _warn_once_a_day(credential: Credential, days: int) -> None:
     assert credential.expires_at is not None  # noqa: S101 - asked by the caller
     if _warned.get(credential.name) != (credential.expires_at, days):
         _warned[credential.name] = (credential.expires_at, days)
-        log.warning("a credential of the application expires soon", credential=credential.name, days=days)
+        log.warning("credential.expires_soon", credential=credential.name, days=days)
 
 
 def _of_folder(folder: Path) -> list[Credential]:
@@ -103,7 +103,7 @@ def _readable(files: Iterable[Path], suffix: str, read: Callable[[Path], Credent
 def _tell_once(name: str, reason: str) -> None:
     if _unreadable.get(name) != reason:
         _unreadable[name] = reason
-        log.error("a credential of the application cannot be read", credential=name, reason=reason)
+        log.error("credential.unreadable", credential=name, reason=reason)
 
 
 def _certificate(path: Path) -> Credential:

@@ -138,7 +138,7 @@ class Inbox:
             await self._effect(deliveries)
         except Exception as error:  # noqa: BLE001 - around messages: each is tried by itself next
             stop_if_cancelled()
-            log.info("records are handled one by one", count=len(deliveries), error=type(error).__name__)
+            log.info("records.handled_singly", count=len(deliveries), error=type(error).__name__)
             return False
         return True
 
@@ -159,12 +159,12 @@ class Inbox:
             except Exception as error:
                 stop_if_cancelled()
                 if isinstance(error, BusUnavailable) or is_outage(error):
-                    log.warning("handling waits", topic=record.topic, error=type(error).__name__)
+                    log.warning("record.waits", topic=record.topic, error=type(error).__name__)
                     await asyncio.sleep(outage_s)
                     outage_s = min(outage_s * 2, MAX_OUTAGE_WAIT_S)
                     continue
                 tries += 1
-                log.warning("handler failed", topic=record.topic, key=record.key, attempt=tries, exc_info=error)
+                log.warning("handler.failed", topic=record.topic, key=record.key, attempt=tries, exc_info=error)
                 if tries >= QUICK_TRIES:
                     self._brake.failed(f"{type(error).__name__}: {error}")
                     await self._parked(record, f"{type(error).__name__}: {error}")
@@ -185,7 +185,7 @@ class Inbox:
                 done += 1
             except Exception as error:  # noqa: BLE001 - around one message
                 stop_if_cancelled()
-                log.warning("still cannot be handled", topic=record.topic, key=record.key, reason=str(error)[:300])
+                log.warning("redrive.failed", topic=record.topic, key=record.key, reason=str(error)[:300])
                 failed.add((record.topic, record.key))
         return done
 
@@ -235,11 +235,11 @@ class Inbox:
                     await deadletters.park(work.session, self._group, record, reason)
             except (SQLAlchemyError, OSError) as error:
                 stop_if_cancelled()
-                log.warning("parking waits for the database", topic=record.topic, reason=str(error)[:300])
+                log.warning("parking.waits", topic=record.topic, reason=str(error)[:300])
                 await asyncio.sleep(QUICK_WAIT_S * QUICK_TRIES)
             else:
                 log.error(
-                    "record parked", topic=record.topic, key=record.key, offset=record.offset, reason=reason[:300]
+                    "record.parked", topic=record.topic, key=record.key, offset=record.offset, reason=reason[:300]
                 )
                 metrics.events_handled.add(1, {"topic": record.topic, "outcome": "parked"})
                 self._db.wakes.tell("outbox")

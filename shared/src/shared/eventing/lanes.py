@@ -58,10 +58,10 @@ class LaneRunner:
             except TooManyFailures as error:
                 await self._halt(str(error))
             except (BusUnavailable, OSError, SQLAlchemyError) as error:
-                log.warning("consuming waits", error=type(error).__name__, reason=str(error)[:200])
+                log.warning("consumer.waits", error=type(error).__name__, reason=str(error)[:200])
             except Exception as error:
                 # A bug in a client must not end consuming for good without a word; what was in hand comes again.
-                log.exception("consuming stopped and starts again", error=type(error).__name__)
+                log.exception("consumer.restarts", error=type(error).__name__)
             stop_if_cancelled()
             quick = asyncio.get_running_loop().time() - started < MAX_OUTAGE_WAIT_S
             wait_s = min(wait_s * 2, MAX_OUTAGE_WAIT_S) if quick else 0.2
@@ -91,7 +91,7 @@ class LaneRunner:
 
         async def before_revoke(_places: Iterable[Partition]) -> None:
             if not await self._assignment.revoke(SETTLE_S):
-                log.warning("partitions are given away with records in hand; they will be handled once all the same")
+                log.warning("partitions.revoked_unsettled")
             await self._commit(consumer)
             self._assignment = Assignment()
 

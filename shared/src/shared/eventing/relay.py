@@ -104,7 +104,7 @@ class Relay:
                 except Exception as error:
                     # Whatever it is, an outbox that is not published for ever is worse: begin again with a connection.
                     bug = None if isinstance(error, _OUTAGES) else error
-                    log.warning("the outbox waits", error=type(error).__name__, reason=str(error)[:200], exc_info=bug)
+                    log.warning("outbox.waits", error=type(error).__name__, reason=str(error)[:200], exc_info=bug)
                     stop_if_cancelled()
                     await self._disconnect()
                     await asyncio.sleep(outage_s)
@@ -185,7 +185,7 @@ class Relay:
     async def _refuse(self, connection: Any, reasons: dict[int, str], tries: int) -> None:
         for row in await connection.fetch(_REFUSED, list(reasons), list(reasons.values()), tries):
             if row["parked_at"]:
-                log.error("event parked", topic=row["topic"], key=row["key"], id=row["id"], reason=row["last_error"])
+                log.error("event.parked", topic=row["topic"], key=row["key"], id=row["id"], reason=row["last_error"])
 
     async def _connect(self) -> Any:
         return await self._db.connect(timeout=10, command_timeout=ANSWER_S, server_settings=_SERVER_SETTINGS)

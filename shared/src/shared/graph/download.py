@@ -66,7 +66,7 @@ async def _follow(transport: Transport, call: Call, stack: AsyncExitStack) -> ht
 def _refused(answer: httpx.Response) -> GraphError:
     """The refusal of a pre-authenticated address, whose words are not Graph's: when it expired, Graph gives another."""
     status = answer.status_code
-    log.warning("download refused", status=status, graph_request_id=request_id(answer))
+    log.warning("download.refused", status=status, graph_request_id=request_id(answer))
     if status in _LINK_EXPIRED:
         return GraphRetry("The download's address expired. A new one is asked for.", status, "link_expired", after_s=1)
     return refusal(status, answer.headers, None)

@@ -105,7 +105,7 @@ class Slots:
         self._down_until = time.monotonic() + _TRY_AGAIN_S
         if not self._warned:
             self._warned = True
-            log.warning("mailbox limit holds within this process only", error=type(error).__name__)
+            log.warning("mailbox_limit.not_shared", error=type(error).__name__)
 
 
 def _key(line: Line, number: int) -> int:

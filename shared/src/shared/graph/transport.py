@@ -251,7 +251,7 @@ class _Tries:
             metrics.graph_throttled.add(1)
         if error is not None:
             about = {"graph_code": error.code, "inner_code": error.inner_code, "attempt": self._count}
-            log.warning("graph refused", call=self.name, status=status, **about, **ids, org_id=self._call.org_id)
+            log.warning("graph.refused", call=self.name, status=status, **about, **ids, org_id=self._call.org_id)
 
 
 def _is_item_by_item(answer: httpx.Response) -> bool:

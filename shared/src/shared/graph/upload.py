@@ -320,7 +320,7 @@ def _gap(wanted: Any, size: int) -> Standing:
 def _refused(answer: httpx.Response) -> GraphError:
     status, request_id = answer.status_code, request_id_of(answer.headers)
     error = refusal(status, answer.headers, read_json(answer))
-    log.warning("upload refused", status=status, graph_code=error.code, graph_request_id=request_id)
+    log.warning("upload.refused", status=status, graph_code=error.code, graph_request_id=request_id)
     if status in _GONE and not isinstance(error, GraphFull):
         return GraphSessionGone("The upload session does not exist any more.", status, error.code, request_id)
     return error

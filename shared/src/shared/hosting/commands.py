@@ -55,7 +55,7 @@ async def operate(service: "Service", wanted: argparse.Namespace) -> int:
         await service.db.open()
         status = await run[wanted.command](service, wanted)
         about = {"action": vars(wanted).get("action"), "organisation": vars(wanted).get("org")}
-        log.info("an operator's command", service=service.name, command=wanted.command, **about, status=status)
+        log.info("command.ended", service=service.name, command=wanted.command, **about, status=status)
         return status
     except ProspoError as refused:
         sys.stderr.write(refused.detail + "\n")
@@ -75,7 +75,7 @@ async def _migrate(service: "Service", wanted: argparse.Namespace) -> int:
 async def _redrive(service: "Service", wanted: argparse.Namespace) -> int:
     key = wanted.key
     records, events = await service.lanes.redrive(key), await service.relay.redrive(key)
-    log.info("re-driven", records=records, events=events, jobs=await service.runner.redrive(key))
+    log.info("records.redriven", records=records, events=events, jobs=await service.runner.redrive(key))
     return 0
 
 

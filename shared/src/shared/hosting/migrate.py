@@ -125,7 +125,7 @@ def _is_of_a_newer_version(connection: Connection, script: ScriptDirectory, pack
             f"The database of PROSPO_MIGRATION_DATABASE_URL is at the revision {now!r}, which no version of {package} "
             "has. Is it the database of another service?"
         )
-    log.warning("the database is of a newer version", package=package, revision=now, known=known)
+    log.warning("database.newer", package=package, revision=now, known=known)
     return True
 
 

@@ -232,7 +232,7 @@ class Service:
         self.service_tokens.check()
         self._check_jobs()
         if not self.settings.microsoft.artefacts:
-            log.warning("Graph of this cloud has no recordings or transcripts of meetings", cloud=self.settings.cloud)
+            log.warning("cloud.without_recordings", cloud=self.settings.cloud)
         await self.db.open()
         self._with(self._handlers.wants | self._jobs.wants)
         loops: dict[str, Coroutine[Any, Any, None]] = {"wakes": self.db.wakes.listen()} if api or worker else {}
@@ -359,7 +359,7 @@ async def _serve_until_stopped(service: Service, command: str) -> int:
     if command == "api":
         await _serve(service, service.app, settings.http_port)
     else:
-        log.info("the worker runs", service=service.name)
+        log.info("worker.started", service=service.name)
         health = settings.health_port
         await (_until_stopped(service) if health is None else _serve(service, _health_of(service), health))
     await service.stop()

@@ -114,7 +114,7 @@ class JobRunner:
             claimed = await self._claims.take(room)
         except (SQLAlchemyError, OSError) as error:
             stop_if_cancelled()
-            log.warning("jobs cannot be claimed; trying again", error=type(error).__name__)
+            log.warning("jobs.not_claimed", error=type(error).__name__)
             self._rest_s = OUTAGE_S
             return 0
         self._rest_s = BUSY_S if claimed.lined else max(BUSY_S, min(POLL_S, claimed.rest_s))
@@ -148,12 +148,12 @@ class JobRunner:
                 await self._write(job, ONCE_MORE)
             outcome = "done"
         except LeaseLost:
-            log.info("job left to another worker", kind=job.kind.name, job=job.id)
+            log.info("job.left", kind=job.kind.name, job=job.id)
         except asyncio.CancelledError:
             await _cancel([holding])
             if not job.lost.is_set():
                 await self._write(job, _RELEASE, sure=not job.unsure)
-            log.info("job left to another worker", kind=job.kind.name, job=job.id, released=not job.lost.is_set())
+            log.info("job.left", kind=job.kind.name, job=job.id, released=not job.lost.is_set())
         except Exception as error:  # noqa: BLE001 - around one job, so that one cannot stop the others
             outcome = await self._failed(job, error)
         finally:
@@ -191,7 +191,7 @@ class JobRunner:
         reason = _storable(f"{type(error).__name__}: {error}")
         about = {"kind": job.kind.name, "job": job.id, "attempt": job.attempt, "reason": reason}
         if job.fails_with(error):
-            log.error("job failed for good", **about)
+            log.error("job.failed", **about)
             await self._write(job, _FAILED, error=reason, sure=not job.unsure)
             return "failed"
         known = isinstance(error, (Again, Periodic))
@@ -199,9 +199,9 @@ class JobRunner:
         wait_s = _back_off_s(job.attempt) if after_s is None else after_s
         tries = 0 if isinstance(error, Periodic) else job.attempt - int(isinstance(error, Again) and not error.counts)
         if isinstance(error, Periodic):
-            log.debug("job runs again later", **about, after_s=round(wait_s, 1))
+            log.debug("job.repeats", **about, after_s=round(wait_s, 1))
         else:
-            log.warning("job will be tried again", **about, after_s=round(wait_s, 1), exc_info=None if known else error)
+            log.warning("job.retries", **about, after_s=round(wait_s, 1), exc_info=None if known else error)
         anew = isinstance(error, Periodic)
         values = {"error": reason, "after_s": wait_s, "tries": tries, "anew": anew, "sure": not job.unsure}
         await self._write(job, _AGAIN, **values)
@@ -214,7 +214,7 @@ class JobRunner:
         try:
             return await self._db.at_once(statement, {"id": job.id, "fence": job.fence, **values})
         except (SQLAlchemyError, OSError) as error:
-            log.warning("a job's outcome was not written", job=job.id, error=type(error).__name__)
+            log.warning("job.outcome_lost", job=job.id, error=type(error).__name__)
             return []
 
 

@@ -310,7 +310,7 @@ class Erasure:
                     return 0
                 if attempt == TRIES or not is_outage(error):
                     raise
-                log.info("erasing waits", table=held.table, error=type(error.orig).__name__)
+                log.info("erasing.waits", table=held.table, error=type(error.orig).__name__)
             await asyncio.sleep(_WAIT_S * attempt)
         raise AssertionError  # pragma: no cover - the last attempt returns or raises
 
@@ -343,7 +343,7 @@ class Erasure:
 
     async def _shred(self) -> None:
         found = await self._empty(Holding("data_key"), OF_ORGANISATION)
-        log.info("data keys destroyed", count=found)
+        log.info("data_keys.destroyed", count=found)
 
     async def _note(self) -> None:
         action = "organisation.erase" if self._subject.user_id is None else "person.erase"

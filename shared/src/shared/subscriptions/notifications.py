@@ -155,7 +155,7 @@ def receiver(tokens: ValidationTokens | None = None) -> APIRouter:
         try:
             await _check(verifiers[0], notifications, given)
         except NotGenuine as error:
-            log.warning("a hostile batch of notifications", reason=str(error), count=len(notifications))
+            log.warning("notifications.hostile", reason=str(error), count=len(notifications))
             metrics.graph_notifications.add(len(notifications), {"outcome": "hostile"})
             return Response(status_code=202)  # like any other, so that a guesser learns nothing
         await store.soon(service.db, notifications)

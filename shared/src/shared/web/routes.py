@@ -120,7 +120,7 @@ def called_by(*services: str) -> Any:
         outcome = "admitted" if name in services else "refused"
         metrics.internal_calls.add(1, {"caller": name, "outcome": outcome})
         if name not in services:
-            log.warning("refused: a service that has no business here", caller=name, route=request.scope["route"].path)
+            log.warning("service.refused", caller=name, route=request.scope["route"].path)
             raise Forbidden("service_not_admitted", f"{name} may not call this. Name it where the route is declared.")
         return name
 
@@ -165,7 +165,7 @@ def install_outage_handler(app: FastAPI) -> None:
 async def _outage(request: Request, error: Exception) -> JSONResponse:
     if not is_outage(error):
         raise error
-    log.error("the database cannot be used", request_id=request_id_of(request), reason=str(error)[:300])
+    log.error("database.away", request_id=request_id_of(request), reason=str(error)[:300])
     return problem_response(
         request, 503, "database_away", "The database is temporarily unavailable. Try again in a moment."
     )

@@ -116,7 +116,7 @@ async def _ask(db: Database, entra: Entra, tokens: AppTokens, connection: Connec
         if isinstance(error, EntraTenantUnknown) and await watching.microsoft_is_there(entra):
             return Asked(verdict=reasons.tenant_doubted(), gone=True)
         said = {"number": error.number, "trace_id": error.trace_id, "reason": error.message}
-        log.error("Microsoft refuses our registration", **said)  # noqa: TRY400
+        log.error("registration.refused", **said)  # noqa: TRY400
         return Asked(verdict=reasons.misconfigured(error))
     except EntraError as error:
         return Asked(verdict=reasons.consent_refused(error.message, (_evidence(error),)))
