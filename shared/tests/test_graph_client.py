@@ -30,7 +30,7 @@ from shared.graph.errors import (
 )
 from shared.graph.transport import PATIENCE_S, TRIES
 from shared.testing.fixtures import PlatformKeys
-from shared.testing.scripted import CountedTokens, Naps, Reply, ScriptedServer, client_settings, scripted_server
+from shared.testing.scripted import CountedTokens, Naps, Reply, ScriptedServer, client_settings, scripted_server, whole
 
 CLAIMS = '{"access_token":{"nbf":{"essential":true,"value":"1"}}}'
 
@@ -209,7 +209,7 @@ async def test_a_refused_token_is_renewed_once_and_never_twice(
 async def test_a_download_s_refused_token_is_renewed_too(server: ScriptedServer, anna: GraphCaller) -> None:
     server.script.append(refused(401))
     server.otherwise = Reply(body=b"WEBVTT")
-    assert await anna.text("/me/onlineMeetings/1/transcripts/2/content") == "WEBVTT"
+    assert await whole(anna, "/me/onlineMeetings/1/transcripts/2/content") == b"WEBVTT"
 
 
 REFUSALS = [

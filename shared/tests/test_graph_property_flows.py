@@ -24,6 +24,7 @@ from shared.testing.scripted import (
     UploadHost,
     client_settings,
     scripted_server,
+    whole,
 )
 
 BOUNDED = settings(
@@ -279,7 +280,7 @@ async def follow(caller: GraphCaller, kind: str) -> None:
 
     match kind:
         case "download":
-            await caller.text("/me/onlineMeetings/1/recordings/2/content")
+            await whole(caller, "/me/onlineMeetings/1/recordings/2/content")
         case "pages":
             assert [item async for item in caller.pages("/me/contacts")] == []
         case "delta" | "lost delta":

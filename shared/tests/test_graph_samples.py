@@ -24,12 +24,12 @@ from shared.graph.errors import (
     GraphRetry,
 )
 from shared.graph.limits import BELIEVED_S, Limits, Scope
-from shared.graph.refusals import claims_challenge, item_refusals, refusal
+from shared.graph.refusals import claims_challenge, refusal
 from shared.graph.upload import Standing, Uploads, read_session
 from shared.graph.words import field_of
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.samples import MISSING, everything
-from shared.testing.scripted import CountedTokens, Naps, Reply, ScriptedServer, client_settings, scripted_server
+from shared.testing.scripted import CountedTokens, Naps, Reply, ScriptedServer, client_settings, scripted_server, whole
 
 GRAPH = "https://graph.microsoft.com"
 OF_THE_WIRE = {"content-length", "content-encoding", "transfer-encoding", "connection"}
@@ -196,14 +196,6 @@ def test_every_item_of_a_batch_is_read(sample: dict[str, Any]) -> None:
             assert answer.error.code == str(field_of(field_of(item.get("body"), "error"), "code") or "")
 
 
-@of_kind(is_multi_status)
-def test_a_multi_status_tells_which_items_failed(sample: dict[str, Any]) -> None:
-    items = answer_of(sample)["body"]["value"]
-    failed = item_refusals(answer_of(sample)["body"])
-    assert [item for item, _ in failed] == [item for item in items if field_of(item, "error") is not None]
-    assert all(error.message for _, error in failed)
-
-
 @of_kind(is_page)
 async def test_a_page_is_read_item_by_item_and_its_links_followed(
     sample: dict[str, Any], server: ScriptedServer, anna: GraphCaller
@@ -331,7 +323,7 @@ async def test_every_published_success_is_read_without_a_crash(
     body = answer_of(sample).get("body")
     server.otherwise = reply(sample, server)
     if isinstance(body, str) and body:
-        assert await anna.text("/x") == body.replace(GRAPH, server.url)
+        assert (await whole(anna, "/x")).decode() == body.replace(GRAPH, server.url)
     elif isinstance(body, list):
         with pytest.raises(GraphRetry):
             await anna.get("/x")

@@ -21,7 +21,7 @@ from shared.graph.errors import (
     GraphTellAdmin,
     GraphTooLarge,
 )
-from shared.graph.refusals import LOCKED_S, item_refusals, refusal
+from shared.graph.refusals import LOCKED_S, refusal
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.scripted import CountedTokens, Naps, Reply, ScriptedServer, client_settings, scripted_server
 
@@ -161,14 +161,6 @@ def test_a_body_without_words_is_told_by_its_status(body: Any) -> None:
 def test_words_without_an_envelope_and_as_entra_has_them_are_read() -> None:
     assert refusal(409, {}, {"code": "x", "detail": "No."}).message == "No."
     assert refusal(400, {}, {"error": "invalid_grant", "error_description": "Gone."}).code == "invalid_grant"
-
-
-def test_the_items_of_a_multi_status_are_told_apart() -> None:
-    bad = {"id": "1", "error": {"code": "itemNotFound", "innerError": {"code": "x"}}}
-    [(item, error)] = item_refusals({"value": [bad, {"id": "2"}, "odd"]})
-    assert item is bad
-    assert type(error) is GraphNotFound
-    assert item_refusals({"value": {"id": "1"}}) == item_refusals({}) == []
 
 
 @pytest.mark.parametrize("value", [{"id": 1}, None, "x", [1], ["x", {}]])

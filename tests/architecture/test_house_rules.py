@@ -152,3 +152,9 @@ def test_a_log_line_is_a_noun_and_a_verb() -> None:
             if about and not re.fullmatch(r"'[a-z_]+\.[a-z_]+'", ast.unparse(call.args[0])):
                 sentences.append(f"{path.name}: {ast.unparse(call.args[0])}")
     assert sentences == []
+
+
+def test_what_every_service_provides_is_typed_once() -> None:
+    """In ``shared.web.dependencies``."""
+    again = re.compile(r'provided\("(db|graph|envelope)"\)|Depends\(_database\)')
+    assert named([path for path in python_files(*SERVICES.values()) if again.search(path.read_text())]) == []

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, Field, StringConstraints
 
 from contacts import graph as outlook
@@ -12,11 +12,10 @@ from shared.connections import connection_of
 from shared.database.unit_of_work import Database
 from shared.graph import Graph
 from shared.graph.errors import GraphError, GraphReconnect, GraphRetry
-from shared.web.routes import Asked, called_by, provided
+from shared.web.dependencies import Db, Graph_
+from shared.web.routes import Asked, called_by
 
 router = APIRouter()
-Db = Annotated[Database, Depends(provided("db"))]
-Graph_ = Annotated[Graph, Depends(provided("graph"))]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Outcome = Literal["read", "refused", "no_answer", "not_asked"]
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from contacts import graph as outlook
@@ -27,12 +27,11 @@ from shared.connections import Connection, connection_of
 from shared.connections.refusing import refused_by_microsoft
 from shared.database.outbox import uuid7
 from shared.database.unit_of_work import Database, UnitOfWork
-from shared.graph import Graph
 from shared.mailboxes import folders as mailbox_folders
 from shared.mailboxes.folders import folders_of
 from shared.problems import BadInput, Conflict, NotFound
-from shared.secrets import Envelope
 from shared.web.cursors import SignedCursor, make_cursor, read_cursor
+from shared.web.dependencies import Db, Envelope_, Graph_
 from shared.web.idempotency import IdempotencyKey
 from shared.web.identity import Identity
 from shared.web.limits import limited
@@ -42,16 +41,8 @@ from shared.web.words import STORABLE
 router = APIRouter(prefix="/v1/contacts", tags=["imports"])
 
 
-def _database(request: Request) -> Database:
-    db: Database = request.app.state.service.db
-    return db
-
-
-Database_ = Annotated[Database, Depends(_database)]
-Graph_ = Annotated[Graph, Depends(provided("graph"))]
 Plans_ = Annotated[Plans, Depends(provided("plans"))]
 Settings_ = Annotated[Settings, Depends(provided("settings"))]
-Envelope_ = Annotated[Envelope, Depends(provided("envelope"))]
 NEEDS_KEY = needs_header("Idempotency-Key", "Of this import; the same one when you try again.")
 LOCATED = with_header("Location", "Where the import is read.")
 Limit = Annotated[int, Query(ge=1, le=200)]
@@ -60,7 +51,7 @@ ENDED = {"finished", "cancelled", "failed", "undone"}
 
 
 @router.get("/folders")
-async def contact_folders(caller: Caller, db: Database_, graph: Graph_, settings: Settings_) -> Folders:
+async def contact_folders(caller: Caller, db: Db, graph: Graph_, settings: Settings_) -> Folders:
     """The caller's contact folders in Outlook at any depth, read from Microsoft now, with how many contacts are in
     each.
 
@@ -102,7 +93,7 @@ async def keep_folder(folder_id: LongId, wanted: FolderChange, caller: Caller, w
 async def preview(
     wanted: NewImport,
     caller: Caller,
-    db: Database_,
+    db: Db,
     plans: Plans_,
     settings: Settings_,
     response: Response,
@@ -181,7 +172,7 @@ async def rows(
     response_class=Response,
     responses={200: {"content": {"text/csv": {"schema": {"type": "string"}}}}},
 )
-async def problems(run_id: Id, caller: Caller, db: Database_) -> Response:
+async def problems(run_id: Id, caller: Caller, db: Db) -> Response:
     """A CSV file of every contact that was not imported as it stands: its name, why, and what to do."""
     async with db.unit_of_work(caller.org_id) as work:
         run = await _own(work, caller, run_id)
@@ -190,7 +181,7 @@ async def problems(run_id: Id, caller: Caller, db: Database_) -> Response:
 
 
 @router.post("/imports/{run_id}/start")
-async def start_import(run_id: Id, wanted: StartImport, caller: Caller, db: Database_) -> Import:
+async def start_import(run_id: Id, wanted: StartImport, caller: Caller, db: Db) -> Import:
     """Carry out the plan. 409 ``plan_outdated`` when the caller's contacts changed since; a fresh plan is then made."""
     async with db.unit_of_work(caller.org_id) as work:
         run = await _own(work, caller, run_id, lock=True)

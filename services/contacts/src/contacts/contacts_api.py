@@ -4,7 +4,7 @@ import hashlib
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Response
 
 from contacts import contact_queries, editing, queries, telling
 from contacts import graph as outlook
@@ -14,18 +14,15 @@ from contacts.settings import Settings
 from contacts.tables import Contact
 from shared.connections import connection_of
 from shared.connections.refusing import refused_by_microsoft
-from shared.database.unit_of_work import Database, UnitOfWork
-from shared.graph import Graph
+from shared.database.unit_of_work import UnitOfWork
 from shared.problems import Conflict, NotFound, PreconditionFailed, PreconditionMissing
-from shared.secrets import Envelope
 from shared.web.cursors import SignedCursor, make_cursor, read_cursor
+from shared.web.dependencies import Db, Envelope_, Graph_
 from shared.web.identity import Identity
 from shared.web.routes import HEADER_MAX, AdminCaller, Caller, Id, Page, Work, needs_header, provided, with_header
 from shared.web.words import STORABLE
 
 router = APIRouter(prefix="/v1/contacts", tags=["contacts"])
-Envelope_ = Annotated[Envelope, Depends(provided("envelope"))]
-Graph_ = Annotated[Graph, Depends(provided("graph"))]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Words = Annotated[str, Query(max_length=200), STORABLE]
 IfMatch = Annotated[str | None, Header(alias="If-Match", max_length=HEADER_MAX, include_in_schema=False), STORABLE]
@@ -115,11 +112,6 @@ async def delete(contact_id: Id, caller: Caller, work: Work, if_match: IfMatch =
     await _turn(work, row, shared=row.shared)
 
 
-def _database(request: Request) -> Database:
-    db: Database = request.app.state.service.db
-    return db
-
-
 @router.get(
     "/{contact_id}/photo",
     response_class=Response,
@@ -128,7 +120,7 @@ def _database(request: Request) -> Database:
 async def photo(
     contact_id: Id,
     caller: Caller,
-    db: Annotated[Database, Depends(_database)],
+    db: Db,
     graph: Graph_,
     settings: Annotated[Settings, Depends(provided("settings"))],
 ) -> Response:

@@ -11,12 +11,12 @@ from contacts import queries, row_queries
 from contacts.tables import ImportRun
 from contacts.work import ReadImport, RunImport, UndoImport
 from shared.connections import HEARD_OF, Connection, Obstructed, Switch, connection_of, obstacle_of
+from shared.connections.refusing import conflict
 from shared.database.outbox import uuid7
 from shared.database.unit_of_work import UnitOfWork
 from shared.graph.errors import GraphError, GraphGiveUp, GraphReconnect, GraphTellAdmin
 from shared.jobs import Again
 from shared.jobs.job import Job, JobWork
-from shared.problems import Conflict
 
 SWITCH: Switch = "contacts_import"
 ATTEMPTS = 20
@@ -40,7 +40,7 @@ def require_way(person: Connection, account: str | None = None) -> None:
     """Raises ``Conflict`` naming what stands between the person and Microsoft, and who mends it."""
     found = person.obstacle(switch=SWITCH, made_by=account)
     if found is not None:
-        raise Conflict(found.code, found.sentence("then try again"), **({"link": found.path} if found.path else {}))
+        raise conflict(found)
 
 
 def begin(

@@ -2,16 +2,15 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, Field, StringConstraints
 
 from contacts import telling
-from shared.database.unit_of_work import Database
 from shared.problems import BadInput
-from shared.web.routes import Asked, called_by, provided
+from shared.web.dependencies import Db
+from shared.web.routes import Asked, called_by
 
 router = APIRouter()
-Db = Annotated[Database, Depends(provided("db"))]
 Text = Annotated[str, StringConstraints(max_length=255)]
 
 

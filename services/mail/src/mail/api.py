@@ -11,9 +11,9 @@ from mail.tables import OutgoingMail
 from mail.work import SendMail
 from shared.connections import connection_of
 from shared.database.outbox import uuid7
-from shared.database.unit_of_work import Database, UnitOfWork
+from shared.database.unit_of_work import UnitOfWork
 from shared.problems import BadInput, Conflict, NotFound
-from shared.secrets import Envelope
+from shared.web.dependencies import Db, Envelope_
 from shared.web.idempotency import IdempotencyKey
 from shared.web.identity import Identity
 from shared.web.limits import limited
@@ -21,9 +21,7 @@ from shared.web.routes import Caller, Cursor, Id, Page, Work, needs_header, prov
 from shared.web.words import whole_number
 
 router = APIRouter(prefix="/v1/mail", tags=["mail"])
-Db = Annotated[Database, Depends(provided("db"))]
 Knobs = Annotated[Settings, Depends(provided("settings"))]
-Sealing = Annotated[Envelope, Depends(provided("envelope"))]
 NEEDS_KEY = needs_header("Idempotency-Key", "Of this mail; the same one when you try again.")
 LOCATED = with_header("Location", "Where the mail is read.")
 BYTES = {"schema": {"type": "string", "format": "binary"}}
@@ -54,7 +52,7 @@ async def upload(
     request: Request,
     caller: Caller,
     db: Db,
-    envelope: Sealing,
+    envelope: Envelope_,
     settings: Knobs,
     name: Annotated[FileName, Query()],
     media_type: Annotated[MediaType, Query()] = "application/octet-stream",
@@ -90,7 +88,7 @@ async def send(
     wanted: NewMail,
     caller: Caller,
     work: Work,
-    envelope: Sealing,
+    envelope: Envelope_,
     settings: Knobs,
     response: Response,
     idempotency_key: IdempotencyKey = None,

@@ -10,8 +10,9 @@ from mail.settings import Settings
 from mail.tables import MailFile, OutgoingMail
 from mail.work import SendMail
 from shared.connections import Connection
+from shared.connections.refusing import conflict
 from shared.database.unit_of_work import UnitOfWork
-from shared.problems import BadInput, Conflict, TooLarge
+from shared.problems import BadInput, TooLarge
 from shared.secrets import Envelope
 from shared.web.identity import Identity
 
@@ -20,7 +21,7 @@ def require_way(person: Connection, account: str | None = None) -> None:
     """Raises ``Conflict`` naming what stands between the person and Microsoft, and who mends it."""
     found = person.obstacle(switch=SWITCH, made_by=account)
     if found is not None:
-        raise Conflict(found.code, found.sentence("then send it again"), **({"link": found.path} if found.path else {}))
+        raise conflict(found, "then send it again")
 
 
 def check(wanted: NewMail, settings: Settings) -> None:

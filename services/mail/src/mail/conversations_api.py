@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Header, Query, Response
+from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
 from mail import address_queries, conversation_queries, display, message_queries, outlook
@@ -16,19 +16,16 @@ from mail.conversation_models import Body, Conversation, Message, Sharing, Whole
 from mail.refusals import SWITCH
 from mail.rounds import place
 from shared.connections import connection_of
-from shared.database.unit_of_work import Database, UnitOfWork
-from shared.graph import Graph
+from shared.database.unit_of_work import UnitOfWork
 from shared.problems import Conflict, NotFound, PreconditionFailed, PreconditionMissing
 from shared.secrets import Envelope
 from shared.web.cursors import SignedCursor, make_cursor, read_cursor
+from shared.web.dependencies import Db, Envelope_, Graph_
 from shared.web.identity import Identity
-from shared.web.routes import HEADER_MAX, Caller, Id, Page, Work, needs_header, provided, with_header
+from shared.web.routes import HEADER_MAX, Caller, Id, Page, Work, needs_header, with_header
 from shared.web.words import STORABLE
 
 router = APIRouter(prefix="/v1/mail", tags=["mail"])
-Db = Annotated[Database, Depends(provided("db"))]
-Sealing = Annotated[Envelope, Depends(provided("envelope"))]
-Graph_ = Annotated[Graph, Depends(provided("graph"))]
 Limit = Annotated[int, Query(ge=1, le=100)]
 MailsLimit = Annotated[int, Query(ge=1, le=200)]
 """Most conversations are one page so: a page is mostly what a request costs by itself."""
@@ -48,7 +45,7 @@ BYTES: dict[int | str, dict[str, Any]] = {
 async def conversations(
     caller: Caller,
     work: Work,
-    envelope: Sealing,
+    envelope: Envelope_,
     contact_id: Named = None,
     address: Named = None,
     query: Words = "",
@@ -87,7 +84,7 @@ async def conversation(
     conversation_id: Id,
     caller: Caller,
     work: Work,
-    envelope: Sealing,
+    envelope: Envelope_,
     response: Response,
     cursor: SignedCursor = None,
     limit: MailsLimit = 50,
@@ -134,7 +131,7 @@ async def share_conversation(
 
 @router.get("/messages/{message_id}/body")
 async def body(
-    message_id: Id, caller: Caller, work: Work, envelope: Sealing, images: Literal["held", "shown"] = "held"
+    message_id: Id, caller: Caller, work: Work, envelope: Envelope_, images: Literal["held", "shown"] = "held"
 ) -> Body:
     """The text of a message, cleaned. 409 ``text_not_kept`` when it is too large: Outlook has it."""
     row = await _message(work, caller, message_id)

@@ -25,13 +25,12 @@ from shared.graph import Graph, GraphCaller
 from shared.mailboxes import folders
 from shared.mailboxes.folders import whose
 from shared.problems import BadInput, Conflict, NotFound
+from shared.web.dependencies import Db, Graph_
 from shared.web.identity import Identity
 from shared.web.limits import limited
 from shared.web.routes import AdminCaller, Caller, Id, Work, provided
 
 router = APIRouter(prefix="/v1/mail", tags=["mail"])
-Db = Annotated[Database, Depends(provided("db"))]
-Graph_ = Annotated[Graph, Depends(provided("graph"))]
 Knobs = Annotated[Settings, Depends(provided("settings"))]
 KEEP_DAYS = (30, 36_500)
 

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Request, Response
+from fastapi import APIRouter, Depends, Header, Response
 
 from meetings import call_events, changing, queries, recording, scheduling, state
 from meetings.listing import Asked_
@@ -17,7 +17,7 @@ from shared.connections import Connection, connection_of
 from shared.database.outbox import uuid7
 from shared.database.unit_of_work import Database, UnitOfWork
 from shared.problems import Conflict, NotFound, PreconditionFailed, TooMany
-from shared.secrets import Envelope
+from shared.web.dependencies import Db, Envelope_
 from shared.web.idempotency import IdempotencyKey, require_key
 from shared.web.identity import Identity
 from shared.web.routes import HEADER_MAX, Caller, Id, Page, Work, needs_header, provided, with_header
@@ -26,14 +26,7 @@ from shared.web.words import STORABLE
 router = APIRouter(prefix="/v1/meetings", tags=["meetings"])
 
 
-def _database(request: Request) -> Database:
-    db: Database = request.app.state.service.db
-    return db
-
-
-Database_ = Annotated[Database, Depends(_database)]
 Outcomes_ = Annotated[Outcomes, Depends(provided("outcomes"))]
-Envelope_ = Annotated[Envelope, Depends(provided("envelope"))]
 Settings_ = Annotated[Settings, Depends(provided("settings"))]
 NEEDS_KEY = needs_header("Idempotency-Key", "Of this meeting; the same one when you try again.")
 LOCATED = with_header("Location", "Where the meeting is read.")
@@ -47,7 +40,7 @@ TAGGED = with_header("ETag", "Of this version of the meeting; send it as If-Matc
 async def schedule(
     wanted: NewMeeting,
     caller: Caller,
-    db: Database_,
+    db: Db,
     outcomes: Outcomes_,
     settings: Settings_,
     response: Response,

@@ -3,21 +3,20 @@
 from functools import partial
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from meetings import attending, queries, scheduling
-from meetings.api import Envelope_, person_of
+from meetings.api import person_of
 from meetings.attended_models import AttendedMeeting, MeetingOfOrganisation
 from meetings.listing import Asked_
 from shared.connections import connection_of
-from shared.database.unit_of_work import Database
 from shared.problems import NotFound
-from shared.web.routes import AdminCaller, Caller, Id, Page, StrictModel, Work, called_by, provided
+from shared.web.dependencies import Db, Envelope_
+from shared.web.routes import AdminCaller, Caller, Id, Page, StrictModel, Work, called_by
 
 router = APIRouter(tags=["meetings of others"])
 Text = Annotated[str, Field(max_length=200)]
-Db = Annotated[Database, Depends(provided("db"))]
 
 
 @router.get("/v1/meetings/attended")

@@ -4,22 +4,20 @@ from datetime import datetime, timedelta
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import AfterValidator, BaseModel, Field
 
 from meetings import free_busy, scheduling
-from meetings.api import Database_
 from meetings.free_busy import Seen
 from meetings.models import Email, Moment, Zone
 from shared.connections import connection_now
 from shared.connections.refusing import refused_by_microsoft
-from shared.graph import Graph
 from shared.problems import BadInput
+from shared.web.dependencies import Db, Graph_
 from shared.web.limits import limited
-from shared.web.routes import Caller, StrictModel, provided
+from shared.web.routes import Caller, StrictModel
 
 router = APIRouter(prefix="/v1/meetings/availability", tags=["meetings"])
-Graph_ = Annotated[Graph, Depends(provided("graph"))]
 LOOKS = limited("availability", per_hour="availability_looks_per_hour")
 LONGEST = timedelta(days=31)
 _WHY_NOT = {
@@ -89,7 +87,7 @@ def _times(start: datetime, end: datetime, zone: ZoneInfo) -> dict[str, datetime
 
 
 @router.post("", dependencies=[LOOKS])
-async def availability(wanted: AvailabilityWanted, caller: Caller, db: Database_, graph: Graph_) -> Availability:
+async def availability(wanted: AvailabilityWanted, caller: Caller, db: Db, graph: Graph_) -> Availability:
     """When people are free, asked of Microsoft now, as the caller; nothing of it is kept.
 
     409 with the code of what stands between the caller and Microsoft; ``link`` leads to where it is mended.

@@ -266,7 +266,7 @@ def _asking(job: Job) -> Iterator[None]:
     try:
         yield
     except GraphError as error:
-        job.unsure = before or bool(getattr(error, "maybe_done", False))
+        job.unsure = before or error.maybe_done
         raise
 
 

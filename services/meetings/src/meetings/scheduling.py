@@ -7,6 +7,7 @@ from meetings import problems, state
 from meetings.tables import CANCELLED_IN_OUTLOOK, MeetingRow
 from meetings.work import BookedEnd, FollowCalls
 from shared.connections import Connection
+from shared.connections.refusing import conflict
 from shared.database.outbox import Outbox
 from shared.database.unit_of_work import UnitOfWork
 from shared.events import (
@@ -56,7 +57,7 @@ def require_connection(person: Connection, made_by: str | None = None) -> None:
     """Raises ``Conflict`` naming what stands between the person and Microsoft, and who mends it."""
     found = person.obstacle(made_by=made_by)
     if found is not None:
-        raise Conflict(found.code, found.sentence("then try again"), **({"link": found.path} if found.path else {}))
+        raise conflict(found)
 
 
 def require_scheduled(meeting: MeetingRow) -> None:

@@ -4,12 +4,13 @@ from fastapi import APIRouter, Response
 
 from meetings import api, queries, scheduling, state
 from meetings import series as series_of_meetings
-from meetings.api import LOCATED, MAY_HAVE_TAG, NEEDS_KEY, TAGGED, Database_, IfMatch, Outcomes_, Settings_
+from meetings.api import LOCATED, MAY_HAVE_TAG, NEEDS_KEY, TAGGED, IfMatch, Outcomes_, Settings_
 from meetings.series_models import NewSeries, Series, SeriesChange
 from meetings.tables import MeetingRow
 from meetings.work import CancelMeeting, RescheduleMeeting, ScheduleMeeting
 from shared.database.unit_of_work import UnitOfWork
 from shared.problems import Conflict, NotFound
+from shared.web.dependencies import Db
 from shared.web.idempotency import IdempotencyKey, require_key
 from shared.web.identity import Identity
 from shared.web.routes import Caller, Id, Work
@@ -21,7 +22,7 @@ router = APIRouter(prefix="/v1/meetings/series", tags=["series"])
 async def schedule_series(
     wanted: NewSeries,
     caller: Caller,
-    db: Database_,
+    db: Db,
     outcomes: Outcomes_,
     settings: Settings_,
     response: Response,

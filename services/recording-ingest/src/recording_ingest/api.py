@@ -23,10 +23,11 @@ from recording_ingest.models import (
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, LedgerMeeting, UnassignedRow
 from shared.connections import connection_of
-from shared.database.unit_of_work import Database, UnitOfWork
+from shared.database.unit_of_work import UnitOfWork
 from shared.problems import BadInput, Conflict, NotFound
 from shared.web.attendance import Attendance
 from shared.web.audit import note_attended, note_read
+from shared.web.dependencies import Db
 from shared.web.identity import Identity
 from shared.web.limits import limited
 from shared.web.routes import ORG_ADMIN, AdminCaller, Caller, Cursor, Id, Page, Reader, Work, provided
@@ -34,7 +35,6 @@ from shared.web.words import STORABLE
 
 router = APIRouter(prefix="/v1", tags=["recordings"])
 Settings_ = Annotated[Settings, Depends(provided("settings"))]
-Database_ = Annotated[Database, Depends(provided("db"))]
 Attendance_ = Annotated[Attendance, Depends(provided("attendance"))]
 Limit = Annotated[int, Query(ge=1, le=100)]
 Words = Annotated[str | None, Query(min_length=1, max_length=200), STORABLE]
@@ -68,7 +68,7 @@ async def transcript(
     transcript_id: Id,
     caller: Reader,
     work: Work,
-    db: Database_,
+    db: Db,
     attendance: Attendance_,
     q: Words = None,
     speaker: Words = None,

@@ -14,6 +14,7 @@ from shared.database.unit_of_work import Database
 from shared.graph.upload import UploadSession
 from shared.problems import BadInput, NotFound, TooMany
 from shared.secrets import digest
+from shared.web.dependencies import Db
 from shared.web.routes import StrictModel, Work, called_by, provided
 from shared.web.words import ONE_LINE
 from storage import locations, queries
@@ -24,7 +25,6 @@ from storage.settings import Settings
 from storage.uploads import CHUNK_MULTIPLE, complete, give_up_later, parse_range, receive, session_of, tidy_later
 
 router = APIRouter()
-Db = Annotated[Database, Depends(provided("db"))]
 Files = Annotated[Parts, Depends(provided("parts"))]
 Knobs = Annotated[Settings, Depends(provided("settings"))]
 Deliveries_ = Annotated[Deliveries, Depends(provided("deliveries"))]

@@ -10,12 +10,11 @@ from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, Field
 
 from shared.database.unit_of_work import Database
-from shared.graph import Graph
 from shared.problems import Conflict, NotFound
-from shared.secrets import Envelope
 from shared.web import audit
 from shared.web.attendance import Attendance
 from shared.web.audit import note_read
+from shared.web.dependencies import Envelope_, Graph_
 from shared.web.limits import limited
 from shared.web.routes import ORG_ADMIN, Caller, Cursor, Page, Reader, StrictModel, Work, provided
 from shared.web.words import ONE_LINE
@@ -26,12 +25,9 @@ from storage.settings import Settings
 from storage.uploading_api import File
 
 router = APIRouter(tags=["files"])
-Db = Annotated[Database, Depends(provided("db"))]
 Files = Annotated[Parts, Depends(provided("parts"))]
-Graph_ = Annotated[Graph, Depends(provided("graph"))]
 Knobs = Annotated[Settings, Depends(provided("settings"))]
 Attendance_ = Annotated[Attendance, Depends(provided("attendance"))]
-Sealing = Annotated[Envelope, Depends(provided("envelope"))]
 Searched = Annotated[str | None, Query(min_length=1, max_length=200), ONE_LINE]
 
 
@@ -149,7 +145,7 @@ async def delete_file(file_id: uuid.UUID, caller: Caller, work: Work) -> Respons
 @router.post(
     "/v1/files/{file_id}/links", status_code=201, dependencies=[limited("file_links", per_hour="file_links_per_hour")]
 )
-async def make_link(file_id: uuid.UUID, wanted: LinkWanted, caller: Caller, work: Work, envelope: Sealing) -> Link:
+async def make_link(file_id: uuid.UUID, wanted: LinkWanted, caller: Caller, work: Work, envelope: Envelope_) -> Link:
     """Whoever has the link reads this one file without signing in, until it ends or is revoked."""
     file = await _file(work, caller, file_id)
     values = {"org_id": work.org_id, "id": str(uuid.uuid4()), "file_id": file.id, "user_id": caller.user_id}

@@ -14,7 +14,6 @@ from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from shared.database.unit_of_work import Database
 from shared.graph import Graph
 from shared.problems import BadInput
-from shared.secrets import Envelope
 from shared.web.routes import provided
 from storage import links, people_queries, queries
 from storage.api import NO_ACCOUNT
@@ -24,11 +23,8 @@ from storage.reading import GIVES_BYTES, Range, answer, span
 from storage.settings import Settings
 
 router = APIRouter(prefix="/v1/files/shared", tags=["files"])
-Db = Annotated[Database, Depends(provided("db"))]
 Files = Annotated[Parts, Depends(provided("parts"))]
-Graph_ = Annotated[Graph, Depends(provided("graph"))]
 Knobs = Annotated[Settings, Depends(provided("settings"))]
-Sealing = Annotated[Envelope, Depends(provided("envelope"))]
 COOKIE, COOKIE_LIFE_S = "prospo_file_link", 3600
 FORM: dict[str, Any] = {"type": "object", "required": ["token"], "properties": {"token": {"type": "string"}}}
 TAKES_TOKEN = {"requestBody": {"required": True, "content": {"application/x-www-form-urlencoded": {"schema": FORM}}}}
@@ -36,7 +32,7 @@ LONGEST = 4000
 
 
 @router.post("/open", status_code=303, openapi_extra=NO_ACCOUNT | TAKES_TOKEN)
-async def open_link(request: Request, db: Db, envelope: Sealing, knobs: Knobs) -> Response:
+async def open_link(request: Request, db: Db, envelope: Envelope_, knobs: Knobs) -> Response:
     """``token=…``, the part of a link's address behind the ``#``; leads on to the content, with a cookie for it."""
     token = await _token_of(request)
     opened = links.read(envelope.ring, token)
@@ -78,7 +74,7 @@ async def linked_content(
     db: Db,
     files: Files,
     graph: Graph_,
-    envelope: Sealing,
+    envelope: Envelope_,
     wanted: Range = None,
     token: Annotated[str, Cookie(alias=COOKIE, max_length=LONGEST)] = "",
 ) -> Response:
@@ -97,7 +93,7 @@ async def linked_content(
     deprecated=True,
 )
 async def linked_content_by_address(
-    token: str, request: Request, db: Db, files: Files, graph: Graph_, envelope: Sealing, wanted: Range = None
+    token: str, request: Request, db: Db, files: Files, graph: Graph_, envelope: Envelope_, wanted: Range = None
 ) -> Response:
     """For links that were made with the token in their path, until the last of them ends (thirty days)."""
     return await _answer(request, links.read(envelope.ring, token), db, files, graph, wanted)

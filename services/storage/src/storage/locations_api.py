@@ -7,9 +7,8 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, Field
 
 from shared.connections import tenant_of
-from shared.database.unit_of_work import Database
-from shared.graph import Graph
 from shared.problems import NotFound
+from shared.web.dependencies import Db, Graph_
 from shared.web.routes import AdminCaller, Cursor, Page, StrictModel, Work, provided
 from shared.web.words import ONE_LINE
 from storage import locations, queries
@@ -20,8 +19,6 @@ from storage.settings import Settings
 from storage.work import LookAtLocation
 
 router = APIRouter(tags=["location"])
-Db = Annotated[Database, Depends(provided("db"))]
-Graph_ = Annotated[Graph, Depends(provided("graph"))]
 Knobs = Annotated[Settings, Depends(provided("settings"))]
 Searched = Annotated[str | None, Query(min_length=1, max_length=200), ONE_LINE]
 

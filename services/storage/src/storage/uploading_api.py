@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import AfterValidator, BaseModel, Field
 
-from shared.database.unit_of_work import Database
 from shared.problems import BadInput, TooLarge
+from shared.web.dependencies import Db
 from shared.web.idempotency import IdempotencyKey, require_key
 from shared.web.limits import limited
 from shared.web.routes import Caller, StrictModel, Work, needs_header, provided
@@ -21,7 +21,6 @@ from storage.settings import Settings
 from storage.uploads import parse_range
 
 router = APIRouter(tags=["files"])
-Db = Annotated[Database, Depends(provided("db"))]
 Files = Annotated[Parts, Depends(provided("parts"))]
 Knobs = Annotated[Settings, Depends(provided("settings"))]
 LIMITED = limited("file_uploads", per_hour="file_uploads_per_hour")

@@ -4,9 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Response
 
-from shared.database.unit_of_work import Database, UnitOfWork
+from shared.database.unit_of_work import UnitOfWork
 from shared.entra.client import Entra
 from shared.problems import PreconditionFailed, PreconditionMissing
+from shared.web.dependencies import Db
 from shared.web.limits import limited
 from shared.web.routes import HEADER_MAX, AdminCaller, Caller, Work, called_by, needs_header, provided, with_header
 from tenant_connector import access, audit, leaving, pick_queries, queries, tenant
@@ -30,7 +31,6 @@ from tenant_connector.tables import TenantRow
 from tenant_connector.tokens import AppTokens
 
 router = APIRouter()
-Db = Annotated[Database, Depends(provided("db"))]
 Entra_ = Annotated[Entra, Depends(provided("entra"))]
 Consents_ = Annotated[Consents, Depends(provided("consents"))]
 Tokens = Annotated[AppTokens, Depends(provided("app_tokens"))]

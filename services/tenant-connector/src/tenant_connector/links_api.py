@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
-from shared.database.unit_of_work import Database
 from shared.entra.client import Entra
 from shared.problems import NotFound
 from shared.secrets import digest
+from shared.web.dependencies import Db
 from shared.web.limits import limited
 from shared.web.routes import AdminCaller, Work, provided
 from tenant_connector import links, queries
@@ -30,7 +30,6 @@ from tenant_connector.models import (
 from tenant_connector.settings import Settings
 
 router = APIRouter(prefix="/v1/tenant/consent/link", tags=["consent link"])
-Db = Annotated[Database, Depends(provided("db"))]
 Consents_ = Annotated[Consents, Depends(provided("consents"))]
 Entra_ = Annotated[Entra, Depends(provided("entra"))]
 Knobs = Annotated[Settings, Depends(provided("settings"))]

@@ -1,11 +1,19 @@
-"""What Microsoft refuses in the middle of a request, as problem documents."""
+"""What stands between a person and Microsoft, as problem documents."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from shared.connections.obstacles import obstacle_of
+from shared.connections.obstacles import Obstacle, obstacle_of
 from shared.graph.errors import GraphError, GraphRetry
 from shared.problems import Conflict, Unavailable
+
+
+def conflict(found: Obstacle, then: str = "then try again") -> Conflict:
+    """The problem document of an obstacle: its code and sentence, and a link where the person or an Org Admin mends it.
+
+    ``then`` is what the person does once it is mended.
+    """
+    return Conflict(found.code, found.sentence(then), **({"link": found.path} if found.path else {}))
 
 
 @contextmanager
@@ -19,6 +27,5 @@ def refused_by_microsoft(what: str = "this") -> Iterator[None]:
     except GraphError as error:
         found = obstacle_of(error)
         if found is not None:
-            link = {"link": found.path} if found.path else {}
-            raise Conflict(found.code, found.sentence("then try again"), **link) from error
+            raise conflict(found) from error
         raise Conflict("microsoft_refused", f"Microsoft refused {what}. It says: {error}") from error

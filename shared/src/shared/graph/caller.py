@@ -26,7 +26,6 @@ from shared.graph.paths import is_outlook, service
 from shared.graph.transport import PATIENCE_S, TRIES, Call, Transport, read_json, request_id
 from shared.graph.upload import Upload, Uploads, UploadSession, read_session
 
-TEXT_BYTES = 64 * 1024 * 1024
 CONTENT_BYTES = 4 * 1024 * 1024
 """What is put in one request; more goes through an upload session, which resumes."""
 
@@ -196,7 +195,7 @@ class GraphCaller:
             due = again(requests, answers, patience_s)
             if not due or attempt == TRIES:
                 break
-            pause_s = max(getattr(answers[number].error, "after_s", 0.0) for number in due)
+            pause_s = max(said.after_s for number in due if isinstance(said := answers[number].error, GraphRetry))
             patience_s -= pause_s
             await self._graph.sleep(pause_s)
         return [answers[number] for number in range(len(requests))]
@@ -219,29 +218,16 @@ class GraphCaller:
             latest = max(latest, self._graph.limits.learn(scope, answer.status, answer.headers))
         return latest
 
-    async def text(self, path: str, *, accept: str | None = None) -> str:
-        """A small text resource, such as a transcript's content; ``accept`` is the media type asked for."""
-        body = bytearray()
-        async with self.download(path, accept=accept) as download:
-            async for chunk in download.chunks:
-                body += chunk
-                if len(body) > TEXT_BYTES:
-                    raise GraphGiveUp(f"The text is larger than {TEXT_BYTES} bytes.", download.status, "too_large")
-        return body.decode("utf-8", "replace")
-
     @asynccontextmanager
-    async def download(
-        self, path: str, start: int = 0, *, accept: str | None = None, if_range: str | None = None
-    ) -> AsyncIterator[Download]:
+    async def download(self, path: str, start: int = 0, *, accept: str | None = None) -> AsyncIterator[Download]:
         """Bytes from ``start`` on. Redirects are followed without our token; memory does not grow with the file.
 
-        ``if_range`` is the ``etag`` of the part already had: when the file changed, it comes whole, with status 200.
-        ``GraphRetry`` while reading means that the bytes so far are good: go on from there.
+        ``accept`` is the media type asked for. ``GraphRetry`` while reading means that the bytes so far are good: go
+        on from there.
         """
         headers = {"Accept-Encoding": "identity"}
         headers |= {"Accept": accept} if accept else {}
         headers |= {"Range": f"bytes={start}-"} if start else {}
-        headers |= {"If-Range": if_range} if start and if_range else {}
         async with AsyncExitStack() as stack:
             call = self._call("GET", path, headers=headers, read=True, stream=True)
             yield await start_download(self._graph, call, start, stack)
@@ -293,7 +279,7 @@ def _another(link: Any, current: str) -> str:
 
 def _restart(error: GraphNotFound, path: str, *, again: bool, began: bool) -> str:
     """Where a pass whose state is lost begins anew. Raises ``error`` when it is another one, or the second time."""
-    lost = isinstance(error, GraphDeltaGone) or error.status == 410
-    if not lost or again or not began:
+    gone = isinstance(error, GraphDeltaGone)
+    if not (gone or error.status == 410) or again or not began:
         raise error
-    return getattr(error, "location", None) or path
+    return (error.location if isinstance(error, GraphDeltaGone) else None) or path

@@ -25,14 +25,12 @@ _LINK_EXPIRED = {401, 403, 404, 410}
 class Download:
     """A running download: 200 or 206, the whole file's size when Graph says it, and its bytes in chunks.
 
-    With 200 the bytes begin at 0, also when a later start was asked for. ``etag`` is what ``if_range`` takes.
+    With 200 the bytes begin at 0, also when a later start was asked for.
     """
 
     status: int
     total: int | None
-    content_type: str
     chunks: AsyncIterator[bytes]
-    etag: str | None = None
 
 
 async def start_download(transport: Transport, call: Call, start: int, stack: AsyncExitStack) -> Download:
@@ -42,8 +40,7 @@ async def start_download(transport: Transport, call: Call, start: int, stack: As
         raise GraphRetry("Graph answered another range than the one asked for.", answer.status_code, "other_range")
     chunks = _chunks(answer)
     stack.push_async_callback(chunks.aclose)
-    kind = answer.headers.get("content-type", "")
-    return Download(answer.status_code, _total(answer), kind, chunks, answer.headers.get("etag"))
+    return Download(answer.status_code, _total(answer), chunks)
 
 
 async def _follow(transport: Transport, call: Call, stack: AsyncExitStack) -> httpx.Response:

@@ -27,6 +27,8 @@ class GraphError(Exception):
     """
 
     inner_code: str = ""
+    maybe_done: bool = False
+    """Graph may have acted all the same: look before writing again."""
 
     def __init__(self, message: str, status: int = 0, code: str = "", request_id: str = "") -> None:
         super().__init__(message)
@@ -37,10 +39,7 @@ class GraphError(Exception):
 
 
 class GraphRetry(GraphError, Again):
-    """Try again after ``after_s`` seconds, a job for as long as it is patient.
-
-    With ``maybe_done`` Graph may have acted: look before writing again.
-    """
+    """Try again after ``after_s`` seconds, a job for as long as it is patient."""
 
     def __init__(
         self,
@@ -107,5 +106,3 @@ class GraphSessionGone(GraphGiveUp):
 
     With ``maybe_done`` its last range was sent and the answer lost: look for the file before beginning anew.
     """
-
-    maybe_done: bool = False

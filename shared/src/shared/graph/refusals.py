@@ -24,7 +24,7 @@ from shared.graph.errors import (
     GraphTellAdmin,
     GraphTooLarge,
 )
-from shared.graph.words import Words, field_of, read_words, request_id_of
+from shared.graph.words import Words, read_words, request_id_of
 
 LONGEST_WAIT_S = 86_400.0
 LOCKED_S = 300.0
@@ -92,13 +92,6 @@ def refusal(status: int, headers: Mapping[str, str], body: Any, *, attempt: int 
         error.total = whole_size(headers.get("content-range", ""))
     error.inner_code = words.inner_code
     return error
-
-
-def item_refusals(answer: dict[str, Any]) -> list[tuple[dict[str, Any], GraphError]]:
-    """The items of a 207 (or of any list) that carry an ``error`` of their own, and what each means."""
-    items = answer.get("value")
-    known = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
-    return [(item, refusal(0, {}, item)) for item in known if field_of(item, "error") is not None]
 
 
 def _kind(status: int, headers: Mapping[str, str], words: Words) -> type[GraphError]:

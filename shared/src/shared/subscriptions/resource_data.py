@@ -1,4 +1,4 @@
-"""What resource data says once it is open: a recording or transcript, or something that happened to a call.
+"""What resource data says once it is open: something that happened to a call.
 
 Both forms that Microsoft shows are read: ``eventType`` by its short name or as ``Microsoft.Communication.…``, people
 who came and went in two lists or in one delta. Names are read in any case: Microsoft's page has ``eventType``, and what
@@ -19,18 +19,6 @@ _KINDS: dict[str, CallEventKind] = {
     "callrosterupdate": "roster",
 }
 _BEFORE_LINK, _AFTER_LINK = "communications/onlineMeetings(joinWebUrl='", "')/meetingCallEvents"
-
-
-@dataclass(frozen=True, slots=True)
-class ArtefactData:
-    """A recording or transcript that was created. The organizer's id is what its path is built with."""
-
-    graph_id: str
-    online_meeting_id: str | None
-    organizer_oid: str | None
-    tenant_id: str | None
-    call_id: str | None
-    created_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +51,6 @@ def join_url_in(resource: str) -> str | None:
     if not (resource.startswith(_BEFORE_LINK) and resource.endswith(_AFTER_LINK)):
         return None
     return unquote(resource.removeprefix(_BEFORE_LINK).removesuffix(_AFTER_LINK))
-
-
-def artefact_in(document: dict[str, Any]) -> ArtefactData:
-    organizer = _objects(document.get("meetingOrganizer")).get("user")
-    user = _objects(organizer)
-    return ArtefactData(
-        str(document.get("id") or ""),
-        _text(document.get("meetingId")),
-        _text(user.get("id")),
-        _text(user.get("tenantid")),
-        _text(document.get("callId")),
-        moment(document.get("createdDateTime")),
-    )
 
 
 def call_event_in(document: dict[str, Any]) -> CallEvent:

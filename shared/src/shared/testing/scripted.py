@@ -14,6 +14,7 @@ from typing import Any, Literal
 import httpx
 import uvicorn
 
+from shared.graph import GraphCaller
 from shared.graph.limits import PER_MAILBOX
 from shared.settings import ServiceSettings
 from shared.testing.fixtures import ISSUER, PlatformKeys
@@ -285,6 +286,12 @@ class CountedTokens:
     def forget(self, org_id: str, user_id: str | None, refused: str | None = None) -> None:
         self.forgotten += 1
         self.number += 1
+
+
+async def whole(caller: GraphCaller, path: str, start: int = 0, **more: Any) -> bytes:
+    """What a download brings."""
+    async with caller.download(path, start, **more) as download:
+        return b"".join([chunk async for chunk in download.chunks])
 
 
 class Naps:
