@@ -6,7 +6,8 @@ import pytest
 
 
 @pytest.fixture(
-    params=[{"transcript_parse_s": 0}, {"transcript_lines_max": 1}], ids=["too long to read", "too many lines"]
+    params=[{"transcript_parse_s": 0}, {"transcript_lines_max": 1}, {"transcript_limit_bytes": 10}],
+    ids=["too long to read", "too many lines", "too large"],
 )
 def ingest_settings(request: pytest.FixtureRequest) -> dict[str, Any]:
     given: dict[str, Any] = request.param

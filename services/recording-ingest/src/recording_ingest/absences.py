@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from recording_ingest.graph import EmptyAtMicrosoft, Kind, Options, PermissionMissing, transcripts_disabled
+from recording_ingest.graph import (
+    TOO_LARGE,
+    EmptyAtMicrosoft,
+    Kind,
+    Options,
+    PermissionMissing,
+    transcripts_disabled,
+)
 from shared.connections import ADMIN_REQUIRED, CONNECTOR_PLACE, HEARD_OF, Obstacle, obstacle_of
 from shared.connections.obstacles import FEATURE_OFF, FORMER, PERMISSION_MISSING
 from shared.graph.errors import GraphError, GraphNotFound
@@ -195,6 +202,8 @@ def of_import(error: GraphError, age: timedelta) -> Absence:
     """The same for one artefact whose content Graph refuses; of its list and description nothing else is refused."""
     if isinstance(error, EmptyAtMicrosoft):
         return EMPTY
+    if error.code == TOO_LARGE:
+        return UNREADABLE
     if isinstance(error, GraphNotFound):
         return EXPIRED if age > _OLD else ARTEFACT_GONE
     absence = of_refusal(error)

@@ -17,6 +17,8 @@ from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphTel
 Kind = Literal["recording", "transcript"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 _FORBIDDEN = 403
+TOO_LARGE = "transcript_too_large"
+"""Code of our own refusal to read on."""
 TRANSCRIPTS_DISABLED = "GraphAccessToTranscriptsDisabled"
 _UNATTRIBUTED = "SpeakerAttributionNotAllowed"
 _UNATTRIBUTED_TYPE = "application/vnd.microsoft.graph.transcript+text"
@@ -136,7 +138,7 @@ async def _text(caller: GraphCaller, path: str, accept: str, limit_bytes: int) -
         async for chunk in download.chunks:
             body += chunk
             if len(body) > limit_bytes:
-                raise GraphGiveUp(f"The transcript is larger than {limit_bytes} bytes.", code="transcript_too_large")
+                raise GraphGiveUp(f"The transcript is larger than {limit_bytes} bytes.", code=TOO_LARGE)
     return body.decode("utf-8", "replace")
 
 
