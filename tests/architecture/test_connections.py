@@ -8,7 +8,7 @@ from shared.connections import obstacles
 ROOT = Path(__file__).resolve().parents[2]
 PLACES = ROOT / "shared/src/shared/connections/places.py"
 CODE = [*ROOT.glob("services/*/src/**/*.py"), *ROOT.glob("shared/src/**/*.py")]
-_MENU = re.compile(r"(Settings|Admin) *(→|>|->) *(Integrations|Connectors)|[Uu]nder (Integrations|Connectors)")
+_MENU = re.compile(r"(Settings|Admin) *(→|>|->|,) *(Integrations|Connectors)|[Uu]nder (Integrations|Connectors)")
 _COPIES = re.compile(r"\b(tenant_copy|user_copy)\b")
 ERASED_AND_COUNTED = ("erasure.py", "erasing.py", "readiness/queries.py")
 """Who may name the tables beside their owner: what erases them, and tenant-connector's count of connected people."""

@@ -193,7 +193,7 @@ async def test_who_holds_a_link_is_told_to_open_it_again(house: Any) -> None:
     remembered = (await house.tenant())["problem"]
     assert remembered["code"] == "consent_needs_admin"
     assert "Start again with Connect" in remembered["detail"]
-    assert "sends them a link under Admin, Connectors, Microsoft 365" in remembered["detail"]
+    assert "sends them a link under Admin → Connectors → Microsoft 365" in remembered["detail"]
 
 
 async def test_who_holds_a_link_connects_no_other_tenant_than_the_one_it_is_for(house: Any) -> None:

@@ -53,5 +53,5 @@ CLOUDS: dict[CloudName, Cloud] = {
 
 
 def cloud_of_host(host: str) -> CloudName | None:
-    """Whose sign-in the host is; the two of the US government share one. None for a host of nobody."""
+    """The cloud whose sign-in host this is; the two of the US government share one. None for any other host."""
     return next((name for name, cloud in CLOUDS.items() if host in cloud.sign_in_hosts), None)

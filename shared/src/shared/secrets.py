@@ -36,7 +36,7 @@ _VERSION = b"\x01"
 _NONCE = 12
 _KEY_BYTES = 32
 OPENED_MAX, OPENED_S = 1000, 300
-"""So many opened data keys a process keeps, and for so long."""
+"""How many opened data keys a process keeps, and for how long."""
 
 _ACTIVE = text("SELECT id, ring_key_id, wrapped FROM data_key WHERE org_id = :org_id AND active")
 _BY_ID = text("SELECT id, ring_key_id, wrapped FROM data_key WHERE org_id = :org_id AND id = :id")

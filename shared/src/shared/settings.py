@@ -107,8 +107,8 @@ class ServiceSettings(BaseSettings):
     graph_base_url: str = ""
     """Microsoft Graph with its version; the cloud's when empty."""
     graph_mailbox_share: Annotated[int, Field(ge=0, le=4)] = 0
-    """So many requests at a time to one person's mailbox, over all processes of this service; Microsoft allows four of
-    all services together. 0: it asks mailboxes now and then, without a place of its own."""
+    """How many requests at a time all processes of this service send to one person's mailbox. Microsoft allows four of
+    all services together. With 0 the service asks mailboxes now and then, and counts no request."""
     graph_hosts: list[str] = []
     """Further hosts (``host`` or ``host:port``) that links in Graph's answers may point to."""
     entra_authority: str = ""
@@ -131,7 +131,7 @@ class ServiceSettings(BaseSettings):
     http_port: int = 8080
     """Port that ``api`` listens on."""
     http_connections: int = 1000
-    """So many connections at a time; further ones are answered 503."""
+    """How many connections are open at a time; further ones are answered 503."""
     health_port: int | None = None
     """Port of a worker's ``/health/live`` and ``/health/ready``, on ``http_host``; none when unset."""
     metrics_port: int | None = None

@@ -43,7 +43,9 @@ router = APIRouter(prefix="/v1/contacts", tags=["imports"])
 
 Plans_ = Annotated[Plans, Depends(provided("plans"))]
 Settings_ = Annotated[Settings, Depends(provided("settings"))]
-NEEDS_KEY = needs_header("Idempotency-Key", "Of this import; the same one when you try again.")
+NEEDS_KEY = needs_header(
+    "Idempotency-Key", "A key that you choose for this import. Send the same one when you try again."
+)
 LOCATED = with_header("Location", "Where the import is read.")
 Limit = Annotated[int, Query(ge=1, le=200)]
 LongId = Annotated[str, Path(max_length=500), STORABLE]

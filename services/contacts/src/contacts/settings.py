@@ -13,13 +13,13 @@ class Settings(ServiceSettings):
     graph_mailbox_share: Annotated[int, Field(ge=0, le=4)] = 1
     """This service's part of the four requests at a time that Microsoft allows a mailbox; the parts add up to four."""
     contacts_page_size: Annotated[int, Field(ge=1, le=1000)] = 250
-    """So many contacts are asked of Graph at a time, and are in memory at a time."""
+    """How many contacts one request to Graph asks for, and how many are in memory at a time."""
     import_chunk: Annotated[int, Field(ge=1, le=2000)] = 500
-    """So many rows of a plan are carried out in one transaction."""
+    """How many rows of a plan one transaction carries out."""
     import_wait_s: float = 2
     """How long POST waits for the preview before it answers 202."""
     contact_folders_max: Annotated[int, Field(ge=1)] = 500
-    """So many contact folders of a mailbox are listed; further ones are left out, and the answer says so."""
+    """How many contact folders of a mailbox are listed; further ones are left out, and the answer says so."""
     imports_per_hour: Annotated[int, Field(ge=1, le=1_000_000)] = 60
     """How often a person may ask for a preview."""
     request_keys_keep_days: int = 30

@@ -22,7 +22,9 @@ from shared.web.words import whole_number
 
 router = APIRouter(prefix="/v1/mail", tags=["mail"])
 Knobs = Annotated[Settings, Depends(provided("settings"))]
-NEEDS_KEY = needs_header("Idempotency-Key", "Of this mail; the same one when you try again.")
+NEEDS_KEY = needs_header(
+    "Idempotency-Key", "A key that you choose for this mail. Send the same one when you try again."
+)
 LOCATED = with_header("Location", "Where the mail is read.")
 BYTES = {"schema": {"type": "string", "format": "binary"}}
 TAKES_BYTES = {"requestBody": {"required": True, "content": {"application/octet-stream": BYTES}}}

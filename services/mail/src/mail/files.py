@@ -53,7 +53,7 @@ async def keep(
     async with db.unit_of_work(caller.org_id, caller.user_id) as work:
         composing.require_way(await connection_of(work.session, caller.org_id, caller.user_id))
         if await file_queries.kept_bytes(work.session, caller.org_id, caller.user_id) > settings.mail_files_kept_bytes:
-            detail = "So many of your files wait for their mails. Send these, or wait until they are sent."
+            detail = "Too many of your files wait for a mail. Send those mails, or wait until they are sent."
             raise TooMany("too_many_files", detail, retry_after_s=60)
         work.session.add(row)
         forget_at = datetime.now(UTC) + timedelta(seconds=settings.mail_file_keep_s)

@@ -28,7 +28,9 @@ router = APIRouter(prefix="/v1/meetings", tags=["meetings"])
 
 Outcomes_ = Annotated[Outcomes, Depends(provided("outcomes"))]
 Settings_ = Annotated[Settings, Depends(provided("settings"))]
-NEEDS_KEY = needs_header("Idempotency-Key", "Of this meeting; the same one when you try again.")
+NEEDS_KEY = needs_header(
+    "Idempotency-Key", "A key that you choose for this meeting. Send the same one when you try again."
+)
 LOCATED = with_header("Location", "Where the meeting is read.")
 IfMatch = Annotated[str | None, Header(alias="If-Match", max_length=HEADER_MAX, include_in_schema=False), STORABLE]
 _TAG = {"name": "If-Match", "in": "header", "required": False, "schema": {"type": "string"}}

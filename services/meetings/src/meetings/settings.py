@@ -15,7 +15,7 @@ class Settings(ServiceSettings):
     schedule_wait_s: float = 10
     """How long POST waits for the join link before it answers 202."""
     meetings_under_way: int = 50
-    """So many meetings of one person are being scheduled at a time; a further one is refused with 429."""
+    """How many meetings of one person may be being scheduled at a time; a further one is refused with 429."""
     request_keys_keep_days: int = 30
     """How long an ``Idempotency-Key`` is known; it goes with the person's next new meeting after that."""
     availability_looks_per_hour: PerHour = 240

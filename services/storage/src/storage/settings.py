@@ -15,9 +15,9 @@ class Settings(ServiceSettings):
     upload_chunk_max_bytes: int = 10 * 1024 * 1024
     """Largest range of one ``PUT``."""
     unfinished_uploads: int = 2000
-    """So many uploads of an organisation may be unfinished at a time; a further one is refused with 429."""
+    """How many uploads of an organisation may be unfinished at a time; a further one is refused with 429."""
     unfinished_upload_bytes: int = 20 * 1024**4
-    """So many bytes may they have together."""
+    """How many bytes those unfinished uploads may have together."""
     location_look_s: float = 86_400
     """How often the place in SharePoint that an organisation chose is looked at while it works."""
     location_retry_s: float = 600
@@ -27,11 +27,11 @@ class Settings(ServiceSettings):
     person_file_max_bytes: int = 250 * 1024**3
     """Largest file that a person uploads; SharePoint takes no larger one."""
     organisation_quota_bytes: int = 1024**4
-    """So much of an organisation is kept in Prospo's own storage; beyond it people upload nothing (507).
+    """How many bytes of an organisation Prospo's own storage keeps; beyond it people upload nothing (507).
 
     Recordings count, and are stored all the same. Files in SharePoint do not count.
     """
     file_uploads_per_hour: PerHour = 3600
-    """So many uploads may a person begin."""
+    """How many uploads a person may begin."""
     file_links_per_hour: PerHour = 600
-    """So many links may a person make."""
+    """How many links a person may make."""

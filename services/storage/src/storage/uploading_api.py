@@ -183,7 +183,9 @@ async def upload_small(
         raise BadInput("length_required", "Say with Content-Length how many bytes come, or begin an upload.")
     if size > knobs.upload_chunk_max_bytes:
         most = knobs.upload_chunk_max_bytes
-        raise TooLarge("file_too_large", f"At once go {most} bytes at most. Begin an upload instead.", max_bytes=most)
+        raise TooLarge(
+            "file_too_large", f"One request takes at most {most} bytes. Begin an upload instead.", max_bytes=most
+        )
     about = receiving.Wanted(name, content_type, size, shared, sha256)
     async with db.unit_of_work(caller.org_id) as work:
         row = await receiving.begin(work, knobs, caller, about, require_key(key))

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from shared.connections.places import CONNECTOR_PLACE
 from shared.entra.client import (
     PERSONAL_TENANT,
     EntraError,
@@ -15,7 +16,7 @@ from shared.entra.client import (
 from shared.problems import BadInput, Conflict, ProspoError
 from tenant_connector.models import ConsentAnswer, SignInAnswer
 
-AGAIN = "Start again with Connect under Admin, Connectors, Microsoft 365."
+AGAIN = f"Start again with Connect under {CONNECTOR_PLACE}."
 LINK_AGAIN = "Open the link that you were sent once more and start again."
 
 GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -42,7 +43,7 @@ def _consent_error(answer: ConsentAnswer) -> ProspoError:
             "consent_needs_admin",
             "This Microsoft account may not consent for the organisation. A Global Administrator or a Privileged Role "
             "Administrator of your Microsoft 365 has to do it. If that is somebody else, an Org Admin sends them a "
-            f"link under Admin, Connectors, Microsoft 365; they need no Prospo account. {AGAIN}",
+            f"link under {CONNECTOR_PLACE}; they need no Prospo account. {AGAIN}",
             **extra,
         )
     if isinstance(said, EntraRetry):

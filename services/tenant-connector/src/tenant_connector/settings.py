@@ -16,7 +16,7 @@ class Settings(ServiceSettings):
     consent_link_life_s: int = 7 * 86_400
     """How long a link holds that lets an administrator of Microsoft 365 consent without a Prospo account."""
     sign_in_patience_s: float = 30
-    """So long after the consent the sign-in that follows is begun again while Microsoft does not know the consent."""
+    """How long after a consent its sign-in is begun again while Microsoft does not know the consent yet."""
     sign_in_pause_s: float = 5
     """Between two such sign-ins; a browser follows about twenty redirects without a page between them."""
     browse_life_s: int = 900
@@ -66,7 +66,7 @@ class Settings(ServiceSettings):
     readiness_probe_timeout_s: float = 60
     """A probe of the board that lasts longer brought no answer."""
     readiness_notified_service: str = "recording-ingest"
-    """Whose public address for notifications is tried; the one whose loss delays recordings."""
+    """The service whose public address for notifications the readiness board tries: recordings are late without it."""
     teams_plans: frozenset[str] = frozenset({"teamspaceapi"})
     """Services of a person's assigned plans that stand for Teams, in lower case. Unproven, hence a setting."""
     exchange_plans: frozenset[str] = frozenset({"exchange"})

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from shared.connections.obstacles import TENANT_NOT_CONNECTED
+from shared.connections.refusing import conflict
 from shared.database.outbox import Outbox, uuid7
 from shared.events import Features, TenantConnected, TenantDisconnected, TenantFeaturesChanged, TenantState
 from shared.events.tenant import TenantLeftBecause
@@ -26,11 +28,7 @@ def traces(problem: Problem) -> dict[str, Any]:
 
 
 def not_connected() -> Conflict:
-    return Conflict(
-        "tenant_not_connected",
-        "Your organisation is not connected to Microsoft 365. An Org Admin connects it under Admin, Connectors, "
-        "Microsoft 365.",
-    )
+    return conflict(TENANT_NOT_CONNECTED)
 
 
 def claim(row: TenantRow, tid: str, user_id: str, now: datetime) -> str:

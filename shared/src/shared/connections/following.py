@@ -20,7 +20,7 @@ from shared.jobs.job import Job, JobWork
 BATCH = 20
 """People in one transaction: what is done for one may lock many rows."""
 Then = Callable[[JobWork, Connection], Awaitable[None]]
-"""Brings what the service does for a person in line with their connection; may be called again with the same."""
+"""Brings what the service does for a person in line with their connection; may be called again with the same state."""
 
 
 class FollowConnections(Work):
@@ -111,8 +111,8 @@ def follow(on: Handlers, does: Jobs, *, switch: Switch | None = None, ends: Ends
 
 
 async def _queue(work: UnitOfWork, wanted: FollowConnections) -> None:
-    """Written before the state: an event that waits for a batch of the same job must not hold what the batch, or
-    somebody whom the batch waits for, reads."""
+    """Write the job before the state. Else this transaction would hold the lock on the state while it waits for a batch
+    of the same job, and the batch waits for that state."""
     work.queue(wanted)
     await work.write_jobs()
 

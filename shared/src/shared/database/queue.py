@@ -99,7 +99,7 @@ def begun(request_id: str) -> str:
 
 
 def traceparent() -> str | None:
-    """Of the trace that goes on here, for what is done later."""
+    """The W3C ``traceparent`` of the current span, kept with a job so that its run joins the same trace."""
     carrier: dict[str, str] = {}
     inject(carrier)
     return carrier.get("traceparent")

@@ -1,4 +1,4 @@
-"""Who may see and change what in a service's database: three logins, row-level security and grants.
+"""The rights in a service's database: three logins, row-level security and grants.
 
 The owner of the tables migrates, and erases from the audit trail. The service's own login is the engines' (relay,
 inbox, jobs, the receiver): it works over all organisations, or in one when its transaction says which. Requests,
@@ -14,7 +14,7 @@ ENGINES = "COALESCE(current_setting('app.org_id', true), '') IN ('', org_id)"
 """All organisations while the transaction names none."""
 
 NEVER = ("outbox", "outbox_sent", "parked_record", "inbox", "job", "job_turn", "data_key", "audit", "alembic_version")
-"""Of these the request role has only what ``_MAY`` says."""
+"""On these tables the request role has only the rights in ``_MAY``."""
 _JOB = "payload, priority, run_at, again, cause, checkpoint"
 _MAY = {
     "outbox": "INSERT",

@@ -194,7 +194,8 @@ def refusal(said: dict[str, Any]) -> EntraError:
 
 
 def number_in(said: dict[str, Any]) -> int:
-    """Of several numbers the one we know: Microsoft puts a general one before the reason. 0 when there is none."""
+    """The AADSTS number of a refusal, 0 without one. Of several it is the one we know: Microsoft puts a general one
+    before the reason."""
     codes = said.get("error_codes")
     given = codes if isinstance(codes, list) and codes else _NUMBER.findall(str(said.get("error_description") or ""))
     numbers = [int(code) for code in given if str(code).isdigit()]

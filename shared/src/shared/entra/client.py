@@ -113,7 +113,7 @@ def _read(answer: requests.Response) -> dict[str, Any] | None:
 
 
 def _busy(answer: requests.Response, said: dict[str, Any] | None) -> EntraRetry:
-    """Whatever the body says: with such a status it says nothing about the account or the registration."""
+    """An answer with one of these says nothing about the account or the registration, whatever its body says."""
     known = refusal(said or {})
     message = f"Microsoft's sign-in is busy right now (HTTP {answer.status_code}). It is tried again."
     after_s = said_wait_s(answer.headers)

@@ -29,9 +29,9 @@ log = structlog.get_logger(__name__)
 
 WARN_DAYS = 30
 _warned: dict[str, tuple[datetime, int]] = {}
-"""By name, which credential was warned of and with how many days left: credentials are read at every use."""
+"""Credential → its expiry and the days left when we last warned of it, once a day: it is read at every use."""
 _unreadable: dict[str, str] = {}
-"""By name, why a credential cannot be read, as it was said last."""
+"""Credential → why it could not be read when we last logged it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def _of_folder(folder: Path) -> list[Credential]:
 
 
 def _readable(files: Iterable[Path], suffix: str, read: Callable[[Path], Credential]) -> list[Credential]:
-    """One that cannot be read, such as a file that is just being copied, keeps no other from serving."""
+    """A credential that cannot be read, such as a file that is just being copied, is left out; the others are used."""
     found = []
     for path in files:
         if path.suffix == suffix:

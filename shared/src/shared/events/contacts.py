@@ -37,6 +37,6 @@ class ContactsImported(ContactsEvent):
     unchanged: int
     """Contacts that were the same as in the run before."""
     conflicts: int = 0
-    """Of the updated ones, those in which a person's own value stayed against a new one of Microsoft's."""
+    """How many of the updated contacts kept a value that a person typed, although Microsoft has a new one."""
     removed: int = 0
     """Contacts that are not at Microsoft any more. Prospo keeps them, or archives them, as the organisation chose."""

@@ -65,7 +65,7 @@ class ArtefactDetected(ArtefactEvent):
     artefact_id: str
     """The artefact in Prospo; ``recording.imported`` and ``transcript.imported`` name it again."""
     kind: Literal["recording", "transcript"]
-    """Of which kind it is. No other will be added."""
+    """A recording or a transcript. No other kind will be added."""
     created_at: datetime
     """When recording or transcription began, as Microsoft says."""
     ended_at: datetime | None = None
@@ -102,7 +102,7 @@ class ArtefactMoved(ArtefactEvent):
     artefact_id: str
     """The artefact, as in ``artefact.detected``."""
     kind: Literal["recording", "transcript"]
-    """Of which kind it is. No other will be added."""
+    """A recording or a transcript. No other kind will be added."""
     to_meeting_id: str | None = None
     """The meeting that it belongs to now; null while it is unassigned, until the organizer says."""
 

@@ -50,7 +50,8 @@ class FileStored(Event):
     content_type: str
     """Its media type, such as ``video/mp4``."""
     sha256: str | None = None
-    """Of its bytes, in hex; None where storage has not hashed them yet: the file's record at the API has it later."""
+    """SHA-256 of the file's bytes, in hex; null while storage has not hashed them. The file's record at the API has it
+    later."""
 
     @property
     def key(self) -> str:

@@ -81,8 +81,8 @@ class TenantLeft(TenantEvent):
     people: int
     """How many people were connected."""
     people_unknown: int
-    """Of how many not everything was told; what was set for them ends by itself within a week, but for automatic
-    recording."""
+    """For how many of these people not every service told what it removed. What was set for them ends by itself within
+    a week, but for automatic recording."""
     removed: int
     """How many subscriptions and automatic recordings are there no more."""
     left: list[LeftBehind]

@@ -31,14 +31,15 @@ KEPT_AT_MOST = 4096
 BELIEVED_S = 900.0
 """A longer wait is probed once more after this."""
 LEFT: Final[dict[Priority, float]] = {"backfill": 0.2, "fresh": 0.05}
-"""Who stands back when no more than this part of SharePoint's limit is left; interactive never does."""
+"""A request of this priority waits when no more than this part of SharePoint's limit is left; interactive never."""
 _POLL_S = 0.05
-"""Other processes have all places: how long until it is asked again."""
+"""Other processes have all places of the mailbox: how long until this one asks again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Whose limits a request counts against; ``who`` is empty for the application, ``mailbox`` None outside Outlook.
+    """The limits that a request counts against. ``who`` is the person, empty for the application; ``mailbox`` is None
+    outside Outlook.
 
     ``read`` names what is read, so that another read of it waits as well; empty for a write.
     """

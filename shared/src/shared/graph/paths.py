@@ -40,7 +40,7 @@ def is_outlook(path: str) -> bool:
 
 
 def mailbox(path: str, user_id: str | None) -> str | None:
-    """Whose mailbox a path counts against: the caller's own for ``/me``, else whom it names; None when none's."""
+    """The mailbox a path counts against: the caller's for ``/me``, else the named person's; None outside Outlook."""
     found = _OUTLOOK.match(path)
     if found is None:
         return None

@@ -1,4 +1,4 @@
-"""Whose request goes next, when more want to go than may.
+"""Which request goes next, when more wait than may go.
 
 Two things are scarce: a mailbox's places and this process's connections. A request waits for both at once and holds
 neither. Of those that could go, interactive goes before fresh before backfill; organisations take turns, then their
@@ -67,7 +67,7 @@ class Turns:
                 del self._served[line.org_id]
 
     async def enter(self, line: Line, level: int, *, first: bool = False) -> None:
-        """Wait until it is one's turn; ``first``: it was already, and has to be taken up again."""
+        """Wait for a turn. With ``first`` the caller had its turn, got no place, and goes before those who wait."""
         if line.room > 0 and not line.held and not any(line.waiting) and self._connects(line, level):
             self._go(line)
             return
@@ -94,7 +94,7 @@ class Turns:
         self._dispatch()
 
     def hold(self, line: Line, seconds: float) -> None:
-        """Nobody of this line goes for so long: other processes have its places."""
+        """Let nobody of this line go for ``seconds``: other processes have its places."""
         line.held = True
         line.users += 1
         asyncio.get_running_loop().call_later(seconds, self._let_go, line)
@@ -125,7 +125,7 @@ class Turns:
                 turn.set_result(None)
 
     def _offer(self, line: Line) -> int | None:
-        """The level whose turn it is in this line: the highest, or a lower one that was passed over often enough."""
+        """The priority that goes next in this line: the highest, or a lower one that was passed over often enough."""
         if line.room <= 0 or line.held:
             return None
         levels = [level for level in _LEVELS if line.waiting[level] and self._connects(line, level)]

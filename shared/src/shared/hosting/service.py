@@ -269,7 +269,7 @@ class Service:
         self.ended.set()
 
     def _check_jobs(self) -> None:
-        """Whatever the service itself queues, it does: nobody else ever would."""
+        """Refuse to start when no function does a job that this service queues: no other service would do it."""
         own = {work for work in all_work() if work.__module__.partition(".")[0] == self.package}
         for work in sorted((own | self._queues), key=lambda work: work.kind):
             if work.kind not in self._jobs.kinds:
@@ -322,7 +322,7 @@ async def _ready(request: Request) -> JSONResponse:
 
 CreateService = Callable[[Any], Service]
 GARBAGE_AFTER = 20_000
-"""So many objects more before Python looks for cycles among them. Its own 700 are a few rows of a chunk."""
+"""Python looks for reference cycles after so many new objects; its default of 700 is a few rows of a chunk."""
 
 
 def run(create_service: CreateService, settings_class: type[ServiceSettings]) -> None:

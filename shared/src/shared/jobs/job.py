@@ -69,7 +69,7 @@ class Job:
     tried_s: float = 0.0
     """For how long it had been tried when it was claimed."""
     cause: list[Any] | None = None
-    """Of the event that led to it: its ``ce_id``, and that of the first event of its chain."""
+    """The ``ce_id`` of the event that led to this job, and that of the first event of its chain."""
     unsure: bool = False
     """Whether something may have been done outside the database that neither the checkpoint nor the service's tables
     tell: an earlier run did not say what became of it, since its worker died, or this run set it before it asked.

@@ -253,7 +253,9 @@ class Erasure:
             if not await self._pass():
                 break
         else:
-            raise Unavailable("rows_left", "Rows keep coming, or are still pointed to. Disconnect, then run it again.")
+            raise Unavailable(
+                "rows_left", "Rows are still added or referenced. Disconnect, then run the command again."
+            )
         if self._subject.user_id is None:
             await self._shred()
         if self.report.total and self._holdings.audit_path:

@@ -55,7 +55,7 @@ class More(Protocol):
         """What is there by its name, with when it ends by itself; None where it does not, or nobody knows."""
 
     async def remove(self, job: Job, caller: GraphCaller, name: str) -> None:
-        """One of them, and forget it. Raises ``GraphError`` when it stays."""
+        """Remove one at Microsoft, and forget it. Raises ``GraphError`` when it stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Traces:
             work.queue(LeaveAsApplication(version=event.aggregate_version, until=event.leaving_until))
 
     async def account_ended(self, work: UnitOfWork, event: UserState) -> None:
-        """One that expired comes back, so nothing is told."""
+        """A connection that expired comes back, so its end emits no event."""
         version, until = event.aggregate_version, event.leaving_until
         if until is not None:
             work.queue(Leave(user_id=event.user_id, version=version, until=until))
@@ -157,7 +157,8 @@ class Traces:
 
 @dataclass(slots=True)
 class _Trying:
-    """One try to remove everything. A refusal of one thing does not keep it from the next; silence does."""
+    """One attempt to remove everything. When Graph refuses one thing, the next is tried; when it does not answer, the
+    attempt ends."""
 
     job: Job
     caller: GraphCaller

@@ -30,7 +30,7 @@ class Identity:
     """A person, or another team's program, as the issuer of the gateway's tokens vouches for them."""
 
     user_id: str
-    """Of a program it is the id of its client at the issuer."""
+    """For a program: the id of its client at the issuer."""
     org_id: str
     roles: frozenset[str]
     name: str = ""

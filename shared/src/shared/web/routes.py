@@ -31,7 +31,7 @@ ARTEFACTS_READ = "artefacts.read"
 """The role of a program that may read files, transcripts and ledgers of its organisation; it gives a person nothing."""
 HEADER_MAX = 255
 Id = Annotated[str, Path(max_length=200), STORABLE]
-"""Of a thing of ours, in a path."""
+"""An id of Prospo in a path."""
 Cursor = Annotated[str | None, Query(max_length=200), STORABLE]
 """Where a page begins: ``next_cursor`` of the one before."""
 
