@@ -15,8 +15,9 @@ import pytest
 
 from m365_simulator.directory import CONTOSO
 from m365_simulator.notifying import sealing
+from shared.graph.words import moment
 from shared.subscriptions.notifications import ChangeNotification, LifecycleNotification, load, state_hash
-from shared.subscriptions.resource_data import call_event_in, call_events_of, moment
+from shared.subscriptions.resource_data import call_event_in, call_events_of
 from shared.subscriptions.rich import NotGenuine
 from shared.testing.samples import Sample, samples
 

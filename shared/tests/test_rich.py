@@ -11,7 +11,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from m365_simulator.notifying import sealing
-from shared.subscriptions.resource_data import call_event_in, moment
+from shared.graph.words import moment
+from shared.subscriptions.resource_data import call_event_in
 from shared.subscriptions.rich import CertificateRing, Unopenable, new_certificate
 
 SECRET = {"id": "MSMj", "subject": "the secret of the house"}

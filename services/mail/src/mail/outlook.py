@@ -11,6 +11,7 @@ from shared.graph import BatchRequest, GraphCaller
 from shared.graph.batch import SIZE, refused
 from shared.graph.bounded import TOO_LARGE
 from shared.graph.errors import GraphError, GraphNotFound, GraphRetry
+from shared.graph.words import moment
 
 CHANGES = "created,updated,deleted"
 USUAL = ("inbox", "sentitems")
@@ -100,7 +101,7 @@ def looked(item: dict[str, Any]) -> Looked | None:
     if not item.get("id"):
         return None
     people = list(_people(item))
-    at = _moment(item.get("receivedDateTime")) or _moment(item.get("sentDateTime")) or datetime.fromtimestamp(0, UTC)
+    at = moment(item.get("receivedDateTime")) or moment(item.get("sentDateTime")) or datetime.fromtimestamp(0, UTC)
     return Looked(
         id=str(item["id"]),
         folder_id=str(item.get("parentFolderId") or ""),
@@ -266,14 +267,6 @@ def _folder(item: dict[str, Any], above: str) -> Folder:
 def _text(value: Any) -> str:
     """As PostgreSQL stores it."""
     return value.replace("\0", "").encode("utf-8", "replace").decode() if isinstance(value, str) else ""
-
-
-def _moment(value: Any) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(str(value))
-    except ValueError:
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 async def search(

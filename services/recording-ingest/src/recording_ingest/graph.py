@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphTellAdmin
+from shared.graph.words import moment
 
 Kind = Literal["recording", "transcript"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -148,12 +149,6 @@ def _path(online_meeting_id: str, kind: Kind, graph_id: str | None = None) -> st
 
 
 def _artefact(kind: Kind, item: dict[str, Any]) -> Artefact:
-    ended_at = _moment(item.get("endDateTime"))
-    created_at = _moment(item.get("createdDateTime")) or ended_at or datetime.now(UTC)
+    ended_at = moment(item.get("endDateTime"))
+    created_at = moment(item.get("createdDateTime")) or ended_at or datetime.now(UTC)
     return Artefact(kind, item["id"], item.get("callId"), item.get("contentCorrelationId"), created_at, ended_at)
-
-
-def _moment(value: str | None) -> datetime | None:
-    """A time without a zone is UTC."""
-    found = datetime.fromisoformat(value) if value else None
-    return found.replace(tzinfo=UTC) if found and found.tzinfo is None else found

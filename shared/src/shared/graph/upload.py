@@ -32,7 +32,7 @@ from shared.graph.errors import (
 from shared.graph.links import Links
 from shared.graph.refusals import refusal
 from shared.graph.transport import NOT_SENT, PATIENCE_S, TRIES, USER_AGENT, read_json
-from shared.graph.words import field_of, request_id_of
+from shared.graph.words import field_of, moment, request_id_of
 
 log = structlog.get_logger(__name__)
 
@@ -91,7 +91,7 @@ def read_session(answer: dict[str, Any]) -> UploadSession:
     url = field_of(answer, "uploadUrl")
     if not isinstance(url, str) or not url:
         raise GraphRetry("Microsoft answered an upload session without an address.", maybe_done=True)
-    return UploadSession(url, expires_at=_moment(field_of(answer, "expirationDateTime")))
+    return UploadSession(url, expires_at=moment(field_of(answer, "expirationDateTime")))
 
 
 class Uploads:
@@ -324,10 +324,3 @@ def _refused(answer: httpx.Response) -> GraphError:
     if status in _GONE and not isinstance(error, GraphFull):
         return GraphSessionGone("The upload session does not exist any more.", status, error.code, request_id)
     return error
-
-
-def _moment(value: Any) -> datetime | None:
-    try:
-        return datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None

@@ -6,6 +6,7 @@ objects, bodies that are no JSON: all occur in what Microsoft publishes.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 _DEPTH = 5
@@ -48,6 +49,15 @@ def field_of(said: Any, *names: str) -> Any:
             return said[name]
     wanted = {_plain(name) for name in names}
     return next((value for key, value in said.items() if value is not None and _plain(str(key)) in wanted), None)
+
+
+def moment(value: Any) -> datetime | None:
+    """A time of Graph's, with up to seven digits of a second and perhaps no zone; None when it is none."""
+    try:
+        found = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _inner(error: dict[str, Any]) -> tuple[str, str]:

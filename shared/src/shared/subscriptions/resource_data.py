@@ -7,9 +7,11 @@ was seen in tenants has ``EventType``.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 from urllib.parse import quote, unquote
+
+from shared.graph.words import moment
 
 CallEventKind = Literal["started", "ended", "roster"]
 _KINDS: dict[str, CallEventKind] = {
@@ -63,15 +65,6 @@ def call_event_in(document: dict[str, Any]) -> CallEvent:
         (left if gone else joined).append(_participant(_objects(one).get("info")))
     call = _text(named.get("callid"))
     return CallEvent(_KINDS.get(event), moment(named.get("eventdatetime")), call, tuple(joined), tuple(left))
-
-
-def moment(value: Any) -> datetime | None:
-    """A time of Graph's, with up to seven digits of a second and perhaps no zone; None when it is none."""
-    try:
-        found = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _participant(given: Any) -> Participant:
