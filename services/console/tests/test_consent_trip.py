@@ -187,7 +187,7 @@ def check_page(answer: httpx.Response) -> None:
     assert answer.headers["Referrer-Policy"] == "no-referrer"
 
 
-def test_an_org_admin_goes_to_microsoft_to_browse_and_the_sign_in_goes_with_the_choice(site: Site) -> None:
+def test_an_org_admin_browses_by_a_sign_in_that_ends_with_the_choice(site: Site) -> None:
     page, place = "/connectors/microsoft365/storage", "https://contoso.sharepoint.com/sites/Sales"
     started = {"sign_in_url": ADMINISTRATOR["sign_in_url"], "browser_key": "k-9"}
     site.apis.answers = {

@@ -275,7 +275,7 @@ async def test_one_recording_is_one_version_in_the_library(office: Office) -> No
     assert len([one for one in made if one[1].endswith("createUploadSession")]) == 1
 
 
-async def test_recordings_are_in_folders_by_month_so_that_libraries_stay_listable(office: Office) -> None:
+async def test_recordings_are_in_folders_by_month_so_libraries_stay_listable(office: Office) -> None:
     """Complaint: a folder of 100,000 files cannot be opened any more."""
     await office.in_use()
     for key, month in (("r1", "2026-01-31"), ("r2", "2026-02-01")):

@@ -75,7 +75,7 @@ async def test_at_the_deadline_it_is_over_and_who_has_not_told_is_counted(house:
     assert last["aggregate_version"] > told["aggregate_version"]
 
 
-async def test_where_nobody_is_connected_it_is_over_when_the_application_has_left(house: Any) -> None:
+async def test_with_nobody_connected_it_is_over_when_the_application_left(house: Any) -> None:
     shown = await disconnected(house)
     assert (shown["leaving"]["over"], shown["leaving"]["people"]) == (False, 0)
     subscription = STAYS.model_copy(update={"kind": "subscription", "count": 1})

@@ -14,6 +14,7 @@ from fastapi.responses import RedirectResponse, Response, StreamingResponse
 from shared.database.unit_of_work import Database
 from shared.graph import Graph
 from shared.problems import BadInput
+from shared.web.dependencies import Db, Envelope_, Graph_
 from shared.web.routes import provided
 from storage import links, people_queries, queries
 from storage.api import NO_ACCOUNT

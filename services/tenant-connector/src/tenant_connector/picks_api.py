@@ -12,6 +12,7 @@ from shared.entra.tokens import OneToken
 from shared.graph import Graph
 from shared.graph.errors import GraphError, GraphNotFound, GraphReconnect, GraphRetry
 from shared.problems import BadInput, Conflict, NotFound, ProspoError, Unavailable
+from shared.web.dependencies import Db
 from shared.web.identity import Identity
 from shared.web.limits import limited
 from shared.web.routes import AdminCaller, Asked, StrictModel, provided
@@ -23,7 +24,6 @@ from tenant_connector.settings import Settings
 from tenant_connector.tokens import AppTokens
 
 router = APIRouter(prefix="/v1/tenant/browse", tags=["browse"])
-Db = Annotated[Database, Depends(provided("db"))]
 Picks_ = Annotated[Picks, Depends(provided("picks"))]
 Entra_ = Annotated[Entra, Depends(provided("entra"))]
 Tokens = Annotated[AppTokens, Depends(provided("app_tokens"))]
