@@ -8,6 +8,7 @@ from .conftest import Hosted, Operation, check_problem
 
 ROOT = Path(__file__).resolve().parents[2]
 MICROSOFTS_WORDS = {"/v1/tenant/consent/complete", "/v1/tenant/consent/sign-in", "/v1/connection/complete"}
+MICROSOFTS_WORDS |= {"/v1/tenant/browse/complete"}
 """What Microsoft put on a callback's address is passed on; it may add to it, and a refusal would lose the answer."""
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from m365_simulator.outlook import zones
 from meetings import working_hours
+from meetings import zones as ours
 
 Json = dict[str, Any]
 WEEK = ["monday", "tuesday", "wednesday", "thursday", "friday"]
@@ -112,4 +113,4 @@ def test_a_month_has_the_hours_of_each_of_its_days() -> None:
 
 
 def test_the_names_of_zones_are_those_that_the_simulator_has() -> None:
-    assert working_hours.windows() == zones.windows()
+    assert ours.windows() == zones.windows()

@@ -184,7 +184,7 @@ async def test_a_disconnect_keeps_what_is_stored_and_says_where_it_is(
     stored = await office.store()
     await office.tenant(on=True, connected=False)
 
-    async def refuse(_org_id: str) -> None:
+    async def refuse(_org_id: str, **_asked: object) -> None:
         raise GraphTellAdmin("Your organisation is not connected to Microsoft 365.", 409, "tenant_not_connected")
 
     with monkeypatch.context() as patch:

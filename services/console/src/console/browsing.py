@@ -1,4 +1,4 @@
-"""Admin → Connectors → Microsoft 365 → Choose Storage Location → Browse: teams, channels, sites, libraries and folders.
+"""Browsing under Admin → Connectors → Microsoft 365 → Choose Storage Location: teams, channels, sites, libraries.
 
 The sign-in before it is in ``connecting.py``. A place that is chosen here goes the way of a pasted address.
 """
