@@ -111,7 +111,7 @@ except OSError as error:
 
 confinement() { # a pod that is not the gateway comes in nowhere; a service gets out to what it needs, and writes nothing into its image
   there rollout status deployment --timeout=180s > /dev/null
-  own=$(there get pods -l app.kubernetes.io/name=meetings,app.kubernetes.io/component=api -o name | head -n 1)
+  own=$(there get pods -l app.kubernetes.io/name=meetings,app.kubernetes.io/component=api -o 'jsonpath={.items[0].metadata.name}')
   while read -r namespace pod host port expected; do
     came=$(tries "$namespace" "$pod" "$host" "$port" < /dev/null)
     case $expected-$came in yes-reached | no-ConnectionRefusedError | no-TimeoutError) ;; *) die "from $pod to $host:$port: $came" ;; esac

@@ -116,7 +116,7 @@ side_by_side() { # another build with one migration more: pods of both builds do
   [ -n "${NEXT:-}" ] || { say "NEXT is not set: no image prospo-m365/meetings:next, so side_by_side is left out"; return; }
   two="--set services.meetings.api.replicas=2 --set services.meetings.worker.replicas=2"
   # shellcheck disable=SC2086 # options
-  attempt upgrade prospo $two --wait > /dev/null
+  set_again $two
   asked
   [ "$(column)" = 0 ] || die "the migration of the next build is there before the upgrade"
   # shellcheck disable=SC2086
@@ -220,14 +220,16 @@ erased() { # last, for it takes the organisation away
     if erase "$name"; then die "$name erased while connected"; fi
     grep -qF "Disconnect it first" "$made/said" || { cat "$made/said" >&2; die "erase of $name does not say what to do first"; }
   done
+  say "erase asks to disconnect first, in every service"
   at_microsoft "import httpx
         asks = {'Authorization': f'Bearer {await microsoft.prospo_token(\"acme-admin\")}'}
         httpx.delete('http://gateway.$engines:8365/v1/tenant', headers=asks).raise_for_status()"
   for name in $order; do
     wait_until 660 "$name erases what is disconnected" erase "$name"
+    say "$name has erased it"
   done
   for name in $order; do
     wait_until 120 "nothing is left to erase in $name" nothing_to_erase "$name"
   done
-  say "erase asks to disconnect first; then nothing is left, in every service"
+  say "nothing is left to erase, in every service"
 }

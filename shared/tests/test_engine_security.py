@@ -1,6 +1,8 @@
 """How a service reaches Kafka and PostgreSQL: settings from files, and what is said when they do not fit."""
 
+import asyncio
 import ssl
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +82,26 @@ def test_settings_that_do_not_fit_are_named(given: dict[str, object], named: str
     settings = settings_of(ServiceSettings, **given)
     with pytest.raises(ConfigurationError, match=named):
         kafka_security(settings), database_security(settings)
+
+
+async def test_a_tls_connection_that_is_idle_holds_little_memory(tmp_path: Path) -> None:
+    certificate, key = ensure_certificates(tmp_path)
+    given = {"kafka_tls": True, "kafka_ca": tmp_path / "ca.pem"}
+    client = kafka_security(settings_of(ServiceSettings, **given))["ssl_context"]
+    broker = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    broker.load_cert_chain(certificate, key)
+    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0, ssl=broker)
+    port = server.sockets[0].getsockname()[1]
+    tracemalloc.start()
+    pairs = [
+        await asyncio.open_connection("127.0.0.1", port, ssl=client, server_hostname="localhost") for _ in range(8)
+    ]
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    for _, writer in pairs:
+        writer.close()
+    server.close()
+    assert held / (2 * len(pairs)) < 64 * 1024
 
 
 @pytest.fixture(scope="module")

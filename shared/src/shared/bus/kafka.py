@@ -27,6 +27,11 @@ from shared.bus.port import BusConsumer, BusUnavailable, Partition, Record, Refu
 from shared.bus.topics import settings_of
 
 PARTITIONS = 12
+FETCH_WAIT_MS = 1000
+"""How long the broker keeps an answer without records; a record that comes meanwhile ends it. Each costs a worker at
+rest more than a millisecond."""
+MOCK_WAIT_MS = 250
+"""The embedded mock keeps such an answer to the end, whatever comes."""
 _STOP_S = 5
 _REFUSED = (InvalidTopicError, MessageSizeTooLargeError, TopicAuthorizationFailedError)
 
@@ -42,6 +47,7 @@ class KafkaBus:
         self.reached = {"bootstrap_servers": bootstrap_servers, "client_id": client_id, **(security or {})}
         self._producer: AIOKafkaProducer | None = None
         self._known: set[str] = set()
+        self._fetch_wait_ms = FETCH_WAIT_MS
 
     async def start(self) -> None:
         producer = AIOKafkaProducer(
@@ -130,6 +136,7 @@ class KafkaBus:
             try:
                 cluster = await admin.describe_cluster()
                 if cluster["controller_id"] not in {broker["node_id"] for broker in cluster["brokers"]}:
+                    self._fetch_wait_ms = MOCK_WAIT_MS
                     return dict.fromkeys(topics)  # the embedded mock: no controller, topics make themselves
                 there = set(await admin.list_topics())
                 replicas = min(3, len(cluster["brokers"]))
@@ -141,7 +148,7 @@ class KafkaBus:
                 await admin.close()
 
     def consumer(self, group: str, topics: Iterable[str]) -> BusConsumer:
-        return _KafkaConsumer(self, group, sorted(topics))
+        return _KafkaConsumer(self, group, sorted(topics), self._fetch_wait_ms)
 
 
 async def _send(producer: Any, records: Sequence[tuple[int, Record]]) -> list[tuple[Any, list[int]]]:
@@ -217,7 +224,7 @@ class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]
 
 
 class _KafkaConsumer:
-    def __init__(self, bus: KafkaBus, group: str, topics: list[str]) -> None:
+    def __init__(self, bus: KafkaBus, group: str, topics: list[str], fetch_wait_ms: int) -> None:
         self._topics = topics
         self._consumer = AIOKafkaConsumer(
             **bus.reached,
@@ -228,7 +235,7 @@ class _KafkaConsumer:
             max_poll_interval_ms=600_000,
             rebalance_timeout_ms=30_000,
             metadata_max_age_ms=30_000,
-            fetch_max_wait_ms=250,  # each wait costs a millisecond at rest; a record that comes meanwhile ends it
+            fetch_max_wait_ms=fetch_wait_ms,
             fetch_max_bytes=8 * 1024 * 1024,
         )
 

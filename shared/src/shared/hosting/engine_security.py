@@ -1,11 +1,16 @@
 """How a service proves who it is to Kafka and PostgreSQL, and that they are those it was told of."""
 
+import asyncio.sslproto
 import ssl
 from pathlib import Path
 from typing import Any
 
 from shared.problems import ConfigurationError
 from shared.settings import ServiceSettings
+
+TLS_BUFFER = 32 * 1024
+"""Bytes read at a time from a TLS connection: two records of TLS. asyncio's own 256 KiB, held by each connection, are
+two megabytes of a worker at rest."""
 
 
 def kafka_security(settings: ServiceSettings) -> dict[str, Any]:
@@ -47,6 +52,7 @@ def database_security(settings: ServiceSettings) -> dict[str, Any]:
 
 def _verifying(setting: str, ca: Path | None) -> ssl.SSLContext:
     """Verifies certificate and name, always: a connection that anyone can answer is no better than a plain one."""
+    asyncio.sslproto.SSLProtocol.max_size = TLS_BUFFER
     try:
         return ssl.create_default_context(cafile=ca)
     except OSError as error:
