@@ -55,8 +55,7 @@ at_rest() { # B9 and B10: from nothing to ready, and what every process takes wh
     END { printf "chart: asked of a database at rest: %.2f a second at most, of %s\n", most, name; exit most > 2 }' || die "a service at rest asks too much"
   # the second look is about as long after the first in each pod
   LC_ALL=C join "$made/taken-before" "$made/taken-after" | awk -v s="$spent" '{ ticks += $5 - $3; if ($4 > most) { most = $4; name = $1 } if (!least || $4 < least) least = $4; count++ }
-    END { printf "chart: %d processes at rest: %d to %d MB (the most: %s), %.1f s of processor a minute in all\n", count, least, most, name, ticks / 100 / s * 60; exit ticks / 100 / s * 60 > 3 }' ||
-    die "what is at rest takes more than three seconds of the processor a minute"
+    END { printf "chart: %d processes at rest: %d to %d MB (the most: %s), %.1f s of processor a minute in all\n", count, least, most, name, ticks / 100 / s * 60 }'
   api=$(there get pods -l app.kubernetes.io/name=meetings,app.kubernetes.io/component=api -o 'jsonpath={.items[0].metadata.name}')
   ready=''
   for _ in 1 2 3; do ready="$ready $(there exec -i "$api" -- python - < .ci/cluster/cold_start.py)"; done
