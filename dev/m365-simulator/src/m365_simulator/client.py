@@ -10,6 +10,10 @@ import httpx
 
 from .tls import usual_trust
 
+_IDLE_S = 2
+"""The simulator closes a connection that is idle for 5 s. One is not used again shortly before: the request would be
+lost."""
+
 
 class FormReader(HTMLParser):
     """Action and hidden fields of the page's form."""
@@ -36,7 +40,12 @@ class SimulatorClient:
 
     def __init__(self, base_url: str, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._make = functools.partial(
-            httpx.AsyncClient, base_url=base_url, transport=transport, timeout=30, verify=usual_trust()
+            httpx.AsyncClient,
+            base_url=base_url,
+            transport=transport,
+            timeout=30,
+            verify=usual_trust(),
+            limits=httpx.Limits(keepalive_expiry=_IDLE_S),
         )
         self._http = self._make()
         self._browsers: dict[str, httpx.AsyncClient] = {}
