@@ -246,7 +246,7 @@ async def test_two_clients_together_have_at_most_four_in_flight_per_mailbox(
     await other.aclose()
     assert all(result is None or isinstance(result, GraphError) for result in ended)
     assert server.most_in_flight <= 4
-    assert server.in_flight == 0
+    await server.until_in_flight(0)  # a client that is refused may hear of it before the server has ended
 
 
 async def test_two_processes_together_have_at_most_four_in_flight_per_mailbox(
