@@ -41,7 +41,7 @@ class ConsentAnswer(Asked):
 
 
 class SignInAnswer(Asked):
-    """What Microsoft put on the URL of the second callback, and the browser's key; what it may add is ignored."""
+    """What Microsoft put on the way back from a sign-in, and the browser's key; what it may add is ignored."""
 
     model_config = ConfigDict(extra="ignore")
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from shared.database.unit_of_work import Database
 from shared.entra.client import Entra
@@ -15,9 +15,10 @@ from shared.problems import BadInput, Conflict, NotFound, ProspoError, Unavailab
 from shared.web.dependencies import Db
 from shared.web.identity import Identity
 from shared.web.limits import limited
-from shared.web.routes import AdminCaller, Asked, StrictModel, provided
+from shared.web.routes import AdminCaller, StrictModel, provided
 from shared.web.words import ONE_LINE
 from tenant_connector import access, graph, picks, places
+from tenant_connector.models import SignInAnswer
 from tenant_connector.picks import Picks
 from tenant_connector.places import Kind, Place
 from tenant_connector.settings import Settings
@@ -45,18 +46,6 @@ class PickStarted(BaseModel):
 
     sign_in_url: str
     browser_key: str
-
-
-class PickAnswer(Asked):
-    """What Microsoft put on the way back, and the browser's key; what it may add is ignored."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    browser_key: str = ""
-    state: str = ""
-    code: str | None = None
-    error: str | None = None
-    error_description: str | None = None
 
 
 class PickTaken(BaseModel):
@@ -96,7 +85,7 @@ async def start_browsing(caller: AdminCaller, picks_: Picks_, _wanted: NewPick |
 
 
 @router.post("/complete", dependencies=[STARTS])
-async def complete_browsing(answer: PickAnswer, caller: AdminCaller, picks_: Picks_) -> PickTaken:
+async def complete_browsing(answer: SignInAnswer, caller: AdminCaller, picks_: Picks_) -> PickTaken:
     """Take what the sign-in sent back. Its token is kept for minutes, for this person alone."""
     said = answer.model_dump(include={"code", "error", "error_description"}, exclude_none=True)
     return PickTaken(expires_at=await picks_.complete(caller, answer.state, answer.browser_key, said))
