@@ -46,6 +46,8 @@ PEOPLE = 2
 LEAD_S = 7200
 """So long after the set-up the first meeting ends, on Microsoft's clock."""
 PATIENCE_S = 1800
+SLOWEST_PER_S = 2
+"""So many meetings a second are waited for at least."""
 Json = dict[str, Any]
 _IMPORTED = text(
     """SELECT m.org_id, m.meeting_id, max(s.at) AS at FROM ledger_meeting m
@@ -130,7 +132,7 @@ class Campus:
             known = (await self.databases["recording-ingest"].at_once(_KNOWN, {}))[0]
             return bool(known.meetings == len(self.booked) and known.subscriptions == 2 * len(world.tokens))
 
-        await until(all_known, within_s=PATIENCE_S)
+        await until(all_known, within_s=PATIENCE_S, every_s=1)
 
     async def happen(self, seconds: float, *, over_s: float = 0) -> dict[str, float]:
         """Push Microsoft's clock to this second of the hour, evenly within so many seconds of ours.
@@ -159,7 +161,8 @@ class Campus:
         async def all_there() -> bool:
             return int((await self.databases["meetings"].at_once(_RECORDED, {}))[0][0]) >= count
 
-        await until(all_there, within_s=PATIENCE_S)
+        # Each look reads all meetings, and what it costs PostgreSQL counts as the meetings' cost.
+        await until(all_there, within_s=PATIENCE_S + count / SLOWEST_PER_S, every_s=5)
         rows = await self.databases["recording-ingest"].at_once(_IMPORTED, {})
         return {(row.org_id, row.meeting_id): row.at.timestamp() for row in rows}
 

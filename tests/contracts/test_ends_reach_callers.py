@@ -227,7 +227,7 @@ async def test_a_look_at_the_copies_is_one_statement_and_no_call(house: House) -
     seen: list[str] = []
     event.listen(pod.db.system_engine.sync_engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
     asked: list[Any] = []
-    pod.provided["tokens"]._http.event_hooks["request"].append(asked.append)
+    pod.provided["tokens"]._internal.http.event_hooks["request"].append(asked.append)
     assert await pod.provided["tokens"].user_token("acme", "anna") is first
     assert (len(seen), asked) == (1, [])
     assert seen[0].startswith("SELECT")

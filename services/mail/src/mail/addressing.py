@@ -11,6 +11,7 @@ from mail.work import ForgetStrangers, ReadPast
 from shared.jobs import Again
 from shared.jobs.job import Job, JobWork
 from shared.web.identity import ServiceTokens
+from shared.web.internal import InternalClient
 
 _HELD_S = 2.0
 """A transaction of contacts that is still open keeps later changes back for about so long."""
@@ -20,20 +21,17 @@ class ContactsClient:
     """Asks contacts for pages of addresses."""
 
     def __init__(self, settings: Settings, service_tokens: ServiceTokens) -> None:
-        self._url = settings.internal_url.format(service="contacts") + "/internal/addresses"
-        self._service_tokens = service_tokens
+        self._internal = InternalClient(settings, service_tokens)
         self._page_size = settings.addresses_page_size
-        self._http = httpx.AsyncClient(timeout=10, trust_env=False, verify=settings.trusted())
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        await self._internal.aclose()
 
     async def changed(self, org_id: str, after: str) -> dict[str, Any]:
         """``items`` (contact_id, user_id, shared, addresses), ``cursor`` and ``more``. Raises ``Again``."""
-        headers = {"Authorization": f"Bearer {self._service_tokens.issue('contacts')}"}
         body = {"org_id": org_id, "after": after, "limit": self._page_size}
         try:
-            answer = await self._http.post(self._url, json=body, headers=headers)
+            answer = await self._internal.post("contacts", "addresses", body)
         except httpx.RequestError as error:
             raise Again("contacts does not answer", after_s=10, counts=False) from error
         if answer.status_code != httpx.codes.OK:

@@ -27,8 +27,10 @@ from shared.graph.upload import CHUNK_LIMIT, Source, Upload, Uploads
 from shared.graph.upload import UploadSession as Address
 from shared.jobs import Again
 from shared.web.identity import ServiceTokens
+from shared.web.internal import InternalClient
 
 _DEDUPE_LENGTH = 200
+_SESSIONS = "upload-sessions"
 _PLACE = "Prospo storage"
 """Where a storage of the version before this one keeps every file."""
 Saved = Callable[[int], Awaitable[None]]
@@ -109,16 +111,14 @@ class StorageClient:
     """Asks storage for upload sessions and puts ranges."""
 
     def __init__(self, settings: Settings, service_tokens: ServiceTokens) -> None:
-        self._inside = settings.internal_url.format(service="storage") + "/internal"
-        self._url = f"{self._inside}/upload-sessions"
-        self._service_tokens = service_tokens
         timeout = httpx.Timeout(settings.storage_timeout_s, connect=10)
-        self._http = httpx.AsyncClient(timeout=timeout, trust_env=False, verify=settings.trusted())
-        links = Links(settings.graph_base_url, settings.graph_hosts, inside=[self._url])
-        self._uploads = Uploads(self._http, links)
+        self._internal = InternalClient(settings, service_tokens, timeout)
+        inside = [self._internal.url("storage", _SESSIONS)]
+        links = Links(settings.graph_base_url, settings.graph_hosts, inside=inside)
+        self._uploads = Uploads(self._internal.http, links)
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        await self._internal.aclose()
 
     async def open(self, wanted: Wanted, size_bytes: int, trouble: Trouble | None = None) -> UploadSession:
         """The session of this file, new or gone on with. A file of another size is another file.
@@ -163,7 +163,7 @@ class StorageClient:
         body = {"org_id": org_id, "file_id": session.file_id, "quick_xor_hash": digest, "item_id": item_id}
         if sha256 is not None:  # None where several processes had a part in it; a storage of before knows no such field
             body["sha256"] = sha256
-        answer = await self._send("POST", f"{self._inside}/delivered-files", json=body, headers=self._who())
+        answer = await self._post("delivered-files", body)
         if not answer.is_success:
             raise _refusal(answer)
 
@@ -184,14 +184,11 @@ class StorageClient:
         }
         if trouble is not None:
             body["trouble"] = {"attempt": trouble.attempt, "status": trouble.status}
-        return await self._send("POST", self._url, json=body, headers=self._who())
+        return await self._post(_SESSIONS, body)
 
-    def _who(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self._service_tokens.issue('storage')}"}
-
-    async def _send(self, method: str, url: str, **more: Any) -> httpx.Response:
+    async def _post(self, path: str, body: dict[str, Any]) -> httpx.Response:
         try:
-            return await self._http.request(method, url, **more)
+            return await self._internal.post("storage", path, body)
         except httpx.TransportError as error:
             raise StorageRetry(f"storage did not answer ({type(error).__name__}).") from error
 

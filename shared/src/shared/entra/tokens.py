@@ -18,6 +18,7 @@ from shared.graph.refusals import wait_s
 from shared.secrets import digest
 from shared.settings import ServiceSettings
 from shared.web.identity import ServiceTokens
+from shared.web.internal import InternalClient
 
 KEPT_AT_MOST = 10_000
 _EARLY = timedelta(minutes=5)
@@ -96,9 +97,7 @@ class TokenClient:
     """
 
     def __init__(self, settings: ServiceSettings, service_tokens: ServiceTokens) -> None:
-        self._settings = settings
-        self._service_tokens = service_tokens
-        self._http = httpx.AsyncClient(timeout=10, trust_env=False, verify=settings.trusted())
+        self._internal = InternalClient(settings, service_tokens)
         self._versions_of: VersionsOf = _unknown
         self._kept = Newest[_Owner, _Kept](KEPT_AT_MOST)
         self._refused = Newest[_Owner, str](KEPT_AT_MOST)
@@ -110,7 +109,7 @@ class TokenClient:
 
     async def aclose(self) -> None:
         await self._flights.end(cancel=True)
-        await self._http.aclose()
+        await self._internal.aclose()
 
     async def user_token(
         self, org_id: str, user_id: str, *, claims: str | None = None, leaving: bool = False
@@ -168,17 +167,15 @@ class TokenClient:
         body: dict[str, Any] = {"org_id": org_id} | ({} if wanted.refused is None else {"refused": wanted.refused})
         body |= {"leaving": True} if wanted.leaving else {}
         if user_id is None:
-            return await self._call("tenant-connector", "/internal/app-token", body)
+            return await self._call("tenant-connector", "app-token", body)
         # A pod of user-auth that has not heard of this version yet then looks it up before it answers from memory.
         more = {"user_id": user_id, "claims": wanted.claims, "known_version": wanted.versions.person}
         body |= {name: value for name, value in more.items() if value is not None}
-        return await self._call("user-auth", "/internal/tokens", body)
+        return await self._call("user-auth", "tokens", body)
 
     async def _call(self, service: str, path: str, body: dict[str, Any]) -> AccessToken:
-        url = self._settings.internal_url.format(service=service) + path
-        headers = {"Authorization": f"Bearer {self._service_tokens.issue(service)}"}
         try:
-            answer = await self._http.post(url, json=body, headers=headers)
+            answer = await self._internal.post(service, path, body)
         except httpx.RequestError as error:
             raise GraphRetry(f"{service} does not answer. It is tried again.", after_s=10) from error
         if answer.status_code != httpx.codes.OK:

@@ -5,11 +5,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 
-async def until(look: Callable[[], Awaitable[bool]], within_s: float = 60) -> None:
+async def until(look: Callable[[], Awaitable[bool]], within_s: float = 60, every_s: float = 0.02) -> None:
     """Raises ``TimeoutError``."""
     async with asyncio.timeout(within_s):
         while not await look():  # noqa: ASYNC110 - nobody sets an event
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(every_s)
 
 
 async def waits_for_a_lock(house: Any, task: "asyncio.Task[None]") -> bool:

@@ -10,6 +10,7 @@ import httpx
 from shared.problems import Unavailable
 from shared.settings import ServiceSettings
 from shared.web.identity import Identity, ServiceTokens
+from shared.web.internal import InternalClient
 
 _WITHIN_S = 3
 """A request of a person waits, and with it a connection to the database."""
@@ -19,19 +20,16 @@ class Attendance:
     """One connection pool to meetings."""
 
     def __init__(self, settings: ServiceSettings, service_tokens: ServiceTokens) -> None:
-        self._url = settings.internal_url.format(service="meetings") + "/internal/shared-artefacts"
-        self._service_tokens = service_tokens
-        self._http = httpx.AsyncClient(timeout=_WITHIN_S, trust_env=False, verify=settings.trusted())
+        self._internal = InternalClient(settings, service_tokens, _WITHIN_S)
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        await self._internal.aclose()
 
     async def reads(self, caller: Identity, kind: Literal["recording", "transcript"], id_: str) -> bool:
         """``id_`` is the file of a recording, the artefact of a transcript. Raises ``Unavailable``."""
-        headers = {"Authorization": f"Bearer {self._service_tokens.issue('meetings')}"}
         asked = {"org_id": caller.org_id, "user_id": caller.user_id, "kind": kind, "id": id_}
         try:
-            answer = await self._http.post(self._url, json=asked, headers=headers)
+            answer = await self._internal.post("meetings", "shared-artefacts", asked)
         except httpx.RequestError as error:
             raise _no_answer() from error
         if answer.status_code != httpx.codes.OK:

@@ -7,6 +7,7 @@ import httpx
 
 from shared.settings import ServiceSettings
 from shared.web.identity import ServiceTokens
+from shared.web.internal import InternalClient
 from tenant_connector.readiness import reasons
 from tenant_connector.readiness.probes import PEOPLE_TRIED, Known
 from tenant_connector.readiness.verdicts import Evidence, Found, Outcome, Unanswered
@@ -20,12 +21,10 @@ class ContactsClient:
     """Asks contacts to try Microsoft as some people."""
 
     def __init__(self, settings: ServiceSettings, service_tokens: ServiceTokens) -> None:
-        self._url = settings.internal_url.format(service="contacts") + "/internal/contact-access"
-        self._service_tokens = service_tokens
-        self._http = httpx.AsyncClient(timeout=60, trust_env=False, verify=settings.trusted())
+        self._internal = InternalClient(settings, service_tokens, timeout=60)
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        await self._internal.aclose()
 
     async def look(self, org_id: str, known: Known) -> Outcome:
         """The verdict on ``contacts_access``. One person who is answered speaks for the tenant."""
@@ -40,9 +39,8 @@ class ContactsClient:
         return _verdict(tried)
 
     async def _ask(self, org_id: str, user_ids: list[str]) -> list[dict[str, Any]] | None:
-        headers = {"Authorization": f"Bearer {self._service_tokens.issue('contacts')}"}
         try:
-            answer = await self._http.post(self._url, json={"org_id": org_id, "user_ids": user_ids}, headers=headers)
+            answer = await self._internal.post("contacts", "contact-access", {"org_id": org_id, "user_ids": user_ids})
         except httpx.RequestError:
             return None
         if answer.status_code != httpx.codes.OK:
