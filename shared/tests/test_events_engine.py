@@ -258,6 +258,21 @@ async def test_events_arrive_once_in_effect_and_in_order_per_key_on_every_bus(
         assert [line for line in seen if line.split()[0] == user] == [f"{user} {v}" for v in range(1, 21)]
 
 
+@pytest.mark.parametrize(
+    ("bus", "wait_ms"),
+    [("mock", 250), pytest.param("kafka", 1000, marks=pytest.mark.engine)],
+    indirect=["bus"],
+)
+async def test_a_broker_keeps_an_empty_answer_unless_it_is_the_mock(bus: KafkaBus, wait_ms: int) -> None:
+    """Kafka ends it when a record comes; the mock keeps it to the end, and each answer costs a worker at rest."""
+    await bus.ensure_topics(["meeting.ended"])
+    consumer = bus.consumer("at-rest", ["meeting.ended"])
+    try:
+        assert consumer._consumer._fetch_max_wait_ms == wait_ms
+    finally:
+        await consumer.stop()
+
+
 @pytest.mark.engine
 async def test_two_members_share_a_group_and_a_rebalance_loses_nothing(make_service: MakeService) -> None:
     servers = kafka_servers()

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.database.unit_of_work import Database
@@ -34,11 +34,7 @@ from shared.testing.scripted import (
     whole,
 )
 
-BOUNDED = settings(
-    max_examples=60,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+BOUNDED = settings(max_examples=60)
 CLAIMS = base64.b64encode(b'{"access_token":{}}').decode()
 CHALLENGE = f'Bearer realm="", error="insufficient_claims", claims="{CLAIMS}"'
 WRITES = ("post", "patch", "put", "delete")

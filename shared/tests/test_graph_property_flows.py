@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from shared.graph import Graph, GraphCaller, UploadSession
@@ -27,11 +27,7 @@ from shared.testing.scripted import (
     whole,
 )
 
-BOUNDED = settings(
-    max_examples=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+BOUNDED = settings(max_examples=30)
 PEOPLE = count()
 PUBLIC = "13.107.136.10"
 

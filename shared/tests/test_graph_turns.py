@@ -191,7 +191,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(steps=STEPS, seed=st.integers(0, 1000), connections=st.integers(1, 12))
 async def test_the_limits_hold_whatever_ends_or_is_cancelled(
     steps: list[tuple[str, str | None, Priority, str]], seed: int, connections: int

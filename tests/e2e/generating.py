@@ -37,7 +37,6 @@ def ask_everything(service: str, url: str, headers: dict[str, str]) -> None:
         @settings(
             max_examples=EXAMPLES,
             derandomize=True,
-            deadline=None,
             database=None,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),

@@ -4,7 +4,7 @@ from urllib.parse import urlencode, urlsplit
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.console.tests.harness import Site
@@ -140,7 +140,7 @@ TEXTS = st.one_of(st.text(max_size=60), st.sampled_from(["//evil.example", "http
 REFUSED = {"code": "consent_attempt_unknown", "detail": "Not started here. Start again.", "request_id": "req-3"}
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@settings(max_examples=100, database=None)
 @given(
     query=st.lists(st.tuples(st.sampled_from(NAMES), TEXTS), max_size=8),
     leg=st.sampled_from([CALLBACK, SECOND, "/integrations/microsoft/callback"]),
@@ -163,7 +163,7 @@ def test_whatever_a_way_back_holds_is_answered_by_a_clear_page(
         assert call.body.get("token", TOKEN) == TOKEN
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@settings(max_examples=60, database=None)
 @given(said=st.dictionaries(st.sampled_from(["sign_in_url", "return_to", "status"]), TEXTS, max_size=3))
 def test_whatever_is_answered_the_browser_stays_here_or_goes_to_microsoft(site: Site, said: dict[str, str]) -> None:
     site.apis.answers = {f"POST {path}": (202, said) for path in (COMPLETE, SIGN_IN)}

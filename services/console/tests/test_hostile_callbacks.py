@@ -3,16 +3,12 @@
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.console.tests.harness import Site
 
-BOUNDED = settings(
-    max_examples=80,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+BOUNDED = settings(max_examples=80)
 NAMES = ["state", "code", "client_info", "session_state", "error", "error_description", "error_subcode", "return_to"]
 RAW = st.one_of(
     st.text(max_size=40).map(lambda text: quote(text, safe="")),

@@ -4,7 +4,7 @@ import copy
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from contacts.merging import absorb, adopt, dismiss, drop, edit, merge, put, withdraw
@@ -235,7 +235,6 @@ def step(record: Record, name: str, *with_: Any) -> Any:
             return absorb(record, given_by((f"{source}b", delivered)), at=LATER)
 
 
-@settings(deadline=None)
 @given(st.lists(STEPS, max_size=8), SOURCES, READINGS)
 def test_the_same_delivery_twice_changes_nothing(steps: list[Any], source: str, delivered: Reading) -> None:
     record = empty()
@@ -246,7 +245,6 @@ def test_the_same_delivery_twice_changes_nothing(steps: list[Any], source: str, 
     assert (again.changes, again.conflicts, again.record) == ([], [], once.record)
 
 
-@settings(deadline=None)
 @given(st.lists(STEPS, max_size=8), STEPS)
 def test_undo_gives_the_former_record_when_nobody_touched_it(steps: list[Any], last: Any) -> None:
     record = empty()
@@ -261,7 +259,6 @@ def test_undo_gives_the_former_record_when_nobody_touched_it(steps: list[Any], l
     assert undo(undone.record, done.changes).record == before, "an undo that is repeated changes nothing more"
 
 
-@settings(deadline=None)
 @given(st.lists(STEPS, max_size=10))
 def test_what_a_person_typed_survives_every_delivery(steps: list[Any]) -> None:
     record = edit(empty(), "company", "mine", person=ANNA, at=AT).record
@@ -271,7 +268,6 @@ def test_what_a_person_typed_survives_every_delivery(steps: list[Any]) -> None:
     assert value(record) == "mine"
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(SOURCES, READINGS), max_size=6))
 def test_without_people_the_newest_delivery_of_a_lone_source_shows(deliveries: list[tuple[str, Reading]]) -> None:
     record = empty()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from email_validator import EmailNotValidError, validate_email
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from contacts.normalising import email_key, is_role, normalise, phone_key, said, storable, stored
@@ -201,7 +201,6 @@ JSON = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dicti
 PROPERTIES = sorted({*WHOLE, "primaryEmailAddress", "personalNotes", "otherAddress", "title"})
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(PROPERTIES), JSON))
 def test_whatever_outlook_sends_is_read_and_can_be_stored(payload: dict[str, Any]) -> None:
     reading = normalise(payload, region="GB")
@@ -214,7 +213,6 @@ def test_whatever_outlook_sends_is_read_and_can_be_stored(payload: dict[str, Any
     assert normalise(payload, region="GB") == reading
 
 
-@settings(deadline=None)
 @given(st.emails() | st.text("aA1.-_+@é ", max_size=40).map(lambda text: f"{text}.example"))
 def test_the_short_way_to_a_normal_form_agrees_with_the_library(text: str) -> None:
     try:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from m365_simulator.directory import CONTOSO, FABRIKAM, PERSONAL
@@ -41,7 +41,7 @@ def check_problem(answer: Any) -> None:
 def asked(examples: int) -> Any:
     """A leg and what came back from it; one service answers them all."""
     of_a_leg = st.sampled_from(list(LEGS)).flatmap(lambda leg: st.tuples(st.just(leg), answers(leg)))
-    patient = settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    patient = settings(max_examples=examples, database=None)
     half = example(asked=("complete", {"state": "\ud800", "browser_key": "\ud800"}))
     return lambda test: patient(half(given(asked=of_a_leg)(test)))
 

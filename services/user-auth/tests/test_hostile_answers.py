@@ -3,14 +3,10 @@
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-BOUNDED = settings(
-    max_examples=25,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
+BOUNDED = settings(max_examples=25)
 FEW = settings(BOUNDED, max_examples=8)
 OURS = "https://prospo.example"
 TEXTS = st.one_of(

@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from shared.testing import engines
 from shared.testing.samples import ABOUT_SAMPLES
@@ -21,6 +22,10 @@ _SECONDS = "prospo/seconds"
 _GUESSES = {"slow": 20.0, "browser": 5.0, "engine": 5.0}
 _OTHERS_S = 0.2
 _took: dict[str, float] = defaultdict(float)
+settings.register_profile(
+    "busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("busy machine")
 gc.disable()
 """Until everything is imported and collected: none of that is ever freed, and to look through it again and again would
 take a sixth of the time that a run computes."""
