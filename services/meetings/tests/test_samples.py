@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from meetings.graph import book, online_meeting_id, turn_recording
+from meetings import online
+from meetings.graph import book
 from meetings.tables import MeetingRow
 from shared.graph import Graph, GraphCaller
 from shared.testing.samples import Sample, samples
@@ -66,8 +67,8 @@ async def test_an_event_is_read(server: ScriptedServer, anna: GraphCaller, sampl
 async def test_an_online_meeting_is_read(server: ScriptedServer, anna: GraphCaller, sample: Sample) -> None:
     body = sample.response["body"]
     server.otherwise = Reply(json=body)
-    assert await online_meeting_id(anna, "https://teams.example/l/meetup-join/1") == one(body).get("id")
-    assert await turn_recording(anna, "MSo1", on=True) is bool(one(body).get("recordAutomatically", True))
+    assert await online.find(anna, "https://teams.example/l/meetup-join/1") == one(body).get("id")
+    assert await online.turn_recording(anna, "MSo1", on=True) is bool(one(body).get("recordAutomatically", True))
 
 
 @pytest.mark.parametrize("body", [{"value": []}, {"value": None}, {}])
@@ -75,4 +76,4 @@ async def test_a_meeting_that_is_not_there_has_no_id(
     server: ScriptedServer, anna: GraphCaller, body: dict[str, Any]
 ) -> None:
     server.otherwise = Reply(json=body)
-    assert await online_meeting_id(anna, "https://teams.example/l/meetup-join/1") is None
+    assert await online.find(anna, "https://teams.example/l/meetup-join/1") is None

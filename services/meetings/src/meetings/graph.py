@@ -1,4 +1,4 @@
-"""Microsoft's words for a meeting. Nobody else sees Graph's JSON."""
+"""Calendar events in Graph's JSON. The online meeting behind an event is in ``online``."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -86,17 +86,6 @@ async def join_url(caller: GraphCaller, event_id: str) -> str | None:
     return _join_url(await caller.get(_event_path(event_id), {"$select": "id,onlineMeeting"}))
 
 
-async def online_meeting_id(caller: GraphCaller, join_url: str) -> str | None:
-    """The id behind a join link; None while Microsoft does not know it yet, which is normal just after booking."""
-    quoted = join_url.replace("'", "''")
-    try:
-        found = await caller.get("/me/onlineMeetings", {"$filter": f"JoinWebUrl eq '{quoted}'"})
-    except GraphNotFound:
-        return None
-    entity = _entity(found)
-    return str(entity["id"]) if entity.get("id") else None
-
-
 async def instances(caller: GraphCaller, event_id: str, window: tuple[datetime, datetime], most: int) -> list[Instance]:
     """Occurrences of a series between two moments, the earliest first, and at most so many."""
     params = dict(zip(("startDateTime", "endDateTime"), map(moment_text, window), strict=True))
@@ -113,35 +102,6 @@ def _instance(event: dict[str, Any]) -> Instance:
     given = str(event.get("originalStart") or "")
     original = datetime.fromisoformat(given[:19]).replace(tzinfo=UTC) if given else None
     return Instance(str(event["id"]), original or datetime.fromisoformat(shown.parts["start"]), shown)
-
-
-async def turn_recording(caller: GraphCaller, online_id: str, *, on: bool) -> bool:
-    """Ask for automatic recording, or for none; what Microsoft says it is now.
-
-    Off leaves it allowed to record by hand. A meeting in progress goes on as it began.
-    """
-    options = {"recordAutomatically": on} | ({"allowRecording": True, "allowTranscription": True} if on else {})
-    answer = await caller.patch(_online_path(online_id), options)
-    return bool(_entity(answer).get("recordAutomatically", on))
-
-
-async def set_options(caller: GraphCaller, online_id: str, options: dict[str, str]) -> None:
-    """Who waits in the lobby, and who may present."""
-    wanted: dict[str, Any] = {}
-    if options.get("lobby"):
-        wanted["lobbyBypassSettings"] = {"scope": options["lobby"]}
-    if options.get("presenters"):
-        wanted["allowedPresenters"] = options["presenters"]
-    if wanted:
-        await caller.patch(_online_path(online_id), wanted)
-
-
-async def options_of(caller: GraphCaller, online_id: str) -> dict[str, str]:
-    """Who waits in the lobby, and who may present, as it is now; what Microsoft does not say is left out."""
-    found = _entity(await caller.get(_online_path(online_id)))
-    scope = (found.get("lobbyBypassSettings") or {}).get("scope")
-    told = {"lobby": scope, "presenters": found.get("allowedPresenters")}
-    return {name: str(value) for name, value in told.items() if value}
 
 
 async def read(caller: GraphCaller, event_id: str) -> Shown:
@@ -274,19 +234,8 @@ async def cancel(caller: GraphCaller, event_id: str) -> None:
         return
 
 
-def _entity(answer: dict[str, Any]) -> dict[str, Any]:
-    """The meeting of an answer: some of Microsoft's are a list of one, some wrap it, some are the meeting itself."""
-    value = answer.get("value", answer)
-    found: dict[str, Any] = next(iter(value), {}) if isinstance(value, list) else value or {}
-    return found
-
-
 def _event_path(event_id: str) -> str:
     return f"/me/events/{quote(event_id, safe='')}"
-
-
-def _online_path(online_id: str) -> str:
-    return f"/me/onlineMeetings/{quote(online_id, safe='')}"
 
 
 def _times_and_people(meeting: MeetingRow) -> dict[str, Any]:

@@ -1,15 +1,26 @@
 """What the meetings service does in its own time."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from meetings import call_events, calls, changing, options, problems, queries, recording, scheduling, series, watching
+from meetings import (
+    booking,
+    call_events,
+    calls,
+    changing,
+    online,
+    options,
+    problems,
+    queries,
+    recording,
+    scheduling,
+    series,
+    watching,
+)
 from meetings import graph as teams
 from meetings.leaving import TRACES
-from meetings.organizer import as_organizer, require_connection
-from meetings.problems import ATTEMPTS, PATIENCE_S, LateLink
+from meetings.organizer import as_organizer
+from meetings.problems import ATTEMPTS, PATIENCE_S
 from meetings.settings import Settings
 from meetings.tables import MeetingRow
 from meetings.waiting import Outcomes
@@ -34,17 +45,12 @@ from shared.connections import (
     connection_of,
     tenant_of,
 )
-from shared.graph import Graph, GraphCaller
-from shared.graph.errors import GraphError, GraphGiveUp, GraphNotFound, GraphRetry
+from shared.graph import Graph
+from shared.graph.errors import GraphError, GraphNotFound, GraphRetry
 from shared.jobs import Again, GiveUp, Jobs, Periodic
 from shared.jobs.job import Job, JobWork
 from shared.subscriptions import hearing
 from shared.subscriptions.subscriptions import Subscriptions
-
-_NOT_OFFERED = (
-    "Your calendar does not offer Teams meetings, so the event was taken out of your calendar again. Ask your "
-    "Microsoft 365 administrator to allow Teams meetings, then schedule the meeting again."
-)
 
 OVERRUN_S = 300.0
 """Between two looks whether a meeting that lasts longer than booked is over."""
@@ -54,20 +60,15 @@ hearing.hear(does, watching.heard, call_events.told)
 
 @does(ScheduleMeeting, attempts=ATTEMPTS, patience_s=PATIENCE_S)
 async def schedule(job: Job, wanted: ScheduleMeeting, *, graph: Graph, outcomes: Outcomes, settings: Settings) -> None:
-    """Event, online meeting, recording option, record: each step may be done again and gives the same."""
+    """Book the meeting at Microsoft. One that was cancelled meanwhile is cancelled there too."""
     meeting, person = await _start(job, wanted.meeting_id)
     if meeting.status == "cancelled" and not problems.begun(job):
         return
     async with problems.recorded(job, meeting, outcomes, status="failed"):
-        caller = await as_organizer(job, graph, meeting, person)
-        found = await _book(job, caller, meeting)
-        if meeting.status != "cancelled":
-            found = await _prepare(job, caller, meeting, found, on=recording.wanted(meeting, person.tenant))
-            if await _save_scheduled(job, meeting.id, found, settings):
-                outcomes.tell(meeting.id)
-                return
-        await teams.cancel(caller, found["event_id"])
-        await problems.write(job, meeting.id, None)
+        if await booking.book(job, graph, meeting, person, settings):
+            outcomes.tell(meeting.id)
+        else:
+            await problems.write(job, meeting.id, None)
 
 
 @does(RescheduleMeeting, attempts=ATTEMPTS, patience_s=PATIENCE_S)
@@ -204,8 +205,8 @@ async def set_recording(job: Job, wanted: SetRecording, *, graph: Graph) -> None
     async with recording.explained(job, meeting, on=on):
         if problems.begun(job) or meeting.auto_recording != on:
             caller = await as_organizer(job, graph, meeting, person)
-            with _asking(job):
-                found = await recording.ask(caller, meeting.online_meeting_id or "", on=on)
+            with booking.asking(job):
+                found = await online.set_recording(caller, meeting.online_meeting_id or "", on=on)
         async with job.unit_of_work() as work:
             await recording.keep(work, meeting.id, found, on=on)
             now = await queries.locked(work.session, work.org_id, meeting.id)
@@ -257,90 +258,3 @@ async def _start(job: Job, meeting_id: str) -> tuple[MeetingRow, Connection]:
         if meeting is None:
             raise GiveUp(f"The meeting {meeting_id} does not exist.")
         return meeting, await connection_of(work.session, job.org_id, meeting.user_id)
-
-
-@contextmanager
-def _asking(job: Job) -> Iterator[None]:
-    """What a try that dies in here asked for nobody knows; nor after an answer that was lost."""
-    before, job.unsure = job.unsure, True
-    try:
-        yield
-    except GraphError as error:
-        job.unsure = before or error.maybe_done
-        raise
-
-
-async def _book(job: Job, caller: GraphCaller, meeting: MeetingRow) -> dict[str, Any]:
-    """What Microsoft made of the meeting so far: at least the event, which is never made twice."""
-    if "event_id" in job.checkpoint:
-        return dict(job.checkpoint)
-    with _asking(job):
-        booked = await teams.book(caller, meeting)
-    if not booked.offered:
-        await teams.cancel(caller, booked.event_id)
-        raise GraphGiveUp(_NOT_OFFERED, code="teams_not_offered")
-    found: dict[str, Any] = {"event_id": booked.event_id, "join_url": booked.join_url}
-    found["shown"] = changing.as_shown(booked.shown, teams.parts_of(meeting))
-    await _keep_event(job, meeting, found)
-    return found
-
-
-async def _keep_event(job: Job, meeting: MeetingRow, found: dict[str, Any]) -> None:
-    """Save the one step that is not simply done again. Raises ``Obstructed`` when the connection ended meanwhile."""
-    async with job.unit_of_work() as work:
-        await work.save_checkpoint(found)
-        person = await connection_of(work.session, job.org_id, meeting.user_id)
-    job.unsure = False  # the event is known now, and whoever died earlier came no further than to it
-    person.require(made_by=meeting.organizer_oid)
-
-
-async def _prepare(
-    job: Job, caller: GraphCaller, meeting: MeetingRow, found: dict[str, Any], *, on: bool
-) -> dict[str, Any]:
-    """What makes the event a meeting that records as wanted. To ask for it again gives the same."""
-    if not found["join_url"]:
-        found["join_url"] = await teams.join_url(caller, found["event_id"])
-        if not found["join_url"]:
-            raise LateLink()
-    found["online_meeting_id"] = await _resolve(caller, found["join_url"])
-    await require_connection(job, meeting)
-    if meeting.options:
-        found |= await recording.set_options(caller, found["online_meeting_id"], meeting.options)
-    if not on and not job.unsure:  # no try has asked for the other
-        return found | {"auto_recording": False}
-    with _asking(job):
-        return found | await recording.ask(caller, found["online_meeting_id"], on=on)
-
-
-async def _resolve(caller: GraphCaller, join_url: str) -> str:
-    found = await teams.online_meeting_id(caller, join_url)
-    if found is None:
-        raise LateLink()
-    return found
-
-
-async def _save_scheduled(job: Job, meeting_id: str, found: dict[str, Any], settings: Settings) -> bool:
-    """Whether the meeting is scheduled now, which ends the job; False when it was cancelled meanwhile.
-
-    One that failed is too: Microsoft has it by now, when the job was driven again.
-    """
-    async with job.unit_of_work() as work:
-        meeting = await queries.locked(work.session, work.org_id, meeting_id)
-        tenant = await tenant_of(work.session, work.org_id, hold=True)
-        if meeting.status == "cancelled":
-            return False
-        if meeting.status in {"scheduling", "failed"}:
-            meeting.event_id, meeting.join_url = found["event_id"], found["join_url"]
-            meeting.online_meeting_id, meeting.shown = found["online_meeting_id"], found.get("shown")
-            meeting.problem = found.get("problem")
-            refused = meeting.problem if (meeting.problem or {}).get("code") == recording.REFUSED else None
-            scheduling.note_recording(meeting, accepted=found["auto_recording"], problem=refused)
-            recording.follow_later_switch(work, meeting, tenant)
-            scheduling.scheduled(meeting, work.outbox)
-            if meeting.repeats is None:
-                scheduling.watch_booked_end(meeting, work, settings.booked_end_grace_s)
-            else:
-                series.soon(work, meeting.id, "prospo")
-            watching.soon(work, meeting.user_id)
-        await work.end_job()
-        return True

@@ -4,20 +4,20 @@ recording of meetings that are not over. The events stay in the calendar, with t
 Subscriptions to calls are the application's, so they go when the organisation disconnects.
 """
 
+from contextlib import suppress
 from datetime import datetime
 from http import HTTPStatus
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from meetings import graph as teams
-from meetings import problems, queries, recording, scheduling, watching
+from meetings import online, queries, recording, scheduling, watching
 from meetings.tables import MeetingRow
 from shared.connections import connection_of
 from shared.database.unit_of_work import UnitOfWork
 from shared.events import MeetingApplicationTracesRemoved, MeetingTracesRemoved
 from shared.events.leaving import LeftKind
 from shared.graph import GraphCaller
-from shared.graph.errors import GraphGiveUp, GraphNotFound, GraphReconnect
+from shared.graph.errors import GraphNotFound, GraphReconnect
 from shared.jobs.job import Job
 from shared.subscriptions.leaving import Done, Traces
 
@@ -36,12 +36,8 @@ class AutomaticRecording:
             person = await connection_of(work.session, work.org_id, meeting.user_id)
         if meeting.organizer_oid != person.account.oid:
             raise GraphReconnect("Another account made it.", HTTPStatus.CONFLICT)
-        try:
-            on = await teams.turn_recording(caller, meeting.online_meeting_id or "", on=False)
-        except GraphNotFound:  # Microsoft has the meeting no more
-            on = False
-        if on:
-            raise GraphGiveUp("Microsoft keeps the automatic recording on.", code=problems.RECORDING_NOT_CHANGED)
+        with suppress(GraphNotFound):  # Microsoft has the meeting no more
+            await online.set_recording(caller, meeting.online_meeting_id or "", on=False)
         await _keep(job, name)
 
 

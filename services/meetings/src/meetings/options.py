@@ -6,8 +6,7 @@ the meeting is read, and once a day while it is near. ``shown["online"]`` is wha
 
 from typing import Any
 
-from meetings import graph as teams
-from meetings import state
+from meetings import online, state
 from meetings.tables import MeetingRow
 from shared.database.outbox import Outbox
 from shared.graph import GraphCaller
@@ -19,7 +18,7 @@ Options = dict[str, str]
 async def read(caller: GraphCaller, meeting: MeetingRow) -> Options:
     """Empty where they cannot be read."""
     try:
-        return await teams.options_of(caller, meeting.online_meeting_id or "")
+        return await online.options_of(caller, meeting.online_meeting_id or "")
     except GraphRetry:
         raise
     except GraphError:
@@ -32,7 +31,7 @@ async def bring(caller: GraphCaller, meeting: MeetingRow, known: dict[str, Any])
     chosen = {name: value for name, value in meeting.options.items() if value != (known.get("options") or {}).get(name)}
     if any(there.get(name, value) not in {before.get(name, there.get(name)), value} for name, value in chosen.items()):
         return meeting.options | there
-    await teams.set_options(caller, meeting.online_meeting_id or "", chosen)
+    await online.set_options(caller, meeting.online_meeting_id or "", chosen)
     return None
 
 

@@ -8,22 +8,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from meetings import graph as teams
-from meetings import problems, queries, scheduling, state
+from meetings import online, problems, queries, scheduling, state
 from meetings.problems import Problem
 from meetings.tables import MeetingRow
 from meetings.work import CancelMeeting, RescheduleMeeting, ScheduleMeeting, SetRecording
 from shared.connections import Connection, Obstructed, Switch, Tenant, obstacle_of, tenant_of
 from shared.database.unit_of_work import UnitOfWork
-from shared.graph import GraphCaller
-from shared.graph.errors import GraphError, GraphGiveUp, GraphRetry, GraphTellAdmin
+from shared.graph.errors import GraphError, GraphRetry
 from shared.jobs import Again, GiveUp
 from shared.jobs.job import Job, JobWork
 
 SWITCH: Switch = "auto_recording"
-REFUSED = "auto_recording_refused"
-OPTIONS_REFUSED = "options_refused"
-OWN = {REFUSED, OPTIONS_REFUSED, problems.RECORDING_NOT_CHANGED}
+OWN = {online.REFUSED, online.OPTIONS_REFUSED, problems.RECORDING_NOT_CHANGED}
 """Problems that are about how the meeting is held, not about its event."""
 
 
@@ -51,16 +47,6 @@ def wanted(meeting: MeetingRow, tenant: Tenant) -> bool:
     return tenant.has_on(SWITCH) and meeting.recording_wanted
 
 
-async def set_options(caller: GraphCaller, online_id: str, options: dict[str, str]) -> dict[str, Any]:
-    """Lobby and presenters of a new meeting. One whose options Microsoft refuses is usable all the same."""
-    try:
-        await teams.set_options(caller, online_id, options)
-    except (GraphTellAdmin, GraphGiveUp) as error:
-        detail = "Microsoft did not accept who waits in the lobby or may present; choose it in the meeting's options in"
-        return {"problem": {"code": OPTIONS_REFUSED, "detail": f"{detail} Teams. Microsoft says: {error}"}}
-    return {}
-
-
 def follow_later_switch(work: JobWork, meeting: MeetingRow, tenant: Tenant) -> None:
     """The switch may have moved since the meeting was made by it; ``tenant`` is held."""
     if meeting.auto_recording != wanted(meeting, tenant) and meeting.auto_recording_reason != "refused":
@@ -70,24 +56,6 @@ def follow_later_switch(work: JobWork, meeting: MeetingRow, tenant: Tenant) -> N
 def queue(work: UnitOfWork, meeting_id: str, *, soon: bool) -> None:
     """One at a time for a meeting. Behind what people wait for; what begins within a day goes before the rest."""
     work.queue(SetRecording(meeting_id=meeting_id), priority="fresh" if soon else "backfill")
-
-
-async def ask(caller: GraphCaller, online_id: str, *, on: bool) -> dict[str, Any]:
-    """What Microsoft has now. A refused recording leaves a usable meeting; one that does not stop is an error."""
-    try:
-        accepted = await teams.turn_recording(caller, online_id, on=on)
-    except (GraphTellAdmin, GraphGiveUp) as error:
-        if not on:
-            raise
-        return _refused(f" {error}")
-    if accepted and not on:
-        raise GraphGiveUp("Microsoft keeps the automatic recording on.", code=problems.RECORDING_NOT_CHANGED)
-    return {"auto_recording": True} if accepted else ({"auto_recording": False} if not on else _refused(""))
-
-
-def _refused(says: str) -> dict[str, Any]:
-    detail = f"Microsoft did not accept automatic recording; start it by hand in the meeting.{says}"
-    return {"auto_recording": False, "problem": {"code": REFUSED, "detail": detail}}
 
 
 async def keep(work: JobWork, meeting_id: str, found: dict[str, Any], *, on: bool) -> None:
