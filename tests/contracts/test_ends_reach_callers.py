@@ -12,20 +12,17 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-import httpx
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event
 
 from dev.embedded.gateway import InternalDispatcher
 from m365_simulator import Simulator
 from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO
-from shared.bus import MemoryBus
-from shared.events import Features, TenantState
+from shared.events import Event, Features, TenantState
 from shared.graph.errors import GraphReconnect, GraphTellAdmin
-from shared.hosting.service import Service
 from shared.testing.fixtures import PlatformKeys
-from shared.testing.harness import StartService, consume
+from shared.testing.harness import Harness, StartService
 from shared.testing.serving import serving
 
 Json = dict[str, Any]
@@ -48,45 +45,33 @@ class Door:
 class House:
     """``user_auth`` and ``pods`` are two each: the first hears and acts, the second is only asked."""
 
-    bus: MemoryBus
-    keys: PlatformKeys
     microsoft: SimulatorClient
     door: Door
-    tenant_connector: Service
-    user_auth: list[Service]
-    pods: list[Service]
+    tenant_connector: Harness
+    user_auth: list[Harness]
+    pods: list[Harness]
 
-    async def call(self, service: Service, method: str, path: str, role: str = "user", **more: Any) -> Json:
-        headers = {"Authorization": f"Bearer {self.keys.token(roles=(role,))}"}
-        transport = httpx.ASGITransport(service.app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://service", headers=headers) as http:
-            answer = await http.request(method, path, **more)
+    async def call(self, service: Harness, method: str, path: str, role: str = "user", **more: Any) -> Json:
+        answer = await service.call(method, path, roles=(role,), **more)
         assert answer.is_success, answer.text
         said: Json = answer.json()
         return said
 
-    async def tell(self) -> None:
+    async def tell(self, *events: Event) -> None:
         """The events go round; of two pods the first takes them all."""
         for service in (self.tenant_connector, self.user_auth[0]):
-            await service.relay.drain()
-            await consume(self.user_auth[0])
-            await consume(self.pods[0])
+            await service.service.relay.drain()
+            await self.user_auth[0].hear(*events)
+            await self.pods[0].hear()
+            events = ()
 
     async def connect_tenant(self, version: int) -> None:
         """As if the proof had succeeded just now."""
-        state = TenantState(
-            org_id="acme",
-            aggregate_version=version,
-            connected=True,
-            tid=CONTOSO,
-            features=Features(),
-            changed_at=datetime.now(UTC),
-        )
+        about = {"org_id": "acme", "aggregate_version": version, "changed_at": datetime.now(UTC)}
+        state = TenantState(**about, connected=True, tid=CONTOSO, features=Features())
         values = {"tid": CONTOSO, "version": version, "features": Features().model_dump_json()}
-        async with self.tenant_connector.db.unit_of_work("acme") as work:
-            await work.session.execute(_CONNECTED, values)
-            work.outbox.add(state)
-        await self.tell()
+        await self.tenant_connector.sql(_CONNECTED, org="acme", **values)
+        await self.tell(state)
 
     async def connect_person(self) -> None:
         first, *_ = self.user_auth
@@ -98,7 +83,7 @@ class House:
 
     async def all_ask_graph(self, whose: str) -> list[Any]:
         """Every pod at once, for Anna or for the application: answers and errors."""
-        callers = [pod.provided["graph"] for pod in self.pods]
+        callers = [pod.service.guest("graph") for pod in self.pods]
         if whose == "anna":
             asked = [graph.as_user("acme", "anna").get("/me/events") for graph in callers]
         else:
@@ -106,12 +91,10 @@ class House:
         return list(await asyncio.gather(*asked, return_exceptions=True))
 
 
-_CONNECTED = text(
-    """INSERT INTO tenant (org_id, status, tid, display_name, features, version, connected_at, connected_by)
-       VALUES ('acme', 'connected', :tid, 'Contoso', CAST(:features AS jsonb), :version, clock_timestamp(), 'ada')
-       ON CONFLICT (org_id) DO UPDATE SET status = 'connected', tid = excluded.tid, version = excluded.version,
-           connected_at = excluded.connected_at, connected_by = 'ada'"""
-)
+_CONNECTED = """INSERT INTO tenant (org_id, status, tid, display_name, features, version, connected_at, connected_by)
+    VALUES ('acme', 'connected', :tid, 'Contoso', CAST(:features AS jsonb), :version, clock_timestamp(), 'ada')
+    ON CONFLICT (org_id) DO UPDATE SET status = 'connected', tid = excluded.tid, version = excluded.version,
+        connected_at = excluded.connected_at, connected_by = 'ada'"""
 
 
 @pytest.fixture
@@ -120,7 +103,6 @@ async def house(
     microsoft: SimulatorClient,
     start_service: StartService,
     platform_keys: PlatformKeys,
-    memory_bus: MemoryBus,
 ) -> AsyncIterator[House]:
     door = simulator.app = Door(simulator.app)
     known = simulator.settings
@@ -138,20 +120,16 @@ async def house(
             "internal_url": url + "/{service}",
         }
 
-        async def start(name: str, pods: int) -> list[Service]:
+        async def start(name: str, pods: int) -> list[Harness]:
             package = name.replace("-", "_")
-            create, kind = (
-                import_module(f"{package}.main").create_service,
-                import_module(f"{package}.settings").Settings,
-            )
-            return [await start_service(create, kind, name, **about) for _ in range(pods)]
+            create = import_module(f"{package}.main").create_service
+            kind = import_module(f"{package}.settings").Settings
+            return [Harness(await start_service(create, kind, name, **about), platform_keys) for _ in range(pods)]
 
-        (tenant_connector,), user_auth, pods = [
-            await start(name, count)
-            for name, count in (("tenant-connector", 1), ("user-auth", 2), ("recording-ingest", 2))
-        ]
-        apps |= {"tenant-connector": tenant_connector.app, "user-auth": user_auth[1].app}
-        yield House(memory_bus, platform_keys, microsoft, door, tenant_connector, user_auth, pods)
+        counts = {"tenant-connector": 1, "user-auth": 2, "recording-ingest": 2}
+        (tenant_connector,), user_auth, pods = [await start(name, count) for name, count in counts.items()]
+        apps |= {"tenant-connector": tenant_connector.service.app, "user-auth": user_auth[1].service.app}
+        yield House(microsoft, door, tenant_connector, user_auth, pods)
 
 
 def consent_url(known: Any) -> str:
@@ -223,11 +201,12 @@ async def test_a_look_at_the_copies_is_one_statement_and_no_call(house: House) -
     await house.connect_tenant(1)
     await house.connect_person()
     _, pod = house.pods
-    first = await pod.provided["tokens"].user_token("acme", "anna")
+    tokens = pod.service.guest("tokens")
+    first = await tokens.user_token("acme", "anna")
     seen: list[str] = []
-    event.listen(pod.db.system_engine.sync_engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
+    event.listen(pod.service.db.system_engine.sync_engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
     asked: list[Any] = []
-    pod.provided["tokens"]._internal.http.event_hooks["request"].append(asked.append)
-    assert await pod.provided["tokens"].user_token("acme", "anna") is first
+    tokens._internal.http.event_hooks["request"].append(asked.append)
+    assert await tokens.user_token("acme", "anna") is first
     assert (len(seen), asked) == (1, [])
     assert seen[0].startswith("SELECT")
