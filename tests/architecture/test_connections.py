@@ -25,6 +25,14 @@ def test_the_tables_of_connections_are_read_by_their_owner() -> None:
     assert [str(path) for path in others if _COPIES.search(path.read_text())] == []
 
 
+def test_an_obstacle_becomes_a_problem_document_in_one_place() -> None:
+    """So that each of them links to where it is mended."""
+    home = ROOT / "shared/src/shared/connections/refusing.py"
+    names = "|".join(name for name, value in vars(obstacles).items() if isinstance(value, obstacles.Obstacle))
+    by_hand = re.compile(rf"Conflict\(\s*(?:({names})\.code|\w+\.code,\s*[^\n]*\.sentence\()")
+    assert [str(path) for path in CODE if path != home and by_hand.search(path.read_text())] == []
+
+
 def test_a_former_code_is_in_migrations_and_the_list_of_former_ones_only() -> None:
     home = ROOT / "shared/src/shared/connections/obstacles.py"
     others = [path for path in CODE if path != home and "migrations" not in path.parts]

@@ -157,6 +157,7 @@ async def test_a_library_that_would_hide_files_is_not_chosen(
 async def test_a_place_is_of_the_tenant_it_was_chosen_in(office: Office) -> None:
     answer = await office.admin("PUT", "/v1/storage/location", json={"address": SITE})
     assert (answer.status_code, answer.json()["code"]) == (409, "tenant_not_connected")
+    assert answer.json()["link"] == "/connectors/microsoft365"
     await office.in_use()
     assert (await office.location())["in_use"]
     await office.tenant(on=True, tid=FABRIKAM)

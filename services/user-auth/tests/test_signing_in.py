@@ -62,6 +62,7 @@ async def test_exactly_the_five_permissions_are_asked_for_with_pkce(house: Any) 
 async def test_nobody_signs_in_before_the_tenant_is_connected(empty_house: Any) -> None:
     refused = await empty_house.start()
     assert (refused.status_code, refused.json()["code"]) == (409, "tenant_not_connected")
+    assert refused.json()["link"] == "/connectors/microsoft365"
 
 
 ELSEWHERE = ["//evil.example", "/\\evil.example", "https://evil.example", "https:", "", "meetings", "/\t/evil.example"]

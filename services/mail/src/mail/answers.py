@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from mail.refusals import consent_missing
 from shared.connections import obstacle_of
 from shared.connections.obstacles import PERMISSION_MISSING
-from shared.connections.refusing import refused_by_microsoft
+from shared.connections.refusing import conflict, refused_by_microsoft
 from shared.graph.errors import GraphNotFound, GraphTellAdmin
-from shared.problems import Conflict, NotFound
+from shared.problems import NotFound
 
 
 @contextmanager
@@ -23,4 +23,4 @@ def read_in_outlook() -> Iterator[None]:
             found = obstacle_of(error)
             if found is None or found.code != PERMISSION_MISSING.code:
                 raise
-            raise Conflict(found.code, consent_missing(found).sentence("then try again")) from error
+            raise conflict(consent_missing(found)) from error

@@ -16,6 +16,7 @@ from mail.conversation_models import Body, Conversation, Message, Sharing, Whole
 from mail.refusals import SWITCH
 from mail.rounds import place
 from shared.connections import connection_of
+from shared.connections.refusing import conflict
 from shared.database.unit_of_work import UnitOfWork
 from shared.problems import Conflict, NotFound, PreconditionFailed, PreconditionMissing
 from shared.secrets import Envelope
@@ -157,7 +158,7 @@ async def attachment(message_id: Id, attachment_id: Id, caller: Caller, db: Db, 
         raise NotFound("attachment_not_found", "The message has no such file. Open the conversation again.")
     found = owner.obstacle(switch=SWITCH, made_by=row.account)
     if found is not None:
-        raise Conflict(found.code, found.sentence("then open the file again"))
+        raise conflict(found, "then open the file again")
     stack = AsyncExitStack()
     try:
         with read_in_outlook():

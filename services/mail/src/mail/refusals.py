@@ -102,7 +102,7 @@ def waits_for(error: Exception, row: OutgoingMail) -> Problem | None:
 
 def consent_missing(found: Obstacle) -> Obstacle:
     """A permission for mail is the organisation's to give."""
-    return replace(found, state=_NO_CONSENT, remedy=_CONSENT)
+    return replace(found, state=_NO_CONSENT, remedy=_CONSENT, who="org_admin")
 
 
 def stopped(error: Obstructed | GraphError) -> tuple[FailureCode, str]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from shared.connections.obstacles import TENANT_NOT_CONNECTED
+from shared.connections.refusing import conflict
 from shared.database.unit_of_work import Database
 from shared.events import FileStored
 from shared.graph import Graph, GraphCaller
@@ -208,7 +209,8 @@ async def from_sharepoint(graph: Graph, row: Any, start: int, end: int) -> Async
         if is_infected(error):
             raise Conflict("file_infected", sentence(error)) from error
         if error.code == TENANT_NOT_CONNECTED.code:
-            raise Conflict(error.code, f"This file is in SharePoint, as {row.item_name}. {error.message}") from error
+            detail = f"This file is in SharePoint, as {row.item_name}. {error.message}"
+            raise conflict(TENANT_NOT_CONNECTED, detail=detail) from error
         raise Conflict("sharepoint_refuses", f"SharePoint does not give the file. {sentence(error)}") from error
 
     async def whole() -> AsyncGenerator[bytes, None]:

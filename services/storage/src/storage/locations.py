@@ -7,6 +7,7 @@ from typing import Any
 from shared.connections import Tenant, tenant_of
 from shared.connections.obstacles import TENANT_NOT_CONNECTED, Switch
 from shared.connections.places import CONNECTOR_PLACE
+from shared.connections.refusing import conflict
 from shared.database.unit_of_work import Database, UnitOfWork
 from shared.events import StorageLocationChanged, StorageLocationSelected
 from shared.events.storage import LocationState
@@ -54,7 +55,7 @@ async def connected(db: Database, org_id: str) -> Tenant:
     async with db.unit_of_work(org_id) as work:
         tenant = await tenant_of(work.session, org_id)
     if not tenant.connected:
-        raise Conflict(TENANT_NOT_CONNECTED.code, TENANT_NOT_CONNECTED.sentence())
+        raise conflict(TENANT_NOT_CONNECTED, "")
     return tenant
 
 

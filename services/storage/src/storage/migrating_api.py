@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from shared.connections import tenant_of
 from shared.connections.obstacles import TENANT_NOT_CONNECTED
+from shared.connections.refusing import conflict
 from shared.problems import Conflict, NoRoom, NotFound
 from shared.web import audit
 from shared.web.routes import AdminCaller, StrictModel, Work, provided
@@ -111,7 +112,7 @@ async def _target(work: Work, to: To) -> _Target:
             "no_place_in_use", f"Choose a place under {locations.CHOOSE_PLACE} and switch SharePoint storage on first."
         )
     if found is None:
-        raise Conflict(TENANT_NOT_CONNECTED.code, TENANT_NOT_CONNECTED.sentence())
+        raise conflict(TENANT_NOT_CONNECTED, "")
     raise Conflict(
         "place_in_use",
         f"New files go to {found.name}. Switch SharePoint storage off first, so that they go to Prospo's own storage.",

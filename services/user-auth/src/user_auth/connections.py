@@ -6,6 +6,7 @@ from typing import Any
 
 from shared.connections import ACCOUNT_PLACE
 from shared.connections.obstacles import ACCOUNT_NOT_CONNECTED, ADMIN_REQUIRED, TENANT_NOT_CONNECTED
+from shared.connections.refusing import conflict
 from shared.database.outbox import Outbox
 from shared.database.unit_of_work import UnitOfWork
 from shared.entra.client import EntraError, EntraTellAdmin
@@ -153,15 +154,11 @@ def problem_of(row: ConnectionRow, *, tenant_connected: bool) -> dict[str, Any] 
 def refuse_token(row: ConnectionRow | None, *, tenant_connected: bool) -> Conflict:
     """Why there is no token, for services that ask for one."""
     if not tenant_connected:
-        return tenant_not_connected()
+        return conflict(TENANT_NOT_CONNECTED)
     problem = problem_of(row, tenant_connected=True) if row is not None else None
     if problem is not None:
-        return Conflict(ACCOUNT_NOT_CONNECTED.code, str(problem["detail"]))
-    return Conflict(ACCOUNT_NOT_CONNECTED.code, ACCOUNT_NOT_CONNECTED.sentence())
-
-
-def tenant_not_connected() -> Conflict:
-    return Conflict(TENANT_NOT_CONNECTED.code, TENANT_NOT_CONNECTED.sentence("then try again"))
+        return conflict(ACCOUNT_NOT_CONNECTED, detail=str(problem["detail"]))
+    return conflict(ACCOUNT_NOT_CONNECTED, "")
 
 
 def _ended_with_tenant(row: ConnectionRow) -> bool:

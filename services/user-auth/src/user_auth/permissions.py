@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 
 from shared.connections import CONNECTOR_PLACE
 from shared.connections.obstacles import ADMIN_REQUIRED, SWITCHES, Switch, feature_off
+from shared.connections.refusing import conflict
 from shared.events import Features
-from shared.problems import Conflict
 
 
 class Use(NamedTuple):
@@ -82,10 +82,10 @@ def to_ask(wanted: Collection[Switch], switches: Features) -> tuple[str, ...]:
     """The scopes of a sign-in: always the five. Raises ``Conflict`` for a feature that no sign-in brings."""
     for name in wanted:
         if not getattr(switches, name):
-            off = feature_off(name)
-            raise Conflict(off.code, off.sentence("then ask for it again"))
+            raise conflict(feature_off(name), "then ask for it again")
         if FEATURES[name].given_by != "person":
-            raise Conflict(ADMIN_REQUIRED.code, f"{SWITCHES[name]} needs permissions that no person gives. {CONSENT}")
+            detail = f"{SWITCHES[name]} needs permissions that no person gives. {CONSENT}"
+            raise conflict(ADMIN_REQUIRED, detail=detail)
     return (*PERMISSIONS, SIGN_IN)
 
 

@@ -20,6 +20,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.connections import tenant_of
+from shared.connections.obstacles import TENANT_NOT_CONNECTED
+from shared.connections.refusing import conflict
 from shared.database.unit_of_work import Database, UnitOfWork
 from shared.entra.client import (
     TIMEOUT_S,
@@ -348,7 +350,7 @@ def _renewed_lately(row: ConnectionRow) -> bool:
 def _problem(error: Exception) -> ProspoError:
     """Of what stands in the way of a refresh; with the time until it is worth trying again, if that is known."""
     if isinstance(error, EntraTenantGone):
-        return connections.tenant_not_connected()
+        return conflict(TENANT_NOT_CONNECTED)
     waits = {"retry_after_s": math.ceil(error.after_s)} if isinstance(error, EntraError) and error.after_s else {}
     if isinstance(error, EntraMisconfigured):
         code = "tenant_gone" if isinstance(error, EntraTenantUnknown) else "prospo_misconfigured"

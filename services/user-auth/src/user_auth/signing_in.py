@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from shared.connections import ADMIN_REQUIRED, CONNECTOR_PLACE, Switch, Tenant, tenant_of
 from shared.connections.obstacles import TENANT_NOT_CONNECTED
+from shared.connections.refusing import conflict
 from shared.database.unit_of_work import Database, UnitOfWork
 from shared.entra.client import (
     EntraError,
@@ -235,17 +236,17 @@ async def _connected_tenant(work: UnitOfWork, org_id: str) -> tuple[Tenant, str]
     """Held, so that news of it wait for this transaction and see what it did."""
     tenant = await tenant_of(work.session, org_id, hold=True)
     if not tenant.connected or not tenant.tid:
-        raise connections.tenant_not_connected()
+        raise conflict(TENANT_NOT_CONNECTED)
     return tenant, tenant.tid
 
 
 def _refused(error: EntraError) -> ProspoError:
     """Entra's refusal of a sign-in as a problem; its number and trace id are what Microsoft's support asks for."""
-    about = {"aadsts": error.number, "microsoft_trace_id": error.trace_id} if error.number else {}
+    about: dict[str, Any] = {"aadsts": error.number, "microsoft_trace_id": error.trace_id} if error.number else {}
     if isinstance(error, EntraRetry):
         return Unavailable("microsoft_busy", f"{error.message} Start the sign-in again in a moment.", **about)
     if isinstance(error, EntraTenantGone):
-        return Conflict(TENANT_NOT_CONNECTED.code, f"{error.message} An Org Admin does that.", **about)
+        return conflict(TENANT_NOT_CONNECTED, detail=f"{error.message} An Org Admin does that.", **about)
     if isinstance(error, EntraMisconfigured):
         log.error("registration.refused", aadsts=error.number, trace=error.trace_id)
         return Unavailable("registration_refused", error.message, **about)
@@ -255,7 +256,7 @@ def _refused(error: EntraError) -> ProspoError:
         remedy = _ADMIN_CONSENTS.get(error.number, _CONNECT_AGAIN)
         return Conflict(_CONSENT_MISSING, f"{_NOT_ALLOWED} {remedy}", remedy=remedy, **about)
     if not isinstance(error, EntraReconnect):
-        return Conflict(ADMIN_REQUIRED.code, error.message, **about)
+        return conflict(ADMIN_REQUIRED, detail=error.message, **about)
     return Conflict("sign_in_refused", f"{error.message} Start the sign-in again.", **about)
 
 

@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from shared.connections.obstacles import Obstacle, obstacle_of
 from shared.graph.errors import GraphError, GraphRetry
 from shared.problems import Conflict, Unavailable
 
 
-def conflict(found: Obstacle, then: str = "then try again") -> Conflict:
+def conflict(found: Obstacle, then: str = "then try again", *, detail: str = "", **extra: Any) -> Conflict:
     """The problem document of an obstacle: its code and sentence, and a link where the person or an Org Admin mends it.
 
-    ``then`` is what the person does once it is mended.
+    ``then`` is what the person does once it is mended. ``detail`` replaces the sentence where more is known.
     """
-    return Conflict(found.code, found.sentence(then), **({"link": found.path} if found.path else {}))
+    extra |= {"link": found.path} if found.path else {}
+    return Conflict(found.code, detail or found.sentence(then), **extra)
 
 
 @contextmanager
