@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from shared.database.work import PRIORITIES, Priority
 from shared.graph import Graph
 from shared.graph.limits import PER_MAILBOX, Limits, Scope
-from shared.graph.turns import CONNECTIONS, PASSED_OVER, Line, Turns
+from shared.graph.turns import CONNECTIONS, PASSED_OVER, Turns
 from shared.hosting.service import Service
 from shared.jobs import Jobs, Work
 from shared.jobs.job import Job
@@ -78,22 +78,21 @@ async def test_a_request_that_waits_holds_no_connection(server: ScriptedServer, 
 @pytest.mark.parametrize("priority", ["fresh", "backfill"])
 async def test_a_lower_priority_has_its_turn_while_interactive_keeps_coming(priority: Priority) -> None:
     turns, went, over = Turns(PER_MAILBOX), Counter[int](), False
-    lines = [turns.join("acme", "anna") for _ in range(9)]
 
-    async def stream(line: Line) -> None:
+    async def stream() -> None:
         while not over:
-            await turns.enter(line, 0)
+            line = await turns.enter("acme", "anna", 0)
             went[0] += 1
             await asyncio.sleep(0)
             turns.leave(line)
 
-    streams = [asyncio.create_task(stream(line)) for line in lines[:8]]
+    streams = [asyncio.create_task(stream()) for _ in range(8)]
     await waiting(turns, 4)
     before = went[0]
-    await asyncio.wait_for(turns.enter(lines[8], PRIORITIES[priority]), 10)
+    line = await asyncio.wait_for(turns.enter("acme", "anna", PRIORITIES[priority]), 10)
     assert went[0] - before <= PASSED_OVER[PRIORITIES[priority]] + 3 * PER_MAILBOX
     over = True
-    turns.leave(lines[8])
+    turns.leave(line)
     await asyncio.gather(*streams)
 
 
@@ -101,20 +100,16 @@ async def test_organisations_take_turns_so_one_import_blocks_no_other() -> None:
     turns, order = Turns(PER_MAILBOX, 1), []
 
     async def go(org_id: str) -> None:
-        line = turns.join(org_id, None)
-        await turns.enter(line, 2)
+        line = await turns.enter(org_id, None, 2)
         order.append(org_id)
         turns.leave(line)
-        turns.quit(line)
 
-    line = turns.join("initech", None)
-    await turns.enter(line, 0)
+    line = await turns.enter("initech", None, 0)
     calls = [asyncio.create_task(go("acme")) for _ in range(50)]
     await waiting(turns, 50)
     calls += [asyncio.create_task(go(org_id)) for org_id in ("globex", "globex", "umbrella")]
     await waiting(turns, 53)
     turns.leave(line)
-    turns.quit(line)
     await asyncio.gather(*calls)
     assert order[:6] == ["acme", "globex", "umbrella", "acme", "globex", "acme"]
     assert turns.lines == {}
@@ -124,13 +119,11 @@ async def test_mailboxes_of_one_organisation_take_turns_too() -> None:
     turns, order = Turns(PER_MAILBOX, 1), []
 
     async def go(mailbox: str) -> None:
-        line = turns.join("acme", mailbox)
-        await turns.enter(line, 1)
+        line = await turns.enter("acme", mailbox, 1)
         order.append(mailbox)
         turns.leave(line)
 
-    line = turns.join("acme", None)
-    await turns.enter(line, 0)
+    line = await turns.enter("acme", None, 0)
     calls = [asyncio.create_task(go(mailbox)) for mailbox in ("anna", "anna", "anna", "bob")]
     await waiting(turns, 4)
     turns.leave(line)
@@ -141,10 +134,9 @@ async def test_mailboxes_of_one_organisation_take_turns_too() -> None:
 @pytest.mark.parametrize(("level", "most"), [(0, 60), (1, 60), (2, 60)])
 async def test_one_organisation_never_has_all_connections(level: int, most: int) -> None:
     turns = Turns(PER_MAILBOX, 100)
-    acme, globex = turns.join("acme", None), turns.join("globex", None)
-    went = [asyncio.create_task(turns.enter(acme, level)) for _ in range(100)]
+    went = [asyncio.create_task(turns.enter("acme", None, level)) for _ in range(100)]
     await waiting(turns, 100 - most)
-    await asyncio.wait_for(turns.enter(globex, level), 5)
+    await asyncio.wait_for(turns.enter("globex", None, level), 5)
     assert sum(task.done() for task in went) == most
     for task in went:
         task.cancel()
@@ -152,17 +144,14 @@ async def test_one_organisation_never_has_all_connections(level: int, most: int)
 
 
 async def test_backfill_leaves_connections_for_those_somebody_waits_for() -> None:
-    turns, lines = Turns(PER_MAILBOX), []
-    for at in range(CONNECTIONS):
-        line = turns.join(f"org{at}", None)
-        entering = asyncio.create_task(turns.enter(line, 2))
-        await asyncio.sleep(0)
-        lines.append(entering)
-    assert sum(task.done() for task in lines) == CONNECTIONS * 3 // 4
-    await asyncio.wait_for(turns.enter(turns.join("late", None), 0), 5)
-    for task in lines:
+    turns = Turns(PER_MAILBOX)
+    entering = [asyncio.create_task(turns.enter(f"org{at}", None, 2)) for at in range(CONNECTIONS)]
+    await waiting(turns, CONNECTIONS // 4)
+    assert sum(task.done() for task in entering) == CONNECTIONS * 3 // 4
+    await asyncio.wait_for(turns.enter("late", None, 0), 5)
+    for task in entering:
         task.cancel()
-    await asyncio.gather(*lines, return_exceptions=True)
+    await asyncio.gather(*entering, return_exceptions=True)
 
 
 async def test_a_job_s_calls_go_with_its_priority(make_service: Callable[..., Awaitable[Service]]) -> None:

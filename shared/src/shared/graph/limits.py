@@ -11,10 +11,9 @@ reached. What is learned is kept in this process, bounded; what is forgotten cos
 """
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,7 +22,7 @@ from shared.database.work import PRIORITIES, Priority
 from shared.graph.errors import GraphRetry
 from shared.graph.refusals import read_seconds, said_wait_s
 from shared.graph.slots import Slots
-from shared.graph.turns import Line, Turns
+from shared.graph.turns import Turns
 
 PER_MAILBOX = 4
 WAIT_S = 30.0
@@ -32,8 +31,6 @@ BELIEVED_S = 900.0
 """A longer wait is probed once more after this."""
 LEFT: Final[dict[Priority, float]] = {"backfill": 0.2, "fresh": 0.05}
 """A request of this priority waits when no more than this part of SharePoint's limit is left; interactive never."""
-_POLL_S = 0.05
-"""Other processes have all places of the mailbox: how long until this one asks again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,48 +59,24 @@ class Limits:
         self.turns = Turns(share)
         self.clock = clock
         self._share = share
-        self._slots = Slots(db.connect) if db is not None else None
+        self._slots = Slots(db.connect, share) if db is not None else None
         self._until: dict[tuple[str, ...], float] = {}
 
     @asynccontextmanager
     async def enter(self, scope: Scope) -> AsyncIterator[None]:
         """A place of the mailbox and a connection. Raises ``GraphRetry`` when there is none within ``WAIT_S``."""
-        line = self.turns.join(scope.org_id, scope.mailbox if self._share else None)
-        try:
-            number = await self._take(line, PRIORITIES[scope.priority])
+        mailbox = scope.mailbox if self._share else None
+        with ExitStack() as held:
             try:
-                yield
-            finally:
-                if self._slots is not None:
-                    self._slots.give_back(line, number)
-                self.turns.leave(line)
-        finally:
-            self.turns.quit(line)
-
-    async def _take(self, line: Line, level: int) -> int | None:
-        """The mailbox's number to give back, if any."""
-        slots, number = self._slots if line.mailbox is not None else None, None
-        try:
-            async with asyncio.timeout(WAIT_S):
-                await self.turns.enter(line, level)
-                while slots is not None and (number := await self._number(slots, line)) is None:
-                    await self.turns.enter(line, level, first=True)
-                return number
-        except TimeoutError as error:
-            whose = "a connection" if line.mailbox is None else "this mailbox"
-            raise GraphRetry(f"Too many requests wait for {whose}. It is tried again.", after_s=5) from error
-
-    async def _number(self, slots: Slots, line: Line) -> int | None:
-        """A number that no other process has. With None, or an error, the turn is over."""
-        try:
-            number = await slots.take(line)
-        except BaseException:
-            self.turns.leave(line)
-            raise
-        if number is None:
-            self.turns.hold(line, _POLL_S * random.uniform(0.5, 1.5))  # noqa: S311 - spreading load
-            self.turns.leave(line)
-        return number
+                async with asyncio.timeout(WAIT_S):
+                    line = await self.turns.enter(scope.org_id, mailbox, PRIORITIES[scope.priority])
+                    held.callback(self.turns.leave, line)
+                    if self._slots is not None and mailbox is not None:
+                        held.callback(self._slots.give_back, await self._slots.take(scope.org_id, mailbox))
+            except TimeoutError as error:
+                whose = "a connection" if mailbox is None else "this mailbox"
+                raise GraphRetry(f"Too many requests wait for {whose}. It is tried again.", after_s=5) from error
+            yield
 
     def due(self, scope: Scope) -> float:
         """The moment before which Microsoft does not want to be asked; one in the past when it may be asked now."""

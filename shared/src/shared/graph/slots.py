@@ -16,12 +16,12 @@ from typing import Any
 import asyncpg
 import structlog
 
-from shared.graph.turns import Line
-
 log = structlog.get_logger(__name__)
 
 _DATABASE_S = 2.0
 _TRY_AGAIN_S = 10.0
+_POLL_S = 0.05
+"""Other processes have all places of the mailbox: how long until this one asks again."""
 _DOWN = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 # One after the other, and no further than to the first that is free. The keys are a text: for a parameter that is an
 # array asyncpg first asks each new connection about the type, which takes the database ten times as long.
@@ -31,30 +31,40 @@ _GIVE_BACK = "SELECT pg_advisory_unlock($1)"
 
 
 class Slots:
-    """Numbers of a mailbox, each given to one request of all processes; ``connect`` opens the session."""
+    """``places`` slots a mailbox, each given to one request of all processes; ``connect`` opens the session.
 
-    def __init__(self, connect: Callable[[], Awaitable[Any]]) -> None:
+    A slot is the key of its lock. The caller asks for no more slots of a mailbox at a time than it has places.
+    """
+
+    def __init__(self, connect: Callable[[], Awaitable[Any]], places: int) -> None:
         self._connect = connect
+        self._places = places
         self._connection: Any = None
+        self._taken: set[int] = set()
         self._turn = asyncio.Lock()
         self._down_until = 0.0
         self._warned = False
         self._tasks: set[asyncio.Task[Any]] = set()
 
-    async def take(self, line: Line) -> int | None:
-        """One of ``line.numbers`` that no other process has, or None; any of them while the database is away."""
-        asking = self._task(self._take(line))
-        try:
-            return await asyncio.shield(asking)
-        except asyncio.CancelledError:
-            asking.add_done_callback(lambda done: self.give_back(line, done.result()))
-            raise
+    async def take(self, org_id: str, mailbox: str) -> int:
+        """Wait for a slot that no other request has, in this process or another."""
+        keys = [_key(org_id, mailbox, number) for number in range(self._places)]
+        while True:
+            asking = self._task(self._take(keys))
+            try:
+                key: int | None = await asyncio.shield(asking)
+            except asyncio.CancelledError:
+                asking.add_done_callback(lambda done: self.give_back(done.result()))
+                raise
+            if key is not None:
+                return key
+            await asyncio.sleep(_POLL_S * random.uniform(0.5, 1.5))  # noqa: S311 - spreading load
 
-    def give_back(self, line: Line, number: int | None) -> None:
+    def give_back(self, key: int | None) -> None:
         """At once for the caller. Asked in turn, so a later ``take`` of this process comes after it."""
-        if number is not None:
-            self._task(self._give_back(_key(line, number)))
-            line.numbers.add(number)
+        if key is not None:
+            self._taken.discard(key)
+            self._task(self._give_back(key))
 
     async def aclose(self) -> None:
         while self._tasks:
@@ -69,15 +79,15 @@ class Slots:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _take(self, line: Line) -> int | None:
+    async def _take(self, keys: list[int]) -> int | None:
+        """One of ``keys``, or None when others have them all; any that is free here while the database is away."""
         async with self._turn:  # a session may take its own lock twice, so what is free here is read in turn
-            keys = {_key(line, number): number for number in line.numbers}
-            shuffled = random.sample(list(keys), len(keys))
-            answered, key = await self._ask(_TAKE, " ".join(map(str, shuffled)), connect=True)
-            number = keys.get(key) if answered else next(iter(line.numbers), None)
-            if number is not None:
-                line.numbers.remove(number)
-            return number
+            free = [key for key in keys if key not in self._taken]
+            answered, key = await self._ask(_TAKE, " ".join(map(str, free)), connect=True)
+            key = key if answered else next(iter(free), None)
+            if key is not None:
+                self._taken.add(key)
+            return key
 
     async def _give_back(self, key: int) -> None:
         async with self._turn:
@@ -108,7 +118,7 @@ class Slots:
             log.warning("mailbox_limit.not_shared", error=type(error).__name__)
 
 
-def _key(line: Line, number: int) -> int:
+def _key(org_id: str, mailbox: str, number: int) -> int:
     """The lock's number: 64 bits of a hash, so that mailboxes do not meet."""
-    name = f"graph mailbox\0{line.org_id}\0{line.mailbox}\0{number}"
+    name = f"graph mailbox\0{org_id}\0{mailbox}\0{number}"
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
