@@ -1,4 +1,4 @@
-"""What Microsoft shows of notifications is understood by the receiver, and what they decrypt to is read right.
+"""What Microsoft shows of notifications is understood by the receiver, and decrypts.
 
 A page leaves out or replaces by prose what cannot be printed: secrets, tokens, encrypted data, ids. Those are filled
 in; the rest is posted as it stands.
@@ -15,9 +15,7 @@ import pytest
 
 from m365_simulator.directory import CONTOSO
 from m365_simulator.notifying import sealing
-from shared.graph.words import moment
 from shared.subscriptions.notifications import ChangeNotification, LifecycleNotification, load, state_hash
-from shared.subscriptions.resource_data import call_event_in, call_events_of
 from shared.subscriptions.rich import NotGenuine
 from shared.testing.samples import Sample, samples
 
@@ -106,7 +104,6 @@ async def test_a_published_notification_with_another_secret_is_not_stored(watch:
 async def test_a_published_document_is_read_right(watch: Any, sample: Sample) -> None:
     document = sample.response.get("body")
     if not isinstance(document, dict):
-        check_resource(sample.text)
         return
     if "aud" in document and "tid" in document:
         await check_claims(watch, document)
@@ -115,27 +112,7 @@ async def test_a_published_document_is_read_right(watch: Any, sample: Sample) ->
     certificate = sealing.certificate_of(wanted["encryptionCertificate"])
     plain = json.dumps(document).encode()
     content = sealing.encrypt(certificate, wanted["encryptionCertificateId"], plain, os.urandom(32))
-    opened = watch.ring.open(content)
-    assert opened == document
-    if "eventType" in document:
-        check_call_event(opened)
-
-
-def check_call_event(document: dict[str, Any]) -> None:
-    read, name = call_event_in(document), document["eventType"].lower()
-    kinds = {"callstarted": "started", "callended": "ended", "rosterupdate": "roster", "rosterupdated": "roster"}
-    named = {kind for word, kind in kinds.items() if name.endswith(word)}
-    assert {read.kind} == (named or {None})
-    assert read.at == moment(document.get("eventDateTime"))
-    assert (read.at is None) == ("eventDateTime" not in document)
-    delta = document.get("participants@delta") or []
-    gone = [one for one in delta if one.get("removedState")]
-    assert len(read.joined) == len(document.get("activeParticipants@joined") or []) + len(delta) - len(gone)
-    assert len(read.left) == len(document.get("activeParticipants@exited") or []) + len(gone)
-    shown = json.dumps(document)
-    for one in (*read.joined, *read.left):
-        assert one.id
-        assert json.dumps(one.id) in shown
+    assert watch.ring.open(content) == document
 
 
 async def check_claims(watch: Any, claims: dict[str, Any]) -> None:
@@ -149,15 +126,6 @@ async def check_claims(watch: Any, claims: dict[str, Any]) -> None:
     watch.service.settings.client_id = CONTOSO
     with pytest.raises(NotGenuine):
         await watch.verifier.check([token], [claims["tid"]])
-
-
-def check_resource(text: str) -> None:
-    """A page that gives a resource with a place for the join URL, the URL, and the URL as it goes there; else prose."""
-    if "{joinWebUrl}" not in text:
-        return
-    resource, url, encoded = text.split()
-    shown = resource.lstrip("/").replace("{joinWebUrl}", encoded)
-    assert call_events_of(url).lower() == shown.lower()
 
 
 @pytest.mark.parametrize("sample", samples("notification URL validation", requests=True))

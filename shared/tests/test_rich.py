@@ -12,7 +12,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from m365_simulator.notifying import sealing
 from shared.graph.words import moment
-from shared.subscriptions.resource_data import call_event_in
 from shared.subscriptions.rich import CertificateRing, Unopenable, new_certificate
 
 SECRET = {"id": "MSMj", "subject": "the secret of the house"}
@@ -118,33 +117,6 @@ def test_a_key_that_graph_does_not_take_makes_no_ring() -> None:
         ring_of(("bad", key))
     with pytest.raises(ValueError, match="PEM"):
         ring_of(("bad", b"not a key"))
-
-
-def test_a_call_event_is_read_in_both_forms() -> None:
-    old = call_event_in(
-        {
-            "eventType": "Microsoft.Communication.CallRosterUpdate",
-            "eventDateTime": "2026-11-02T09:00:00.0000000Z",
-            "activeParticipants@joined": [{"identity": {"User": {"Id": "u1", "DisplayName": "Anna", "TenantId": "t"}}}],
-            "activeParticipants@exited": [{"identity": {"AzureCommunicationServicesUser": {"Id": "8:acs:1"}}}, 7],
-        }
-    )
-    delta = [
-        {"info": {"identity": {"user": {"id": "u1", "displayName": "Anna", "tenantId": "t"}}}},
-        {"info": {"identity": {"user": {"id": "u2"}}}, "removedState": {"reason": "left"}},
-    ]
-    new = call_event_in({"eventType": "rosterUpdated", "callId": "c", "participants@delta": delta})
-    assert (old.kind, new.kind, new.call_id) == ("roster", "roster", "c")
-    assert old.at == moment("2026-11-02T09:00:00Z")
-    assert [(one.id, one.name, one.tenant_id) for one in old.joined] == [("u1", "Anna", "t")]
-    assert [one.id for one in old.left] == ["8:acs:1", None]
-    assert ([one.id for one in new.joined], [one.id for one in new.left]) == (["u1"], ["u2"])
-    assert call_event_in({"eventType": "callStarted"}).kind == "started"
-    assert call_event_in({"eventType": "Microsoft.Communication.CallEnded"}).kind == "ended"
-    seen = call_event_in({"EventType": "callEnded", "EventDateTime": "2026-08-12T09:00:00Z", "CallId": "c"})
-    assert (seen.kind, seen.at, seen.call_id) == ("ended", moment("2026-08-12T09:00:00Z"), "c")
-    assert call_event_in({"eventType": "somethingElse", "participants@delta": "no"}).kind is None
-    assert "Anna" not in repr(old)
 
 
 def test_a_time_is_read_with_seven_digits_and_without_a_zone() -> None:

@@ -58,11 +58,6 @@ def test_each_resource_is_asked_for_less_than_its_maximum(resource: str, minutes
     assert renew_before(resource.format(id="6a2c")) < life / 2
 
 
-def test_resource_data_of_mailboxes_lives_a_day() -> None:
-    assert life_of("me/messages?$select=subject", rich=True) == timedelta(minutes=1_425)
-    assert life_of(RESOURCE, rich=True) == life_of(RESOURCE)
-
-
 def test_a_maximum_that_a_refusal_names_is_read() -> None:
     assert life_in("Subscription expiration can only be 4230 minutes in the future.") == timedelta(minutes=4_215)
     assert life_in("… is beyond allowed max '3.00:00:00'.]") == timedelta(minutes=4_305)

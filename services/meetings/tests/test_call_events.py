@@ -12,8 +12,8 @@ from m365_simulator.changes import Change
 from m365_simulator.directory import CONTOSO, FABRIKAM
 from m365_simulator.notifying import sealing
 from m365_simulator.verbs import perform
+from meetings.call_data import call_events_of, read
 from shared.events import ArtefactDetected, MeetingEnded, TenantReadinessChanged
-from shared.subscriptions.resource_data import call_events_of
 
 START = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
 """Booked for half an hour, soon: calls are subscribed to a day before."""
@@ -379,3 +379,13 @@ async def test_microsofts_word_on_a_subscription_is_heeded_as_the_application(ca
     perform(calls.simulator, "reauthorization_ask", {"subscription": row["id"]})
     await calls.house.notified()
     assert await calls.house.asked("PATCH", "/beta/subscriptions") == 1
+
+
+def test_a_call_event_is_read_in_every_form() -> None:
+    when, moment = "2026-11-02T09:00:00.0000000Z", datetime(2026, 11, 2, 9, tzinfo=UTC)
+    assert read({"eventType": "callStarted", "eventDateTime": when}) == ("started", moment)
+    assert read({"eventType": "Microsoft.Communication.CallEnded", "eventDateTime": when}) == ("ended", moment)
+    assert read({"EventType": "callEnded", "EventDateTime": when, "CallId": "c"}) == ("ended", moment)
+    roster = "Microsoft.Communication.CallRosterUpdate"
+    assert [read({"eventType": one, "eventDateTime": when}) for one in (roster, "somethingElse")] == [None, None]
+    assert read({"eventType": "callStarted", "eventDateTime": "soon"}) is None

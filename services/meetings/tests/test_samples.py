@@ -1,4 +1,4 @@
-"""What Microsoft's pages show of events and online meetings is understood."""
+"""What Microsoft's pages show of events, online meetings and calls is understood."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from meetings import online
+from meetings import call_data, online
 from meetings.graph import book
 from meetings.tables import MeetingRow
 from shared.graph import Graph, GraphCaller
+from shared.graph.words import moment
 from shared.testing.samples import Sample, samples
 from shared.testing.scripted import CountedTokens, Reply, ScriptedServer, client_settings, scripted_server
 
@@ -77,3 +78,16 @@ async def test_a_meeting_that_is_not_there_has_no_id(
 ) -> None:
     server.otherwise = Reply(json=body)
     assert await online.find(anna, "https://teams.example/l/meetup-join/1") is None
+
+
+@pytest.mark.parametrize("sample", samples("change notification", "meetingCallEvents notification", requests=False))
+def test_a_call_event_is_read(sample: Sample) -> None:
+    document = sample.response.get("body")
+    if isinstance(document, dict) and "eventType" in document:
+        name, at = document["eventType"].lower(), moment(document.get("eventDateTime"))
+        kind = next((kind for kind in ("started", "ended") if name.endswith(f"call{kind}")), None)
+        assert call_data.read(document) == ((kind, at) if kind and at else None)
+    elif "{joinWebUrl}" in sample.text:
+        resource, url, encoded = sample.text.split()
+        shown = resource.lstrip("/").replace("{joinWebUrl}", encoded)
+        assert call_data.call_events_of(url).lower() == shown.lower()

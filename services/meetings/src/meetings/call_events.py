@@ -17,7 +17,8 @@ from typing import Any
 
 import structlog
 
-from meetings import calls, queries, scheduling, state
+from meetings import call_data, calls, queries, scheduling, state
+from meetings.call_data import call_events_of
 from meetings.calls import Call, Mark
 from meetings.tables import MeetingRow
 from shared.connections import tenant_of
@@ -26,7 +27,6 @@ from shared.database.unit_of_work import UnitOfWork
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp, GraphReconnect, GraphTellAdmin
 from shared.jobs.job import Job, JobWork
-from shared.subscriptions.resource_data import call_event_in, call_events_of, join_url_in
 from shared.subscriptions.subscriptions import Notification, Subscriptions
 
 log = structlog.get_logger(__name__)
@@ -130,7 +130,7 @@ async def allowed(work: UnitOfWork) -> None:
 
 async def told(work: JobWork, notification: Notification, data: dict[str, Any]) -> None:
     """A call began or ended. What is told twice, or late, changes nothing that is known already."""
-    event, link = call_event_in(data), join_url_in(notification.resource)
+    event, link = call_data.read(data), call_data.join_url_in(notification.resource)
     tenant = await tenant_of(work.session, work.org_id)
     of_tenant = str(notification.body.get("tenantId") or notification.body.get("organizationId") or "")
     if link is None or of_tenant.lower() != (tenant.tid or "").lower():
@@ -138,16 +138,17 @@ async def told(work: JobWork, notification: Notification, data: dict[str, Any]) 
         return
     if not tenant.connected:  # what is told while the subscriptions are being removed
         return
-    if event.at is None or event.kind not in {"started", "ended"}:
+    if event is None:
         return
-    mark = {"kind": event.kind, "at": _written(event.at)}
+    kind, at = event
+    mark = {"kind": kind, "at": _written(at)}
     head = await queries.behind_link(work.session, work.org_id, link)
     if head is None or mark in head.call_marks:
         return
     if head.repeats is None:
         _keep(head, [*head.call_marks, mark], work)
     else:
-        await _keep_of_series(work, head, mark, event.at)
+        await _keep_of_series(work, head, mark, at)
 
 
 async def _keep_of_series(work: JobWork, series: MeetingRow, mark: Mark, at: datetime) -> None:

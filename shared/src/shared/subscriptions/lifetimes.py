@@ -11,11 +11,9 @@ MARGIN = timedelta(minutes=15)
 """Clocks differ, and a create takes its time."""
 RENEW_BEFORE = timedelta(hours=4)
 _DEFAULT = 4_230
-_RICH_MAILBOX = 1_440
 _KEY = re.compile(r"\('([^'=]*)'\)")
-_MAILBOX = re.compile(r"^(me|users/[^/]+)/(?!chats/)(.+/)?(messages|events|contacts)$")
 _MAXIMA = [
-    (_MAILBOX, 10_070),
+    (re.compile(r"^(me|users/[^/]+)/(?!chats/)(.+/)?(messages|events|contacts)$"), 10_070),
     (re.compile(r"^communications/presences"), 60),
     (re.compile(r"/meetingcallevents$"), 1_440),  # of 4,320: the application cannot end them once it has no token
     (re.compile(r"^communications/callrecords"), 4_230),
@@ -27,17 +25,15 @@ _MINUTES = re.compile(r"can only be (\d+) minutes in the future")
 _SPAN = re.compile(r"allowed max '(?:(\d+)\.)?(\d+):(\d+):\d+")
 
 
-def life_of(resource: str, *, rich: bool = False) -> timedelta:
+def life_of(resource: str) -> timedelta:
     """What to ask for: the maximum less a margin."""
     path = _KEY.sub(r"/\1", resource.lstrip("/")).partition("?")[0].rstrip("/").lower()
-    if rich and _MAILBOX.search(path):
-        return _less(_RICH_MAILBOX)
     return _less(next((minutes for form, minutes in _MAXIMA if form.search(path)), _DEFAULT))
 
 
-def renew_before(resource: str, *, rich: bool = False) -> timedelta:
+def renew_before(resource: str) -> timedelta:
     """How long before its end it is renewed."""
-    return min(RENEW_BEFORE, life_of(resource, rich=rich) / 3)
+    return min(RENEW_BEFORE, life_of(resource) / 3)
 
 
 def life_in(message: str) -> timedelta | None:

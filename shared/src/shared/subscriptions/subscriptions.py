@@ -284,7 +284,7 @@ class Subscriptions:
         if ring is not None and certificate_id != ring.current:
             certificate_id, more = ring.current, ring.wanted()
         if renew or more or not held.fresh:
-            found = await _asked(caller.patch, path, more, held.resource, rich=certificate_id is not None)
+            found = await _asked(caller.patch, path, more, held.resource)
         else:
             found = await caller.get(path)
         if found.get("notificationUrl", self.url) != self.url:
@@ -311,12 +311,12 @@ class Subscriptions:
             **({"includeResourceData": True, **ring.wanted()} if ring else {}),
         }
         try:
-            made = await _asked(caller.post, path, wanted, held.resource, rich=ring is not None)
+            made = await _asked(caller.post, path, wanted, held.resource)
         except GraphGiveUp as refusal:
             if refusal.status != 409:
                 raise
             await self._make_room(caller, held.resource, refusal)
-            made = await _asked(caller.post, path, wanted, held.resource, rich=ring is not None)
+            made = await _asked(caller.post, path, wanted, held.resource)
         return await self._keep(caller, held, made, certificate_id)
 
     async def _remove_lost(self, caller: GraphCaller, resource: str) -> None:
@@ -373,10 +373,10 @@ def _is_as_wanted(held: _Held, change_types: str, *, rich: bool) -> bool:
 
 
 async def _asked(
-    ask: Callable[[str, Any], Awaitable[dict[str, Any]]], path: str, body: dict[str, Any], resource: str, *, rich: bool
+    ask: Callable[[str, Any], Awaitable[dict[str, Any]]], path: str, body: dict[str, Any], resource: str
 ) -> dict[str, Any]:
     """Graph's answer to a subscription for as long as it may live; once more when Graph names a shorter maximum."""
-    life = life_of(resource, rich=rich)
+    life = life_of(resource)
     try:
         return await ask(path, {**body, "expirationDateTime": _graph_time(datetime.now(UTC) + life)})
     except GraphGiveUp as refusal:
