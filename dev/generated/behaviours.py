@@ -1,4 +1,4 @@
-"""``docs/simulator.md``: the 62 behaviours of Microsoft that the simulator has, and the tests that prove each."""
+"""``docs/simulator.md``: the behaviours of Microsoft that the simulator has, and the tests that prove each."""
 
 import ast
 from collections import defaultdict
@@ -93,6 +93,9 @@ BEHAVIOURS = {
         "occurrences as stubs, what left the window as removed, a deleted occurrence told as its series",
         "answers stand on the organizer's copy only; a silent one leaves no trace",
         "who may only write events may subscribe to them or not, while reads work",
+    ],
+    "Libraries": [
+        "versions of a file: when it is replaced or its times are set later, by a rename if so set; each takes room",
     ],
 }
 HEAD = """# The simulator's behaviours

@@ -9,7 +9,7 @@ _FORM = re.compile(
     r"^(?P<start>root|items/[^/:]+)(?::(?P<path>/[^:]*)?(?::(?P<after>/.*)?)?|(?P<tail>/.*)?)$",
     re.IGNORECASE,
 )
-_ONE = re.compile(r"^(?P<name>permissions)/(?P<key>[^/()]+)$", re.IGNORECASE)
+_ONE = re.compile(r"^(?P<name>permissions|versions)/(?P<key>[^/()]+)$", re.IGNORECASE)
 _CALL = re.compile(r"^(?P<name>[\w.$]+)\((?P<given>.*)\)$")
 _GIVEN = re.compile(r"^(?:\w+\s*=\s*)?'(?P<text>(?:[^']|'')*)'$")
 
@@ -18,7 +18,7 @@ _GIVEN = re.compile(r"^(?:\w+\s*=\s*)?'(?P<text>(?:[^']|'')*)'$")
 class Address:
     """``start`` is ``root`` or an item id, ``path`` leads on, ``action`` is the segment after it in lower case.
 
-    ``key`` is the id that stands behind the action; the action is then ``permissions/{key}``.
+    ``key`` is the id that stands behind the action; the action is then ``permissions/{key}`` or ``versions/{key}``.
     """
 
     start: str

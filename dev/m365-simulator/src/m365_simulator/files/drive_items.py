@@ -84,7 +84,10 @@ async def change(visit: Visit) -> Response:
     goal, folder = destination(visit, body.get("parentReference") or {}, row)
     if goal is not visit.tree:
         raise GraphError(400, "invalidRequest", "An item cannot be moved to another drive; copy it and delete it here.")
+    renamed = "name" in body or "parentReference" in body
     with visit.caller.store.together():
+        if body.get("fileSystemInfo") or (renamed and rule(visit.caller.simulator, "rename_versions")):
+            row = visit.tree.versioned(row)
         behaviour = tree.behaviour_of(body.get(BEHAVIOUR), "fail")
         row = visit.tree.move(row, folder, body.get("name") or row["name"], behaviour)
         row = visit.tree.dated(row, body.get("fileSystemInfo"))

@@ -133,12 +133,15 @@ def library_rules(
     required_columns: bool = False,
     check_out: bool = False,
     approval: bool = False,
+    versions: bool = True,
 ) -> Row:
-    """A library that asks for columns to be filled in, for check-out before changes, or for approval of new files.
+    """A library that asks for columns to be filled in, for check-out before changes, or for approval of new files,
+    or that keeps no former versions of files.
 
     An uploaded file stays checked out to the uploader in the first two, and a draft in the third; others do not see it.
     """
     rules = {"required_columns": required_columns, "check_out": check_out, "approval": approval}
+    rules |= {"versions": versions}
     row = _drive(simulator, drive)
     return simulator.store.put("drives", row["id"], row | {"rules": rules})
 

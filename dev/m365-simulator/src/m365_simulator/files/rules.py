@@ -12,6 +12,7 @@
 | url_token_s: the age at which the token within an upload URL is refused with 403 | users saw a day |
 | lock_code: the code of the 423 for a file that somebody has open | users report both |
 | office_rewrites: a library adds to Office and HTML files as it takes them in | no |
+| rename_versions: a new name or folder makes another version of a file | yes |
 | makes_folders: an upload by path makes missing folders | yes |
 | keeps_content: bytes are stored; without, they are hashed and counted only, for very large uploads | ours |
 """
@@ -34,6 +35,7 @@ DEFAULTS: Row = {
     "download_s": 3600,
     "expired_download_status": 401,
     "copy_s": 0,
+    "rename_versions": False,
     "makes_folders": True,
     "keeps_content": True,
 }
@@ -58,6 +60,7 @@ def files_rules(
     download_s: int | None = None,
     expired_download_status: Literal[401, 403, 404, 410] | None = None,
     copy_s: int | None = None,
+    rename_versions: bool | None = None,
     makes_folders: bool | None = None,
     keeps_content: bool | None = None,
 ) -> Row:
@@ -74,6 +77,7 @@ def files_rules(
         "download_s": download_s,
         "expired_download_status": expired_download_status,
         "copy_s": copy_s,
+        "rename_versions": rename_versions,
         "makes_folders": makes_folders,
         "keeps_content": keeps_content,
     }

@@ -110,10 +110,30 @@ class Tree:
     def replaced(self, row: Row, stored: Row | None) -> Row:
         if stored is None or row["content"] is None:
             raise taken()
-        content.forget(self.simulator, row["content"])
+        row = self.versioned(row, row["content"])
         row["content"] = stored["content"]
         row.pop("times", None)
         return self.put(self._filled(row, stored))
+
+    def versioned(self, row: Row, kept: Row | None = None) -> Row:
+        """The file as it is becomes a former version, before it changes; ``kept`` are its bytes when they change.
+
+        A library without versions forgets them.
+        """
+        if row["content"] is None:
+            return row
+        if not self.keeps_versions:
+            content.forget(self.simulator, kept)
+            return row
+        former = {"size": row["size"], "modified": row["modified"], "by": row["by"]}
+        former["content"] = kept or content.again(self.simulator, row["content"])
+        row["former"] = [*row.get("former", []), former]
+        self._grow(self.get(row["parent"]) or self.root(), row["size"])
+        return self.simulator.store.put(self._kind, row["id"], row)
+
+    @property
+    def keeps_versions(self) -> bool:
+        return bool((self.drive.get("rules") or {}).get("versions", True))
 
     def dated(self, row: Row, given: Row | None) -> Row:
         """With the times of ``fileSystemInfo``, to the second; they say when the file changed where it came from."""
@@ -147,7 +167,7 @@ class Tree:
             self.delete(other)
         elif other is not None:
             name = names.free_name(name, (one["name"] for one in self.children(folder)))
-        size = row["size"]
+        size = _weight(row)
         self.simulator.store.delete(self._names(row["parent"]), row["name"].lower())
         self._grow(row, -size)
         row |= {"name": name, "parent": folder["id"]}
@@ -155,9 +175,10 @@ class Tree:
         return self.put(row, content_changed=False)
 
     def delete(self, row: Row) -> None:
-        self._grow(row, -row["size"])
+        self._grow(row, -_weight(row))
         for one in (*self.below(row), row):
-            content.forget(self.simulator, one["content"])
+            for bytes_ in (one["content"], *(former["content"] for former in one.get("former", []))):
+                content.forget(self.simulator, bytes_)
             self.simulator.store.delete(self._names(one["parent"]), one["name"].lower())
             self.simulator.store.delete(self._kind, one["id"])
             changelog.note(self.simulator, self.log, one["id"], "deleted")
@@ -208,9 +229,13 @@ class Tree:
             found["malware"] = {"description": row["malware"]}
         found["file"] = {"mimeType": kind, "hashes": {"quickXorHash": row["hash"]}}
         if self.drive.get("rules"):
-            level = self.level(row)
-            found["publication"] = {"level": level, "versionId": "1.0" if level == "published" else "0.1"}
+            found["publication"] = self.publication(row, len(row.get("former", [])) + 1)
         return found | {"@microsoft.graph.downloadUrl": content.download_url(self.simulator, row)}
+
+    def publication(self, row: Row, number: int) -> Row:
+        """Of the file's version of this number, counted from 1."""
+        level = self.level(row)
+        return {"level": level, "versionId": f"{number}.0" if level == "published" else f"0.{number}"}
 
     def level(self, row: Row) -> str:
         """Who sees a file, as the library's rules leave it: its uploader, who approves it, or everybody."""
@@ -228,6 +253,11 @@ class Tree:
             path = f"/drives/{self.drive['id']}/root:{self.path(parent)}"
             found |= {"id": parent["id"], "name": parent["name"], "path": path}
         return found
+
+
+def _weight(row: Row) -> int:
+    """Bytes that an item takes in its drive, former versions included."""
+    return int(row["size"]) + sum(int(former["size"]) for former in row.get("former", []))
 
 
 def taken() -> GraphError:

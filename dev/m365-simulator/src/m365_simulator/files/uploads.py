@@ -172,8 +172,9 @@ def _check(place_: tree.Tree, existing: Row | None, row: Row) -> None:
 
 
 def room(place_: tree.Tree, existing: Row | None, row: Row) -> int:
-    """In bytes; what is replaced makes room."""
-    return place_.room() + (existing["size"] if existing is not None and row["behaviour"] == "replace" else 0)
+    """In bytes; what is replaced makes room where no versions are kept."""
+    gives = existing is not None and row["behaviour"] == "replace" and not place_.keeps_versions
+    return place_.room() + (existing["size"] if existing is not None and gives else 0)
 
 
 def target(place_: tree.Tree, row: Row) -> Row | None:
