@@ -23,7 +23,7 @@ STOPPED = {"state": "no_access", "says": "Prospo may not write there any more. F
 STEPS = [
     {"name": "find", "verdict": "ok", "says": ""},
     {"name": "small_file", "verdict": "refused", "says": "The role <write> is missing."},
-    *({"name": name, "verdict": "not_tried", "says": ""} for name in ("large_file", "rename", "delete")),
+    *({"name": name, "verdict": "not_tried", "says": ""} for name in ("large_file", "rename", "versions", "delete")),
 ]
 GRANT = {
     "site_url": ADDRESS,
@@ -76,12 +76,16 @@ LOCATION_STATES = {
         "Move files back to Prospo storage",
     ),
     "location-stopped": page(shown(PLACE | STOPPED, waiting=3), "No access", "follow by themselves", "Look at it now"),
+    "location-unlisted": State(
+        f"{PAGE}?done=unlisted", shown(PLACE), ("The place is chosen.", "it should have one version"), "acme-admin"
+    ),
     "location-refused": sent(
         shown(None) | {f"PUT {LOCATION}": (200, TRIED)},
         "Sales › Documents was not chosen",
         "Write a small file",
         "The role &lt;write&gt; is missing.",
         "Not tried",
+        "One version after that",
         "Grant-PnPEntraIDAppSitePermission",
         "/sites/&lt;that id&gt;/permissions",
         "Granted, check again</button>",
@@ -209,6 +213,9 @@ LOCATION_STATES |= {
         {},
         ("A file from Prospo", 'action="/v1/files/shared/open"', 'id="link-form"', "behind the sign"),
         None,
+    ),
+    "file-link-ended": State(
+        "/files/link?refused=link_not_found", {}, ("This link has ended or was revoked", 'id="link-form"'), None, 404
     ),
     "file-gone": State(f"/files/{FILE_ID}", {f"/v1/files/{FILE_ID}": GONE}, ("no such file", "Your files"), status=404),
     "file-delete": State(

@@ -205,6 +205,9 @@ def test_an_org_admin_browses_by_a_sign_in_that_ends_with_the_choice(site: Site)
         assert back.headers["Referrer-Policy"] == "no-referrer"
         assert "Max-Age=0" in cookies_of(back)["prospo_browse"]
         assert browser.post(page, data={"address": place}).headers["location"] == f"{page}?done=chosen"
+        unlisted = [{"name": "versions", "verdict": "not_tried", "says": "SharePoint does not list the versions."}]
+        site.apis.answers["PUT /v1/storage/location"]["steps"] = unlisted
+        assert browser.post(page, data={"address": place}).headers["location"] == f"{page}?done=unlisted"
     (_, complete) = site.apis.sent("POST")
     assert complete.body == {"state": "s1", "code": "c", "browser_key": "k-9"}
-    assert [call.path for call in site.apis.sent("DELETE")] == ["/v1/tenant/browse"]
+    assert [call.path for call in site.apis.sent("DELETE")] == 2 * ["/v1/tenant/browse"]

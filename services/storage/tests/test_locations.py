@@ -8,7 +8,8 @@ from m365_simulator.directory import FABRIKAM
 
 from .office import FOLDER, SITE, Office
 
-STEPS = ("find", "small_file", "large_file", "rename", "columns", "check_out", "approval", "delete")
+STEPS = ("find", "small_file", "large_file", "rename", "versions", "columns", "check_out", "approval", "delete")
+LIBRARY = f"{SITE}/Shared%20Documents"
 VIEW = f"{SITE}/Shared%20Documents/Forms/AllItems.aspx?id=%2Fsites%2FSales%2FShared%20Documents%2FRecordings&viewid=1"
 SHARED = "https://contoso.sharepoint.example/:f:/r/sites/Sales/Shared%20Documents/Recordings?csf=1&web=1&e=x"
 
@@ -73,6 +74,21 @@ async def test_an_address_that_is_no_place_says_what_to_paste(office: Office, ad
     assert (await office.location())["location"] is None
 
 
+async def test_a_folder_too_deep_for_the_names_of_files_is_not_chosen(office: Office) -> None:
+    await granted(office)
+    wide = "d" * 115
+    await office.microsoft.do("file_put", drive="Sales", path=f"{wide}/{wide}/{wide}/read me.txt", text="not ours")
+    answer = await office.admin("PUT", "/v1/storage/location", json={"address": f"{LIBRARY}/{wide}/{wide}/{wide}"})
+    assert (answer.status_code, answer.json()["code"]) == (422, "folder_too_deep")
+    await office.tenant(on=True)
+    assert (await office.choose(f"{LIBRARY}/{wide}/{wide}"))["chosen"]
+    session = (await office.begin(name="n" * 396 + ".mp4")).json()
+    item = await office.send(session)
+    assert (await office.complete(session, item_id=item["id"])).status_code == 200
+    (path,) = office.in_library()
+    assert len(f"/sites/Sales/Shared Documents/{path}") <= 400
+
+
 async def test_a_missing_grant_is_one_text_to_copy_and_given_it_works(office: Office) -> None:
     """Complaint: without the grant there is a stack trace, and nobody says what to ask the administrator for."""
     await office.tenant()
@@ -112,6 +128,7 @@ async def test_who_may_only_read_there_is_told_the_role_that_is_missing(office: 
         ("large_file", "POST", "*/createUploadSession", 403),
         ("large_file", "PUT", "/up/*", 507),
         ("rename", "PATCH", "/drives/*", 423),
+        ("versions", "GET", "*/versions", 423),
         ("delete", "DELETE", "/drives/*", 403),
     ],
 )
@@ -152,6 +169,26 @@ async def test_a_library_that_would_hide_files_is_not_chosen(
     assert office.in_library() == []
     await office.microsoft.do("library_rules", drive="Sales")
     assert (await office.choose())["chosen"]
+
+
+async def test_a_library_that_keeps_two_versions_of_a_file_is_not_chosen(office: Office) -> None:
+    """Complaint: one recording takes its room twice, for setting something later makes another version."""
+    await granted(office)
+    await office.microsoft.do("files_rules", rename_versions=True)
+    refused = await office.choose()
+    at = STEPS.index("versions")
+    expected = dict.fromkeys(STEPS[:at], "ok") | {"versions": "refused"} | dict.fromkeys(STEPS[at + 1 :], "not_tried")
+    assert (refused["chosen"], verdicts(refused)) == (False, expected)
+    assert "made 2 versions of one file" in refused["steps"][at]["says"]
+    assert office.in_library() == []
+
+
+async def test_a_site_that_lists_no_versions_is_chosen_and_that_is_said(office: Office) -> None:
+    await granted(office)
+    await office.microsoft.fault("refused", status=403, match={"path": "*/versions", "method": "GET"})
+    answer = await office.choose()
+    assert (answer["chosen"], verdicts(answer)) == (True, dict.fromkeys(STEPS, "ok") | {"versions": "not_tried"})
+    assert "does not list the versions" in answer["steps"][STEPS.index("versions")]["says"]
 
 
 async def test_a_place_is_of_the_tenant_it_was_chosen_in(office: Office) -> None:

@@ -21,7 +21,7 @@ Address = Annotated[str, Form(max_length=2000)]
 
 @router.get(PAGE)
 async def location(request: Request, done: str = "") -> Response:
-    return await _page(request, done=done if done in {"chosen", "check"} else "")
+    return await _page(request, done=done if done in {"chosen", "unlisted", "check"} else "")
 
 
 @router.post(PAGE)
@@ -37,7 +37,8 @@ async def choose(request: Request, address: Address = "") -> Response:
     if tried["chosen"]:
         with suppress(Refused):  # it ends by itself in some minutes
             await backend_of(request).call(request, "DELETE", "/v1/tenant/browse")
-        return RedirectResponse(f"{PAGE}?done=chosen", 303)
+        whole = all(step["verdict"] == "ok" for step in tried["steps"])
+        return RedirectResponse(f"{PAGE}?done={'chosen' if whole else 'unlisted'}", 303)
     return await _page(request, HTTPStatus.CONFLICT, tried=tried, typed=address)
 
 

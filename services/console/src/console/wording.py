@@ -187,6 +187,7 @@ STEPS = {
     "small_file": "Write a small file",
     "large_file": "Write a file in several parts",
     "rename": "Move and rename it",
+    "versions": "One version after that",
     "columns": "Columns that the library requires",
     "check_out": "Check-out that the library requires",
     "approval": "Approval that the library requires",
@@ -196,6 +197,10 @@ STEPS = {
 FILE_PLACES = {"prospo": "Prospo storage", "sharepoint": "SharePoint"}
 LINK_TIMES = {3600: "an hour", 86_400: "a day", 604_800: "a week", 2_592_000: "thirty days"}
 """How long a link to a file may be good, in seconds."""
+LINK_REFUSED = {
+    "link_not_found": "This link has ended or was revoked, or its code is not whole. Ask for a new one.",
+    "file_gone": "This file is not there any more. Tell whoever sent you the link.",
+}
 ACTIONS = {
     "storage.policy": "Decided how long files are kept",
     "storage.migration_start": "Began to move all files",

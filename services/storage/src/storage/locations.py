@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 from shared.connections import Tenant, tenant_of
 from shared.connections.obstacles import TENANT_NOT_CONNECTED, Switch
@@ -47,7 +48,7 @@ class Tried:
 
     @property
     def works(self) -> bool:
-        return all(step.verdict == "ok" for step in self.steps)
+        return self.place is not None and all(step.verdict != "refused" for step in self.steps)
 
 
 async def connected(db: Database, org_id: str) -> Tenant:
@@ -210,9 +211,13 @@ async def look(graph: Graph, location: Any) -> Look:
 
 
 def _renamed(name: str, folder: dict[str, Any]) -> str:
-    """A library's root is called by the library, whatever Graph calls it."""
-    *above, last = name.split(" › ")
-    return name if folder.get("name") in {"root", last} or len(above) < 2 else " › ".join([*above, folder["name"]])
+    """Where it is now. A library's root is called by the library, whatever Graph calls it."""
+    site, library, *below = name.split(" › ")
+    if not below or folder.get("name") in {None, "root"}:
+        return name
+    _, known, path = str((folder.get("parentReference") or {}).get("path") or "").partition("root:")
+    above = [part for part in unquote(path).split("/") if part] if known else below[:-1]
+    return " › ".join([site, library, *above, folder["name"]])
 
 
 async def keep_look(work: UnitOfWork, location: Any, looked: Look) -> None:

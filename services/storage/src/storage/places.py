@@ -12,14 +12,19 @@ from shared.graph.errors import GraphError, GraphFull, GraphGiveUp, GraphNotFoun
 from shared.graph.quickxor import QuickXor
 from shared.graph.upload import MULTIPLE
 from shared.problems import BadInput
+from storage import names
 from storage.addresses import Address
 from storage.automaton import STAGING, Folder
 
-StepName = Literal["find", "small_file", "large_file", "rename", "columns", "check_out", "approval", "delete"]
+StepName = Literal[
+    "find", "small_file", "large_file", "rename", "versions", "columns", "check_out", "approval", "delete"
+]
 StepVerdict = Literal["ok", "refused", "not_tried"]
 _FAIL = "@microsoft.graph.conflictBehavior"
 _CONTENT = b"Prospo writes and deletes this file to see whether it may store files here.\n"
 _LARGE = bytes(MULTIPLE + 1)
+DEEPEST = 400 - len("/2026/11/") - names.LONGEST
+"""So many characters may a chosen folder's path have, for SharePoint takes 400 with the folders and name of a file."""
 LIBRARY_SETTING = "library_setting"
 """A refusal that follows from how the library is set up, in words of ours."""
 
@@ -41,11 +46,15 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What was tried and how it went; ``says`` is the reason and the remedy where it was refused."""
+    """What was tried and how it went; ``says`` is the reason and the remedy where it was not ok."""
 
     name: StepName
     verdict: StepVerdict
     says: str = ""
+
+
+class NotShown(Exception):
+    """SharePoint does not show what the step would judge by, which keeps no file from being stored."""
 
 
 NEVER_TRIED = tuple(Step(name, "not_tried") for name in get_args(StepName)[1:])
@@ -62,6 +71,12 @@ async def find(caller: GraphCaller, address: Address) -> Place:
         raise BadInput("folder_not_found", f"The library {drive['name']} has no folder {'/'.join(below)}.") from error
     if below and "folder" not in folder:
         raise BadInput("not_a_folder", f"{below[-1]} is a file. Choose the folder that it is in.")
+    if len(path := unquote(urlsplit(str(folder["webUrl"])).path)) > DEEPEST:
+        raise BadInput(
+            "folder_too_deep",
+            f"The path of this folder has {len(path)} characters. SharePoint takes 400 with the names of files. Choose "
+            f"a folder whose path has {DEEPEST} at most.",
+        )
     name = " › ".join([str(site["displayName"]), str(drive["name"]), *below])
     return Place(str(site["id"]), str(drive["id"]), str(folder["id"]), name, str(folder["webUrl"]))
 
@@ -77,12 +92,13 @@ async def _library(caller: GraphCaller, site_id: str, address: Address) -> tuple
         own = [part for part in unquote(urlsplit(str(drive["webUrl"])).path).split("/") if part]
         if [part.casefold() for part in wanted[: len(own)]] == [part.casefold() for part in own]:
             return drive, wanted[len(own) :]
-    names = ", ".join(str(drive["name"]) for drive in drives) or "none that Prospo sees"
-    raise BadInput("library_not_found", f"The site has no library at this address. Its libraries: {names}.")
+    there = ", ".join(str(drive["name"]) for drive in drives) or "none that Prospo sees"
+    raise BadInput("library_not_found", f"The site has no library at this address. Its libraries: {there}.")
 
 
 async def probe(caller: GraphCaller, place: Place) -> tuple[Step, ...]:
-    """Write as storage will: a small file, an upload session of two ranges, a rename; see who can see it; delete both.
+    """Write as storage will: a small file, an upload session of two ranges, a rename; see how many versions that made
+    and who can see it; delete both.
 
     The first refusal ends it, and what was written is deleted all the same. Nothing is raised but a fault of ours.
     """
@@ -100,6 +116,8 @@ async def probe(caller: GraphCaller, place: Place) -> tuple[Step, ...]:
 async def attempt(name: StepName, act: Callable[[], Awaitable[None]]) -> Step:
     try:
         await act()
+    except NotShown as error:
+        return Step(name, "not_tried", str(error))
     except GraphError as error:
         return Step(name, "refused", sentence(error))
     return Step(name, "ok")
@@ -150,6 +168,7 @@ class _Trial:
             "small_file": self.small,
             "large_file": self.large,
             "rename": self.rename,
+            "versions": self.versions,
             "columns": self.columns,
             "check_out": self.check_out,
             "approval": self.approval,
@@ -182,6 +201,21 @@ class _Trial:
     async def rename(self) -> None:
         change = {"name": f"{self._name} renamed.bin", "parentReference": {"id": self._folder.folder_id}, _FAIL: "fail"}
         await self._caller.patch(self._item, change)
+
+    async def versions(self) -> None:
+        """A file is stored once; a library that keeps what it was called before would need its room twice."""
+        try:
+            found = [one async for one in self._caller.pages(f"{self._item}/versions", {"$select": "id"})]
+        except GraphRetry:
+            raise
+        except GraphError as error:
+            raise NotShown(f"SharePoint does not list the versions of a file. {sentence(error)}") from error
+        if len(found) > 1:
+            raise _setting(
+                f"The library made {len(found)} versions of one file, because Prospo moved and renamed it. Each "
+                "recording would take its room so many times. Have what makes a version of renamed files switched "
+                "off, such as a flow, or choose another library."
+            )
 
     async def columns(self) -> None:
         """A file that is left checked out because of empty columns cannot be checked in either."""
