@@ -112,14 +112,15 @@ async def test_another_organisation_completes_and_reads_nothing(office: Office) 
     assert listed.json()["items"] == []
 
 
-@pytest.mark.parametrize("trouble", ["withdrawn", "full", "deleted"])
+@pytest.mark.parametrize("trouble", ["withdrawn", "read only", "full", "deleted"])
 async def test_a_place_that_stops_working_is_said_and_files_follow(office: Office, trouble: str) -> None:
     await office.in_use()
     session = (await office.begin()).json()
     await office.send(session, until=UNIT)
-    await {"withdrawn": _withdraw, "full": _fill, "deleted": _delete}[trouble](office, session)
+    acts = {"withdrawn": _withdraw, "read only": _lower, "full": _fill, "deleted": _delete}
+    await acts[trouble](office, session)
     state, says = await stopped(office, "r2")
-    assert state == {"withdrawn": "no_access", "full": "full", "deleted": "gone"}[trouble]
+    assert state == {"full": "full", "deleted": "gone"}.get(trouble, "no_access")
     assert "follow by themselves" in says
     assert (await office.location())["waiting"] == 2
     await _mend(office, trouble)
@@ -138,6 +139,11 @@ async def _withdraw(office: Office, _session: Any) -> None:
     await office.microsoft.do("site_revoke", site="/sites/Sales")
 
 
+async def _lower(office: Office, session: Any) -> None:
+    await _withdraw(office, session)
+    await office.microsoft.do("site_grant", site="/sites/Sales", role="read")
+
+
 async def _fill(office: Office, session: Any) -> None:
     await office.microsoft.do("quota_set", drive="Sales", free=0)
     refused = await office.begin(trouble={"attempt": session["attempt"], "status": 507})
@@ -149,7 +155,7 @@ async def _delete(office: Office, _session: Any) -> None:
 
 
 async def _mend(office: Office, trouble: str) -> None:
-    if trouble == "withdrawn":
+    if trouble in {"withdrawn", "read only"}:
         await office.microsoft.do("site_grant", site="/sites/Sales", role="write")
     elif trouble == "full":
         await office.microsoft.do("quota_set", drive="Sales", free=1 << 30)
@@ -211,7 +217,12 @@ async def test_a_range_that_sharepoint_does_not_take_begins_the_file_anew(office
 
 @pytest.mark.parametrize(
     ("happens", "status", "code"),
-    [("deleted", 404, "file_gone"), ("changed", 409, "file_changed"), ("infected", 409, "file_infected")],
+    [
+        ("deleted", 404, "file_gone"),
+        ("changed", 409, "file_changed"),
+        ("changed, of the same size", 409, "file_changed"),
+        ("infected", 409, "file_infected"),
+    ],
 )
 async def test_what_people_did_to_a_file_in_sharepoint_is_said(
     office: Office, happens: str, status: int, code: str
@@ -225,23 +236,77 @@ async def test_what_people_did_to_a_file_in_sharepoint_is_said(
     elif happens == "infected":
         await office.microsoft.do("file_infect", drive="Sales", path=path, virus="Test:Worm")
     else:
-        await office.microsoft.do("file_put", drive="Sales", path=path, text="shorter")
+        text = "shorter" if happens == "changed" else "x" * len(BODY)
+        await office.microsoft.do("file_put", drive="Sales", path=path, text=text)
     answer = await office.content(session["file_id"])
     assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+async def test_a_file_that_somebody_has_open_waits_and_names_them(office: Office) -> None:
+    """Complaint: one locked file ends the run, and nobody says who has it open."""
+    await office.in_use()
+    session = (await office.begin()).json()
+    item = await office.send(session)
+    (path,) = office.in_library()
+    await office.microsoft.do("file_lock", drive="Sales", path=path, by="ben@contoso.example")
+    for _ in range(2):
+        answer = await office.complete(session, item_id=item["id"])
+        assert (answer.status_code, answer.json()["code"]) == (503, "sharepoint_refuses")
+        assert "Somebody has it open" in answer.json()["detail"]
+        assert "ben@contoso.example" in answer.json()["detail"]
+        assert int(answer.headers["retry-after"]) > 0
+    await office.store("r2")
+    assert (await office.location())["location"]["state"] == "works"
+    await office.microsoft.do("file_unlock", drive="Sales", path=path)
+    assert (await office.complete(session, item_id=item["id"])).status_code == 200
+    assert [path.rpartition("/")[2] for path in office.in_library()] == ["Review r1.mp4", "Review r2.mp4"]
+
+
+async def test_what_somebody_made_of_a_file_is_not_hashed_as_the_file(office: Office) -> None:
+    """Its sender did not say the SHA-256, and the change is of the same size: the hash of what was published tells."""
+    await office.in_use()
+    await office.store()
+    (path,) = office.in_library()
+    await office.microsoft.do("file_put", drive="Sales", path=path, text="x" * len(BODY))
+    await office.settle()
+    (row,) = await office.rows("stored_file")
+    assert (row["sha256"], row["quick_xor"]) == (None, hash_of(BODY))
+    assert await office.jobs("hash_file") == []
 
 
 async def test_a_folder_that_people_rename_is_still_the_place(office: Office) -> None:
     await office.in_use()
     (row,) = await office.rows("location")
-    async with office.service.db.unit_of_work("acme"):
-        caller = office.service.graph.as_app("acme")
-        await caller.patch(f"/drives/{row['drive_id']}/items/{row['folder_id']}", {"name": "Films"})
+    caller = office.service.guest("graph").as_app("acme")
+    await caller.patch(f"/drives/{row['drive_id']}/items/{row['folder_id']}", {"name": "Films"})
     await office.hurry("look_at_location")
     await office.settle()
     assert (await office.location())["location"]["name"] == "Sales › Shared Documents › Films"
     assert (await office.published("storage.location_selected"))[-1]["aggregate_version"] == 2
     await office.store()
     assert office.in_library()[0].startswith("Films/20")
+    await office.microsoft.do("file_put", drive="Sales", path="Year 1/read me.txt", text="not ours")
+    rows = all_items(office)
+    above = next(one["id"] for one in rows if one["name"] == "Year 1")
+    await caller.patch(f"/drives/{row['drive_id']}/items/{row['folder_id']}", {"parentReference": {"id": above}})
+    await office.hurry("look_at_location")
+    await office.settle()
+    shown = (await office.location())["location"]
+    assert shown["name"] == "Sales › Shared Documents › Year 1 › Films"
+    assert shown["web_url"].endswith("/Year%201/Films")
+    assert office.in_library()[0].startswith("Year 1/Films/20")
+
+
+async def test_a_library_with_little_room_left_is_said_before_it_is_full(office: Office) -> None:
+    await office.in_use()
+    await office.microsoft.do("file_put", drive="Sales", path="other.mp4", size=9_200)
+    for total, nearly in ((20_000, False), (10_000, True), (20_000, False)):
+        await office.microsoft.do("quota_set", drive="Sales", total=total)
+        await office.hurry("look_at_location")
+        await office.settle()
+        assert (await office.location())["location"]["nearly_full"] is nearly
+    told = [(one["state"], one["nearly_full"]) for one in await office.published("storage.location_changed")]
+    assert told == [("works", False), ("works", True), ("works", False)]
 
 
 @pytest.mark.parametrize("reached", [True, False])
@@ -269,7 +334,7 @@ async def test_one_recording_is_one_version_in_the_library(office: Office) -> No
     await office.store()
     (path,) = office.in_library()
     item = next(row for row in all_items(office) if row["name"] == path.rpartition("/")[2])
-    assert item["ctag"] == 1, "its content was written once"
+    assert (item["ctag"], item.get("former")) == (1, None), "written once, and nothing changed since"
     made = [(method, place) for method, place, _ in wire.requests if method in {"PUT", "PATCH", "POST"}]
     assert len([one for one in made if one[0] == "PATCH"]) == 1, "the rename"
     assert len([one for one in made if one[1].endswith("createUploadSession")]) == 1

@@ -204,6 +204,20 @@ async def test_a_change_while_the_file_was_read_is_not_deleted(office: Office, t
     assert (row["moved_bytes"], row["parts"], objects(tmp_path)) == (0, [], [])
 
 
+async def test_a_change_before_the_hash_was_known_stays_there(office: Office, tmp_path: Path) -> None:
+    await office.in_use()
+    await office.store()
+    (path,) = office.in_library()
+    await office.microsoft.do("file_put", drive="Sales", path=path, text="x" * len(BODY))
+    await office.settle()
+    await office.tenant(on=False)
+    await start(office)
+    await office.settle()
+    (row,) = await office.rows("file_move")
+    assert "changed this file" in row["says"]
+    assert (office.in_library(), objects(tmp_path)) == ([path], [])
+
+
 async def test_a_file_deleted_while_it_comes_back_leaves_nothing(
     office: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -60,19 +60,21 @@ class Deliveries:
                 await delivery.arrived({"id": item_id})
             item = await delivery.finish(digest)
         except GraphRetry as error:
+            if error.status:  # Microsoft's, such as of a file that somebody has open
+                raise await self._refusal(row, error) from error
             raise Unavailable("not_whole", error.message, retry_after_s=error.after_s) from error
         except GraphError as error:
             raise await self._refusal(row, error) from error
-        await self._complete(row, item, sha256)
+        await self._complete(row, item, digest, sha256)
 
     async def _refusal(self, row: Any, error: GraphError) -> ProspoError:
         if type(error) is GraphGiveUp:  # the place is well, and this file is not for it
             return BadInput(error.code or "not_stored", error.message)
         return await locations.refused(self.db, row.org_id, folder_of(row), error)
 
-    async def _complete(self, row: Any, item: dict[str, Any], sha256: str | None) -> None:
+    async def _complete(self, row: Any, item: dict[str, Any], digest: str, sha256: str | None) -> None:
         values = {"org_id": row.org_id, "id": row.id, "item_id": item["id"], "item_name": item["name"]}
-        values |= {"sha256": sha256}
+        values |= {"sha256": sha256, "quick_xor": digest}
         async with self.db.unit_of_work(row.org_id) as work:
             if (await work.session.execute(queries.DELIVERED, values)).first():
                 work.outbox.add(
@@ -194,7 +196,8 @@ async def from_sharepoint(graph: Graph, row: Any, start: int, end: int) -> Async
 
     Raises ``NotFound``, ``Conflict`` or ``Unavailable`` when it does not.
     """
-    pieces = read_item(graph.as_app(row.org_id, "interactive"), folder_of(row), row.item_id, start, end, row.size_bytes)
+    caller, folder = graph.as_app(row.org_id, "interactive"), folder_of(row)
+    pieces = read_item(caller, folder, row.item_id, start, end, row.size_bytes, row.quick_xor)
     try:
         first = await anext(pieces, b"")
     except GraphRetry as error:

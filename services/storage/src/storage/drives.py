@@ -90,9 +90,20 @@ class Drive:
 
 
 async def read_item(
-    caller: GraphCaller, folder: Folder, item_id: str, start: int, end: int, size: int | None = None
+    caller: GraphCaller,
+    folder: Folder,
+    item_id: str,
+    start: int,
+    end: int,
+    size: int | None = None,
+    quick_xor: str | None = None,
 ) -> AsyncGenerator[bytes, None]:
-    """Bytes ``start`` up to but without ``end``. Raises ``Changed`` when it is not of ``size`` bytes any more."""
+    """Bytes ``start`` up to but without ``end``. Raises ``Changed`` when it is not of ``size`` bytes any more.
+
+    Who begins at byte 0 is not given another file of that size either: its quickXorHash is asked for first.
+    """
+    if start == 0 and quick_xor not in {None, await hash_of_item(caller, folder, item_id)}:
+        raise Changed(item_id)
     idle = 0
     while start < end:
         before = start
@@ -113,6 +124,13 @@ async def read_item(
             idle = 0 if start > before else idle + 1
             if idle > _IDLE:
                 raise
+
+
+async def hash_of_item(caller: GraphCaller, folder: Folder, item_id: str) -> str | None:
+    """The quickXorHash of a file as it is now; None where SharePoint does not say it."""
+    item = await caller.get(f"{folder.items}/{quote(item_id)}", {"$select": "id,size,file"})
+    found: str | None = ((item.get("file") or {}).get("hashes") or {}).get("quickXorHash")
+    return found
 
 
 def _entry(item: dict[str, Any], name: str) -> Entry:

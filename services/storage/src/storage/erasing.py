@@ -80,7 +80,7 @@ HOLDINGS = Holdings(
             elsewhere=delete_objects,
             of_organisation={"person": "owner_id"},
             withheld="id dedupe_key received_bytes parts in_parts token_hash touched_at drive_id folder_id upload "
-            "upload_step item_id wanted_sha256 by_person checking problem",
+            "upload_step item_id quick_xor wanted_sha256 by_person checking problem",
         ),
         Holding(  # behind its file, which goes first: that asks for what was sent so far to be deleted
             "file_move",

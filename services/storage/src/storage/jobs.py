@@ -1,5 +1,7 @@
 """What the storage service does in its own time."""
 
+import structlog
+
 from shared.connections import tenant_of
 from shared.database.unit_of_work import Database
 from shared.graph import Graph
@@ -9,8 +11,9 @@ from storage import deleting, locations, move_queries, people_queries, queries, 
 from storage.deliveries import Deliveries, folder_of
 from storage.drives import read_item
 from storage.moving import Mover
-from storage.parts import Parts, named_by, named_by_move, sha256_of
+from storage.parts import Parts, named_by, named_by_move
 from storage.settings import Settings
+from storage.trips import hashed
 from storage.uploads import tidy_later
 from storage.work import (
     DeleteCopy,
@@ -28,6 +31,7 @@ DAY_S = 86_400.0
 MONTH_S = 30 * DAY_S
 _AT_ONCE = 100
 
+log = structlog.get_logger(__name__)
 does = Jobs()
 
 
@@ -94,7 +98,11 @@ async def hash_file(job: Job, wanted: HashFile, *, db: Database, parts: Parts, g
         found = await parts.sha256(row)
     else:
         caller, size = graph.as_app(job.org_id, "backfill"), row.size_bytes
-        found = await sha256_of(read_item(caller, folder_of(row), row.item_id, 0, size, size))
+        whole = await hashed(read_item(caller, folder_of(row), row.item_id, 0, size, size))
+        if row.quick_xor not in {None, whole.digest()}:  # its SHA-256 would be another file's
+            log.warning("file.changed_in_sharepoint", org_id=job.org_id, file_id=row.id, item_id=row.item_id)
+            return
+        found = whole.sha256()
     async with job.unit_of_work() as work:
         await work.session.execute(people_queries.HASHED, about | {"sha256": found, "item_id": row.item_id})
 

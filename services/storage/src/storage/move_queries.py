@@ -90,7 +90,7 @@ SAY = text(
 FORGET = text("DELETE FROM file_move WHERE org_id = :org_id AND file_id = :file_id")
 ARRIVED = text(
     f"""UPDATE stored_file SET drive_id = :drive_id, folder_id = :folder_id, item_id = :item_id, item_name = :item_name,
-            in_parts = true, parts = CAST(:parts AS text[]), sha256 = :sha256, upload = NULL
+            quick_xor = :quick_xor, in_parts = true, parts = CAST(:parts AS text[]), sha256 = :sha256, upload = NULL
         WHERE org_id = :org_id AND id = :file_id AND item_id IS NOT DISTINCT FROM CAST(:was AS text)
         RETURNING {COLUMNS}"""
 )

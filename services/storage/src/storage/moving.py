@@ -10,7 +10,6 @@ from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 from shared.connections import tenant_of
 from shared.database.unit_of_work import UnitOfWork
@@ -21,7 +20,7 @@ from shared.problems import Unavailable
 from storage import deleting, locations, move_queries, queries
 from storage.automaton import Folder
 from storage.deliveries import Deliveries, folder_of
-from storage.drives import read_item
+from storage.drives import hash_of_item, read_item
 from storage.parts import Parts
 from storage.places import sentence
 from storage.stores import Changed, NotThere, Source
@@ -113,10 +112,9 @@ class Mover:
         if row.item_id is None:
             return None
         with _at_source(row):
-            path = f"{folder_of(row).items}/{quote(row.item_id)}"
-            item = await self._caller().get(path, {"$select": "id,size,file"})
-        hashes = (item.get("file") or {}).get("hashes") or {}
-        return None if hashes.get("quickXorHash") in {None, arrived.quick_xor} else Changed(row.id)
+            now = await hash_of_item(self._caller(), folder_of(row), row.item_id)
+        same = row.quick_xor in {None, arrived.quick_xor} and now in {None, arrived.quick_xor}
+        return None if same else Changed(row.id)
 
     async def _anew(self, trip: Trip, row: Any, target: Folder | None) -> Any:
         """What was sent goes, and the file begins anew, to this place; the move's row. Raises ``Gone``."""

@@ -3,7 +3,7 @@
 from sqlalchemy import text
 
 COLUMNS = """org_id, id, path, content_type, size_bytes, received_bytes, parts, in_parts, completed_at, created_at,
-    file_name, drive_id, folder_id, upload, upload_step, item_id, item_name, owner_id, sha256, wanted_sha256,
+    file_name, drive_id, folder_id, upload, upload_step, item_id, item_name, owner_id, sha256, quick_xor, wanted_sha256,
     by_person, shared, checking, problem"""
 
 OPEN = text(
@@ -60,7 +60,7 @@ KEEP_UPLOAD = text(
 )
 DELIVERED = text(
     """UPDATE stored_file SET completed_at = clock_timestamp(), received_bytes = size_bytes, upload = NULL,
-           item_id = :item_id, item_name = :item_name, sha256 = :sha256
+           item_id = :item_id, item_name = :item_name, sha256 = :sha256, quick_xor = :quick_xor
        WHERE org_id = :org_id AND id = :id AND completed_at IS NULL RETURNING id"""
 )
 COUNTS = text(

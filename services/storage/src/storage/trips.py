@@ -100,7 +100,7 @@ class ToLibrary(Trip):
         ):  # several processes had a part in it
             whole = await hashed(source(0))
         columns = {"drive_id": self._move.drive_id, "folder_id": self._move.folder_id, "parts": []}
-        columns |= {"item_id": str(item["id"]), "item_name": str(item["name"])}
+        columns |= {"item_id": str(item["id"]), "item_name": str(item["name"]), "quick_xor": whole.digest()}
         return Arrived(columns, whole.sha256(), whole.digest())
 
     async def abandon(self) -> None:
@@ -149,7 +149,7 @@ class ToProspo(Trip):
         await self._note(move_queries.KEEP_PARTS, parts=names, bytes=position)
         here = SimpleNamespace(org_id=row.org_id, id=row.id, size_bytes=row.size_bytes, parts=names, completed_at=None)
         whole = await hashed(self._parts.read(here, 0, row.size_bytes))
-        nowhere = dict.fromkeys(("drive_id", "folder_id", "item_id", "item_name"))
+        nowhere = dict.fromkeys(("drive_id", "folder_id", "item_id", "item_name", "quick_xor"))
         return Arrived(nowhere | {"parts": names}, whole.sha256(), whole.digest())
 
     async def abandon(self) -> None:
