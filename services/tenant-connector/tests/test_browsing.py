@@ -1,5 +1,6 @@
 """An Org Admin browses teams and sites for a place for files, with a sign-in that lasts minutes."""
 
+from datetime import datetime
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
@@ -140,6 +141,27 @@ async def test_the_token_is_one_persons_of_one_organisation(office: Any) -> None
     (row,) = await office.rows("pick")
     assert (row["sealed_flow"], row["org_id"], row["user_id"]) == (None, "acme", "ada")
     assert b"eyJ" not in bytes(row["sealed_token"])
+
+
+async def test_a_token_in_the_row_of_another_person_is_not_opened(office: Any) -> None:
+    await signed_in(office)
+    await office.sql("UPDATE pick SET user_id = 'eve'")
+    assert await refused(office, user="eve") == (409, "browse_not_open")
+    assert await refused(office) == (409, "browse_not_open")
+
+
+async def test_a_sign_in_has_minutes_and_so_has_its_token(office: Any) -> None:
+    left = "SELECT CAST(extract(epoch FROM expires_at - clock_timestamp()) AS int) AS s FROM pick"
+    body = await back(office, await start(office))
+    ((trip_s,),) = await office.sql(left)
+    answer = (await complete(office, body)).json()
+    ((token_s,),) = await office.sql(left)
+    settings = office.service.settings
+    assert 0 < trip_s <= settings.consent_attempt_life_s < token_s <= settings.browse_life_s == 900
+    (row,) = await office.rows("pick")
+    assert datetime.fromisoformat(answer["expires_at"]) == row["expires_at"]
+    due = sorted(job["run_at"] for job in await office.jobs("forget_pick"))
+    assert due[-1] <= row["expires_at"], "the job that forgets it"
 
 
 async def test_it_is_gone_after_the_choice_with_its_time_and_with_the_connection(office: Any) -> None:

@@ -18,7 +18,7 @@ from shared.entra.id_tokens import IdTokens
 from shared.jobs import Periodic
 from shared.jobs.job import Job
 from shared.problems import Conflict, Forbidden, ProspoError, Unavailable
-from shared.secrets import Envelope, digest
+from shared.secrets import Envelope, Unreadable, digest
 from shared.web.identity import Identity
 from tenant_connector import access, audit, pick_queries, tenant
 from tenant_connector.answers import DECLINED, NOT_ADMIN
@@ -92,7 +92,10 @@ class Picks:
         if pick is None or not pick.alive or pick.sealed_token is None or pick.tid != tid:
             raise not_open()
         async with self._work(caller) as work:
-            return (await self._opened(work, caller, pick.sealed_token)).decode()
+            try:
+                return (await self._opened(work, caller, pick.sealed_token)).decode()
+            except Unreadable as error:  # sealed for somebody else, or with a key that is gone
+                raise not_open() from error
 
     async def end(self, caller: Identity) -> None:
         """Nothing of the sign-in is left. Ending it again changes nothing."""
