@@ -44,6 +44,8 @@ async def test_a_page_among_the_files_runs_nothing_in_a_browser(storage: Harness
         assert (answer.status_code, answer.content) == (200, HTML)
         assert answer.headers["content-security-policy"] == "sandbox; default-src 'none'"
         assert answer.headers["content-disposition"] == shown
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["referrer-policy"] == "no-referrer"
 
 
 async def test_a_file_that_could_not_be_read_again_is_not_taken(storage: Harness) -> None:

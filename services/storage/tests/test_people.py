@@ -296,6 +296,23 @@ async def test_the_token_of_a_link_is_in_no_address_that_a_log_could_keep(desk: 
     assert (await desk.http.post("/v1/files/shared/open", data={"token": "a" * 5000})).status_code == 404
 
 
+async def test_a_browser_with_a_link_that_ended_is_sent_to_a_page(desk: Desk) -> None:
+    file = await desk.stored()
+    link = (await desk.call("POST", f"/v1/files/{file['id']}/links", json={})).json()
+    token, browser = link["url"].rpartition("#")[2], {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    onward = await desk.http.post("/v1/files/shared/open", data={"token": token}, headers=browser)
+    assert onward.headers["location"].endswith("/content")
+    await desk.sql("UPDATE file_link SET expires_at = clock_timestamp()")
+    cookie = {"Cookie": f"prospo_file_link={token}"}
+    for answer in (
+        await desk.http.post("/v1/files/shared/open", data={"token": token}, headers=browser),
+        await desk.http.post("/v1/files/shared/open", data={"token": "x"}, headers=browser),
+        await desk.http.get(onward.headers["location"], headers=browser | cookie),
+    ):
+        assert (answer.status_code, answer.headers["location"]) == (303, "/files/link?refused=link_not_found")
+        assert "set-cookie" not in answer.headers
+
+
 async def test_a_revoked_link_opens_nothing_and_the_longest_is_bounded(desk: Desk) -> None:
     file = await desk.stored()
     path = f"/v1/files/{file['id']}/links"

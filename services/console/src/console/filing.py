@@ -10,7 +10,7 @@ from console.backend import Json, Refused, backend_of
 from console.problems import refused_page
 from console.rendering import render
 from console.uploading import take
-from console.wording import FILE_PLACES, LINK_TIMES
+from console.wording import FILE_PLACES, LINK_REFUSED, LINK_TIMES
 
 PAGE, UPLOAD = "/files", "/files/upload"
 router = APIRouter(prefix=PAGE)
@@ -45,9 +45,13 @@ async def upload(request: Request) -> Response:
 
 
 @router.get("/link")
-async def linked_file(request: Request) -> Response:
-    """For whoever has a link, without an account; its token is behind the ``#``, and goes to the service in a body."""
-    return render(request, "files/link.html")
+async def linked_file(request: Request, refused: str = "") -> Response:
+    """For whoever has a link, without an account; its token is behind the ``#``, and goes to the service in a body.
+
+    ``refused``: the code with which storage sends a browser back whose link opens nothing.
+    """
+    says = LINK_REFUSED.get(refused, "")
+    return render(request, "files/link.html", 404 if says else 200, says=says)
 
 
 @router.get("/{file_id}")

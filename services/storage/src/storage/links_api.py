@@ -1,7 +1,8 @@
 """HTTP in: files by a link, for whoever holds it. They need no account.
 
 The token comes in a body: addresses end up in the logs of gateways and in traces. A browser gets it back as a cookie of
-this one link for an hour, so that it can go on with a download that was cut.
+this one link for an hour, so that it can go on with a download that was cut, and reads a refusal on a page of the
+console.
 """
 
 import uuid
@@ -13,7 +14,7 @@ from fastapi.responses import RedirectResponse, Response, StreamingResponse
 
 from shared.database.unit_of_work import Database
 from shared.graph import Graph
-from shared.problems import BadInput
+from shared.problems import BadInput, NotFound
 from shared.web.dependencies import Db, Envelope_, Graph_
 from shared.web.routes import provided
 from storage import links, people_queries, queries
@@ -36,11 +37,14 @@ LONGEST = 4000
 async def open_link(request: Request, db: Db, envelope: Envelope_, knobs: Knobs) -> Response:
     """``token=…``, the part of a link's address behind the ``#``; leads on to the content, with a cookie for it."""
     token = await _token_of(request)
-    opened = links.read(envelope.ring, token)
-    async with db.unit_of_work(opened.org_id) as work:
-        about = {"org_id": opened.org_id, "id": opened.link_id}
-        if (await work.session.execute(people_queries.LINK_HOLDS, about)).first() is None:
-            raise links.unknown()
+    try:
+        opened = links.read(envelope.ring, token)
+        async with db.unit_of_work(opened.org_id) as work:
+            about = {"org_id": opened.org_id, "id": opened.link_id}
+            if (await work.session.execute(people_queries.LINK_HOLDS, about)).first() is None:
+                raise links.unknown()
+    except NotFound as error:
+        return _refused(request, error)
     path = f"/v1/files/shared/{opened.link_id}/content"
     onward = RedirectResponse(path, 303)
     secure = knobs.public_url.startswith("https://")
@@ -80,10 +84,13 @@ async def linked_content(
     token: Annotated[str, Cookie(alias=COOKIE, max_length=LONGEST)] = "",
 ) -> Response:
     """The one file of the link that was opened in this browser, to be saved; ranges as elsewhere."""
-    opened = links.read(envelope.ring, token)
-    if opened.link_id != str(link_id):
-        raise links.unknown()
-    return await _answer(request, opened, db, files, graph, wanted)
+    try:
+        opened = links.read(envelope.ring, token)
+        if opened.link_id != str(link_id):
+            raise links.unknown()
+        return await _answer(request, opened, db, files, graph, wanted)
+    except NotFound as error:
+        return _refused(request, error)
 
 
 @router.get(
@@ -98,6 +105,13 @@ async def linked_content_by_address(
 ) -> Response:
     """For links that were made with the token in their path, until the last of them ends (thirty days)."""
     return await _answer(request, links.read(envelope.ring, token), db, files, graph, wanted)
+
+
+def _refused(request: Request, error: NotFound) -> Response:
+    """A person in a browser reads it on a page. Raises ``error`` for programs."""
+    if "text/html" in request.headers.get("accept", ""):
+        return RedirectResponse(f"{links.PAGE}?refused={error.code}", 303)
+    raise error
 
 
 async def _answer(
