@@ -42,9 +42,9 @@ async def chosen(house: Any) -> None:
     assert answer.json()["chosen"], answer.text
 
 
-async def switch(house: Any, version: int, *, on: bool = True) -> None:
+async def switch(house: Any, version: int, *, on: bool = True, connected: bool = True) -> None:
     tid, about = house.tenant_connector.tid, {"org_id": "acme", "changed_at": datetime.now(UTC)}
     features = Features(auto_recording=True, sharepoint_storage=on)
     await house.storage.hear(
-        TenantState(**about, aggregate_version=version, tid=tid, connected=True, features=features)
+        TenantState(**about, aggregate_version=version, tid=tid, connected=connected, features=features)
     )

@@ -1,6 +1,7 @@
 """Recordings of an organisation that chose a place in SharePoint go there straight, by way of nobody."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,10 +10,17 @@ from .steps import chosen, switch
 
 KIB = 320 * 1024
 SIZE = 12 * KIB + 1
-PATTERN = bytes(range(251))
-BODY = (PATTERN * (SIZE // 251 + 1))[:SIZE]
 CHUNK = 32 * KIB
+SIZE_OF_SEVERAL = 3 * CHUNK + 17
+PATTERN = bytes(range(251))
 UPLOAD = {"path": "/up/*", "method": "PUT"}
+
+
+def whole(size: int) -> bytes:
+    return (PATTERN * (size // 251 + 1))[:size]
+
+
+BODY = whole(SIZE)
 
 
 @pytest.fixture
@@ -140,10 +148,49 @@ async def test_a_recording_waits_for_its_place_and_follows_by_itself(house: Any,
     await arrived(house)
 
 
-async def test_a_worker_killed_at_any_range_is_followed_by_one_that_goes_on(house: Any) -> None:
-    size = 3 * CHUNK + 17
+@pytest.mark.parametrize("happens", ["withdrawn", "switched off", "disconnected"])
+async def test_what_happens_in_the_middle_of_a_transfer_leaves_one_file(
+    house: Any, tmp_path: Path, happens: str
+) -> None:
+    """A state that a person understands; it goes on when it may, and the recording is in one place, whole."""
     await chosen(house)
-    await recorded(house, size)
+    await recorded(house, SIZE_OF_SEVERAL)
+
+    async def act() -> None:
+        if happens == "withdrawn":
+            await house.microsoft.do("site_revoke", site="/sites/Sales")
+        elif happens == "switched off":
+            await switch(house, 2, on=False)
+        else:
+            await switch(house, 2, connected=False)
+            await house.tenant(2, connected=False)
+
+    house.graph_wire.during("PUT", "/up/", act, number=2)
+    await until_settled(house)
+    if happens != "switched off":
+        shown = (await house.ledger())["recording"]
+        code = {"withdrawn": "storage_location_stopped", "disconnected": "tenant_not_connected"}[happens]
+        assert (shown["status"], shown["code"]) == ("paused", code)
+        assert shown["reason"]
+    if happens == "withdrawn":
+        await house.microsoft.do("site_grant", site="/sites/Sales", role="write")
+        await house.storage.hurry("look_at_location")
+        await house.storage.settle()
+    elif happens == "disconnected":
+        await switch(house, 3)
+        await house.connect(version=3)
+    await house.hurry("transfer")
+    await until_settled(house)
+    (told,) = await house.published("recording.imported")
+    assert (await house.read(f"/v1/files/{told['file_id']}/content", files=True)).content == whole(SIZE_OF_SEVERAL)
+    kept = [path for path in (tmp_path / "files").rglob("*") if path.is_file()]
+    assert len(in_library(house)) + bool(kept) == 1
+    assert house.simulator.store.all("upload_sessions") == []
+
+
+async def test_a_worker_killed_at_any_range_is_followed_by_one_that_goes_on(house: Any) -> None:
+    await chosen(house)
+    await recorded(house, SIZE_OF_SEVERAL)
     for killed in range(1, 5):
         seen = 0
         worker = asyncio.create_task((await house.remake()).runner.run())
@@ -159,7 +206,7 @@ async def test_a_worker_killed_at_any_range_is_followed_by_one_that_goes_on(hous
         worker.cancel()
         await asyncio.gather(worker, return_exceptions=True)
         await house.sql("UPDATE job SET lease_until = clock_timestamp() WHERE state = 'running'")
-    await arrived(house, (PATTERN * (size // 251 + 1))[:size])
+    await arrived(house, whole(SIZE_OF_SEVERAL))
     sent = [path for method, path, _ in house.graph_wire.requests if method == "PUT" and path.startswith("/up/")]
     assert len(set(sent)) == 2, "the trial's session and one for the recording"
 
