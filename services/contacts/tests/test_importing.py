@@ -24,6 +24,16 @@ async def test_a_preview_is_what_the_run_does(house: Any) -> None:
     assert (told["run_id"], told["created"], told["updated"]) == (done["id"], 2, 0)
 
 
+async def test_a_preview_of_new_contacts_writes_each_row_once(house: Any) -> None:
+    """The transaction that makes the plan writes the run; what it decided of its rows it would write there too."""
+    await house.connect()
+    for number in range(7):
+        await house.add(f"Person {number}", "New", f"p{number}@x.example")
+    plan = await house.preview()
+    written = "SELECT count(*) FROM import_row r JOIN import_run i ON i.id = r.run_id WHERE r.xmin = i.xmin"
+    assert (plan["plan"], (await house.sql(written))[0][0]) == ({"new": 7}, 0)
+
+
 async def test_importing_twice_changes_nothing_and_tells_nobody(house: Any) -> None:
     """C1: the second import writes no contact and sends no event, whether Graph names the contacts again or not."""
     await house.connect()

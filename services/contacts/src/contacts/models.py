@@ -127,6 +127,7 @@ class Row(BaseModel):
     id: str
     name: str
     action: str | None
+    """What the import does with it; while the import is ``reading``, what is known of that so far."""
     outcome: str | None
     """``done``, or ``kept`` when Prospo kept it as it was; null before the run came to it."""
     contact_id: str | None

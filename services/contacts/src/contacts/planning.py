@@ -30,7 +30,6 @@ async def plan(job: Job, run_id: str, settings: Settings) -> None:
     async with job.unit_of_work() as work:
         run = await runs.going_on(work, run_id, "reading")
         await _link(work, run)
-        await row_queries.rest_is_new(work.session, run)
         await _show(work, run, settings)
 
 

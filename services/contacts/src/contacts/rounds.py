@@ -176,7 +176,7 @@ def _row(run: ImportRun, folder_id: str, item: Any) -> dict[str, Any]:
         "code": issue["code"] if issue else None,
         "field": issue["field"] if issue else None,
         "sentence": issue["sentence"] if issue else None,
-        "action": None,
+        "action": "new" if taken else None,
     }
 
 

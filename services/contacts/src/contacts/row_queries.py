@@ -59,20 +59,21 @@ _TO_VERIFY = text(
     "SELECT source_id, graph_id FROM import_row AS r WHERE " + _RUN + " AND status = 'left' ORDER BY source_id LIMIT :n"
 )
 _GONE = text("UPDATE import_row AS r SET status = 'gone' WHERE " + _RUN + " AND source_id = ANY(:ids)")
+# A row that was read is new until something else is decided of it, so that a first import writes no decisions.
+_AS_READ = "CASE WHEN r.status = 'valid' THEN 'new' END"
 _ANEW = text(
-    "UPDATE import_row AS r SET action = NULL, contact_id = NULL, why = NULL, changed = NULL WHERE "
-    + _RUN
-    + " AND outcome IS NULL AND (reading IS NOT NULL OR status = 'gone')"
-    + " AND num_nonnulls(action, contact_id, why, changed) > 0"
+    f"""UPDATE import_row AS r SET action = {_AS_READ}, contact_id = NULL, why = NULL, changed = NULL
+        WHERE {_RUN} AND outcome IS NULL AND (reading IS NOT NULL OR status = 'gone')
+            AND (action IS DISTINCT FROM {_AS_READ} OR num_nonnulls(contact_id, why, changed) > 0)"""
 )
 _SETTLE = text(
     f"""UPDATE import_row AS r SET
            contact_id = (SELECT s.contact_id FROM source_record s WHERE s.org_id = r.org_id AND s.id = r.source_id),
            action = CASE WHEN r.status IN ('invalid', 'skipped') THEN r.status
                          WHEN r.status = 'gone' THEN 'removed' ELSE 'skipped' END
-       WHERE {_RUN} AND r.action IS NULL
-           AND (r.status <> 'valid' OR r.source_id IN (SELECT s.id FROM source_record s WHERE s.org_id = :org_id
-                AND s.user_id = :user_id AND s.account = :account AND s.dropped_at IS NOT NULL))"""
+       WHERE {_RUN} AND (r.action IS NULL OR (r.action = 'new' AND r.source_id IN (
+           SELECT s.id FROM source_record s WHERE s.org_id = :org_id AND s.user_id = :user_id
+               AND s.account = :account AND s.dropped_at IS NOT NULL)))"""
 )
 _TO_MERGE = text(
     f"""SELECT r.source_id, r.reading, s.contact_id, s.record, s.was_removed
@@ -80,7 +81,7 @@ _TO_MERGE = text(
             SELECT c.id AS contact_id, c.record, s.removed_at IS NOT NULL AS was_removed
             FROM source_record s JOIN contact c ON c.org_id = s.org_id AND c.id = s.contact_id
             WHERE s.org_id = r.org_id AND s.id = r.source_id OFFSET 0) s
-       WHERE {_RUN} AND r.action IS NULL AND r.source_id > :after ORDER BY r.source_id LIMIT :n"""
+       WHERE {_RUN} AND r.action = 'new' AND r.source_id > :after ORDER BY r.source_id LIMIT :n"""
 )
 _SCOPE = "(c.user_id = :user_id OR (:share AND c.shared))"
 _PRESENT = text(
@@ -90,10 +91,10 @@ _PRESENT = text(
                    AND s.id NOT IN {_GONE_ONES}) AS taken
         FROM contact c
         WHERE c.org_id = :org_id AND {_SCOPE} AND c.emails && ARRAY(
-            SELECT DISTINCT unnest(r.emails) FROM import_row r WHERE {_RUN} AND r.action IS NULL)"""
+            SELECT DISTINCT unnest(r.emails) FROM import_row r WHERE {_RUN} AND r.action = 'new')"""
 )
 _SHARING_AN_ADDRESS = text(
-    f"""SELECT r.source_id, r.reading, r.action IS NULL AS open FROM import_row r
+    f"""SELECT r.source_id, r.reading, r.action = 'new' AS open FROM import_row r
         WHERE {_RUN} AND r.emails && CAST(:emails AS text[]) AND r.reading IS NOT NULL AND r.status = 'valid'"""
 )
 _DECIDE = text(
@@ -105,7 +106,6 @@ _DECIDE = text(
     + _RUN
     + " AND r.source_id BETWEEN :first AND :last AND r.source_id = g.source_id"
 )
-_REST_NEW = text("UPDATE import_row AS r SET action = 'new' WHERE " + _RUN + " AND action IS NULL")
 _APART = text("SELECT one, other FROM not_same WHERE org_id = :org_id AND (user_id = :user_id OR :share)")
 _COUNT = text("SELECT action, count(*) AS n FROM import_row AS r WHERE " + _RUN + " GROUP BY action")
 _HELD = """FROM source_record s WHERE org_id = :org_id AND user_id = :user_id AND account = :account
@@ -179,18 +179,18 @@ async def settle(session: AsyncSession, run: ImportRun) -> None:
 
 
 async def to_merge(session: AsyncSession, run: ImportRun, after: str, n: int) -> list[Any]:
-    """Undecided rows whose source belongs to a contact, with its record."""
+    """Rows that are new so far and whose source belongs to a contact, with its record."""
     return list(await session.execute(_TO_MERGE, {**of_run(run), "after": after, "n": n}))
 
 
 async def present(session: AsyncSession, run: ImportRun) -> list[Any]:
-    """Contacts that have an address of an undecided row: ``id``, ``record``, and whether another source of the same
-    account has it already (``taken``)."""
+    """Contacts that have an address of a row that is new so far: ``id``, ``record``, and whether another source of
+    the same account has it already (``taken``)."""
     return list(await session.execute(_PRESENT, of_run(run)))
 
 
 async def sharing_an_address(session: AsyncSession, run: ImportRun, emails: Sequence[str]) -> list[Any]:
-    """Rows with one of these addresses: ``source_id``, ``reading``, and whether it is undecided (``open``)."""
+    """Rows with one of these addresses: ``source_id``, ``reading``, and whether it is new so far (``open``)."""
     return list(await session.execute(_SHARING_AN_ADDRESS, {**of_run(run), "emails": list(emails)}))
 
 
@@ -198,10 +198,6 @@ async def decide(session: AsyncSession, run: ImportRun, rows: list[dict[str, Any
     if rows:
         between = ends([row["source_id"] for row in rows])
         await session.execute(_DECIDE, {**of_run(run), **between, "rows": as_json(rows)})
-
-
-async def rest_is_new(session: AsyncSession, run: ImportRun) -> None:
-    await session.execute(_REST_NEW, of_run(run))
 
 
 async def counts(session: AsyncSession, run: ImportRun) -> dict[str, int]:
