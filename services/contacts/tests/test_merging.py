@@ -37,6 +37,7 @@ def value(record: Record, name: str = "company") -> str | None:
 
 
 def test_a_first_delivery_is_kept_with_its_origin() -> None:
+    """Exactly so: the undo of an earlier run makes the record again, and keeps what is another."""
     merged = merge(empty(), reading(company="Contoso", emails=("a@x.example",)), source=OUTLOOK, at=AT)
     assert merged.record["fields"]["company"] == {
         "value": "Contoso",

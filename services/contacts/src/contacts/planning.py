@@ -94,7 +94,12 @@ def _action(merged: Merged) -> str:
 
 
 def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return iso(datetime.now(UTC))
+
+
+def iso(moment: datetime) -> str:
+    """In UTC, to the second, as records keep it."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
 async def _show(work: JobWork, run: ImportRun, settings: Settings) -> None:

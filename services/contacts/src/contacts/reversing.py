@@ -3,8 +3,8 @@
 from typing import Any
 
 from contacts import contact_queries, queries, run_queries, runs, telling
-from contacts.records import Record, is_empty
-from contacts.running import REMOVED
+from contacts.records import Change, Record, is_empty
+from contacts.running import REMOVED, created
 from contacts.settings import Settings
 from contacts.tables import ImportRun
 from contacts.undoing import undo
@@ -34,7 +34,7 @@ async def _undo(work: JobWork, run: ImportRun, rows: list[Any]) -> None:
     held = await contact_queries.locked(work.session, run.org_id, [row.contact_id for row in rows if row.contact_id])
     records: dict[str, Record] = {}
     gone: set[str] = set()
-    said = [_reverse(row, held, records, gone) for row in rows]
+    said = [_reverse(run, row, held, records, gone) for row in rows]
     changed = [
         {"id": id_, "archive": held[id_].archived_because not in {None, REMOVED}, "because": held[id_].archived_because}
         | contact_queries.columns_of(record)
@@ -57,12 +57,14 @@ async def _undo(work: JobWork, run: ImportRun, rows: list[Any]) -> None:
     }
 
 
-def _reverse(row: Any, held: dict[str, Any], records: dict[str, Record], gone: set[str]) -> dict[str, str]:
+def _reverse(
+    run: ImportRun, row: Any, held: dict[str, Any], records: dict[str, Record], gone: set[str]
+) -> dict[str, str]:
     contact = held.get(row.contact_id)
     if contact is None:
         return {"source_id": row.source_id, "undone": "kept", "why": _DELETED}
     record: Record = records.get(contact.id) or contact.record
-    back = undo(record, row.journal or [])
+    back = undo(record, _journal(run, row))
     records[contact.id] = back.record
     kept = [one for one in back.outcomes if one["outcome"] != "reversed"]
     if row.created and not kept and is_empty(back.record):
@@ -70,6 +72,13 @@ def _reverse(row: Any, held: dict[str, Any], records: dict[str, Record], gone: s
     if not kept:
         return {"source_id": row.source_id, "undone": "reversed", "why": ""}
     return {"source_id": row.source_id, "undone": kept[0]["outcome"], "why": kept[0]["sentence"]}
+
+
+def _journal(run: ImportRun, row: Any) -> list[Change]:
+    """What the run changed. The row of a contact that it made has the reading instead, or, of older runs, that too."""
+    if isinstance(row.journal, dict):
+        return created(run, row.source_id, row.journal).changes
+    return row.journal or []
 
 
 async def _finish(work: JobWork, run: ImportRun) -> None:

@@ -37,7 +37,8 @@ _CARRIED = text(
             gone AS (UPDATE source_record s SET removed_at = clock_timestamp() FROM given g
                 WHERE s.org_id = :org_id AND s.id BETWEEN :first AND :last AND s.id = g.source_id AND g.removed)
        UPDATE import_row r SET outcome = g.outcome, contact_id = g.contact_id, created = g.created,
-           journal = CAST(g.journal AS jsonb), prior = to_jsonb(s), payload = NULL, reading = NULL
+           journal = CASE WHEN g.created THEN r.reading ELSE CAST(g.journal AS jsonb) END, prior = to_jsonb(s),
+           payload = NULL, reading = NULL
        FROM given g LEFT JOIN LATERAL (SELECT * FROM source_record s WHERE s.org_id = :org_id AND s.id = g.source_id
                 OFFSET 0) s ON true
        WHERE {_RUN} AND r.source_id BETWEEN :first AND :last AND r.source_id = g.source_id"""
@@ -64,9 +65,8 @@ _LIVE_OTHERS = text(
            AND removed_at IS NULL AND NOT id = ANY(:but)"""
 )
 _TO_UNDO = text(
-    f"""SELECT r.source_id, r.action, r.created, r.contact_id, r.journal, r.prior, r.folder_id, r.name
-        FROM import_row r WHERE {_RUN} AND r.outcome = 'done' AND r.undone IS NULL
-        ORDER BY r.source_id LIMIT :n"""
+    f"""SELECT r.source_id, r.created, r.contact_id, r.journal, r.prior FROM import_row r
+        WHERE {_RUN} AND r.outcome = 'done' AND r.undone IS NULL ORDER BY r.source_id LIMIT :n"""
 )
 _UNDONE = text(
     f"""UPDATE import_row r SET undone = g.undone, undone_why = g.why
@@ -103,7 +103,10 @@ async def due(session: AsyncSession, run: ImportRun, actions: Sequence[str], aft
 
 
 async def carried(session: AsyncSession, run: ImportRun, rows: list[dict[str, Any]]) -> None:
-    """What was done with rows: the source records with it, and the journal that an undo reads."""
+    """What was done with rows: the source records with it, and the journal that an undo reads.
+
+    The journal of a row that ``created`` its contact is its reading, which is there already.
+    """
     given = in_columns(rows, "source_id", "contact_id", "outcome", "created", "store", "removed")
     given["journal"] = [None if row["journal"] is None else as_json(row["journal"]) for row in rows]
     await session.execute(_CARRIED, of_run(run) | given | ends(given["source_id"]))

@@ -1,14 +1,18 @@
 """Carrying out a plan, a chunk in each transaction, and ending the run."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 from contacts import contact_queries, keeping_queries, queries, run_queries, runs
-from contacts.merging import merge
-from contacts.planning import CHANGING, now, reading_of
+from contacts.merging import Merged, merge
+from contacts.planning import CHANGING, iso, now, reading_of
 from contacts.records import Record, empty, typed
 from contacts.settings import Settings
 from contacts.tables import ImportRun
 from contacts.work import FindProposals
+from shared.ahead import read_ahead
 from shared.database.outbox import uuid7
 from shared.events import ContactsImported
 from shared.jobs.job import Job, JobWork
@@ -21,6 +25,10 @@ OUTDATED = {
 }
 
 
+New = dict[str, dict[str, Any]]
+"""The contacts to be made, by the source of each."""
+
+
 async def run(job: Job, run_id: str, settings: Settings) -> None:
     """Carry out the plan from wherever it stands."""
     async with job.unit_of_work() as work:
@@ -30,30 +38,52 @@ async def run(job: Job, run_id: str, settings: Settings) -> None:
             found.remarks = [*found.remarks, OUTDATED]
             return
         await runs.hold(work, found)
+    chunks = _chunks(job, found, settings.import_chunk)
+    async with aclosing(read_ahead(chunks, 1, lambda _: 1)) as coming:
+        async for rows, new in coming:
+            async with job.unit_of_work() as work:
+                found = await runs.going_on(work, run_id, "running")
+                await _carry_out(work, found, rows, new)
+                await work.save_checkpoint({"done": found.done})  # so that a worker that stops leaves after this chunk
+    async with job.unit_of_work() as work:
+        await _finish(work, await runs.going_on(work, run_id, "running"))
+
+
+async def _chunks(job: Job, run: ImportRun, size: int) -> AsyncIterator[tuple[list[Any], New]]:
+    """The rows to carry out and the contacts to be made of them, a chunk while the one before is written."""
     after = ""
     while True:
         async with job.unit_of_work() as work:
-            found = await runs.going_on(work, run_id, "running")
-            rows = await run_queries.due(work.session, found, CHANGING, after, settings.import_chunk)
-            if not rows:
-                await _finish(work, found)
-                return
-            await _carry_out(work, found, rows)
-            after = rows[-1].source_id
-            await work.save_checkpoint({"done": found.done})  # so that a worker that stops leaves after this chunk
+            await runs.plan_each_time(work.session)
+            rows = await run_queries.due(work.session, run, CHANGING, after, size)
+        if not rows:
+            return
+        yield rows, await asyncio.to_thread(_made_of, run, rows)
+        after = rows[-1].source_id
 
 
-async def _carry_out(work: JobWork, found: ImportRun, rows: list[Any]) -> None:
+def _made_of(run: ImportRun, rows: list[Any]) -> New:
+    whose = {"user_id": run.user_id, "shared": run.share}
+    new = [(row.source_id, created(run, row.source_id, row.reading)) for row in rows if row.action == "new"]
+    return {source: {"id": uuid7()} | whose | contact_queries.columns_of(made.record) for source, made in new}
+
+
+def created(run: ImportRun, source: str, reading: dict[str, Any]) -> Merged:
+    """The contact that the run makes of a reading, and the journal of that, which is not stored: an undo asks again."""
+    return merge(empty(), reading_of(reading), source=source, at=iso(run.started_at or run.made_at))
+
+
+async def _carry_out(work: JobWork, found: ImportRun, rows: list[Any], new: New) -> None:
     held = await contact_queries.locked(work.session, found.org_id, [row.contact_id for row in rows if row.contact_id])
     leaving = [row.source_id for row in rows if row.action == "removed"]
     elsewhere = await run_queries.with_other_sources(work.session, found.org_id, list(held), leaving)
-    chunk = _Chunk(found, held, elsewhere)
+    chunk = _Chunk(found, held, elsewhere, new)
     for row in rows:
         chunk.take(row)
-    await contact_queries.add_all(work.session, found.org_id, chunk.added)
+    await contact_queries.add_all(work.session, found.org_id, list(new.values()))
     await contact_queries.change_all(work.session, found.org_id, list(chunk.changed.values()))
     await run_queries.carried(work.session, found, chunk.rows)
-    if chunk.added or chunk.changed:
+    if new or chunk.changed:
         await queries.turn_page(work.session, found.org_id, sorted(chunk.books))
     found.done += len(rows)
     found.outcome = {
@@ -64,12 +94,12 @@ async def _carry_out(work: JobWork, found: ImportRun, rows: list[Any]) -> None:
 class _Chunk:
     """What one transaction of a run writes. Two rows of one contact see each other's change."""
 
-    def __init__(self, run: ImportRun, held: dict[str, Any], elsewhere: set[str]) -> None:
+    def __init__(self, run: ImportRun, held: dict[str, Any], elsewhere: set[str], new: New) -> None:
         self._run = run
         self._held = held
         self._elsewhere = elsewhere
+        self._new = new
         self._at = now()
-        self.added: list[dict[str, Any]] = []
         self.changed: dict[str, dict[str, Any]] = {}
         self.rows: list[dict[str, Any]] = []
         self.count: dict[str, int] = {}
@@ -86,12 +116,8 @@ class _Chunk:
             self._change(row)
 
     def _create(self, row: Any) -> None:
-        merged = merge(empty(), reading_of(row.reading), source=row.source_id, at=self._at)
-        made = uuid7()
-        contact = {"id": made, "user_id": self._run.user_id, "shared": self._run.share}
-        self.added.append(contact | contact_queries.columns_of(merged.record))
         self._touch(self._run.user_id, shared=self._run.share)
-        self._note(row, made, "done", "created", store=True, created=True, journal=merged.changes)
+        self._note(row, self._new[row.source_id]["id"], "done", "created", store=True, created=True)
 
     def _change(self, row: Any) -> None:
         contact = self._held[row.contact_id]

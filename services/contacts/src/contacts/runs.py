@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import text
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contacts import queries, row_queries
 from contacts.tables import ImportRun
@@ -107,13 +108,18 @@ async def finish(work: UnitOfWork, run: ImportRun, status: str) -> None:
     await queries.let_go(work.session, run.org_id, run.id)
 
 
-async def going_on(work: JobWork, run_id: str, status: str) -> ImportRun:
-    """The run, locked, if the job may go on with it. Raises ``Stopped`` or ``Obstructed``.
+async def plan_each_time(session: AsyncSession) -> None:
+    """What the transaction does with a run's rows is planned for these rows.
 
-    What the transaction does with its rows is planned for these rows: the plan that PostgreSQL would keep for a
-    prepared statement is made for none, while the tables are new, and compares each row of a chunk with each.
+    The plan that PostgreSQL would keep for a prepared statement is made for none, while the tables are new, and
+    compares each row of a chunk with each.
     """
-    await work.session.execute(_PLAN_EACH_TIME)
+    await session.execute(_PLAN_EACH_TIME)
+
+
+async def going_on(work: JobWork, run_id: str, status: str) -> ImportRun:
+    """The run, locked, if the job may go on with it. Raises ``Stopped`` or ``Obstructed``."""
+    await plan_each_time(work.session)
     run = await queries.locked_run(work.session, work.org_id, run_id)
     if run.status != status:
         raise Stopped
