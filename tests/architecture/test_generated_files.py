@@ -7,6 +7,6 @@ def test_the_generated_files_are_current() -> None:
 
 
 def test_every_behaviour_of_the_simulator_is_proved_by_a_test() -> None:
-    assert len(numbered()) == 66
+    assert len(numbered()) == 67
     assert sorted(set(numbered()) - set(proofs())) == []
     assert sorted(set(proofs()) - set(numbered())) == []
