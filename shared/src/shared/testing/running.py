@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
-from shared.testing import engines
+from shared.testing import engines, parsing
 from shared.testing.samples import ABOUT_SAMPLES
 
 ABOUT_PEERS = "not locked:"
@@ -26,6 +26,7 @@ settings.register_profile(
     "busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )
 settings.load_profile("busy machine")
+parsing.mend()
 gc.disable()
 """Until everything is imported and collected: none of that is ever freed, and to look through it again and again would
 take a sixth of the time that a run computes."""
