@@ -38,10 +38,10 @@ def described() -> dict[str, Described]:
 
 
 SERVICES = [name for name, service in described().items() if service.database]
-"""Those with a database of their own: all but the console."""
+"""Services with a database of their own: all but the console."""
 
 ROUTES = {prefix: name for name, service in described().items() for prefix in service.routes}
 """Path prefix → the service that it leads to."""
 
 HEARING = [name for name, service in described().items() if service.webhooks]
-"""Those that Microsoft may notify."""
+"""Services that Microsoft may notify."""

@@ -42,7 +42,7 @@ from shared.testing.siblings import Dispatcher, UserAuth
 from shared.testing.waiting import until
 
 PEOPLE = 2
-"""Of each organisation."""
+"""People of each organisation."""
 LEAD_S = 7200
 """So long after the set-up the first meeting ends, on Microsoft's clock."""
 PATIENCE_S = 1800
@@ -167,7 +167,7 @@ class Campus:
         return {(row.org_id, row.meeting_id): row.at.timestamp() for row in rows}
 
     def processor_s(self) -> float:
-        """Of the services and of PostgreSQL."""
+        """Processor time of the services and of PostgreSQL, in seconds."""
         return sum(process.processor_s() for process in self._processes) + _postgres_s(self._postgres)
 
 
@@ -295,7 +295,7 @@ def _passing_on(url: str) -> Starlette:
 
 
 def _postgres_s(pid: int) -> float:
-    """Of the server's processes, those that ended among them."""
+    """Processor time of the server's processes, those that ended included, in seconds."""
     spent = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

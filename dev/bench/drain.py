@@ -19,7 +19,7 @@ _FILL = """INSERT INTO outbox (event_id, topic, key, headers, payload)
 
 
 def headers(topic: str) -> dict[str, str]:
-    """Those of ``shared.database.outbox``, with a trace."""
+    """The headers that ``shared.database.outbox`` writes, with a trace."""
     names = ("specversion", "id", "type", "source", "time", "subject", "orgid", "partitionkey", "aggregateversion")
     told = {f"ce_{name}": uuid7() for name in (*names, "correlationid")}
     trace = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}

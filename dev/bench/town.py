@@ -65,7 +65,7 @@ class Town:
         return self.databases[service]
 
     def settings(self, service: str, **more: Any) -> Any:
-        """Of this service, in this process."""
+        """The settings of a service in this process."""
         kind = importlib.import_module(f"{service.replace('-', '_')}.settings").Settings
         return kind(**self._of(service, **more))
 

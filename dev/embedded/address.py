@@ -186,7 +186,7 @@ class _Fields:
         return self.take(max(0, length))
 
     def count(self) -> int:
-        """Of an array."""
+        """Read the length of an array."""
         return self._varint() - 1 if self._flexible else int(struct.unpack(">i", self.take(4))[0])
 
     def _varint(self) -> int:

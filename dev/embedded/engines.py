@@ -39,7 +39,7 @@ class EmbeddedPostgres:
 
     @property
     def pid(self) -> int:
-        """Of the process whose children serve the connections."""
+        """The process whose children serve the connections."""
         return int(self._server.get_pid() or 0)
 
     async def database(self, service: str) -> ServiceDatabase:

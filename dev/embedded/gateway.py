@@ -66,7 +66,7 @@ def _refusal(scope: Scope, status: int, code: str, detail: str) -> Response:
 
 
 class Personas:
-    """Whose token a request is given, by a cookie, and from where people may ask.
+    """Chooses by a cookie whose token a request gets, and checks from where people ask.
 
     As an app it answers a gateway that routes by itself: asked for ``/check`` and the path, 200 with what to add.
     """
@@ -176,7 +176,7 @@ def _is_own_page(headers: Headers) -> bool:
 
 
 def persona_of(headers: Headers) -> str | None:
-    """Whose token the request is given: the cookie's person, unless the request has a token of its own."""
+    """The person whose token the request gets: the cookie's, unless the request has a token of its own."""
     if any(name == b"authorization" for name, _ in headers):
         return None
     for name, value in headers:

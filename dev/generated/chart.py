@@ -41,7 +41,7 @@ def _facts(service: Described) -> dict[str, Any]:
 
 
 def _callers(service: Described) -> set[str]:
-    """Those that its internal routes admit, and the console, which shows what every service has for people."""
+    """The services that its internal routes admit, and the console, which shows pages of every service."""
     inner = {caller for callers in service.internal.values() for caller in callers}
     return inner | ({"console"} if service.routes else set())
 

@@ -24,7 +24,7 @@ def pins(path: Path) -> dict[str, str]:
 
 
 def distributions(folder: Path) -> Iterator[str]:
-    """Of what the folder imports: the names under which it is installed."""
+    """The distributions that bring what the folder imports."""
     known = packages_distributions()
     for path in python_files(folder):
         for name in first_parts(path) - sys.stdlib_module_names:

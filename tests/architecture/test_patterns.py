@@ -151,7 +151,7 @@ def hostile(example: str) -> Iterator[tuple[str, str]]:
 
 
 def cost_s(read: Read, text: str) -> float:
-    """Of the process alone; what else the machine does is not counted."""
+    """Processor time of this thread alone; what else the machine does is not counted."""
     before = time.thread_time()
     read.pattern.match(text)
     read.pattern.fullmatch(text)

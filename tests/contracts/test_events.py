@@ -178,7 +178,7 @@ TO_COME_VALUES = {"call_event"}
 
 
 def source_of(service: str) -> str:
-    """Of its own modules, and of those whose codes it passes on."""
+    """The source of its own modules, and of those whose codes it passes on."""
     root = Path(__file__).resolve().parents[2]
     passed_on = [
         root / "shared/src/shared/connections/obstacles.py",

@@ -103,7 +103,7 @@ def a_platform(**environment: str) -> Iterator[RunningPlatform]:
 
 @pytest.fixture(scope="module")
 def platform() -> Iterator[RunningPlatform]:
-    """One that runs, for all tests of a file in their order. They find what earlier ones left, and leave it running."""
+    """A running platform for all tests of a file in order. Each finds what earlier ones left, and leaves it running."""
     with a_platform(PROSPO_READINESS_FIRST_CHECK_S="3600") as made:  # what asks Graph is what a test does
         made.described = made.start()
         yield made
@@ -111,7 +111,7 @@ def platform() -> Iterator[RunningPlatform]:
 
 @pytest.fixture
 def own_platform() -> Iterator[RunningPlatform]:
-    """One that the test starts and stops itself."""
+    """A platform that the test starts and stops itself."""
     with a_platform() as made:
         yield made
 

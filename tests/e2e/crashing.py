@@ -52,7 +52,7 @@ class Death:
 
 
 class Life:
-    """Of one service. ``tasks`` are those that it started, and those that started these."""
+    """A run of one service. ``tasks`` are those that it started, and their descendants."""
 
     def __init__(self, death: Death) -> None:
         self.death = death

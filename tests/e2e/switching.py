@@ -52,7 +52,7 @@ async def ledger(demo: Demo, meeting: Json) -> dict[str, Json]:
 
 
 async def holds(demo: Demo, service: str, question: str) -> bool:
-    """That somebody has decided to do nothing is said nowhere else."""
+    """Whether the database says so. Nothing else tells that a service has decided to do nothing."""
     return bool(await ask(demo.state, service, question))
 
 

@@ -162,7 +162,7 @@ async def test_an_ordinary_client_reads_at_the_address_that_is_kept(demo: Demo, 
 
 
 async def test_an_import_of_contacts_is_told_to_an_ordinary_client(demo: Demo, imported: Json) -> None:
-    """Of a new person in Outlook, through the gateway to the event, which names nobody."""
+    """A new person in Outlook comes through the gateway to the event, which names nobody."""
     told = [json.loads(message.value()) for message in await read(demo, "contacts.imported", many=100)]
     (mine,) = [one for one in told if one["run_id"] == imported["id"]]
     assert (mine["user_id"], mine["created"]) == ("acme-anna", imported["outcome"]["created"])

@@ -49,7 +49,7 @@ class Microsoft:
         )
 
     async def app_token(self, **more: Any) -> dict[str, Any]:
-        """Of an application of its own: MSAL remembers refusals for a minute."""
+        """A token of an application of its own, because MSAL remembers refusals for a minute."""
 
         def ask() -> dict[str, Any]:
             return dict(self.application(**more).acquire_token_for_client(DEFAULT))

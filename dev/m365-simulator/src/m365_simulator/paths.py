@@ -8,7 +8,7 @@ Scope = MutableMapping[str, Any]
 Asgi = Callable[[Scope, Any, Any], Awaitable[None]]
 _KEY = re.compile(r"^(?P<name>[\w$.]+)\('(?P<key>[^']*)'\)$")
 VERSIONS = {"v1.0": "v1.0", "v1": "v1.0", "beta": "beta"}
-"""One of Microsoft's pages writes /v1/. Of the beta there is what v1.0 does not have (``notifying.subscriptions``)."""
+"""A page of Microsoft's writes /v1/. The beta has only what v1.0 does not have (``notifying.subscriptions``)."""
 
 PEER = re.compile(r"^/peer/v2\.0/(?=drives/)")
 """Drives a second time, where rclone looks for them below a ``tenant_url`` that ends in ``/peer``."""

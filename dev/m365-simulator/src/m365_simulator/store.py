@@ -52,7 +52,7 @@ class Store:
         return list(self._rows.get(kind, {}).values())
 
     def where(self, kind: str, field: str, value: Any) -> list[Row]:
-        """Those whose ``field`` had this value when they were put last, by an index that is kept from now on."""
+        """Rows whose ``field`` had this value when they were put last, by an index that is kept from now on."""
         indexes = self._indexes.setdefault(kind, {})
         if field not in indexes:
             indexes[field] = _Index(field)

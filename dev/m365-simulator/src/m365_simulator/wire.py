@@ -207,7 +207,7 @@ def reset(request: Request) -> None:
 
 
 def _claims(request: Request) -> dict[str, Any]:
-    """Of a good token, else empty; ``Caller`` says what is wrong with it."""
+    """Claims of a good token, else empty; ``Caller`` says what is wrong with it."""
     kind, _, token = request.headers.get("authorization", "").partition(" ")
     simulator: Simulator = request.scope["simulator"]
     try:

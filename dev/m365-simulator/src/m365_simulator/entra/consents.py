@@ -81,7 +81,7 @@ def roles_in_force(simulator: Simulator, app: Application, tenant: Row) -> list[
 
 
 def check_known(simulator: Simulator, app: Application, tenant: Row) -> None:
-    """Of a person's grant: nobody's consent is another refusal, one that Entra has not heard of yet is this one."""
+    """Refuse a person's grant for an application that Entra does not know yet. A missing consent is another refusal."""
     consent = consent_of(simulator, app, tenant["id"])
     if consent is not None and not _yet(simulator, consent.get("known_at")):
         raise _unknown(app, tenant, 700016)

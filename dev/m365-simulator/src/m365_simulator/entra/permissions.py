@@ -143,7 +143,7 @@ def _split(scope: str) -> tuple[str, str]:
 
 
 def not_by_a_person(permissions: Iterable[str], policy: str) -> list[str]:
-    """Those that need an administrator; ``policy`` is managed, allowed (flags only) or none."""
+    """The permissions that need an administrator; ``policy`` is managed, allowed (flags only) or none."""
     wanted = set(permissions)
     blocked = {"managed": ADMIN_ONLY | MANAGED, "allowed": ADMIN_ONLY, "none": frozenset(wanted)}[policy]
     return sorted(wanted & blocked)

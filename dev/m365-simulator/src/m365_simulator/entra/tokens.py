@@ -109,7 +109,7 @@ def _answer(simulator: Simulator, tenant: str, form: Fields, account: Row | None
 
 
 def _account_of(simulator: Simulator, form: Fields) -> Row | None:
-    """Whose grant is presented, for faults and the record."""
+    """The account whose grant is presented, for faults and the record."""
     store = simulator.store
     row = store.get("codes", form.get("code", "")) or store.get("refresh_tokens", form.get("refresh_token", "")) or {}
     return store.get("users", row.get("account", ""))

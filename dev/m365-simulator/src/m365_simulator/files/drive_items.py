@@ -184,7 +184,7 @@ def added(visit: Visit, stored: Row | None, behaviour: str) -> Row:
 
 @place("GET", "delta")
 async def delta(visit: Visit) -> Response:
-    """Of the whole drive; tokens come in the query or in the function call."""
+    """Changes of the whole drive; tokens come in the query or in the function call."""
     if visit.item()["parent"] is not None:
         raise GraphError(400, "invalidRequest", "Delta is of the root of a drive only.")
     simulator, query = visit.caller.simulator, visit.caller.query(KIND, DELTA)

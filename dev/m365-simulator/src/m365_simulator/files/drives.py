@@ -60,7 +60,7 @@ def admit(caller: Caller, drive: Row, *, write: bool) -> None:
 
 
 def enter(caller: Caller, site: Row | None, *, write: bool) -> None:
-    """Of a site: with Sites.Selected only where the application was granted it, members only in a private one."""
+    """Refuse a site to an application without its grant (Sites.Selected), and a private one to who is no member."""
     allowed = f"{WRITE if write else READ} {SELECTED}"
     caller.need(delegated=allowed, role=allowed, place="files")
     selected = caller.request.state.permission == SELECTED

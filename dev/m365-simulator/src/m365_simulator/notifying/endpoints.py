@@ -13,7 +13,7 @@ from m365_simulator.store import Row
 from .figures import Figures, figures
 
 MOST = 200
-"""Of a busy endpoint the newest responses decide."""
+"""For a busy endpoint the newest responses decide."""
 
 
 def endpoint_of(url: str) -> str:

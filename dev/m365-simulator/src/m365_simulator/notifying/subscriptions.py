@@ -35,7 +35,7 @@ def _living(caller: Caller) -> list[Row]:
 
 
 def _is_own(caller: Caller, row: Row) -> bool:
-    """Of the same application and tenant; a person sees what they made themselves."""
+    """Whether it is of the same application and tenant, and of the person who asks, if it is a person."""
     if row["tenant"] != caller.tenant or row["applicationId"] != caller.app:
         return False
     return caller.app_only or (row["creatorId"] == caller.claims["oid"] and not row["app_only"])

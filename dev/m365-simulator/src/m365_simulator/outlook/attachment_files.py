@@ -39,7 +39,7 @@ def described(simulator: Simulator, given: Row, size: int, file: str) -> Row:
 
 
 def inline(simulator: Simulator, given: Row | None) -> Row:
-    """One that came whole in a request; raises 400 without bytes or item, and 413 from the inline limit on."""
+    """Read an attachment that came whole. Raises 400 without bytes or item, and 413 from the inline limit on."""
     kind = (given or {}).get("@odata.type")
     if given and kind == ITEM:
         return _item(simulator, given)

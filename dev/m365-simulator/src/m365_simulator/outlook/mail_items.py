@@ -147,7 +147,7 @@ def vanish(simulator: Simulator, row: Row) -> None:
 
 
 def file_again(simulator: Simulator, row: Row, folder: str) -> None:
-    """One that had vanished stands in a folder (well-known name) under its immutable id."""
+    """Put a message that had vanished into a folder (well-known name) again, under its immutable id."""
     row["folder"] = folders.folder(simulator, FAMILY, row["user"], folder)["id"]
     row = items.touched(simulator, items.renamed(simulator, row), {})
     changelog.note(simulator, items.collection(row), row["id"])

@@ -58,7 +58,7 @@ def _back(**said: str) -> RedirectResponse:
 
 @router.post("/watch")
 async def act(request: Request) -> Response:
-    """One of the page's buttons: ``push`` a clock, strike a ``fault``, ``clear`` them, run a ``scenario``."""
+    """Do what a button of the page says: ``push`` a clock, strike a ``fault``, ``clear`` them, run a ``scenario``."""
     simulator, form = _simulator(request), await request.form()
     try:
         return _back(done=await _acted(simulator, form))

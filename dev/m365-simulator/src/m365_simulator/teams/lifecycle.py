@@ -113,7 +113,7 @@ def _start(simulator: "Simulator", meeting: Row, at: datetime.datetime) -> Row:
 
 
 def eligible(simulator: "Simulator", meeting: Row, who: str) -> bool:
-    """Of the organizer's organisation, with a licence; a guest starts no recording. Unproven."""
+    """Whether a person of the organizer's organisation with a licence; a guest starts no recording. Unproven."""
     user = simulator.store.get("users", who)
     return bool(user and user["tenant"] == meeting["tenant"] and user["mailbox"])
 
