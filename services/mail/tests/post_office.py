@@ -86,7 +86,7 @@ class PostOffice:
         return answer.json()
 
     async def subjects(self, user: str = "anna", **params: Any) -> list[Any]:
-        """Of each conversation the subject and how many mails it has, by subject."""
+        """Subject and number of mails of each conversation, by subject."""
         return sorted((one["subject"], one["messages"]) for one in await self.conversations(user, **params))
 
     async def share(self, one: Any, *, on: bool = True, user: str = "anna") -> Any:

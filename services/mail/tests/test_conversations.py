@@ -8,7 +8,7 @@ ANNA, BEN = "anna@contoso.example", "ben@contoso.example"
 
 
 async def test_only_mail_with_contacts_is_kept(house: Any) -> None:
-    """Of anything else a counter is all that is left; no text of it is read."""
+    """For other mail only a counter is kept; no text of it is read."""
     post = await house.follow()
     await post.arrives(ADA, "Offer", text="100 or 90?")
     await post.arrives("stranger@else.example", "Spam", text="secret words")

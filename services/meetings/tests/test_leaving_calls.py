@@ -35,7 +35,7 @@ async def leave(house: Any, for_s: float | None = 600) -> None:
 
 
 async def told(house: Any) -> list[Any]:
-    """Of which version, how many went, and what stays."""
+    """The version, how many were removed, and what stays."""
     said = await house.published(TOLD)
     stays = [[(left["kind"], left["count"], left["code"]) for left in one["left"]] for one in said]
     return [(one["aggregate_version"], one["removed"], left) for one, left in zip(said, stays, strict=True)]

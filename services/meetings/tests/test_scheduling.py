@@ -84,7 +84,7 @@ async def test_lines_that_are_typed_into_the_agenda_in_outlook_belong_to_it(hous
 
 @pytest.mark.parametrize("bare", [False, True])
 async def test_an_event_without_a_marked_agenda_gets_one(house: Any, bare: bool) -> None:
-    """One of an older version, or one whose text was rewritten in Outlook."""
+    """The event is of an older version, or its text was rewritten in Outlook."""
     meeting_id = await booked(house)
     if bare:
         await house.sql("UPDATE meeting SET shown = shown - 'agenda' - 'zone' - 'options', body = 'Old'")

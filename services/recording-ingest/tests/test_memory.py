@@ -49,7 +49,7 @@ async def moved(house: Any, booked: dict[str, Any], meeting_id: str, size: int) 
 
 
 def sha256(size: int) -> str:
-    """Of the bytes that the simulator makes."""
+    """The SHA-256 of the bytes that the simulator makes."""
     hashed = hashlib.sha256()
     for at in range(0, size, len(PATTERN)):
         hashed.update(PATTERN[: min(len(PATTERN), size - at)])

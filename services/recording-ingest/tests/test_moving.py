@@ -37,7 +37,7 @@ class Story:
         return has, sorted(left[one["id"]] for one in await unassigned(self.house) if one["id"] in left)
 
     async def told(self) -> list[tuple[str, str, str | None]]:
-        """Of each that was moved: what, from where, and where to."""
+        """What was moved, from where, and where to."""
         rows = {row["id"]: row["graph_id"] for row in await self.house.rows("artefact")}
         events = await self.house.published("artefact.moved")
         return [(rows[one["artefact_id"]], one["meeting_id"], one["to_meeting_id"]) for one in events]

@@ -19,7 +19,7 @@ from shared.telemetry import set_up_logs
 
 
 def peak_kib() -> int:
-    """Of this program; ``getrusage`` counts what its parent had before the exec, so it is asked only elsewhere."""
+    """Peak memory of this program. ``getrusage`` counts the parent before the exec too, so it is the last resort."""
     status = Path("/proc/self/status")
     if not status.exists():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

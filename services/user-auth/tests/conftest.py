@@ -187,7 +187,7 @@ class House(Harness):
         await self.hear(tenant_state(version, org_id=org, mail=mail))
 
     async def nothing_is_stored(self, **who: str) -> None:
-        """Of a first sign-in that was refused; the trail says so and nobody was told."""
+        """Check that a refused first sign-in left no connection and no event, only a line of the audit trail."""
         assert await self.rows("connection") == []
         assert await self.rows("sign_in_attempt") == []
         assert await self.published("user.state") == []

@@ -7,7 +7,7 @@ from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 _SEEN = "c.org_id = :org_id AND (c.user_id = :user_id OR c.shared)"
-# Of one thread in several mailboxes a person sees their own conversation, else the oldest that is shared.
+# When a thread is in several mailboxes, a person sees their own conversation, else the oldest that is shared.
 _SAME_ELSEWHERE = """EXISTS (SELECT FROM message_reference t
         JOIN message_reference o ON o.org_id = t.org_id AND o.key = t.key
         WHERE t.org_id = c.org_id AND t.conversation_id = c.id AND c.user_id <> :user_id AND o.conversation_id <> c.id
@@ -75,7 +75,7 @@ def _escaped(word: str) -> str:
 
 
 async def conversation(session: AsyncSession, org_id: str, user_id: str, id_: str, *, lock: bool = False) -> Any:
-    """One that the person sees, or with ``lock`` their own; None when there is none."""
+    """A conversation that the person may see; with ``lock`` only their own, locked. None when there is none."""
     values = {"org_id": org_id, "user_id": user_id, "id": id_}
     return (await session.execute(_LOCK if lock else _READ, values)).first()
 
@@ -83,7 +83,7 @@ async def conversation(session: AsyncSession, org_id: str, user_id: str, id_: st
 async def messages(
     session: AsyncSession, org_id: str, user_id: str, id_: str, *, after: list[str], limit: int
 ) -> list[Any]:
-    """Of a conversation, and of what the same thread is in other mailboxes, where it is shared; the oldest first."""
+    """The messages of a conversation and of the same thread in mailboxes that share it, oldest first."""
     values = {"org_id": org_id, "user_id": user_id}
     joined = (await session.execute(_JOINED, {**values, "id": id_})).scalars()
     more = {"ids": [id_, *joined], "at": after[0], "id": after[1], "limit": limit}
@@ -91,7 +91,7 @@ async def messages(
 
 
 async def message(session: AsyncSession, org_id: str, user_id: str, id_: str) -> Any:
-    """One that the person sees; None when there is none."""
+    """A message that the person may see; None when there is none."""
     return (await session.execute(_MESSAGE, {"org_id": org_id, "user_id": user_id, "id": id_})).first()
 
 

@@ -137,7 +137,7 @@ async def begin(session: AsyncSession, whose: Whose, folders: Sequence[str], swe
 
 
 async def rounds(session: AsyncSession, whose: Whose) -> list[Any]:
-    """Those that are not over."""
+    """The rounds that are not over."""
     return list(await session.execute(_ROUNDS, dict(whose)))
 
 

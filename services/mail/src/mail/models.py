@@ -43,11 +43,11 @@ class NewMail(StrictModel):
     """A mail to send as the caller. Each address counts once: To goes before Cc, Cc before Bcc."""
 
     to: People = Field(default_factory=list)
-    """Of an answer it may be left out: it then goes to whom the message came from."""
+    """A reply may leave it out: it then goes to the sender of the message."""
     cc: People = Field(default_factory=list)
     bcc: People = Field(default_factory=list)
     subject: Annotated[str, StringConstraints(strip_whitespace=True, max_length=255), ONE_LINE] = ""
-    """Of an answer it may be left out: it is then ``RE:`` and the subject of the message."""
+    """A reply may leave it out: it is then ``RE:`` and the subject of the message."""
     body: Annotated[str, STORABLE] = ""
     content_type: Literal["text", "html"] = "text"
     answers: Answers | None = None

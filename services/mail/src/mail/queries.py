@@ -99,7 +99,7 @@ async def queue_again(session: AsyncSession, row: OutgoingMail) -> None:
 
 
 async def next_version(session: AsyncSession, org_id: str, user_id: str) -> int:
-    """Of the person's mail, for an event."""
+    """The next version for an event about a person's mail."""
     return int((await session.execute(_NEXT_VERSION, {"org_id": org_id, "user_id": user_id})).scalar_one())
 
 

@@ -104,7 +104,7 @@ class Reader:
             await mailbox_queries.go_on(work.session, self.whose, round_)
 
     async def _wanted(self, found: Sequence[Looked], round_: dict[str, Any]) -> list[Looked]:
-        """Those to be read: with a contact, no draft, not too old, not kept yet. Why others are not is counted."""
+        """Select what to read: mail with a contact, no draft, not too old, not kept yet. Count why others are not."""
         addresses = {address for one in found for address in one.addresses} - {self._own}
         ids = {one.id: one.folder_id or round_["folder_id"] for one in found}
         async with self._job.unit_of_work(self.whose["user_id"]) as work:

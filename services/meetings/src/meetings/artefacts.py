@@ -42,7 +42,7 @@ def expect(meeting: MeetingRow, event: ArtefactDetected) -> bool:
 
 
 def expect_again(meeting: MeetingRow, event: ArtefactAwaited) -> bool:
-    """That it would not arrive is taken back."""
+    """Take back that the artefact would not arrive."""
     if event.artefact_id is not None:
         lifted = {"status": "importing"} | dict.fromkeys(_WHY)
         return _keep(meeting, event.artefact_id, event.kind, event.aggregate_version, lifted)
@@ -65,7 +65,7 @@ def let_go(meeting: MeetingRow, event: ArtefactMoved) -> bool:
 
 
 def present(meeting: MeetingRow) -> list[Entry]:
-    """Those that are the meeting's."""
+    """The artefacts that belong to the meeting."""
     return [one for one in meeting.artefacts if one["status"] != _MOVED]
 
 

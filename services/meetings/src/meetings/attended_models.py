@@ -28,7 +28,7 @@ class AttendedMeeting(BaseModel):
     status: str
     series_id: str | None
     original_start: datetime | None
-    """Of an occurrence: its series, and when the series has it."""
+    """Set for an occurrence only: its series, and the start that the series gives it."""
     body: str | None
     """The agenda."""
     join_url: str | None

@@ -176,7 +176,7 @@ def occurrence_of(call: Call, rows: Sequence[MeetingRow]) -> MeetingRow | None:
 
 
 def _marks(call: Call) -> list[Mark]:
-    """That it ended, alone, where nobody told of its beginning."""
+    """The marks of a call. Only its end when Microsoft did not tell of its beginning."""
     begun: list[Mark] = [{"kind": "started", "at": _written(call.began)}] if call.began != call.ended else []
     return [*begun, *([{"kind": "ended", "at": _written(call.ended)}] if call.ended else [])]
 

@@ -164,7 +164,7 @@ def _named_together(recording: Entry, transcript: Entry) -> float:
 
 
 def _seconds_together(recording: Entry, transcript: Entry) -> float:
-    """Of one call only."""
+    """How long both lasted at the same time, in seconds; 0 for two of different calls."""
     if not recording.get("call_id") or recording.get("call_id") != transcript.get("call_id"):
         return 0
     begins = [moment(one, "created_at") for one in (recording, transcript)]

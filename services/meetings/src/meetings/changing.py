@@ -47,7 +47,7 @@ class Brought:
     sent: frozenset[str]
     theirs: frozenset[str] = frozenset()
     lost: frozenset[str] = field(default_factory=frozenset)
-    """Of ``theirs`` those that were changed in Prospo too."""
+    """The parts of ``theirs`` that were changed in Prospo too."""
 
 
 def remember(meeting: MeetingRow, shown: Shown, known: dict[str, Any]) -> None:
@@ -196,7 +196,7 @@ def _digest(part: Any) -> str:
 
 
 def _answered(meeting: MeetingRow, shown: Shown) -> list[str]:
-    """Whose answer is another one now; the record has it then."""
+    """Take the responses over. Returns the addresses of attendees who answered or changed their answer."""
     before, unheard = meeting.responses, {"response": teams.NOT_VISIBLE, "at": None}
     new = [email for email, said in shown.responses.items() if said != before.get(email, unheard)]
     if new or before.keys() - shown.responses.keys():

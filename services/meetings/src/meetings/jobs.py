@@ -107,9 +107,9 @@ async def reschedule(
 
 
 async def _look_at_ended(job: Job, graph: Graph, meeting: MeetingRow, person: Connection, settings: Settings) -> None:
-    """One that was said to be over, and is moved in Outlook, is scheduled again, and its end told anew.
+    """Schedule a meeting again that had ended when somebody moved it in Outlook; its end is published anew.
 
-    Nothing else is taken over: what people deleted or renamed there afterwards took place as the record says.
+    Other changes are not taken over: a meeting that took place stays as the record has it.
     """
     async with problems.looked_at_later(job):
         caller = await as_organizer(job, graph, meeting, person)

@@ -23,7 +23,7 @@ from shared.subscriptions.leaving import Done, Traces
 
 
 class AutomaticRecording:
-    """Of a person's booked meetings; a series is one, for all of its occurrences. Set again after a reconnect."""
+    """The automatic recording of a person's booked meetings, a series counted once. A reconnect sets it again."""
 
     kind: LeftKind = "automatic_recording"
 

@@ -238,7 +238,7 @@ class Meeting(BaseModel):
     organizer: Organizer
     series_id: str | None
     original_start: datetime | None
-    """Of an occurrence: its series, and when the series has it."""
+    """Set for an occurrence only: its series, and the start that the series gives it."""
     attendees: list[AttendeeShown]
     answers: list[Answer]
     body: str | None

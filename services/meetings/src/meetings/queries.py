@@ -90,7 +90,7 @@ async def links_near(
 
 
 async def next_start(session: AsyncSession, org_id: str, accounts: Collection[str], since: datetime) -> datetime | None:
-    """Of the booked meetings of these organizers, the next start from ``since`` on."""
+    """The next start from ``since`` on among the booked meetings of these organizers."""
     values = {"org_id": org_id, "accounts": list(accounts), "since": since}
     found: datetime | None = (await session.execute(_NEXT_START, values)).scalar_one()
     return found
@@ -178,7 +178,7 @@ async def occurrences(
     *,
     lock: bool = False,
 ) -> list[MeetingRow]:
-    """Of a series, by their start; those of the window are locked."""
+    """The occurrences of a series by their start; those of the window, with ``lock`` locked."""
     query = select(MeetingRow).where(MeetingRow.org_id == org_id, MeetingRow.series_id == series_id)
     if window is not None:
         starts, ends = col(MeetingRow.starts_at), col(MeetingRow.ends_at)

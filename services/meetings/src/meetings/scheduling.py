@@ -33,7 +33,7 @@ _IN_TIME = timedelta(minutes=15)
 _TOGETHER = timedelta(seconds=5)
 """So long a look waits for others: several bookings share one."""
 _ATTENDEES_BYTES = 48 * 1024
-"""Of the 64 KiB that an event may have."""
+"""Attendees may take this much of the 64 KiB that an event may have."""
 _RANK = {None: 0, "low": 1, "medium": 2, "high": 3}
 
 
@@ -45,7 +45,7 @@ def check_times(start: datetime, end: datetime) -> None:
 
 
 def require_future(start: datetime | None, end: datetime | None) -> None:
-    """Of times that a person has just chosen. A meeting may have begun a moment ago."""
+    """Refuse times in the past that a person has just chosen. A meeting may have begun a moment ago."""
     now = datetime.now(UTC)
     if start is not None and start < now - BEGUN:
         raise BadInput("start_in_the_past", "The meeting would have started already; choose a later start.")

@@ -21,7 +21,7 @@ class Repeats(StrictModel):
     every: Literal["day", "week", "month"]
     interval: Annotated[int, Field(ge=1, le=99)] = 1
     weekdays: Annotated[list[Weekday], Field(max_length=7)] = Field(default_factory=list)
-    """Of a weekly series; the weekday of its start unless given."""
+    """For a weekly series only; the weekday of its start unless given."""
     until: date | None = None
     """The last day on which an occurrence may start."""
     count: Annotated[int, Field(ge=1, le=MOST)] | None = None
@@ -70,7 +70,7 @@ class SeriesChange(StrictModel):
     presenters: Presenters | None = None
     auto_recording: bool | None = None
     shared_with_attendees: bool | None = None
-    """Of all its meetings, those that are over and those to come too. Each may be set otherwise afterwards."""
+    """Applies to all its meetings, past and to come. Each may be set otherwise afterwards."""
 
     def as_meeting(self) -> MeetingChange:
         return MeetingChange.model_validate(self.model_dump())
@@ -91,7 +91,7 @@ class Series(BaseModel):
     id: str
     subject: str
     start: datetime
-    """Of the first occurrence, like ``end``."""
+    """The start of the first occurrence; ``end`` is its end."""
     end: datetime
     time_zone: str
     repeats: RepeatsShown

@@ -53,10 +53,10 @@ class MeetingRow(Table, table=True):
     responses: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSONB, nullable=False))
     """Address in lower case → ``response``, ``at``, ``proposed`` times, as the organizer's copy shows them."""
     repeats: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
-    """Of a series, which is no meeting itself: how it repeats (``meetings.repeating``)."""
+    """How a series repeats (``meetings.repeating``); None for a meeting. A series is no meeting itself."""
     series_id: str | None = None
     original_start: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
-    """Of an occurrence: its series, and when the series has it. Together they are its identity."""
+    """Set for an occurrence only: its series, and the start that the series gives it. Both are its identity."""
     recording_wanted: bool = True
     """False where the organizer chose that this meeting does not record by itself."""
     auto_recording: bool = False
@@ -94,7 +94,7 @@ class AttendanceRow(Table, table=True):
 
 
 class CallRefusalRow(Table, table=True):
-    """That Microsoft does not tell the organisation's application of calls, and what it says about it."""
+    """Microsoft's refusal to tell the organisation's application of calls."""
 
     __tablename__ = "call_refusal"
 

@@ -114,7 +114,7 @@ async def announce(work: UnitOfWork, user_id: str, version: int) -> bool:
 
 
 def _looked_at_since(meeting: LedgerMeeting, gap: GapRow) -> bool:
-    """One that Microsoft cannot be asked about is not waited for."""
+    """Whether Microsoft was asked about the meeting since the gap; true when it cannot be asked."""
     asked = meeting.online_meeting_id is not None and meeting.ends_at is not None and meeting.status != "cancelled"
     since = gap.ended_at
     return not asked or (meeting.looked_at is not None and since is not None and meeting.looked_at >= since)

@@ -89,7 +89,7 @@ async def artefacts(caller: GraphCaller, online_meeting_id: str, kind: Kind) -> 
 
 
 async def artefact(caller: GraphCaller, online_meeting_id: str, kind: Kind, graph_id: str) -> Artefact:
-    """One of them, as it is now."""
+    """Read one recording or transcript as it is now."""
     with _of_their_own():
         return _artefact(kind, await caller.get(_path(online_meeting_id, kind, graph_id)))
 

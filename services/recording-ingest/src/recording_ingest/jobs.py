@@ -78,7 +78,7 @@ async def follow_connections(job: Job, wanted: FollowConnections, *, settings: S
 
 @does(SweepLeftovers)
 async def sweep_leftovers(job: Job, wanted: SweepLeftovers, *, graph: Graph, subscriptions: Subscriptions) -> None:
-    """Of people who are not connected any more."""
+    """Delete what is left of people who are not connected any more."""
     await leftovers.sweep(job, graph, subscriptions)
 
 
@@ -123,7 +123,7 @@ async def announce_gap(job: Job, wanted: AnnounceGap) -> None:
 
 @does(EndSubscriptions)
 async def end_subscriptions(job: Job, wanted: EndSubscriptions, *, graph: Graph) -> None:
-    """Those of a person whose connection ended, while the tenant's lasts."""
+    """End the subscriptions of a person whose connection ended while the tenant stays connected."""
     for subscription_id in wanted.ids:
         if (await _person(job, wanted.user_id)).tenant.connected:
             await watching.end(graph.as_app(job.org_id, job.priority), subscription_id)
@@ -299,7 +299,7 @@ async def _read(caller: GraphCaller, named: Named) -> Artefact | Absence:
 async def _take_note(
     work: JobWork, notification: Notification, named: Named, found: Artefact | Absence, request_id: str
 ) -> None:
-    """Of an artefact in the ledger; a refusal that is no surer than this is left to reconciliation."""
+    """Enter what was found into the ledger. A refusal that is not certain is left to reconciliation."""
     meetings = await _meetings(work, notification, named)
     if isinstance(found, Absence):
         owner = meetings[0] if len(meetings) == 1 and found.at_once else None

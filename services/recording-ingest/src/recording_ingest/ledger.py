@@ -312,7 +312,7 @@ def recording_imported(
 
 
 def tell_recording(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow) -> None:
-    """That the meeting has it, under a new version."""
+    """Publish that the meeting has the recording, under a new version."""
     meeting.version += 1
     work.outbox.add(
         RecordingImported(

@@ -37,7 +37,7 @@ class TranscriptShown(BaseModel):
     attributed: bool
     """False when the organisation's Teams does not tell applications who said what."""
     line_count: int
-    """Of the whole transcript; 0 when nothing was said."""
+    """Lines of the whole transcript; 0 when nothing was said."""
     lines: list[LineShown]
     """One page of them, or those that were looked for."""
     next_cursor: str | None

@@ -46,7 +46,7 @@ async def assign(
 async def _decide(
     work: UnitOfWork, meetings: Sequence[LedgerMeeting], row: ArtefactRow, moved: Sequence[ArtefactRow]
 ) -> Decision | None:
-    """Those that are looked at together do not vouch for each other."""
+    """Decide where one artefact belongs. The artefacts in ``moved`` are no evidence for each other."""
     dated = [one for one in map(placing.occurrence, meetings) if one is not None]
     found = _found(row)
     kin = await queries.kin(work.session, work.org_id, [one.meeting_id for one in dated], found)

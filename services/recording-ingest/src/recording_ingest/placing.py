@@ -22,7 +22,7 @@ def lock_order(found: Artefact | UnassignedRow) -> tuple[str, str]:
 
 
 async def decide(work: UnitOfWork, meetings: Sequence[LedgerMeeting], found: Artefact) -> Decision | None:
-    """Of the occurrences behind one join link; None when the artefact has its place already, or none is dated."""
+    """Choose among the occurrences of one join link. None when the artefact has its place, or none has a time."""
     if await queries.has_place(work.session, work.org_id, found):
         return None
     dated = [one for one in map(occurrence, meetings) if one is not None]

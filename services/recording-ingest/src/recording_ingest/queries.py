@@ -16,7 +16,7 @@ from recording_ingest.tables import ArtefactRow, LedgerMeeting, StepRow, Transcr
 from shared.connections.obstacles import FEATURE_OFF, FORMER
 
 MENDED = PAUSING - {FEATURE_OFF, *(old for old, new in FORMER.items() if new == FEATURE_OFF)}
-"""Of what is declared absent for one of these a reconnect looks again, however long the meeting is over."""
+"""A reconnect looks again for what was declared absent for one of these reasons, however old the meeting is."""
 _NOTE_MEETING = text(
     """INSERT INTO ledger_meeting (org_id, meeting_id, subject, auto_recording, status, meeting_version, revision,
                                    version, absences)
@@ -225,7 +225,7 @@ async def adrift_with(session: AsyncSession, chosen: ArtefactRow) -> Sequence[Ar
 
 
 async def artefacts(session: AsyncSession, org_id: str, meeting_id: str) -> Sequence[ArtefactRow]:
-    """Of one meeting, oldest first."""
+    """The artefacts of one meeting, oldest first."""
     query = select(ArtefactRow).where(ArtefactRow.org_id == org_id, ArtefactRow.meeting_id == meeting_id)
     query = query.where(col(ArtefactRow.adrift).is_(None))
     return (await session.exec(query.order_by(col(ArtefactRow.created_at), col(ArtefactRow.id)))).all()

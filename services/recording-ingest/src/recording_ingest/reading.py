@@ -58,7 +58,7 @@ async def lines(
     q: str | None = None,
     speaker: str | None = None,
 ) -> Sequence[Row[Any]]:
-    """Those after number ``after``; with ``q`` only those with its words, with ``speaker`` only theirs."""
+    """The lines after number ``after``; with ``q`` only those with its words, with ``speaker`` only theirs."""
     values = {"org_id": org_id, "id": transcript_id, "after": after, "limit": limit, "q": q, "speaker": speaker}
     return (await session.execute(_LINES, values)).all()
 

@@ -10,7 +10,7 @@ from shared.database.outbox import uuid7
 from shared.database.unit_of_work import UnitOfWork
 
 MOST_STEPS = 300
-"""Of one meeting are kept, the newest; each comparison with Microsoft's lists deletes those before."""
+"""The newest steps of a meeting that are kept; each comparison with Microsoft's lists deletes older ones."""
 
 
 def note(work: UnitOfWork, meeting_id: str, what: str, **details: Any) -> None:

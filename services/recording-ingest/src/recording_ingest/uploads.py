@@ -98,7 +98,7 @@ class UploadSession:
     received: int
     address: Address = field(repr=False)
     attempt: int | None = None
-    """Of an upload into SharePoint, whose file storage has to verify; None where storage takes the bytes itself."""
+    """Number of an upload into SharePoint, which storage verifies. None where storage takes the bytes itself."""
     place: str = ""
     """Where the file goes, as people know it."""
 

@@ -88,7 +88,7 @@ def _wanted(person: Connection) -> list[str]:
 
 
 async def _ensure(subscriptions: Subscriptions, caller: GraphCaller, resource: str) -> None:
-    """One that Microsoft refuses must not keep us from the other; reconciliation finds what it would have told."""
+    """Make sure of one subscription. A refusal is logged; reconciliation finds what is then missed."""
     try:
         await subscriptions.ensure(caller, resource)
     except (GraphReconnect, GraphTellAdmin, GraphGiveUp) as error:

@@ -248,7 +248,7 @@ def consent_url(settings: Settings, entra: Entra, state: str) -> str:
 
 
 def _check(attempt: queries.Attempt, leg: _Leg, said: ProspoError | None) -> None:
-    """Whose attempt it is, before what Microsoft said. Raises the refusal."""
+    """Raise the refusal: of a foreign attempt first, then what Microsoft ``said``."""
     if attempt.user_id != leg.who.user_id or attempt.link_hash != leg.who.link:
         raise Forbidden("consent_other_user", f"Another person started this consent. {AGAIN}")
     if not secrets.compare_digest(attempt.browser_key_hash, digest(leg.browser_key)):

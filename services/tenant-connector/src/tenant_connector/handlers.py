@@ -54,7 +54,7 @@ async def know_person(event: UserState, *, session: AsyncSession, work: UnitOfWo
 
 @on(UserLeft)
 async def sum_up_what_was_left(event: UserLeft, *, work: UnitOfWork) -> None:
-    """Of the people of an organisation that disconnected; the Org Admin reads it."""
+    """Add up what stayed at Microsoft of the people of a disconnected organisation, for the Org Admin."""
     await leaving.take(work, event)
 
 

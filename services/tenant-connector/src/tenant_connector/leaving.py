@@ -50,7 +50,7 @@ async def take(work: UnitOfWork, event: UserLeft) -> None:
 
 
 async def take_application(work: UnitOfWork, event: MeetingApplicationTracesRemoved) -> None:
-    """Of an earlier end of the connection it is no news any more."""
+    """Keep what stayed of the application. News of an earlier end of the connection is ignored."""
     row = await queries.tenant_for_change(work.session, event.org_id)
     if row.leaving is not None and row.leaving["ended_in"] == event.aggregate_version:
         row.leaving = {**row.leaving, "application": event.model_dump(mode="json", include={"removed", "left"})}

@@ -27,7 +27,7 @@ from tenant_connector.work import ForgetPick
 
 CALLBACK = "/connectors/microsoft365/storage/browse/callback"
 SCOPES = ("Team.ReadBasic.All", "Channel.ReadBasic.All", "Sites.Read.All")
-"""Of the one sign-in: which teams, channels and sites the person sees, and the folders in them. Nothing is written."""
+"""Permissions of the one sign-in: to read which teams, channels, sites and folders the person sees."""
 AGAIN = f"Start again with Browse under {CONNECTOR_PLACE} → Choose Storage Location, or paste the address of the place."
 
 
@@ -87,7 +87,7 @@ class Picks:
         return _moment(kept)
 
     async def token(self, caller: Identity) -> str:
-        """Of the connected tenant. Raises ``Conflict`` when the person has not signed in, or their time is over."""
+        """A token of the connected tenant. Raises ``Conflict`` without a sign-in, or when it is too old."""
         tid, pick = await self._tenant(caller.org_id), await self._pick(caller)
         if pick is None or not pick.alive or pick.sealed_token is None or pick.tid != tid:
             raise not_open()
@@ -179,7 +179,7 @@ def not_open() -> Conflict:
 
 
 def _refused(error: EntraError) -> ProspoError:
-    """Of the page of the sign-in, or of the token endpoint."""
+    """The problem for a refusal by the sign-in page or the token endpoint."""
     if isinstance(error, EntraRetry):
         return Unavailable("microsoft_busy", f"{error.message} Try again in a moment.")
     if error.number in NOT_ADMIN:

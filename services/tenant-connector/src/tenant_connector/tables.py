@@ -45,8 +45,8 @@ class TenantRow(Table, table=True):
     storage_nearly_full: bool = False
     storage_state_version: int = Field(default=0, sa_type=BigInteger)
     leaving: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
-    """Of the last disconnect by an Org Admin: the version it ``ended_in``, ``until`` when things may be removed at
-    Microsoft, whether that is ``over``, and what was told of the ``application``; none while connected."""
+    """The last disconnect by an Org Admin: the version it ``ended_in``, ``until`` when things may be removed at
+    Microsoft, whether that is ``over``, and what was told of the ``application``. None while connected."""
 
 
 class LeavingRow(Table, table=True):

@@ -14,7 +14,7 @@ from shared.entra.tokens import KEPT_AT_MOST, AccessToken, token_digest
 
 EARLY = timedelta(minutes=5)
 LIFE_S = 3599
-"""Of a token whose answer does not say how long it lasts; the field is only recommended. MSAL reckons the same."""
+"""Life in seconds of a token whose answer does not give it; the field is only recommended. MSAL assumes the same."""
 RENEW_REFUSED_AFTER_S = 300.0
 """A token that Graph refuses so soon after it was made is refused for a reason that no other token changes."""
 

@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 _TEAMS = "teamsForBusiness"
 _SMTP = "smtp:"
 _LONGEST, _MOST = 320, 400
-"""Of an address, and of them: Exchange Online gives a mailbox at most 400."""
+"""Longest address, and most addresses: Exchange Online gives a mailbox at most 400."""
 _NO_MAILBOX = {"mailboxnotenabledforrestapi", "mailboxnotsupportedforrestapi"}
 
 
@@ -28,7 +28,7 @@ class AccountFacts:
 
     guest: bool | None
     addresses: tuple[str, ...] | None
-    """Those that the directory gives the account, in lower case. Not ``otherMails``, which nobody verified."""
+    """Addresses that the directory gives the account, in lower case. Not ``otherMails``, which nobody verified."""
     mailbox: bool | None
     teams: bool | None
 

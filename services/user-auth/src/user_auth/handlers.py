@@ -36,7 +36,7 @@ async def end_connections_to_another_tenant(
 async def end_connections(
     event: TenantDisconnected, *, work: UnitOfWork, access_tokens: AccessTokens, settings: Settings
 ) -> None:
-    """Of all its people; late news of a tenant that is connected again change nothing."""
+    """End the connections of all people of the tenant. Late news of a tenant that is connected again is ignored."""
     known = await tenant_of(work.session, event.org_id, hold=True)
     if known.connected and (known.version or 0) > event.aggregate_version:
         return

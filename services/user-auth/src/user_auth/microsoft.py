@@ -31,7 +31,7 @@ NOTHING_KEPT = "nothing_kept"
 _ACCESS_TOKEN = msal.TokenCache.CredentialType.ACCESS_TOKEN
 _REFRESH_TOKEN = msal.TokenCache.CredentialType.REFRESH_TOKEN
 _UNTOLD_LIFE_S = 600
-"""Of a token whose life Microsoft does not tell, which it need not (RFC 6749 section 5.1); MSAL assumes the same."""
+"""Life in seconds of a token when Microsoft does not give it (optional, RFC 6749 5.1). MSAL assumes the same."""
 
 logging.getLogger("msal").setLevel(logging.INFO)  # its debug lines hold codes and verifiers
 

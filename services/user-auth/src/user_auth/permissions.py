@@ -59,7 +59,7 @@ FEATURES: dict[Switch, Feature] = {
 
 
 def known(given: Iterable[str]) -> tuple[str, ...]:
-    """Of Microsoft's scopes, in whatever case, those that we ask for, in our order and spelling."""
+    """The granted scopes that we ask for, in our order and spelling. ``given`` may be in any case."""
     lower = {scope.casefold() for scope in given}
     return tuple(scope for name, scope in _KNOWN.items() if name in lower)
 

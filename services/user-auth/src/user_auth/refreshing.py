@@ -348,7 +348,7 @@ def _renewed_lately(row: ConnectionRow) -> bool:
 
 
 def _problem(error: Exception) -> ProspoError:
-    """Of what stands in the way of a refresh; with the time until it is worth trying again, if that is known."""
+    """The problem that prevents a refresh; with ``retry_after_s`` where a time is known."""
     if isinstance(error, EntraTenantGone):
         return conflict(TENANT_NOT_CONNECTED)
     waits = {"retry_after_s": math.ceil(error.after_s)} if isinstance(error, EntraError) and error.after_s else {}

@@ -16,7 +16,7 @@ Owner = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """Of an ``EntraError`` what is told: the error itself would keep alive the secrets of the call it came from."""
+    """The parts of an ``EntraError`` that are kept. The error itself would keep the secrets of its call in memory."""
 
     kind: type[EntraError]
     message: str

@@ -31,7 +31,7 @@ class ConnectionRow(Table, table=True):
     name: str | None = None
     email: str | None = None
     addresses: list[str] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False))
-    """Those that Microsoft's directory gave the account when it was last asked, in lower case."""
+    """Addresses that Microsoft's directory gave the account when it was last asked, in lower case."""
     addresses_at: datetime | None = Field(default=None, sa_column=_moment())
     """When that was; None when it did not say yet."""
     sealed_cache: bytes | None = None
@@ -57,6 +57,6 @@ class ConnectionRow(Table, table=True):
     leaving_until: datetime | None = Field(default=None, sa_column=_moment())
     """Until when the tokens of a connection that ended serve to remove what Prospo set at Microsoft."""
     leaving: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
-    """Of the last end: the version it ``ended_in``, whether that is ``over``, and what each service ``told``."""
+    """The last end: the version it ``ended_in``, whether it is ``over``, and what each service ``told``."""
     notices: list[dict[str, str]] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False))
     """What a check of the account found in the way of a feature."""

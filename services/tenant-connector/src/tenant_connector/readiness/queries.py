@@ -71,7 +71,7 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """Of how many connected people account and mailbox are known, and how many of them lack something."""
+    """How many connected people have a known account and mailbox, and how many of them lack something."""
 
     accounts: int
     unlicensed: int
