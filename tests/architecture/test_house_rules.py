@@ -143,6 +143,18 @@ def test_a_tests_name_can_be_read_at_once() -> None:
     assert [name for name in functions if name.startswith("test_") and len(name) > MAX_TEST_NAME] == []
 
 
+def test_no_sentence_of_a_docstring_or_comment_leaves_its_subject_out() -> None:
+    """``docs/how-to/write.md`` 3: not "Of each organisation." and not "One that is gone."."""
+    begins = re.compile(r"(Of|One (that|who|of)|Those|That) ")
+    comment = re.compile(rf"^ *# {begins.pattern}", re.MULTILINE)
+    found: list[str] = []
+    for path in python_files(*(ROOT / folder for folder in WRITTEN)):
+        said = [n.value.value for n in nodes_of(path) if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)]
+        found += [f"{path.name}: {text}" for text in said if isinstance(text, str) and begins.match(text)]
+        found += [f"{path.name}: {line[0]}" for line in comment.finditer(path.read_text())]
+    assert found == []
+
+
 def test_a_log_line_is_a_noun_and_a_verb() -> None:
     """What it is about is in fields, so that an operator finds all of a kind by one word."""
     sentences: list[str] = []

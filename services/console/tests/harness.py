@@ -75,7 +75,7 @@ class Site:
     person: str | None = "acme-anna"
     requests: list[str] = field(default_factory=list)
     scripts: dict[str, str] = field(default_factory=dict)
-    """Of a test, by path. A browser keeps such a one compiled, unlike one that a test hands it with each page."""
+    """Scripts of a test by path. A browser keeps these compiled, unlike one that a test passes with each page."""
 
     def client(self, **headers: str) -> httpx.Client:
         """A client that sends what a browser on our own pages sends; it does not follow redirects."""

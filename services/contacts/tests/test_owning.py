@@ -4,7 +4,7 @@ from typing import Any
 
 
 async def test_an_edit_needs_the_version_it_was_made_of(house: Any) -> None:
-    """Of two who read the same, the second one to write reads again first."""
+    """When two have read the same version, the second one to write has to read again first."""
     await house.connect()
     await house.add("Ada", "Abel", "ada@x.example")
     await house.imported()

@@ -183,7 +183,7 @@ async def test_a_file_that_cannot_come_back_is_named_and_the_others_do(
 
 
 async def test_a_change_while_the_file_was_read_is_not_deleted(office: Office, tmp_path: Path) -> None:
-    """Of the same size, and of a file whose SHA-256 is not known yet: only what stands there now tells."""
+    """The new content has the same size, and no SHA-256 is known yet: only the content at the place differs."""
     await office.in_use()
     await office.store()
     await office.settle()

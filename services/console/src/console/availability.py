@@ -152,7 +152,7 @@ def _shown(asked: Asked, found: dict[str, Calendar]) -> Free:
 
 
 def _days(asked: Asked) -> list[Span]:
-    """Those that the meeting touches."""
+    """The days that the meeting touches."""
     found, first = [], asked.days[0]
     while first < asked.end:
         found.append((first, _midnight(first + timedelta(days=1), asked.zone)))

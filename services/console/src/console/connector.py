@@ -18,7 +18,7 @@ router = APIRouter(prefix=PAGE)
 Tag = Annotated[str, Form(max_length=100, pattern=r"^[!-~]*$")]
 """An ETag as the page was given it; it goes into a header."""
 LinkToken = Annotated[str, Form(max_length=500)]
-"""Of a link for an administrator, in a form's body: addresses end up in logs."""
+"""The token of an administrator's link. It comes in a form's body, because addresses end up in logs."""
 _NEWS = {
     "connected": "Your organisation is connected to Microsoft 365.",
     "failed": "The connection to Microsoft 365 failed.",

@@ -101,7 +101,7 @@ async def share(request: Request, contact_id: uuid.UUID) -> Response:
 
 @router.post("/{contact_id}/split")
 async def split(request: Request, contact_id: uuid.UUID) -> Response:
-    """One of its contacts in Outlook is another person."""
+    """Split off a contact in Outlook that is another person."""
     source = str((await request.form()).get("source") or "")
     path = f"/v1/contacts/{contact_id}/split"
     try:

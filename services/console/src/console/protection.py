@@ -25,7 +25,7 @@ def content_policy(settings: Settings) -> str:
 
 
 def mail_policy(images: bool) -> str:
-    """Of the frame that shows a mail: it runs nothing, and loads our pictures, or its own where they were asked for.
+    """The policy of the frame that shows a mail: no script; pictures of ours, or the mail's where ``images`` is set.
 
     It keeps our origin, so that the page around it can fit it to its text; only a script could make use of that.
     """

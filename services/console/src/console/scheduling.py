@@ -68,7 +68,7 @@ class MeetingForm:
     every: str = ""
     until: str = ""
     etag: str = ""
-    """Of the meeting as it was when the form was opened."""
+    """The version of the meeting that the form was opened with."""
     time_zone: str = "UTC"
     key: str = field(default_factory=lambda: str(uuid.uuid4()))
     errors: dict[str, str] = field(default_factory=dict)

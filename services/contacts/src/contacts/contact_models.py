@@ -71,7 +71,7 @@ class PolicyShown(BaseModel):
 
 
 class Counts(BaseModel):
-    """Of the whole organisation; no names."""
+    """Counts over the whole organisation; no names."""
 
     contacts: int
     shared: int

@@ -17,7 +17,7 @@ FREE: Final = frozenset(_PROVIDERS.split())
 _FORMS: Final = "gmbh ag kg ohg ltd limited inc llc corp co sa sarl srl spa bv ab oy plc"
 LEGAL_FORMS: Final = frozenset(_FORMS.split())
 SIMILAR: Final = 0.88
-"""Of Jaro and Winkler, from 0 to 1; below it names of other people outnumber typing errors."""
+"""Jaro-Winkler similarity, 0 to 1. Below this, names of other people outnumber typing errors."""
 
 Code = Literal[
     "same_email", "shared_email", "role_email", "same_phone", "shared_phone", "same_name", "swapped_name", "nickname",

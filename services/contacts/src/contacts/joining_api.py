@@ -86,7 +86,7 @@ async def apart(contact_id: Id, wanted: OtherContact, caller: Caller, work: Work
 
 @router.post("/{contact_id}/split", responses={200: TAGGED})
 async def split(contact_id: Id, wanted: OneSource, caller: Caller, work: Work, response: Response) -> ContactShown:
-    """One of the contact's sources is another person: it becomes a contact of its own, which is answered."""
+    """Make a contact of its own of a source that is another person. Returns that contact."""
     contact = await own(work, caller, contact_id)
     made = await joining.split(work, contact, wanted.source)
     await joining.turn(work, contact, shared=contact.shared)

@@ -46,7 +46,7 @@ async def in_folder(session: AsyncSession, run: ImportRun, folder_id: str) -> se
 
 
 async def strange(session: AsyncSession, run: ImportRun, keys: Sequence[str]) -> list[str]:
-    """Those of ``keys`` that no import ever told of."""
+    """The ``keys`` that no import has seen."""
     return list((await session.execute(_STRANGE, {**of_run(run), "keys": list(keys)})).scalars())
 
 

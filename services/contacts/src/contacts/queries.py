@@ -89,7 +89,7 @@ async def let_go(session: AsyncSession, org_id: str, run_id: str) -> None:
 
 
 async def next_version(session: AsyncSession, org_id: str, user_id: str) -> int:
-    """Of the events about a person's contacts."""
+    """The next version for an event about a person's contacts."""
     return int((await session.execute(_NEXT_VERSION, {"org_id": org_id, "user_id": user_id})).scalar_one())
 
 

@@ -186,6 +186,6 @@ def _shown_name(reading: Reading) -> str:
 
 
 def _said_name(item: Any) -> str:
-    """Of a contact that is not imported, so that the person finds it in Outlook."""
+    """The name of a contact that is not imported, so that the person finds it in Outlook."""
     name = item.get("displayName") or item.get("fileAs") if isinstance(item, dict) else None
     return str(storable(name))[:80] if isinstance(name, str) else ""

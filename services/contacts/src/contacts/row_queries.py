@@ -209,7 +209,7 @@ async def counts(session: AsyncSession, run: ImportRun) -> dict[str, int]:
 
 
 async def alive(session: AsyncSession, run: ImportRun) -> list[Any]:
-    """Of each chosen folder, how many sources were in it before this run (``n``), and how many of them are ``gone``."""
+    """Count for each chosen folder the sources that it had before this run (``n``) and those of them ``gone`` since."""
     ids = [folder["id"] for folder in run.folders]
     return list(await session.execute(_ALIVE, {**of_run(run), "folder_ids": ids}))
 

@@ -24,7 +24,7 @@ class AddressesWanted(Asked):
 class ContactAddresses(BaseModel):
     contact_id: str
     user_id: str
-    """Whose contact it is."""
+    """The owner of the contact."""
     shared: bool
     addresses: list[str]
     """In lower case, the domain in Unicode; none when the contact is gone or has none."""

@@ -24,12 +24,12 @@ class Address:
 
     @property
     def url(self) -> str:
-        """Of the site, for people and their tools."""
+        """The address of the site, for people and their tools."""
         return f"https://{self.host}{quote(self.site)}"
 
     @property
     def graph(self) -> str:
-        """Of the site at Graph."""
+        """The path of the site at Graph."""
         return f"/sites/{self.host}:{quote(self.site)}" if self.site else f"/sites/{self.host}"
 
 

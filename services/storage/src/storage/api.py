@@ -65,7 +65,7 @@ class Delivered(StrictModel):
     item_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9!_-]{1,200}$")
     """What SharePoint answered to the last range, when that answer came."""
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
-    """Of the same bytes, when one process hashed them all; without it storage reads the file once more."""
+    """SHA-256 of the bytes, when one process hashed them all. Without it storage reads the file once more."""
 
 
 class Arrived(BaseModel):

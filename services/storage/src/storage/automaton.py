@@ -66,7 +66,7 @@ class State:
     missed: int = 0
     """So many times was the committed item not found, as may happen right after it was made."""
     name: str | None = None
-    """Of the published file; None before."""
+    """Name of the published file; None before."""
 
     @property
     def is_aged(self) -> bool:

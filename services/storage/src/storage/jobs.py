@@ -72,7 +72,7 @@ async def look_at_location(job: Job, _wanted: LookAtLocation, *, graph: Graph, s
 
 @does(GiveUpUploads)
 async def give_up_uploads(job: Job, _wanted: GiveUpUploads, *, settings: Settings) -> None:
-    """Those of the organisation that nobody has gone on with for long; one job waits while any is unfinished."""
+    """Give up uploads that nobody has continued for long. One job per organisation waits while any is unfinished."""
     about = {"org_id": job.org_id, "keep_s": settings.unfinished_upload_keep_s}
     async with job.unit_of_work() as work:
         for row in await work.session.execute(queries.GIVE_UP, about):
@@ -109,7 +109,7 @@ async def hash_file(job: Job, wanted: HashFile, *, db: Database, parts: Parts, g
 
 @does(MoveFiles)
 async def move_files(job: Job, _wanted: MoveFiles, *, deliveries: Deliveries, parts: Parts) -> None:
-    """Those that follow to the chosen place, and those of a migration."""
+    """Move the files that belong in the chosen place, and those of a migration."""
     await Mover(job, deliveries, parts).all_due()
 
 

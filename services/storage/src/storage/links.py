@@ -16,7 +16,7 @@ from shared.problems import NotFound
 from shared.secrets import KeyRing
 
 PAGE = "/files/link"
-"""Of the console; it hands the token on in a body."""
+"""A page of the console; it passes the token on in a body."""
 LONGEST_S = 30 * 86_400
 _SIGNATURE = 16
 _PURPOSE = b"storage|file link|"

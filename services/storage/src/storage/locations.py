@@ -164,7 +164,7 @@ def state_of(error: GraphError) -> State | None:
 
 
 async def keep_state(work: UnitOfWork, folder: Folder, state: State, *, looking: bool = False) -> None:
-    """Of the place that is chosen now; news of a former one changes nothing. ``looking``: its job is at it already."""
+    """Keep the state of the place that is chosen now; news of a former one is ignored. ``looking``: its job runs."""
     values = {"org_id": work.org_id, "drive_id": folder.drive_id, "folder_id": folder.folder_id, "state": state}
     changed = (await work.session.execute(location_queries.KEEP_STATE, values)).first()
     if changed is not None and state == "works":

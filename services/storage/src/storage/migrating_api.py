@@ -177,7 +177,7 @@ async def _migration(work: Work) -> Migration:
 
 
 async def _failed(work: Work) -> list[Failed]:
-    """Of a file that was in Prospo's own storage the name is not said: it is its owner's."""
+    """The failed files. Names of files in Prospo's own storage are left out: they are their owners'."""
     rows = await work.session.execute(move_queries.FAILED, {"org_id": work.org_id})
     return [Failed(file_id=row.file_id, name=row.name if row.drive_id else "", says=row.says) for row in rows]
 

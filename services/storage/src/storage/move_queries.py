@@ -76,7 +76,7 @@ KEEP_PARTS = text(
     f"""UPDATE file_move SET parts = CAST(:parts AS text[]), moved_bytes = :bytes, step = step + 1
         WHERE {_AS_READ}"""
 )
-"""Those that begin before ``bytes`` are written; the others are about to be."""
+"""Parts that begin before ``bytes`` are written; the others are about to be."""
 AIM = text(
     """UPDATE file_move SET drive_id = :drive_id, folder_id = :folder_id, upload = NULL, step = step + 1, hashed = NULL,
            parts = '{}', moved_bytes = 0 WHERE org_id = :org_id AND file_id = :file_id RETURNING *"""

@@ -198,7 +198,7 @@ def _at_source(row: Any) -> Iterator[None]:
 
 
 def _place_of(row: Any) -> Folder | None:
-    """Of a file or a move; None is Prospo's own storage."""
+    """Where a file or a move is; None is Prospo's own storage."""
     return None if row.drive_id is None else folder_of(row)
 
 

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 _FORBIDDEN = re.compile(r'["*:<>?/\\|\x00-\x1f\x7f]|[\ud800-\udfff]')
 _RESERVED = re.compile(r"^(CON|PRN|AUX|NUL|COM\d|LPT\d)(\.|$)|^(\.lock|desktop\.ini)$|^~|_vti_", re.IGNORECASE)
 LONGEST = 128
-"""Of a name, so that with a few folders above it the path stays below SharePoint's 400 characters."""
+"""Longest name. With a few folders above it the path stays below SharePoint's 400 characters."""
 
 
 def safe(name: str) -> str:

@@ -49,7 +49,7 @@ class Parts:
             start, at = until, at + 1
 
     async def sha256(self, row: Any) -> str:
-        """Of the whole file's bytes."""
+        """SHA-256 of the whole file, as 64 hexadecimal digits."""
         return await sha256_of(self.read(row, 0, row.size_bytes))
 
     async def delete(self, org_id: str, file_id: str, name: str) -> None:
@@ -94,7 +94,7 @@ def named_by(row: Any) -> set[str]:
 
 
 def named_by_move(move: Any) -> set[str]:
-    """Those of a file that is on its way here."""
+    """The parts of a file that is being moved here."""
     return {_path(move.org_id, move.file_id, name) for name in move.parts}
 
 

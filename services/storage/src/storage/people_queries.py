@@ -105,4 +105,4 @@ UNDER_WAY = text(
     """SELECT id FROM stored_file WHERE org_id = :org_id AND id = ANY(:ids) AND completed_at IS NULL
        UNION SELECT file_id FROM file_move WHERE org_id = :org_id AND file_id = ANY(:ids)"""
 )
-"""Whose bytes in a staging folder somebody may still go on with."""
+"""Files whose bytes in a staging folder somebody may still continue."""

@@ -107,7 +107,7 @@ async def complete(db: Database, parts: Parts, row: Any) -> None:
 
 
 def give_up_later(work: UnitOfWork, keep_s: float) -> None:
-    """Of an upload just begun; the organisation has one such job for all of them."""
+    """Have an upload given up when nobody continues it; one job per organisation does that for all of them."""
     run_at = datetime.now(UTC) + timedelta(seconds=keep_s)
     work.queue(GiveUpUploads(), run_at=run_at)
 
