@@ -18,9 +18,9 @@ class Cloud:
     login: str
     graph: str
     issuer: str
-    """What stands before ``/<tid>/v2.0`` in the issuer of v2 tokens; in China another host than the one asked."""
+    """The part before ``/<tid>/v2.0`` in the issuer of v2 tokens; in China not the host that is asked."""
     v1_issuer: str
-    """What stands before ``/<tid>/`` in the issuer of v1 tokens."""
+    """The part before ``/<tid>/`` in the issuer of v1 tokens."""
     sign_in_hosts: frozenset[str]
     """Hosts a discovery document of this cloud may send us to."""
     artefacts: bool = True

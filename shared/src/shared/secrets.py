@@ -104,7 +104,7 @@ class KeyRing:
         return cls.load(folder)
 
     def reread(self) -> "KeyRing":
-        """As the files say now: an operator adds a key, and takes one away, while services run."""
+        """The ring as its files are now: an operator adds and removes keys while services run."""
         return KeyRing.load(self.folder) if self.folder else self
 
     def sign(self, words: bytes) -> bytes:
@@ -188,7 +188,7 @@ class Envelope:
 
     @property
     def ring(self) -> KeyRing:
-        """As it was last read."""
+        """The ring as it was last read."""
         return self._ring
 
     async def _active_key(self, session: AsyncSession, org_id: str) -> tuple[str, bytes]:
@@ -213,7 +213,7 @@ class Envelope:
         return known
 
     def _remember(self, org_id: str, key_id: str, key: bytes) -> None:
-        """For a while, and not too many: what was shredded in the database is soon nowhere in a process either."""
+        """Keep a data key in memory for a while, and not too many, so that shredded keys soon leave the process too."""
         now = time.monotonic()
         self._opened = {place: kept for place, kept in self._opened.items() if kept[0] >= now}
         while len(self._opened) >= OPENED_MAX:
@@ -228,7 +228,7 @@ class Envelope:
 
 
 def _signature(key: bytes, words: bytes) -> bytes:
-    """With a key of its own, derived from the ring's: what wraps data keys signs nothing."""
+    """Sign with a key derived from the ring's, because a key that wraps data keys must not sign."""
     own = hmac.digest(key, b"prospo|signature", "sha256")
     return hmac.digest(own, words, "sha256")[:16]
 

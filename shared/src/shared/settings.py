@@ -186,7 +186,7 @@ class ServiceSettings(BaseSettings):
         return f"{cloud.v1_issuer}/{tid}/", f"{v2}/{tid}/v2.0"
 
     def trusted(self) -> ssl.SSLContext:
-        """What httpx verifies servers with: the CA bundle when one is set, else the public certificates.
+        """The SSL context for httpx: the CA bundle when one is set, else the public certificates.
 
         Read once per process, for reading the authorities is slow. Raises ``ConfigurationError`` when the bundle cannot
         be read.

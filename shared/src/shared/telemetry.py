@@ -27,7 +27,7 @@ _JWT_HEADER_MIN = 11
 _MAY_BE_JWT = re.compile(r"[A-Za-z0-9_.-]+")
 _REDACTED = "[redacted]"
 _DEEPEST = 8
-"""What is nested deeper than this in a field is not looked at, so it is not written either."""
+"""Values nested deeper than this in a field are not searched for secrets, so they are not written."""
 TALKATIVE = ("httpx", "httpcore", "msal", "aiokafka", "urllib3", "uvicorn.access")  # httpx logs whole URLs
 
 

@@ -46,7 +46,7 @@ def refusal(record: Record) -> str | None:
 
 
 class Refusals:
-    """What of one batch the broker does not take: position → reason, and the later records of the same key with it."""
+    """Records of a batch that the broker refused: position → reason. Later records of the same key are refused too."""
 
     def __init__(self) -> None:
         self.reasons: dict[int, str] = {}

@@ -12,7 +12,7 @@ STATES: dict[str, str | int] = {
 """The newest record of every key for ever. An older one is gone within a day, more or less; a tombstone is there for
 two weeks, so that a consumer that was away so long still learns that the aggregate was erased."""
 DEAD_LETTERS: dict[str, str | int] = {"cleanup.policy": "delete", "retention.ms": 14 * _DAY_MS}
-"""What a service could not handle, for whoever finds out why."""
+"""The topic of records that a service could not handle."""
 
 
 def settings_of(topic: str) -> dict[str, str | int]:

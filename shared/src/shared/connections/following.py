@@ -68,7 +68,7 @@ class LeaveAsApplication(Leave):
 
 
 class Ends(Protocol):
-    """What a service that sets something at Microsoft does in the transaction that hears of an end."""
+    """What a service that sets something at Microsoft does when a connection ends, in the transaction of that event."""
 
     async def tenant_ended(self, work: UnitOfWork, event: TenantState) -> None: ...
 

@@ -1,4 +1,4 @@
-"""What may stand between Prospo and Microsoft for a person: one code and one sentence each."""
+"""Obstacles that keep Prospo from asking Microsoft for a person. Each has one code and one sentence."""
 
 from dataclasses import dataclass, replace
 from http import HTTPStatus
@@ -35,7 +35,7 @@ class Obstacle:
         return {"person": ACCOUNT_PATH, "org_admin": CONNECTOR_PATH}.get(self.who, "")
 
     def sentence(self, then: str = "") -> str:
-        """For people; ``then`` is what happens once it is mended."""
+        """The sentence that people read; ``then`` says what happens once the obstacle is gone."""
         says = f" Microsoft says: {self.says}" if self.says else ""
         return f"{self.state}. {self.remedy}{'; ' if then else ''}{then}.{says}"
 
@@ -100,7 +100,7 @@ def feature_off(switch: Switch) -> Obstacle:
 
 
 def obstacle_of(error: Exception) -> Obstacle | None:
-    """What a refusal means; None when connecting, allowing or switching mends nothing."""
+    """The obstacle behind an error. None when connecting, allowing or switching on would not help."""
     if isinstance(error, Obstructed):
         return error.obstacle
     if not isinstance(error, GraphError):

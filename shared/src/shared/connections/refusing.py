@@ -1,4 +1,4 @@
-"""What stands between a person and Microsoft, as problem documents."""
+"""Problem documents for obstacles and for refusals of Graph."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

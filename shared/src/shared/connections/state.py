@@ -104,7 +104,7 @@ class Account:
     name: str | None = None
     email: str | None = None
     mail_permitted: bool | None = None
-    """As ``UserState`` tells it."""
+    """The field of ``UserState`` with this name."""
     addresses: tuple[str, ...] = ()
     """The same: those that Microsoft's directory gives the account, in lower case."""
 
@@ -122,7 +122,7 @@ class Connection:
         return self.tenant.connected and self.account.connected
 
     def obstacle(self, *, switch: Switch | None = None, made_by: str | None = None) -> Obstacle | None:
-        """What stands between this person and Microsoft, or None.
+        """The obstacle between this person and Microsoft, or None.
 
         ``switch`` is the one the question is about. ``made_by`` is the account (``oid``) that made what it is about:
         to another account Microsoft says that the thing is not there, as if it were gone.
@@ -144,7 +144,7 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Versions:
-    """In which versions a tenant and a person's connection were last told; None before the first event."""
+    """Versions in which a tenant and a person's connection were last published; None before the first event."""
 
     tenant: int | None
     person: int | None
@@ -203,7 +203,7 @@ async def keep_account(session: AsyncSession, event: UserState) -> bool:
 
 
 async def versions_of(db: Database, org_id: str, user_id: str | None) -> Versions:
-    """What the service has last heard of both: two look-ups by primary key in one round trip."""
+    """The last known state of a person and their tenant: two look-ups by primary key in one round trip."""
     (row,) = await db.at_once(_VERSIONS, {"org_id": org_id, "user_id": user_id})
     return Versions(row.tenant, row.person)
 

@@ -33,7 +33,7 @@ _SENT = text(
            ORDER BY sent_at LIMIT :step) RETURNING true)
        SELECT count(*) FROM gone"""
 )
-"""As Kafka does by compaction, the newest state of each key stays, and a tombstone goes after its time."""
+"""Like Kafka's compaction: the newest state of each key stays, and a tombstone is deleted after its time."""
 # By the function that may: the service's role may not delete audit lines by itself.
 _AUDIT = text("SELECT audit_prune(CAST(:days AS integer), CAST(:step AS integer))")
 

@@ -1,4 +1,4 @@
-"""What the engines' endless loops have in common."""
+"""Helpers of the engines' endless loops."""
 
 import asyncio
 

@@ -50,7 +50,7 @@ _INSERT = text(
 
 @dataclass(frozen=True, slots=True)
 class EventMeta:
-    """What a consumed record's headers say about it."""
+    """Metadata of a consumed record, read from its headers."""
 
     id: str
     topic: str
@@ -64,7 +64,7 @@ class EventMeta:
 
 
 class Cause(NamedTuple):
-    """What led to a job, as the job's row keeps it: the ``ce_id`` of the event, and the id of the chain.
+    """The cause of a job, kept in its row: the ``ce_id`` of the event, and the correlation id of the chain.
 
     A notification of Microsoft is no event: what it leads to has the id of the request that brought it, and no cause.
     """
@@ -132,7 +132,7 @@ class Outbox:
         return self._add(event.topic, event.org_id, event.key, headers, payload)
 
     def cause_of(self, event_id: str | None) -> Cause | None:
-        """What a job comes from: the event of this unit of work with this ``ce_id``, or what that comes from itself."""
+        """The cause for a job: the event of this unit of work with this ``ce_id``, else the cause of that."""
         cause = self._cause
         if event_id is not None:
             return Cause(event_id, cause.correlation_id if cause else event_id)

@@ -58,7 +58,7 @@ ON_CONFLICT = """ON CONFLICT (org_id, kind, dedupe_key) WHERE dedupe_key IS NOT 
        DO UPDATE SET again = job.state = 'running', priority = least(job.priority, excluded.priority),
            payload = excluded.payload, cause = coalesce(excluded.cause, job.cause),
            run_at = CASE job.state WHEN 'running' THEN excluded.run_at ELSE least(job.run_at, excluded.run_at) END"""
-"""What becomes of a job that lives under the key of one that is inserted."""
+"""What happens to an existing job when one with the same dedupe key is inserted."""
 _INSERT = text(
     f"""INSERT INTO job (org_id, kind, payload, dedupe_key, priority, run_at, traceparent, cause)
        VALUES (:org_id, :kind, CAST(:payload AS jsonb), :dedupe_key, :priority,

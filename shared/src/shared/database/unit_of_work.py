@@ -48,7 +48,7 @@ _MAY = text(
 _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
 _SYSTEM = text("SELECT set_config('app.org_id', '', true)")
 AS_SERVICE = text("SELECT set_config('role', 'none', true)")
-"""In a transaction that went on as the request role: it is the service's login again."""
+"""Give a transaction that took the request role the service's login again."""
 
 BY_INDEX = dict.fromkeys(("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin", "jit"), "off")
 """Settings of the engines' connections. A queue is empty most of the time, so its statistics say that reading all of it
@@ -88,7 +88,7 @@ class Session(sqlmodel.ext.asyncio.session.AsyncSession):
 
 
 class UnitOfWork:
-    """What one request, record or job does in a transaction: its session, and what leaves with the commit.
+    """The transaction of one request, record or job: its session, and the events and jobs that the commit writes.
 
     ``org_id`` is empty in one over all organisations.
     """

@@ -7,8 +7,8 @@ import orjson
 
 
 def as_json(value: Any) -> str:
-    """For a parameter of type ``jsonb``. What orjson does not take, such as half of a surrogate pair, the standard
-    library writes, and PostgreSQL then says what it does not take.
+    """JSON for a parameter of type ``jsonb``. The standard library writes what orjson refuses, such as half of a
+    surrogate pair; PostgreSQL then refuses what it cannot store.
     """
     try:
         return orjson.dumps(value).decode()

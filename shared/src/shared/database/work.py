@@ -1,4 +1,4 @@
-"""What a job is asked to do. Classes like events, so that no string names a job."""
+"""Payloads of jobs. They are classes like events, so that no string names a job."""
 
 from datetime import datetime
 from typing import Any, ClassVar, Literal

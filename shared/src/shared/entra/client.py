@@ -141,7 +141,7 @@ class Entra:
         return f"{self._settings.entra_authority.rstrip('/')}/{tid}"
 
     def page_authority(self, tid: str) -> str:
-        """Where a browser opens Microsoft's pages."""
+        """The authority whose pages a browser opens."""
         return f"{(self._settings.entra_page_authority or self._settings.entra_authority).rstrip('/')}/{tid}"
 
     def issuer(self, tid: str) -> str:
@@ -168,7 +168,7 @@ class Entra:
         call: Callable[[msal.ConfidentialClientApplication], dict[str, Any] | None],
         cache: msal.TokenCache | None = None,
     ) -> dict[str, Any] | None:
-        """What ``call`` got from MSAL, by the first credential that Entra accepts; blocks.
+        """Run ``call`` with the first credential that Entra accepts, and return MSAL's result. Blocks.
 
         Only a refusal of the credential itself is asked again with the next one.
         """
@@ -229,7 +229,7 @@ class Entra:
     def end_sign_in(
         self, tid: str, flow: dict[str, Any], answer: dict[str, str], cache: msal.TokenCache | None = None
     ) -> dict[str, Any]:
-        """What Entra gives for the answer of a sign-in; its id_token is not verified yet. Raises ``EntraError``."""
+        """Redeem the answer of a sign-in. The id_token in the result is not verified yet. Raises ``EntraError``."""
         try:
             said = self.ask(tid, lambda app: app.acquire_token_by_auth_code_flow(dict(flow), answer), cache) or {}
         except RuntimeError:  # MSAL's word for a wrong nonce; its message holds the nonce, so it is dropped

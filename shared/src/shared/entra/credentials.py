@@ -1,4 +1,4 @@
-"""What the application proves itself with at Microsoft Entra; several may be live, so that one can replace another.
+"""Credentials of the application at Microsoft Entra. Several may be live, so that one can replace another.
 
 ``client_credentials_dir`` is a folder, such as a mounted Kubernetes secret, that is read anew at every use:
 

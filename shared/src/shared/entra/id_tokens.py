@@ -1,4 +1,4 @@
-"""Who signed in: the id_token verified by ourselves, as MSAL checks nothing of it but the nonce."""
+"""Verifies id_tokens, because MSAL checks nothing of them but the nonce."""
 
 import asyncio
 import time

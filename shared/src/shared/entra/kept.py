@@ -1,4 +1,4 @@
-"""What is asked for once and kept in memory. Holders of tokens differ in what still serves; this is what they share."""
+"""Single flight and a bounded cache, shared by all that keep tokens in memory. Each decides what is still good."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -10,7 +10,7 @@ V = TypeVar("V")
 
 
 class Newest(dict[K, V]):
-    """At most ``most`` values: of more, those that were kept longest ago go."""
+    """A dict of at most ``most`` values. The value that was set longest ago is dropped first."""
 
     def __init__(self, most: int) -> None:
         super().__init__()
@@ -38,7 +38,7 @@ class Flights(Generic[K, V]):
         self._under_way: dict[K, asyncio.Task[V]] = {}
 
     async def join(self, key: K) -> V:
-        """What the call under way brings, or a new one. Whoever stops waiting does not end it for the others."""
+        """Join the call under way, or start one. A caller that is cancelled does not end it for the others."""
         flight = self._under_way.get(key)
         if flight is None:
             flight = self._under_way[key] = asyncio.create_task(self._ask(key), name="flight")

@@ -60,7 +60,7 @@ class _Bearer:
 
 
 class OneToken:
-    """In place of ``TokenClient`` while a token is under proof: gives that one, whoever asks, for there is no other."""
+    """Stands in for ``TokenClient`` while one token is checked: gives that token to every caller."""
 
     def __init__(self, value: str) -> None:
         self._token = _Bearer(value)
@@ -104,7 +104,7 @@ class TokenClient:
         self._flights = Flights[_Flight, AccessToken](self._ask, self._keep)
 
     def heed(self, versions_of: VersionsOf) -> None:
-        """From now on a kept token is given out only in the versions it was asked for in."""
+        """From now on give a cached token only while the versions of its connection are those it was fetched in."""
         self._versions_of = versions_of
 
     async def aclose(self) -> None:

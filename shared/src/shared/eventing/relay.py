@@ -37,7 +37,7 @@ STANDBY_S = (0.1, 5.0)
 """The first and the longest pause between two asks for the lock."""
 IDLE_S = 15
 BEAT_S = 5.0
-"""While the broker takes a batch, the session says that it lives this often."""
+"""Seconds between two statements that keep the session alive while the broker takes a batch."""
 ANSWER_S = 15.0
 """A database that does not answer in this time counts as gone, and the server lets go of a relay that is."""
 TRIES = 5
@@ -160,7 +160,7 @@ class Relay:
     async def _publish_and_read_ahead(
         self, connection: Any, rows: list[Mapping[str, Any]], last: int, full: bool
     ) -> tuple[dict[int, str], list[Mapping[str, Any]]]:
-        """In a backlog the database reads the next batch while the broker takes this one."""
+        """Publish a batch. With a backlog, read the next one from the database meanwhile."""
         reading = asyncio.create_task(connection.fetch(_ROWS, last, BATCH)) if full else None
         try:
             refused = await self._publish_batch(connection, [_record(row) for row in rows], reading) if rows else {}

@@ -1,4 +1,4 @@
-"""What a group member holds between two rebalances, and up to where it may commit."""
+"""The records that a group member holds between two rebalances, and the offset that it may commit."""
 
 import asyncio
 import contextlib

@@ -11,7 +11,7 @@ TOO_LARGE = "answer_too_large"
 
 
 async def read(answer: httpx.Response) -> None:
-    """As ``aread``. Raises ``GraphGiveUp`` when it is longer than ``ANSWER_MAX_BYTES``."""
+    """Read the body as ``aread`` does. Raises ``GraphGiveUp`` beyond ``ANSWER_MAX_BYTES``."""
     chunks: list[bytes] = []
     size = 0
     async for chunk in answer.aiter_bytes():

@@ -27,7 +27,7 @@ from shared.graph.transport import PATIENCE_S, TRIES, Call, Transport, read_json
 from shared.graph.upload import Upload, Uploads, UploadSession, read_session
 
 CONTENT_BYTES = 4 * 1024 * 1024
-"""What is put in one request; more goes through an upload session, which resumes."""
+"""Most bytes of one request; more goes through an upload session, which can be resumed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ class Graph(Transport):
         return GraphCaller(self, org_id, user_id, priority)
 
     def as_leaver(self, org_id: str, user_id: str | None, priority: Priority = "fresh") -> GraphCaller:
-        """As a person whose connection has ended, or (None) as the application in a tenant whose connection has ended:
-        to remove what was set, and for nothing else."""
+        """A caller for a person, or with None for the application, whose connection has ended: only to remove what was
+        set at Microsoft."""
         return GraphCaller(self, org_id, user_id, priority, leaving=True)
 
     def as_app(self, org_id: str, priority: Priority = "fresh") -> GraphCaller:

@@ -74,7 +74,7 @@ class GraphGiveUp(GraphError, GiveUp):
 
 
 class GraphNotFound(GraphGiveUp):
-    """It is not there, or not for this account."""
+    """The resource does not exist, or not for this account."""
 
 
 class GraphDeltaGone(GraphNotFound):
@@ -88,7 +88,7 @@ class GraphConflict(GraphGiveUp):
 
 
 class GraphChanged(GraphConflict):
-    """It changed since its ``etag`` was read (412). Nothing was written."""
+    """The resource changed since its ``etag`` was read (412). Nothing was written."""
 
 
 class GraphTooLarge(GraphGiveUp):

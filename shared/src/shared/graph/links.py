@@ -32,7 +32,7 @@ _ALSO_CLOSED = [ipaddress.ip_network(text) for text in ("192.0.0.0/24", "168.63.
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a redirect or an upload leads: its address by ``name``, and the one to connect to, which is checked."""
+    """The target of a redirect or an upload: its URL, and the address to connect to, which was checked."""
 
     name: str
     url: httpx.URL
@@ -66,7 +66,7 @@ class Links:
         return _spaceless(url)
 
     async def target(self, source: str, location: str) -> Target:
-        """Where a download that was redirected from ``source`` goes on, or an upload goes.
+        """Check the address of an upload, or of a download that ``source`` redirected.
 
         Raises ``GraphGiveUp`` when it must not.
         """

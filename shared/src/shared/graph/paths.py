@@ -1,4 +1,4 @@
-"""What a Graph path says without its ids: whose limits it counts against, and its name in traces."""
+"""Reads a Graph path: whose limits it counts against, and its name in traces, without ids."""
 
 import re
 from urllib.parse import unquote

@@ -25,7 +25,7 @@ class QuickXor:
 
     size: int = 0
     bits: int = 0
-    """Without the length."""
+    """The hash without the length."""
     _ring: int = 0
     """Bytes not spread yet; the bits repeat after 160 bytes, so bytes that are 160 apart may be XORed first."""
 
@@ -48,7 +48,7 @@ class QuickXor:
         return base64.b64encode((whole & _MASK).to_bytes(_BITS // 8, "little")).decode()
 
     def state(self) -> list[int | str]:
-        """What ``of_state`` goes on from; JSON."""
+        """The state that ``of_state`` continues from, as JSON."""
         self._spread()
         return [self.size, base64.b64encode(self.bits.to_bytes(_BITS // 8, "little")).decode()]
 
@@ -74,7 +74,7 @@ class BothHashes(QuickXor):
         self._sha.update(piece)
 
     def sha256(self) -> str:
-        """In hex, of the first ``size`` bytes."""
+        """SHA-256 of the first ``size`` bytes, in hexadecimal digits."""
         return str(self._sha.hexdigest())
 
 

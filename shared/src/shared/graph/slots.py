@@ -61,7 +61,7 @@ class Slots:
             await asyncio.sleep(_POLL_S * random.uniform(0.5, 1.5))  # noqa: S311 - spreading load
 
     def give_back(self, key: int | None) -> None:
-        """At once for the caller. Asked in turn, so a later ``take`` of this process comes after it."""
+        """Give the slot back without waiting. A later ``take`` of this process comes after it."""
         if key is not None:
             self._taken.discard(key)
             self._task(self._give_back(key))

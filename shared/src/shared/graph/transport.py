@@ -45,14 +45,14 @@ NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 class Token(Protocol):
-    """What a token provider answers; ``shared.entra.tokens.AccessToken`` is one."""
+    """A token of a provider, such as ``shared.entra.tokens.AccessToken``."""
 
     @property
     def value(self) -> str: ...
 
 
 class Tokens(Protocol):
-    """What gives tokens; ``shared.entra.tokens.TokenClient`` is one."""
+    """A provider of tokens, such as ``shared.entra.tokens.TokenClient``."""
 
     async def user_token(
         self, org_id: str, user_id: str, *, claims: str | None = None, leaving: bool = False
@@ -65,7 +65,7 @@ class Tokens(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What is asked, and for whom. ``read``: asking twice changes nothing. ``stream``: the body is the caller's.
+    """A request and its person. ``read``: may be repeated. ``stream``: the caller reads the body.
 
     ``about`` is the path whose limits it counts against, when that is not its own (``$batch``); ``waited_until`` the
     moment up to which limits were waited for already. ``leaving``: with the token of a connection that ends.
@@ -194,7 +194,7 @@ class _Tries:
         return answer, error
 
     async def _wait_for_limits(self) -> None:
-        """What others were told; what this call itself waited for is behind it."""
+        """Wait for the limits that other calls have learned. This call does not wait twice for its own refusal."""
         while (due := self._limits.due(self._scope)) > self._waited_until:
             self._waited_until = due
             seconds = max(due - self._limits.clock(), 0.0)

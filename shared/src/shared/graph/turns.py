@@ -17,7 +17,7 @@ CONNECTIONS = 100
 PASSED_OVER: Final = (0, 4, 8)
 """How often a mailbox passes over interactive, fresh and backfill before they have a turn."""
 _SHARES: Final = (1.0, 0.9, 0.75)
-"""What each may fill of the connections: a download keeps one for minutes, and a person must not wait for it."""
+"""Share of the connections that each priority may fill. A download keeps one for minutes, while people wait."""
 _ORGANISATION_SHARE = 0.6
 _LEVELS = range(len(PRIORITIES))
 

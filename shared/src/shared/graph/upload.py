@@ -120,7 +120,7 @@ class Uploads:
         return _standing(answer, end, size)
 
     async def status(self, session: UploadSession, size: int) -> Standing:
-        """Where it stands, by the service's own account."""
+        """How many bytes the server has, as the server says."""
         answer = await self._send("GET", session, {})
         standing = _standing(answer, -1, size)
         if standing.position < 0:
@@ -212,7 +212,7 @@ class Upload:
         return standing.item
 
     async def standing(self) -> Standing:
-        """Where it stands, by the service's own account."""
+        """How many bytes the server has, as the server says."""
         return await self._uploads.status(self._session, self._size)
 
     async def cancel(self) -> None:

@@ -1,4 +1,4 @@
-"""What Graph's services say in a refusal, read liberally: each spells it in its own way.
+"""Reads error bodies of Graph's services, each of which spells them in its own way.
 
 ``innerError`` and ``innererror``, ``request-id`` and ``requestId``, codes that are numbers or empty, messages that are
 objects, bodies that are no JSON: all occur in what Microsoft publishes.
@@ -36,7 +36,7 @@ def read_words(body: Any) -> Words:
 
 
 def request_id_of(headers: Mapping[str, str]) -> str:
-    """What Microsoft's support asks for; SharePoint names it differently. ``headers`` ignore case."""
+    """The request id that Microsoft's support asks for; SharePoint names it differently. ``headers`` ignore case."""
     return headers.get("request-id") or headers.get("sprequestguid") or ""
 
 

@@ -1,4 +1,4 @@
-"""What an operator runs beside a service: migrate, re-drive, erase, export, keys. Results are JSON."""
+"""Commands that an operator runs beside a service: migrate, re-drive, erase, export, keys. Results are JSON."""
 
 import argparse
 import json

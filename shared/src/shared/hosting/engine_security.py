@@ -14,7 +14,7 @@ two megabytes of a worker at rest."""
 
 
 def kafka_security(settings: ServiceSettings) -> dict[str, Any]:
-    """What every aiokafka client is given beside the servers. Raises ``ConfigurationError`` naming the setting."""
+    """Arguments of every aiokafka client beside the servers. Raises ``ConfigurationError`` naming the setting."""
     sasl, tls = settings.kafka_sasl_mechanism, settings.kafka_tls
     if sasl and not (settings.kafka_username and settings.kafka_password.get_secret_value()):
         raise ConfigurationError("PROSPO_KAFKA_SASL_MECHANISM needs PROSPO_KAFKA_USERNAME and PROSPO_KAFKA_PASSWORD.")
@@ -42,7 +42,7 @@ def kafka_security(settings: ServiceSettings) -> dict[str, Any]:
 
 
 def database_security(settings: ServiceSettings) -> dict[str, Any]:
-    """What asyncpg is given beside the address. Raises ``ConfigurationError`` when the authorities cannot be read."""
+    """Arguments for asyncpg beside the address. Raises ``ConfigurationError`` when the authorities cannot be read."""
     if not settings.database_tls:
         if settings.database_ca:
             raise ConfigurationError("PROSPO_DATABASE_CA needs PROSPO_DATABASE_TLS=true.")

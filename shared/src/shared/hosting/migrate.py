@@ -49,12 +49,12 @@ def create_engine_tables(op: Any) -> None:
 
 
 def protect(op: Any, table: str) -> None:
-    """Only rows of the transaction's organisation, also for the owner; the service's own login sees all."""
+    """Protect a table: a transaction sees its organisation's rows only, the owner too. The service's login sees all."""
     op.execute(protecting(table))
 
 
 def owned(op: Any, table: str, *, shared: bool = False) -> None:
-    """Only rows of the transaction's person, and with ``shared`` those that their owners share: ``owning``."""
+    """Protect a table per person: only their rows, and with ``shared`` those that others share (``owning``)."""
     protect(op, table)
     for statement in owning(table, shared=shared):
         op.execute(statement)

@@ -1,4 +1,4 @@
-"""What a service needs of others, asked before anything is changed: who does not answer is named with what to mend."""
+"""Checks that what a service needs answers, before anything is changed. A failure names what to mend."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -54,7 +54,7 @@ EXIT_MISCONFIGURED = 2
 EXIT_BROKEN = 3
 """A loop of the service ended by itself."""
 USUAL = {"tokens", "graph", "subscriptions"}
-"""What handlers, jobs and routes may want of every service."""
+"""Objects that every service can provide to handlers, jobs and routes."""
 _READY_S = 2
 _STOP_S = 10
 
@@ -154,7 +154,7 @@ class Service:
         self._jobs = jobs
 
     def hold(self, holdings: Holdings) -> None:
-        """What the tables hold of people and organisations; with an audit trail, it is read and pruned too."""
+        """Declare what the tables hold of people and organisations. An audit trail gets its route and is pruned."""
         self.holdings = holdings
         if holdings.audit_path is not None:
             self.include(audit.router(holdings.audit_path))
@@ -195,7 +195,7 @@ class Service:
         return subscriptions
 
     def guest(self, name: str) -> Any:
-        """What is provided under this name. ``tokens``, ``graph`` and ``subscriptions`` are made when first wanted."""
+        """The object provided under this name. ``tokens``, ``graph``, ``subscriptions`` are made when first wanted."""
         made = {"tokens": self._make_tokens, "graph": self._make_graph, "subscriptions": self._make_subscriptions}
         if name in made and name not in self.provided:
             self.provided[name] = made[name]()
@@ -278,7 +278,7 @@ class Service:
                 )
 
     def waits_for(self) -> str:
-        """What keeps the service from its work though it runs; empty when nothing does."""
+        """What a running service waits for before it can work; empty when it works."""
         return "a handler that can handle its events" if self._consumer and self._consumer.stopped else ""
 
     async def stop(self) -> None:

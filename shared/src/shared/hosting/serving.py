@@ -33,7 +33,7 @@ class Server(uvicorn.Server):
             self._exit.set()
 
     async def main_loop(self) -> None:
-        """Once a second, where uvicorn looks ten times: that is a third of what a process at rest takes."""
+        """Look once a second whether to stop. uvicorn looks ten times, a third of what a process at rest takes."""
         counter = 0
         while not await self.on_tick(counter):
             counter += TICKS_PER_S

@@ -105,7 +105,7 @@ CLAIM = text(
 
 
 class Claimed(NamedTuple):
-    """What a claim took. When nothing: ``lined`` if jobs are due all the same, else the next is due in ``rest_s``."""
+    """The jobs of a claim. Without any: ``lined`` if jobs are due all the same, else the next is due in ``rest_s``."""
 
     rows: list[Any]
     lined: bool

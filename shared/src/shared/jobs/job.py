@@ -67,7 +67,7 @@ class Job:
     traceparent: str | None = None
     level: int = PRIORITIES["fresh"]
     tried_s: float = 0.0
-    """For how long it had been tried when it was claimed."""
+    """Seconds since its first try, when it was claimed."""
     cause: list[Any] | None = None
     """The ``ce_id`` of the event that led to this job, and that of the first event of its chain."""
     unsure: bool = False
@@ -86,7 +86,7 @@ class Job:
 
     @property
     def priority(self) -> Priority:
-        """What it was queued with; its calls to Graph take the same."""
+        """The priority it was queued with; its calls to Graph have the same."""
         return _NAMES[self.level]
 
     def fails_with(self, error: Exception) -> bool:

@@ -34,7 +34,7 @@ tracer = trace.get_tracer(__name__)
 
 OUTAGE_S = 0.5
 BUSY_S = 0.05
-"""Between two claims while the jobs that are due are locked by others."""
+"""Seconds between two claims while other workers hold the jobs that are due."""
 STOP_S = 4.0
 """How long a stopping worker lets jobs end or reach a checkpoint before it cancels and releases them."""
 _MAX_BACK_OFF_S = 600.0
@@ -130,7 +130,7 @@ class JobRunner:
         self._db.on_commit_wake["jobs"].set()
 
     async def _wait(self) -> None:
-        """Until a job is queued or ends, the next one is due, a lease runs out, or ``POLL_S``."""
+        """Wait until a job is queued or ends, the next one is due, a lease runs out, or ``POLL_S`` have passed."""
         wake = self._db.on_commit_wake["jobs"]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._rest_s):

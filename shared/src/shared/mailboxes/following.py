@@ -42,7 +42,7 @@ class FolderPage:
     """The ids in the folder were compared as well (``named_by``)."""
     cursor: str | None = None
     next_link: str | None = None
-    """Where a round that broke off goes on, as ``cursor`` of ``changes``; its caller remembers whether it was full."""
+    """The ``cursor`` with which ``changes`` resumes a round; its caller remembers whether the round was full."""
 
 
 async def changes(

@@ -56,7 +56,7 @@ Described = Callable[[Mapping[str, Any], Mapping[str, Any]], Awaitable[Mapping[s
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What one table holds of an organisation and of a person. SQL speaks of ``:org_id`` and ``:user_id``."""
+    """The data that one table holds of an organisation and of a person. SQL uses ``:org_id`` and ``:user_id``."""
 
     table: str
     organisation: Delete | Rewrite | None = OF_ORGANISATION
@@ -66,7 +66,7 @@ class Holding:
     exported: Mapping[str, str] = field(default_factory=dict)
     """Readable name → column of what a person is given of their own rows; nothing secret, nothing sealed."""
     of_organisation: Mapping[str, str] = field(default_factory=dict)
-    """What the organisation is given besides, of all its rows."""
+    """Further columns for an export of the organisation."""
     withheld: str = ""
     """The other columns: secrets, hashes, Microsoft's ids and what only we go by. A test knows every column."""
     exported_where: str | None = None

@@ -1,4 +1,4 @@
-"""What a person, or an organisation, is given of their own data: one JSON document per service, written row by row."""
+"""Exports the data of a person or an organisation: one JSON document per service, written row by row."""
 
 import json
 from collections.abc import AsyncIterator, Mapping

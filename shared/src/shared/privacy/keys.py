@@ -1,4 +1,4 @@
-"""What an operator does with the key ring: add a key, wrap the data keys anew, see which key still wraps what."""
+"""Commands for the key ring: add a key, wrap the data keys anew, list which key still wraps what."""
 
 import uuid
 from dataclasses import dataclass, field

@@ -42,7 +42,7 @@ class Certificates:
         self._db, self._envelope = db, envelope
 
     async def ring(self, org_id: str) -> CertificateRing:
-        """With a current certificate that lasts. Two workers at once may make two, of which the newer is current."""
+        """The ring, with a current certificate that lasts. Two workers may make two at once; the newer is current."""
         async with self._db.unit_of_work(org_id) as work:
             if (found := await self._read(work.session, org_id)) is not None:
                 return found

@@ -35,18 +35,18 @@ from shared.subscriptions.subscriptions import Subscriptions
 
 log = structlog.get_logger(__name__)
 PAUSE_S = 10.0
-"""Between two tries while Microsoft does not answer, when it names no longer one."""
+"""Seconds between two tries while Microsoft does not answer, unless it names a longer pause."""
 _HELD = text(
     """SELECT resource, expires_at FROM graph_subscription
        WHERE org_id = :org_id AND user_id = :user_id AND client_state_hash IS NOT NULL ORDER BY resource"""
 )
 _FORGET = text("DELETE FROM graph_subscription WHERE org_id = :org_id AND user_id = :user_id")
 Refusals = dict[str, LeftBecause]
-"""What Microsoft refused to let go, by its name, and why."""
+"""Names of what Microsoft did not let us remove, and why."""
 
 
 class More(Protocol):
-    """What else than subscriptions a service sets at Microsoft for a person."""
+    """Something other than subscriptions that a service sets at Microsoft for a person."""
 
     @property
     def kind(self) -> LeftKind: ...

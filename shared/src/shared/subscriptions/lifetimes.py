@@ -26,7 +26,7 @@ _SPAN = re.compile(r"allowed max '(?:(\d+)\.)?(\d+):(\d+):\d+")
 
 
 def life_of(resource: str) -> timedelta:
-    """What to ask for: the maximum less a margin."""
+    """The life to ask for: the maximum less a margin."""
     path = _KEY.sub(r"/\1", resource.lstrip("/")).partition("?")[0].rstrip("/").lower()
     return _less(next((minutes for form, minutes in _MAXIMA if form.search(path)), _DEFAULT))
 

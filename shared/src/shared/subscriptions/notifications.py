@@ -127,7 +127,7 @@ async def load(session: AsyncSession, org_id: str, notification_id: int) -> Noti
 
 
 async def discard(session: AsyncSession, notification_id: int) -> None:
-    """It is dealt with: delete it in the transaction of its effect."""
+    """Delete a notification that was handled, in the transaction of its effect."""
     await session.execute(_DISCARD, {"id": notification_id})
 
 
@@ -221,14 +221,14 @@ def _encrypted(item: dict[str, Any]) -> dict[str, Any] | None:
 
 @dataclass(slots=True, eq=False)
 class _Batch:
-    """What one request brought, and whether it is stored."""
+    """The notifications of one request, and whether they are stored."""
 
     rows: list[dict[str, str | None]]
     stored: asyncio.Future[None]
 
 
 class _Store:
-    """Where the receiver of one service stores batches: those that wait at the same time share a transaction."""
+    """Stores batches for the receiver of one service. Batches that wait at the same time share a transaction."""
 
     def __init__(self) -> None:
         self._waiting: deque[_Batch] = deque()

@@ -75,7 +75,7 @@ class CertificateRing:
         return cls(keys, {name: x509.load_pem_x509_certificate(pem) for name, pem in pems.items()}, current)
 
     def wanted(self) -> dict[str, Any]:
-        """What a subscription says of the current certificate."""
+        """The fields of a subscription that name the current certificate."""
         der = self.certificates[self.current].public_bytes(serialization.Encoding.DER)
         return {
             "encryptionCertificate": base64.b64encode(der).decode(),
@@ -98,7 +98,7 @@ class CertificateRing:
 
 
 class Rings(Protocol):
-    """Where the certificates of an organisation are kept."""
+    """A store of the certificates of organisations."""
 
     async def ring(self, org_id: str) -> CertificateRing: ...
 

@@ -175,7 +175,7 @@ class Subscriptions:
     async def _ensure(
         self, caller: GraphCaller, resource: str, change_types: str, *, renew: bool, rich: bool | None
     ) -> tuple[datetime, bool]:
-        """Until when, and whether it had to be made: Graph may have told nobody for a while."""
+        """When it expires, and whether it had to be made: then changes may have been missed."""
         async with self._claimed(caller, resource) as held:
             wanted = held.certificate_id is not None if rich is None else rich
             if held.subscription_id and not _is_as_wanted(held, change_types, rich=wanted):
@@ -224,9 +224,9 @@ class Subscriptions:
         return made or not renew
 
     async def resources_of(self, org_id: str, user_id: str) -> dict[str, bool]:
-        """What is subscribed to for a person, and whether Graph refused it in the last 15 minutes.
+        """Resources subscribed to for a person → whether Graph refused it in the last 15 minutes.
 
-        Those of the application itself when ``user_id`` is empty.
+        The application's own when ``user_id`` is empty.
         """
         async with self._db.unit_of_work(org_id) as work:
             rows = await work.session.execute(_RESOURCES, {"org_id": org_id, "user_id": user_id})
@@ -238,7 +238,7 @@ class Subscriptions:
             await work.session.execute(_REFUSED, place | {"life_s": REFUSED_S})
 
     async def lasting(self, org_id: str, user_id: str, for_s: float) -> set[str]:
-        """What Graph tells a person of, or the application, for so long yet. Graph is not asked."""
+        """Resources whose subscription lasts ``for_s`` seconds or more, as the database has it; Graph is not asked."""
         async with self._db.unit_of_work(org_id) as work:
             values = {"org_id": org_id, "user_id": user_id, "for_s": for_s}
             return set((await work.session.execute(_LASTING, values)).scalars())
@@ -345,7 +345,7 @@ class Subscriptions:
 
 
 async def gauge_subscriptions(db: Database) -> None:
-    """For the operator, over all organisations."""
+    """Set the gauge of subscriptions by state, over all organisations."""
     async with db.system_work() as work:
         counts = (await work.session.execute(_STATES)).one()
     for state in ("lasting", "ending", "none"):
@@ -353,9 +353,9 @@ async def gauge_subscriptions(db: Database) -> None:
 
 
 async def forget_subscriptions(session: AsyncSession, org_id: str, user_id: str | None) -> list[str]:
-    """For a connection that ended with its tokens, or (None) for a tenant: notifications are not ours any more.
+    """Forget the subscriptions of a person, or with None of a tenant, whose tokens are gone. Graph is not asked.
 
-    Graph is not asked. Returns the ids of what it may still have. One in the making is taken back by its maker.
+    Later notifications are ignored. Returns the ids that Graph may still have. A create in flight deletes its own.
     """
     rows = await session.execute(_FORGET, {"org_id": org_id, "user_id": user_id})
     return sorted(found for found in rows.scalars() if found)

@@ -33,7 +33,7 @@ NEVER_KEPT = (
     "token|secret|password|passphrase|authorization|cookie|verifier|client_state|browser_key|nonce|upload_url"
     "|^state$|^assertion$|private_key"
 )
-"""As the log's list; a key of ``details`` that matches keeps no value."""
+"""Keys of ``details`` whose value is not kept; the same list as the log's."""
 
 _SAME = "ROW({0}.org_id, {0}.id, {0}.occurred_at, {0}.action, {0}.outcome, {0}.request_id, {0}.trace_id)"
 _GUARD = f"""CREATE OR REPLACE FUNCTION audit_guard() RETURNS trigger LANGUAGE plpgsql AS $guard$
@@ -174,7 +174,7 @@ def router(path: str) -> APIRouter:
 
 
 def actor(caller: Identity) -> str:
-    """Who did it, as a line names them."""
+    """The caller as a line of the trail names them."""
     return f"program:{caller.user_id}" if caller.is_program else caller.user_id
 
 

@@ -1,4 +1,4 @@
-"""What routes of every service are given of what each service provides; ``provided`` gives a service's own."""
+"""Typed dependencies for routes of every service. ``provided`` gives objects of one service."""
 
 from typing import Annotated
 
@@ -10,6 +10,6 @@ from shared.secrets import Envelope
 from shared.web.routes import provided
 
 Db = Annotated[Database, Depends(provided("db"))]
-"""For a route that needs more than one transaction, or none while it asks somebody else; else ``Work``."""
+"""The database, for a route that needs several transactions, or none during a call elsewhere; else use ``Work``."""
 Graph_ = Annotated[Graph, Depends(provided("graph"))]
 Envelope_ = Annotated[Envelope, Depends(provided("envelope"))]

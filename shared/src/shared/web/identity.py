@@ -1,4 +1,4 @@
-"""Who calls: people and programs by the gateway's JWT, services by a short-lived JWT; never by identity headers."""
+"""Identifies callers: people and programs by the gateway's JWT, services by a short-lived JWT, never by headers."""
 
 import asyncio
 import contextlib
@@ -150,7 +150,7 @@ class ServiceTokens:
         return caller
 
     def _claims(self, bearer: str, caller: str, keys: list[Any]) -> dict[str, Any]:
-        """By the first key that signed it; while a key is replaced there are two."""
+        """Claims verified by the first key that fits; there are two while a key is being replaced."""
         for key in keys[:-1]:
             with contextlib.suppress(jwt.InvalidSignatureError):
                 return self._claims(bearer, caller, [key])

@@ -1,4 +1,4 @@
-"""What routes are given: the caller, one transaction, and what the service provides. And the body limit."""
+"""Dependencies of routes: the caller, one transaction, and objects of the service. And the limit of bodies."""
 
 import asyncio
 import uuid
@@ -33,7 +33,7 @@ HEADER_MAX = 255
 Id = Annotated[str, Path(max_length=200), STORABLE]
 """An id of Prospo in a path."""
 Cursor = Annotated[str | None, Query(max_length=200), STORABLE]
-"""Where a page begins: ``next_cursor`` of the one before."""
+"""Start of a page: ``next_cursor`` of the page before."""
 
 
 class Asked(BaseModel):
