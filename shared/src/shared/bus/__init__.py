@@ -1,4 +1,4 @@
-"""Kafka behind a narrow port. ``shared.bus.kafka`` is loaded by who opens it: an api process never does."""
+"""Kafka behind a narrow port. ``shared.bus.kafka`` is imported when a bus is opened, never in an api process."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from shared.bus.port import Bus, BusConsumer, BusUnavailable, Record
 
 
 def open_bus(bootstrap_servers: str, client_id: str = "prospo", security: Mapping[str, Any] | None = None) -> Bus:
-    """The bus of a setting: ``memory:`` for tests, otherwise Kafka."""
+    """Open the bus that a setting names: ``memory:`` for tests, otherwise Kafka."""
     if bootstrap_servers == "memory:":
         return MemoryBus()
     from shared.bus.kafka import KafkaBus

@@ -18,7 +18,7 @@ class Undecodable(Exception):
 
 
 def decode(record: Record, kind: type[Event]) -> tuple[Any, EventMeta]:
-    """The event and its metadata. Raises ``Undecodable``."""
+    """Read the event and its metadata. Raises ``Undecodable``."""
     try:
         attributes, data = _parts(record)
         event = kind.model_validate(data)

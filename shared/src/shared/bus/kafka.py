@@ -28,10 +28,10 @@ from shared.bus.topics import settings_of
 
 PARTITIONS = 12
 FETCH_WAIT_MS = 1000
-"""How long the broker keeps an answer without records; a record that comes meanwhile ends it. Each costs a worker at
-rest more than a millisecond."""
+"""How long the broker holds a fetch without records; a new record ends it. Each fetch costs an idle worker more than a
+millisecond."""
 MOCK_WAIT_MS = 250
-"""The embedded mock keeps such an answer to the end, whatever comes."""
+"""The same for the embedded mock, which holds a fetch to the end even when a record comes."""
 _STOP_S = 5
 _REFUSED = (InvalidTopicError, MessageSizeTooLargeError, TopicAuthorizationFailedError)
 
@@ -72,7 +72,7 @@ class KafkaBus:
             await _stop_quietly(producer)
 
     async def publish(self, records: Sequence[Record]) -> dict[int, str]:
-        """The whole batch at once; when the cluster refuses any of it, the rest again one by one, in order."""
+        """Publish the batch at once. When the cluster refuses part of it, publish the rest one by one, in order."""
         refusals = Refusals()
         reasons = [refusal(record) for record in records]
         topics = {record.topic for record, reason in zip(records, reasons, strict=True) if reason is None}
@@ -91,7 +91,7 @@ class KafkaBus:
         return refusals.reasons
 
     async def _refused(self, records: Sequence[Record], places: list[int]) -> list[int]:
-        """Send; the places that must be sent again one by one, or are refused for good when it is only one."""
+        """Send. Returns the positions to send again one by one, or refused for good when it was only one."""
         if not places:
             return []
         if self._producer is None:
@@ -114,7 +114,7 @@ class KafkaBus:
         return sorted(failed)
 
     async def _closed_topics(self, topics: set[str]) -> dict[str, str]:
-        """Topics that are missing and cannot be made, or are forbidden, and why. Known ones are not asked for again."""
+        """Topics that are forbidden, or missing and cannot be made → reason. Known topics are not checked again."""
         closed = {}
         if unknown := topics - self._known:
             answers = await self._make_topics(unknown)
@@ -152,9 +152,9 @@ class KafkaBus:
 
 
 async def _send(producer: Any, records: Sequence[tuple[int, Record]]) -> list[tuple[Any, list[int]]]:
-    """Batches of a partition each, in order: the future of each batch, and the places of the records in it.
+    """Batches, each of one partition and in order: the future of each batch, and the positions of its records.
 
-    aiokafka's ``send`` makes a future and two coroutines for every record, which was most of what a relay cost.
+    aiokafka's ``send`` makes a future and two coroutines for every record, which was most of the relay's work.
     """
     topics = {record.topic for _, record in records}
     partitions = {topic: sorted(await producer.partitions_for(topic)) for topic in topics}
@@ -177,9 +177,9 @@ async def _send(producer: Any, records: Sequence[tuple[int, Record]]) -> list[tu
 
 @functools.lru_cache(maxsize=10_000)
 def _number_of(key: bytes) -> int:
-    """As every Kafka client places a key, so that its records stay in order whoever publishes them.
+    """Hash a key as every Kafka client does, so that its records stay in order whoever publishes them.
 
-    Kept, for aiokafka computes it in Python, and an aggregate's events and its state have the same key.
+    Cached, because aiokafka computes it in Python, and an aggregate's events and its state have the same key.
     """
     return int(murmur2(key)) & 0x7FFFFFFF
 
@@ -206,7 +206,7 @@ async def _make(admin: AIOKafkaAdminClient, topic: str, replicas: int) -> str | 
 
 
 async def _stop_quietly(client: Any) -> None:
-    """Leave; a broker that is gone must not keep us, and what is unsent is sent again from where it is stored."""
+    """Leave the cluster. Do not wait for a broker that is gone: unsent records are still in the outbox."""
     with contextlib.suppress(KafkaError, OSError, TimeoutError):
         async with asyncio.timeout(_STOP_S):
             await client.stop()
@@ -268,7 +268,7 @@ def _record(message: Any) -> Record:
 
 
 def _text(value: bytes | str) -> str:
-    """As PostgreSQL can keep it: anyone may write to a topic, and a NUL must not stop a lane."""
+    """Decode for PostgreSQL, without NUL: anyone may write to a topic, and a NUL must not stop a lane."""
     read = value if isinstance(value, str) else value.decode("utf-8", "replace")
     return read.replace("\0", "\N{REPLACEMENT CHARACTER}")
 

@@ -20,7 +20,7 @@ class MemoryBus:
         self.arrived = asyncio.Event()
         self.members: dict[str, _MemoryConsumer] = {}
         self.closed: dict[str, str] = {}
-        """Topics that take nothing, and why: what a missing permission is on Kafka."""
+        """Topics that refuse every record → reason, like a missing permission on Kafka."""
 
     async def start(self) -> None:
         """Nothing to connect."""

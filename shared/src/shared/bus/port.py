@@ -34,7 +34,7 @@ class Record:
 
 
 def refusal(record: Record) -> str | None:
-    """Why no broker will ever take this record, or None."""
+    """The reason why no broker will ever take this record, or None."""
     if not _TOPIC.fullmatch(record.topic):
         return f"{record.topic[:100]!r} is not a topic name"
     # A character has at most four bytes; counting them exactly would encode every header of every record once more.
@@ -57,7 +57,7 @@ class Refusals:
         self._keys.add((record.topic, record.key))
 
     def holds_back(self, place: int, record: Record) -> bool:
-        """True, and noted, when an earlier record of the key is refused: it must not be overtaken."""
+        """Whether an earlier record of the key is refused. Then this one is refused too, or it would overtake."""
         if not self._keys or (record.topic, record.key) not in self._keys:
             return False
         self.reasons[place] = "an earlier event of this key is refused"

@@ -97,7 +97,7 @@ def made_at(id_: str) -> datetime | None:
 
 
 class Row(NamedTuple):
-    """One event to be, in the order of the outbox's columns."""
+    """A row to insert, in the order of the outbox's columns."""
 
     event_id: str
     topic: str

@@ -171,7 +171,7 @@ class Transaction:
 
 
 def _engine(url: str, **more: Any) -> AsyncEngine:
-    """Its errors are logged, and kept with jobs and parked records, so they name the statement and no values."""
+    """Strip values from an error: it is logged, and kept with jobs and parked records."""
     made = create_async_engine(
         url, hide_parameters=True, json_serializer=as_json, json_deserializer=orjson.loads, **more
     )
@@ -180,7 +180,7 @@ def _engine(url: str, **more: Any) -> AsyncEngine:
 
 
 _VALUE = re.compile(r"(invalid input for query argument \$[0-9]+):.*", re.DOTALL)
-"""How asyncpg names a value that it cannot send."""
+"""The text with which asyncpg names a value that it cannot send."""
 
 
 def _without_detail(context: ExceptionContext) -> None:

@@ -1,4 +1,4 @@
-"""Wakes: whoever waits for a commit is told of it, in this process at once and in others by PostgreSQL's NOTIFY.
+"""Wakes: a commit wakes whoever waits for it, in this process at once and in others by PostgreSQL's NOTIFY.
 
 A NOTIFY inside a transaction takes a lock over the whole server at its commit, so none is sent there: after commits,
 one statement of its own tells of all of them, at most every ``APART_S``. Guarantee: none. Who waits also looks by
@@ -65,7 +65,7 @@ class Wakes:
                 del self._waiting[name]
 
     async def listen(self) -> None:
-        """Tell other processes and hear them, until cancelled; connect again after an outage of the database."""
+        """Notify other processes and listen to them until cancelled; connect again after an outage of the database."""
         self._shared = True
         while True:
             try:
@@ -76,7 +76,7 @@ class Wakes:
             await asyncio.sleep(POLL_S)
 
     async def close(self) -> None:
-        """Tell what is untold if that is quick, and nobody any more."""
+        """Send pending notifications if that is quick, then stop."""
         self._shared = False
         if self._telling is not None:
             await asyncio.wait([self._telling], timeout=_CLOSE_S)

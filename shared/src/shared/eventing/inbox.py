@@ -60,11 +60,11 @@ _TAKE = text(
 
 
 class TooManyFailures(Exception):
-    """Most of the last records cannot be handled: the record in hand is not parked, and consuming has to stop."""
+    """Most of the last records failed. The current record is not parked, and consuming has to stop."""
 
 
 class Brake:
-    """Says whether parking is still the answer, by how the last ``LAST`` records ended."""
+    """Decides by the outcome of the last ``LAST`` records whether to go on parking."""
 
     LAST = 100
     AT_LEAST = 20
@@ -84,7 +84,7 @@ class Brake:
 
 
 class Delivery(NamedTuple):
-    """A record and what it says."""
+    """A record with its decoded event."""
 
     record: Record
     event: Any
@@ -116,14 +116,14 @@ class Inbox:
                     await self.handle(item if isinstance(item, Record) else item.record)
 
     def _runs(self, records: Sequence[Record]) -> list[list[Delivery | Record]]:
-        """Neighbours of one organisation; a record that cannot be decoded stands alone."""
+        """Group neighbours of one organisation. A record that cannot be decoded stands alone."""
         items = [self._delivery(record) for record in records if self._concerns(record)]
         places = enumerate(items)
         grouped = groupby(places, lambda p: p[1].org_id if isinstance(p[1], Delivery) else p[0])
         return [[item for _, item in group] for _, group in grouped]
 
     def _concerns(self, record: Record) -> bool:
-        """Not a tombstone: it says that an aggregate is erased, and each service is told so by its operator."""
+        """Whether to handle the record. A tombstone is skipped: an operator erases in each service."""
         return bool(self._handlers.of(record.topic)) and not record.is_tombstone
 
     def _delivery(self, record: Record) -> Delivery | Record:
@@ -226,7 +226,7 @@ class Inbox:
                 await self._handlers.call(handler, event, work, meta)
 
     async def _parked(self, record: Record, reason: str, *, behind: bool = False) -> bool:
-        """Park for sure. With ``behind`` only if an earlier record of the key still is; False when it is not."""
+        """Park the record, through outages. With ``behind`` only behind a parked record of its key, else False."""
         while True:
             try:
                 async with self._db.system_work() as work:

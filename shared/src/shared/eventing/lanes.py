@@ -43,7 +43,7 @@ class LaneRunner:
         self._bus = bus
         self.topics = handlers.topics
         self.stopped = ""
-        """Why it reads no more until the process starts again; empty while it does."""
+        """The reason why it reads no more until the process starts again; empty while it reads."""
         self._inbox = Inbox(service, db, handlers.bind(provided))
         self._assignment = Assignment()
 
@@ -68,7 +68,7 @@ class LaneRunner:
             await asyncio.sleep(wait_s)
 
     async def _halt(self, reason: str) -> None:
-        """Wait for the restart. The group's other members take over the partitions, and find out for themselves."""
+        """Wait for the restart. The group's other members take over the partitions and decide for themselves."""
         self.stopped = reason
         metrics.consumer_stopped.set(1)
         log.critical("consumer.stopped", group=self.group, reason=reason)

@@ -34,12 +34,12 @@ BATCH = 500
 OUTAGE_S = 0.5
 MAX_OUTAGE_WAIT_S = 10.0
 STANDBY_S = (0.1, 5.0)
-"""The first and the longest pause between two asks for the lock."""
+"""The first and the longest pause between two tries to get the lock."""
 IDLE_S = 15
 BEAT_S = 5.0
 """Seconds between two statements that keep the session alive while the broker takes a batch."""
 ANSWER_S = 15.0
-"""A database that does not answer in this time counts as gone, and the server lets go of a relay that is."""
+"""A database that does not answer in this time counts as gone; the server ends the session of a silent relay."""
 TRIES = 5
 
 _LOCK = 0x6F7574626F78
@@ -51,7 +51,7 @@ _GONE = "WITH gone AS (DELETE FROM outbox WHERE id = ANY($3::bigint[]))"
 _KEPT = """WITH gone AS (DELETE FROM outbox WHERE id = ANY($3::bigint[]) RETURNING *),
     kept AS (INSERT INTO outbox_sent (id, event_id, topic, key, headers, payload, sent_at)
              SELECT id, event_id, topic, key, headers, payload, created_at FROM gone ON CONFLICT (id) DO NOTHING)"""
-"""The age of what is kept counts from when it was written, so a replay does not make it young again."""
+"""A sent event ages from when it was written, so a replay does not make it young again."""
 _REFUSED = """UPDATE outbox o SET attempts = attempts + 1, last_error = r.reason,
         parked_at = CASE WHEN attempts + 1 >= $3 THEN clock_timestamp() END
     FROM unnest($1::bigint[], $2::text[]) AS r(id, reason) WHERE o.id = r.id
@@ -205,7 +205,7 @@ class Relay:
                 await free.wait()
 
     async def _woken(self, wait_s: float) -> bool:
-        """True when something was committed. Clearing before the next read loses no wake: the read sees the commit."""
+        """Wait for a commit; False after ``wait_s``. Clearing before the next read loses no wake: it sees it."""
         wake = self._db.on_commit_wake["outbox"]
         with contextlib.suppress(TimeoutError):
             if not wake.is_set() and wait_s > 0:
@@ -217,7 +217,7 @@ class Relay:
 
 
 def _count(rows: list[Mapping[str, Any]], took_s: float) -> None:
-    """``took_s``: since the rows were read, which have their age of then."""
+    """Record the delay of published rows: their age when they were read plus ``took_s``."""
     for topic, count in Counter(row["topic"] for row in rows).items():
         metrics.events_published.add(count, {"topic": topic})
     for row in rows:

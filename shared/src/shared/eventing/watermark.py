@@ -43,7 +43,7 @@ class Watermark:
 
 
 class Assignment:
-    """The partitions between two rebalances. After ``revoke`` nothing of it is begun; what is in hand is finished."""
+    """The partitions between two rebalances. After ``revoke`` no record is begun; those in hand are finished."""
 
     def __init__(self) -> None:
         self.watermark = Watermark()

@@ -71,9 +71,9 @@ class Job:
     cause: list[Any] | None = None
     """The ``ce_id`` of the event that led to this job, and that of the first event of its chain."""
     unsure: bool = False
-    """Whether something may have been done outside the database that neither the checkpoint nor the service's tables
-    tell: an earlier run did not say what became of it, since its worker died, or this run set it before it asked.
-    The claim is the intent, so nothing need be written before the question. A run that ends with False ends the doubt.
+    """Whether something may have been done outside the database that neither checkpoint nor tables know of: the worker
+    of an earlier run died, or this run set the mark before it asked.
+    The claim is the intent, so nothing is written before the call. A run that ends with False clears the mark.
     """
     claimed_at: float = field(default_factory=time.monotonic)
     lost: asyncio.Event = field(default_factory=asyncio.Event)

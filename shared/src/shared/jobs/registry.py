@@ -1,4 +1,4 @@
-"""Which function does which work, and what it is given."""
+"""Registers the function that does each class of work, and what it is given."""
 
 import inspect
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ WEEK_S = 7 * 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """How one class of work is done.
+    """The function and the bounds of one class of work.
 
     ``attempts`` bounds counted runs, ``patience_s`` how long it is tried without counting; ``lease_s`` is how long a
     worker that died keeps the job.
