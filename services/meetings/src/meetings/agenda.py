@@ -15,7 +15,7 @@ def written(text: str) -> str:
 
 
 def read(body: str) -> str | None:
-    """What the marked part says; None when the text has none, as with events of older versions."""
+    """Read the text of the marked part; None when there is none, as in events of older versions."""
     place = _place(body)
     if place is None:
         return None
@@ -54,7 +54,7 @@ def same(text: str) -> str:
 
 
 def _place(body: str) -> tuple[int, int] | None:
-    """Where the marked part begins and ends, with all divisions within it."""
+    """Find where the marked part begins and ends, with all divisions within it."""
     mark = body.find(MARK)
     begin = body.rfind("<", 0, mark) if mark >= 0 else -1
     deep = 0

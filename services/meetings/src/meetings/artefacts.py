@@ -31,7 +31,7 @@ _MOVED = "moved"
 
 
 def expect(meeting: MeetingRow, event: ArtefactDetected) -> bool:
-    """It is on its way. Of one that is further already, only what this event alone tells is noted."""
+    """Note that an artefact is on its way. When it is further already, keep only what this event alone has."""
     known = _entry(meeting, event.artefact_id, event.kind)
     if known and known["status"] == _MOVED and event.aggregate_version < known["version"]:
         return False
@@ -51,7 +51,7 @@ def expect_again(meeting: MeetingRow, event: ArtefactAwaited) -> bool:
 
 
 def let_go(meeting: MeetingRow, event: ArtefactMoved) -> bool:
-    """It belongs to another meeting, or to none that is known."""
+    """Remove an artefact that belongs to another meeting, or to none that is known."""
     old = _entry(meeting, event.artefact_id, event.kind)
     if old is not None and (event.aggregate_version < old["version"] or old["status"] == _MOVED):
         return False
@@ -79,7 +79,7 @@ def miss_recording(meeting: MeetingRow, event: RecordingUnavailable) -> bool:
 
 
 def lose_recording(meeting: MeetingRow, event: FileDeleted) -> bool:
-    """It was imported, and somebody deleted it since; other recordings stay."""
+    """Remove a recording whose file somebody deleted; other recordings stay."""
     for entry in present(meeting):
         if entry.get("file_id") == event.file_id and entry["status"] == "imported":
             reason = _DELETED.get(event.because, "The recording was deleted.")
@@ -159,7 +159,7 @@ def _show_newest(meeting: MeetingRow, kind: str, version: int) -> None:
 
 
 def _without_artefact(meeting: MeetingRow, kind: str, version: int, shown: Entry | None) -> bool:
-    """What is said of a kind of which Microsoft is not known to have any, unless one has arrived."""
+    """Show the state of a kind without any known artefact, unless one has arrived."""
     now: Entry | None = getattr(meeting, kind)
     if (now is not None and now["status"] == "imported") or version < getattr(meeting, f"{kind}_version"):
         return False

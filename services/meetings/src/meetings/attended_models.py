@@ -1,4 +1,4 @@
-"""What others than the organizer see of a meeting: attendees, and the Org Admin."""
+"""A meeting as attendees and the Org Admin see it."""
 
 from datetime import datetime
 from typing import Any, Self

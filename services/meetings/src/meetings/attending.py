@@ -1,4 +1,4 @@
-"""Who attends a meeting of somebody else, and what the organizer lets them have of it."""
+"""Attendees of other people's meetings, and what the organizer shares with them."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ from meetings.tables import MeetingRow
 from shared.connections import Connection
 
 BOOKED = ("scheduled", "ended", "cancelled")
-"""In these an attendee has an invitation, once there is a join link."""
+"""Statuses in which an attendee has an invitation, once there is a join link."""
 
 
 def addresses_of(person: Connection) -> tuple[str, ...]:
-    """By which the person is an attendee: those of an account that is connected, in the organisation's own tenant.
+    """Addresses by which a person is an attendee: those of a connected account in the organisation's own tenant.
 
     An address that a person only writes of themselves, or has elsewhere, opens nothing.
     """

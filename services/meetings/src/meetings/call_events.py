@@ -35,7 +35,7 @@ BEFORE, AFTER = scheduling.NEAR, timedelta(hours=4)
 """Microsoft tells only of calls that begin after it was asked; and people stay longer than booked."""
 LOOK_S = 3_600.0
 REFUSALS = 3
-"""So many in a row, and the organisation's other meetings are not asked for."""
+"""After so many refusals in a row the organisation's other meetings are not asked for."""
 MARGIN = timedelta(minutes=15)
 """People of a series come before the booked start and after the booked end."""
 KEPT = timedelta(days=7)
@@ -54,7 +54,7 @@ _SAYS = {
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What is heard of a meeting's calls, and why no more; ``said`` and ``request_id`` are Microsoft's."""
+    """Whether Microsoft tells of a meeting's calls, and why not; ``said`` and ``request_id`` are Microsoft's."""
 
     status: str
     detail: str
@@ -112,7 +112,7 @@ async def _subscribe(job: Job, graph: Graph, subscriptions: Subscriptions, resou
 
 
 async def _ask(subscriptions: Subscriptions, caller: GraphCaller, resource: str) -> GraphError | None:
-    """What Microsoft refuses it with, or None."""
+    """Subscribe. Returns the error with which Microsoft refuses it, or None."""
     try:
         await subscriptions.ensure(caller, resource, CHANGES, rich=True)
     except (GraphReconnect, GraphTellAdmin, GraphGiveUp) as error:
@@ -192,7 +192,7 @@ def _keep(meeting: MeetingRow, marks: list[Mark], work: JobWork) -> None:
 
 
 async def standing(work: UnitOfWork, meeting: MeetingRow) -> Standing:
-    """For people who ask why the end of a meeting is known so well, or no better."""
+    """Explain to people how well the end of a meeting is known."""
     if meeting.call_marks:
         return Standing("heard", _SAYS["heard"])
     if meeting.join_url and await queries.is_told_of(work.session, work.org_id, call_events_of(meeting.join_url)):

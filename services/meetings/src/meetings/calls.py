@@ -46,7 +46,7 @@ class Call:
 
     @property
     def goes_on(self) -> bool:
-        """As far as is known: Microsoft told that it began, and nothing says that it ended."""
+        """Whether Microsoft told that it began, and nothing says that it ended."""
         return self.told and self.ended is None
 
 
@@ -59,7 +59,7 @@ class Pair:
 
 
 def calls_of(meeting: MeetingRow) -> list[Call]:
-    """In the order in which they began."""
+    """The calls of a meeting, in the order in which they began."""
     told, rest = told_calls(meeting.call_marks), []
     for one in _recorded(meeting):
         at = next((at for at, call in enumerate(told) if _is_of(one, call, told[at + 1 :])), None)
@@ -74,10 +74,10 @@ def calls_of(meeting: MeetingRow) -> list[Call]:
 
 
 def told_calls(marks: Sequence[Mark]) -> list[Call]:
-    """In the order in which they began. There is one call at a time behind a join link.
+    """Calls in the order in which they began. There is one call at a time behind a join link.
 
-    One that begins while another goes on shows that the other ended, nobody knows when; an end alone is a call whose
-    beginning was not told.
+    A call that begins while another goes on shows that the other ended, at an unknown time. An end alone is a call
+    whose beginning was not told.
     """
     found: list[Call] = []
     began: datetime | None = None

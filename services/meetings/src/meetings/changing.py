@@ -34,14 +34,14 @@ _STAYS = {CONFLICT, *ABOUT_RECORDING}
 _NAMES = {"subject": "the subject", "start": "the start", "end": "the end", "attendees": "the attendees"}
 _NAMES |= {"agenda": "the agenda", "zone": "the time zone", "options": "who waits in the lobby and may present"}
 _NOT_IN_EVENTS = {"options"}
-"""What others need not know of."""
+"""Parts that no event carries."""
 _MOST_DIGESTS = 20
-"""So many earlier values of a part are known as ours; a person does not change it more often within an outage."""
+"""Most earlier values of a part that are known as ours; nobody changes it more often within an outage."""
 
 
 @dataclass(frozen=True, slots=True)
 class Brought:
-    """What Microsoft has now, which parts were sent, and which were changed in Outlook."""
+    """The event as Microsoft has it now, the parts that were sent, and those changed in Outlook."""
 
     shown: Shown
     sent: frozenset[str]
@@ -56,12 +56,12 @@ def remember(meeting: MeetingRow, shown: Shown, known: dict[str, Any]) -> None:
 
 
 def as_shown(shown: Shown, known: dict[str, Any]) -> dict[str, Any]:
-    """What the record keeps as last shown."""
+    """The event as the record keeps it, to find later changes in Outlook."""
     return {**known, **shown.parts, "etag": shown.etag, "zone_name": shown.zone}
 
 
 def remember_before_change(meeting: MeetingRow) -> None:
-    """What Microsoft showed last (a version before this one did not remember all), and what it may have been sent."""
+    """Keep what Microsoft showed last, and digests of what it may have been sent. Older versions did not keep all."""
     known, wanted, sent = _known(meeting), teams.parts_of(meeting), _sent(meeting)
     for name in _unlike(wanted, known.parts):
         sent = {**sent, name: [*sent.get(name, ()), _digest(wanted[name])][-_MOST_DIGESTS:]}
@@ -119,7 +119,7 @@ async def _bring_event(caller: GraphCaller, meeting: MeetingRow, ours: frozenset
 
 
 def read(meeting: MeetingRow, shown: Shown) -> Brought:
-    """What a reading of the event brings, of a record without a change that waits."""
+    """The changes in an event that was read, for a record without a pending change."""
     shown = noticed(meeting, shown)
     return Brought(shown, frozenset(), _unlike(shown.parts, _known(meeting).parts))
 

@@ -91,7 +91,7 @@ def _block(item: dict[str, Any], window: Span) -> Block:
 
 
 def _of_digits(merged: str, window: Span, slot: timedelta) -> list[Block]:
-    """What is not free in a merged view."""
+    """The blocks of a merged view that are not free."""
     first, last = (moment.astimezone(UTC) for moment in window)
     found, place = [], 0
     for digit, run in groupby(merged):

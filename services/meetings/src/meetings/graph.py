@@ -110,7 +110,7 @@ async def read(caller: GraphCaller, event_id: str) -> Shown:
 
 
 def moment_text(value: datetime) -> str:
-    """As Graph's parameters and the parts of an event have it: UTC, whole seconds."""
+    """A moment in the form of Graph's parameters and of an event's parts: UTC, whole seconds."""
     return value.astimezone(UTC).isoformat(timespec="seconds")
 
 
@@ -136,7 +136,7 @@ async def change(caller: GraphCaller, meeting: MeetingRow, names: Collection[str
 
 
 def parts_of(meeting: MeetingRow) -> dict[str, Any]:
-    """What Prospo changes of an event, so that two can be compared: times in UTC, the addresses of attendees.
+    """The parts of an event that Prospo changes, in a form to compare: times in UTC, addresses of attendees.
 
     ``options`` are not the event's.
     """
@@ -248,7 +248,7 @@ def _times_and_people(meeting: MeetingRow) -> dict[str, Any]:
 
 
 def moment(value: datetime, zone: str) -> dict[str, str]:
-    """In the meeting's zone, as people see it in Outlook; in UTC where the clock shows the time twice."""
+    """A moment in the meeting's zone, as people see it in Outlook; in UTC where the clock shows the time twice."""
     local = value.astimezone(ZoneInfo(zone))
     if local.replace(tzinfo=None, fold=0).replace(tzinfo=ZoneInfo(zone)).astimezone(UTC) != value.astimezone(UTC):
         local, zone = value.astimezone(UTC), "UTC"

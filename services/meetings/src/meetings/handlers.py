@@ -28,7 +28,7 @@ follow(on, does, switch=SWITCH, ends=TRACES)
 
 @on(ArtefactDetected)
 async def end_meeting(event: ArtefactDetected, *, session: AsyncSession, outbox: Outbox) -> None:
-    """What was recorded is over: the surest sign without call events."""
+    """A recorded meeting is over: the surest sign without call events."""
     meeting = await queries.meeting(session, event.org_id, event.meeting_id, lock=True)
     if meeting is not None and artefacts.expect(meeting, event):
         state.changed(meeting, outbox)

@@ -1,4 +1,4 @@
-"""What the meetings service does in its own time."""
+"""The jobs of the meetings service."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""What meetings set at Microsoft goes when a person or the organisation disconnects: subscriptions, and the automatic
+"""Removes what meetings set at Microsoft when a person or the organisation disconnects: subscriptions, and automatic
 recording of meetings that are not over. The events stay in the calendar, with their join links.
 
 Subscriptions to calls are the application's, so they go when the organisation disconnects.
@@ -42,7 +42,7 @@ class AutomaticRecording:
 
 
 async def _keep(job: Job, meeting_id: str) -> None:
-    """Who connects in this moment is seen here, or sees what is written here; either way it is set again."""
+    """Note that it does not record. Whoever connects meanwhile is seen here or sees this, so it is set again."""
     async with job.unit_of_work() as work:
         meeting = await queries.locked(work.session, work.org_id, meeting_id)
         person = await connection_of(work.session, work.org_id, meeting.user_id, hold=True)

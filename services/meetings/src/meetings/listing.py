@@ -1,4 +1,4 @@
-"""What lists of meetings have in common: which of them are asked for, and a page at a time."""
+"""Common parts of lists of meetings: filters and pages."""
 
 from collections.abc import Awaitable, Callable
 from typing import Annotated, Literal, TypeVar

@@ -47,7 +47,7 @@ async def set_options(caller: GraphCaller, online_id: str, options: dict[str, st
 
 
 async def options_of(caller: GraphCaller, online_id: str) -> dict[str, str]:
-    """Who waits in the lobby, and who may present, as it is now; what Microsoft does not say is left out."""
+    """Read who waits in the lobby and who may present. What Microsoft does not say is left out."""
     found = _entity(await caller.get(_path(online_id)))
     scope = (found.get("lobbyBypassSettings") or {}).get("scope")
     told = {"lobby": scope, "presenters": found.get("allowedPresenters")}

@@ -58,6 +58,6 @@ def adopt(meeting: MeetingRow, options: Options, outbox: Outbox) -> None:
 
 
 def _last_read(meeting: MeetingRow, chosen: Options) -> Options:
-    """What was not read yet is as it was chosen."""
+    """Options as they were last read; those not read yet are as they were chosen."""
     found: Options = (meeting.shown or {}).get("online") or chosen
     return found

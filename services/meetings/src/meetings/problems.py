@@ -1,6 +1,6 @@
-"""What keeps a job from Microsoft, and how the record says so.
+"""Problems that stop a job, and how the record names them.
 
-What a new connection mends waits: the record's problem names it, and ``recording.follow`` has it done when it is over.
+A job that a new connection would help waits: the record's problem names it, and ``recording.follow`` queues it again.
 """
 
 from collections.abc import AsyncIterator
@@ -56,7 +56,7 @@ def waits(error: Exception) -> bool:
 
 @asynccontextmanager
 async def recorded(job: Job, meeting: MeetingRow, outcomes: Outcomes, status: str | None = None) -> AsyncIterator[None]:
-    """Write what cannot be mended by trying again into the record, for people to read.
+    """Write a failure that trying again does not mend into the record, for people to read.
 
     ``status`` is what the meeting becomes, unless Microsoft may have something of it and connecting mends it.
     """

@@ -52,7 +52,7 @@ _OF_EVENTS = text(
 )
 _ALONE = f"{_MINE} AND status = 'scheduled' AND repeats IS NULL AND series_id IS NULL"
 FAR_OFF_AT_ONCE = 200
-"""So many meetings beyond the window are read with each full round, the nearest first."""
+"""Most meetings beyond the window that each full round reads, the nearest first."""
 _NOT_NAMED = text(
     f"""(SELECT id FROM meeting WHERE {_ALONE} AND event_id <> ALL(:event_ids)
              AND ends_at > :first AND starts_at < :last)
@@ -104,7 +104,7 @@ async def behind_link(session: AsyncSession, org_id: str, join_url: str) -> Meet
 
 
 async def note_watched(session: AsyncSession, org_id: str, links: Collection[str]) -> None:
-    """From now on Microsoft tells of the calls behind these join links."""
+    """Note that Microsoft tells of the calls behind these join links from now on."""
     await session.execute(_WATCHED, {"org_id": org_id, "links": list(links)})
 
 

@@ -36,7 +36,7 @@ async def follow(work: JobWork, person: Connection) -> None:
 
 
 async def _take_up_again(work: JobWork, user_id: str) -> None:
-    """What a lost connection kept from Microsoft is told to it now."""
+    """Queue again what could not be sent while the connection was lost."""
     for meeting_id, booked, cancelled in await queries.interrupted(work.session, work.org_id, user_id):
         wanted = ScheduleMeeting if not booked else CancelMeeting if cancelled else RescheduleMeeting
         work.queue(wanted(meeting_id=meeting_id), priority="fresh")
@@ -48,7 +48,7 @@ def wanted(meeting: MeetingRow, tenant: Tenant) -> bool:
 
 
 def follow_later_switch(work: JobWork, meeting: MeetingRow, tenant: Tenant) -> None:
-    """The switch may have moved since the meeting was made by it; ``tenant`` is held."""
+    """Queue a job when the switch was turned since the meeting was made by it; ``tenant`` is locked."""
     if meeting.auto_recording != wanted(meeting, tenant) and meeting.auto_recording_reason != "refused":
         queue(work, meeting.id, soon=True)
 
@@ -70,7 +70,7 @@ async def keep(work: JobWork, meeting_id: str, found: dict[str, Any], *, on: boo
 
 @asynccontextmanager
 async def explained(job: Job, meeting: MeetingRow, *, on: bool) -> AsyncIterator[None]:
-    """Say in the record that Microsoft was not told. A connection that works again has it done anew by itself."""
+    """Write into the record that Microsoft was not told. When the connection works again, the job is queued again."""
     try:
         yield
     except GraphRetry:
@@ -86,7 +86,7 @@ async def explained(job: Job, meeting: MeetingRow, *, on: bool) -> AsyncIterator
 
 
 def _set_problem(work: JobWork, meeting: MeetingRow, problem: Problem | None) -> None:
-    """Another problem is not hidden by ours."""
+    """Set a problem of this file, unless the record has another one."""
     if meeting.problem != problem and (meeting.problem is None or meeting.problem["code"] in OWN):
         meeting.problem = problem
         state.changed(meeting, work.outbox)

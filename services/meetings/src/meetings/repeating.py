@@ -15,7 +15,7 @@ OTHER = {"every": "other"}
 
 
 def recurrence(repeats: dict[str, Any], start: datetime, zone: str) -> dict[str, Any]:
-    """For an event that begins at ``start``; days are those of its zone."""
+    """The recurrence of an event that begins at ``start``; days are those of its zone."""
     first = start.astimezone(ZoneInfo(zone))
     pattern: dict[str, Any] = {"type": _TYPES[repeats["every"]], "interval": repeats["interval"]}
     if repeats["every"] == "week":

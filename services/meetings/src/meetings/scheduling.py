@@ -1,4 +1,4 @@
-"""What may happen to a meeting, and what is then told to others."""
+"""Changes of a meeting's status, and the events that announce them."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,15 +23,15 @@ from shared.events.meetings import CallTold, Confidence, EndSource, NotRecording
 from shared.problems import BadInput, Conflict
 
 BEGUN = timedelta(minutes=5)
-"""So long ago a new meeting may have started: people say "now" and then fill in a form."""
+"""A new meeting may have started this long ago: people say "now" and then fill in a form."""
 REHEARSAL = timedelta(hours=1)
-"""A call that was over so long before the booked start was not the meeting."""
+"""A call that was over this long before the booked start was not the meeting."""
 NEAR = timedelta(hours=24)
-"""So long before a meeting Microsoft is asked to tell of its calls."""
+"""Microsoft is asked to tell of a meeting's calls from this time before it."""
 _IN_TIME = timedelta(minutes=15)
-"""People come so much before the booked start, and Microsoft does not tell of a call that goes on when it is asked."""
+"""People come this long before the booked start. Microsoft does not tell of a call that began before it was asked."""
 _TOGETHER = timedelta(seconds=5)
-"""So long a look waits for others: several bookings share one."""
+"""The delay of a look, so that several bookings share one."""
 _ATTENDEES_BYTES = 48 * 1024
 """Attendees may take this much of the 64 KiB that an event may have."""
 _RANK = {None: 0, "low": 1, "medium": 2, "high": 3}
@@ -95,7 +95,7 @@ def scheduled(meeting: MeetingRow, outbox: Outbox, origin: Origin = "prospo") ->
 
 
 def returned(meeting: MeetingRow, outbox: Outbox) -> None:
-    """It was cancelled in Outlook, and is there again."""
+    """Schedule a meeting again that was cancelled in Outlook and is there again."""
     meeting.problem = None
     scheduled(meeting, outbox, "outlook")
 
@@ -229,7 +229,7 @@ def _call(meeting: MeetingRow) -> CallTold | None:
 
 
 def take_end_back(meeting: MeetingRow) -> None:
-    """It was moved in Outlook to another time, so what was said of its end is not of this meeting, or is said anew."""
+    """Schedule an ended meeting again that was moved in Outlook. Its end will be published anew."""
     meeting.status, meeting.end_taken_back = "scheduled", meeting.ended_at
     meeting.ended_at = meeting.ended_source = meeting.ended_confidence = None
 
@@ -253,7 +253,7 @@ def _of(meeting: MeetingRow, origin: Origin) -> dict[str, Any]:
 
 
 def _attendees(meeting: MeetingRow) -> dict[str, Any]:
-    """As many as an event has room for: Outlook invites a thousand, and names may be long."""
+    """The attendees that an event has room for: Outlook invites a thousand, and names may be long."""
     told: list[Attendee] = []
     room = _ATTENDEES_BYTES
     for person in meeting.attendees:

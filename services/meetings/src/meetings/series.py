@@ -74,7 +74,7 @@ async def _has_more(caller: GraphCaller, series: MeetingRow, now: datetime) -> b
 
 
 def _take(row: MeetingRow, asked: MeetingRow, shown: Shown, work: UnitOfWork) -> None:
-    """What Outlook changed of the series itself; a change of ours that waits is brought by its own job."""
+    """Take over changes that Outlook made to the series itself. A pending change of ours has its own job."""
     if not changing.pending(row):
         changing.keep(row, asked, changing.read(asked, shown), work.outbox)
         row.repeats = shown.repeats or row.repeats

@@ -14,9 +14,9 @@ def changed(meeting: MeetingRow, outbox: Outbox) -> None:
 
 
 def tell(meeting: MeetingRow, outbox: Outbox) -> None:
-    """What ``meeting.state`` says of the record: ids, times and statuses, no words and no addresses.
+    """Publish the record on ``meeting.state``: ids, times and statuses, no words and no addresses.
 
-    A series is no meeting: its occurrences are told.
+    A series is no meeting: only its occurrences are published.
     """
     if meeting.repeats is not None:
         return

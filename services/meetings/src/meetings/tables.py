@@ -45,7 +45,7 @@ class MeetingRow(Table, table=True):
     event_id: str | None = None
     online_meeting_id: str | None = None
     shown: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
-    """What Microsoft last showed of the event: ``etag``, subject, start, end, attendees; none of older meetings."""
+    """The event as Microsoft last showed it: ``etag``, subject, start, end, attendees. None for older meetings."""
     zone: str = "UTC"
     """The IANA zone in which the event's times are written."""
     options: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSONB, nullable=False))
@@ -67,7 +67,7 @@ class MeetingRow(Table, table=True):
     ended_source: str | None = None
     ended_confidence: str | None = None
     end_taken_back: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
-    """What was told as its end before it was moved in Outlook; what is told next corrects it."""
+    """The end that was published before it was moved in Outlook; the next one corrects it."""
     recording: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     recording_version: int = Field(default=0, sa_type=BigInteger)
     transcript: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))

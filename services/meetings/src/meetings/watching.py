@@ -44,7 +44,7 @@ NEAR = timedelta(days=2)
 """Meetings so soon are read once a day, whether their events changed or not."""
 ONCE_A_DAY_S = 86_400
 TOGETHER = timedelta(seconds=5)
-"""So long a look waits for others: several bookings and notifications share one."""
+"""The delay of a look, so that several bookings and notifications share one."""
 PAGE = 100
 _EARLY = 0.9
 """The last look was a little later than the job that began it."""
@@ -52,7 +52,7 @@ _EARLY = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a calendar is followed with."""
+    """Dependencies for following a calendar."""
 
     graph: Graph
     subscriptions: Subscriptions
@@ -61,7 +61,7 @@ class Tools:
 
 @dataclass(slots=True)
 class Round:
-    """What a round named: event id → its etag, empty where Graph gave none. ``left`` are not in the window."""
+    """Events of a round: id → etag, empty where Graph gave none. ``left`` are no longer in the window."""
 
     named: dict[str, str] = field(default_factory=dict)
     left: set[str] = field(default_factory=set)
@@ -70,7 +70,7 @@ class Round:
 
 
 def resource_of(account: str) -> str:
-    """What Graph is asked to tell of."""
+    """The resource to subscribe to."""
     return f"users/{account}/events"
 
 
@@ -90,7 +90,7 @@ async def follow(work: JobWork, person: Connection) -> None:
 
 
 async def forget(work: UnitOfWork, user_id: str | None) -> None:
-    """In the transaction that hears of the end of an account or tenant: its notifications are not ours any more.
+    """Forget subscriptions when an account or tenant ends, in the transaction of that event.
 
     The application goes on to be told of calls, but not of those of a person who is not connected.
     """
@@ -162,7 +162,7 @@ async def _look(job: Job, person: Connection, caller: GraphCaller, tools: Tools)
 
 
 def _cursor(folder: Any) -> str | None:
-    """Where the last round ended; None when the window has to move on."""
+    """The cursor of the last round; None when the window has to move on."""
     fresh = folder is not None and folder.swept_at is not None
     if fresh and datetime.now(UTC) - folder.swept_at < timedelta(seconds=ONCE_A_DAY_S):
         return str(folder.delta_link) if folder.delta_link else None

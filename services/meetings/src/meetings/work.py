@@ -9,7 +9,7 @@ from shared.jobs import Priority, Work
 
 
 class OfMeeting(Work):
-    """What is done for one meeting; of each kind one job at a time."""
+    """A job for one meeting. One job of each kind lives at a time."""
 
     keyed_by: ClassVar[tuple[str, ...] | None] = ("meeting_id",)
     meeting_id: str

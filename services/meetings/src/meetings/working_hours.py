@@ -39,7 +39,7 @@ def _found(said: dict[str, Any], first: datetime, last: datetime) -> list[Span]:
 
 
 def _clock(zone: dict[str, Any]) -> Callable[[date, time], datetime]:
-    """What makes a moment of a day and what the clock there shows. Raises ``KeyError`` for a zone nobody knows."""
+    """A function that turns a day and a clock time into a moment. Raises ``KeyError`` for an unknown zone."""
     name = zones.named(str(zone.get("name") or ""))
     if name is None:
         return functools.partial(_custom, zone["bias"], zone)
@@ -48,7 +48,7 @@ def _clock(zone: dict[str, Any]) -> Callable[[date, time], datetime]:
 
 
 def _custom(minutes: int, zone: dict[str, Any], day: date, clock: time) -> datetime:
-    """By a zone that Exchange describes. The day on which the clocks change counts as after the change."""
+    """A moment by a zone that Exchange describes. The day on which the clocks change counts as after the change."""
     summer, winter = zone.get("daylightOffset") or {}, zone.get("standardOffset") or {}
     if summer.get("month") and winter.get("month"):
         on, off = _change(summer, day.year), _change(winter, day.year)

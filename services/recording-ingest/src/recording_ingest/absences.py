@@ -33,7 +33,7 @@ TRANSCRIPTS_DISABLED = Absence(
     at_once=True,
 )
 PAUSING = frozenset({*HEARD_OF, *FORMER})
-"""What keeps imports back for a while; they go on when it is over."""
+"""Codes of obstacles that pause imports; these resume when the obstacle is gone."""
 MEETING_GONE = Absence(
     "meeting_gone", "Microsoft no longer has this online meeting. If it was deleted in Outlook, schedule a new one."
 )
@@ -139,7 +139,7 @@ _OLD = timedelta(days=60)
 
 @dataclass(frozen=True, slots=True)
 class Signs:
-    """What is known of a meeting of which Microsoft has none of a kind.
+    """Facts about a meeting for which Microsoft has no artefact of a kind.
 
     ``automatic``: Microsoft took that it records by itself; ``refused``: it did not take it. ``other_kind``: there is a
     recording or transcript of it. ``call``: held or none, where Microsoft told whether people met.
@@ -175,7 +175,7 @@ def missing(kind: Kind, signs: Signs) -> Absence:
 
 
 def of_obstacle(obstacle: Obstacle) -> Absence:
-    """What stands between us and the organizer's account; what is known for sure is said at once."""
+    """The absence for an obstacle. A certain one is published at once."""
     sentence = obstacle.sentence("what Microsoft still has is then fetched" if obstacle.code in HEARD_OF else "")
     return Absence(obstacle.code, sentence, at_once=obstacle.code in {FEATURE_OFF, PERMISSION_MISSING.code})
 
@@ -186,7 +186,7 @@ def of_storage(reason: str) -> Absence:
 
 
 def of_refusal(error: GraphError) -> Absence:
-    """What Graph's refusal means for the meeting's record."""
+    """The absence for a refusal of Graph."""
     if transcripts_disabled(error):
         return TRANSCRIPTS_DISABLED
     obstacle = obstacle_of(error)

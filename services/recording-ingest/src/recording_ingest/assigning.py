@@ -58,7 +58,7 @@ class Score:
     total: float
 
     def told(self) -> dict[str, object]:
-        """For the decision that is kept; ids and numbers only."""
+        """The facts that are kept with the decision: ids and numbers only."""
         parts = {"overlap": round(self.overlap, 2), "nearness": round(self.nearness, 2)}
         about = {"meeting_id": self.meeting_id, "same_call": self.same_call, "same_pair": self.same_pair}
         return {**about, **parts, "score": round(self.total, 2)}

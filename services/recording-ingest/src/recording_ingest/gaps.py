@@ -54,7 +54,7 @@ async def begin(work: UnitOfWork, person: Connection, code: str) -> None:
 
 
 async def end(work: UnitOfWork, person: Connection, ids: Sequence[str]) -> None:
-    """It is over, and these meetings are looked at again; announced when that is done."""
+    """End the gap. These meetings are looked at again; the event follows when that is done."""
     found = await _open(work, person.user_id)
     await watched(work, person.user_id)
     if found is not None:
@@ -84,7 +84,7 @@ async def watched(work: UnitOfWork, user_id: str) -> None:
 
 
 async def announce(work: UnitOfWork, user_id: str, version: int) -> bool:
-    """Whether it is done; False while a meeting of the gap was not looked at since."""
+    """Publish the repaired gap. False while a meeting of the gap was not looked at since."""
     query = select(GapRow).where(GapRow.org_id == work.org_id, GapRow.user_id == user_id, GapRow.version == version)
     gap = (await work.session.exec(query.with_for_update())).first()
     if gap is None or gap.ended_at is None or gap.repaired:

@@ -44,7 +44,7 @@ class Artefact:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What an online meeting allows now; True where Microsoft does not say."""
+    """Options of an online meeting; True where Microsoft does not say."""
 
     records_automatically: bool
     allows_recording: bool
@@ -53,7 +53,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What a notification is about: ids only."""
+    """The ids that a notification names."""
 
     online_meeting_id: str
     kind: Kind
@@ -69,12 +69,12 @@ class PermissionMissing(GraphTellAdmin):
 
 
 def subscribed_resources(oid: str) -> list[str]:
-    """What to subscribe to for one organizer."""
+    """Resources to subscribe to for one organizer."""
     return [f"users/{oid}/onlineMeetings/{every}" for every in ("getAllRecordings", "getAllTranscripts")]
 
 
 def named_in(notification: dict[str, Any]) -> Named | None:
-    """What a notification's ``resource`` names; None when it is nothing of ours."""
+    """Read the ids in a notification's ``resource``; None when it is nothing of ours."""
     found = _NAMED.search(str(notification.get("resource", "")))
     if found is None:
         return None
@@ -102,7 +102,7 @@ async def options(caller: GraphCaller, online_meeting_id: str) -> Options:
 
 
 def content_path(online_meeting_id: str, kind: Kind, graph_id: str) -> str:
-    """Where the bytes are. Built, not read: ``recordingContentUrl`` sometimes refuses the token."""
+    """The path of the bytes. It is built, not read: ``recordingContentUrl`` sometimes refuses the token."""
     return _path(online_meeting_id, kind, graph_id) + "/content"
 
 

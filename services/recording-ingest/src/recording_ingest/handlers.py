@@ -87,7 +87,7 @@ async def expect_artefacts_at_another_time(event: MeetingRescheduled, *, work: U
 
 @on(MeetingCancelled)
 async def expect_nothing(event: MeetingCancelled, *, work: UnitOfWork, settings: Settings) -> None:
-    """What was recorded before is imported all the same."""
+    """Expect nothing more. Artefacts recorded before are imported all the same."""
     meeting = await queries.noted_meeting(work.session, event.org_id, event.meeting_id)
     meeting.status = "cancelled"
     story.note(work, event.meeting_id, "cancelled", version=event.aggregate_version, origin=event.origin)

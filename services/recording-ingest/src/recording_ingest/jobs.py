@@ -1,4 +1,4 @@
-"""What the recording-ingest service does in its own time."""
+"""The jobs of recording-ingest."""
 
 from datetime import timedelta
 from functools import partial
@@ -195,14 +195,14 @@ async def reconcile(job: Job, wanted: Reconcile, *, graph: Graph, settings: Sett
 
 @does(PlaceAgain)
 async def place_again(job: Job, wanted: PlaceAgain, *, settings: Settings) -> None:
-    """What was recorded follows the occurrences of a series that were moved."""
+    """Place artefacts again after occurrences of their series were moved."""
     async with job.unit_of_work() as work:
         await moving.place_again(work, wanted.meeting_id, settings)
 
 
 @does(LookAgain)
 async def look_again(job: Job, wanted: LookAgain, *, settings: Settings) -> None:
-    """For what could not be had before something was mended."""
+    """Look again for artefacts that could not be fetched before something was mended."""
     await mending.look_again(job, wanted.capability, settings)
 
 
@@ -321,7 +321,7 @@ async def _take_note(
 
 
 async def _later_or_never(work: JobWork, notification: Notification, settings: Settings) -> None:
-    """Events and notifications race; what is not of ours by now never was."""
+    """Wait for ``meeting.scheduled``, which may come later; after ``notification_patience_s`` it is not ours."""
     waited = await queries.now(work.session) - notification.received_at
     if waited.total_seconds() < settings.notification_patience_s:
         raise Again("not known yet", after_s=settings.notification_retry_s, counts=False)

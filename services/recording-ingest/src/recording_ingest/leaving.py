@@ -1,4 +1,4 @@
-"""What recording-ingest set at Microsoft goes when a person or the organisation disconnects."""
+"""Removes what recording-ingest set at Microsoft when a person or the organisation disconnects."""
 
 from recording_ingest import watching
 from shared.database.unit_of_work import UnitOfWork

@@ -1,4 +1,4 @@
-"""What is expected of a meeting, seen, imported, or absent and why. Every change here is told once."""
+"""The ledger: artefacts of a meeting that are expected, seen, imported, or absent and why. Each change is published."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -99,7 +99,7 @@ async def check_again(work: UnitOfWork, ids: Sequence[str], settings: Settings) 
 async def _take_up(
     work: UnitOfWork, meeting: LedgerMeeting, rows: Sequence[ArtefactRow], *, failed: bool = False
 ) -> None:
-    """What waits goes on, and what ``failed``; its jobs are due."""
+    """Resume paused imports, with ``failed`` the failed ones too; their jobs are due."""
     told: list[ArtefactRow] = []
     for row in rows:
         if row.status in UNFINISHED or row.code in absences.PAUSING or (failed and row.status == "unavailable"):
@@ -130,7 +130,7 @@ def _await_again(
 
 
 def expect_anew(work: UnitOfWork, meeting: LedgerMeeting) -> None:
-    """It is to take place at another time: that nothing was made of it is not said any more."""
+    """Expect artefacts again for a meeting that was moved to another time; its absences are dropped."""
     lifted = [
         kind
         for kind, told in meeting.absences.items()

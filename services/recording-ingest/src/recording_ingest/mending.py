@@ -1,4 +1,4 @@
-"""What becomes possible when the organisation mends something: a switch, a permission, a licence."""
+"""Resumes imports when the organisation mends something: a switch, a permission, a licence."""
 
 from recording_ingest import ledger, queries
 from recording_ingest.settings import Settings

@@ -1,6 +1,6 @@
-"""What was recorded follows when the occurrences of its series are moved, unless a person said where it belongs.
+"""Moves artefacts when the occurrences of their series are moved, unless a person said where they belong.
 
-News of Outlook and of recordings race: what was placed while an occurrence was booked elsewhere may fit it no longer.
+News of Outlook and of recordings race: an artefact that was placed earlier may no longer fit its occurrence.
 Then it goes to the occurrence that it fits now, whole as it is, or it is adrift: unassigned until a person says, or
 until another move makes one fit. Nothing is imported anew, and nothing is deleted.
 """
@@ -17,7 +17,7 @@ from shared.events import ArtefactMoved
 
 
 async def place_again(work: UnitOfWork, meeting_id: str, settings: Settings) -> None:
-    """What lies in this meeting, and what is adrift behind its join link. All of the series are locked in order."""
+    """Place again the artefacts of this meeting and those adrift behind its join link. Locks the series in order."""
     asked = await queries.meeting(work.session, work.org_id, meeting_id)
     if asked is None or asked.series_id is None or not (asked.user_id and asked.online_meeting_id):
         return
@@ -55,7 +55,7 @@ async def _decide(
 
 
 def _stays(row: ArtefactRow, decision: Decision) -> bool:
-    """It still fits where it is, whatever else may fit: nothing is moved that is not wrong."""
+    """Whether it still fits where it is, whatever else may fit: only a wrong place is changed."""
     own = next((one for one in decision.scores if one.meeting_id == row.meeting_id), None)
     return row.adrift is None and own is not None and assigning.good_enough(own)
 
@@ -103,7 +103,7 @@ async def _set_adrift(
 
 
 def _leave(work: UnitOfWork, meeting: LedgerMeeting, row: ArtefactRow, to: str | None) -> None:
-    """It is not the meeting's any more; what else the meeting misses is looked for anew."""
+    """Remove it from the meeting, and look again for what the meeting then misses."""
     meeting.version += 1
     story.note(work, meeting.meeting_id, "moved_away", artefact_id=row.id, kind=row.kind, to=to)
     about = {"org_id": meeting.org_id, "aggregate_version": meeting.version, "meeting_id": meeting.meeting_id}

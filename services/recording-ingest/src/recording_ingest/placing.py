@@ -1,4 +1,4 @@
-"""Where a recording or transcript goes: into the occurrence it belongs to, or to the unassigned for a person to place.
+"""Places a recording or transcript into the occurrence it belongs to, or with the unassigned for a person to place.
 
 Locks are taken in one order: a meeting first, then unassigned artefacts as ``lock_order`` says. All occurrences of a
 series are compared with one list at the same time, and each may write of the same artefact.
@@ -14,7 +14,7 @@ from shared.database.outbox import uuid7
 from shared.database.unit_of_work import UnitOfWork
 
 TOLD = 5
-"""So many scores of a decision are kept."""
+"""Most scores of a decision that are kept."""
 
 
 def lock_order(found: Artefact | UnassignedRow) -> tuple[str, str]:

@@ -14,7 +14,7 @@ OPEN = {"detected", "importing"}
 
 
 def expected_by(meeting: LedgerMeeting, settings: Settings) -> datetime | None:
-    """Until when artefacts are waited for; None while the meeting's times are not known."""
+    """The deadline for artefacts; None while the meeting's times are not known."""
     ends = [moment for moment in (meeting.ends_at, meeting.ended_at) if moment is not None]
     return max(ends) + timedelta(seconds=settings.artefact_deadline_s) if ends else None
 

@@ -160,7 +160,7 @@ async def missing_counts(session: AsyncSession, org_id: str) -> Sequence[Row[Any
 
 
 async def missing(session: AsyncSession, org_id: str, before: str | None, limit: int) -> Sequence[Row[Any]]:
-    """What is missing of whose meetings and why, meetings that were made last first."""
+    """Missing artefacts with owner and reason, newest meetings first."""
     return (await session.execute(_MISSING, {"org_id": org_id, "before": before, "limit": limit})).all()
 
 
@@ -185,20 +185,20 @@ async def locked(session: AsyncSession, org_id: str, ids: Sequence[str]) -> Sequ
 async def add_artefact(
     session: AsyncSession, meeting: LedgerMeeting, artefact_id: str, found: Artefact, *, by_person: bool = False
 ) -> bool:
-    """Whether it is new; the same artefact is stored once, however often it is seen."""
+    """Store an artefact once. Returns whether it is new."""
     values: dict[str, Any] = {name: getattr(found, name) for name in Artefact.__slots__}
     values |= {"org_id": meeting.org_id, "meeting_id": meeting.meeting_id, "id": artefact_id, "by_person": by_person}
     return (await session.execute(_ADD_ARTEFACT, values)).first() is not None
 
 
 async def artefact(session: AsyncSession, org_id: str, artefact_id: str) -> ArtefactRow | None:
-    """As it is now, also when this transaction has read it before."""
+    """Read it as it is now, also when this transaction has read it before."""
     query = select(ArtefactRow).where(ArtefactRow.org_id == org_id, ArtefactRow.id == artefact_id)
     return (await session.exec(query.execution_options(populate_existing=True))).first()
 
 
 async def movable(session: AsyncSession, org_id: str, meeting_id: str, ids: Sequence[str]) -> Sequence[ArtefactRow]:
-    """What was placed by score in this meeting, and what has lost its place in any of ``ids``, oldest first."""
+    """Artefacts placed by score in this meeting, and those that lost their place in any of ``ids``, oldest first."""
     mine, adrift = col(ArtefactRow.meeting_id) == meeting_id, col(ArtefactRow.adrift).is_not(None)
     query = select(ArtefactRow).where(ArtefactRow.org_id == org_id, col(ArtefactRow.by_person).is_(False))
     query = query.where(col(ArtefactRow.meeting_id).in_(ids), or_(mine, adrift))
@@ -206,7 +206,7 @@ async def movable(session: AsyncSession, org_id: str, meeting_id: str, ids: Sequ
 
 
 async def adrift(session: AsyncSession, org_id: str, user_id: str, limit: int) -> Sequence[tuple[ArtefactRow, str]]:
-    """What lost its place in the organizer's meetings, oldest first, each with its online meeting."""
+    """Artefacts that lost their place in the organizer's meetings, oldest first, each with its online meeting."""
     whose = and_(
         col(LedgerMeeting.org_id) == ArtefactRow.org_id, col(LedgerMeeting.meeting_id) == ArtefactRow.meeting_id
     )
@@ -250,7 +250,7 @@ async def placed(session: AsyncSession, org_id: str, graph_ids: Sequence[str]) -
 
 
 async def kin(session: AsyncSession, org_id: str, ids: Sequence[str], found: Artefact) -> Sequence[ArtefactRow]:
-    """What these meetings have of the same call, or of what was made together with it."""
+    """Artefacts of these meetings from the same call, or made together with it."""
     akin = [col(ArtefactRow.call_id) == found.call_id] if found.call_id else []
     akin += (
         [col(ArtefactRow.content_correlation_id) == found.content_correlation_id]
@@ -272,7 +272,7 @@ async def note_unassigned(
     why: str,
     scores: Sequence[dict[str, Any]],
 ) -> bool:
-    """Whether it is new; scored anew otherwise."""
+    """Store an unassigned artefact, or its new scores. Returns whether it is new."""
     values: dict[str, Any] = {name: getattr(found, name) for name in Artefact.__slots__}
     values |= {"org_id": meeting.org_id, "id": artefact_id, "user_id": meeting.user_id, "why": why}
     values |= {"online_meeting_id": meeting.online_meeting_id, "scores": json.dumps(list(scores))}
@@ -320,7 +320,7 @@ async def forget_old_steps(session: AsyncSession, org_id: str, meeting_id: str, 
 
 
 async def steps(session: AsyncSession, org_id: str, meeting_id: str) -> Sequence[StepRow]:
-    """In the order in which they happened."""
+    """The steps of a meeting, in the order in which they happened."""
     query = select(StepRow).where(StepRow.org_id == org_id, StepRow.meeting_id == meeting_id)
     return (await session.exec(query.order_by(col(StepRow.id)))).all()
 

@@ -80,7 +80,7 @@ async def found(
 
 
 def form_of(accept: str | None, wanted: Form | None) -> Form:
-    """What ``format`` names, else the most wanted of the ``Accept`` header. Raises ``NotAcceptable``."""
+    """The form that ``format`` names, else the best of the ``Accept`` header. Raises ``NotAcceptable``."""
     if wanted is not None:
         return wanted
     asked = [_quality(part) for part in (accept or "*/*").split(",") if part.strip()]
@@ -135,7 +135,7 @@ def _escaped(words: str) -> str:
 
 
 def _time(milliseconds: int) -> str:
-    """What was said before the recording began stands at its beginning: WebVTT knows no time before."""
+    """A time of WebVTT. Words from before the recording get its beginning: WebVTT has no negative times."""
     seconds, rest = divmod(max(0, milliseconds), 1000)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)

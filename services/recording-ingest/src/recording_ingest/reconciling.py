@@ -18,7 +18,7 @@ Looked = dict[Kind, list[Artefact] | Absence]
 
 
 async def look(caller: GraphCaller, meeting: LedgerMeeting, halt: Absence | None) -> Looked:
-    """What Microsoft lists, or why it lists nothing. An outage raises: it says nothing about the meeting."""
+    """Read what Microsoft lists, or why it lists nothing. An outage raises: it says nothing about the meeting."""
     if halt is not None:
         return dict.fromkeys(KINDS, halt)
     return {kind: await _listed(caller, meeting.online_meeting_id or "", kind) for kind in KINDS}
@@ -34,7 +34,7 @@ async def _listed(caller: GraphCaller, online_meeting_id: str, kind: Kind) -> li
 
 
 async def options(caller: GraphCaller, meeting: LedgerMeeting, looked: Looked) -> Options | None:
-    """What the meeting allows, where Microsoft lists nothing of a kind: it may say why. None when that is not known.
+    """Read the meeting's options where Microsoft lists nothing of a kind: they may say why. None when unknown.
 
     Asked at the last look only, when what is absent is concluded.
     """
@@ -49,7 +49,7 @@ async def options(caller: GraphCaller, meeting: LedgerMeeting, looked: Looked) -
 
 
 async def tell(work: UnitOfWork, meeting: LedgerMeeting, looked: Looked, request_id: str) -> None:
-    """What Microsoft listed, in the meeting's story: when it is other than at the look before."""
+    """Write into the meeting's story what Microsoft listed, when it differs from the look before."""
     found = {kind: listed.code if isinstance(listed, Absence) else len(listed) for kind, listed in looked.items()}
     before = await queries.last_step(work.session, work.org_id, meeting.meeting_id, "looked")
     if before is None or {kind: before.details.get(kind) for kind in found} != found:

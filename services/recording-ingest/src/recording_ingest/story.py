@@ -1,4 +1,4 @@
-"""What happened to a meeting's recordings and transcripts, step by step, for whoever asks why.
+"""The history of a meeting's recordings and transcripts, step by step.
 
 Ids, codes, numbers and Microsoft's request ids; no words, names or addresses, so that an Org Admin may read it.
 """

@@ -52,7 +52,7 @@ class LedgerMeeting(Table, table=True):
     original_start: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     """When the series has this occurrence, wherever it was moved to."""
     absences: dict[str, Any] = Field(default_factory=dict, sa_column=Column(JSONB, nullable=False))
-    """By kind: code and reason of what was declared absent, and the artefact when it is about one."""
+    """Kind → code and reason of what was declared absent, and the artefact when it is about one."""
 
 
 class ArtefactRow(Table, table=True):
@@ -81,7 +81,7 @@ class ArtefactRow(Table, table=True):
     """``why`` and ``scores``, once it fits none: then it is unassigned, and ``meeting_id`` is where it was."""
     file_id: str | None = None
     location: str | None = None
-    """Where the file is stored, as storage says; None of what was imported before it was kept."""
+    """The place of the file, as storage says; None for files imported before it was kept."""
     size_bytes: int | None = Field(default=None, sa_type=BigInteger)
     code: str | None = None
     reason: str | None = None
@@ -175,7 +175,7 @@ class GapRow(Table, table=True):
     ended_at: datetime | None = Field(default=None, sa_column=_moment(nullable=True))
     """None while it lasts."""
     meetings: list[str] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False))
-    """What is looked at again since it is over."""
+    """Meetings that are looked at again since the gap is over."""
     repaired: bool = False
     """Whether that was announced."""
 

@@ -53,7 +53,7 @@ class Reading:
 
     @property
     def speakers(self) -> list[str]:
-        """In the order they first spoke."""
+        """The speakers in the order they first spoke."""
         return list(self._speakers)
 
     async def batches(self) -> AsyncGenerator[list[Line], None]:

@@ -32,7 +32,7 @@ from shared.web.internal import InternalClient
 _DEDUPE_LENGTH = 200
 _SESSIONS = "upload-sessions"
 _PLACE = "Prospo storage"
-"""Where a storage of the version before this one keeps every file."""
+"""The place of every file in a storage of the previous version."""
 Saved = Callable[[int], Awaitable[None]]
 
 
@@ -83,7 +83,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What SharePoint answered to a range in an attempt; storage knows what comes of it."""
+    """SharePoint's answer to a range of an attempt; storage decides what follows."""
 
     attempt: int
     status: int
@@ -91,7 +91,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class UploadSession:
-    """Where the bytes go, in ranges of at most ``chunk_max``, and how many have arrived."""
+    """The target of the bytes, in ranges of at most ``chunk_max``, and how many have arrived."""
 
     file_id: str
     completed: bool
@@ -100,7 +100,7 @@ class UploadSession:
     attempt: int | None = None
     """Number of an upload into SharePoint, which storage verifies. None where storage takes the bytes itself."""
     place: str = ""
-    """Where the file goes, as people know it."""
+    """The place of the file, as people know it."""
 
     @property
     def chunk_max(self) -> int:
@@ -204,7 +204,7 @@ def _code(answer: httpx.Response) -> str:
 
 
 class _Source:
-    """What is uploaded; ``error`` is its own, which is not storage's."""
+    """The source of an upload; ``error`` is its own, not storage's."""
 
     def __init__(self) -> None:
         self.error: GraphError | None = None

@@ -39,7 +39,7 @@ async def follow(work: UnitOfWork, person: Connection) -> None:
 
 
 async def forget(work: UnitOfWork, user_id: str | None) -> None:
-    """In the transaction that hears of the end of an account, or (None) of the tenant.
+    """Forget subscriptions when an account, or with None the tenant, ends, in the transaction of that event.
 
     An account's are removed by the application, which may still ask while the tenant is connected.
     """
@@ -49,7 +49,7 @@ async def forget(work: UnitOfWork, user_id: str | None) -> None:
 
 
 async def end(caller: GraphCaller, subscription_id: str) -> None:
-    """As the application, which Microsoft may not allow; it then dies by itself."""
+    """End a subscription as the application. When Microsoft does not allow it, the subscription expires by itself."""
     try:
         with contextlib.suppress(GraphNotFound):
             await caller.delete(f"/subscriptions/{subscription_id}")

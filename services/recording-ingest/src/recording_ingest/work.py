@@ -76,7 +76,7 @@ class AnnounceGap(Work):
 
 
 class ImportArtefact(Work):
-    """What is done for one artefact; of each kind one job at a time."""
+    """A job for one artefact. One job of each kind lives at a time."""
 
     keyed_by = ("artefact_id",)
     artefact_id: str
