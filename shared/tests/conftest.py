@@ -24,8 +24,9 @@ from shared.hosting.migrate import create_engine_tables, protect
 from shared.hosting.service import Service
 from shared.jobs import Jobs
 from shared.settings import ServiceSettings
+from shared.subscriptions.notifications import receiver
 from shared.subscriptions.rich import CertificateRing, ValidationTokens, new_certificate
-from shared.subscriptions.subscriptions import Subscriptions, receiver
+from shared.subscriptions.subscriptions import Subscriptions
 from shared.testing.databases import Databases, TestDatabase, connect
 from shared.testing.fixtures import MakeSettings, PlatformKeys
 from shared.testing.serving import NO_TLS, serving

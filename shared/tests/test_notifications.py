@@ -8,7 +8,7 @@ import pytest
 from m365_simulator.directory import CONTOSO, FABRIKAM
 from m365_simulator.signing import access_token
 from m365_simulator.verbs import perform
-from shared.subscriptions.subscriptions import load
+from shared.subscriptions.notifications import load
 
 RESOURCE = "communications/onlineMeetings/getAllRecordings"
 CALLS = "communications/onlineMeetings(joinWebUrl='https%3A%2F%2Fteams%2F1')/meetingCallEvents"

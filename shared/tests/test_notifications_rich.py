@@ -12,8 +12,8 @@ from m365_simulator.notifying.sealing import WRONGS, validation_token
 from m365_simulator.verbs import perform
 from shared import metrics
 from shared.problems import Unavailable
+from shared.subscriptions.notifications import load
 from shared.subscriptions.rich import NotGenuine, Unopenable, ValidationTokens, new_certificate
-from shared.subscriptions.subscriptions import load
 
 from .conftest import application_token
 

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from shared.graph.errors import GraphRetry
-from shared.subscriptions.notifications import STORE_S
-from shared.subscriptions.subscriptions import (
+from shared.subscriptions.notifications import (
+    STORE_S,
     ChangeNotification,
     LifecycleNotification,
     Notification,
-    Subscriptions,
     discard,
     load,
 )
+from shared.subscriptions.subscriptions import Subscriptions
 from shared.testing.databases import TestDatabase, connect
 
 GRAPH_WAITS_S = 3

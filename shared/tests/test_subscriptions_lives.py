@@ -11,8 +11,9 @@ from m365_simulator.verbs import perform
 from shared.graph.errors import GraphReconnect
 from shared.problems import ConfigurationError
 from shared.subscriptions.lifetimes import life_in, life_of, renew_before
+from shared.subscriptions.notifications import Notification
 from shared.subscriptions.rich import new_certificate
-from shared.subscriptions.subscriptions import Notification, Subscriptions
+from shared.subscriptions.subscriptions import Subscriptions
 
 RESOURCE = "communications/onlineMeetings/getAllRecordings"
 ROLES = "OnlineMeetingRecording.Read.All Mail.Read Contacts.Read Calendars.Read User.Read.All Files.Read.All"

@@ -10,7 +10,8 @@ from shared.jobs.job import Job, JobWork
 from shared.mailboxes import folders
 from shared.mailboxes.folders import whose
 from shared.subscriptions.hearing import keep_to
-from shared.subscriptions.subscriptions import Notification, Subscriptions, forget_subscriptions
+from shared.subscriptions.notifications import Notification
+from shared.subscriptions.subscriptions import Subscriptions, forget_subscriptions
 
 CHANGES = "created,updated,deleted"
 

@@ -31,7 +31,8 @@ from shared.mailboxes import folders
 from shared.mailboxes.folders import whose
 from shared.secrets import Envelope
 from shared.subscriptions.hearing import keep_to
-from shared.subscriptions.subscriptions import Notification, Subscriptions, forget_subscriptions
+from shared.subscriptions.notifications import Notification
+from shared.subscriptions.subscriptions import Subscriptions, forget_subscriptions
 
 RETRY_S = 3600
 """How often it is looked again whether an administrator mended what nobody tells of."""
@@ -41,7 +42,7 @@ _EARLY = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What a mailbox is read with."""
+    """Dependencies for reading a mailbox."""
 
     graph: Graph
     subscriptions: Subscriptions
@@ -62,7 +63,7 @@ async def follow(work: JobWork, person: Connection) -> None:
 
 
 async def ended(work: UnitOfWork, user_id: str | None) -> None:
-    """In the transaction that hears of the end of an account or tenant. Graph's own subscriptions die by themselves."""
+    """Forget subscriptions when an account or tenant ends, in the transaction of that event. At Graph they expire."""
     await forget_subscriptions(work.session, work.org_id, user_id)
 
 
@@ -107,7 +108,7 @@ async def _stop(job: Job, person: Connection, tools: Tools) -> None:
 
 @asynccontextmanager
 async def _explained(job: Job, person: Connection) -> AsyncIterator[None]:
-    """What keeps the mailbox from being read is written into it, for people to read."""
+    """Write the reason why a mailbox cannot be read into its row, for people to read."""
     try:
         yield
     except (Obstructed, GraphError, Again) as error:

@@ -27,7 +27,8 @@ from shared.database.unit_of_work import UnitOfWork
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp, GraphReconnect, GraphTellAdmin
 from shared.jobs.job import Job, JobWork
-from shared.subscriptions.subscriptions import Notification, Subscriptions
+from shared.subscriptions.notifications import Notification
+from shared.subscriptions.subscriptions import Subscriptions
 
 log = structlog.get_logger(__name__)
 CHANGES = "updated"

@@ -33,7 +33,8 @@ from shared.mailboxes import folders
 from shared.mailboxes.folders import whose
 from shared.mailboxes.following import changes
 from shared.subscriptions.hearing import keep_to
-from shared.subscriptions.subscriptions import Notification, Subscriptions, forget_subscriptions
+from shared.subscriptions.notifications import Notification
+from shared.subscriptions.subscriptions import Subscriptions, forget_subscriptions
 
 log = structlog.get_logger(__name__)
 CALENDAR = "calendar"

@@ -46,14 +46,8 @@ from shared.graph.errors import GraphError, GraphNotFound, GraphRetry
 from shared.jobs import Again, Jobs, Periodic
 from shared.jobs.job import Job, JobWork
 from shared.subscriptions import hearing
-from shared.subscriptions.subscriptions import (
-    ChangeNotification,
-    LifecycleNotification,
-    Notification,
-    Subscriptions,
-    discard,
-    load,
-)
+from shared.subscriptions.notifications import ChangeNotification, LifecycleNotification, Notification, discard, load
+from shared.subscriptions.subscriptions import Subscriptions
 
 EMPTY_TRANSCRIPT_S = 600
 """Microsoft lists a transcript some time before its words; after this long it really has none."""

@@ -1,4 +1,4 @@
-"""Graph subscriptions: find or create, verify, renew, remove; and the receiver that stores before it answers 202.
+"""Graph subscriptions: find or create, verify, renew, remove. The receiver is in ``notifications``.
 
 The row is written before Graph is asked, so neither the handshake nor a first notification meets an unknown
 subscription. Each has its own ``clientState``, kept as a hash: it is only ever compared. One worker at a time acts on a
@@ -31,29 +31,8 @@ from shared.problems import ConfigurationError
 from shared.settings import ServiceSettings
 from shared.subscriptions.lifetimes import life_in, life_of, renew_before
 from shared.subscriptions.notifications import DDL as _NOTIFICATION_DDL
-from shared.subscriptions.notifications import (
-    ChangeNotification,
-    LifecycleNotification,
-    Notification,
-    discard,
-    load,
-    receiver,
-    state_hash,
-)
+from shared.subscriptions.notifications import Notification, state_hash
 from shared.subscriptions.rich import CertificateRing, Rings
-
-__all__ = [
-    "DDL",
-    "ChangeNotification",
-    "LifecycleNotification",
-    "Notification",
-    "Subscriptions",
-    "discard",
-    "forget_subscriptions",
-    "load",
-    "receiver",
-    "subscribed",
-]
 
 DDL = [
     """CREATE TABLE IF NOT EXISTS graph_subscription (
