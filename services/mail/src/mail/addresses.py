@@ -20,7 +20,7 @@ def each_once(people: list[dict[str, str]]) -> list[dict[str, str]]:
 
 
 def key_of(address: str) -> str | None:
-    """By which addresses are equal, as contacts tells them: lower case, the domain in Unicode. None for no address."""
+    """The form in which addresses are compared, as in contacts: lower case, domain in Unicode. None for no address."""
     local, at, domain = address.strip().lower().rpartition("@")
     if not at or not local or not domain or len(address) > LONGEST:
         return None

@@ -57,7 +57,7 @@ async def follow(job: Job, client: ContactsClient) -> None:
 
 
 async def _keep(work: JobWork, items: list[dict[str, Any]]) -> None:
-    """What is new has past mail looked for, what is gone has its conversations looked at."""
+    """Keep changed addresses. New ones have past mail searched, removed ones have their conversations checked."""
     rows = [
         {"contact_id": item["contact_id"], "user_id": item["user_id"], "shared": item["shared"], "address": address}
         for item in items

@@ -1,4 +1,4 @@
-"""What Microsoft refuses in the middle of a request, as problem documents."""
+"""Problem documents for refusals of Microsoft in the middle of a request."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

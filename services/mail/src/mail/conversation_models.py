@@ -1,4 +1,4 @@
-"""What the API shows of conversations and mailboxes."""
+"""Models of conversations and mailboxes in the API."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime

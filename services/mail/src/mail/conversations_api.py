@@ -186,7 +186,7 @@ async def attachment(message_id: Id, attachment_id: Id, caller: Caller, db: Db, 
 
 
 def _address(message_id: str, attachment_id: str) -> str:
-    """Where a picture within the text is read."""
+    """The URL of a picture within the text."""
     return f"/v1/mail/messages/{quote(message_id, safe='')}/attachments/{quote(attachment_id, safe='')}"
 
 

@@ -33,7 +33,7 @@ class Stopped(Exception):
 
 
 def place(row: OutgoingMail) -> str:
-    """Where the sealed text of a mail belongs."""
+    """The associated data of the sealed text of a mail."""
     return f"outgoing_mail|{row.id}"
 
 

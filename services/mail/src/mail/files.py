@@ -108,5 +108,5 @@ async def read(db: Database, envelope: Envelope, row: MailFile, start: int = 0) 
 
 
 def place(row: MailFile, number: int) -> str:
-    """Where a sealed part belongs."""
+    """The associated data of a sealed part."""
     return f"mail_file|{row.id}|{number}"

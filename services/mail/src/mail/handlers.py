@@ -16,5 +16,5 @@ follow(on, does, switch=SWITCH, ends=TRACES)
 @on(ContactsImported)
 @on(ContactsChanged)
 async def follow_addresses(event: ContactsImported | ContactsChanged, *, work: UnitOfWork) -> None:
-    """What changed is asked of contacts."""
+    """Ask contacts for the addresses that changed."""
     work.queue(FollowAddresses())

@@ -20,7 +20,7 @@ _THEN = "your conversations then go on by themselves"
 
 
 def said(obstacle: Obstacle) -> Problem:
-    """What stands between the mailbox and Prospo, and who mends it."""
+    """The problem of a mailbox for an obstacle: what it is, and who mends it."""
     return {"code": obstacle.code, "detail": obstacle.sentence(_THEN)}
 
 

@@ -1,4 +1,4 @@
-"""What the mail service does in its own time."""
+"""The jobs of the mail service."""
 
 from contextlib import suppress
 

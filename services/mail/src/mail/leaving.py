@@ -1,4 +1,4 @@
-"""What mail set at Microsoft goes when a person or the organisation disconnects."""
+"""Removes what mail set at Microsoft when a person or the organisation disconnects."""
 
 from mail import syncing
 from shared.database.unit_of_work import UnitOfWork

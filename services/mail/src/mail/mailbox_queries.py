@@ -200,7 +200,7 @@ async def past_read(session: AsyncSession, whose: Whose, address: str = "") -> N
 
 
 async def keep_days(session: AsyncSession, org_id: str) -> int | None:
-    """For how many days the organisation keeps mail; None for ever."""
+    """Days for which the organisation keeps mail; None for ever."""
     found: int | None = (await session.execute(_KEEP_DAYS, {"org_id": org_id})).scalar()
     return found
 

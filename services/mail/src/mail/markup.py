@@ -119,7 +119,7 @@ def _attributes_after(found: dict[str, str], source: str, at: int) -> tuple[dict
 
 
 class _Ends:
-    """Where a raw element ends. A needle that was not found once is not looked for again."""
+    """Finds the ends of raw elements. A needle that was not found once is not searched again."""
 
     def __init__(self, source: str) -> None:
         self._source = source.lower() if len(source.lower()) == len(source) else source
@@ -134,7 +134,7 @@ class _Ends:
         return end
 
     def after(self, needle: str, at: int) -> int:
-        """Where to go on after ``needle``, -1 where it does not come."""
+        """The position after ``needle``, -1 when it does not come."""
         end = self.of(needle, at)
         return end if end < 0 else end + len(needle)
 

@@ -151,7 +151,7 @@ async def with_contacts(session: AsyncSession, whose: Whose, addresses: Sequence
 
 
 async def threads(session: AsyncSession, whose: Whose, keys: Sequence[str], conversations: Sequence[str]) -> Threads:
-    """What is known of these message ids and of these conversations at Microsoft."""
+    """The known threads of these message ids and of these conversations at Microsoft."""
     found = Threads({row.key: row.conversation_id for row in await session.execute(_BY_KEY, {**whose, "keys": keys})})
     for row in await session.execute(_BY_CONVERSATION, {**whose, "ids": list(conversations)}):
         found.by_conversation.setdefault(row.id, {})[row.conversation_id] = set(row.addresses)
@@ -179,7 +179,7 @@ async def add(
 
 
 async def sum_up(session: AsyncSession, whose: Whose, conversations: set[str]) -> None:
-    """What is shown of these conversations is of the messages that they have now; one without any is gone."""
+    """Bring the summaries of these conversations to the messages that they have now; delete those without any."""
     if conversations:
         values = {**whose, "ids": sorted(conversations)}
         await session.execute(_SUM_UP, values)

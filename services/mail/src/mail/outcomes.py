@@ -1,4 +1,4 @@
-"""What may become of a mail: each ending is written here, with its event and what it leaves to be tidied."""
+"""The outcomes of a mail: each is written here, with its event and what is left to tidy."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,7 @@ from shared.events.mail import FailureCode
 from shared.mailboxes import folders
 
 TIDY_S = 3600
-"""So long after its end a mail's left drafts are deleted: one whose creation was late is there by then."""
+"""Seconds after its end when a mail's left drafts are deleted: a draft that was created late is there by then."""
 
 
 async def accepted(

@@ -17,7 +17,7 @@ CHANGES = "created,updated,deleted"
 USUAL = ("inbox", "sentitems")
 """The folders that are followed from the start, by their well-known names."""
 LEFT_OUT = ("deleteditems", "junkemail", "drafts")
-"""What lies in these is no part of a conversation: it was deleted, is junk, or is not written yet."""
+"""Folders whose messages are no part of a conversation: deleted, junk, or not written yet."""
 LOOKED_AT = (
     "id,subject,from,sender,toRecipients,ccRecipients,bccRecipients,receivedDateTime,sentDateTime,internetMessageId,"
     "conversationId,hasAttachments,isDraft,parentFolderId"
@@ -29,7 +29,7 @@ _FILE = "id,name,contentType,size,isInline,microsoft.graph.fileAttachment/conten
 _KINDS = {"to": "toRecipients", "cc": "ccRecipients", "bcc": "bccRecipients"}
 MOST_PEOPLE = 1000
 MOST_KEYS = 100
-"""So many of a message's references are gone by; the newest are the last."""
+"""Most references of a message that are used; the newest are the last."""
 DEPTH = 32
 _LINE = 998
 
@@ -46,7 +46,7 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What is read of every message. ``people`` have ``kind`` (from, to, cc, bcc), ``name``, ``address``."""
+    """The part of a message that is always read. People have ``kind`` (from, to, cc, bcc), ``name``, ``address``."""
 
     id: str
     folder_id: str
@@ -62,7 +62,7 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """What is read of a message with a contact. ``references`` are message ids, the oldest first."""
+    """The part that is read of a message with a contact. ``references`` are message ids, the oldest first."""
 
     html: str | None
     text: str | None
@@ -92,7 +92,7 @@ def content_of(message_id: str, attachment_id: str) -> str:
 
 
 def resource_of(account: str, folder_id: str) -> str:
-    """What Graph is asked to tell of: the messages of one folder."""
+    """The resource to subscribe to: the messages of one folder."""
     return f"users/{account}/mailFolders/{folder_id}/messages"
 
 
@@ -265,7 +265,7 @@ def _folder(item: dict[str, Any], above: str) -> Folder:
 
 
 def _text(value: Any) -> str:
-    """As PostgreSQL stores it."""
+    """Text that PostgreSQL can store."""
     return value.replace("\0", "").encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 

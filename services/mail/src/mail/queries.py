@@ -112,7 +112,7 @@ async def note(
 
 
 async def note_refusal(session: AsyncSession, row: OutgoingMail, what: str, error: GraphError) -> None:
-    """What Microsoft answered instead, if it answered."""
+    """Add a step with Microsoft's refusal to the mail's history."""
     await note(session, row, what, status=error.status, code=error.code, request_id=error.request_id)
 
 

@@ -1,4 +1,4 @@
-"""What keeps a mail from being sent, as people read it: one code and one sentence with the remedy each."""
+"""Reasons why a mail is not sent: one code and one sentence with the remedy each."""
 
 from dataclasses import replace
 
@@ -88,7 +88,7 @@ def refused(error: GraphError) -> tuple[FailureCode, str]:
 
 
 def waits_for(error: Exception, row: OutgoingMail) -> Problem | None:
-    """What a connection or a switch mends; None where waiting does not help."""
+    """The problem that a connection or a switch would solve; None where waiting does not help."""
     found = obstacle_of(error)
     if isinstance(error, GraphError) and error.code.lower() in _BY_CODE:
         return None

@@ -177,7 +177,7 @@ class Reader:
             await mailbox_queries.end(work.session, self.whose, round_, LISTED if round_["listed"] else None)
 
     async def verify(self) -> None:
-        """Where are the messages that left their folders?"""
+        """Find the messages that left their folders."""
         gone_to: set[str] | None = None
         while True:
             async with self._job.unit_of_work(self.whose["user_id"]) as work:
@@ -217,7 +217,7 @@ class Reader:
 
 
 def place(message_id: str, part: str) -> str:
-    """Where a sealed part of a message (``preview``, ``body``) belongs."""
+    """The associated data of a sealed part of a message (``preview``, ``body``)."""
     return f"message|{message_id}|{part}"
 
 

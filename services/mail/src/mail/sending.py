@@ -43,10 +43,10 @@ ATTEMPTS = 20
 LOOKS_S = (30, 120, 600)
 """After which times it is first looked what became of a mail."""
 MOST_ATTEMPTS = 3
-"""So often Microsoft is asked to send one draft that it leaves in Drafts."""
+"""How often Microsoft is asked to send a draft that it leaves in Drafts."""
 _NO_PERMISSION = PERMISSION_MISSING.code
 _NOT_FOUND_YET_S = 120
-"""For so long Microsoft may not know a draft that it has just made."""
+"""Seconds for which Microsoft may not find a draft that it has just made."""
 
 
 async def send(job: Job, mail_id: str, graph: Graph, envelope: Envelope, settings: Settings) -> bool:
@@ -93,7 +93,7 @@ async def _refuse_old(work: JobWork, row: OutgoingMail, settings: Settings) -> N
 
 
 async def _begin(job: Job, row: OutgoingMail, settings: Settings) -> OutgoingMail:
-    """From the commit on Microsoft may have it."""
+    """Note that sending begins. From the commit on, Microsoft may have the mail."""
     async with job.unit_of_work() as work:
         row = await drafting.still(work, row)
         await require_way(work, row, hold=True)

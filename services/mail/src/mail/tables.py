@@ -44,7 +44,7 @@ class OutgoingMail(Table, table=True):
     """``message_id`` (Microsoft's id of what it answers) and ``everybody``."""
     draft_asked: bool = False
     draft_doubted: bool = False
-    """It was asked for again, since nobody heard the first answer: there may be a second draft."""
+    """It was requested again because the first answer was lost, so there may be a second draft."""
     """A draft may exist at Microsoft although ``draft_id`` does not tell it."""
     draft_id: str | None = None
     composed: bool = False
@@ -62,7 +62,7 @@ class OutgoingMail(Table, table=True):
 
     @property
     def key(self) -> str:
-        """What the draft carries, so that it is found again: one for each turn."""
+        """The key in the draft by which it is found again; each try has its own."""
         return f"{self.id}.{self.turn}"
 
 

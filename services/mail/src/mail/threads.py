@@ -55,7 +55,7 @@ class Threads:
         self.placed[arrival.id] = found[0], why
 
     def now(self, conversation: str) -> str:
-        """What a conversation is by now."""
+        """The conversation itself, or the one into which it was merged."""
         while conversation in self.merged:
             conversation = self.merged[conversation]
         return conversation

@@ -6,7 +6,7 @@ from shared.jobs import Priority, Work
 
 
 class OfMail(Work):
-    """What is done for one outgoing mail; of each kind one job at a time."""
+    """A job for one outgoing mail. One job of each kind lives at a time."""
 
     keyed_by: ClassVar[tuple[str, ...] | None] = ("mail_id",)
     mail_id: str
@@ -30,7 +30,7 @@ class TidyMail(OfMail):
 
 
 class OfMailbox(Work):
-    """What is done for one person's mailbox; of each kind one job at a time."""
+    """A job for one person's mailbox. One job of each kind lives at a time."""
 
     keyed_by: ClassVar[tuple[str, ...] | None] = ("user_id",)
     user_id: str

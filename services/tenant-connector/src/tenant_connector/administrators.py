@@ -97,7 +97,7 @@ class Administrators:
 
 
 def refused(error: EntraError) -> ProspoError:
-    """What Entra refused, as a problem."""
+    """The problem document for a refusal of Entra."""
     if isinstance(error, EntraRetry):
         return Unavailable("microsoft_busy", f"{error.message} Try again in a moment.")
     if not isinstance(error, EntraMisconfigured):

@@ -1,4 +1,4 @@
-"""What Microsoft's redirects say: the refusal with its remedy, or what is claimed. Nothing here is believed yet."""
+"""Reads Microsoft's redirects: the refusal with its remedy, or the claim. Nothing here is proven yet."""
 
 import re
 from typing import Any
@@ -56,7 +56,7 @@ def _consent_error(answer: ConsentAnswer) -> ProspoError:
 
 
 def about(said: EntraError) -> dict[str, Any]:
-    """What Microsoft's support finds the refusal by, for the answer and for what is remembered."""
+    """The ids by which Microsoft's support finds the refusal."""
     return {"aadsts": said.number, "microsoft_trace_id": said.trace_id} if said.number else {}
 
 

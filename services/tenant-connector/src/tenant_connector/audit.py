@@ -1,4 +1,4 @@
-"""Who writes in the audit trail beside people; ``note`` adds a line."""
+"""Actors in the audit trail beside people; ``note`` adds a line."""
 
 from shared.web.audit import Outcome, note
 

@@ -30,12 +30,12 @@ from tenant_connector.work import ProveTenant
 
 CALLBACK = "/connectors/microsoft365/callback"
 LEASE_S = 120.0
-"""For so long a leg is held when its process dies; longer than Microsoft is ever waited for."""
+"""Seconds for which a leg stays locked when its process dies; longer than any wait for Microsoft."""
 
 
 @dataclass(frozen=True, slots=True)
 class Traveller:
-    """Who is on the way: an Org Admin, or whoever holds a link (``link`` is its hash) that ``user_id`` sent.
+    """The person who consents: an Org Admin, or the holder of a link (``link`` is its hash) that ``user_id`` sent.
 
     ``tid`` is the one tenant that may be connected with the link.
     """
@@ -161,7 +161,7 @@ class Consents:
 
     @asynccontextmanager
     async def _holding(self, leg: _Leg, attempt: queries.Attempt) -> AsyncIterator[None]:
-        """What is refused ends the attempt and is remembered, committed, before it is told; the rest is given back."""
+        """A refusal ends the attempt and is committed before it is answered. Other errors free the attempt again."""
         try:
             yield
         except ProspoError as refused:

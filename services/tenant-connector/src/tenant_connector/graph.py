@@ -96,19 +96,19 @@ async def touch_transcripts(caller: GraphCaller, oid: str) -> None:
 
 
 async def accounts(caller: GraphCaller, oids: Sequence[str]) -> dict[str, Account | GraphError]:
-    """By object id; what Microsoft said in place of an account, where it gave none."""
+    """Object id → account, or Microsoft's error where it gave none."""
     answers = await _of_each(caller, oids, "?$select=id,accountEnabled,userType,assignedPlans")
     return {oid: answer.error or _account(answer) for oid, answer in answers.items()}
 
 
 async def calendars(caller: GraphCaller, oids: Sequence[str]) -> dict[str, GraphError | None]:
-    """By object id: None where there is one, and so a mailbox; else what Microsoft said."""
+    """Object id → None where there is a calendar, and so a mailbox; else Microsoft's error."""
     answers = await _of_each(caller, oids, "/calendar?$select=id")
     return {oid: answer.error for oid, answer in answers.items()}
 
 
 def has_no_mailbox(error: GraphError) -> bool:
-    """In the cloud, which is certain with these words only."""
+    """Whether the person has no mailbox in the cloud; only these error codes are certain."""
     return error.code.lower() in {"mailboxnotenabledforrestapi", "mailboxnotsupportedforrestapi"}
 
 
@@ -131,7 +131,7 @@ async def canary(caller: GraphCaller, url: str) -> None:
 
 
 async def _remove_canaries(caller: GraphCaller, url: str) -> None:
-    """What a check left behind that died before it took it away."""
+    """Delete the files of a check that died before it deleted them."""
     async for one in caller.pages("/subscriptions"):
         if all(one.get(name) == value for name, value in (CANARY | {"notificationUrl": url}).items()):
             await caller.delete(f"/subscriptions/{_id_of(one)}")

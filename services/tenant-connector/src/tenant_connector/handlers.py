@@ -25,7 +25,7 @@ on = Handlers()
 
 @on(StorageLocationSelected)
 async def remember_location(event: StorageLocationSelected, *, session: AsyncSession, work: UnitOfWork) -> None:
-    """From now on SharePoint storage may be switched on, unless the look that follows finds that it cannot work."""
+    """Allow SharePoint storage to be switched on, unless the check that follows finds that it cannot work."""
     row = await queries.tenant_for_change(session, event.org_id)
     tenant.keep_location(row, event.location, event.aggregate_version)
     watching.check_soon(work)
@@ -60,7 +60,7 @@ async def sum_up_what_was_left(event: UserLeft, *, work: UnitOfWork) -> None:
 
 @on(MeetingApplicationTracesRemoved)
 async def sum_up_what_the_application_left(event: MeetingApplicationTracesRemoved, *, work: UnitOfWork) -> None:
-    """What was made at Microsoft as the application, after an Org Admin disconnected the organisation."""
+    """Add what the application left at Microsoft after an Org Admin disconnected the organisation."""
     await leaving.take_application(work, event)
 
 

@@ -1,4 +1,4 @@
-"""What the tenant-connector does in its own time."""
+"""The jobs of tenant-connector."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,7 +32,7 @@ does = Jobs()
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What is to be proven, and since when it has been claimed."""
+    """The claim to prove, and since when it is claimed."""
 
     tid: str
     age_s: float
@@ -112,7 +112,7 @@ async def _connect(job: Job, wanted: ProveTenant, display_name: str, settings: S
 
 
 def _note_connected(work: JobWork, wanted: ProveTenant, row: TenantRow) -> None:
-    """By a link it was the administrator who held it; ``connected_by`` is who made it."""
+    """Note who connected. With a link that is the administrator who held it; ``connected_by`` made the link."""
     org_id, oid, by = work.job.org_id, wanted.link_oid, row.connected_by
     if oid is None:
         audit.note(work.session, org_id, by or audit.SERVICE, "tenant.connect", tid=row.tid)

@@ -121,7 +121,7 @@ _READ = {"teams": _team, "sites": _site, "libraries": _library, "folders": _fold
 
 
 async def _channels(caller: GraphCaller, team: str, items: Iterable[dict[str, Any]]) -> list[Place]:
-    """With the folder of each; a private or shared channel's is in a site of its own."""
+    """Channels with their folders; a private or shared channel has its folder in a site of its own."""
     named = [(str(item.get("displayName")), str(item.get("id"))) for item in items]
     base = f"/teams/{quote(team, safe='')}/channels"
     asked = [BatchRequest("GET", f"{base}/{quote(key, safe='')}/filesFolder") for _, key in named]

@@ -181,7 +181,7 @@ async def is_under_way(session: AsyncSession, org_id: str, state_hash: str) -> b
 
 
 async def give_back_attempt(session: AsyncSession, org_id: str, state_hash: str, taken_until: datetime | None) -> None:
-    """As if it had not been taken; nothing when somebody else has it by now, or it went on."""
+    """Free the attempt again, unless somebody else has it by now or it went on."""
     values = {"org_id": org_id, "state_hash": state_hash, "taken_until": taken_until}
     await session.execute(_GIVE_BACK_ATTEMPT, values)
 
@@ -189,7 +189,7 @@ async def give_back_attempt(session: AsyncSession, org_id: str, state_hash: str,
 async def send_on_attempt(
     session: AsyncSession, org_id: str, state_hash: str, *, next_hash: str, claimed_tid: str, sealed_flow: bytes
 ) -> bool:
-    """From the first leg to the second; False when the attempt was dropped meanwhile."""
+    """Move the attempt from the first leg to the second; False when it was dropped meanwhile."""
     values = {"org_id": org_id, "state_hash": state_hash, "next_hash": next_hash, "claimed_tid": claimed_tid}
     return (await session.execute(_SEND_ON_ATTEMPT, values | {"sealed_flow": sealed_flow})).first() is not None
 
@@ -241,7 +241,7 @@ async def use_link(session: AsyncSession, org_id: str, token_hash: str) -> bool:
 
 
 async def drop_link(session: AsyncSession, org_id: str) -> bool:
-    """With whatever is under way with it. Whether there was one."""
+    """Delete the link and all attempts with it. Returns whether there was one."""
     await session.execute(_DROP_LINK_ATTEMPTS, {"org_id": org_id})
     return (await session.execute(_DROP_LINK, {"org_id": org_id})).first() is not None
 
@@ -258,7 +258,7 @@ async def forget_leavers(session: AsyncSession, org_id: str) -> None:
 
 
 async def keep_left(session: AsyncSession, event: UserLeft) -> bool:
-    """Whether it is news."""
+    """Keep what was left of a person. Returns whether it changed something."""
     told = event.model_dump_json(include={"removed", "left", "silent"})
     values = {"org_id": event.org_id, "user_id": event.user_id, "version": event.aggregate_version, "told": told}
     return (await session.execute(_KEEP_LEFT, values)).first() is not None

@@ -17,13 +17,13 @@ Problem = dict[str, Any]
 
 
 def as_problem(code: str, detail: str, *, support_code: str = "", number: int = 0, trace_id: str = "") -> Problem:
-    """What is remembered of a refusal: Microsoft's AADSTS number and what its support asks for, where there are any."""
+    """A refusal as the row keeps it: code, sentence, and Microsoft's AADSTS number and ids for support, if any."""
     about = {"support_code": support_code, "number": number, "trace_id": trace_id}
     return {"code": code, "detail": detail} | {name: value for name, value in about.items() if value}
 
 
 def traces(problem: Problem) -> dict[str, Any]:
-    """What leads from the audit trail to Microsoft's."""
+    """The ids that lead from the audit trail to Microsoft's."""
     return {name: problem[name] for name in ("support_code", "number", "trace_id") if name in problem}
 
 
@@ -177,7 +177,7 @@ def _not_ready(feature: str, found: Obstacle) -> Conflict:
 
 
 def keep_location(row: TenantRow, location: str, version: int) -> None:
-    """Where files go, as storage last told it; older news changes nothing."""
+    """Keep the place of files that storage published; older news changes nothing."""
     if version < row.storage_location_version:
         return
     row.storage_location_version = version

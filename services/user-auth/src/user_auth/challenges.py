@@ -12,7 +12,7 @@ _LONGEST = 4096
 
 
 def read(value: str) -> dict[str, dict[str, Any]]:
-    """What a challenge asks for, by token. Raises ``ValueError`` for what is none."""
+    """Read the claims that a challenge asks for, by token. Raises ``ValueError`` for anything else."""
     return _SHAPE.validate_json(value)
 
 

@@ -32,7 +32,7 @@ _SAYS = {
     ),
 }
 _REFUSED = ("guest_account", "no_mailbox")
-"""With the others the account is connected, and the notice stays on the connection."""
+"""Findings that refuse the account. With others it is connected, and the notice stays on the connection."""
 
 
 class AccountChecks:
@@ -73,7 +73,7 @@ class AccountChecks:
 
 
 def _codes(facts: AccountFacts, before: Iterable[str] = ()) -> list[str]:
-    """What is to be said of these facts; ``before`` was said earlier and counts where Graph gave no answer."""
+    """Codes of notices for these facts; ``before`` are earlier ones, which count where Graph gave no answer."""
     says = {
         "guest_account": facts.guest,
         "no_mailbox": None if facts.mailbox is None else not facts.mailbox,

@@ -1,4 +1,4 @@
-"""What may happen to a connection, and what the others are told of it."""
+"""Changes of a connection, and the events that announce them."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,7 +37,7 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What is kept of an account that may be connected; ``addresses`` is None when Microsoft did not say."""
+    """An account that may be connected; ``addresses`` is None when Microsoft did not say."""
 
     notices: list[dict[str, str]]
     addresses: tuple[str, ...] | None
@@ -144,7 +144,7 @@ async def end_outside(work: UnitOfWork, org_id: str, tid: str | None, settings: 
 
 
 def problem_of(row: ConnectionRow, *, tenant_connected: bool) -> dict[str, Any] | None:
-    """What is in the way now: once the organisation is back, only the person is left to act."""
+    """The current problem: once the organisation is back, only the person has to act."""
     if not (tenant_connected and _ended_with_tenant(row)):
         return row.problem
     detail = f"Your organisation's Microsoft 365 was disconnected or changed, and is connected now. {_AGAIN}"
@@ -179,7 +179,7 @@ def tell_mail(row: ConnectionRow, outbox: Outbox) -> None:
 
 
 def keep_addresses(row: ConnectionRow, addresses: tuple[str, ...] | None, outbox: Outbox) -> None:
-    """What Microsoft's directory says now; None when it did not say."""
+    """Keep the addresses that Microsoft's directory gives now; None when it did not say."""
     if addresses is None:
         return
     differ = row.addresses != list(addresses)

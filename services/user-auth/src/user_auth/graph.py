@@ -24,7 +24,7 @@ _NO_MAILBOX = {"mailboxnotenabledforrestapi", "mailboxnotsupportedforrestapi"}
 
 @dataclass(frozen=True, slots=True)
 class AccountFacts:
-    """What Graph says of an account; None where it did not say."""
+    """Facts of Graph about an account; None where it did not say."""
 
     guest: bool | None
     addresses: tuple[str, ...] | None

@@ -24,7 +24,7 @@ on = Handlers()
 async def end_connections_to_another_tenant(
     event: TenantState, *, work: UnitOfWork, access_tokens: AccessTokens, settings: Settings
 ) -> None:
-    """What ``tenant.disconnected`` ends, also when that comes later, or a sign-in was completed in between."""
+    """End connections to another tenant, also when ``tenant.disconnected`` comes later or a sign-in was in between."""
     if await keep_tenant(work.session, event):
         tid = event.tid if event.connected else None
         why = connections.End("The organisation left this Microsoft 365.", event.leaving_until)

@@ -1,4 +1,4 @@
-"""What user-auth does in its own time."""
+"""The jobs of user-auth."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -52,7 +52,7 @@ async def keep_alive(
 
 @does(EndLeaving)
 async def end_leaving(job: Job, wanted: EndLeaving) -> None:
-    """Who has not told by now is named; a connection that was made meanwhile is left alone."""
+    """End the leaving, and name services that have not answered. A connection that was made meanwhile stays."""
     async with job.unit_of_work() as work:
         row = await queries.connection(work.session, job.org_id, wanted.user_id, lock=True)
         this = row is not None and row.leaving is not None and row.leaving["ended_in"] == wanted.version
@@ -67,6 +67,6 @@ async def _connected(job: Job, user_id: str) -> ConnectionRow | None:
 
 
 def look_after(work: UnitOfWork, user_id: str, settings: Settings) -> None:
-    """From tomorrow on; a connection that is looked after already is not looked after twice."""
+    """Queue the daily check of a connection from tomorrow on, once for each connection."""
     tomorrow = datetime.now(UTC) + timedelta(seconds=settings.keep_alive_every_s)
     work.queue(KeepAlive(user_id=user_id), run_at=tomorrow)

@@ -20,7 +20,7 @@ from user_auth.tables import ConnectionRow
 from user_auth.work import EndLeaving
 
 SERVICES = ("contacts", "mail", "meetings", "recording-ingest")
-"""Who sets something at Microsoft in people's names."""
+"""Services that set something at Microsoft in people's names."""
 
 
 def deadline(within_s: int) -> datetime:
@@ -37,7 +37,7 @@ def begin(row: ConnectionRow, until: datetime | None) -> None:
 
 
 def watch(work: UnitOfWork, row: ConnectionRow, within_s: int) -> None:
-    """It is over then, whoever has not told."""
+    """Queue the end of the leaving, whether or not all services have answered."""
     work.queue(EndLeaving(user_id=row.user_id, version=row.version), run_at=row.leaving_until or deadline(within_s))
 
 

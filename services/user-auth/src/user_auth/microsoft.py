@@ -38,14 +38,14 @@ logging.getLogger("msal").setLevel(logging.INFO)  # its debug lines hold codes a
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What Microsoft gave; ``cache`` is MSAL's token cache with the newest refresh token."""
+    """A token of Microsoft; ``cache`` is MSAL's token cache with the newest refresh token."""
 
     access_token: str = field(repr=False)
     expires_at: datetime
     cache: str = field(repr=False)
     id_token: str = field(default="", repr=False)
     scopes: tuple[str, ...] = ()
-    """What of our permissions it was given for."""
+    """Our permissions that the token has."""
     missing: tuple[str, ...] = ()
     """Permissions that everybody is asked for, and that were not given."""
 

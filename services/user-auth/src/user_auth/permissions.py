@@ -1,4 +1,4 @@
-"""What people permit at Microsoft, what each permission is for, and which feature needs which."""
+"""Permissions at Microsoft: what each is for, and which feature needs which."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from shared.events import Features
 
 
 class Use(NamedTuple):
-    """What a permission lets Prospo do, as people read it, and what Prospo does with it."""
+    """A permission in words for people, and what Prospo does with it."""
 
     name: str
     use: str
@@ -65,7 +65,7 @@ def known(given: Iterable[str]) -> tuple[str, ...]:
 
 
 def in_force(granted: list[str] | None) -> Collection[str]:
-    """What a connection may do. One made before grants were recorded was made with all five, or not at all."""
+    """Permissions of a connection. One from before grants were recorded has all five."""
     return granted if granted is not None else (*PERMISSIONS, SIGN_IN)
 
 
@@ -90,7 +90,7 @@ def to_ask(wanted: Collection[Switch], switches: Features) -> tuple[str, ...]:
 
 
 def silent(granted: Collection[str], switches: Features) -> list[str]:
-    """What a refresh asks for besides what was given: what the organisation's consent may hold for a feature that is
-    on."""
+    """Scopes that a refresh requests besides the granted ones: the organisation may have consented to them for a
+    feature that is on."""
     wanted = [feature for name, feature in FEATURES.items() if getattr(switches, name)]
     return [s for feature in wanted if feature.given_by != "person" for s in feature.scopes if s not in granted]

@@ -94,7 +94,7 @@ async def connection_to_show(session: AsyncSession, org_id: str, user_id: str) -
 
 
 async def people(session: AsyncSession, org_id: str, *, after: str | None, limit: int) -> list[ConnectionRow]:
-    """By ``user_id``, those after ``after``."""
+    """Connections by ``user_id``, from after ``after``."""
     query = select(ConnectionRow).where(ConnectionRow.org_id == org_id, ConnectionRow.user_id > (after or ""))
     return list((await session.exec(query.order_by(ConnectionRow.user_id).limit(limit))).all())
 

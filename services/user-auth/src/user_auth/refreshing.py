@@ -262,7 +262,7 @@ class AccessTokens:
             return await self._save(work.session, row, grant)
 
     async def _silent(self, session: AsyncSession, row: ConnectionRow) -> list[str]:
-        """What the next refresh asks for besides; nothing for a day after a refusal, unless the tenant changed."""
+        """Further scopes of the next refresh; none for a day after a refusal, unless the tenant changed."""
         tenant = await tenant_of(session, row.org_id)
         known = row.silent_refused_in == tenant.version and row.silent_refused_at is not None
         if known and row.silent_refused_at and datetime.now(UTC) - row.silent_refused_at < _SILENT_REFUSED_FOR:
@@ -319,7 +319,7 @@ class AccessTokens:
 
 
 def place(user_id: str) -> str:
-    """Where a sealed token cache belongs."""
+    """The associated data of a sealed token cache."""
     return f"connection|{user_id}"
 
 

@@ -1,4 +1,4 @@
-"""What Microsoft refused a moment ago without ending a connection: it is not asked the same again at once."""
+"""Remembers recent refusals that end no connection, so that Microsoft is not asked the same again at once."""
 
 import time
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class Refusals:
         self._kept.keep(owner, _Said(type(refused), refused.message, refused.after_s or 0.0, time.monotonic()))
 
     def standing(self, owner: Owner) -> EntraError | None:
-        """What Microsoft would say again; ``after_s`` is how long it is not asked yet."""
+        """The refusal to expect again; ``after_s`` is how long Microsoft is not asked yet."""
         for said in (self._kept.get(_all_of(owner)), self._kept.get(owner)):
             if said is not None and (left_s := said.at + self._lasts_s(said) - time.monotonic()) > 0:
                 return said.kind(said.message, after_s=left_s)

@@ -70,7 +70,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Where the person wanted to go, the connection, and the organisation's tenant."""
+    """The page to return to, the connection, and the organisation's tenant."""
 
     return_to: str
     row: ConnectionRow
@@ -79,7 +79,7 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class _Proven:
-    """What an answer proved of itself, before anything of it is stored."""
+    """The verified part of an answer, before anything is stored."""
 
     grant: Grant
     account: Account

@@ -49,14 +49,14 @@ class ConnectionRow(Table, table=True):
     broken_since: datetime | None = Field(default=None, sa_column=_moment())
     problem: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     granted_scopes: list[str] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
-    """What Microsoft gave of our permissions, as of the last token; None when that was before this was kept."""
+    """Our permissions that the last token had; None when that was before they were recorded."""
     silent_refused_at: datetime | None = Field(default=None, sa_column=_moment())
     """When Microsoft last refused what the organisation's consent was to hold; None when it does."""
     silent_refused_in: int | None = Field(default=None, sa_type=BigInteger)
-    """In which version of the tenant that was: another version may be another consent."""
+    """The version of the tenant at that refusal: another version may have another consent."""
     leaving_until: datetime | None = Field(default=None, sa_column=_moment())
-    """Until when the tokens of a connection that ended serve to remove what Prospo set at Microsoft."""
+    """Until then the tokens of an ended connection serve to remove what Prospo set at Microsoft."""
     leaving: dict[str, Any] | None = Field(default=None, sa_column=Column(JSONB(none_as_null=True)))
     """The last end: the version it ``ended_in``, whether it is ``over``, and what each service ``told``."""
     notices: list[dict[str, str]] = Field(default_factory=list, sa_column=Column(JSONB, nullable=False))
-    """What a check of the account found in the way of a feature."""
+    """Findings of the account check that block a feature."""

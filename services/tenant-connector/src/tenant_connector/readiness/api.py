@@ -23,7 +23,7 @@ from tenant_connector.tables import TenantRow
 router = APIRouter(tags=["readiness"])
 Knobs = Annotated[Settings, Depends(provided("settings"))]
 NAMED_AT_MOST = 100
-"""So many people who lack something are named on the board."""
+"""Most people who lack something that the board names."""
 
 
 @router.get("/v1/tenant/readiness")

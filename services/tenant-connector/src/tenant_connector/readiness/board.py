@@ -47,7 +47,7 @@ async def open_book(session: AsyncSession, outbox: Outbox, org_id: str) -> Book:
 
 
 def keep(book: Book, outcomes: list[Outcome], began_at: datetime) -> None:
-    """What a check brought. An outcome without an answer leaves the verdict and says so."""
+    """Write the outcomes of a check. An outcome without an answer keeps the verdict and says so."""
     for outcome in outcomes:
         row = book.rows.get(outcome.capability) or _blank(book, outcome.capability)
         if isinstance(outcome, Unanswered) or (not outcome.decided and _is_red(row)):
@@ -60,7 +60,7 @@ def keep(book: Book, outcomes: list[Outcome], began_at: datetime) -> None:
 
 
 def be_patient(book: Book, propagation_s: float) -> None:
-    """Who asks again has likely just mended what is red, which takes its time at Microsoft; never prolonged."""
+    """Give red capabilities time: who checks again has likely just mended them, which takes a while at Microsoft."""
     for row in filter(_is_red, book.rows.values()):
         if row.patience_until is None or row.patience_until <= book.now:
             row.patience_until = book.now + timedelta(seconds=propagation_s)
@@ -90,7 +90,7 @@ def reds(rows: list[ReadinessRow]) -> dict[str, Obstacle]:
 
 
 def wanting(rows: list[ReadinessRow]) -> dict[str, Obstacle]:
-    """What does not work now, whether it is proven or may still pass by itself."""
+    """Capabilities that do not work now, whether that is certain or may still pass."""
     return _obstacles(row for row in rows if row.verdict in {"action_needed", "waiting"})
 
 
@@ -108,7 +108,7 @@ def _is_red_still(row: ReadinessRow) -> bool:
 
 
 async def gauge_verdicts(db: Database) -> None:
-    """For the operator, over all organisations."""
+    """Set the gauge of verdicts, over all organisations."""
     async with db.system_work() as work:
         counts = await readiness_queries.verdicts(work.session)
     for capability, verdict in product(AFFECTS, get_args(Verdict)):

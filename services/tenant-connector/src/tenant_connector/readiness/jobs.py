@@ -43,7 +43,7 @@ _Told = Outcome | probes.Seen[Any]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What asking Entra for a new token brought: the token, or the verdict without one. ``gone``: no such tenant."""
+    """A new token from Entra, or the verdict without one. ``gone``: no such tenant."""
 
     token: AccessToken | None = None
     verdict: Outcome | None = None

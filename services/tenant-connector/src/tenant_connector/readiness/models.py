@@ -47,7 +47,7 @@ class PersonShown(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Lacking:
-    """Who lacks what, of those whom the reader may know by name, and how many do."""
+    """People who lack something, named where the reader may know them, and their number."""
 
     people: list[tuple[str, list[str]]]
     tally: Tally
@@ -56,7 +56,7 @@ class Lacking:
         return {"licences": self.tally.unlicensed, "mailbox": self.tally.without_mailbox}.get(capability, 0)
 
     def named(self, capability: str) -> list[PersonShown]:
-        """Who lacks what the capability is about."""
+        """The people who lack what the capability needs."""
         about = {"licences": {"account", "membership", "teams", "exchange"}, "mailbox": {"mailbox"}}
         mine = about.get(capability, set())
         wanting = [(user_id, [one for one in lacks if one in mine]) for user_id, lacks in self.people]

@@ -23,13 +23,13 @@ from tenant_connector.settings import Settings
 T = TypeVar("T")
 TRANSCRIPTS_OFF = "graphaccesstotranscriptsdisabled"
 PEOPLE_TRIED = 3
-"""So many people at most stand for the tenant until one of them is answered."""
+"""Most people who are tried for the tenant until Microsoft answers for one of them."""
 EVIDENCE_AT_MOST = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the service knows of a tenant when it begins to look. ``roles``: what the token grants."""
+    """Known facts about a tenant at the start of a check. ``roles``: permissions in the token."""
 
     began_at: datetime
     roles: frozenset[str]
@@ -45,7 +45,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Seen(Generic[T]):
-    """What Microsoft said of people, by user id; None where that was no answer. The verdict is over more than these."""
+    """Microsoft's answers about people, by user id; None without an answer. A verdict considers more people."""
 
     capability: str
     found: dict[str, T | None]
@@ -65,7 +65,7 @@ class Prober:
         self._read = 0
 
     def evidence(self, error: GraphError | None = None) -> tuple[Evidence, ...]:
-        """What was said since the last look; the code of a refusal stands with its answer."""
+        """The evidence since the last call; the code of a refusal is with its answer."""
         fresh = self._answers[self._read :][-EVIDENCE_AT_MOST:]
         self._read = len(self._answers)
         said = [Evidence(one.method, one.path, one.status, one.at, "", one.request_id) for one in fresh]
@@ -140,7 +140,7 @@ async def notifications(prober: Prober, known: Known) -> Found:
 
 @dataclass(frozen=True, slots=True)
 class _Question(Generic[T]):
-    """What is asked about people, with which permission; ``read`` gives None of an answer that is none."""
+    """A question about people, and its permission; ``read`` returns None without an answer."""
 
     capability: str
     role: str
@@ -196,7 +196,7 @@ def _without_mailbox(said: GraphError | None) -> bool | None:
 
 
 def answers_of(seen: Iterable[Seen[Any]]) -> dict[str, Answers]:
-    """By user id."""
+    """User id → answers."""
     told = {one.capability: one.found for one in seen}
     lacks, without_mailbox = told.get("licences", {}), told.get("mailbox", {})
     return {name: Answers(lacks.get(name), without_mailbox.get(name)) for name in {*lacks, *without_mailbox}}
@@ -208,7 +208,7 @@ def of_people(seen: Seen[Any], tally: Tally) -> Found:
 
 
 def without_asking(known: Known, settings: Settings) -> list[Outcome]:
-    """What follows from the token, from what others told us, and from our own settings; blocks."""
+    """Outcomes that follow from the token, from events and from our settings, without a call to Microsoft. Blocks."""
     return [
         reasons.permissions(known.roles, settings.required_roles_there),
         reasons.mail(known.mail_permitted),

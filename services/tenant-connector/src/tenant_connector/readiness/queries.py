@@ -63,7 +63,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What Microsoft said of a person: what they lack, and whether it is a mailbox; None where it gave no answer."""
+    """Microsoft's answer about a person: what they lack, and whether it is a mailbox; None without an answer."""
 
     lacks: Sequence[str] | None
     without_mailbox: bool | None
@@ -109,7 +109,7 @@ async def connected_people(session: AsyncSession, org_id: str) -> int:
 
 
 async def keep_people(session: AsyncSession, org_id: str, tid: str, people: Mapping[str, Answers]) -> None:
-    """By user id; no answer leaves what was known. Who is not connected any more is forgotten."""
+    """Keep answers by user id; without one, what was known stays. Forget people who are not connected any more."""
     for user_id, answers in sorted(people.items()):
         lacks = None if answers.lacks is None else json.dumps(answers.lacks)
         said = {"lacks": lacks, "without_mailbox": answers.without_mailbox}

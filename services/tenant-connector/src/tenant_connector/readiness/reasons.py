@@ -117,7 +117,7 @@ def contacts_off() -> Found:
 
 
 def contacts_refused(said: str, evidence: tuple[Evidence, ...]) -> Found:
-    """By everybody who was tried, so that it is not one person's mailbox alone."""
+    """Contacts were refused for everybody who was tried, so not only one person's mailbox is the reason."""
     text = (
         "Look in the Entra admin centre → Enterprise applications → Prospo → Permissions whether Contacts.Read is "
         "there for people, and in Exchange Online whether a policy keeps applications from mailboxes."
@@ -211,7 +211,7 @@ def no_credential(said: str) -> Found:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """What storage last told of the place; None before it told anything."""
+    """The place as storage last published it; None before the first event."""
 
     state: str | None = None
     nearly_full: bool = False

@@ -1,4 +1,4 @@
-"""What the readiness board speaks of: capabilities, verdicts, remedies, and what each verdict holds up."""
+"""Terms of the readiness board: capabilities, verdicts, remedies, and the features that each verdict blocks."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +25,7 @@ AFFECTS: dict[str, tuple[str, ...]] = {
 }
 """Capability → the parts of the product that need it; in the order in which the board shows them."""
 SPREAD_BY_CONSENT = frozenset({"consent", "permissions", "storage_write"})
-"""What a consent changes at Microsoft, so that a refusal right after it may pass by itself."""
+"""Capabilities that a consent changes at Microsoft; a refusal right after it may pass by itself."""
 NEEDS: dict[str, tuple[str, ...]] = {
     "outlook_email": ("consent", "permissions", "mail_permissions"),
     "auto_recording": ("consent", "permissions"),
@@ -77,7 +77,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a look at one capability found.
+    """The result of checking one capability.
 
     ``propagates``: a refusal that may pass once all of Microsoft knows what was changed. ``confirm_s``: one that is
     believed when it is still there after so long. ``decided``: False when the question itself was refused, or could not
