@@ -178,7 +178,7 @@ async def test_a_job_goes_on_where_it_stopped_unless_the_tenant_changed(
 
 
 async def test_a_change_waits_for_whoever_writes_by_what_it_changes(make_service: MakeService) -> None:
-    """One of the tenant and one of the account; a reader without ``hold`` keeps nobody waiting."""
+    """Changes of the tenant and of the account wait; a reader without ``hold`` makes nobody wait."""
     service = await make_service(Handlers())
     async with service.db.unit_of_work("acme") as work:
         await keep_tenant(work.session, tenant_state())

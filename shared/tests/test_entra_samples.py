@@ -77,7 +77,7 @@ def test_only_a_challenge_with_claims_is_one(sample: Sample) -> None:
 
 
 def only(parameters: list[Any], wanted: Callable[[Sample], bool]) -> list[Any]:
-    """Those of the kind a reader meets; the mark of a missing folder stays."""
+    """The samples of the kind that a reader meets; the mark of a missing folder stays."""
     return [one for one in parameters if one.values[0] is None or wanted(one.values[0])]
 
 

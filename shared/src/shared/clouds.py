@@ -13,7 +13,7 @@ ARTEFACT_PERMISSIONS = frozenset({"OnlineMeetingRecording.Read.All", "OnlineMeet
 
 @dataclass(frozen=True, slots=True)
 class Cloud:
-    """One of them. ``graph`` is also the resource that permissions and tokens are of."""
+    """A Microsoft cloud. ``graph`` is also the resource that its permissions and tokens belong to."""
 
     login: str
     graph: str

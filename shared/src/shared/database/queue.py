@@ -66,7 +66,7 @@ _INSERT = text(
        {ON_CONFLICT}"""
 )
 
-# Of several failed jobs with one dedupe key the newest is run again, and none while another one lives.
+# When several failed jobs share a dedupe key, the newest is run again, and none while another one lives.
 _REDRIVE = text(
     """UPDATE job SET state = 'waiting', due_as = NULL, attempt = 0, tried_since = NULL, run_at = clock_timestamp()
        WHERE id IN (SELECT max(f.id) FROM job f

@@ -147,7 +147,7 @@ async def _waiting(lane: Lane) -> tuple[Assignment, list[Record]]:
     while len(records) < TOGETHER and not lane.empty():
         other, record = lane.get_nowait()
         if other is not assignment:
-            # Of the next assignment: all before it is revoked, so only this one and what follows counts.
+            # A rebalance lies between: drop the records of the revoked assignment.
             assignment, records = other, []
         records.append(record)
     return assignment, records

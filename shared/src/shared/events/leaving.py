@@ -29,7 +29,7 @@ class LeftBehind(Part):
 
 
 def add_up(found: list[LeftBehind]) -> list[LeftBehind]:
-    """One of each kind and reason; its end is known only where that of all of them is."""
+    """Merge entries of the same kind and reason. A merged entry has an end when all of its parts have one."""
     alike: dict[tuple[str, str], list[LeftBehind]] = {}
     for one in found:
         alike.setdefault((one.kind, one.code), []).append(one)

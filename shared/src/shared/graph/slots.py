@@ -80,7 +80,7 @@ class Slots:
         return task
 
     async def _take(self, keys: list[int]) -> int | None:
-        """One of ``keys``, or None when others have them all; any that is free here while the database is away."""
+        """Lock one of ``keys``; None when other processes have them all. Without the database: any key free here."""
         async with self._turn:  # a session may take its own lock twice, so what is free here is read in turn
             free = [key for key in keys if key not in self._taken]
             answered, key = await self._ask(_TAKE, " ".join(map(str, free)), connect=True)

@@ -52,7 +52,7 @@ LOOK = text(
               ) - statement_timestamp()), 'infinity')::float8 AS next_s"""
 )
 
-# Of each line, the organisations at the front: as many as there is room for, those that may have to give way because
+# Reads the organisations at the front of each line: as many as there is room for, those that may give way because
 # they have running jobs, and some that have no due job any more. These leave the line when they lead it, if nobody has
 # marked a job of them since this statement began (``version``). What this worker cannot do loses its mark, so that it
 # holds nothing up: another worker marks it again.

@@ -82,7 +82,7 @@ class Job:
     ending: bool = False
     """Its last transaction is under way, after which no lease can be renewed."""
     ended: bool = False
-    """That transaction is committed; there is no outcome left to write."""
+    """The transaction with the effect is committed, so the runner writes no outcome."""
 
     @property
     def priority(self) -> Priority:

@@ -294,7 +294,7 @@ async def _store_all(db: Database, rows: list[dict[str, str | None]]) -> None:
         work = transaction.work("")
         stored = len((await work.session.execute(_STORE, columns | {"priority": _PRIORITY})).all())
         work.wrote_jobs = stored > 0
-    # One that is not ours is answered like any other, so that a guesser learns nothing.
+    # A notification that is not ours is answered like any other, so that a guesser learns nothing.
     for outcome, count in (("stored", stored), ("unknown", len({row["dedupe"] for row in rows}) - stored)):
         if count:
             metrics.graph_notifications.add(count, {"outcome": outcome})

@@ -64,7 +64,7 @@ class CertificateRing:
 
     @classmethod
     def of(cls, pems: Mapping[str, bytes], current: str) -> "CertificateRing":
-        """Of what ``new_certificate`` made, by id, and of nothing else: whether a key is a good one is not asked."""
+        """Read certificates that ``new_certificate`` made, by id. It does not check whether a key is a good one."""
         keys: dict[str, rsa.RSAPrivateKey] = {}
         for name, pem in pems.items():
             # Testing its primes takes a tenth of a second, and each notification with resource data reads its ring.

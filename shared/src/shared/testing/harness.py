@@ -129,7 +129,7 @@ class Harness:
         return [dict(row._mapping) for row in await self.sql(f"SELECT * FROM {table}")]  # noqa: SLF001
 
     async def jobs(self, kind: str = "") -> list[Json]:
-        """Those of this kind, or all, whose rows are there: to do, or failed."""
+        """The rows of jobs that are waiting or failed; of all kinds unless ``kind`` is given."""
         return [job for job in await self.rows("job") if kind in {"", job["kind"]}]
 
     async def published(self, topic: str) -> list[Any]:

@@ -69,7 +69,7 @@ def _pid(connection: Any) -> int:
 
 
 class Pools:
-    """Of one loop. A pool that came back is lent again once ``check`` has seen that its connections are alive."""
+    """Connection pools of one event loop. A returned pool is lent again after ``check`` of its connections."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -49,7 +49,7 @@ Line = Annotated[str, ONE_LINE]
 
 
 def whole_number(digits: str) -> int | None:
-    """Of a header: ASCII digits only. One of more than 18 digits is as large as 18 can say; None for anything else."""
+    """Read a header that has ASCII digits only. More than 18 digits count as the largest number of 18; else None."""
     if not (digits.isascii() and digits.isdigit()):
         return None
     return int(digits[-_DIGITS_MAX:]) if len(digits.lstrip("0")) <= _DIGITS_MAX else 10**_DIGITS_MAX - 1
