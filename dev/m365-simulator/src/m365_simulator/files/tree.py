@@ -233,7 +233,7 @@ class Tree:
         return found | {"@microsoft.graph.downloadUrl": content.download_url(self.simulator, row)}
 
     def publication(self, row: Row, number: int) -> Row:
-        """Of the file's version of this number, counted from 1."""
+        """The publication facet of the file's version ``number``, counted from 1."""
         level = self.level(row)
         return {"level": level, "versionId": f"{number}.0" if level == "published" else f"0.{number}"}
 
