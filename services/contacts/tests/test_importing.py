@@ -34,6 +34,18 @@ async def test_a_preview_of_new_contacts_writes_each_row_once(house: Any) -> Non
     assert (plan["plan"], (await house.sql(written))[0][0]) == ({"new": 7}, 0)
 
 
+async def test_a_row_that_is_carried_out_stays_in_its_page(house: Any) -> None:
+    """Its indexes are not written again then. A page that is full has room for one row in three or four."""
+    await house.connect()
+    await house.microsoft.do("contacts_seed", user="anna@contoso.example", count=100)
+    plan = await house.preview()
+    pages = "SELECT source_id, (ctid::text::point)[0] FROM import_row WHERE action = 'new' ORDER BY source_id"
+    before = await house.sql(pages)
+    await house.carry_out(plan)
+    stayed = set(before) & set(await house.sql(pages))
+    assert len(stayed) > 0.6 * len(before), (len(stayed), len(before))
+
+
 async def test_importing_twice_changes_nothing_and_tells_nobody(house: Any) -> None:
     """C1: the second import writes no contact and sends no event, whether Graph names the contacts again or not."""
     await house.connect()
