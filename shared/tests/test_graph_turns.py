@@ -131,6 +131,22 @@ async def test_mailboxes_of_one_organisation_take_turns_too() -> None:
     assert order == ["anna", "bob", "anna", "anna"]
 
 
+async def test_interactive_goes_before_backfill_of_another_mailbox() -> None:
+    turns, order = Turns(PER_MAILBOX, 1), []
+
+    async def go(mailbox: str, level: int) -> None:
+        line = await turns.enter("acme", mailbox, level)
+        order.append(level)
+        turns.leave(line)
+
+    line = await turns.enter("acme", None, 0)
+    calls = [asyncio.create_task(go(mailbox, level)) for mailbox, level in (("anna", 2), ("bob", 1), ("carol", 0))]
+    await waiting(turns, 3)
+    turns.leave(line)
+    await asyncio.gather(*calls)
+    assert order == [0, 1, 2]
+
+
 @pytest.mark.parametrize(("level", "most"), [(0, 60), (1, 60), (2, 60)])
 async def test_one_organisation_never_has_all_connections(level: int, most: int) -> None:
     turns = Turns(PER_MAILBOX, 100)
