@@ -114,6 +114,15 @@ async def test_a_browsers_only_session_signs_in_by_itself_unless_asked_not_to(en
 
 
 @pytest.mark.behaviour(5)
+async def test_a_session_is_asked_for_consent_alone_and_goes_on(entra: Any) -> None:
+    await entra.admin_consent()
+    asked = await entra.authorize("contoso.example", scope="openid profile Sites.Read.All")
+    assert "Permissions requested" in asked.text
+    form = FormReader(asked.text)
+    assert "code" in said_back(await entra.http.post(form.action, data=form.fields | {"decision": "accept"}))
+
+
+@pytest.mark.behaviour(5)
 @pytest.mark.parametrize("end", ["sessions_revoke", "logout", "disabled"])
 async def test_an_ended_session_signs_nobody_in(entra: Any, end: str) -> None:
     await entra.sign_in(ANNA)

@@ -120,6 +120,7 @@ def _begin(visit: Visit) -> Response:
     if fields.get("prompt") == "none":
         return _silently(visit, accounts, chosen)
     if len(chosen) == 1 and not fields.get("prompt"):
+        fields["account"] = chosen[0]["address"]  # a consent page sends it back
         try:
             return _go_on(visit, chosen[0], visit.person(chosen[0]), None)
         except TokenError as error:
