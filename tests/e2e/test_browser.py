@@ -4,21 +4,17 @@ import os
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from shared.testing import chromium
+
 from .conftest import RunningPlatform
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(600)]
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-]
 PICTURES = os.environ.get("PROSPO_SCREENSHOTS")
 PATIENCE_MS = 60_000
 STARTS_AT_TEAMS = re.compile(r"^https://teams\.microsoft\.com/l/meetup-join/")
@@ -26,10 +22,9 @@ STARTS_AT_TEAMS = re.compile(r"^https://teams\.microsoft\.com/l/meetup-join/")
 
 @pytest.fixture
 def browser() -> Iterator[Browser]:
-    if not CHROMIUM.exists():
-        pytest.skip("Chromium is not installed (/usr/bin/chromium)")
+    path = chromium.chromium()
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        started = playwright.chromium.launch(executable_path=path, args=chromium.OPTIONS)
         yield started
         started.close()
 

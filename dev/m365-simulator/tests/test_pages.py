@@ -1,6 +1,5 @@
 """The pages a person sees, read as a person and as ``client.FormReader`` does, and looked at in Chromium."""
 
-import shutil
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlencode
@@ -13,10 +12,8 @@ from playwright.async_api import Browser, Route, async_playwright, expect
 from m365_simulator import Simulator
 from m365_simulator.client import FormReader
 from m365_simulator.verbs import perform
+from shared.testing import chromium
 
-CHROMIUM = "/usr/bin/chromium"
-CHROMIUM_OPTIONS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-CHROMIUM_OPTIONS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 expect.set_options(timeout=30_000)  # a browser on a busy machine
 CONSOLE = "http://localhost:8365"
 ORGANIZER = "anna@contoso.example"
@@ -150,10 +147,9 @@ async def test_the_button_of_the_console_leads_back_to_the_console_only(
 
 @pytest.fixture
 async def browser() -> AsyncIterator[Browser]:
-    if shutil.which(CHROMIUM) is None:
-        pytest.skip(f"needs Chromium at {CHROMIUM}: apt-get install chromium")
+    path = chromium.chromium()
     async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
+        launched = await playwright.chromium.launch(executable_path=path, args=chromium.OPTIONS)
         yield launched
         await launched.close()
 

@@ -1,6 +1,5 @@
 """The page of whoever watches: what it shows, what its buttons do, and that everybody can use it."""
 
-import shutil
 from typing import Any
 
 import pytest
@@ -8,8 +7,8 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import async_playwright, expect
 
 from m365_simulator import Simulator
+from shared.testing import chromium
 
-CHROMIUM = "/usr/bin/chromium"
 expect.set_options(timeout=30_000)  # a browser on a busy machine
 ANNA = "anna@contoso.example"
 
@@ -43,10 +42,9 @@ async def test_what_came_in_is_escaped(world: Any) -> None:
 
 @pytest.mark.browser
 async def test_it_is_accessible_and_fits_a_small_screen(simulator: Simulator) -> None:
-    if shutil.which(CHROMIUM) is None:
-        pytest.skip(f"needs Chromium at {CHROMIUM}: apt-get install chromium")
+    path = chromium.chromium()
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        browser = await playwright.chromium.launch(executable_path=path, args=chromium.OPTIONS)
         page = await browser.new_page()
         url = simulator.settings.http_base_url
         await page.goto(f"{url}/v1.0/me")

@@ -1,6 +1,5 @@
 """A console to talk to, and Chromium to look at it with."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -8,20 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from services.console.tests.harness import Site, opened
+from shared.testing import chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
-
-CHROMIUM = "/usr/bin/chromium"
-CHROMIUM_OPTIONS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="session")
@@ -50,12 +39,11 @@ def open_site() -> Iterator[Callable[..., Site]]:
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
     """Debian's Chromium; for a module only, as Playwright's loop and pytest-asyncio's do not live together."""
-    if shutil.which(CHROMIUM) is None:
-        pytest.skip(f"needs Chromium at {CHROMIUM}: apt-get install chromium")
+    path = chromium.chromium()
     from playwright.sync_api import sync_playwright  # here, for most tests need no browser and it is slow to import
 
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_OPTIONS)
+        launched = playwright.chromium.launch(executable_path=path, args=chromium.OPTIONS)
         yield launched
         launched.close()
 

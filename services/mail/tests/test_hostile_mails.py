@@ -1,6 +1,5 @@
 """The corpus of hostile mails: cleaned, read by another parser, and opened in Chromium."""
 
-import shutil
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
@@ -10,11 +9,11 @@ import pytest
 
 from mail.display import shown
 from services.mail.tests.corpora import EVIL, Hostile, hostile
+from shared.testing import chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-CHROMIUM = "/usr/bin/chromium"
 GROUPS = hostile()
 NEVER = {
     "script",
@@ -86,13 +85,11 @@ def test_what_a_hostile_mail_would_have_loaded_is_counted() -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
-    if shutil.which(CHROMIUM) is None:
-        pytest.skip(f"needs Chromium at {CHROMIUM}: apt-get install chromium")
+    path = chromium.chromium()
     from playwright.sync_api import sync_playwright  # here, for most tests need no browser and it is slow to import
 
     with sync_playwright() as playwright:
-        options = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+        launched = playwright.chromium.launch(executable_path=path, args=chromium.OPTIONS)
         yield launched
         launched.close()
 
