@@ -6,17 +6,25 @@
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
+from playwright.sync_api import Browser, Page, expect
 
 from services.console.tests import books
 from services.console.tests.accounts import connection
 from services.console.tests.harness import Site
+from services.console.tests.looking import (
+    COLOURS,
+    LARGE,
+    SCRIPT,
+    SMALL,
+    Looking,
+    Watched,
+    a_context,
+    complaints,
+    script,
+)
 from services.console.tests.states import (
     CONNECTED,
     ID,
@@ -30,12 +38,6 @@ from services.console.tests.tenants import INVITATION, tenant
 from services.console.tests.test_protection import GRANT, TOKEN
 
 pytestmark = pytest.mark.browser
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-AXE = "/axe.js"
-THEMES = {"light": RULES, "dark": ["color-contrast", "link-in-text-block"]}
-"""The dark theme changes colours only."""
-LARGE: ViewportSize = {"width": 1280, "height": 800}
-SMALL: ViewportSize = {"width": 320, "height": 640}
 NEWS_MS = 30_000
 """Many times the pause between two looks for news."""
 PICTURES = os.environ.get("PROSPO_SCREENSHOTS")
@@ -49,29 +51,6 @@ SEND = """([action, fields]) => {
 }"""
 
 
-class Watched:
-    """A page whose console errors and policy violations are kept."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        self.errors: list[str] = []
-        """Since the page was opened, or since a test emptied it."""
-        page.on("console", lambda said: self.errors.append(said.text) if said.type in {"error", "warning"} else None)
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-
-    def unexpected(self) -> list[str]:
-        """A page that is meant to answer 4xx or 5xx is reported by Chromium as an error; that one is no news."""
-        return [text for text in self.errors if not text.startswith("Failed to load resource: the server responded")]
-
-
-@contextmanager
-def a_context(browser: Browser) -> Iterator[BrowserContext]:
-    made = browser.new_context(timezone_id="Europe/Berlin", viewport=LARGE)
-    made.set_default_timeout(10_000)
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def watched(browser: Browser) -> Iterator[Watched]:
     with a_context(browser) as context:
@@ -79,11 +58,11 @@ def watched(browser: Browser) -> Iterator[Watched]:
 
 
 @pytest.fixture(scope="module")
-def kept(browser: Browser, usual_site: Site) -> Iterator[Watched]:
+def looking(browser: Browser, usual_site: Site) -> Iterator[Looking]:
     """A page for all states, one after another: opening one takes longer than looking at it."""
-    usual_site.scripts[AXE] = Axe().axe_script
+    usual_site.scripts[SCRIPT] = script()
     with a_context(browser) as context:
-        yield Watched(context.new_page())
+        yield Looking(context.new_page())
 
 
 def show(site: Site, page: Page, state: State) -> None:
@@ -96,28 +75,24 @@ def show(site: Site, page: Page, state: State) -> None:
             page.evaluate(SEND, [state.page, state.post])
 
 
-def complaints(page: Page, rules: list[str]) -> list[str]:
-    """What axe, which ``page`` has loaded, finds."""
-    options = {"runOnly": rules, "resultTypes": ["violations"]}
-    found: list[dict[str, Any]] = page.evaluate("options => axe.run(options).then(said => said.violations)", options)
-    return [f"{one['id']}: {node['html']}" for one in found for node in one["nodes"]]
-
-
 @pytest.mark.parametrize("name", STATES)
-def test_each_state_is_accessible_in_both_themes_and_fits_a_small_screen(site: Site, kept: Watched, name: str) -> None:
-    page = kept.page
-    kept.errors.clear()
-    page.set_viewport_size(LARGE)
+def test_each_state_is_accessible_in_both_themes_and_fits_a_small_screen(
+    site: Site, looking: Looking, name: str
+) -> None:
+    page = looking.page
+    looking.errors.clear()
     show(site, page, STATES[name])
-    page.add_script_tag(url=AXE)
-    for theme, rules in THEMES.items():
-        page.emulate_media(color_scheme="dark" if theme == "dark" else "light")
-        picture(page, f"{name}-{theme}")
-        assert complaints(page, rules) == []
-    page.set_viewport_size(SMALL)
-    picture(page, f"{name}-small")
-    assert page.evaluate("document.documentElement.scrollWidth") <= SMALL["width"]
-    assert kept.unexpected() == []
+    for size in looking.sizes():
+        if size == LARGE:
+            page.add_script_tag(url=SCRIPT)
+            assert complaints(page, *COLOURS) == []
+            for theme in looking.themes():
+                picture(page, f"{name}-{theme}")
+                assert looking.colours() == []
+        else:
+            picture(page, f"{name}-small")
+            assert page.evaluate("document.documentElement.scrollWidth") <= SMALL["width"]
+    assert looking.unexpected() == []
 
 
 def picture(page: Page, name: str) -> None:

@@ -22,7 +22,8 @@ from services.console.tests.letters import (
     message,
     whole,
 )
-from services.console.tests.test_browser import RULES, SMALL, Watched, complaints, picture, show
+from services.console.tests.looking import SMALL, Watched, complaints
+from services.console.tests.test_browser import picture, show
 
 pytestmark = pytest.mark.browser
 EVIL = "https://evil.test"
@@ -181,6 +182,6 @@ def test_the_documents_of_frames_are_accessible_and_fit_a_small_screen(site: Sit
         watched.page.evaluate(Axe().axe_script)
         picture(watched.page, name)
         wide = watched.page.evaluate("document.documentElement.scrollWidth") > SMALL["width"]
-        found[name] = complaints(watched.page, RULES) + (["wider than the screen"] if wide else [])
+        found[name] = complaints(watched.page) + (["wider than the screen"] if wide else [])
     context.close()
     assert {name: wrong for name, wrong in found.items() if wrong} == {}

@@ -4,9 +4,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from services.console.tests.harness import Site
+from services.console.tests.looking import Watched
 from services.console.tests.recordings import FIRST, ID, RECORD, SAID
 from services.console.tests.state import LINES
-from services.console.tests.test_browser import Watched
 
 pytestmark = pytest.mark.browser
 PLAYED = """([video, seconds]) => {

@@ -8,8 +8,8 @@ from playwright.sync_api import Page, expect
 
 from services.console.tests.harness import Site
 from services.console.tests.locations import FILE
+from services.console.tests.looking import Watched
 from services.console.tests.state import problem
-from services.console.tests.test_browser import Watched
 from services.console.tests.test_uploading import answers
 
 pytestmark = pytest.mark.browser
