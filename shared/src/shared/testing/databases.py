@@ -85,6 +85,8 @@ class Databases:
     async def close(self) -> None:
         for name in list(self._kept):
             await self._forget(name)
+        for row in await self._admin.fetch("SELECT datname FROM pg_database WHERE datname ^@ $1", f"{self._prefix}_"):
+            await self._drop(row["datname"])
         for role in self._roles:
             await self._admin.execute(f"DROP ROLE {role}")
         await self._admin.close()
@@ -140,14 +142,18 @@ class Databases:
         return await connect(self._server.set(database=self._full(name)).render_as_string(hide_password=False))
 
     async def _create(self, name: str) -> None:
+        await self._drop(self._full(name))  # a test that was ended in the middle of its migrations left it
         await self._admin.execute(f"CREATE DATABASE {self._full(name)} OWNER {self._prefix}_owner")
+
+    async def _drop(self, full: str) -> None:
+        await self._admin.execute(f"DROP DATABASE IF EXISTS {full} WITH (FORCE)")
 
     async def _forget(self, name: str) -> None:
         connection, *_ = self._kept.pop(name)
         await self.pools.forget(self._full(name))
         with suppress(OSError, asyncpg.PostgresError):
             await connection.close()
-        await self._admin.execute(f"DROP DATABASE IF EXISTS {self._full(name)} WITH (FORCE)")
+        await self._drop(self._full(name))
 
     def _full(self, name: str) -> str:
         return f"{self._prefix}_{name}"
