@@ -129,6 +129,15 @@ CASES: dict[str, tuple[dict[str, str], int, dict[str, str], dict[str, str]]] = {
             f"graph_throttled_total{{{MAIL}}}": "0+1x600",
         },
     ),
+    "ProspoStorageStopped": (
+        {f'readiness_verdicts{{{MAIL}, capability="storage_write", verdict="action_needed"}}': "1x600"},
+        61,
+        {"capability": "storage_write"},
+        {
+            f'readiness_verdicts{{{MAIL}, capability="storage_write", verdict="ready"}}': "5x600",
+            f'readiness_verdicts{{{MAIL}, capability="licences", verdict="action_needed"}}': "1x600",
+        },
+    ),
     "ProspoCredentialEnds": (
         {f'client_credential_left_seconds{{{MAIL}, credential="first"}}': "864000-60x600"},
         61,
