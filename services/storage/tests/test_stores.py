@@ -15,6 +15,8 @@ import pytest
 from m365_simulator import Simulator
 from m365_simulator.client import SimulatorClient
 from shared.graph import Graph
+from shared.problems import Unavailable
+from shared.testing.scripted import Reply, scripted_server
 from storage.automaton import Folder
 from storage.drives import Drive
 from storage.objects import Objects
@@ -161,3 +163,30 @@ async def test_a_list_has_what_is_below_a_folder_and_nothing_beside_it(store: St
     for name in ["acme/f/parts/1", "acme/f/parts/1", "acme/none"]:
         await store.delete(name)
     assert set(await names(store, "acme")) == {"acme/f/parts/2", "acme/f.txt"}
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(403, "AccessDenied"), (403, "InvalidAccessKeyId"), (401, "Unauthorized"), (404, "NoSuchBucket")],
+)
+@pytest.mark.parametrize("act", ["put small", "put large", "get", "list", "delete"])
+async def test_a_bucket_that_denies_is_said(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, status: int, code: str, act: str
+) -> None:
+    """No object is taken for gone, or deleted, because its bucket is not there."""
+    said = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>No.</Message></Error>".encode()
+    async with scripted_server() as bucket:
+        bucket.otherwise = Reply(status, body=said, headers={"content-type": "application/xml"})
+        for name, value in SECRETS.items() | {("AWS_ENDPOINT_URL", bucket.url), ("AWS_ALLOW_HTTP", "true")}:
+            monkeypatch.setenv(name, value)
+        store = Objects(settings.model_copy(update={"object_store_url": "s3://files"}))
+        acts = {
+            "put small": lambda: store.put("acme/a", bytes_of(3), 3),
+            "put large": lambda: store.put("acme/a", bytes_of(LARGE), LARGE),
+            "get": lambda: read(store, "acme/a", 0, 3),
+            "list": lambda: names(store, "acme"),
+            "delete": lambda: store.delete("acme/a"),
+        }
+        with pytest.raises(Unavailable, match="does not take or give files") as refused:
+            await acts[act]()
+    assert refused.value.code == "store_refuses"

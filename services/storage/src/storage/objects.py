@@ -18,6 +18,8 @@ log = structlog.get_logger(__name__)
 _CHUNK = 2 * 1024 * 1024
 AT_ONCE = 1024 * 1024
 """An object up to this size is written with the condition that its name is free."""
+_NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
+"""Codes of S3 and GCS, and of Azure. obstore tells a bucket that is not there as an object that is not there."""
 
 
 class Objects:
@@ -54,13 +56,13 @@ class Objects:
     async def get(self, name: str, start: int, end: int, *, version: str | None = None) -> AsyncGenerator[bytes, None]:
         if version is not None:
             await self._check(name, version)
-        with _told():
-            try:
+        try:
+            with _told():
                 async with aclosing(self._ranges(name, start, end)) as chunks:
                     async for chunk in chunks:
                         yield bytes(chunk)
-            except FileNotFoundError as error:
-                raise NotThere(name) from error
+        except FileNotFoundError as error:
+            raise NotThere(name) from error
 
     async def list(self, prefix: str) -> AsyncIterator[Entry]:
         with _told():
@@ -72,7 +74,7 @@ class Objects:
         if version is not None:
             with contextlib.suppress(NotThere):
                 await self._check(name, version)
-        with _told(), contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError), _told():
             await obstore.delete_async(self._store, name)
 
     async def _check(self, name: str, version: str) -> None:
@@ -118,10 +120,15 @@ class Objects:
 
 @contextlib.contextmanager
 def _told() -> Iterator[None]:
-    """A store that denies, is full or is not there: nothing is stored, and whoever asked comes again."""
+    """A store that denies, is full or is not there: nothing is stored, and whoever asked comes again.
+
+    An object that is not there stays a ``FileNotFoundError``.
+    """
     try:
         yield
-    except BaseError as error:
+    except (BaseError, FileNotFoundError) as error:
+        if isinstance(error, FileNotFoundError) and not any(code in str(error) for code in _NO_BUCKET):
+            raise
         said = str(error).partition("?")[0]  # an address may go on with a signature
         log.warning("storage.store_refuses", error=type(error).__name__, says=said[:500])
         raise Unavailable(
