@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from .conftest import RunningPlatform, ask
-from .test_browser import PATIENCE_MS, become, browser, page, picture, through_microsoft
-from .test_mail_in_a_browser import look_until
+from .test_browser import PATIENCE_MS, become, browser, page, picture
+from .test_mail_in_a_browser import connect_tenant, look_until
 
 __all__ = ["browser", "page"]  # fixtures
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(600)]
@@ -27,11 +27,7 @@ def at_microsoft(described: dict[str, Any], verb: str, **about: Any) -> None:
 
 
 def connect(page: Page, described: dict[str, Any]) -> None:
-    page.goto(described["url"])
-    become(page, "Acme · Org Admin")
-    page.goto(described["url"] + "/connectors/microsoft365")
-    page.get_by_role("button", name=re.compile("^Connect( again)?$")).click()
-    through_microsoft(page, "Adele Admin", "files-admin")
+    connect_tenant(page, described, "files-admin")
     expect(page.get_by_role("switch", name="SharePoint storage")).to_be_visible(timeout=PATIENCE_MS)
 
 

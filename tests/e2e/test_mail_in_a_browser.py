@@ -45,12 +45,17 @@ def look_until(page: Page, url: str, there: Callable[[], bool]) -> None:
     raise AssertionError(f"{url} never showed it: {page.locator('main').inner_text()}")
 
 
-def connect(page: Page, described: dict[str, Any]) -> None:
+def connect_tenant(page: Page, described: dict[str, Any], name: str) -> None:
+    """The Org Admin connects the tenant; ``name`` is that of the pictures of Microsoft's pages."""
     page.goto(described["url"])
     become(page, "Acme · Org Admin")
     page.goto(described["url"] + "/connectors/microsoft365")
     page.get_by_role("button", name=re.compile("^Connect( again)?$")).click()
-    through_microsoft(page, "Adele Admin", "mail-admin")
+    through_microsoft(page, "Adele Admin", name)
+
+
+def connect(page: Page, described: dict[str, Any]) -> None:
+    connect_tenant(page, described, "mail-admin")
     switch = page.get_by_role("switch", name="Outlook email")
     expect(switch).to_have_attribute("aria-checked", "true", timeout=PATIENCE_MS)
     become(page, "Acme · Anna")
