@@ -96,3 +96,16 @@ async def test_what_needs_a_session_goes_past_the_pooler(make_service: MakeServi
     assert found["relay"] == found["wakes"] == {name}
     assert await service.db.at_once(relay_module.text("SELECT current_user"), {}) == [(name,)]
     await owner.close()
+
+
+async def test_statements_at_a_time_open_no_connection_again(make_service: MakeService) -> None:
+    """A connection costs more than its statement, and the one used last has its statements planned."""
+    db, pid = (await make_service()).db, relay_module.text("SELECT pg_backend_pid()")
+
+    async def by(many: int) -> set[int]:
+        return {rows[0][0] for rows in await asyncio.gather(*(db.at_once(pid, {}) for _ in range(many)))}
+
+    opened = await by(5)
+    assert len(opened) == 5
+    assert await by(5) == opened
+    assert len({number for _ in range(10) for number in await by(1)}) == 1
