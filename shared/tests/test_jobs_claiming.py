@@ -1,5 +1,6 @@
 """The claim: fair between organisations, nobody starves, and as quick with 20,000 jobs as with a few."""
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -219,3 +220,35 @@ async def test_a_re_driven_job_is_found_whatever_mark_it_had(make_service: MakeS
     await run(service, insert)
     assert await service.runner.redrive() == 1
     assert len((await Claims(service.db, does).take(1)).rows) == 1
+
+
+async def test_no_claim_goes_on_beside_a_job_that_was_all_there_was(
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claiming, "LEFT_S", 60.0)  # else a slow machine makes the next claim due meanwhile
+    alone, over, count, looks = Jobs(), asyncio.Event(), 0, 0
+
+    @alone(Note)
+    async def reads(job: Job, wanted: Note) -> None:
+        nonlocal looks
+        for _ in range(20):  # each lets the runner's loop go on
+            async with job.unit_of_work():
+                pass
+        looks = count
+        over.set()
+
+    service = await make_service(jobs=alone)
+    at_once = service.db.at_once
+
+    async def counted(statement: Any, values: Any) -> Any:
+        nonlocal count
+        count += statement is LOOK
+        return await at_once(statement, values)
+
+    monkeypatch.setattr(service.db, "at_once", counted)
+    await run(service, INSERT, org="acme", orgs=1, kind="note", after_s=0, count=1)
+    worker = asyncio.create_task(service.runner.run())
+    await over.wait()
+    worker.cancel()
+    await asyncio.gather(worker, return_exceptions=True)
+    assert looks == 1

@@ -20,6 +20,11 @@ from shared.jobs.registry import Jobs
 LEASE_S = 60
 STEP = 1000
 """How many jobs of a kind one statement marks as due."""
+BUSY_S = 0.05
+"""Seconds between two claims while other workers hold the jobs that are due."""
+LEFT_S = 0.5
+"""Seconds to the next claim after one that took all that was due. What another worker had locked meanwhile, and does
+not take, is claimed then."""
 
 # Times are of the statement's start: a condition on clock_timestamp() cannot be answered by an index.
 LOOK = text(
@@ -105,10 +110,9 @@ CLAIM = text(
 
 
 class Claimed(NamedTuple):
-    """The jobs of a claim. Without any: ``lined`` if jobs are due all the same, else the next is due in ``rest_s``."""
+    """The jobs of a claim, and in how many seconds the next claim is due unless a wake comes first."""
 
     rows: list[Any]
-    lined: bool
     rest_s: float
 
 
@@ -127,9 +131,16 @@ class Claims:
             if look.marked >= STEP:
                 continue
             if not look.lined:
-                return Claimed([], False, look.next_s)
+                return Claimed([], max(BUSY_S, look.next_s))
             values = {"kinds": self._kinds["kinds"], "room": room, "lease_s": LEASE_S}
             rows: list[Any] = await self._db.at_once(CLAIM, values)
             claimed = [row[1:] for row in rows if row.id is not None]
-            if claimed or not rows[0].tidied:
-                return Claimed(claimed, True, look.next_s)
+            if not claimed and rows[0].tidied:
+                continue
+            if not claimed:
+                return Claimed([], BUSY_S)
+            if len(claimed) == room or rows[0].tidied:
+                return Claimed(claimed, 0.0)
+            # All that was due is here, so no second claim runs beside the first job. A look that has marked jobs
+            # tells of these, with a time that is past, and not of the next.
+            return Claimed(claimed, min(LEFT_S, look.next_s) if look.next_s > 0 else LEFT_S)

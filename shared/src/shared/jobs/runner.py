@@ -33,8 +33,6 @@ log = structlog.get_logger(__name__)
 tracer = trace.get_tracer(__name__)
 
 OUTAGE_S = 0.5
-BUSY_S = 0.05
-"""Seconds between two claims while other workers hold the jobs that are due."""
 STOP_S = 4.0
 """How long a stopping worker lets jobs end or reach a checkpoint before it cancels and releases them."""
 _MAX_BACK_OFF_S = 600.0
@@ -80,7 +78,8 @@ class JobRunner:
         """Claim and run until cancelled; a running job then ends, or is released for another worker at once."""
         try:
             while True:
-                if not await self._fill():
+                await self._fill()
+                if self._rest_s:
                     await self._wait()
         finally:
             await self._stop()
@@ -117,7 +116,7 @@ class JobRunner:
             log.warning("jobs.not_claimed", error=type(error).__name__)
             self._rest_s = OUTAGE_S
             return 0
-        self._rest_s = BUSY_S if claimed.lined else max(BUSY_S, min(POLL_S, claimed.rest_s))
+        self._rest_s = min(POLL_S, claimed.rest_s)
         jobs = [Job(self._db, self._registry.kinds[row[0]], *row[1:]) for row in claimed.rows]
         for job in jobs:
             task = asyncio.create_task(self._run_one(job), name=f"job {job.kind.name} {job.id}")
