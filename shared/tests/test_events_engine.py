@@ -269,6 +269,7 @@ async def test_a_broker_keeps_an_empty_answer_unless_it_is_the_mock(bus: KafkaBu
     consumer = bus.consumer("at-rest", ["meeting.ended"])
     try:
         assert consumer._consumer._fetch_max_wait_ms == wait_ms
+        assert consumer._consumer._consumer_timeout >= 1, "aiokafka wakes five times a second for nothing"
     finally:
         await consumer.stop()
 

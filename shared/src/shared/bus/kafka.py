@@ -236,6 +236,7 @@ class _KafkaConsumer:
             rebalance_timeout_ms=30_000,
             metadata_max_age_ms=30_000,
             fetch_max_wait_ms=fetch_wait_ms,
+            consumer_timeout_ms=FETCH_WAIT_MS,  # each answer and each rebalance wakes aiokafka's loop before
             fetch_max_bytes=8 * 1024 * 1024,
         )
 

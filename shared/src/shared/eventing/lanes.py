@@ -29,6 +29,8 @@ LANES = 8
 LANE_DEPTH = 64
 COMMIT_S = 0.5
 FETCH = 256
+FETCH_WAIT_S = 2.0
+"""Seconds that a fetch waits for a record; one that comes ends it, and so does a stop."""
 SETTLE_S = 5.0
 MAX_OUTAGE_WAIT_S = 5.0
 
@@ -113,7 +115,7 @@ class LaneRunner:
 
     async def _feed(self, consumer: BusConsumer, lanes: list[Lane]) -> None:
         while True:
-            records = await consumer.fetch(FETCH, 0.5)
+            records = await consumer.fetch(FETCH, FETCH_WAIT_S)
             assignment = self._assignment  # nothing is fetched while partitions change hands, so these are of this one
             for record in records:
                 if assignment.revoked:
