@@ -17,6 +17,13 @@ print(sys.argv[1], round(int(memory) / 1024), sum(map(int, ticks)))' "${pod#pod/
   done
 }
 
+libraries() { # <pod>: megabytes that a process takes which has only imported what every service imports
+  there exec "$1" -- python -c '
+import aiokafka, asyncpg, cryptography.x509, fastapi, httpx, opentelemetry.sdk.trace, sqlmodel, uvicorn
+memory = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmRSS"))
+print(round(int(memory) / 1024))'
+}
+
 asked_of() { # databases so far: name and transactions, single statements among them
   query postgres "SELECT datname || ' ' || xact_commit FROM pg_stat_database WHERE datname NOT IN ('postgres', 'template0', 'template1') ORDER BY 1"
 }
@@ -54,9 +61,13 @@ at_rest() { # B9 and B10: from nothing to ready, and what every process takes wh
   LC_ALL=C join "$made/asked-before" "$made/asked-after" | awk -v s="$spent" '{ r = ($3 - $2) / s; if (r > most) { most = r; name = $1 } }
     END { printf "chart: asked of a database at rest: %.2f a second at most, of %s\n", most, name; exit most > 2 }' || die "a service at rest asks too much"
   # the second look is about as long after the first in each pod
-  LC_ALL=C join "$made/taken-before" "$made/taken-after" | awk -v s="$spent" '{ ticks += $5 - $3; if ($4 > most) { most = $4; name = $1 } if (!least || $4 < least) least = $4; count++ }
-    END { printf "chart: %d processes at rest: %d to %d MB (the most: %s), %.1f s of processor a minute in all\n", count, least, most, name, ticks / 100 / s * 60 }'
   api=$(there get pods -l app.kubernetes.io/name=meetings,app.kubernetes.io/component=api -o 'jsonpath={.items[0].metadata.name}')
+  # twice what is promised of the processor, for a busy machine makes it more
+  LC_ALL=C join "$made/taken-before" "$made/taken-after" | awk -v s="$spent" -v floor="$(libraries "$api")" '
+    { ticks += $5 - $3; if ($4 > most) { most = $4; name = $1 } if (!least || $4 < least) least = $4; count++ }
+    END { processor = ticks / 100 / s * 60
+      printf "chart: %d processes at rest: %d to %d MB (the most: %s), the libraries alone %d; %.1f s of processor a minute in all\n", count, least, most, name, floor, processor
+      exit most - floor > 36 || processor > 6 }' || die "a process at rest takes too much"
   ready=''
   for _ in 1 2 3; do ready="$ready $(there exec -i "$api" -- python - < .ci/cluster/cold_start.py)"; done
   say "an API of meetings was ready after$ready s"
@@ -94,6 +105,12 @@ worked_off() { # every artefact is there, and once
   [ "$recordings" = "$files" ] || die "recordings, and their files: $recordings, $files"
 }
 
+idle_share() { # of all cores of the node, in percent, since <ticks of all> <ticks of rest>; both so far without them
+  there exec deployment/prospo-meetings-api -- cat /proc/stat | awk -v all="${1:-0}" -v rest="${2:-0}" -v since="$#" '/^cpu / {
+    for (i = 2; i <= 9; i++) sum += $i
+    if (since) printf "%d\n", ($5 + $6 - rest) / (sum - all) * 100; else print sum, $5 + $6 }'
+}
+
 by_workers() { # <seconds of each answer of Microsoft> <meetings> <workers …>: imports a second by so many of them, one after another, into one and two
   local seconds=$1 meetings=$2 number
   shift 2
@@ -102,21 +119,26 @@ by_workers() { # <seconds of each answer of Microsoft> <meetings> <workers …>:
     backlog "$meetings"
     at_microsoft "await microsoft.fault('slow', seconds=$seconds, times=None)"
     workers "$number"
+    so_far=$(idle_share)
+    wait_until 600 "nine tenths are there" imported_more_than $((waiting * 9 / 10))
+    # shellcheck disable=SC2086 # two numbers
+    rest=$(idle_share $so_far)
     worked_off
     at_microsoft "await microsoft.clear_faults()"
-    if [ "$number" = 1 ]; then one="$one $(a_second)"; else two="$two $(a_second)"; fi
+    if [ "$number" = 1 ]; then one="$one $(a_second)"; else two="$two $(a_second)" idle_by_two=$rest; fi
   done
   ratio=$(awk -v one="$one" -v two="$two" 'function sum(list, n, i, all) { n = split(list, of, " "); for (i = 1; i <= n; i++) all += of[i]; return all }
     BEGIN { printf "%.2f", sum(two) / sum(one) }')
-  say "Microsoft takes $seconds s:$one imports a second by one worker,$two by two, $ratio"
+  say "Microsoft takes $seconds s:$one imports a second by one worker,$two by two, $ratio; by two the cores rest $idle_by_two % of the time"
 }
 
-two_workers() { # B11: where it is Microsoft that is waited for, and not the processor, two do 1.7 of one
+two_workers() { # B11: two do 1.7 of one. At 0.4 s they may do less where no core has anything left to give
   unhurried
   by_workers 0.4 40 1 2
+  awk -v a="$ratio" -v rest="$idle_by_two" 'BEGIN { exit a < 1.7 && rest > 15 }' || die "two workers do not do 1.7 of what one does, and the cores rest"
   by_workers 2 40 2 1
-  set_again
   awk -v a="$ratio" 'BEGIN { exit a < 1.7 }' || die "two workers do not do 1.7 of what one does"
+  set_again
 }
 
 pods_of_ingest() { # <number>: so many workers are ready, and no more are wanted
