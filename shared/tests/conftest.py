@@ -155,13 +155,15 @@ class Tokens:
 
 
 class Before:
-    """Runs ``then`` before a create reaches the simulator, with the create's body."""
+    """Runs ``then`` before a create reaches the simulator, with the create's body; ``asked`` is each path."""
 
     def __init__(self, app: Any) -> None:
         self._app = app
         self.then: Callable[[dict[str, Any]], Awaitable[None]] | None = None
+        self.asked: list[str] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.asked.append(scope["path"])
         if self.then and (scope["method"], scope["path"]) == ("POST", "/v1.0/subscriptions"):
             message = await receive()
             then, self.then = self.then, None
@@ -263,6 +265,7 @@ async def watch(
     before = simulator.app = Before(simulator.app)
     graph_url = settings.http_base_url
     service: Service = await make_service()
+    service.settings.entra_authority, service.settings.client_id = graph_url, settings.client_id
     verifier = ValidationTokens(service.settings)
     service.include(receiver(verifier))
     tokens = Tokens()
@@ -276,7 +279,6 @@ async def watch(
         settings.https_base_url = graph_url
         tokens.values["acme"] = await application_token(settings)
         service.settings.graph_base_url, service.settings.public_url = f"{graph_url}/v1.0", our_url
-        service.settings.entra_authority, service.settings.client_id = graph_url, settings.client_id
         graph = Graph(service.settings, tokens)
         fixed = Fixed(certificate)
         subscriptions = Subscriptions(service.db, service.settings, "notes", certificates=fixed)

@@ -1,7 +1,6 @@
 """Resource data end to end: subscribed to, sent by the simulated Graph, believed, stored, opened; or hostile."""
 
 import logging
-import time
 from typing import Any
 
 import jwt
@@ -14,6 +13,7 @@ from shared import metrics
 from shared.problems import Unavailable
 from shared.subscriptions.notifications import load
 from shared.subscriptions.rich import NotGenuine, Unopenable, ValidationTokens, new_certificate
+from shared.web import issuer_keys
 
 from .conftest import application_token
 
@@ -140,51 +140,41 @@ async def test_tokens_of_both_versions_are_believed_and_no_other_algorithm(watch
             await verifier.check([token], [CONTOSO])
 
 
-async def test_keys_are_fetched_again_for_an_unknown_one_but_seldom(watch: Any) -> None:
+async def test_keys_are_fetched_again_for_an_unknown_one_but_seldom(
+    watch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     verifier = ValidationTokens(watch.service.settings)
     app = watch.simulator.settings.client_id
-    fetches: list[float] = []
-    fetch = verifier._fetch
 
-    async def counting() -> dict[str, Any]:
-        fetches.append(time.monotonic())
-        return await fetch()
+    def fetches() -> int:
+        return int(watch.before.asked.count("/common/discovery/v2.0/keys"))
 
-    verifier._fetch = counting  # type: ignore[method-assign]
     for _ in range(3):
         await verifier.check([validation_token(watch.simulator, app, CONTOSO)], [CONTOSO])
     for _ in range(5):
         with pytest.raises(NotGenuine):
             await verifier.check([validation_token(watch.simulator, app, CONTOSO, "unknown_key")], [CONTOSO])
-    assert len(fetches) == 1
+    assert fetches() == 1
     for _ in range(3):
         watch.simulator.entra.rotate()
-    verifier._fetched -= 31
+    monkeypatch.setattr(issuer_keys, "MIN_AGE_S", -1.0)
     await verifier.check([validation_token(watch.simulator, app, CONTOSO)], [CONTOSO])
-    assert len(fetches) == 2
+    assert fetches() == 2
 
 
-async def test_while_microsofts_keys_cannot_be_had_the_batch_is_to_come_again(watch: Any) -> None:
+async def test_while_microsofts_keys_cannot_be_had_the_batch_is_to_come_again(
+    watch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await subscribe(watch)
-    watch.service.settings.entra_authority = "http://127.0.0.1:1"
+    microsoft, watch.verifier.keys.url = watch.verifier.keys.url, "http://127.0.0.1:1"
     watch.change()
     await watch.simulator.settle()
     (log,) = watch.simulator.store.all("notifications")
     assert [one["status"] for one in log["attempts"]] == [503]
-    verifier = ValidationTokens(watch.service.settings)
-    fetches: list[None] = []
-
-    async def failing() -> dict[str, Any]:
-        fetches.append(None)
-        raise Unavailable("microsoft_busy", "Microsoft is not there.")
-
-    verifier._fetch = failing  # type: ignore[method-assign]
-    for _ in range(3):
-        with pytest.raises(Unavailable):
-            await verifier.check([validation_token(watch.simulator, "app", CONTOSO)], [])
-    assert len(fetches) == 1
-    watch.service.settings.entra_authority = watch.simulator.settings.http_base_url
-    watch.verifier._retry_at = 0.0
+    watch.verifier.keys.url = microsoft
+    with pytest.raises(Unavailable, match="Send the notifications again"):
+        await watch.verifier.check([validation_token(watch.simulator, "app", CONTOSO)], [])
+    monkeypatch.setattr(issuer_keys, "RETRY_S", -1.0)
     watch.simulator.advance(60, "service")
     await watch.simulator.settle()
     assert len(await notifications(watch)) == 1

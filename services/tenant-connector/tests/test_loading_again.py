@@ -6,7 +6,7 @@ import pytest
 
 from m365_simulator.directory import CONTOSO
 from shared.entra.client import EntraRetry
-from shared.problems import Unavailable
+from shared.web.issuer_keys import IssuerKeys
 
 ADMIN = "admin@contoso.example"
 
@@ -24,6 +24,11 @@ def once(real: Any, error: Exception, *, after: bool = False) -> Any:
         raise error
 
     return call
+
+
+def no_keys(*_asked: Any) -> None:
+    """What comes from Microsoft instead of its signing keys."""
+    raise ValueError("This is no list of keys.")
 
 
 async def test_the_first_page_loaded_again_sends_on_to_a_new_sign_in(house: Any) -> None:
@@ -102,11 +107,12 @@ async def test_a_leg_whose_process_died_is_held_for_two_minutes(house: Any) -> N
 
 async def test_the_code_is_not_redeemed_before_the_keys_are_there(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     back = await house.signed_in(await house.consent())
-    id_tokens = house.service.provided["id_tokens"]
-    monkeypatch.setattr(id_tokens, "_fetch", once(id_tokens._fetch, Unavailable("microsoft_busy", "Away.")))
-    busy = await house.sign_in(back)
+    with monkeypatch.context() as away:
+        away.setattr(IssuerKeys, "accept", no_keys)
+        busy = await house.sign_in(back)
     assert (busy.status_code, busy.json()["code"]) == (503, "microsoft_busy")
     assert house.asked("/token") == []
+    monkeypatch.setattr("shared.web.issuer_keys.RETRY_S", -1.0)
     assert (await house.sign_in(back)).status_code == 202
 
 
@@ -116,9 +122,8 @@ async def test_a_new_key_not_fetched_after_the_code_was_redeemed_ends_the_trip(
     await house.connect()
     back = await house.signed_in(await house.consent())
     await house.microsoft.do("keys_rotate", announced=False)
-    monkeypatch.setattr("shared.entra.id_tokens._KEYS_MIN_AGE_S", 0)
-    id_tokens = house.service.provided["id_tokens"]
-    monkeypatch.setattr(id_tokens, "_fetch", once(id_tokens._fetch, Unavailable("microsoft_busy", "Away.")))
+    monkeypatch.setattr("shared.web.issuer_keys.MIN_AGE_S", -1.0)
+    monkeypatch.setattr(IssuerKeys, "accept", no_keys)
     refused = await house.sign_in(back)
     assert (refused.status_code, refused.json()["code"]) == (409, "sign_in_spent")
     assert "Start again with Connect" in refused.json()["detail"]

@@ -32,7 +32,7 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     contacts = ContactsClient(settings, service.service_tokens)
     picks = Picks(settings, service.db, service.envelope, entra, id_tokens)
     service.provide(picks=picks)
-    service.provide(entra=entra, app_tokens=AppTokens(entra), consents=consents, id_tokens=id_tokens, contacts=contacts)
+    service.provide(entra=entra, app_tokens=AppTokens(entra), consents=consents, contacts=contacts)
     service.include(api.router)
     service.include(links_api.router)
     service.include(picks_api.router)

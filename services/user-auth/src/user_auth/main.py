@@ -31,7 +31,7 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     sign_ins = SignIns(settings, service.db, service.envelope, microsoft, id_tokens, access_tokens, checks)
     service.provide(checks=checks, sign_ins=sign_ins)
     # Closed in this order: the refreshes under way still need MSAL's threads.
-    service.provide(access_tokens=access_tokens, microsoft=microsoft, id_tokens=id_tokens)
+    service.provide(access_tokens=access_tokens, microsoft=microsoft)
     service.gauge(by_status("connection", metrics.connections))
     service.include(router)
     service.consume(on)

@@ -1,20 +1,17 @@
 """Verifies id_tokens, because MSAL checks nothing of them but the nonce."""
 
-import asyncio
-import time
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import jwt
 
 from shared.entra.client import PERSONAL_TENANT, Entra
-from shared.problems import Conflict, Unavailable
+from shared.problems import Conflict
 from shared.settings import ServiceSettings
+from shared.web.issuer_keys import IssuerKeys
 
 _LEEWAY_S = 60
-_KEYS_MIN_AGE_S = 30.0
-_KEYS_MAX_AGE_S = 24 * 3600.0
+_AWAY = "Microsoft's signing keys cannot be fetched right now. Start the sign-in again in a moment."
 _REQUIRED = ["exp", "iat", "iss", "aud", "tid", "oid", "ver"]
 
 
@@ -39,11 +36,7 @@ class IdTokens:
     def __init__(self, settings: ServiceSettings, entra: Entra) -> None:
         self._settings = settings
         self._entra = entra
-        self._keys: dict[str, _Keys] = {}
-        self._http = httpx.AsyncClient(timeout=10, trust_env=False, verify=settings.trusted())
-
-    async def aclose(self) -> None:
-        await self._http.aclose()
+        self._keys: dict[str, IssuerKeys] = {}
 
     async def verify(self, id_token: str, tid: str) -> Account:
         """The account, which is of the tenant ``tid``. Raises ``Conflict`` with the reason, ``Unavailable``."""
@@ -66,46 +59,20 @@ class IdTokens:
 
     async def ready(self, tid: str) -> None:
         """Have the tenant's keys, so that ``verify`` asks for no more than a new one. Raises ``Unavailable``."""
-        await self._known(tid)
+        await self.keys(tid).ready()
+
+    def keys(self, tid: str) -> IssuerKeys:
+        """The keys of the tenant's authority."""
+        if tid not in self._keys:
+            url = f"{self._entra.authority(tid)}/discovery/v2.0/keys"
+            self._keys[tid] = IssuerKeys(self._settings, url, timeout_s=10, away=("microsoft_busy", _AWAY))
+        return self._keys[tid]
 
     async def _key(self, id_token: str, tid: str) -> Any:
-        kid = str(jwt.get_unverified_header(id_token).get("kid"))
-        known = await self._known(tid, kid)
-        if kid not in known:
+        known = await self.keys(tid).key(str(jwt.get_unverified_header(id_token).get("kid")))
+        if known is None:
             raise jwt.InvalidTokenError("unknown kid")
-        return known[kid]
-
-    async def _known(self, tid: str, kid: str | None = None) -> dict[str, Any]:
-        keys = self._keys.setdefault(tid, _Keys())
-        async with keys.fetching:
-            if keys.should_fetch(kid):
-                keys.accept(await self._fetch(tid))
-        return keys.known
-
-    async def _fetch(self, tid: str) -> dict[str, Any]:
-        try:
-            answer = (await self._http.get(f"{self._entra.authority(tid)}/discovery/v2.0/keys")).raise_for_status()
-            return {str(key.key_id): key.key for key in jwt.PyJWKSet.from_dict(answer.json()).keys}
-        except (httpx.HTTPError, ValueError, jwt.PyJWKSetError) as error:
-            detail = "Microsoft's signing keys cannot be fetched right now. Start the sign-in again in a moment."
-            raise Unavailable("microsoft_busy", detail) from error
-
-
-class _Keys:
-    """One authority's keys: fetched again for an unknown one (at most twice a minute) and every day."""
-
-    def __init__(self) -> None:
-        self.known: dict[str, Any] = {}
-        self.fetching = asyncio.Lock()
-        self._fetched = float("-inf")
-
-    def should_fetch(self, kid: str | None) -> bool:
-        age_s = time.monotonic() - self._fetched
-        missing = kid is not None and kid not in self.known
-        return age_s > _KEYS_MAX_AGE_S or (missing and age_s > _KEYS_MIN_AGE_S)
-
-    def accept(self, keys: dict[str, Any]) -> None:
-        self.known, self._fetched = keys, time.monotonic()
+        return known.key
 
 
 def _check_tenant(claims: dict[str, Any], tid: str) -> None:

@@ -7,19 +7,16 @@ in constant time, before anything is decrypted. What was decrypted is returned a
 error. Source: Microsoft's page on change notifications with resource data.
 """
 
-import asyncio
 import base64
 import binascii
 import hmac
 import json
-import time
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-import httpx
 import jwt
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -28,17 +25,14 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 from cryptography.x509.oid import NameOID
 
-from shared.problems import Unavailable
 from shared.settings import ServiceSettings
+from shared.web.issuer_keys import IssuerKeys
 
 MAX_TOKENS = 100
 KEY_BITS = 3072
 CERTIFICATE_DAYS = 730
 _LEEWAY_S = 60
-_KEYS_MIN_AGE_S = 30.0
-_KEYS_MAX_AGE_S = 24 * 3600.0
-_NO_KEYS = "Microsoft's signing keys cannot be fetched right now. Send the notifications again."
-_RETRY_S = 5.0
+_AWAY = "Microsoft's signing keys cannot be fetched right now. Send the notifications again."
 _FETCH_S = 1.0
 """Graph waits three seconds for the whole answer."""
 
@@ -155,10 +149,8 @@ class ValidationTokens:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
-        self._keys: dict[str, Any] = {}
-        self._fetched = float("-inf")
-        self._retry_at = 0.0
-        self._fetching = asyncio.Lock()
+        url = f"{settings.entra_authority.rstrip('/')}/common/discovery/v2.0/keys"
+        self.keys = IssuerKeys(settings, url, timeout_s=_FETCH_S, away=("microsoft_busy", _AWAY))
 
     async def check(self, tokens: Any, tenants: Iterable[str]) -> None:
         """Return when every token is good and the tokens are of the items' ``tenants``, no more and no fewer.
@@ -177,7 +169,7 @@ class ValidationTokens:
         try:
             claims = jwt.decode(
                 token,
-                await self._key(jwt.get_unverified_header(token).get("kid")),
+                await self._key(str(jwt.get_unverified_header(token).get("kid"))),
                 algorithms=["RS256"],
                 audience=self._settings.client_id,
                 leeway=_LEEWAY_S,
@@ -193,28 +185,8 @@ class ValidationTokens:
             raise NotGenuine("A token is not from Graph's publisher of change notifications.")
         return tid
 
-    async def _key(self, kid: Any) -> Any:
-        async with self._fetching:
-            age = time.monotonic() - self._fetched
-            if age > _KEYS_MAX_AGE_S or (kid not in self._keys and age > _KEYS_MIN_AGE_S):
-                await self._renew()
-        if kid not in self._keys:
+    async def _key(self, kid: str) -> Any:
+        known = await self.keys.key(kid)
+        if known is None:
             raise jwt.InvalidTokenError("unknown kid")
-        return self._keys[kid]
-
-    async def _renew(self) -> None:
-        """Once in a while when it fails, so that a flood of batches does not queue up for it."""
-        if time.monotonic() < self._retry_at:
-            raise Unavailable("microsoft_busy", _NO_KEYS)
-        self._retry_at = time.monotonic() + _RETRY_S
-        self._keys = await self._fetch()
-        self._fetched, self._retry_at = time.monotonic(), 0.0
-
-    async def _fetch(self) -> dict[str, Any]:
-        url = f"{self._settings.entra_authority.rstrip('/')}/common/discovery/v2.0/keys"
-        try:
-            async with httpx.AsyncClient(timeout=_FETCH_S, trust_env=False, verify=self._settings.trusted()) as http:
-                answer = (await http.get(url)).raise_for_status()
-            return {str(key.key_id): key.key for key in jwt.PyJWKSet.from_dict(answer.json()).keys}
-        except (httpx.HTTPError, ValueError, jwt.PyJWKSetError) as error:
-            raise Unavailable("microsoft_busy", _NO_KEYS) from error
+        return known.key

@@ -190,8 +190,12 @@ class PlatformKeys:
         return {"keys": [{"kty": "RSA", "kid": "test", "use": "sig", "alg": "RS256", **encoded}]}
 
     def know_issuer(self, tokens: UserTokens) -> None:
-        """Give a service the issuer's keys as if it had fetched them."""
-        tokens.accept(self.jwks())
+        """Have a service fetch the issuer's keys from here, however long its tests take."""
+
+        async def fetch() -> None:
+            tokens.keys.accept(self.jwks())
+
+        tokens.keys.fetch = fetch  # type: ignore[method-assign]
 
 
 def _b64(value: bytes) -> str:

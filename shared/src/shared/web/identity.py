@@ -1,18 +1,17 @@
 """Identifies callers: people and programs by the gateway's JWT, services by a short-lived JWT, never by headers."""
 
-import asyncio
 import contextlib
 import time
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import httpx
 import jwt
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from shared.problems import ConfigurationError, NotSignedIn, Unavailable
+from shared.problems import ConfigurationError, NotSignedIn
 from shared.settings import ServiceSettings
+from shared.web.issuer_keys import IssuerKeys
 from shared.web.words import storable_throughout
 
 USER_ALGORITHMS = ["RS256", "ES256"]
@@ -21,7 +20,6 @@ _KEY_TYPES = {"RS": "RSA", "ES": "EC"}
 _DEFECTS = (jwt.InvalidTokenError, TypeError, ValueError, OverflowError)
 """A token may be so wrong that the library stumbles over it."""
 _PEM_END = b"-----END PUBLIC KEY-----"
-_JWKS_MIN_AGE_S = 30.0
 _LEEWAY_S = 10
 
 
@@ -42,13 +40,12 @@ class Identity:
 
 
 class UserTokens:
-    """Verifies the gateway's JWTs against its JWKS; keys are fetched again when an unknown one appears."""
+    """Verifies the gateway's JWTs against the keys of their issuer."""
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
-        self._keys: dict[str, jwt.PyJWK] = {}
-        self._fetched = float("-inf")
-        self._fetching = asyncio.Lock()
+        away = ("issuer_unreachable", "Sign-in keys cannot be fetched right now. Try again.")
+        self.keys = IssuerKeys(settings, settings.jwt_jwks_url, timeout_s=5, away=away)
 
     async def verify(self, bearer: str) -> Identity:
         """The caller. Raises ``NotSignedIn`` for every defect of the token, ``Unavailable`` when keys cannot be had."""
@@ -70,27 +67,10 @@ class UserTokens:
             raise NotSignedIn("invalid_token", "The token is not valid here. Sign in again.") from error
 
     async def _key(self, kid: str, algorithm: str) -> Any:
-        if kid not in self._keys:
-            async with self._fetching:
-                if kid not in self._keys and time.monotonic() - self._fetched > _JWKS_MIN_AGE_S:
-                    await self._fetch()
-        known = self._keys.get(kid)
+        known = await self.keys.key(kid)
         if known is None or known.key_type != _KEY_TYPES[algorithm[:2]]:
             raise NotSignedIn("invalid_token", "The token is signed by an unknown key. Sign in again.")
         return known.key
-
-    async def _fetch(self) -> None:
-        try:
-            async with httpx.AsyncClient(timeout=5, trust_env=False, verify=self._settings.trusted()) as http:
-                answer = (await http.get(self._settings.jwt_jwks_url)).raise_for_status()
-            self.accept(answer.json())
-        except (httpx.HTTPError, ValueError, jwt.PyJWKSetError) as error:
-            raise Unavailable("issuer_unreachable", "Sign-in keys cannot be fetched right now. Try again.") from error
-
-    def accept(self, jwks: dict[str, Any]) -> None:
-        """Take these keys (a JWKS document) as the issuer's, until an unknown ``kid`` makes us fetch again."""
-        self._keys = {str(key.key_id): key for key in jwt.PyJWKSet.from_dict(jwks).keys}
-        self._fetched = time.monotonic()
 
 
 def _identity(claims: dict[str, Any]) -> Identity:
