@@ -47,7 +47,7 @@ async def measure(stage: Stage, count: int) -> Outcome:
     await connection.execute(_THINGS, ORG, KEYS)
     await connection.close()
     name = f"B4 handle {RECORDS:,}, inbox and update"
-    outcome = Outcome(name, "records/s", "ours / peer", 0.8, ratio)
+    outcome = Outcome(name, "records/s", "ours / peer", 1.1, ratio)
     return await rounds(outcome, lambda: _ours(stage), lambda: _bare(stage), count)
 
 

@@ -28,7 +28,7 @@ def headers(topic: str) -> dict[str, str]:
 
 async def measure(stage: Stage, count: int) -> Outcome:
     topic = await stage.topic("drain")
-    outcome = Outcome(f"B2 relay drains {BACKLOG:,}", "events/s", "ours / peer", 0.5, ratio)
+    outcome = Outcome(f"B2 relay drains {BACKLOG:,}", "events/s", "ours / peer", 0.6, ratio)
     return await rounds(outcome, lambda: _ours(stage, topic), lambda: _raw(stage, topic), count)
 
 

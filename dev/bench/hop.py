@@ -70,7 +70,7 @@ async def _stamped(send: Callable[[int], Awaitable[None]], number: int, left: di
 
 
 async def measure(stage: Stage, count: int) -> Outcome:
-    outcome = Outcome("B1 commit to handled, p50", "ms", "ours - peer, ms", 2.0, difference, lower_is_better=True)
+    outcome = Outcome("B1 commit to handled, p50", "ms", "ours - peer, ms", 1.5, difference, lower_is_better=True)
     async with _ours(stage) as ours, _raw(stage) as raw:
         return await rounds(outcome, ours, raw, count)
 

@@ -16,7 +16,7 @@ _CLEAR = "TRUNCATE entry, outbox"
 
 
 async def measure(stage: Stage, count: int) -> Outcome:
-    outcome = Outcome("B3 transactions with an event", "tx/s", "ours / peer", 0.70, ratio)
+    outcome = Outcome("B3 transactions with an event", "tx/s", "ours / peer", 0.75, ratio)
     return await rounds(outcome, lambda: _run(stage, events=True), lambda: _run(stage, events=False), count)
 
 
