@@ -22,7 +22,7 @@ MOST_CONTACTS, MOST_PROPOSALS, AT_ONCE = 50_000, 500, 1000
 async def find(job: Job, user_id: str) -> None:
     """Compare a person's own contacts with each other and keep the best proposals."""
     cards = await _cards(job, user_id)
-    async with job.unit_of_work() as work:
+    async with job.reading() as work:
         apart = await joining_queries.apart(work.session, job.org_id, user_id)
     found = (await asyncio.to_thread(propose, cards, apart=apart))[:MOST_PROPOSALS]
     kept = [{"one": one.one, "other": one.other, "score": one.score, "reasons": one.reasons} for one in found]
@@ -35,7 +35,7 @@ async def _cards(job: Job, user_id: str) -> list[Card]:
     cards: list[Card] = []
     full = True
     while full and len(cards) < MOST_CONTACTS:
-        async with job.unit_of_work() as work:
+        async with job.reading() as work:
             after = cards[-1].id if cards else ""
             rows = await joining_queries.book(work.session, job.org_id, user_id, after, AT_ONCE)
         cards += [card_of_record(row.id, row.record) for row in rows]

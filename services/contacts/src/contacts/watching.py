@@ -35,7 +35,7 @@ async def forget(work: UnitOfWork, user_id: str | None) -> None:
 
 async def look(job: Job, user_id: str, subscriptions: Subscriptions, caller: GraphCaller, settings: Settings) -> bool:
     """Begin a run for the folders that changed, with subscriptions to all of them. False: nothing is kept in step."""
-    async with job.unit_of_work() as work:
+    async with job.reading() as work:
         person = await connection_of(work.session, job.org_id, user_id)
         kept = await keeping_queries.kept(work.session, whose(work.org_id, person))
     if not person.works:

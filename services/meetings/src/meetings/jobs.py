@@ -253,7 +253,7 @@ async def _still_booked(job: Job, graph: Graph, meeting: MeetingRow, person: Con
 
 async def _start(job: Job, meeting_id: str) -> tuple[MeetingRow, Connection]:
     """The meeting, and its organizer's connection with the tenant's switches, as they are now."""
-    async with job.unit_of_work() as work:
+    async with job.reading() as work:
         meeting = await queries.meeting(work.session, job.org_id, meeting_id)
         if meeting is None:
             raise GiveUp(f"The meeting {meeting_id} does not exist.")

@@ -125,7 +125,7 @@ async def _mark_dirty(work: UnitOfWork, person: Connection) -> None:
 
 async def look(job: Job, user_id: str, tools: Tools) -> float | None:
     """Have every meeting read whose event changed. After how many seconds to look again; None: there is none."""
-    async with job.unit_of_work() as work:
+    async with job.reading() as work:
         person = await connection_of(work.session, job.org_id, user_id)
         since = datetime.now(UTC) - PAST
         followed = await queries.may_be_moved(work.session, job.org_id, user_id, person.account.oid or "", since)

@@ -55,7 +55,7 @@ async def save(job: Job, meeting: LedgerMeeting, checkpoint: dict[str, Any]) -> 
 
 async def may_go_on(job: Job, meeting: LedgerMeeting) -> None:
     """Raises ``Obstructed``."""
-    async with job.unit_of_work() as work:
+    async with job.reading() as work:
         person = await connection_of(work.session, meeting.org_id, meeting.user_id or "")
     person.require(switch=ledger.SWITCH, made_by=meeting.organizer_oid)
 

@@ -267,7 +267,7 @@ async def _notice_outage(job: Job, person: Connection, settings: Settings) -> No
 
 
 async def _person(job: Job, user_id: str) -> Connection:
-    async with job.unit_of_work() as work:
+    async with job.reading() as work:
         return await connection_of(work.session, job.org_id, user_id)
 
 

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 from shared.database.outbox import Cause
 from shared.database.unit_of_work import AS_SERVICE, Database, UnitOfWork
@@ -20,6 +20,10 @@ _NAMES = {level: name for name, level in PRIORITIES.items()}
 # Nobody claims or removes a job that is held so, for both lock its row for an update. Who queues it again does not
 # wait: a request that holds the meeting which this transaction is about to lock would wait for it, and it for that.
 _LOCK = text("SELECT id FROM job WHERE id = :id AND fence = :fence AND state = 'running' FOR KEY SHARE")
+_READ = text(
+    """SELECT set_config('transaction_read_only', 'on', true)
+       FROM job WHERE id = :id AND fence = :fence AND state = 'running'"""
+)
 _CHECKPOINT = text("UPDATE job SET checkpoint = CAST(:checkpoint AS jsonb) WHERE id = :id AND fence = :fence")
 # A request for the same job that came while it ran has it done once more. These are two statements, for one statement
 # sees the row as it was when it began: a request that commits while the first waits for the row is seen by the second.
@@ -98,18 +102,32 @@ class Job:
         return self.attempt >= self.kind.attempts
 
     @asynccontextmanager
+    async def reading(self, user_id: str = "") -> AsyncIterator[UnitOfWork]:
+        """A transaction that only reads, begun while the lease is ours. Raises ``LeaseLost`` otherwise.
+
+        It locks nothing, so its end writes nothing and waits for no disk.
+        """
+        async with self._under_lease(_READ, user_id) as work:
+            yield work
+
+    @asynccontextmanager
+    async def _under_lease(self, first: TextClause, user_id: str) -> AsyncIterator[JobWork]:
+        cause = Cause(*self.cause) if self.cause else None
+        engine = self.db.service_engine
+        async with self.db.unit_of_work_of(JobWork, self.org_id, user_id, cause=cause, engine=engine) as work:
+            work.job = self
+            if (await work.session.execute(first, {"id": self.id, "fence": self.fence})).first() is None:
+                raise LeaseLost(f"job {self.id} was taken over")
+            yield work
+
+    @asynccontextmanager
     async def unit_of_work(self, user_id: str = "") -> AsyncIterator[JobWork]:
         """A transaction that commits only while the lease is ours. Raises ``LeaseLost`` otherwise.
 
         ``user_id`` is the person it works for, where tables are each person's own. It works as the request role, on a
         connection of the service's login, which alone may end the job.
         """
-        cause = Cause(*self.cause) if self.cause else None
-        engine = self.db.service_engine
-        async with self.db.unit_of_work_of(JobWork, self.org_id, user_id, cause=cause, engine=engine) as work:
-            work.job = self
-            if (await work.session.execute(_LOCK, {"id": self.id, "fence": self.fence})).first() is None:
-                raise LeaseLost(f"job {self.id} was taken over")
+        async with self._under_lease(_LOCK, user_id) as work:
             yield work
         self.ended = work.ends
         task = asyncio.current_task()
