@@ -106,7 +106,7 @@ worked_off() { # every artefact is there, and once
 }
 
 idle_share() { # of all cores of the node, in percent, since <ticks of all> <ticks of rest>; both so far without them
-  there exec deployment/prospo-meetings-api -- cat /proc/stat | awk -v all="${1:-0}" -v rest="${2:-0}" -v since="$#" '/^cpu / {
+  there exec deployment/prospo-meetings -- cat /proc/stat | awk -v all="${1:-0}" -v rest="${2:-0}" -v since="$#" '/^cpu / {
     for (i = 2; i <= 9; i++) sum += $i
     if (since) printf "%d\n", ($5 + $6 - rest) / (sum - all) * 100; else print sum, $5 + $6 }'
 }
