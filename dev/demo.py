@@ -156,7 +156,8 @@ class Demo:
         if not meeting["join_url"]:
             meeting = await self.until(lambda: self.meeting_if(meeting["id"], "join_url"), "the join link is there")
         say(f"join link {meeting['join_url']}")
-        return meeting
+        # A meeting booked before meetings knew of the switch follows it a moment later.
+        return await self.until(lambda: self.meeting_if(meeting["id"], "auto_recording"), "it records by itself")
 
     async def latest_now(self) -> datetime:
         """Microsoft's clock is ahead after an earlier demo, and it turns nothing on for a meeting that has begun."""

@@ -92,6 +92,8 @@ def schedule(page: Page, described: dict[str, Any]) -> None:
     page.get_by_role("button", name="Schedule and invite").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("Quarterly review")
     expect(page.get_by_role("link", name="Join in Teams")).to_have_attribute("href", STARTS_AT_TEAMS)
+    # A meeting booked before meetings knew of the switch follows it a moment later.
+    expect(page.get_by_text("This meeting records by itself.").first).to_be_visible(timeout=PATIENCE_MS)
     picture(page, "7-scheduled")
 
 
