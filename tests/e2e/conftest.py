@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ import pytest
 from dev.demo import Demo, Json
 
 ROOT = Path(__file__).resolve().parents[2]
-READY_S = 200
+PATIENCE_S = 200
 
 
 def four_free_ports() -> int:
@@ -56,7 +56,7 @@ class RunningPlatform:
         self.process = subprocess.Popen(
             self.command, cwd=ROOT, stdout=subprocess.DEVNULL, env={**os.environ, **self.environment}
         )
-        deadline = time.monotonic() + READY_S
+        deadline = time.monotonic() + PATIENCE_S
         while not described.exists():
             assert self.process.poll() is None, f"the platform stopped with {self.process.returncode}"
             assert time.monotonic() < deadline, "the platform was not ready in time"
@@ -80,12 +80,16 @@ class RunningPlatform:
         """Ctrl-C; the exit status."""
         assert self.process is not None
         self.process.send_signal(signal.SIGINT)
-        return self.process.wait(30)
+        return self.process.wait(PATIENCE_S)
 
     def end(self) -> None:
-        """Stop it if it runs, and forget its state."""
-        if self.process is not None and self.process.poll() is None:
-            self.stop()
+        """Kill it and its PostgreSQL, and forget its state. An orderly stop would first write the state to the disk."""
+        self.kill()
+        noted = self.state / "postgres/postmaster.pid"
+        if noted.exists():
+            os.kill(int(noted.read_text().splitlines()[0]), signal.SIGQUIT)
+        while noted.exists():
+            time.sleep(0.02)
         shutil.rmtree(self.state, ignore_errors=True)
 
 
@@ -101,12 +105,46 @@ def a_platform(**environment: str) -> Iterator[RunningPlatform]:
         made.end()
 
 
-@pytest.fixture(scope="module")
-def platform() -> Iterator[RunningPlatform]:
-    """A running platform for all tests of a file in order. Each finds what earlier ones left, and leaves it running."""
-    with a_platform(PROSPO_READINESS_FIRST_CHECK_S="3600") as made:  # what asks Graph is what a test does
-        made.described = made.start()
-        yield made
+class SharedPlatform:
+    """The platform of all tests that want one. It ends with the last of them in a row, for it computes while idle."""
+
+    def __init__(self) -> None:
+        self._running: RunningPlatform | None = None
+        self._ends = ExitStack()
+
+    def running(self) -> RunningPlatform:
+        if self._running is None:
+            # What asks Graph is what a test does.
+            with ExitStack() as ends:
+                made = ends.enter_context(a_platform(PROSPO_READINESS_FIRST_CHECK_S="3600"))
+                made.described = made.start()
+                self._ends = ends.pop_all()
+            self._running = made
+        return self._running
+
+    def end(self) -> None:
+        self._running = None
+        self._ends.close()
+
+
+@pytest.fixture(scope="session")
+def shared_platform() -> Iterator[SharedPlatform]:
+    made = SharedPlatform()
+    yield made
+    made.end()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Function, nextitem: pytest.Function | None) -> None:
+    shared: SharedPlatform | None = item.funcargs.get("shared_platform")
+    if shared is not None and (nextitem is None or "shared_platform" not in nextitem.fixturenames):
+        shared.end()
+
+
+@pytest.fixture
+def platform(shared_platform: SharedPlatform) -> RunningPlatform:
+    """A running platform. Each test finds what earlier ones left, and leaves it running."""
+    return shared_platform.running()
 
 
 @pytest.fixture
@@ -127,8 +165,12 @@ async def demo(platform: RunningPlatform) -> AsyncIterator[Demo]:
 
 @pytest.fixture
 async def unconnected(demo: Demo) -> Demo:
-    """Acme is as at the beginning: no tenant, nobody's account, the switch off."""
+    """Acme is as at the beginning: no tenant, nobody's account, the switch off, and Anna has no contacts."""
     await disconnect(demo)
+    for contact in (await demo.call("acme-anna", "GET", "/v1/contacts")).json()["items"]:
+        path = f"/v1/contacts/{contact['id']}"
+        as_read = {"If-Match": (await demo.call("acme-anna", "GET", path)).headers["etag"]}
+        await demo.call("acme-anna", "DELETE", path, headers=as_read)
     return demo
 
 

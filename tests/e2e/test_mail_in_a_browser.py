@@ -1,8 +1,7 @@
 """A person writes to a contact, is answered, and reads both mails in one conversation: console, Microsoft, and back."""
 
 import re
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,6 @@ __all__ = ["browser", "page"]  # fixtures
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(600)]
 CARA = "cara@customer.example"
 LOOKS = 60
-
-
-@pytest.fixture
-def whole_platform() -> Iterator[dict[str, Any]]:
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        platform = RunningPlatform(Path(folder))
-        try:
-            yield platform.start()
-        finally:
-            platform.stop()
-            platform.kill()
 
 
 def at_microsoft(described: dict[str, Any], verb: str, **about: Any) -> None:
@@ -99,8 +87,9 @@ def refresh(page: Page, described: dict[str, Any]) -> None:
     expect(page.get_by_text("Prospo looks at your mailbox now.")).to_be_visible()
 
 
-def test_a_mail_and_its_answer_are_one_conversation(whole_platform: dict[str, Any], page: Page) -> None:
-    described = whole_platform
+@pytest.mark.usefixtures("unconnected")
+def test_a_mail_and_its_answer_are_one_conversation(platform: RunningPlatform, page: Page) -> None:
+    described = platform.described
     errors: list[str] = []
     page.on("console", lambda said: errors.append(said.text) if said.type == "error" else None)
     connect(page, described)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 from shared.testing import engines, parsing
 from shared.testing.samples import ABOUT_SAMPLES
@@ -18,6 +19,11 @@ from shared.testing.samples import ABOUT_SAMPLES
 ABOUT_PEERS = "not locked:"
 """How the reason of a skip begins that continuous integration lets pass: a peer that the product does not need. Nobody
 can be asked to have the samples either."""
+_SHARING = {
+    f"tests/e2e/test_{name}.py"
+    for name in ("attendees", "browser", "files_in_a_browser", "mail_in_a_browser", "platform")
+}
+"""Files that share one running platform, so one worker has them all."""
 _SECONDS = "prospo/seconds"
 _GUESSES = {"slow": 20.0, "browser": 5.0, "engine": 5.0}
 _OTHERS_S = 0.2
@@ -42,26 +48,29 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     known: dict[str, float] = cache.get(_SECONDS, {}) if cache else {}
     weights: dict[str, float] = defaultdict(float)
     for item in items:
-        weights[_file(item)] += known.get(item.nodeid) or _guessed_s(item)
-    items.sort(key=lambda item: -round(math.log2(weights[_file(item)])))
-    _as_written(items)
-
-
-def _as_written(items: list[pytest.Item]) -> None:
-    """Tests of one end-to-end file share a running platform and its past, so they keep the order of the file."""
-    places = [place for place, item in enumerate(items) if item.nodeid.startswith("tests/e2e/")]
-    shared = sorted((items[place] for place in places), key=lambda item: item.location[1] or 0)
-    by_file = {name: iter([item for item in shared if _file(item) == name]) for name in {_file(i) for i in shared}}
-    for place in places:
-        items[place] = next(by_file[_file(items[place])])
+        weights[_work(item.nodeid)] += known.get(item.nodeid) or _guessed_s(item)
+    drawn = {work: place for place, work in enumerate(weights)}
+    items.sort(key=lambda item: (-round(math.log2(weights[_work(item.nodeid)])), drawn[_work(item.nodeid)]))
 
 
 def _guessed_s(item: pytest.Item) -> float:
     return max((seconds for mark, seconds in _GUESSES.items() if item.get_closest_marker(mark)), default=_OTHERS_S)
 
 
-def _file(item: pytest.Item) -> str:
-    return item.nodeid.partition("::")[0]
+def _work(test: str) -> str:
+    """What one worker does without a break: a file, or those that share a platform."""
+    file = test.partition("::")[0]
+    return "tests/e2e" if file in _SHARING else file
+
+
+class _Spread(LoadFileScheduling):  # type: ignore[misc] # xdist says no types
+    def _split_scope(self, nodeid: str) -> str:
+        return _work(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Spread | None:
+    return _Spread(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
