@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contacts.merging import absorb, adopt, dismiss, drop, edit, merge, put, withdraw
+from contacts.merging import absorb, adopt, dismiss, drop, edit, merge, put, record_of, withdraw
 from contacts.reading import Item, Reading
 from contacts.records import Record, empty, is_empty, shown, typed
 from contacts.undoing import undo
@@ -234,6 +234,13 @@ def step(record: Record, name: str, *with_: Any) -> Any:
             return dismiss(record, field, source)
         case _, (source, delivered):
             return absorb(record, given_by((f"{source}b", delivered)), at=LATER)
+
+
+@given(SOURCES, READINGS)
+def test_a_new_contact_is_what_a_merge_into_nothing_makes(source: str, delivered: Reading) -> None:
+    """An undo makes the journal of a new contact by the merge, and keeps what is another than that says."""
+    made = record_of(delivered, source=source, at=AT)
+    assert made == merge(empty(), delivered, source=source, at=AT).record
 
 
 @given(st.lists(STEPS, max_size=8), SOURCES, READINGS)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 from hashlib import blake2b
 from math import isfinite
@@ -81,20 +81,25 @@ def _refused(
 
 
 def _text(value: object) -> str:
-    return SURROGATES.sub("\ufffd", value.replace("\x00", "")) if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    return value if value.isprintable() else SURROGATES.sub("\ufffd", value.replace("\x00", ""))
 
 
 def said(payload: dict[Any, Any]) -> str:
     """Everything but the change key, the tag and the time of the last change, as JSON in order of names."""
-    kept = {str(name): value for name, value in payload.items() if name not in VOLATILE}
+    kept = payload.copy()
+    for name in VOLATILE:
+        kept.pop(name, None)
     return _json(kept)
 
 
-def _json(value: dict[str, Any]) -> str:
+def _json(value: dict[Any, Any]) -> str:
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS).decode()
-    except TypeError:  # half of a surrogate pair, or a number of more than 64 bits
-        return json.dumps(storable(value), sort_keys=True, default=repr)
+    except TypeError:  # half of a surrogate pair, a number of more than 64 bits, or a name that is no text
+        named = {str(name): part for name, part in value.items()}
+        return json.dumps(storable(named), sort_keys=True, default=repr)
 
 
 def digest(text: str) -> str:
@@ -104,7 +109,7 @@ def digest(text: str) -> str:
 
 def stored(payload: dict[Any, Any], text: str) -> str:
     """The payload as JSON for PostgreSQL, of what it ``said`` and the rest, so that it is written out once."""
-    rest = _json({name: value for name, value in payload.items() if name in VOLATILE})
+    rest = _json({name: payload[name] for name in VOLATILE if name in payload})
     whole = rest if text == "{}" else text if rest == "{}" else f"{rest[:-1]}, {text[1:]}"
     return json.dumps(storable(payload), default=repr) if UNSTORABLE.search(whole) else whole
 
@@ -128,10 +133,12 @@ def email_key(text: str) -> str | None:
 
     Mail servers may tell upper from lower case before the ``@``; none in use does (RFC 5321 2.4 advises against it).
     """
-    text = PREFIX.sub("", text.strip(), count=1)
-    if found := IN_BRACKETS.fullmatch(text):
-        text = found[1]
-    local, at, domain = text.lower().rpartition("@")
+    local, at, domain = text.strip().lower().rpartition("@")
+    if not PLAIN_LOCAL.fullmatch(local):
+        text = PREFIX.sub("", text.strip(), count=1)
+        if found := IN_BRACKETS.fullmatch(text):
+            text = found[1]
+        local, at, domain = text.lower().rpartition("@")
     if at and len(local) <= 64 and PLAIN_LOCAL.fullmatch(local):
         known = _domain(domain)
         return f"{local}@{known}" if known and len(local) + len(known) < 254 else None
@@ -219,6 +226,8 @@ class _Reader:
         """The text on one line, or on its ``lines``, without control characters; empty if it does not fit."""
         if value is None:
             return ""
+        if isinstance(value, str) and len(value) <= most and value.isprintable():
+            return value.strip()
         if not isinstance(value, str):
             is_ = "are" if name == "personalNotes" else "is"
             self._issue("wrong_type", name, f"{_the(name)} {is_} not a text. {_without(name)}")
@@ -228,8 +237,6 @@ class _Reader:
             size = f"{_the(name)} {has} {len(value):,} characters; Prospo keeps {most:,}."
             self._issue("too_long", name, f"{size} {_without(name)} Shorten {it} in Outlook.")
             return ""
-        if value.isprintable():
-            return value.strip()
         text, removed = CONTROLS.subn("", SURROGATES.sub("\ufffd", value))
         if removed:
             many = "a control character. Prospo removed it."
@@ -268,18 +275,19 @@ class _Reader:
             return value
         return [] if value is None or value == "" else [value]
 
-    def _lines(self, name: str) -> Iterator[str]:
-        for value in self._list(name):
-            if text := self._clean(value, name):
-                yield text
+    def _lines(self, name: str) -> list[str]:
+        values = self._list(name)
+        return [text for value in values if (text := self._clean(value, name))] if values else values
 
     def _keep(self, kind: str, name: str, found: list[tuple[str, dict[str, str], bool]]) -> None:
         """The elements of one set, each key once; the first label counts."""
+        if not found:
+            return
         items = {key: Item(key=key, value=value, valid=valid) for key, value, valid in reversed(found)}
         if len(items) > MOST_ITEMS:
             remedy = "Remove some in Outlook and import again."
             self.over = name, f"The contact has {len(items)} {kind}; Prospo keeps at most {MOST_ITEMS}. {remedy}"
-        elif items:
+        else:
             self.sets[kind] = list(reversed(items.values()))
 
     def _emails(self) -> None:

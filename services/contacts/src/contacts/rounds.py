@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
@@ -59,9 +59,8 @@ async def _read_folder(job: Job, run: ImportRun, folder_id: str, caller: GraphCa
     try:
         name = known.name if known is not None and known.name else await outlook.name_of(caller, folder_id)
         pages = following.changes(caller, path, cursor=cursor, page_size=size)
-        async with aclosing(read_ahead(pages, 1, lambda _: 1)) as coming:
-            async for page in coming:
-                rows = await asyncio.to_thread(_rows, run, folder_id, page.items)
+        async with aclosing(read_ahead(_read_pages(run, folder_id, pages), 1, lambda _: 1)) as coming:
+            async for page, rows in coming:
                 async with job.unit_of_work() as work:
                     await _keep(work, run.id, folder_id, page, rows)
         if page is not None and not page.full and known is not None and _is_due(known, settings):
@@ -72,6 +71,15 @@ async def _read_folder(job: Job, run: ImportRun, folder_id: str, caller: GraphCa
             raise
         page, name = None, known.name if known is not None else ""
     await _folder_read(job, run.id, folder_id, name, page)
+
+
+async def _read_pages(
+    run: ImportRun, folder_id: str, pages: AsyncIterator[FolderPage]
+) -> AsyncIterator[tuple[FolderPage, list[dict[str, Any]]]]:
+    """Each page and its rows: while one page is written, the next is read into rows and the one after is fetched."""
+    async with aclosing(read_ahead(pages, 1, lambda _: 1)) as coming:
+        async for page in coming:
+            yield page, await asyncio.to_thread(_rows, run, folder_id, page.items)
 
 
 async def _keep(work: JobWork, run_id: str, folder_id: str, page: FolderPage, rows: list[dict[str, Any]]) -> None:

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import Any
 
 from contacts import contact_queries, keeping_queries, queries, run_queries, runs
-from contacts.merging import Merged, merge
+from contacts.merging import Merged, merge, record_of
 from contacts.planning import CHANGING, iso, now, reading_of
 from contacts.records import Record, empty, typed
 from contacts.settings import Settings
@@ -64,13 +64,22 @@ async def _chunks(job: Job, run: ImportRun, size: int) -> AsyncIterator[tuple[li
 
 def _made_of(run: ImportRun, rows: list[Any]) -> New:
     whose = {"user_id": run.user_id, "shared": run.share}
-    new = [(row.source_id, created(run, row.source_id, row.reading)) for row in rows if row.action == "new"]
-    return {source: {"id": uuid7()} | whose | contact_queries.columns_of(made.record) for source, made in new}
+    at = _begun(run)
+    new = [
+        (row.source_id, record_of(reading_of(row.reading), source=row.source_id, at=at))
+        for row in rows
+        if row.action == "new"
+    ]
+    return {source: {"id": uuid7()} | whose | contact_queries.columns_of(record) for source, record in new}
 
 
 def created(run: ImportRun, source: str, reading: dict[str, Any]) -> Merged:
-    """The contact that the run makes of a reading, and the journal of that, which is not stored: an undo asks again."""
-    return merge(empty(), reading_of(reading), source=source, at=iso(run.started_at or run.made_at))
+    """The contact that the run made of a reading, and the journal of that, which is not stored: an undo asks again."""
+    return merge(empty(), reading_of(reading), source=source, at=_begun(run))
+
+
+def _begun(run: ImportRun) -> str:
+    return iso(run.started_at or run.made_at)
 
 
 async def _carry_out(work: JobWork, found: ImportRun, rows: list[Any], new: New) -> None:
