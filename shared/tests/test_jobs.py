@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import structlog
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from sqlmodel import Field, SQLModel
 
 from shared.database.watch import look
@@ -234,30 +233,6 @@ async def test_a_taken_over_job_resumes_and_the_old_worker_cannot_commit(
     await sleeper
     assert told == ["resumed at 100", "fenced", "fenced"]
     assert await rows(service) == []
-
-
-async def test_what_only_reads_cannot_write_and_locks_nothing(make_service: MakeService) -> None:
-    does = Jobs()
-    found: list[Any] = []
-
-    @does(Note)
-    async def reads(job: Job, wanted: Note) -> None:
-        async with job.reading() as work:
-            found.extend((await work.session.execute(text("SELECT pg_current_xact_id_if_assigned()"))).scalars())
-        with pytest.raises(DBAPIError, match="read-only transaction"):
-            async with job.reading() as work:
-                await work.session.execute(text("INSERT INTO note (org_id, words) VALUES ('acme', 'lost')"))
-        async with service.db.system_work() as other:
-            await other.session.execute(text("UPDATE job SET fence = fence + 1"))
-        with pytest.raises(LeaseLost):
-            async with job.reading():
-                found.append("read for another worker's job")
-        found.append("done")
-
-    service = await make_service(jobs=does)
-    await queue(service, Note())
-    await service.runner.drain()
-    assert found == [None, "done"]
 
 
 @pytest.mark.parametrize("end", [None, Again("later", after_s=3600, counts=False), GiveUp("no")])

@@ -1,4 +1,4 @@
-"""A job may end with its own last transaction, and knows whether an earlier run left something open."""
+"""A job may end with its own last transaction, and knows what an earlier run left open. Reading locks nothing."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from shared.hosting.service import Service
-from shared.jobs import Again, GiveUp, Jobs, Periodic, Work
+from shared.jobs import Again, GiveUp, Jobs, LeaseLost, Periodic, Work
 from shared.jobs import runner as runner_module
 from shared.jobs.job import Job
 from shared.jobs.runner import JobRunner
@@ -201,3 +202,27 @@ async def test_a_run_knows_whether_one_before_it_left_something_open(
     await asyncio.gather(first, return_exceptions=True)
     assert found == [False, unsure]
     assert await states(service) == []
+
+
+async def test_what_only_reads_cannot_write_and_locks_nothing(make_service: MakeService) -> None:
+    does = Jobs()
+    found: list[Any] = []
+
+    @does(Note)
+    async def reads(job: Job, wanted: Note) -> None:
+        async with job.reading() as work:
+            found.extend((await work.session.execute(text("SELECT pg_current_xact_id_if_assigned()"))).scalars())
+        with pytest.raises(DBAPIError, match="read-only transaction"):
+            async with job.reading() as work:
+                await work.session.execute(text("INSERT INTO note (org_id, words) VALUES ('acme', 'lost')"))
+        async with service.db.system_work() as other:
+            await other.session.execute(text("UPDATE job SET fence = fence + 1"))
+        with pytest.raises(LeaseLost):
+            async with job.reading():
+                found.append("read for another worker's job")
+        found.append("done")
+
+    service = await make_service(jobs=does)
+    await queue(service)
+    await service.runner.drain()
+    assert found == [None, "done"]
