@@ -106,8 +106,10 @@ EXAMPLES = {
 """What each module's patterns are meant for. Every beginning of it is gone on with for long, and does not end well."""
 
 LONG, SOON_S = 1_500, 0.002
-SURE = 4
-"""So often it must be measured: a busy machine now and then makes one text cost thrice as much."""
+MORE = 8
+"""So many times longer is the second text. In proportion it costs 8 times as much, by its square 64 times: a busy
+machine that makes either cost thrice as much leaves them apart."""
+SURE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +163,10 @@ def cost_s(read: Read, text: str) -> float:
 
 
 def grows(read: Read, start: str, pump: str) -> bool:
-    """Whether twice the text costs thrice as much or more, for an end that fits and one that does not."""
+    """Whether eight times the text costs 24 times as much or more, for an end that fits and one that does not."""
     for end in ("", "\x01"):
-        once, twice = (start + pump * (size // len(pump)) + end for size in (LONG, 2 * LONG))
-        if cost_s(read, once) > SOON_S and all(_best(read, twice) > 3 * _best(read, once) for _ in range(SURE)):
+        once, longer = (start + pump * (size // len(pump)) + end for size in (LONG, MORE * LONG))
+        if cost_s(read, once) > SOON_S and all(_best(read, longer) > 3 * MORE * _best(read, once) for _ in range(SURE)):
             return True
     return False
 
