@@ -29,7 +29,6 @@ _ACCEPTED = text(
         draft_id = coalesce(:message_id, draft_id), conversation_id = coalesce(:conversation_id, conversation_id)
         {_OF}"""
 )
-_QUEUED_AGAIN = text(f"UPDATE outgoing_mail SET queued_at = clock_timestamp() {_OF}")
 _NEXT_VERSION = text(
     """INSERT INTO mailbox (org_id, user_id, version) VALUES (:org_id, :user_id, 1)
        ON CONFLICT (org_id, user_id) DO UPDATE SET version = mailbox.version + 1 RETURNING version"""
@@ -91,11 +90,6 @@ async def accept(
     status = "seen_in_sent" if seen else "accepted"
     values = {"status": status, "seen": seen, "message_id": message_id, "conversation_id": conversation_id}
     await session.execute(_ACCEPTED, _key(row) | values)
-
-
-async def queue_again(session: AsyncSession, row: OutgoingMail) -> None:
-    """The day in which it may be sent by itself begins anew."""
-    await session.execute(_QUEUED_AGAIN, _key(row))
 
 
 async def next_version(session: AsyncSession, org_id: str, user_id: str) -> int:
