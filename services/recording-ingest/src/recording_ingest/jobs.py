@@ -139,7 +139,11 @@ async def subscription_lifecycle(
 
 @does(ChangeNotification)
 async def process_notification(job: Job, wanted: ChangeNotification, *, graph: Graph, settings: Settings) -> None:
-    """A notification is only a hint: what it names is read from Graph, if it is of a meeting of ours."""
+    """A notification is only a hint: what it names is read from Graph, if it is of a meeting of ours.
+
+    Not by ``hearing.hear``: its ``heard`` is one transaction and ends the notification. Here Graph is read between two,
+    and the notification waits for an artefact that cannot be read yet or a meeting that is not known yet.
+    """
     async with job.unit_of_work() as work:
         notification = await load(work.session, job.org_id, wanted.notification_id)
         if notification is None:
