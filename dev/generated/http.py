@@ -35,7 +35,7 @@ def _document(service: str, folder: Path) -> dict[str, Any]:
         jwt_issuer="https://issuer.example",
         jwt_jwks_url="https://issuer.example/jwks",
     )
-    app = importlib.import_module(f"{package}.main").create_app(settings)
+    app = importlib.import_module(f"{package}.main").create_service(settings).app
     document: dict[str, Any] = app.openapi()
     return document
 

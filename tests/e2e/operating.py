@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-import importlib
 import io
 import logging
+import runpy
 import sys
 from collections.abc import Iterator
 
@@ -24,7 +24,7 @@ def _run(environment: dict[str, str], package: str, words: tuple[str, ...]) -> t
             process.setenv(name, value)
         process.setattr(sys, "argv", [package, *words])
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
-            importlib.import_module(f"{package}.main").main()
+            runpy.run_module(package, run_name="__main__")
     return int(ended.value.code or 0), out.getvalue(), err.getvalue()
 
 

@@ -1,3 +1,5 @@
-from contacts.main import main
+from contacts.main import create_service
+from contacts.settings import Settings
+from shared.hosting.service import run
 
-main()
+run(create_service, Settings)

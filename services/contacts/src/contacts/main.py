@@ -1,7 +1,5 @@
 """The contacts service put together."""
 
-from fastapi import FastAPI
-
 from contacts import access_api, api, contacts_api, joining_api, telling_api
 from contacts.erasing import HOLDINGS
 from contacts.handlers import on
@@ -9,7 +7,7 @@ from contacts.jobs import does
 from contacts.settings import Settings
 from contacts.waiting import Plans
 from shared.bus import Bus
-from shared.hosting.service import Service, run
+from shared.hosting.service import Service
 
 
 def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
@@ -26,11 +24,3 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service.consume(on)
     service.work(does)
     return service
-
-
-def create_app(settings: Settings) -> FastAPI:
-    return create_service(settings).app
-
-
-def main() -> None:
-    run(create_service, Settings)

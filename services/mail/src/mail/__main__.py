@@ -1,3 +1,5 @@
-from mail.main import main
+from mail.main import create_service
+from mail.settings import Settings
+from shared.hosting.service import run
 
-main()
+run(create_service, Settings)

@@ -1,7 +1,5 @@
 """The mail service put together."""
 
-from fastapi import FastAPI
-
 from mail import api, conversations_api, mailbox_api
 from mail.addressing import ContactsClient
 from mail.erasing import HOLDINGS
@@ -9,7 +7,7 @@ from mail.handlers import on
 from mail.jobs import does
 from mail.settings import Settings
 from shared.bus import Bus
-from shared.hosting.service import Service, run
+from shared.hosting.service import Service
 
 
 def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
@@ -24,11 +22,3 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service.consume(on)
     service.work(does)
     return service
-
-
-def create_app(settings: Settings) -> FastAPI:
-    return create_service(settings).app
-
-
-def main() -> None:
-    run(create_service, Settings)

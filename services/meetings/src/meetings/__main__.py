@@ -1,3 +1,5 @@
-from meetings.main import main
+from meetings.main import create_service
+from meetings.settings import Settings
+from shared.hosting.service import run
 
-main()
+run(create_service, Settings)

@@ -1,7 +1,5 @@
 """The meetings service put together."""
 
-from fastapi import FastAPI
-
 from meetings import attended_api, availability_api, series_api
 from meetings.api import router
 from meetings.erasing import HOLDINGS
@@ -10,7 +8,7 @@ from meetings.jobs import does
 from meetings.settings import Settings
 from meetings.waiting import Outcomes
 from shared.bus import Bus
-from shared.hosting.service import Service, run
+from shared.hosting.service import Service
 
 
 def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
@@ -26,11 +24,3 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service.consume(on)
     service.work(does)
     return service
-
-
-def create_app(settings: Settings) -> FastAPI:
-    return create_service(settings).app
-
-
-def main() -> None:
-    run(create_service, Settings)

@@ -1,3 +1,5 @@
-from recording_ingest.main import main
+from recording_ingest.main import create_service
+from recording_ingest.settings import Settings
+from shared.hosting.service import run
 
-main()
+run(create_service, Settings)

@@ -1,7 +1,5 @@
 """The recording-ingest service put together."""
 
-from fastapi import FastAPI
-
 from recording_ingest.api import router
 from recording_ingest.erasing import HOLDINGS
 from recording_ingest.handlers import on
@@ -9,7 +7,7 @@ from recording_ingest.jobs import does
 from recording_ingest.settings import Settings
 from recording_ingest.uploads import StorageClient
 from shared.bus import Bus
-from shared.hosting.service import Service, run
+from shared.hosting.service import Service
 from shared.web.attendance import Attendance
 
 NAME = "recording-ingest"
@@ -26,11 +24,3 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service.consume(on)
     service.work(does)
     return service
-
-
-def create_app(settings: Settings) -> FastAPI:
-    return create_service(settings).app
-
-
-def main() -> None:
-    run(create_service, Settings)

@@ -1,3 +1,5 @@
-from storage.main import main
+from shared.hosting.service import run
+from storage.main import create_service
+from storage.settings import Settings
 
-main()
+run(create_service, Settings)

@@ -1,9 +1,7 @@
 """The storage service put together."""
 
-from fastapi import FastAPI
-
 from shared.bus import Bus
-from shared.hosting.service import Service, run
+from shared.hosting.service import Service
 from shared.web.attendance import Attendance
 from storage.api import router
 from storage.deliveries import Deliveries
@@ -44,11 +42,3 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
         service.include(routes)
     service.work(does)
     return service
-
-
-def create_app(settings: Settings) -> FastAPI:
-    return create_service(settings).app
-
-
-def main() -> None:
-    run(create_service, Settings)

@@ -1,3 +1,5 @@
-from tenant_connector.main import main
+from shared.hosting.service import run
+from tenant_connector.main import create_service
+from tenant_connector.settings import Settings
 
-main()
+run(create_service, Settings)

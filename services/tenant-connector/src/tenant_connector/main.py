@@ -1,13 +1,11 @@
 """The tenant-connector put together."""
 
-from fastapi import FastAPI
-
 from shared import metrics
 from shared.bus import Bus
 from shared.database.watch import by_status
 from shared.entra.client import Entra
 from shared.entra.id_tokens import IdTokens
-from shared.hosting.service import Service, run
+from shared.hosting.service import Service
 from tenant_connector import api, links_api, picks_api
 from tenant_connector.administrators import Administrators
 from tenant_connector.consent import Consents
@@ -42,11 +40,3 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service.gauge(readiness.gauge_verdicts)
     service.gauge(by_status("tenant", metrics.organisations))
     return service
-
-
-def create_app(settings: Settings) -> FastAPI:
-    return create_service(settings).app
-
-
-def main() -> None:
-    run(create_service, Settings)

@@ -1,3 +1,5 @@
-from user_auth.main import main
+from shared.hosting.service import run
+from user_auth.main import create_service
+from user_auth.settings import Settings
 
-main()
+run(create_service, Settings)

@@ -1,13 +1,11 @@
 """User-auth put together."""
 
-from fastapi import FastAPI
-
 from shared import metrics
 from shared.bus import Bus
 from shared.database.watch import by_status
 from shared.entra.client import Entra
 from shared.entra.id_tokens import IdTokens
-from shared.hosting.service import Service, run
+from shared.hosting.service import Service
 from user_auth.api import router
 from user_auth.checking import AccountChecks
 from user_auth.erasing import HOLDINGS
@@ -37,11 +35,3 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service.consume(on)
     service.work(does)
     return service
-
-
-def create_app(settings: Settings) -> FastAPI:
-    return create_service(settings).app
-
-
-def main() -> None:
-    run(create_service, Settings)
