@@ -7,6 +7,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance
+from schemathesis.transport.requests import ManagedCookiesSession
 
 from .conftest import ROOT
 
@@ -30,6 +31,9 @@ def ask_everything(service: str, url: str, headers: dict[str, str]) -> None:
     """Every operation of the service's description: no 5xx, and what comes back is what OpenAPI says."""
     document = json.loads((ROOT / "contracts/openapi" / f"{service}.json").read_text())
     schema = schemathesis.openapi.from_dict(document)
+    session = ManagedCookiesSession()  # one connection; without it each request looks for a proxy and opens its own
+    session.trust_env = False
+    session.headers.clear()
     for found in schema.get_all_operations():
         operation = found.ok()
 
@@ -42,6 +46,6 @@ def ask_everything(service: str, url: str, headers: dict[str, str]) -> None:
             suppress_health_check=list(HealthCheck),
         )
         def ask(case: Any) -> None:
-            case.call_and_validate(base_url=url, headers=headers, checks=CHECKS)
+            case.call_and_validate(base_url=url, session=session, headers=headers, checks=CHECKS)
 
         ask()
