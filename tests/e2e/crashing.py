@@ -23,6 +23,8 @@ from shared.testing.serving import LISTENER
 
 _WRITES = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)", re.IGNORECASE)
 _NOT_TABLES = {"OF", "SKIP", "SET", "NOWAIT"}
+_HOUSEKEEPING = {"delete inbox", "delete outbox_sent"}
+"""Every start does it, and nothing of a job needs it."""
 _ID = re.compile(r"\(.+\)|(?<=/)(?!v1)[^/]*\d[^/]*(?=/|$)|(?<=/)[^/]{24,}")
 _CLAIM = re.compile("busy AS|overdue AS")
 """A look or claim that takes nothing is no step of a job; one that does is followed by the job's next point."""
@@ -160,7 +162,8 @@ def _written(statement: str) -> dict[str, None]:
     if _CLAIM.search(statement):
         return {}
     found = {f"{verb.split()[0].lower()} {table}" for verb, table in _WRITES.findall(statement)}
-    return dict.fromkeys(sorted(one for one in found if one.split()[1].upper() not in _NOT_TABLES))
+    found = {one for one in found - _HOUSEKEEPING if one.split()[1].upper() not in _NOT_TABLES}
+    return dict.fromkeys(sorted(found))
 
 
 def _said(written: Iterable[str]) -> str:

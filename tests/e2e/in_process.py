@@ -49,6 +49,7 @@ class InProcess:
         self.apps: dict[str, Any] = {}
         self.services: dict[str, Service] = {}
         self._looking: dict[str, Any] = {}
+        self._settings: dict[str, Any] = {}
         self.url = self.internal_url = ""
         known = simulator.settings
         self.gateway = Gateway(self.apps, PersonaTokens(f"{known.http_base_url}/prospo-issuer"))
@@ -69,6 +70,12 @@ class InProcess:
             await connection.close()
 
     def settings(self, name: str) -> Any:
+        """The same each time. To read them anew takes as long as the rest of making a service."""
+        if name not in self._settings:
+            self._settings[name] = self._read_settings(name)
+        return self._settings[name]
+
+    def _read_settings(self, name: str) -> Any:
         kind = importlib.import_module(f"{name.replace('-', '_')}.settings").Settings
         database, known = self.databases.named(name.replace("-", "_")), self.simulator.settings
         issuer = f"{known.http_base_url}/prospo-issuer"
