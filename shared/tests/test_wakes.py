@@ -52,8 +52,9 @@ class Pair:
         return int(count) == 2
 
     async def commit(self) -> None:
-        """A request's transaction, with a job and an event."""
+        """A request's transaction, with a job, an event and what somebody waits for."""
         async with self.api.db.unit_of_work("acme") as work:
+            work.wake("meeting:1")
             work.queue(Note())
             work.outbox.add(tenant_state())
 
@@ -100,7 +101,7 @@ async def test_a_lost_wake_costs_one_poll(pair: Pair, monkeypatch: pytest.Monkey
     await pair.run()
     await pair.commit()
     await until(pair.both_done)
-    assert {name for payload in lost for name in payload.split()[1:]} == {"jobs", "outbox"}
+    assert [set(payload.split()[1:]) for payload in lost] == [{"meeting:1", "jobs", "outbox"}], "one tells of all"
 
 
 async def test_a_job_for_later_is_done_when_its_time_comes(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from contacts.models import (
 )
 from contacts.settings import Settings
 from contacts.tables import ImportRun
-from contacts.waiting import Plans
+from contacts.waiting import planned
 from contacts.work import KeepInStep, UndoImport
 from shared.connections import Connection, connection_of
 from shared.connections.refusing import refused_by_microsoft
@@ -41,7 +41,6 @@ from shared.web.words import STORABLE
 router = APIRouter(prefix="/v1/contacts", tags=["imports"])
 
 
-Plans_ = Annotated[Plans, Depends(provided("plans"))]
 Settings_ = Annotated[Settings, Depends(provided("settings"))]
 NEEDS_KEY = needs_header(
     "Idempotency-Key", "A key that you choose for this import. Send the same one when you try again."
@@ -96,7 +95,6 @@ async def preview(
     wanted: NewImport,
     caller: Caller,
     db: Db,
-    plans: Plans_,
     settings: Settings_,
     response: Response,
     idempotency_key: IdempotencyKey = None,
@@ -120,7 +118,7 @@ async def preview(
         run_id = await queries.KEYS.once(
             work.session, caller, idempotency_key, asked, make, made=run_id, keep_days=keep_days
         )
-    run = await plans.made(db, caller.org_id, run_id, within_s=settings.import_wait_s)
+    run = await planned(db, caller.org_id, run_id, within_s=settings.import_wait_s)
     if run is None:
         raise _not_found()
     response.headers["Location"] = f"/v1/contacts/imports/{run.id}"

@@ -3,7 +3,6 @@
 from contacts import joining, planning, reversing, rounds, running, runs, watching
 from contacts.leaving import TRACES
 from contacts.settings import Settings
-from contacts.waiting import Plans
 from contacts.work import FindProposals, KeepInStep, ReadImport, RunImport, UndoImport
 from shared.connections import Connection, FollowConnections, Leave, bring_in_line
 from shared.connections.obstacles import ANOTHER_ACCOUNT, Obstructed
@@ -35,14 +34,13 @@ async def leave(job: Job, wanted: Leave, *, graph: Graph, subscriptions: Subscri
 
 
 @does(ReadImport, attempts=runs.ATTEMPTS, patience_s=runs.PATIENCE_S)
-async def read_import(job: Job, wanted: ReadImport, *, graph: Graph, plans: Plans, settings: Settings) -> None:
+async def read_import(job: Job, wanted: ReadImport, *, graph: Graph, settings: Settings) -> None:
     """Read what was not read yet, then make the plan."""
     async with runs.explained(job, wanted.run_id):
         async with job.unit_of_work() as work:
             run = await runs.going_on(work, wanted.run_id, "reading")
         await rounds.read(job, run, await as_importer(job, graph, run.user_id, run.account), settings)
         await planning.plan(job, wanted.run_id, settings)
-    plans.tell(wanted.run_id)
 
 
 @does(RunImport, attempts=runs.ATTEMPTS, patience_s=runs.PATIENCE_S)

@@ -5,7 +5,6 @@ from contacts.erasing import HOLDINGS
 from contacts.handlers import on
 from contacts.jobs import does
 from contacts.settings import Settings
-from contacts.waiting import Plans
 from shared.bus import Bus
 from shared.hosting.service import Service
 
@@ -14,7 +13,6 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     """Everything the service is made of; nothing runs before ``start``."""
     service = Service("contacts", "contacts", settings, bus=bus)
     service.hold(HOLDINGS)
-    service.provide(plans=Plans(service.db.wakes))
     service.include(api.router)
     service.include(joining_api.router)
     service.include(contacts_api.router)

@@ -10,6 +10,7 @@ from contacts.reading import Reading
 from contacts.records import Record
 from contacts.settings import Settings
 from contacts.tables import ImportRun
+from contacts.waiting import plan_of
 from shared.jobs.job import Job, JobWork
 
 CHANGING = ("new", "changed", "conflict", "removed")
@@ -31,6 +32,7 @@ async def plan(job: Job, run_id: str, settings: Settings) -> None:
         run = await runs.going_on(work, run_id, "reading")
         await _link(work, run)
         await _show(work, run, settings)
+        work.wake(plan_of(run_id))
 
 
 async def _merge_known(job: Job, run_id: str, settings: Settings) -> None:

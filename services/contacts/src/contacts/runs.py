@@ -10,6 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from contacts import queries, row_queries
 from contacts.tables import ImportRun
+from contacts.waiting import plan_of
 from contacts.work import ReadImport, RunImport, UndoImport
 from shared.connections import HEARD_OF, Connection, Obstructed, Switch, connection_of, obstacle_of
 from shared.connections.refusing import conflict
@@ -143,6 +144,7 @@ async def explained(job: Job, run_id: str) -> AsyncIterator[None]:
     except (Obstructed, GraphReconnect, GraphTellAdmin, GraphGiveUp) as error:
         found = obstacle_of(error)
         async with job.unit_of_work() as work:
+            work.wake(plan_of(run_id))
             run = await queries.locked_run(work.session, work.org_id, run_id)
             if run.status in GOING_ON and found is not None and found.code in HEARD_OF:
                 run.problem = {"code": found.code, "detail": found.sentence(_THEN[run.status])}
@@ -152,6 +154,7 @@ async def explained(job: Job, run_id: str) -> AsyncIterator[None]:
         if not job.fails_with(error):
             raise
         async with job.unit_of_work() as work:
+            work.wake(plan_of(run_id))
             run = await queries.locked_run(work.session, work.org_id, run_id)
             if run.status in GOING_ON:
                 await _fail(work, run, {"code": "microsoft_unavailable", "detail": _AWAY})

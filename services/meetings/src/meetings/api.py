@@ -11,7 +11,7 @@ from meetings.listing import Asked_
 from meetings.models import CallEvents, Meeting, MeetingChange, NewMeeting
 from meetings.settings import Settings
 from meetings.tables import MeetingRow
-from meetings.waiting import Outcomes
+from meetings.waiting import settled
 from meetings.work import CancelMeeting, RescheduleMeeting, ScheduleMeeting
 from shared.connections import Connection, connection_of
 from shared.database.outbox import uuid7
@@ -26,7 +26,6 @@ from shared.web.words import STORABLE
 router = APIRouter(prefix="/v1/meetings", tags=["meetings"])
 
 
-Outcomes_ = Annotated[Outcomes, Depends(provided("outcomes"))]
 Settings_ = Annotated[Settings, Depends(provided("settings"))]
 NEEDS_KEY = needs_header(
     "Idempotency-Key", "A key that you choose for this meeting. Send the same one when you try again."
@@ -43,7 +42,6 @@ async def schedule(
     wanted: NewMeeting,
     caller: Caller,
     db: Db,
-    outcomes: Outcomes_,
     settings: Settings_,
     response: Response,
     idempotency_key: IdempotencyKey = None,
@@ -54,7 +52,7 @@ async def schedule(
     """
     require_key(idempotency_key)
     scheduling.check_times(wanted.start, wanted.end)
-    meeting = await booked(db, caller, wanted, idempotency_key, outcomes, settings)
+    meeting = await booked(db, caller, wanted, idempotency_key, settings)
     response.headers["Location"] = f"/v1/meetings/{meeting.id}"
     if meeting.status == "scheduling":
         response.status_code = 202
@@ -141,13 +139,11 @@ async def cancel(meeting_id: Id, caller: Caller, work: Work, if_match: IfMatch =
     return Meeting.of(row)
 
 
-async def booked(
-    db: Database, caller: Identity, wanted: NewMeeting, key: str | None, outcomes: Outcomes, settings: Settings
-) -> MeetingRow:
+async def booked(db: Database, caller: Identity, wanted: NewMeeting, key: str | None, settings: Settings) -> MeetingRow:
     """The meeting or series as it is once it is booked, or after a while. Raises ``Conflict`` when it failed."""
     async with db.unit_of_work(caller.org_id) as work:
         meeting_id = await _accept(work, caller, wanted, key, settings)
-    meeting = await outcomes.settled(db, caller.org_id, meeting_id, within_s=settings.schedule_wait_s)
+    meeting = await settled(db, caller.org_id, meeting_id, within_s=settings.schedule_wait_s)
     if meeting is None:
         raise _not_found()
     if meeting.status == "failed":

@@ -13,6 +13,7 @@ from meetings.organizer import as_organizer, require_connection
 from meetings.problems import LateLink
 from meetings.settings import Settings
 from meetings.tables import MeetingRow
+from meetings.waiting import outcome_of
 from shared.connections import Connection, connection_of, tenant_of
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphError, GraphGiveUp
@@ -100,6 +101,7 @@ async def _save(job: Job, meeting_id: str, found: dict[str, Any], settings: Sett
                 series.soon(work, meeting.id, "prospo")
             recording.follow_later_switch(work, meeting, tenant)
             watching.soon(work, meeting.user_id)
+        work.wake(outcome_of(meeting_id))
         await work.end_job()
         return True
 

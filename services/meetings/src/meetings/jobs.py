@@ -23,7 +23,6 @@ from meetings.organizer import as_organizer
 from meetings.problems import ATTEMPTS, PATIENCE_S
 from meetings.settings import Settings
 from meetings.tables import MeetingRow
-from meetings.waiting import Outcomes
 from meetings.work import (
     BookedEnd,
     CancelMeeting,
@@ -59,22 +58,18 @@ hearing.hear(does, watching.heard, call_events.told)
 
 
 @does(ScheduleMeeting, attempts=ATTEMPTS, patience_s=PATIENCE_S)
-async def schedule(job: Job, wanted: ScheduleMeeting, *, graph: Graph, outcomes: Outcomes, settings: Settings) -> None:
+async def schedule(job: Job, wanted: ScheduleMeeting, *, graph: Graph, settings: Settings) -> None:
     """Book the meeting at Microsoft. One that was cancelled meanwhile is cancelled there too."""
     meeting, person = await _start(job, wanted.meeting_id)
     if meeting.status == "cancelled" and not problems.begun(job):
         return
-    async with problems.recorded(job, meeting, outcomes, status="failed"):
-        if await booking.book(job, graph, meeting, person, settings):
-            outcomes.tell(meeting.id)
-        else:
+    async with problems.recorded(job, meeting, status="failed"):
+        if not await booking.book(job, graph, meeting, person, settings):
             await problems.write(job, meeting.id, None)
 
 
 @does(RescheduleMeeting, attempts=ATTEMPTS, patience_s=PATIENCE_S)
-async def reschedule(
-    job: Job, wanted: RescheduleMeeting, *, graph: Graph, outcomes: Outcomes, settings: Settings
-) -> None:
+async def reschedule(job: Job, wanted: RescheduleMeeting, *, graph: Graph, settings: Settings) -> None:
     """Bring the record and the event together. A change meanwhile has asked for this job once more."""
     meeting, person = await _start(job, wanted.meeting_id)
     if meeting.status == "ended" and meeting.repeats is None:
@@ -84,7 +79,7 @@ async def reschedule(
     if meeting.status != "scheduled" and not returns:
         return
     reads = returns or not changing.pending(meeting)
-    async with problems.looked_at_later(job) if reads else problems.recorded(job, meeting, outcomes):
+    async with problems.looked_at_later(job) if reads else problems.recorded(job, meeting):
         caller = await as_organizer(job, graph, meeting, person)
         brought = await changing.bring(caller, meeting)
         there = await options.read(caller, meeting)
@@ -132,10 +127,10 @@ async def _look_at_ended(job: Job, graph: Graph, meeting: MeetingRow, person: Co
 
 
 @does(CancelMeeting, attempts=ATTEMPTS, patience_s=PATIENCE_S)
-async def cancel(job: Job, wanted: CancelMeeting, *, graph: Graph, outcomes: Outcomes) -> None:
+async def cancel(job: Job, wanted: CancelMeeting, *, graph: Graph) -> None:
     """Let Microsoft tell the attendees, then tell the platform."""
     meeting, person = await _start(job, wanted.meeting_id)
-    async with problems.recorded(job, meeting, outcomes):
+    async with problems.recorded(job, meeting):
         caller = await as_organizer(job, graph, meeting, person)
         if meeting.event_id:
             await teams.cancel(caller, meeting.event_id)

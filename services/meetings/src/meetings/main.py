@@ -6,7 +6,6 @@ from meetings.erasing import HOLDINGS
 from meetings.handlers import on
 from meetings.jobs import does
 from meetings.settings import Settings
-from meetings.waiting import Outcomes
 from shared.bus import Bus
 from shared.hosting.service import Service
 
@@ -15,7 +14,6 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     """Everything the service is made of; nothing runs before ``start``."""
     service = Service("meetings", "meetings", settings, bus=bus)
     service.hold(HOLDINGS)
-    service.provide(outcomes=Outcomes(service.db.wakes))
     service.include(series_api.router)
     service.include(availability_api.router)
     service.include(attended_api.router)

@@ -11,7 +11,7 @@ import structlog
 
 from meetings import queries, state
 from meetings.tables import MeetingRow
-from meetings.waiting import Outcomes
+from meetings.waiting import outcome_of
 from meetings.work import CancelMeeting, RescheduleMeeting, ScheduleMeeting, SetRecording
 from shared.connections import HEARD_OF, Obstructed, obstacle_of
 from shared.graph.errors import GraphError, GraphGiveUp, GraphReconnect, GraphRetry, GraphTellAdmin
@@ -55,7 +55,7 @@ def waits(error: Exception) -> bool:
 
 
 @asynccontextmanager
-async def recorded(job: Job, meeting: MeetingRow, outcomes: Outcomes, status: str | None = None) -> AsyncIterator[None]:
+async def recorded(job: Job, meeting: MeetingRow, status: str | None = None) -> AsyncIterator[None]:
     """Write a failure that trying again does not mend into the record, for people to read.
 
     ``status`` is what the meeting becomes, unless Microsoft may have something of it and connecting mends it.
@@ -66,7 +66,6 @@ async def recorded(job: Job, meeting: MeetingRow, outcomes: Outcomes, status: st
         later = waits(error) and (status is None or (begun(job) and meeting.ends_at > datetime.now(UTC)))
         then = _BY_ITSELF[job.kind.name] if later else f"then {_anew(job)}"
         await write(job, meeting.id, _problem(error, then), None if later else status)
-        outcomes.tell(meeting.id)
         if not later:
             raise GiveUp(str(error)) from error
         wait_with_checkpoint(job)
@@ -83,7 +82,6 @@ async def recorded(job: Job, meeting: MeetingRow, outcomes: Outcomes, status: st
                 }
             )
             await write(job, meeting.id, problem, status)
-            outcomes.tell(meeting.id)
             raise GiveUp(str(error)) from error
         if late:
             await write(job, meeting.id, {"code": "join_link_late", "detail": _LATE})
@@ -124,6 +122,7 @@ async def write(job: Job, meeting_id: str, problem: Problem | None, status: str 
         meeting.problem = still_true(meeting, problem)
         if (meeting.status, meeting.problem) != before:
             state.changed(meeting, work.outbox)
+            work.wake(outcome_of(meeting_id))
 
 
 def still_true(meeting: MeetingRow, problem: Problem | None) -> Problem | None:

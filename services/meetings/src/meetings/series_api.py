@@ -4,7 +4,7 @@ from fastapi import APIRouter, Response
 
 from meetings import api, queries, scheduling, state
 from meetings import series as series_of_meetings
-from meetings.api import LOCATED, MAY_HAVE_TAG, NEEDS_KEY, TAGGED, IfMatch, Outcomes_, Settings_
+from meetings.api import LOCATED, MAY_HAVE_TAG, NEEDS_KEY, TAGGED, IfMatch, Settings_
 from meetings.series_models import NewSeries, Series, SeriesChange
 from meetings.tables import MeetingRow
 from meetings.work import CancelMeeting, RescheduleMeeting, ScheduleMeeting
@@ -23,7 +23,6 @@ async def schedule_series(
     wanted: NewSeries,
     caller: Caller,
     db: Db,
-    outcomes: Outcomes_,
     settings: Settings_,
     response: Response,
     idempotency_key: IdempotencyKey = None,
@@ -34,7 +33,7 @@ async def schedule_series(
     """
     require_key(idempotency_key)
     scheduling.check_times(wanted.start, wanted.end)
-    row = await api.booked(db, caller, wanted, idempotency_key, outcomes, settings)
+    row = await api.booked(db, caller, wanted, idempotency_key, settings)
     response.headers["Location"] = f"/v1/meetings/series/{row.id}"
     if row.status == "scheduling":
         response.status_code = 202

@@ -10,25 +10,19 @@ import contextlib
 from meetings import queries
 from meetings.tables import MeetingRow
 from shared.database.unit_of_work import Database
-from shared.database.wakes import Wakes
 
 POLL_S = 1.0
 
 
-class Outcomes:
-    """Wakes the requests that wait for a meeting, whichever process answers them."""
+def outcome_of(meeting_id: str) -> str:
+    """The name to wake when its outcome is committed."""
+    return f"meeting:{meeting_id}"
 
-    def __init__(self, wakes: Wakes) -> None:
-        self._wakes = wakes
 
-    def tell(self, meeting_id: str) -> None:
-        """Its outcome is committed."""
-        self._wakes.tell(f"meeting:{meeting_id}")
-
-    async def settled(self, db: Database, org_id: str, meeting_id: str, *, within_s: float) -> MeetingRow | None:
-        """The meeting once it is no longer ``scheduling``, or as it is after ``within_s``; None when it is gone."""
-        with self._wakes.waiting(f"meeting:{meeting_id}") as woken:
-            return await _watch(db, org_id, meeting_id, woken, within_s)
+async def settled(db: Database, org_id: str, meeting_id: str, *, within_s: float) -> MeetingRow | None:
+    """The meeting once it is no longer ``scheduling``, or as it is after ``within_s``; None when it is gone."""
+    with db.wakes.waiting(outcome_of(meeting_id)) as woken:
+        return await _watch(db, org_id, meeting_id, woken, within_s)
 
 
 async def _watch(

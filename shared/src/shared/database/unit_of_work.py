@@ -103,7 +103,12 @@ class UnitOfWork:
         self.wrote_jobs = False
         self.outbox = Outbox(source=source, cause=cause)
         self.jobs: list[dict[str, Any]] = []
+        self.wakes: list[str] = []
         self._after_commit: list[Callable[[], None]] = []
+
+    def wake(self, name: str) -> None:
+        """Wake whoever waits for this name (``shared.database.wakes``), in any process, when this is committed."""
+        self.wakes.append(name)
 
     def queue(
         self,
@@ -161,13 +166,14 @@ class Transaction:
         return made
 
     async def flush(self) -> list[str]:
-        """Write the events and jobs of all works; the loops to wake for them after the commit."""
+        """Write the events and jobs of all works; the names to wake after the commit, whoever waits longest first."""
         events = [row for work in self._works for row in work.outbox.rows]
         await outbox.write(self.session, events)
         for work in self._works:
             await work.write_jobs()
         jobs = any(work.wrote_jobs for work in self._works)
-        return [name for name, due in (("outbox", events), ("jobs", jobs)) if due]
+        names = [name for work in self._works for name in work.wakes]
+        return names + [name for name, due in (("outbox", events), ("jobs", jobs)) if due]
 
     def committed(self) -> None:
         for work in self._works:
