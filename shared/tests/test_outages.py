@@ -1,16 +1,21 @@
 """What a caller, the log and the engines' rows are told when the database refuses a statement."""
 
 import io
+import traceback
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
+from shared.database.outbox import Row, uuid7
+from shared.database.unit_of_work import is_outage
 from shared.jobs import Jobs, Work
 from shared.telemetry import set_up_logs
 from shared.testing.databases import TestDatabase, connect
 from shared.testing.fixtures import PlatformKeys
+from shared.testing.pools import keep_no_pools
 
 from .conftest import MakeService
 
@@ -21,14 +26,14 @@ class Write(Work):
     kind = "write"
 
 
-async def refuse(database: TestDatabase, sqlstate: str) -> None:
-    """Every note is refused from now on, as by a server that shuts down or by a constraint."""
+async def refuse(database: TestDatabase, sqlstate: str, table: str = "note", column: str = "words") -> None:
+    """Every row is refused from now on, as by a server that shuts down or by a constraint."""
     owner = await connect(database.owner_url)
     await owner.execute(
         f"""CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
-            BEGIN RAISE 'refused' USING ERRCODE = '{sqlstate}', DETAIL = 'Key (words)=(' || NEW.words || ')'; END $$"""
+            BEGIN RAISE 'refused' USING ERRCODE = '{sqlstate}', DETAIL = 'Key (x)=(' || NEW.{column} || ')'; END $$"""
     )
-    await owner.execute("CREATE TRIGGER refuse BEFORE INSERT ON note FOR EACH ROW EXECUTE FUNCTION refuse()")
+    await owner.execute(f"CREATE TRIGGER refuse BEFORE INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION refuse()")
     await owner.close()
 
 
@@ -54,6 +59,33 @@ async def test_an_outage_is_a_503_and_nothing_that_was_written_is_logged(
     assert problem["request_id"] in said.getvalue()
     assert "INSERT INTO note" in said.getvalue()
     assert PRIVATE not in said.getvalue() + answer.text
+
+
+@pytest.mark.parametrize("harm", ["57P01", "23505", "killed", "closed", "unsendable"])
+@pytest.mark.parametrize("many", [1, 2])
+async def test_an_event_that_is_refused_is_told_as_any_statement_is(
+    make_service: MakeService, database: TestDatabase, harm: str, many: int
+) -> None:
+    db = (await make_service()).db
+    keep_no_pools(db)
+    if harm in {"57P01", "23505"}:
+        await refuse(database, harm, "outbox", "key")
+
+    async def publish() -> None:
+        async with db.unit_of_work("acme") as work:
+            if harm == "killed":
+                pid = (await work.session.execute(text("SELECT pg_backend_pid()"))).scalar()
+                await db.at_once(text("SELECT pg_terminate_backend(:pid)"), {"pid": pid})
+            if harm == "closed":
+                await work.session.sync_session.connection().connection.driver_connection.close()
+            key = f"{PRIVATE}\ud800" if harm == "unsendable" else PRIVATE
+            work.outbox.rows += [Row(uuid7(), "user.state", key, "{}", b"x")] * many
+
+    with pytest.raises(DBAPIError) as refused:
+        await publish()
+    assert is_outage(refused.value) == (harm in {"57P01", "killed", "closed"})
+    assert PRIVATE not in "".join(traceback.format_exception(refused.value))
+    assert not hasattr(refused.value.orig, "detail") or not refused.value.orig.detail
 
 
 async def test_a_jobs_error_names_no_value(make_service: MakeService, database: TestDatabase) -> None:

@@ -12,11 +12,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from typing import Any
+from unittest.mock import patch
 
 from sqlalchemy import event
 from starlette.responses import Response
 
 from shared.bus import MemoryBus, Record
+from shared.database.unit_of_work import Session
 from shared.hosting.service import Service
 from shared.testing.pools import keep_no_pools
 from shared.testing.serving import LISTENER
@@ -102,9 +104,19 @@ def tasks_noted() -> Iterator[None]:
     before = loop.get_task_factory()
     loop.set_task_factory(_noting)
     try:
-        yield
+        with patch.object(Session, "execute_each", _execute_each):
+            yield
     finally:
         loop.set_task_factory(before)
+
+
+_EACH = Session.execute_each
+
+
+async def _execute_each(session: Session, statement: str, rows: Any) -> None:
+    """Events are written past SQLAlchemy, whose listeners do not see it."""
+    session.sync_session.connection().info.setdefault("written", {}).update(_written(statement))
+    await _EACH(session, statement, rows)
 
 
 @contextlib.contextmanager

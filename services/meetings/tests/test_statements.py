@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
+from shared.database import outbox
 from shared.jobs import claiming
 from shared.testing.databases import Databases
 from shared.testing.pools import keep_no_pools
@@ -28,7 +29,7 @@ async def sent(monkeypatch: pytest.MonkeyPatch, databases: Databases) -> list[st
         of_an_engine = bool(args)  # SQLAlchemy names all it gives
 
         def note(query: Any) -> None:
-            if of_an_engine or query.query.startswith(BOUNDARIES):
+            if of_an_engine or query.query == outbox.INSERT or query.query.startswith(BOUNDARIES):
                 statements.append(query.query)
 
         connection.add_query_logger(note)

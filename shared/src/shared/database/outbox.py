@@ -11,14 +11,11 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from opentelemetry.propagate import inject
-from sqlalchemy import text
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from shared.events import Event, schema_id
 
@@ -42,10 +39,9 @@ DDL = [
     "CREATE INDEX IF NOT EXISTS outbox_sent_states ON outbox_sent (topic, key, id) WHERE topic LIKE '%.state'",
 ]
 
-_INSERT = text(
-    """INSERT INTO outbox (event_id, topic, key, headers, payload)
-       VALUES (CAST(:event_id AS uuid), :topic, :key, CAST(:headers AS jsonb), :payload)"""
-)
+INSERT = """INSERT INTO outbox (event_id, topic, key, headers, payload)
+    VALUES ($1::uuid, $2, $3, $4::jsonb, $5)"""
+"""For ``Row``, in the driver's own words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +100,6 @@ class Row(NamedTuple):
     key: str
     headers: str
     payload: bytes
-
-
-async def write(session: AsyncSession, rows: Sequence[Row]) -> None:
-    """Put the rows into the outbox, in this order; the driver sends them all before it waits."""
-    if rows:
-        await session.execute(_INSERT, [row._asdict() for row in rows])
 
 
 class Outbox:
