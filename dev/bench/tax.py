@@ -10,7 +10,7 @@ from dev.bench.stage import LANES, ORG, Stage
 from shared.database.unit_of_work import Database
 from shared.events import UserDisconnected
 
-TRANSACTIONS = 2400
+TRANSACTIONS = 6000
 _WRITE = text("INSERT INTO entry (org_id, words) VALUES (:org_id, :words)")
 _CLEAR = "TRUNCATE entry, outbox"
 
