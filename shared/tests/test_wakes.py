@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event as sqlalchemy_event
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from shared.bus import MemoryBus
@@ -58,6 +59,9 @@ class Pair:
             work.queue(Note())
             work.outbox.add(tenant_state())
 
+    async def waits(self) -> bool:
+        return bool(self.api.db.wakes._waiting.get("note:1"))
+
     async def both_done(self) -> bool:
         bus: Any = self.worker.bus
         return len(self.done) == 1 and len(bus.records("tenant.state")) == 1
@@ -88,6 +92,22 @@ async def test_a_worker_does_at_once_what_another_process_commits(pair: Pair, mo
     await pair.run()
     await pair.commit()
     await until(pair.both_done)
+
+
+async def test_a_request_hears_of_an_outcome_that_another_process_commits(pair: Pair) -> None:
+    async def read() -> int:
+        async with pair.api.db.unit_of_work("acme") as work:
+            return int((await work.session.execute(text("SELECT count(*) FROM note"))).scalar_one())
+
+    await pair.run()
+    asked = pair.api.db.wakes.until("note:1", read, bool, within_s=NEVER_S, every_s=NEVER_S)
+    waiting = asyncio.create_task(asked)
+    async with pair.worker.db.unit_of_work("acme") as work:
+        await work.session.execute(text("INSERT INTO note (org_id, words) VALUES ('acme', 'booked')"))
+        await until(pair.waits)
+        work.wake("note:1")
+    async with asyncio.timeout(60):
+        assert await waiting == 1
 
 
 async def test_a_lost_wake_costs_one_poll(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import contextlib
 import uuid
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import asyncpg
 import structlog
@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from shared.database.loops import stop_if_cancelled
 
 log = structlog.get_logger(__name__)
+T = TypeVar("T")
 
 POLL_S = 5.0
 """How often the loops look when nothing wakes them."""
@@ -63,6 +64,32 @@ class Wakes:
             self._waiting[name].discard(event)
             if not self._waiting[name]:
                 del self._waiting[name]
+
+    async def until(
+        self,
+        name: str,
+        read: Callable[[], Awaitable[T]],
+        settled: Callable[[T], bool],
+        *,
+        within_s: float,
+        every_s: float = 1.0,
+    ) -> T:
+        """What ``read`` gives once it is ``settled``, or as it is after ``within_s``; no transaction is held meanwhile.
+
+        It is read at each wake of this name, and every ``every_s``, for a wake can be lost.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within_s
+        with self.waiting(name) as woken:
+            while True:
+                woken.clear()
+                found = await read()
+                left_s = deadline - loop.time()
+                if settled(found) or left_s <= 0:
+                    return found
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(min(every_s, left_s)):
+                        await woken.wait()
 
     async def listen(self) -> None:
         """Notify other processes and listen to them until cancelled; connect again after an outage of the database."""
