@@ -33,6 +33,17 @@ async def test_a_batch_and_its_jobs_are_one_statement_to_store(watch: Any) -> No
     assert sorted(job[1] for job in jobs) == ["process_notification"] * 3 + ["subscription_lifecycle"]
 
 
+async def test_a_large_batch_is_not_compared_row_by_row(watch: Any) -> None:
+    """PostgreSQL plans the statement once for batches of any size; a join filter compares each row with each."""
+    async with watch.service.db.service_engine.begin() as connection:
+        driver: Any = (await connection.get_raw_connection()).driver_connection
+        await driver.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        await driver.execute(f"PREPARE store AS {notifications_module._STORE.compile(dialect=connection.dialect)}")
+        plan = "\n".join(row[0] for row in await driver.fetch(f"EXPLAIN EXECUTE store ({', '.join(7 * ['NULL'])})"))
+    assert "Insert on graph_notification" in plan
+    assert "Join Filter" not in plan
+
+
 async def test_a_burst_is_slowed_and_not_refused(watch: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch for each transaction: the last one waits longer than the receiver waits for one that stores nothing."""
     state = await watch.subscribed()

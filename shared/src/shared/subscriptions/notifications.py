@@ -55,6 +55,7 @@ _BOUND = text(
 )
 # The secret decides whose it is, not the id: a create whose answer was lost left one that we do not know.
 # A repeat gives the same row, and its job again should the first have failed for good.
+# Grouped, not joined: PostgreSQL plans this once, does not know how many rows come, and compared each row with each.
 _STORE = text(
     f"""WITH given AS (SELECT * FROM unnest(CAST(:state AS text[]), CAST(:dedupe AS text[]), CAST(:body AS text[]),
                           CAST(:kind AS text[]), CAST(:traceparent AS text[]), CAST(:cause AS text[]))
@@ -66,9 +67,11 @@ _STORE = text(
                 ON CONFLICT (dedupe) DO UPDATE SET received_at = graph_notification.received_at
                 RETURNING id, org_id, dedupe)
        INSERT INTO job (org_id, kind, payload, dedupe_key, priority, traceparent, cause)
-       SELECT stored.org_id, ours.kind, jsonb_build_object('notification_id', stored.id), stored.id::text, :priority,
-              ours.traceparent, CAST(ours.cause AS jsonb)
-       FROM stored JOIN ours USING (dedupe) ORDER BY stored.id
+       SELECT max(org_id), max(kind), jsonb_build_object('notification_id', max(id)), max(id)::text, :priority,
+              max(traceparent), CAST(max(cause) AS jsonb)
+       FROM (SELECT dedupe, id, org_id, NULL AS kind, NULL AS traceparent, NULL AS cause FROM stored
+             UNION ALL SELECT dedupe, NULL, NULL, kind, traceparent, cause FROM ours) AS halves
+       GROUP BY dedupe ORDER BY max(id)
        {ON_CONFLICT} RETURNING 1"""
 )
 _LOAD = text(
