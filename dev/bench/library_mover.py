@@ -23,7 +23,7 @@ def _graph(what: dict[str, Any], base_url: str) -> Graph:
     settings = ServiceSettings(
         database_url="postgresql://nobody@localhost/none",
         request_database_url="postgresql://nobody@localhost/none",
-        kafka_bootstrap_servers="memory:",
+        kafka_bootstrap_servers="nowhere:9092",
         key_ring_dir=nowhere,
         service_key_path=nowhere,
         service_public_keys_dir=nowhere,

@@ -27,10 +27,10 @@ from m365_simulator.directory import find_user
 from m365_simulator.signing import access_token
 from m365_simulator.testing import loopback_settings, running
 from mail.main import create_service
-from shared.bus import MemoryBus
 from shared.events import Features, TenantState, UserState
 from shared.hosting.service import Service
 from shared.testing.harness import consume, publish
+from shared.testing.memory_bus import MemoryBus
 from shared.testing.serving import serving
 from shared.testing.siblings import Dispatcher, UserAuth
 

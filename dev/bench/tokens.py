@@ -21,7 +21,7 @@ from dev.bench.measuring import Outcome, difference, rounds
 from dev.bench.simulator import _bare, _process
 from dev.embedded.keys import make_key_ring, make_service_keys
 from m365_simulator.testing import free_port
-from shared.bus import MemoryBus
+from shared.testing.memory_bus import MemoryBus
 from shared.web.identity import ServiceTokens
 from user_auth.main import create_service
 from user_auth.refreshing import UserToken
@@ -49,7 +49,7 @@ def _settings() -> Iterator[tuple[Path, ServiceTokens]]:
         values: dict[str, Any] = {
             "database_url": "postgresql+asyncpg://nobody@127.0.0.1:9/none",
             "request_database_url": "postgresql+asyncpg://nobody@127.0.0.1:9/none",
-            "kafka_bootstrap_servers": "memory:",
+            "kafka_bootstrap_servers": "nowhere:9092",
             "key_ring_dir": str(make_key_ring(folder / "ring")),
             "service_key_path": str(private / "user-auth.pem"),
             "service_public_keys_dir": str(public),

@@ -28,7 +28,7 @@ def _document(service: str, folder: Path) -> dict[str, Any]:
     settings = importlib.import_module(f"{package}.settings").Settings(
         database_url="postgresql+asyncpg://nobody@localhost/none",
         request_database_url="postgresql+asyncpg://nobody@localhost/none",
-        kafka_bootstrap_servers="memory:",
+        kafka_bootstrap_servers="nowhere:9092",
         key_ring_dir=make_key_ring(folder / "ring"),
         service_key_path=private / f"{service}.pem",
         service_public_keys_dir=public,

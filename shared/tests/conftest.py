@@ -14,7 +14,6 @@ from m365_simulator import Simulator, SimulatorSettings
 from m365_simulator.changes import Change
 from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO
-from shared.bus import MemoryBus
 from shared.database.row_security import rights, role_of
 from shared.database.unit_of_work import Database
 from shared.eventing.handlers import Handlers
@@ -29,6 +28,7 @@ from shared.subscriptions.rich import CertificateRing, ValidationTokens, new_cer
 from shared.subscriptions.subscriptions import Subscriptions
 from shared.testing.databases import Databases, TestDatabase, connect
 from shared.testing.fixtures import MakeSettings, PlatformKeys
+from shared.testing.memory_bus import MemoryBus
 from shared.testing.serving import NO_TLS, serving
 from shared.web.routes import AdminCaller, Caller, StrictModel, Work, called_by
 

@@ -68,7 +68,7 @@ def settings_of(kind: type[Any], **more: Any) -> Any:
     values = {
         "database_url": "postgresql+asyncpg://nobody@127.0.0.1:9/none",
         "request_database_url": "postgresql+asyncpg://nobody@127.0.0.1:9/none",
-        "kafka_bootstrap_servers": "memory:",
+        "kafka_bootstrap_servers": "nowhere:9092",
         "jwt_issuer": "https://issuer.example",
         "jwt_jwks_url": "https://issuer.example/jwks",
         "client_id": "c",

@@ -14,7 +14,7 @@ from asyncpg.exceptions import CheckViolationError
 from confluent_kafka import Producer
 from sqlalchemy import event as sqlalchemy_event
 
-from shared.bus import BusUnavailable, MemoryBus, Record
+from shared.bus import BusUnavailable, Record
 from shared.bus.kafka import KafkaBus
 from shared.database import outbox as outbox_module
 from shared.database.housekeeping import keep_house
@@ -27,6 +27,7 @@ from shared.hosting.service import Service
 from shared.testing.databases import TestDatabase, connect
 from shared.testing.examples import tenant_state, user_state
 from shared.testing.logs import plain_logs
+from shared.testing.memory_bus import MemoryBus
 from shared.testing.waiting import until
 
 MakeService = Callable[..., Awaitable[Service]]

@@ -12,7 +12,7 @@ import pytest
 from confluent_kafka import Producer
 from sqlalchemy import text
 
-from shared.bus import Bus, MemoryBus, Record
+from shared.bus import Bus, Record
 from shared.bus.kafka import KafkaBus
 from shared.connections import keep, tenant_of
 from shared.database.unit_of_work import Database
@@ -21,6 +21,7 @@ from shared.events import MeetingCancelled, TenantState, UserState
 from shared.hosting.service import Service
 from shared.testing.examples import tenant_state, user_state
 from shared.testing.harness import consume
+from shared.testing.memory_bus import MemoryBus
 from shared.testing.waiting import until
 
 MakeService = Callable[..., Awaitable[Service]]

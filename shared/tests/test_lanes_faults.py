@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text
 
-from shared.bus import MemoryBus, Record
+from shared.bus import Record
 from shared.database.unit_of_work import AS_SERVICE
 from shared.eventing import lanes as lanes_module
 from shared.eventing.handlers import Handlers
@@ -23,6 +23,7 @@ from shared.hosting.service import Service
 from shared.testing.databases import TestDatabase, connect
 from shared.testing.examples import user_state
 from shared.testing.logs import plain_logs
+from shared.testing.memory_bus import MemoryBus
 from shared.testing.waiting import until
 
 MakeService = Callable[..., Awaitable[Service]]

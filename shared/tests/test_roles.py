@@ -7,7 +7,6 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from shared.bus import MemoryBus
 from shared.database.unit_of_work import Database, UnitOfWork
 from shared.eventing.handlers import Handlers
 from shared.events import UserState
@@ -18,6 +17,7 @@ from shared.problems import ConfigurationError
 from shared.testing.databases import TestDatabase, connect
 from shared.testing.examples import user_state
 from shared.testing.harness import consume
+from shared.testing.memory_bus import MemoryBus
 
 MakeService = Callable[..., Awaitable[Service]]
 WHO = text("SELECT current_user::text")

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from shared.bus import MemoryBus
 from shared.database.row_security import rights, role_of
 from shared.events import UserState
 from shared.hosting.service import Service
@@ -14,6 +13,7 @@ from shared.jobs import Jobs, Work
 from shared.jobs.job import Job
 from shared.testing.databases import TestDatabase, connect
 from shared.testing.examples import user_state
+from shared.testing.memory_bus import MemoryBus
 
 MakeService = Callable[..., Awaitable[Service]]
 BEFORE = "org_id = current_setting('app.org_id', true) OR current_setting('app.scope', true) = 'system'"

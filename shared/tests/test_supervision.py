@@ -9,7 +9,6 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from shared.bus import MemoryBus
 from shared.entra.tokens import TokenClient
 from shared.eventing.handlers import Handlers
 from shared.events import UserState
@@ -22,6 +21,7 @@ from shared.subscriptions.subscriptions import Subscriptions
 from shared.testing.engines import free_port
 from shared.testing.examples import user_state
 from shared.testing.harness import consume, publish
+from shared.testing.memory_bus import MemoryBus
 from shared.testing.waiting import until
 
 MakeService = Callable[..., Awaitable[Service]]

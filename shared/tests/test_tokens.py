@@ -8,7 +8,6 @@ from typing import Any
 import jwt
 import pytest
 
-from shared.bus import MemoryBus
 from shared.connections.state import UNKNOWN, Versions
 from shared.entra.tokens import KEPT_AT_MOST, AccessToken, TokenClient, _Flight, token_digest
 from shared.graph.errors import GraphGiveUp, GraphReconnect, GraphRetry, GraphTellAdmin
@@ -16,6 +15,7 @@ from shared.hosting.service import Service
 from shared.settings import ServiceSettings
 from shared.testing.databases import TestDatabase
 from shared.testing.fixtures import PlatformKeys
+from shared.testing.memory_bus import MemoryBus
 from shared.testing.scripted import Reply, ScriptedServer, client_settings, scripted_server
 from shared.web.identity import ServiceTokens
 

@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from shared.bus import MemoryBus, Record
+from shared.bus import Record
 from shared.bus.kafka import KafkaBus, append
 from shared.eventing.handlers import Handlers
 from shared.events import TenantState, UserState
 from shared.testing.examples import tenant_state, user_state
 from shared.testing.harness import consume
+from shared.testing.memory_bus import MemoryBus
 
 from .conftest import MakeService
 

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from shared.bus import MemoryBus, Record
+from shared.bus import Record
 from shared.eventing.handlers import Handlers
 from shared.events import MeetingCancelled, TenantState
 from shared.jobs import Jobs
@@ -20,6 +20,7 @@ from shared.jobs.job import Job
 from shared.testing.examples import tenant_state
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.harness import consume
+from shared.testing.memory_bus import MemoryBus
 from shared.web.routes import Work
 
 from .conftest import MakeService

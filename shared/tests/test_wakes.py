@@ -9,7 +9,6 @@ from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
-from shared.bus import MemoryBus
 from shared.database import wakes as wakes_module
 from shared.eventing import relay as relay_module
 from shared.hosting.service import Service
@@ -18,6 +17,7 @@ from shared.jobs import runner as runner_module
 from shared.jobs.job import Job
 from shared.testing.databases import connect
 from shared.testing.examples import tenant_state
+from shared.testing.memory_bus import MemoryBus
 from shared.testing.waiting import until
 
 MakeService = Callable[..., Awaitable[Service]]

@@ -17,9 +17,10 @@ from unittest.mock import patch
 from sqlalchemy import event
 from starlette.responses import Response
 
-from shared.bus import MemoryBus, Record
+from shared.bus import Record
 from shared.database.unit_of_work import Session
 from shared.hosting.service import Service
+from shared.testing.memory_bus import MemoryBus
 from shared.testing.pools import keep_no_pools
 from shared.testing.serving import LISTENER
 

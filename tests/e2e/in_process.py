@@ -11,10 +11,10 @@ from typing import Any
 from dev.demo import Demo, Json
 from dev.embedded.gateway import Gateway, InternalDispatcher, PersonaTokens
 from m365_simulator import Simulator
-from shared.bus import MemoryBus
 from shared.hosting.service import Service
 from shared.testing.databases import Databases, connect
 from shared.testing.fixtures import PlatformKeys
+from shared.testing.memory_bus import MemoryBus
 
 SERVICES = ["tenant-connector", "user-auth", "storage", "meetings", "recording-ingest"]
 PATIENCE_S = 100
@@ -80,7 +80,7 @@ class InProcess:
         database, known = self.databases.named(name.replace("-", "_")), self.simulator.settings
         issuer = f"{known.http_base_url}/prospo-issuer"
         values = database.settings | {
-            "kafka_bootstrap_servers": "memory:",
+            "kafka_bootstrap_servers": "nowhere:9092",
             "key_ring_dir": self.keys.key_ring_dir,
             "service_key_path": self.keys.private / f"{name}.pem",
             "service_public_keys_dir": self.keys.public,

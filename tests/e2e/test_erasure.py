@@ -37,7 +37,7 @@ def environment(database: TestDatabase, platform_keys: PlatformKeys, tmp_path: P
         "PROSPO_DATABASE_URL": database.url,
         "PROSPO_REQUEST_DATABASE_URL": database.request_url,
         "PROSPO_MIGRATION_DATABASE_URL": database.owner_url,
-        "PROSPO_KAFKA_BOOTSTRAP_SERVERS": "memory:",
+        "PROSPO_KAFKA_BOOTSTRAP_SERVERS": "nowhere:9092",
         "PROSPO_KEY_RING_DIR": str(platform_keys.key_ring_dir),
         "PROSPO_SERVICE_KEY_PATH": str(platform_keys.private / "any.pem"),
         "PROSPO_SERVICE_PUBLIC_KEYS_DIR": str(platform_keys.public),

@@ -18,11 +18,11 @@ from m365_simulator.testing import Wire
 from m365_simulator.tls import usual_trust
 from recording_ingest.main import create_service
 from recording_ingest.settings import Settings
-from shared.bus import MemoryBus
 from shared.events import Features, MeetingScheduled, TenantState, UserState
 from shared.hosting.service import Service
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.harness import Harness, StartService
+from shared.testing.memory_bus import MemoryBus
 from shared.testing.serving import serving
 from shared.testing.siblings import Dispatcher, Meetings, TenantConnector, UserAuth
 from storage.main import create_service as create_storage

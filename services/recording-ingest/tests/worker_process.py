@@ -13,9 +13,9 @@ from sqlmodel import col, select
 from recording_ingest.main import create_service
 from recording_ingest.settings import Settings
 from recording_ingest.tables import ArtefactRow, StepRow
-from shared.bus import MemoryBus
 from shared.hosting.service import Service
 from shared.telemetry import set_up_logs
+from shared.testing.memory_bus import MemoryBus
 
 
 def peak_kib() -> int:

@@ -28,7 +28,7 @@ def settings(platform_keys: PlatformKeys, simulator: Simulator) -> Settings:
     return Settings(
         database_url="postgresql://nobody@localhost/none",
         request_database_url="postgresql://nobody@localhost/none",
-        kafka_bootstrap_servers="memory:",
+        kafka_bootstrap_servers="nowhere:9092",
         key_ring_dir=platform_keys.key_ring_dir,
         service_key_path=platform_keys.private / "storage.pem",
         service_public_keys_dir=platform_keys.public,

@@ -3,11 +3,11 @@
 import pytest
 from sqlalchemy import text
 
-from shared.bus import MemoryBus
 from shared.hosting.service import Service
 from shared.problems import Conflict
 from shared.testing import erasure
 from shared.testing.harness import StartService
+from shared.testing.memory_bus import MemoryBus
 from tenant_connector.main import create_service
 from tenant_connector.settings import Settings
 

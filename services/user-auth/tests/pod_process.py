@@ -16,10 +16,10 @@ from typing import Any
 
 import httpx
 
-from shared.bus import MemoryBus
 from shared.entra.kept import Newest
 from shared.entra.tokens import token_digest
 from shared.telemetry import set_up_logs
+from shared.testing.memory_bus import MemoryBus
 from shared.web.identity import ServiceTokens
 from user_auth import refreshing
 from user_auth.main import create_service

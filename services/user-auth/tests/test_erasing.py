@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from shared.bus import MemoryBus
 from shared.hosting.service import Service
 from shared.privacy.erasure import Erasure
 from shared.problems import Conflict
 from shared.testing import erasure
 from shared.testing.databases import connect
 from shared.testing.harness import StartService
+from shared.testing.memory_bus import MemoryBus
 from user_auth.main import create_service
 from user_auth.settings import Settings
 from user_auth.work import KeepAlive

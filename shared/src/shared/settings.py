@@ -60,7 +60,7 @@ class ServiceSettings(BaseSettings):
     database_ca: Path | None = None
     """Certificates that may vouch for the database, PEM; the public ones when unset."""
     kafka_bootstrap_servers: str
-    """``host:port,…`` of Kafka, or ``memory:`` in tests."""
+    """``host:port,…`` of Kafka."""
     kafka_tls: bool = False
     """Whether connections to Kafka are encrypted, and its certificates and names verified."""
     kafka_ca: Path | None = None

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from shared.bus import Bus, open_bus
+from shared.bus import Bus
 from shared.connections.state import versions_of
 from shared.database.housekeeping import keep_house
 from shared.database.unit_of_work import Database
@@ -84,7 +84,7 @@ class Service:
             security=database_security(settings),
         )
         self._bus = bus
-        self._open_bus = partial(open_bus, settings.kafka_bootstrap_servers, name, kafka_security(settings))
+        self._kafka_security = kafka_security(settings)
         self.user_tokens = UserTokens(settings)
         self.service_tokens = ServiceTokens(settings, name)
         self.envelope = Envelope(KeyRing.load(settings.key_ring_dir))
@@ -126,7 +126,9 @@ class Service:
     def bus(self) -> Bus:
         """Kafka, opened when first wanted: an api process wants none."""
         if self._bus is None:
-            self._bus = self._open_bus()
+            from shared.bus.kafka import KafkaBus
+
+            self._bus = KafkaBus(self.settings.kafka_bootstrap_servers, self.name, self._kafka_security)
         return self._bus
 
     @cached_property

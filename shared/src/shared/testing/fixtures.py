@@ -25,12 +25,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.engine import URL, make_url
 
-from shared.bus import MemoryBus
 from shared.secrets import KeyRing
 from shared.telemetry import TALKATIVE
 from shared.testing import engines
 from shared.testing.databases import Databases, TestDatabase
 from shared.testing.logs import plain_logs
+from shared.testing.memory_bus import MemoryBus
 from shared.testing.serving import LISTENER, close_listeners
 from shared.web.identity import UserTokens
 
@@ -226,7 +226,7 @@ def make_settings(databases: Databases, platform_keys: PlatformKeys) -> MakeSett
         if not (platform_keys.private / f"{service}.pem").exists():
             platform_keys.add_service(service)
         values = databases.named(service.replace("-", "_")).settings | {
-            "kafka_bootstrap_servers": "memory:",
+            "kafka_bootstrap_servers": "nowhere:9092",
             "key_ring_dir": platform_keys.key_ring_dir,
             "service_key_path": platform_keys.private / f"{service}.pem",
             "service_public_keys_dir": platform_keys.public,

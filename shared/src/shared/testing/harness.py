@@ -13,7 +13,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from shared.bus import MemoryBus, Record
+from shared.bus import Record
 from shared.database.outbox import Outbox
 from shared.events import Event
 from shared.graph.limits import BELIEVED_S
@@ -22,6 +22,7 @@ from shared.subscriptions import certificates
 from shared.subscriptions.rich import new_certificate
 from shared.testing.databases import Databases
 from shared.testing.fixtures import MakeSettings, PlatformKeys
+from shared.testing.memory_bus import MemoryBus
 from shared.web.identity import ServiceTokens
 
 Json = dict[str, Any]

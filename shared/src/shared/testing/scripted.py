@@ -256,7 +256,7 @@ def client_settings(keys: PlatformKeys, **more: Any) -> ServiceSettings:
     values: dict[str, Any] = {
         "database_url": "postgresql+asyncpg://nobody@127.0.0.1:9/none",
         "request_database_url": "postgresql+asyncpg://nobody@127.0.0.1:9/none",
-        "kafka_bootstrap_servers": "memory:",
+        "kafka_bootstrap_servers": "nowhere:9092",
         "key_ring_dir": keys.key_ring_dir,
         "service_key_path": keys.private / "meetings.pem",
         "service_public_keys_dir": keys.public,

@@ -1,4 +1,4 @@
-"""An in-memory bus for tests: partitions, offsets, groups with one member, the same behaviour suite as Kafka."""
+"""An in-memory bus: partitions, offsets, groups with one member, the same behaviour suite as Kafka."""
 
 import asyncio
 from collections import defaultdict
