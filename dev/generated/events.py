@@ -9,7 +9,7 @@ import yaml
 from pydantic.json_schema import GenerateJsonSchema
 
 from shared.bus.topics import settings_of
-from shared.events import ALL, TO_COME, Event, schema_id
+from shared.events import ALL, Event, schema_id
 
 ROOT = Path(__file__).resolve().parents[2]
 NOTE = "<!-- made by `make generate` -->"
@@ -60,7 +60,7 @@ def events_page() -> str:
     ]
     for topic, event in sorted(ALL.items()):
         handled = ", ".join(handlers.get(event.__name__, [])) or "–"
-        lines.append(f"| `{topic}` | {_summary(event)} | {_emitter(topic, event)} | {handled} |")
+        lines.append(f"| `{topic}` | {_summary(event)} | {event.emitter} | {handled} |")
     return "\n".join(lines) + "\n"
 
 
@@ -132,7 +132,7 @@ def _channel(topic: str, event: type[Event]) -> dict[str, Any]:
     }
     return {
         "address": topic,
-        "title": f"emitted by {_emitter(topic, event)}",
+        "title": f"emitted by {event.emitter}",
         "messages": {event.__name__: message} | ({tombstone["name"]: tombstone} if state else {}),
         "bindings": {"kafka": {"topic": topic, "topicConfiguration": _kept(topic), "bindingVersion": "0.5.0"}},
     }
@@ -145,10 +145,6 @@ def _example(name: str) -> dict[str, Any]:
 
 def _kept(topic: str) -> dict[str, Any]:
     return {name: [value] if name == "cleanup.policy" else value for name, value in settings_of(topic).items()}
-
-
-def _emitter(topic: str, event: type[Event]) -> str:
-    return f"{event.emitter} (not yet emitted)" if topic in TO_COME else event.emitter
 
 
 def _keyed(event: type[Event]) -> dict[str, Any]:
