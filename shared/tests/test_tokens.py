@@ -9,9 +9,10 @@ import jwt
 import pytest
 
 from shared.connections.state import UNKNOWN, Versions
-from shared.entra.tokens import KEPT_AT_MOST, AccessToken, TokenClient, _Flight, token_digest
+from shared.entra.tokens import KEPT_AT_MOST, AccessToken, TokenClient, _Flight
 from shared.graph.errors import GraphGiveUp, GraphReconnect, GraphRetry, GraphTellAdmin
 from shared.hosting.service import Service
+from shared.secrets import digest
 from shared.settings import ServiceSettings
 from shared.testing.databases import TestDatabase
 from shared.testing.fixtures import PlatformKeys
@@ -26,10 +27,25 @@ async def server() -> AsyncIterator[ScriptedServer]:
         yield running
 
 
+class Heard:
+    """What a service has heard of a connection, as ``shared.connections`` tells it."""
+
+    def __init__(self) -> None:
+        self.versions = UNKNOWN
+
+    async def __call__(self, _org_id: str, _user_id: str | None) -> Versions:
+        return self.versions
+
+
 @pytest.fixture
-async def tokens(server: ScriptedServer, made_keys: PlatformKeys) -> AsyncIterator[TokenClient]:
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+async def tokens(server: ScriptedServer, made_keys: PlatformKeys, heard: Heard) -> AsyncIterator[TokenClient]:
     settings = client_settings(made_keys, internal_url=server.url + "/{service}")
-    client = TokenClient(settings, ServiceTokens(settings, "meetings"))
+    client = TokenClient(settings, ServiceTokens(settings, "meetings"), heard)
     yield client
     await client.aclose()
 
@@ -253,7 +269,7 @@ async def test_the_holder_is_told_which_token_was_refused_until_it_gives_another
     tokens.forget("acme", "anna", "old")
     assert (await tokens.user_token("acme", "anna")).value == "old"
     assert (await tokens.user_token("acme", "anna")).value == "new", "the refused one was not kept"
-    assert [seen.json().get("refused") for seen in server.seen] == [None, token_digest("old"), token_digest("old")]
+    assert [seen.json().get("refused") for seen in server.seen] == [None, digest("old"), digest("old")]
     assert (await tokens.user_token("acme", "anna")).value == "new"
     tokens.forget("acme", "anna")
     await tokens.user_token("acme", "anna")
@@ -270,23 +286,12 @@ async def test_a_token_newer_than_the_refused_one_is_kept(server: ScriptedServer
     assert len(server.seen) == 2
 
 
-class Heard:
-    """What a service has heard of a connection, as ``shared.connections`` tells it."""
-
-    def __init__(self) -> None:
-        self.versions = Versions(1, 1)
-
-    async def __call__(self, _org_id: str, _user_id: str | None) -> Versions:
-        return self.versions
-
-
 @pytest.mark.parametrize("changed", [Versions(2, 1), Versions(1, 2), Versions(1, None)])
 @pytest.mark.parametrize("user_id", ["anna", None])
 async def test_a_kept_token_ends_with_the_versions_it_was_asked_for_in(
-    server: ScriptedServer, tokens: TokenClient, user_id: str | None, changed: Versions
+    server: ScriptedServer, tokens: TokenClient, heard: Heard, user_id: str | None, changed: Versions
 ) -> None:
-    heard = Heard()
-    tokens.heed(heard)
+    heard.versions = Versions(1, 1)
     server.script.extend([token("old"), token("new")])
 
     async def ask() -> str:
@@ -299,10 +304,9 @@ async def test_a_kept_token_ends_with_the_versions_it_was_asked_for_in(
 
 
 async def test_who_asks_after_an_end_does_not_get_what_was_asked_for_before(
-    server: ScriptedServer, tokens: TokenClient
+    server: ScriptedServer, tokens: TokenClient, heard: Heard
 ) -> None:
-    heard, stale = Heard(), token("stale")
-    tokens.heed(heard)
+    heard.versions, stale = Versions(1, 1), token("stale")
     stale.hold = asyncio.Event()
     server.script.extend([stale, token("new"), token("new")])
     first = asyncio.create_task(tokens.user_token("acme", "anna"))

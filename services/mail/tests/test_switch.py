@@ -105,7 +105,7 @@ async def test_without_the_permission_the_mail_waits_and_says_who_acts(house: An
     if told:
         await house.hear(house.person(2))
     else:
-        house.service.tokens.forget("acme", "anna")  # as when its hour is over
+        house.service.guest("tokens").forget("acme", "anna")  # as when its hour is over
         await house.pass_time(3601)
     await house.settle_down()
     assert (await house.mail(mail))["status"] == "seen_in_sent"

@@ -194,7 +194,7 @@ async def test_a_disconnect_keeps_what_is_stored_and_says_where_it_is(
         raise GraphTellAdmin("Your organisation is not connected to Microsoft 365.", 409, "tenant_not_connected")
 
     with monkeypatch.context() as patch:
-        patch.setattr(office.service.graph.tokens, "app_token", refuse)
+        patch.setattr(office.service.guest("graph").tokens, "app_token", refuse)
         answer = await office.content(stored["file_id"])
         assert (answer.status_code, answer.json()["code"]) == (409, "tenant_not_connected")
         assert answer.json()["detail"].startswith("This file is in SharePoint, as Review r1.mp4. Your organisation is")

@@ -147,7 +147,7 @@ async def test_a_migration_goes_on_at_the_byte_after_any_kill(
     monkeypatch.setitem(Upload.__init__.__kwdefaults__, "chunk", UNIT)
     wire = office.simulator.app = Wire(office.simulator.app)
     await migration(office, "POST")
-    http = office.service.graph.http
+    http = office.service.guest("graph").http
     send, lives, left = http.send, 0, 0
 
     async def mortal(*given: Any, **more: Any) -> Any:
@@ -210,7 +210,7 @@ async def test_a_move_cancelled_as_its_worker_dies_leaves_no_second_copy(
     """The file had got its name in the new place, and nobody had noted that."""
     await two_places(office)
     await migration(office, "POST")
-    http = office.service.graph.http
+    http = office.service.guest("graph").http
     send = http.send
 
     async def mortal(request: Any, **more: Any) -> Any:

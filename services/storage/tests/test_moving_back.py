@@ -90,7 +90,7 @@ async def test_a_move_back_goes_on_at_its_part_after_any_kill(
 
         return called
 
-    http = office.service.graph.http
+    http = office.service.guest("graph").http
     monkeypatch.setattr(http, "send", mortal(http.send, at == "request", at == "answer"))
     put = mortal(Objects.put, at == "object", at == "stored object", lambda _store, name, *_: written.append(name))
     monkeypatch.setattr(Objects, "put", put)

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from m365_simulator.directory import CONTOSO, FABRIKAM
-from shared.entra.tokens import token_digest
+from shared.secrets import digest
 from shared.testing.databases import connect
 
 
@@ -105,7 +105,7 @@ async def test_an_application_token_that_graph_refused_is_replaced_unless_new(
 ) -> None:
     await house.connect()
     first = (await house.app_token()).json()["access_token"]
-    refused = token_digest(first)
+    refused = digest(first)
     assert (await house.app_token(refused=refused)).json()["access_token"] == first
     monkeypatch.setattr("tenant_connector.tokens.RENEW_REFUSED_AFTER_S", 0)
     second = (await house.app_token(refused=refused)).json()["access_token"]
@@ -122,7 +122,7 @@ async def test_a_withdrawn_consent_is_noticed_when_graph_refuses_the_kept_token(
     await house.microsoft.do("consent_revoke", tenant=CONTOSO)
     assert (await house.app_token()).status_code == 200
     monkeypatch.setattr("tenant_connector.tokens.RENEW_REFUSED_AFTER_S", 0)
-    assert (await house.app_token(refused=token_digest(kept))).status_code == 409
+    assert (await house.app_token(refused=digest(kept))).status_code == 409
     assert (await house.tenant())["problem"]["code"] == "consent_withdrawn"
 
 

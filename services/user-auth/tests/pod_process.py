@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from shared.entra.kept import Newest
-from shared.entra.tokens import token_digest
+from shared.secrets import digest
 from shared.telemetry import set_up_logs
 from shared.testing.memory_bus import MemoryBus
 from shared.web.identity import ServiceTokens
@@ -64,7 +64,7 @@ async def ask(said: dict[str, Any], parent: Parent) -> list[Any]:
         body = {"org_id": "acme", "user_id": "anna"}
         answers = await asyncio.gather(*(http.post("/internal/tokens", json=body) for _ in range(said["tasks"])))
     await service.stop()
-    return [[answer.status_code, token_digest(answer.json().get("access_token", ""))] for answer in answers]
+    return [[answer.status_code, digest(answer.json().get("access_token", ""))] for answer in answers]
 
 
 def run_pod(connection: socket.socket) -> None:

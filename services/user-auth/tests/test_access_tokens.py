@@ -10,7 +10,7 @@ from sqlalchemy import event
 from structlog.testing import capture_logs
 
 from m365_simulator.directory import FABRIKAM
-from shared.entra.tokens import token_digest
+from shared.secrets import digest
 from shared.testing.databases import connect
 from shared.testing.serving import NO_TLS
 
@@ -111,7 +111,7 @@ async def test_a_claims_challenge_forces_a_new_token_with_the_claims(house: Any)
 async def test_two_pods_with_the_same_challenge_make_one_refresh(house: Any) -> None:
     await house.connect()
     first = (await house.token()).json()
-    again = {"claims": CHALLENGE, "refused": token_digest(first["access_token"])}
+    again = {"claims": CHALLENGE, "refused": digest(first["access_token"])}
     renewed = (await house.token(**again)).json()
     assert (await house.token(**again)).json() == renewed
     assert house.microsoft.door.refreshes == 1
@@ -124,7 +124,7 @@ async def test_two_pods_with_the_same_challenge_make_one_refresh(house: Any) -> 
 async def test_a_token_that_answered_a_challenge_and_is_refused_is_renewed(house: Any) -> None:
     await house.connect()
     renewed = (await house.token(claims=CHALLENGE)).json()
-    newest = (await house.token(claims=CHALLENGE, refused=token_digest(renewed["access_token"]))).json()
+    newest = (await house.token(claims=CHALLENGE, refused=digest(renewed["access_token"]))).json()
     assert newest["access_token"] != renewed["access_token"]
 
 
@@ -299,7 +299,7 @@ async def test_row_level_security_hides_the_connections_of_another_organisation(
 async def test_a_token_that_graph_refused_is_replaced_once_however_many_say_so(house: Any) -> None:
     await house.connect()
     old = (await house.token()).json()["access_token"]
-    refused = token_digest(old)
+    refused = digest(old)
     answers = await asyncio.gather(*(house.token(refused=refused) for _ in range(20)))
     (new,) = {answer.json()["access_token"] for answer in answers}
     assert new != old
@@ -312,5 +312,5 @@ async def test_microsoft_is_not_asked_again_when_graph_refuses_every_token(house
     await house.connect()
     given = (await house.token()).json()["access_token"]
     for _ in range(5):
-        given = (await house.token(refused=token_digest(given))).json()["access_token"]
+        given = (await house.token(refused=digest(given))).json()["access_token"]
     assert house.microsoft.door.refreshes == 1

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from shared.entra.tokens import token_digest
+from shared.secrets import digest
 from shared.testing.databases import connect
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.waiting import until
@@ -166,7 +166,7 @@ async def test_a_rotated_token_is_stored_before_anybody_uses_it(house: Any, expi
         await pod.write("go")
         (answer,) = await pod.answers()
     assert expired.refreshes == 1, "the stored token was enough"
-    assert answer == (200, token_digest((await house.token()).json()["access_token"]))
+    assert answer == (200, digest((await house.token()).json()["access_token"]))
     house.short_tokens(EXPIRED_S)
     assert (await house.token(refused=answer[1])).status_code == 200
     first, second = expired.sent_refresh_tokens

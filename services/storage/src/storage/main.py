@@ -27,7 +27,7 @@ def create_service(settings: Settings, *, bus: Bus | None = None) -> Service:
     service = Service("storage", "storage", settings, bus=bus, unlimited_bodies=UPLOADS)
     service.hold(HOLDINGS)
     service.consume(on)
-    deliveries = Deliveries(service.db, service.envelope, service.graph)
+    deliveries = Deliveries(service.db, service.envelope, service.guest("graph"))
     attendance = Attendance(settings, service.service_tokens)
     service.provide(parts=Parts(Objects(settings)), deliveries=deliveries, attendance=attendance)
     for routes in (

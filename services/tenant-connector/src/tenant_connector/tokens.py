@@ -10,7 +10,8 @@ import jwt
 
 from shared.entra.client import Entra, EntraReconnect, EntraRetry, EntraTenantGone, refusal
 from shared.entra.kept import Flights, Newest
-from shared.entra.tokens import KEPT_AT_MOST, AccessToken, token_digest
+from shared.entra.tokens import KEPT_AT_MOST, AccessToken
+from shared.secrets import digest
 
 EARLY = timedelta(minutes=5)
 LIFE_S = 3599
@@ -59,7 +60,7 @@ class _Kept:
         if self.connection != connection or self.token.expires_at - EARLY <= datetime.now(UTC):
             return False
         young = time.monotonic() - self.made_at < RENEW_REFUSED_AFTER_S
-        return young or token_digest(self.token.value) != refused
+        return young or digest(self.token.value) != refused
 
 
 class AppTokens:

@@ -34,7 +34,6 @@ from shared.entra.client import (
     is_listed,
 )
 from shared.entra.kept import Flights, Newest
-from shared.entra.tokens import token_digest
 from shared.problems import ConfigurationError, Conflict, ProspoError, Unavailable
 from shared.secrets import Envelope, Unreadable, digest
 from shared.web.audit import note
@@ -92,7 +91,7 @@ class Wanted:
         return self.org_id, self.user_id
 
     def is_refused(self, token: UserToken) -> bool:
-        return self.refused is not None and token_digest(token.value) == self.refused
+        return self.refused is not None and digest(token.value) == self.refused
 
     @property
     def challenge(self) -> str | None:

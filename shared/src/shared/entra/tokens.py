@@ -39,11 +39,6 @@ class _Flight(NamedTuple):
     leaving: bool = False
 
 
-def token_digest(value: str) -> str:
-    """How services name a token to each other without showing it: SHA-256 in hex."""
-    return digest(value)
-
-
 @dataclass(frozen=True, slots=True)
 class AccessToken:
     """``oid`` is None for the application's own token."""
@@ -93,19 +88,18 @@ class _Kept:
 class TokenClient:
     """Asks user-auth for people's tokens and tenant-connector for the application's.
 
-    All who want the same token at the same time share one call; its failure is theirs, and the next one asks anew.
+    All who want the same token at the same time share one call; its failure is theirs, and the next one asks anew. With
+    ``versions_of`` a kept token is given only while the versions of its connection are those it was asked for in.
     """
 
-    def __init__(self, settings: ServiceSettings, service_tokens: ServiceTokens) -> None:
+    def __init__(
+        self, settings: ServiceSettings, service_tokens: ServiceTokens, versions_of: VersionsOf | None = None
+    ) -> None:
         self._internal = InternalClient(settings, service_tokens)
-        self._versions_of: VersionsOf = _unknown
+        self._versions_of = versions_of
         self._kept = Newest[_Owner, _Kept](KEPT_AT_MOST)
         self._refused = Newest[_Owner, str](KEPT_AT_MOST)
         self._flights = Flights[_Flight, AccessToken](self._ask, self._keep)
-
-    def heed(self, versions_of: VersionsOf) -> None:
-        """From now on give a cached token only while the versions of its connection are those it was fetched in."""
-        self._versions_of = versions_of
 
     async def aclose(self) -> None:
         await self._flights.end(cancel=True)
@@ -144,20 +138,21 @@ class TokenClient:
         unwanted = owner, None, self._refused.get(owner)
         self._flights.leave(lambda known: known[:3] == unwanted)
         if refused is not None:
-            self._refused.keep(owner, token_digest(refused))
+            self._refused.keep(owner, digest(refused))
 
     async def _token_to_leave(self, owner: _Owner, claims: str | None) -> AccessToken:
         return await self._ask(_Flight(owner, claims, self._refused.get(owner), UNKNOWN, leaving=True))
 
     async def _token(self, owner: _Owner, claims: str | None) -> AccessToken:
-        versions = await self._versions_of(*owner)  # before the question: what ends during it is not missed
+        # Before the question: what ends during it is not missed.
+        versions = await self._versions_of(*owner) if self._versions_of else UNKNOWN
         kept = self._kept.get(owner)
         if kept is not None and kept.serves(versions, claims):
             return kept.token
         return await self._flights.join(_Flight(owner, claims, self._refused.get(owner), versions))
 
     def _keep(self, asked: _Flight, token: AccessToken | None) -> None:
-        if token is None or token_digest(token.value) == self._refused.get(asked.owner):
+        if token is None or digest(token.value) == self._refused.get(asked.owner):
             return
         self._refused.pop(asked.owner, None)
         self._kept.keep(asked.owner, _Kept(token, asked.versions, asked.claims))
@@ -184,10 +179,6 @@ class TokenClient:
         if token is None:
             raise GraphRetry(f"The answer of {service} cannot be read. It is tried again.", answer.status_code)
         return token
-
-
-async def _unknown(_org_id: str, _user_id: str | None) -> Versions:
-    return UNKNOWN
 
 
 def _read(answer: httpx.Response) -> AccessToken | None:

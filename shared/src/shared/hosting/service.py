@@ -31,7 +31,6 @@ from shared.eventing.relay import Relay
 from shared.events import TenantState, UserState
 from shared.graph import Graph
 from shared.hosting import commands
-from shared.hosting.commands import operate
 from shared.hosting.engine_security import database_security, kafka_security
 from shared.hosting.serving import Listener
 from shared.jobs import Jobs, Work
@@ -178,42 +177,23 @@ class Service:
         """Gauges of the service's own tables, set regularly while metrics are on."""
         self._gauging.append(gauging)
 
-    @property
-    def tokens(self) -> TokenClient:
-        """Access tokens of the organisations and people that the service acts for."""
-        tokens: TokenClient = self.guest("tokens")
-        return tokens
-
-    @property
-    def graph(self) -> Graph:
-        """Microsoft Graph."""
-        graph: Graph = self.guest("graph")
-        return graph
-
-    @property
-    def subscriptions(self) -> Subscriptions:
-        """The service's subscriptions at Graph."""
-        subscriptions: Subscriptions = self.guest("subscriptions")
-        return subscriptions
-
     def guest(self, name: str) -> Any:
         """The object provided under this name. ``tokens``, ``graph``, ``subscriptions`` are made when first wanted."""
-        made = {"tokens": self._make_tokens, "graph": self._make_graph, "subscriptions": self._make_subscriptions}
-        if name in made and name not in self.provided:
+        if name not in self.provided:
+            made: dict[str, Callable[[], Any]] = {
+                "tokens": self._make_tokens,
+                "graph": lambda: Graph(self.settings, self.guest("tokens"), self.db),
+                "subscriptions": lambda: Subscriptions(
+                    self.db, self.settings, self.name, certificates=Certificates(self.db, self.envelope)
+                ),
+            }
             self.provided[name] = made[name]()
         return self.provided[name]
 
     def _make_tokens(self) -> TokenClient:
-        tokens = TokenClient(self.settings, self.service_tokens)
-        if {TenantState.topic, UserState.topic} <= set(self._handlers.topics):
-            tokens.heed(partial(versions_of, self.db))  # kept tokens end with their connection
-        return tokens
-
-    def _make_graph(self) -> Graph:
-        return Graph(self.settings, self.tokens, self.db)
-
-    def _make_subscriptions(self) -> Subscriptions:
-        return Subscriptions(self.db, self.settings, self.name, certificates=Certificates(self.db, self.envelope))
+        """Kept tokens end with their connection where the service hears of it."""
+        hears = {TenantState.topic, UserState.topic} <= set(self._handlers.topics)
+        return TokenClient(self.settings, self.service_tokens, partial(versions_of, self.db) if hears else None)
 
     def _with(self, names: set[str]) -> dict[str, Any]:
         for name in USUAL & names:
@@ -226,8 +206,7 @@ class Service:
 
     @property
     def runner(self) -> JobRunner:
-        provided = self._with(self._jobs.wants)
-        return JobRunner(self.db, self._jobs, {k: v for k, v in provided.items() if k != "db"})
+        return JobRunner(self.db, self._jobs, self._with(self._jobs.wants))
 
     async def start(self, api: bool = True, worker: bool = True) -> None:
         """Open what is needed and start the loops. Raises ``ConfigurationError`` saying what is missing."""
@@ -338,7 +317,9 @@ def run(create_service: CreateService, settings_class: type[ServiceSettings]) ->
         if serves:
             set_up_traces(service.name, settings.otlp_endpoint)
             set_up_metrics(service.name, settings.metrics_port, settings.otlp_endpoint, settings.metrics_host)
-        sys.exit(asyncio.run(_serve_until_stopped(service, wanted.command) if serves else operate(service, wanted)))
+        sys.exit(
+            asyncio.run(_serve_until_stopped(service, wanted.command) if serves else commands.operate(service, wanted))
+        )
     except ValidationError as error:
         missing = ", ".join(f"PROSPO_{'_'.join(map(str, item['loc'])).upper()}" for item in error.errors())
         _misconfigured(f"These settings are missing or wrong: {missing}.")
