@@ -90,7 +90,6 @@ async def test_a_session_is_made_and_a_file_sent_in_order_without_our_token(
     said = {"uploadUrl": f"{host.url}/up/hush", "expirationDateTime": "2026-01-29T09:21:55.5230000Z"}
     host.script.append(Reply(json=said))
     made = await anna.upload_session("/drives/1/root:/a.mp4:/createUploadSession", {"item": {}})
-    assert made.expires_at is not None
     positions: list[int] = []
 
     async def saved(position: int) -> None:
@@ -291,13 +290,6 @@ async def test_a_final_answer_without_a_body_is_the_end(host: ScriptedServer, an
     host.script.append(Reply(201, headers={"location": "https://outlook.office.com/x"}))
     assert await anna.upload(session(host), SIZE).send(source, start=0) == {}
     assert len(host.seen) == 5
-
-
-async def test_a_deferred_session_is_committed(host: ScriptedServer, anna: GraphCaller) -> None:
-    there = microsoft(host, deferred=True)
-    item = await anna.upload(session(host, deferred=True), SIZE).send(source, start=0)
-    assert (item["id"], bytes(there.received)) == ("item-1", FILE)
-    assert [(seen.method, seen.body) for seen in host.seen[-1:]] == [("POST", b"")]
 
 
 async def test_a_session_is_cancelled_and_one_that_is_gone_is_too(

@@ -1,7 +1,7 @@
 """Microsoft's words for a mail that is sent. Nobody else sees Graph's JSON."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -87,7 +87,7 @@ async def begin_upload(caller: GraphCaller, draft_id: str, file: MailFile) -> Up
     """An upload session for a large file; its address is a secret."""
     item = {"attachmentType": "file", "name": file.name, "size": file.size_bytes, "contentType": file.media_type}
     made = await caller.upload_session(f"{_path(draft_id)}/attachments/createUploadSession", {"AttachmentItem": item})
-    return UploadSession(made.url, made.headers, made.expires_at, chunk=UPLOAD_CHUNK)
+    return replace(made, chunk=UPLOAD_CHUNK)
 
 
 async def send(caller: GraphCaller, draft_id: str) -> None:

@@ -1,16 +1,8 @@
 """Talking to Microsoft Graph."""
 
 from shared.graph.batch import BatchAnswer, BatchRequest
-from shared.graph.client import DeltaPage, Download, Graph, GraphCaller
-from shared.graph.upload import Upload, UploadSession
+from shared.graph.caller import Graph, GraphCaller
+from shared.graph.download import Download
+from shared.graph.upload import UploadSession
 
-__all__ = [
-    "BatchAnswer",
-    "BatchRequest",
-    "DeltaPage",
-    "Download",
-    "Graph",
-    "GraphCaller",
-    "Upload",
-    "UploadSession",
-]
+__all__ = ["BatchAnswer", "BatchRequest", "Download", "Graph", "GraphCaller", "UploadSession"]

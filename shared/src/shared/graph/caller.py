@@ -1,4 +1,4 @@
-"""Graph as one person, or as the application in one organisation's tenant."""
+"""Microsoft Graph as one person, or as the application in one organisation's tenant."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -82,22 +82,13 @@ class GraphCaller:
     async def patch(self, path: str, json: Any, *, etag: str | None = None) -> dict[str, Any]:
         return await self._json("PATCH", path, json=json, headers=_if_match(etag))
 
-    async def put(
-        self,
-        path: str,
-        json: Any = None,
-        *,
-        content: bytes | None = None,
-        content_type: str = "application/octet-stream",
-        etag: str | None = None,
-    ) -> dict[str, Any]:
+    async def put(self, path: str, json: Any = None, *, content: bytes | None = None) -> dict[str, Any]:
         """JSON, or the bytes of a small file. Raises ``GraphTooLarge`` beyond ``CONTENT_BYTES``."""
         if content is None:
-            return await self._json("PUT", path, json=json, headers=_if_match(etag))
+            return await self._json("PUT", path, json=json)
         if len(content) > CONTENT_BYTES:
             raise GraphTooLarge(f"More than {CONTENT_BYTES} bytes are sent through an upload session.")
-        headers = {"Content-Type": content_type} | _if_match(etag)
-        return await self._json("PUT", path, content=content, headers=headers)
+        return await self._json("PUT", path, content=content, headers={"Content-Type": "application/octet-stream"})
 
     async def delete(self, path: str, *, etag: str | None = None) -> dict[str, Any]:
         return await self._json("DELETE", path, headers=_if_match(etag))
@@ -252,6 +243,25 @@ class GraphCaller:
                 "Microsoft's answer cannot be read.", answer.status_code, "", request_id(answer), maybe_done=writes
             )
         return body
+
+
+class Graph(Transport):
+    """One per service; ``as_user`` and ``as_app`` give callers.
+
+    ``priority`` is that of the work the calls are part of: somebody waits for it (interactive), it keeps the platform
+    current (fresh), or it fetches the past (backfill).
+    """
+
+    def as_user(self, org_id: str, user_id: str, priority: Priority = "fresh") -> GraphCaller:
+        return GraphCaller(self, org_id, user_id, priority)
+
+    def as_leaver(self, org_id: str, user_id: str | None, priority: Priority = "fresh") -> GraphCaller:
+        """A caller for a person, or with None for the application, whose connection has ended: only to remove what was
+        set at Microsoft."""
+        return GraphCaller(self, org_id, user_id, priority, leaving=True)
+
+    def as_app(self, org_id: str, priority: Priority = "fresh") -> GraphCaller:
+        return GraphCaller(self, org_id, None, priority)
 
 
 def _items(answer: dict[str, Any]) -> list[dict[str, Any]]:

@@ -13,7 +13,6 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import httpx
@@ -32,7 +31,7 @@ from shared.graph.errors import (
 from shared.graph.links import Links
 from shared.graph.refusals import refusal
 from shared.graph.transport import NOT_SENT, PATIENCE_S, TRIES, USER_AGENT, read_json
-from shared.graph.words import field_of, moment, request_id_of
+from shared.graph.words import field_of, request_id_of
 
 log = structlog.get_logger(__name__)
 
@@ -50,17 +49,12 @@ Source = Callable[[int], AsyncGenerator[bytes, None]]
 
 @dataclass(frozen=True, slots=True)
 class UploadSession:
-    """Where the ranges go, each at most ``chunk`` bytes and a multiple of ``multiple``.
-
-    ``deferred``: the file appears only when it is committed, as ``deferCommit`` asked for.
-    """
+    """Where the ranges go, each at most ``chunk`` bytes and a multiple of ``multiple``."""
 
     url: str = field(repr=False)
     headers: dict[str, str] = field(default_factory=dict, repr=False)
-    expires_at: datetime | None = None
     multiple: int = MULTIPLE
     chunk: int = CHUNK
-    deferred: bool = False
 
     def __post_init__(self) -> None:
         if self.chunk % self.multiple or not self.multiple <= self.chunk < CHUNK_LIMIT:
@@ -68,12 +62,11 @@ class UploadSession:
 
     def secret(self) -> str:
         """Everything needed to go on elsewhere, the address among it: seal it before it is stored."""
-        return json.dumps([self.url, self.headers, self.multiple, self.chunk, self.deferred])
+        return json.dumps([self.url, self.headers, self.multiple, self.chunk, False])  # version 0.1 reads five
 
     @classmethod
     def of_secret(cls, secret: str) -> "UploadSession":
-        url, headers, multiple, chunk, deferred = json.loads(secret)
-        return cls(url, headers, None, multiple, chunk, deferred)
+        return cls(*json.loads(secret)[:4])
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +84,7 @@ def read_session(answer: dict[str, Any]) -> UploadSession:
     url = field_of(answer, "uploadUrl")
     if not isinstance(url, str) or not url:
         raise GraphRetry("Microsoft answered an upload session without an address.", maybe_done=True)
-    return UploadSession(url, expires_at=moment(field_of(answer, "expirationDateTime")))
+    return UploadSession(url)
 
 
 class Uploads:
@@ -126,10 +119,6 @@ class Uploads:
         if standing.position < 0:
             raise GraphRetry("Microsoft did not say where the upload stands.", answer.status_code)
         return standing
-
-    async def commit(self, session: UploadSession, size: int) -> Standing:
-        """End a deferred session whose bytes are all there."""
-        return _standing(await self._send("POST", session, {"Content-Length": "0"}), size, size)
 
     async def cancel(self, session: UploadSession) -> None:
         """Forget what was sent; a session that is gone is forgotten."""
@@ -229,8 +218,6 @@ class Upload:
     ) -> Standing:
         if standing is None:
             standing = await self._uploads.status(self._session, self._size)
-        elif standing.position >= self._size and self._session.deferred:
-            standing = await self._uploads.commit(self._session, self._size)
         elif standing.position >= self._size:
             await self._sleep(1)  # all is there, and not put together yet
             standing = await self._uploads.status(self._session, self._size)

@@ -25,7 +25,7 @@ from shared import metrics
 from shared.connections.obstacles import ACCOUNT_NOT_CONNECTED, TENANT_NOT_CONNECTED
 from shared.database.row_security import protecting
 from shared.database.unit_of_work import Database
-from shared.graph.client import GraphCaller
+from shared.graph import GraphCaller
 from shared.graph.errors import GraphGiveUp, GraphNotFound, GraphReconnect, GraphRetry, GraphTellAdmin
 from shared.problems import ConfigurationError
 from shared.settings import ServiceSettings

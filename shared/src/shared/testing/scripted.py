@@ -165,10 +165,9 @@ class UploadHost:
     _MULTIPLE = 320 * 1024
     _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
-    def __init__(self, size: int, *faults: str, deferred: bool = False) -> None:
+    def __init__(self, size: int, *faults: str) -> None:
         self.size = size
         self.faults = deque(faults)
-        self.deferred = deferred
         self.received = bytearray()
         self.done = False
         self.broken_rules: list[str] = []
@@ -181,8 +180,6 @@ class UploadHost:
         match seen.method:
             case "PUT":
                 return self._put(seen)
-            case "POST" if self.deferred and len(self.received) == self.size:
-                return self._finish()
             case "DELETE":
                 self.done = True
                 return Reply(204)
@@ -211,7 +208,7 @@ class UploadHost:
             del self.received[-self._MULTIPLE :]
             return self._wanted(202)
         self.received += body
-        whole = len(self.received) == self.size and not self.deferred
+        whole = len(self.received) == self.size
         answer = self._finish() if whole else self._wanted(202, fault)
         if fault in {"stored", "silent"}:
             return Reply(503, reset="after" if fault == "silent" else None)
