@@ -41,10 +41,9 @@ class IdTokens:
     async def verify(self, id_token: str, tid: str) -> Account:
         """The account, which is of the tenant ``tid``. Raises ``Conflict`` with the reason, ``Unavailable``."""
         try:
-            claims: dict[str, Any] = jwt.decode(
+            claims = await self.keys(tid).claims(
                 id_token,
-                await self._key(id_token, tid),
-                algorithms=["RS256"],
+                "RS256",
                 audience=self._settings.client_id,
                 leeway=_LEEWAY_S,
                 options={"require": _REQUIRED, "strict_aud": True},
@@ -67,12 +66,6 @@ class IdTokens:
             url = f"{self._entra.authority(tid)}/discovery/v2.0/keys"
             self._keys[tid] = IssuerKeys(self._settings, url, timeout_s=10, away=("microsoft_busy", _AWAY))
         return self._keys[tid]
-
-    async def _key(self, id_token: str, tid: str) -> Any:
-        known = await self.keys(tid).key(str(jwt.get_unverified_header(id_token).get("kid")))
-        if known is None:
-            raise jwt.InvalidTokenError("unknown kid")
-        return known.key
 
 
 def _check_tenant(claims: dict[str, Any], tid: str) -> None:

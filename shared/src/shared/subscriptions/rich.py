@@ -167,10 +167,9 @@ class ValidationTokens:
     async def _tenant(self, token: Any) -> str:
         """Whom the token vouches for."""
         try:
-            claims = jwt.decode(
+            claims = await self.keys.claims(
                 token,
-                await self._key(str(jwt.get_unverified_header(token).get("kid"))),
-                algorithms=["RS256"],
+                "RS256",
                 audience=self._settings.client_id,
                 leeway=_LEEWAY_S,
                 options={"require": ["exp", "iss", "aud", "tid"], "strict_aud": True},
@@ -184,9 +183,3 @@ class ValidationTokens:
         if claims["iss"] != issuer or publisher != self._settings.notification_publisher:
             raise NotGenuine("A token is not from Graph's publisher of change notifications.")
         return tid
-
-    async def _key(self, kid: str) -> Any:
-        known = await self.keys.key(kid)
-        if known is None:
-            raise jwt.InvalidTokenError("unknown kid")
-        return known.key

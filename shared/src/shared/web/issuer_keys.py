@@ -16,6 +16,7 @@ log = structlog.get_logger(__name__)
 MAX_AGE_S = 24 * 3600.0
 MIN_AGE_S = 30.0
 RETRY_S = 5.0
+_KEY_TYPES = {"RS256": "RSA", "ES256": "EC"}
 
 
 class IssuerKeys:
@@ -39,6 +40,20 @@ class IssuerKeys:
         """The key with this id, None when the issuer has none. Raises ``Unavailable`` when that cannot be known."""
         await self._provide(kid)
         return self._known.get(kid)
+
+    async def claims(self, token: str, *algorithms: str, **wanted: Any) -> dict[str, Any]:
+        """The claims of a token that one of these keys signed; ``wanted`` is of ``jwt.decode``.
+
+        Raises what pyjwt raises for any other token, and ``Unavailable``.
+        """
+        header = jwt.get_unverified_header(token)
+        if header.get("alg") not in algorithms:
+            raise jwt.InvalidAlgorithmError("The token's algorithm is not accepted.")
+        known = await self.key(str(header.get("kid")))
+        if known is None or known.key_type != _KEY_TYPES[header["alg"]]:
+            raise jwt.InvalidTokenError("The token is signed by an unknown key.")
+        claims: dict[str, Any] = jwt.decode(token, known.key, algorithms=algorithms, **wanted)
+        return claims
 
     async def ready(self) -> None:
         """Have keys, so that ``key`` fetches them for a new one only. Raises ``Unavailable``."""
