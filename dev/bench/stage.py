@@ -17,7 +17,7 @@ from dev.embedded.engines import EmbeddedKafka, EmbeddedPostgres, ServiceDatabas
 from shared.bus.kafka import KafkaBus
 from shared.database.row_security import rights, role_of
 from shared.database.unit_of_work import Database
-from shared.hosting.migrate import create_engine_tables, protect
+from shared.hosting.migrate import engine_ddl, protect
 
 ORG = "acme"
 LANES = 8
@@ -92,7 +92,7 @@ async def _prepare(made: ServiceDatabase) -> tuple[str, bool]:
         make_url(made.owner_url).set(drivername="postgresql").render_as_string(hide_password=False)
     )
     op = _Statements()
-    create_engine_tables(op)
+    op.all += engine_ddl()
     op.execute(_THING)
     op.execute("CREATE TABLE IF NOT EXISTS entry (org_id text, id bigint GENERATED ALWAYS AS IDENTITY, words text)")
     protect(op, "thing")

@@ -19,7 +19,7 @@ from shared.database.unit_of_work import Database
 from shared.eventing.handlers import Handlers
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphReconnect
-from shared.hosting.migrate import create_engine_tables, protect
+from shared.hosting.migrate import engine_ddl, protect
 from shared.hosting.service import Service
 from shared.jobs import Jobs
 from shared.settings import ServiceSettings
@@ -77,7 +77,7 @@ class _Plain:
 
 async def make_tables(database: TestDatabase) -> None:
     op = _Plain()
-    create_engine_tables(op)
+    op.statements += engine_ddl()
     op.execute("CREATE TABLE note (org_id text NOT NULL, words text NOT NULL, n bigint GENERATED ALWAYS AS IDENTITY)")
     protect(op, "note")
     owner = await connect(database.owner_url)

@@ -15,7 +15,8 @@ from structlog.testing import capture_logs
 from console.protection import content_policy
 from console.settings import Settings as ConsoleSettings
 from shared.clouds import ARTEFACT_PERMISSIONS, CLOUDS, CloudName
-from shared.entra.client import Entra, EntraMisconfigured, EntraOtherCloud, EntraTellAdmin, refusal
+from shared.entra.aadsts import EntraMisconfigured, EntraOtherCloud, EntraTellAdmin, refusal
+from shared.entra.client import Entra
 from shared.entra.id_tokens import IdTokens
 from shared.graph.errors import GraphGiveUp
 from shared.graph.links import Links

@@ -18,7 +18,8 @@ from m365_simulator import SimulatorSettings, create_simulator
 from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO, FABRIKAM
 from m365_simulator.testing import loopback_settings, running
-from shared.entra.client import Entra, EntraMisconfigured, EntraTenantGone
+from shared.entra.aadsts import EntraMisconfigured, EntraTenantGone
+from shared.entra.client import Entra
 from shared.entra.credentials import credentials
 from shared.problems import ConfigurationError
 from shared.settings import ServiceSettings

@@ -11,9 +11,8 @@ import pytest
 import requests
 
 from shared.database.outbox import Outbox
-from shared.entra.aadsts import NUMBERS
-from shared.entra.client import (
-    Entra,
+from shared.entra.aadsts import (
+    NUMBERS,
     EntraError,
     EntraMisconfigured,
     EntraOtherCloud,
@@ -24,6 +23,7 @@ from shared.entra.client import (
     EntraTenantUnknown,
     refusal,
 )
+from shared.entra.client import Entra
 from tenant_connector.tokens import acquire
 from user_auth import connections
 from user_auth.microsoft import Microsoft

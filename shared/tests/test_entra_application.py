@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from shared.entra.client import Entra, EntraRetry
+from shared.entra.aadsts import EntraRetry
+from shared.entra.client import Entra
 from tenant_connector.settings import Settings
 from tenant_connector.tokens import acquire
 

@@ -15,14 +15,15 @@ import requests
 from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import ValidationError
 
-from shared.entra.client import Entra, EntraError, EntraMisconfigured, granted_scopes, refusal
+from shared.entra.aadsts import EntraError, EntraMisconfigured, refusal
+from shared.entra.client import Entra
 from shared.entra.id_tokens import IdTokens
 from shared.graph.refusals import claims_challenge
 from shared.problems import ProspoError
 from shared.testing.samples import Sample, samples
 from tenant_connector import answers, graph
 from tenant_connector.models import ConsentAnswer
-from user_auth.microsoft import _grant
+from user_auth.microsoft import _grant, granted_scopes
 from user_auth.models import SignInAnswer
 from user_auth.settings import Settings
 

@@ -11,8 +11,7 @@ from m365_simulator import create_simulator
 from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO
 from m365_simulator.testing import loopback_settings, running
-from shared.entra.client import (
-    Entra,
+from shared.entra.aadsts import (
     EntraError,
     EntraMisconfigured,
     EntraOtherCloud,
@@ -22,6 +21,7 @@ from shared.entra.client import (
     EntraTenantGone,
     EntraTenantUnknown,
 )
+from shared.entra.client import Entra
 from shared.settings import ServiceSettings
 from tenant_connector.tokens import acquire
 

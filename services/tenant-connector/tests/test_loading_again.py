@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from m365_simulator.directory import CONTOSO
-from shared.entra.client import EntraRetry
+from shared.entra.aadsts import EntraRetry
 from shared.web.issuer_keys import IssuerKeys
 
 ADMIN = "admin@contoso.example"

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from m365_simulator.directory import CONTOSO
-from shared.entra.client import EntraTenantGone
+from shared.entra.aadsts import EntraTenantGone
 from shared.hosting.migrate import migrate
 from shared.testing.migrating import back_to
 from tenant_connector import access

@@ -3,7 +3,8 @@
 import structlog
 
 from shared.database.unit_of_work import Database, UnitOfWork
-from shared.entra.client import Entra, EntraError, EntraMisconfigured, EntraRetry, EntraTenantGone, EntraTenantUnknown
+from shared.entra.aadsts import EntraError, EntraMisconfigured, EntraRetry, EntraTenantGone, EntraTenantUnknown
+from shared.entra.client import Entra
 from shared.entra.tokens import AccessToken
 from shared.problems import Conflict, Unavailable
 from tenant_connector import audit, queries, tenant

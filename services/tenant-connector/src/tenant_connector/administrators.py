@@ -9,7 +9,8 @@ from typing import Any
 
 import structlog
 
-from shared.entra.client import Entra, EntraError, EntraMisconfigured, EntraRetry, EntraTenantUnknown
+from shared.entra.aadsts import EntraError, EntraMisconfigured, EntraRetry, EntraTenantUnknown
+from shared.entra.client import Entra
 from shared.entra.id_tokens import Account, IdTokens
 from shared.problems import Conflict, ProspoError, Unavailable
 from tenant_connector.answers import AGAIN, about, sign_in_error, spent

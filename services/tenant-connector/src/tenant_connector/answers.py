@@ -4,15 +4,8 @@ import re
 from typing import Any
 
 from shared.connections.places import CONNECTOR_PLACE
-from shared.entra.client import (
-    PERSONAL_TENANT,
-    EntraError,
-    EntraReconnect,
-    EntraRetry,
-    EntraTellAdmin,
-    EntraTenantGone,
-    refusal,
-)
+from shared.entra.aadsts import EntraError, EntraReconnect, EntraRetry, EntraTellAdmin, EntraTenantGone, refusal
+from shared.entra.client import PERSONAL_TENANT
 from shared.problems import BadInput, Conflict, ProspoError
 from tenant_connector.models import ConsentAnswer, SignInAnswer
 

@@ -13,7 +13,8 @@ import re
 import secrets
 
 from shared.database.unit_of_work import Database, UnitOfWork
-from shared.entra.client import Entra, EntraError, EntraTenantUnknown
+from shared.entra.aadsts import EntraError, EntraTenantUnknown
+from shared.entra.client import Entra
 from shared.problems import BadInput, NotFound
 from shared.secrets import digest
 from shared.web import limits

@@ -13,7 +13,8 @@ from typing import Any
 
 from shared.connections.places import CONNECTOR_PLACE
 from shared.database.unit_of_work import Database, UnitOfWork
-from shared.entra.client import Entra, EntraError, EntraRetry, EntraTellAdmin, refusal
+from shared.entra.aadsts import EntraError, EntraRetry, EntraTellAdmin, refusal
+from shared.entra.client import Entra
 from shared.entra.id_tokens import IdTokens
 from shared.jobs import Periodic
 from shared.jobs.job import Job

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from shared.entra.client import Entra, EntraError, EntraMisconfigured, EntraRetry, EntraTenantGone, EntraTenantUnknown
+from shared.entra.aadsts import EntraError, EntraMisconfigured, EntraRetry, EntraTenantGone, EntraTenantUnknown
+from shared.entra.client import Entra
 from shared.entra.tokens import AccessToken
 from shared.graph.errors import GraphError, GraphGiveUp, GraphRetry
 from tenant_connector import graph

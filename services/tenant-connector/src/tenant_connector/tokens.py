@@ -8,7 +8,8 @@ from typing import Any
 
 import jwt
 
-from shared.entra.client import Entra, EntraReconnect, EntraRetry, EntraTenantGone, refusal
+from shared.entra.aadsts import EntraReconnect, EntraRetry, EntraTenantGone, refusal
+from shared.entra.client import Entra
 from shared.entra.kept import Flights, Newest
 from shared.entra.tokens import KEPT_AT_MOST, AccessToken
 from shared.secrets import digest

@@ -9,7 +9,7 @@ from shared.connections.obstacles import ACCOUNT_NOT_CONNECTED, ADMIN_REQUIRED, 
 from shared.connections.refusing import conflict
 from shared.database.outbox import Outbox
 from shared.database.unit_of_work import UnitOfWork
-from shared.entra.client import EntraError, EntraTellAdmin
+from shared.entra.aadsts import EntraError, EntraTellAdmin
 from shared.entra.id_tokens import Account
 from shared.events import UserConnected, UserConnectionExpired, UserDisconnected, UserReconnected, UserState
 from shared.events.user import DisconnectedBecause

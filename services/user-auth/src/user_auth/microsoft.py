@@ -2,25 +2,18 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
+from urllib.parse import unquote_plus
 
 import msal
 
 from shared import metrics
-from shared.entra.client import (
-    Entra,
-    EntraError,
-    EntraReconnect,
-    EntraRetry,
-    EntraTellAdmin,
-    granted_scopes,
-    refusal,
-    short_names,
-)
+from shared.entra.aadsts import NUMBERS, EntraError, EntraReconnect, EntraRetry, EntraTellAdmin, refusal
+from shared.entra.client import Entra
 from user_auth import permissions
 from user_auth.settings import Settings
 
@@ -191,3 +184,20 @@ def kept_token(cache: str) -> str | None:
     entries = list(opened.search(_ACCESS_TOKEN))
     newest = max(entries, key=lambda entry: int(entry["expires_on"]), default=None)
     return str(newest["secret"]) if newest else None
+
+
+def is_listed(refused: EntraError) -> bool:
+    """Whether it is published what this refusal means; ``invalid_grant`` alone is also said of passing troubles."""
+    said = {refused.error, refused.suberror} & {"interaction_required", "login_required", "consent_required"}
+    return bool(said) or refused.number in NUMBERS
+
+
+def granted_scopes(said: dict[str, Any]) -> frozenset[str]:
+    """The permissions a token answer names, in lower case and without their resource; some answers percent-encode."""
+    words = unquote_plus(str(said.get("scope") or "")).split()
+    return frozenset(name.casefold() for name in short_names(words))
+
+
+def short_names(scopes: Iterable[str]) -> list[str]:
+    """``User.Read`` of ``https://graph.microsoft.us/User.Read``."""
+    return [scope.rsplit("/", 1)[-1] for scope in scopes]

@@ -23,22 +23,21 @@ from shared.connections import tenant_of
 from shared.connections.obstacles import TENANT_NOT_CONNECTED
 from shared.connections.refusing import conflict
 from shared.database.unit_of_work import Database, UnitOfWork
-from shared.entra.client import (
-    TIMEOUT_S,
+from shared.entra.aadsts import (
     EntraError,
     EntraMisconfigured,
     EntraReconnect,
     EntraTellAdmin,
     EntraTenantGone,
     EntraTenantUnknown,
-    is_listed,
 )
+from shared.entra.client import TIMEOUT_S
 from shared.entra.kept import Flights, Newest
 from shared.problems import ConfigurationError, Conflict, ProspoError, Unavailable
 from shared.secrets import Envelope, Unreadable, digest
 from shared.web.audit import note
 from user_auth import connections, leaving, permissions, queries
-from user_auth.microsoft import NOTHING_KEPT, Grant, Microsoft, kept_token
+from user_auth.microsoft import NOTHING_KEPT, Grant, Microsoft, is_listed, kept_token
 from user_auth.refusals import Owner, Refusals
 from user_auth.settings import Settings
 from user_auth.tables import ConnectionRow

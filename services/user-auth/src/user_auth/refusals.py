@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from shared.entra.client import EntraError, EntraRetry, EntraTenantGone
+from shared.entra.aadsts import EntraError, EntraRetry, EntraTenantGone
 from shared.entra.kept import Newest
 from user_auth.settings import Settings
 

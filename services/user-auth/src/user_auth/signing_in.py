@@ -17,14 +17,7 @@ from shared.connections import ADMIN_REQUIRED, CONNECTOR_PLACE, Switch, Tenant, 
 from shared.connections.obstacles import TENANT_NOT_CONNECTED
 from shared.connections.refusing import conflict
 from shared.database.unit_of_work import Database, UnitOfWork
-from shared.entra.client import (
-    EntraError,
-    EntraMisconfigured,
-    EntraReconnect,
-    EntraRetry,
-    EntraTenantGone,
-    refusal,
-)
+from shared.entra.aadsts import EntraError, EntraMisconfigured, EntraReconnect, EntraRetry, EntraTenantGone, refusal
 from shared.entra.id_tokens import Account, IdTokens
 from shared.problems import Conflict, ProspoError, Unavailable
 from shared.secrets import Envelope, digest

@@ -11,7 +11,7 @@ import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
-from urllib.parse import unquote_plus, urlsplit
+from urllib.parse import urlsplit
 
 import msal
 import requests
@@ -25,8 +25,6 @@ from shared.entra.aadsts import (
     EntraOtherCloud,
     EntraReconnect,
     EntraRetry,
-    EntraTellAdmin,
-    EntraTenantGone,
     EntraTenantUnknown,
     refusal,
 )
@@ -35,22 +33,6 @@ from shared.graph.refusals import said_wait_s
 from shared.problems import ConfigurationError
 from shared.settings import ServiceSettings
 
-__all__ = [
-    "PERSONAL_TENANT",
-    "Entra",
-    "EntraError",
-    "EntraMisconfigured",
-    "EntraOtherCloud",
-    "EntraReconnect",
-    "EntraRetry",
-    "EntraTellAdmin",
-    "EntraTenantGone",
-    "EntraTenantUnknown",
-    "granted_scopes",
-    "is_listed",
-    "refusal",
-    "short_names",
-]
 log = structlog.get_logger(__name__)
 
 TIMEOUT_S = 15
@@ -60,23 +42,6 @@ _NOT_MICROSOFT = "Something that is not Microsoft's sign-in answered in its plac
 _NO_CREDENTIAL = "Prospo has no credential for Microsoft that can be read. Its operator finds the reason in the log."
 _TROUBLED = {408, 429}
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-
-
-def is_listed(refused: EntraError) -> bool:
-    """Whether it is published what this refusal means; ``invalid_grant`` alone is also said of passing troubles."""
-    said = {refused.error, refused.suberror} & {"interaction_required", "login_required", "consent_required"}
-    return bool(said) or refused.number in NUMBERS
-
-
-def granted_scopes(said: dict[str, Any]) -> frozenset[str]:
-    """The permissions a token answer names, in lower case and without their resource; some answers percent-encode."""
-    words = unquote_plus(str(said.get("scope") or "")).split()
-    return frozenset(name.casefold() for name in short_names(words))
-
-
-def short_names(scopes: Iterable[str]) -> list[str]:
-    """``User.Read`` of ``https://graph.microsoft.us/User.Read``."""
-    return [scope.rsplit("/", 1)[-1] for scope in scopes]
 
 
 class _Http(requests.Session):

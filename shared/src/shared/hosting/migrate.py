@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from shared.database.row_security import owning, protecting, rights, role_of
+from shared.database.row_security import protecting, rights, role_of
 from shared.hosting.engine_security import database_security
 from shared.problems import ConfigurationError
 from shared.settings import ServiceSettings
@@ -42,22 +42,9 @@ def engine_ddl() -> list[str]:
     return [statement for name in ENGINES for statement in importlib.import_module(name).DDL]
 
 
-def create_engine_tables(op: Any) -> None:
-    """Outbox, inbox, jobs and the other engines' tables."""
-    for statement in engine_ddl():
-        op.execute(statement)
-
-
 def protect(op: Any, table: str) -> None:
     """Protect a table: a transaction sees its organisation's rows only, the owner too. The service's login sees all."""
     op.execute(protecting(table))
-
-
-def owned(op: Any, table: str, *, shared: bool = False) -> None:
-    """Protect a table per person: only their rows, and with ``shared`` those that others share (``owning``)."""
-    protect(op, table)
-    for statement in owning(table, shared=shared):
-        op.execute(statement)
 
 
 async def migrate(package: str, settings: ServiceSettings) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import structlog
 
 from shared.database.unit_of_work import Database
-from shared.entra.client import Entra, EntraError, EntraMisconfigured, EntraRetry, EntraTenantGone, EntraTenantUnknown
+from shared.entra.aadsts import EntraError, EntraMisconfigured, EntraRetry, EntraTenantGone, EntraTenantUnknown
+from shared.entra.client import Entra
 from shared.entra.tokens import AccessToken
 from shared.graph.errors import GraphError, GraphRetry
 from shared.jobs import GiveUp, Periodic

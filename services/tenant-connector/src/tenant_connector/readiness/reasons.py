@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from shared.connections import CONNECTOR_PLACE
-from shared.entra.client import EntraMisconfigured
+from shared.entra.aadsts import EntraMisconfigured
 from shared.graph.errors import GraphError
 from tenant_connector.readiness.queries import Tally
 from tenant_connector.readiness.verdicts import Evidence, Found, Remedy

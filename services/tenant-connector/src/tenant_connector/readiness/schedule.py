@@ -5,7 +5,8 @@ import random
 from datetime import UTC, datetime, timedelta
 
 from shared.database.unit_of_work import UnitOfWork
-from shared.entra.client import Entra, EntraError
+from shared.entra.aadsts import EntraError
+from shared.entra.client import Entra
 from tenant_connector.readiness import queries as readiness_queries
 from tenant_connector.settings import Settings
 from tenant_connector.work import CheckReadiness, LookAfterTenant

@@ -2,7 +2,8 @@
 
 from alembic import op
 
-from shared.hosting.migrate import owned, protect
+from shared.database.row_security import owning
+from shared.hosting.migrate import protect
 from shared.mailboxes.folders import TABLE as MAILBOX_FOLDER
 
 revision = "0003"
@@ -89,7 +90,9 @@ def upgrade() -> None:
         protect(op, name)
     for name, statement in OWNED.items():
         op.execute(statement)
-        owned(op, name, shared=True)
+        protect(op, name)
+        for policy in owning(name, shared=True):
+            op.execute(policy)
     for statement in INDEXES:
         op.execute(statement)
     op.execute(MAILBOX)
