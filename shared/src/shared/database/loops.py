@@ -1,6 +1,7 @@
 """Helpers of the engines' endless loops."""
 
 import asyncio
+import contextlib
 
 
 def stop_if_cancelled() -> None:
@@ -11,3 +12,11 @@ def stop_if_cancelled() -> None:
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError
+
+
+async def is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for the event; False when it is not set in this time."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()

@@ -16,7 +16,7 @@ import asyncpg
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.database.loops import stop_if_cancelled
+from shared.database.loops import is_set_within, stop_if_cancelled
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -87,9 +87,7 @@ class Wakes:
                 left_s = deadline - loop.time()
                 if settled(found) or left_s <= 0:
                     return found
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(min(every_s, left_s)):
-                        await woken.wait()
+                await is_set_within(woken, min(every_s, left_s))
 
     async def listen(self) -> None:
         """Notify other processes and listen to them until cancelled; connect again after an outage of the database."""
@@ -136,11 +134,7 @@ class Wakes:
             connection.add_termination_listener(lambda _connection: ended.set())
             await connection.add_listener(_CHANNEL, self._heard)
             self._wake([*self.loops, *self._waiting])  # whatever was told before anybody listened
-            while not ended.is_set():
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_PING_S):
-                        await ended.wait()
-                    return
+            while not await is_set_within(ended, _PING_S):
                 await connection.execute("SELECT 1")  # a server that vanished says nothing
         finally:
             with contextlib.suppress(*_DOWN):

@@ -24,7 +24,7 @@ from sqlalchemy import text
 from shared import metrics
 from shared.bus import Bus, BusUnavailable, Record
 from shared.database.housekeeping import prune
-from shared.database.loops import stop_if_cancelled
+from shared.database.loops import is_set_within, stop_if_cancelled
 from shared.database.unit_of_work import BY_INDEX, Database
 from shared.database.wakes import POLL_S
 
@@ -203,18 +203,13 @@ class Relay:
             self._db.wakes.tell(_FREE)
 
     async def _stand_by(self, wait_s: float) -> None:
-        with self._db.wakes.waiting(_FREE) as free, contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(wait_s):
-                await free.wait()
+        with self._db.wakes.waiting(_FREE) as free:
+            await is_set_within(free, wait_s)
 
     async def _woken(self, wait_s: float) -> bool:
         """Wait for a commit; False after ``wait_s``. Clearing before the next read loses no wake: it sees it."""
         wake = self._db.on_commit_wake["outbox"]
-        with contextlib.suppress(TimeoutError):
-            if not wake.is_set() and wait_s > 0:
-                async with asyncio.timeout(wait_s):
-                    await wake.wait()
-        woken = wake.is_set()
+        woken = wake.is_set() or (wait_s > 0 and await is_set_within(wake, wait_s))
         wake.clear()
         return woken
 

@@ -1,10 +1,10 @@
 """The records that a group member holds between two rebalances, and the offset that it may commit."""
 
 import asyncio
-import contextlib
 from collections import defaultdict
 
 from shared.bus import Record
+from shared.database.loops import is_set_within
 
 Partition = tuple[str, int]
 
@@ -66,7 +66,4 @@ class Assignment:
     async def revoke(self, within_s: float) -> bool:
         """Begin nothing more and wait for what is in hand; False when it takes longer than ``within_s``."""
         self.revoked = True
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within_s):
-                await self._settled.wait()
-        return self._settled.is_set()
+        return await is_set_within(self._settled, within_s)

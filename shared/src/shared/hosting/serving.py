@@ -7,6 +7,8 @@ from typing import Any
 
 import uvicorn
 
+from shared.database.loops import is_set_within
+
 TICKS_PER_S = 10
 """Uvicorn's own."""
 
@@ -37,9 +39,7 @@ class Server(uvicorn.Server):
         counter = 0
         while not await self.on_tick(counter):
             counter += TICKS_PER_S
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1):
-                    await self._exit.wait()
+            await is_set_within(self._exit, 1)
 
     async def on_tick(self, counter: int) -> bool:
         """``_waiting`` has each connection without a request, the one that it answered last, and since which tick."""

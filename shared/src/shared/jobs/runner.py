@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from shared import metrics
 from shared.database import queue
-from shared.database.loops import stop_if_cancelled
+from shared.database.loops import is_set_within, stop_if_cancelled
 from shared.database.unit_of_work import Database
 from shared.database.wakes import POLL_S
 from shared.jobs.again import Again, GiveUp, LeaseLost, Periodic
@@ -131,9 +131,7 @@ class JobRunner:
     async def _wait(self) -> None:
         """Wait until a job is queued or ends, the next one is due, a lease runs out, or ``POLL_S`` have passed."""
         wake = self._db.on_commit_wake["jobs"]
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._rest_s):
-                await wake.wait()
+        await is_set_within(wake, self._rest_s)
         wake.clear()
 
     async def _run_one(self, job: Job) -> None:

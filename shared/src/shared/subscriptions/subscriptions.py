@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Result, text
 from sqlalchemy.exc import DBAPIError
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -80,10 +80,6 @@ _FORGET = text(
     """DELETE FROM graph_subscription WHERE org_id = :org_id
            AND (CAST(:user_id AS text) IS NULL OR user_id = :user_id) RETURNING subscription_id"""
 )
-_SUBSCRIBED = text(
-    """SELECT resource FROM graph_subscription
-       WHERE org_id = :org_id AND user_id = :user_id AND subscription_id IS NOT NULL"""
-)
 _STATES = text(
     """SELECT count(*) FILTER (WHERE expires_at >= clock_timestamp() + interval '30 minutes') AS lasting,
               count(*) FILTER (WHERE expires_at >= clock_timestamp()
@@ -91,16 +87,13 @@ _STATES = text(
               count(*) FILTER (WHERE expires_at IS NULL OR expires_at < clock_timestamp()) AS none
        FROM graph_subscription"""
 )
-_RESOURCES = text(
-    """SELECT resource, coalesce(refused_until > clock_timestamp(), false) AS refused
+_KNOWN = text(
+    """SELECT resource, coalesce(refused_until > clock_timestamp(), false) AS refused,
+              subscription_id IS NOT NULL AS taken, extract(epoch FROM expires_at - clock_timestamp())::float8 AS left_s
        FROM graph_subscription WHERE org_id = :org_id AND user_id = :user_id ORDER BY resource"""
 )
 _REFUSED = text(
     f"UPDATE graph_subscription SET refused_until = clock_timestamp() + make_interval(secs => :life_s) WHERE {_HERE}"
-)
-_LASTING = text(
-    """SELECT resource FROM graph_subscription WHERE org_id = :org_id AND user_id = :user_id
-       AND subscription_id IS NOT NULL AND expires_at > clock_timestamp() + make_interval(secs => :for_s)"""
 )
 
 
@@ -177,8 +170,7 @@ class Subscriptions:
             except (GraphReconnect, GraphTellAdmin, GraphGiveUp) as error:
                 if error.code in CONNECTION_ENDED:
                     return
-            async with self._db.unit_of_work(caller.org_id) as work:
-                await work.session.execute(_DELETE, held.place)
+            await self._run(caller.org_id, _DELETE, held.place)
 
     async def end(self, caller: GraphCaller, resource: str) -> None:
         """End it at Graph and forget it, as one whose connection ended. Raises ``GraphError`` while it is still there.
@@ -190,8 +182,7 @@ class Subscriptions:
                 await _end(caller, held.subscription_id)
             else:
                 await self._remove_lost(caller, resource)
-            async with self._db.unit_of_work(caller.org_id) as work:
-                await work.session.execute(_DELETE, held.place)
+            await self._run(caller.org_id, _DELETE, held.place)
 
     async def heed(self, caller: GraphCaller, notification: Notification) -> bool:
         """Do what a lifecycle event asks for. Returns whether changes may have been missed and must be looked for."""
@@ -207,20 +198,17 @@ class Subscriptions:
 
         The application's own when ``user_id`` is empty.
         """
-        async with self._db.unit_of_work(org_id) as work:
-            rows = await work.session.execute(_RESOURCES, {"org_id": org_id, "user_id": user_id})
-            return {row.resource: row.refused for row in rows}
+        rows = await self._run(org_id, _KNOWN, {"org_id": org_id, "user_id": user_id})
+        return {row.resource: row.refused for row in rows}
 
     async def note_refusal(self, caller: GraphCaller, resource: str) -> None:
         place = {"org_id": caller.org_id, "user_id": caller.user_id or "", "resource": resource}
-        async with self._db.unit_of_work(caller.org_id) as work:
-            await work.session.execute(_REFUSED, place | {"life_s": REFUSED_S})
+        await self._run(caller.org_id, _REFUSED, place | {"life_s": REFUSED_S})
 
     async def lasting(self, org_id: str, user_id: str, for_s: float) -> set[str]:
         """Resources whose subscription lasts ``for_s`` seconds or more, as the database has it; Graph is not asked."""
-        async with self._db.unit_of_work(org_id) as work:
-            values = {"org_id": org_id, "user_id": user_id, "for_s": for_s}
-            return set((await work.session.execute(_LASTING, values)).scalars())
+        rows = await self._run(org_id, _KNOWN, {"org_id": org_id, "user_id": user_id})
+        return {row.resource for row in rows if row.taken and row.left_s > for_s}
 
     async def opened(self, notification: Notification) -> dict[str, Any]:
         """The resource data that a notification brings. Raises ``Unopenable``."""
@@ -231,18 +219,17 @@ class Subscriptions:
         place = {"org_id": caller.org_id, "user_id": caller.user_id or "", "resource": resource}
         place["claim"] = secrets.token_hex(8)
         values = place | {"life_s": CLAIM_S, "renew_s": renew_before(resource).total_seconds()}
-        while (row := await self._run(caller.org_id, _CLAIM, values)) is None:  # noqa: ASYNC110 - the database tells nobody
+        while (row := (await self._run(caller.org_id, _CLAIM, values)).first()) is None:  # noqa: ASYNC110 - the database tells nobody
             await asyncio.sleep(CLAIM_POLL_S)  # another worker has it; one that died loses its claim
         try:
             yield _Held(place, row.subscription_id, row.change_types, row.certificate_id, row.tried, row.fresh)
         finally:
             with contextlib.suppress(DBAPIError, OSError):  # the claim then runs out by itself
-                async with self._db.unit_of_work(caller.org_id) as work:
-                    await work.session.execute(_RELEASE, place)
+                await self._run(caller.org_id, _RELEASE, place)
 
-    async def _run(self, org_id: str, statement: Any, values: dict[str, Any]) -> Any:
+    async def _run(self, org_id: str, statement: Any, values: dict[str, Any]) -> Result[Any]:
         async with self._db.unit_of_work(org_id) as work:
-            return (await work.session.execute(statement, values)).first()
+            return await work.session.execute(statement, values)
 
     async def _ring(self, org_id: str) -> CertificateRing:
         if self._certificates is None:
@@ -275,9 +262,8 @@ class Subscriptions:
         self, caller: GraphCaller, held: _Held, change_types: str, ring: CertificateRing | None
     ) -> datetime:
         client_state, certificate_id = secrets.token_urlsafe(32), ring.current if ring else None
-        async with self._db.unit_of_work(caller.org_id) as work:
-            values = held.place | {"hash": state_hash(client_state), "change_types": change_types}
-            await work.session.execute(_PREPARE, values | {"certificate_id": certificate_id})
+        values = held.place | {"hash": state_hash(client_state), "change_types": change_types}
+        await self._run(caller.org_id, _PREPARE, values | {"certificate_id": certificate_id})
         if caller.user_id is not None or held.tried:  # the application's list is long, and has all of its meetings
             await self._remove_lost(caller, held.resource)
         path = self._path(held.resource)
@@ -317,7 +303,7 @@ class Subscriptions:
         """Note what Graph answered. Whoever lost the claim meanwhile takes its own subscription back."""
         until = datetime.fromisoformat(made["expirationDateTime"])
         values = held.place | {"id": made["id"], "expires_at": until, "certificate_id": certificate_id}
-        if await self._run(caller.org_id, _KEEP, values) is None:
+        if (await self._run(caller.org_id, _KEEP, values)).first() is None:
             await _end(caller, made["id"])
             raise GraphRetry("Another worker took the subscription over.", after_s=1)
         return until
@@ -342,8 +328,8 @@ async def forget_subscriptions(session: AsyncSession, org_id: str, user_id: str 
 
 async def subscribed(session: AsyncSession, org_id: str, user_id: str) -> list[str]:
     """The resources of a person that Graph has taken a subscription to, as far as we know."""
-    rows = await session.execute(_SUBSCRIBED, {"org_id": org_id, "user_id": user_id})
-    return sorted(rows.scalars())
+    rows = await session.execute(_KNOWN, {"org_id": org_id, "user_id": user_id})
+    return [row.resource for row in rows if row.taken]
 
 
 def _is_as_wanted(held: _Held, change_types: str, *, rich: bool) -> bool:
