@@ -23,6 +23,7 @@ from shared.hosting.migrate import engine_ddl, protect
 from shared.hosting.service import Service
 from shared.jobs import Jobs
 from shared.settings import ServiceSettings
+from shared.subscriptions.certificates import Certificates
 from shared.subscriptions.notifications import receiver
 from shared.subscriptions.rich import CertificateRing, ValidationTokens, new_certificate
 from shared.subscriptions.subscriptions import Subscriptions
@@ -177,7 +178,7 @@ class Before:
         await self._app(scope, receive, send)
 
 
-class Fixed:
+class Fixed(Certificates):
     """One ring for every organisation."""
 
     def __init__(self, *made: tuple[str, bytes]) -> None:
@@ -281,7 +282,7 @@ async def watch(
         service.settings.graph_base_url, service.settings.public_url = f"{graph_url}/v1.0", our_url
         graph = Graph(service.settings, tokens)
         fixed = Fixed(certificate)
-        subscriptions = Subscriptions(service.db, service.settings, "notes", certificates=fixed)
+        subscriptions = Subscriptions(service.db, service.settings, "notes", fixed)
         subscriptions.url = f"{our_url}/webhooks/graph"  # no gateway stands before the small service
         http = await client_of(service)
         yield Watch(service, subscriptions, graph, simulator, before, tokens, http, another, fixed, verifier)

@@ -167,7 +167,7 @@ async def test_one_whose_id_was_never_kept_is_replaced(watch: Any) -> None:
 
 
 async def test_two_workers_at_once_end_with_one_at_graph(watch: Any) -> None:
-    other = Subscriptions(watch.another(), watch.service.settings, "notes")
+    other = Subscriptions(watch.another(), watch.service.settings, "notes", watch.certificates)
     other.url = watch.subscriptions.url
     first, second = await asyncio.gather(
         watch.subscriptions.ensure(watch.caller, RESOURCE), other.ensure(watch.caller, RESOURCE)

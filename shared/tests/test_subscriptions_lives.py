@@ -9,7 +9,6 @@ from m365_simulator.directory import CONTOSO, find_user
 from m365_simulator.signing import access_token
 from m365_simulator.verbs import perform
 from shared.graph.errors import GraphReconnect
-from shared.problems import ConfigurationError
 from shared.subscriptions.lifetimes import life_in, life_of, renew_before
 from shared.subscriptions.notifications import Notification
 from shared.subscriptions.rich import new_certificate
@@ -104,13 +103,6 @@ async def test_what_cannot_be_changed_is_made_anew(watch: Any) -> None:
     assert (basic["id"] != rich["id"], basic["includeResourceData"]) == (True, False)
 
 
-async def test_resource_data_needs_certificates(watch: Any) -> None:
-    plain = Subscriptions(watch.service.db, watch.service.settings, "notes")
-    with pytest.raises(ConfigurationError, match="certificates"):
-        await plain.ensure(watch.caller, RESOURCE, rich=True)
-    assert watch.at_graph() == []
-
-
 async def test_everything_of_an_account_that_disconnects_ends(watch: Any) -> None:
     token(watch)
     token(watch, "globex")
@@ -182,7 +174,7 @@ async def test_a_ring_that_moved_on_is_brought_to_graph_at_the_next_look(watch: 
     await watch.subscriptions.ensure(watch.caller, RESOURCE, rich=True)
     watch.certificates.made += (new_certificate(2048),)
     current = watch.certificates.made[-1][0]
-    other = Subscriptions(watch.another(), watch.service.settings, "notes", certificates=watch.certificates)
+    other = Subscriptions(watch.another(), watch.service.settings, "notes", watch.certificates)
     other.url = watch.subscriptions.url
     await other.heed(watch.caller, lifecycle("reauthorizationRequired"))
     assert watch.at_graph()[0]["encryptionCertificateId"] == current

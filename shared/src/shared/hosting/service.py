@@ -184,7 +184,7 @@ class Service:
                 "tokens": self._make_tokens,
                 "graph": lambda: Graph(self.settings, self.guest("tokens"), self.db),
                 "subscriptions": lambda: Subscriptions(
-                    self.db, self.settings, self.name, certificates=Certificates(self.db, self.envelope)
+                    self.db, self.settings, self.name, Certificates(self.db, self.envelope)
                 ),
             }
             self.provided[name] = made[name]()

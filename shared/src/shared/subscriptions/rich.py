@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import jwt
 from cryptography import x509
@@ -89,12 +89,6 @@ class CertificateRing:
         if not hmac.compare_digest(hmac.digest(secret, data, "sha256"), signature):
             raise Unopenable("The signature of its data is wrong.")
         return _resource(_decrypted(secret, data))
-
-
-class Rings(Protocol):
-    """A store of the certificates of organisations."""
-
-    async def ring(self, org_id: str) -> CertificateRing: ...
 
 
 def new_certificate(bits: int = KEY_BITS) -> tuple[str, bytes]:

@@ -27,12 +27,12 @@ from shared.database.row_security import protecting
 from shared.database.unit_of_work import Database
 from shared.graph import GraphCaller
 from shared.graph.errors import GraphGiveUp, GraphNotFound, GraphReconnect, GraphRetry, GraphTellAdmin
-from shared.problems import ConfigurationError
 from shared.settings import ServiceSettings
+from shared.subscriptions.certificates import Certificates
 from shared.subscriptions.lifetimes import life_in, life_of, renew_before
 from shared.subscriptions.notifications import DDL as _NOTIFICATION_DDL
 from shared.subscriptions.notifications import Notification, state_hash
-from shared.subscriptions.rich import CertificateRing, Rings
+from shared.subscriptions.rich import CertificateRing
 
 DDL = [
     """CREATE TABLE IF NOT EXISTS graph_subscription (
@@ -117,9 +117,7 @@ class _Held:
 class Subscriptions:
     """The subscriptions of one service. ``certificates`` are for those that bring resource data."""
 
-    def __init__(
-        self, db: Database, settings: ServiceSettings, service: str, *, certificates: Rings | None = None
-    ) -> None:
+    def __init__(self, db: Database, settings: ServiceSettings, service: str, certificates: Certificates) -> None:
         self._db = db
         self._certificates = certificates
         self._settings = settings
@@ -155,7 +153,7 @@ class Subscriptions:
             elif held.subscription_id:
                 with contextlib.suppress(GraphNotFound):  # Graph dropped it; it is made anew
                     return await self._alive(caller, held, held.subscription_id, renew=renew), False
-            ring = await self._ring(caller.org_id) if wanted else None
+            ring = await self._certificates.ring(caller.org_id) if wanted else None
             return await self._create(caller, held, change_types, ring), True
 
     async def remove(self, caller: GraphCaller, resource: str) -> None:
@@ -212,7 +210,7 @@ class Subscriptions:
 
     async def opened(self, notification: Notification) -> dict[str, Any]:
         """The resource data that a notification brings. Raises ``Unopenable``."""
-        return (await self._ring(notification.org_id)).open(notification.encrypted_content or {})
+        return (await self._certificates.ring(notification.org_id)).open(notification.encrypted_content or {})
 
     @asynccontextmanager
     async def _claimed(self, caller: GraphCaller, resource: str) -> AsyncIterator[_Held]:
@@ -231,11 +229,6 @@ class Subscriptions:
         async with self._db.unit_of_work(org_id) as work:
             return await work.session.execute(statement, values)
 
-    async def _ring(self, org_id: str) -> CertificateRing:
-        if self._certificates is None:
-            raise ConfigurationError("Resource data needs certificates: give Subscriptions some.")
-        return await self._certificates.ring(org_id)
-
     def _path(self, resource: str, subscription_id: str = "") -> str:
         """Graph's beta alone takes subscriptions to call events (Microsoft's page, and reports of 400 from v1.0)."""
         path = f"/subscriptions/{subscription_id}".rstrip("/")
@@ -246,7 +239,7 @@ class Subscriptions:
     async def _alive(self, caller: GraphCaller, held: _Held, subscription_id: str, *, renew: bool) -> datetime:
         """Verified or renewed. Raises ``GraphNotFound`` when Graph no longer has it, or has it for another address."""
         path, certificate_id, more = self._path(held.resource, subscription_id), held.certificate_id, {}
-        ring = await self._ring(caller.org_id) if certificate_id is not None else None
+        ring = await self._certificates.ring(caller.org_id) if certificate_id is not None else None
         if ring is not None and certificate_id != ring.current:
             certificate_id, more = ring.current, ring.wanted()
         if renew or more or not held.fresh:
