@@ -1,4 +1,4 @@
-"""The port, held against each store: a folder, an S3 that somebody else made, and a SharePoint library."""
+"""The default store as a folder, and as an S3 that somebody else made."""
 
 import asyncio
 import os
@@ -7,23 +7,15 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from subprocess import DEVNULL
-from typing import Any
 
 import httpx
 import pytest
 
-from m365_simulator import Simulator
-from m365_simulator.client import SimulatorClient
-from shared.graph import Graph
 from shared.problems import Unavailable
 from shared.testing.scripted import Reply, scripted_server
-from storage.automaton import Folder
-from storage.drives import Drive
 from storage.objects import Objects
 from storage.settings import Settings
-from storage.stores import Changed, NotThere, Source, Store, Taken
-
-from .libraries import AppToken
+from storage.stores import NotThere, Taken
 
 MIB = 1024 * 1024
 LARGE = 5 * MIB + 17
@@ -58,63 +50,37 @@ async def s3() -> AsyncIterator[str]:
         await process.wait()
 
 
-@pytest.fixture(params=["folder", "s3", "sharepoint"])
+@pytest.fixture(params=["folder", "s3"])
 async def store(
-    request: pytest.FixtureRequest,
-    simulator: Simulator,
-    microsoft: SimulatorClient,
-    settings: Settings,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> AsyncIterator[Store]:
+    request: pytest.FixtureRequest, settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> AsyncIterator[Objects]:
     if request.param == "folder":
         yield Objects(settings.model_copy(update={"object_store_dir": tmp_path / "files"}))
-    elif request.param == "s3":
+    else:
         async with s3() as url:
             for name, value in SECRETS.items() | {("AWS_ENDPOINT_URL", url), ("AWS_ALLOW_HTTP", "true")}:
                 monkeypatch.setenv(name, value)
             yield Objects(settings.model_copy(update={"object_store_url": "s3://files"}))
-    else:
-        drive = await library(simulator, microsoft)
-        graph = Graph(settings, AppToken(simulator))
-        yield Drive(graph.as_app("acme"), Folder(drive["drive"], drive["folder"]))
-        await graph.aclose()
 
 
-async def library(simulator: Simulator, microsoft: SimulatorClient) -> dict[str, Any]:
-    """A folder, with another file beside it, in a site that was granted."""
-    site = await microsoft.do("site_add", tenant="contoso.example", name="Sales")
-    await microsoft.do("site_grant", site="/sites/Sales", role="write")
-    await microsoft.do("file_put", drive="Sales", path="Prospo/Files/.keep", text="")
-    beside = await microsoft.do("file_put", drive="Sales", path="Prospo/Files.txt", text="not ours")
-    items = simulator.store.all(f"items/{beside['drive']}")
-    return {"drive": site["drive"], "folder": next(row["id"] for row in items if row["name"] == "Files")}
+async def bytes_of(size: int) -> AsyncGenerator[bytes, None]:
+    for position in range(0, size, 256 * 1024):
+        count, start = min(256 * 1024, size - position), position % len(PATTERN)
+        yield (PATTERN * (count // len(PATTERN) + 2))[start : start + count]
 
 
-def bytes_of(size: int) -> Source:
-    async def pieces(position: int) -> AsyncGenerator[bytes, None]:
-        while position < size:
-            count = min(256 * 1024, size - position)
-            start = position % len(PATTERN)
-            yield (PATTERN * (count // len(PATTERN) + 2))[start : start + count]
-            position += count
-
-    return pieces
+async def read(store: Objects, name: str, start: int, end: int) -> bytes:
+    return b"".join([piece async for piece in store.get(name, start, end)])
 
 
-async def read(store: Store, name: str, start: int, end: int, **more: Any) -> bytes:
-    return b"".join([piece async for piece in store.get(name, start, end, **more)])
+async def names(store: Objects, prefix: str) -> set[str]:
+    return {name async for name in store.list(prefix)}
 
 
-async def names(store: Store, prefix: str) -> dict[str, int]:
-    return {entry.name: entry.size async for entry in store.list(prefix)}
-
-
-async def test_any_range_of_what_was_put_comes_back(store: Store) -> None:
-    whole = b"".join([piece async for piece in bytes_of(LARGE)(0)])
+async def test_any_range_of_what_was_put_comes_back(store: Objects) -> None:
+    whole = b"".join([piece async for piece in bytes_of(LARGE)])
     for name, size in {"acme/large.mp4": LARGE, "acme/one.vtt": 1, "acme/höhe & %41 #1.txt": 300}.items():
-        put = await store.put(name, bytes_of(size), size)
-        assert (put.name, put.size) == (name, size)
+        await store.put(name, bytes_of(size), size)
         for start, end in ((0, size), (size - 1, size), (size // 2, size // 2), (size // 3, size // 3 + 1)):
             assert await read(store, name, start, end) == whole[start:end], (name, start, end)
     for name in ("acme/none", "none/at/all"):
@@ -123,46 +89,33 @@ async def test_any_range_of_what_was_put_comes_back(store: Store) -> None:
 
 
 @pytest.mark.parametrize("size", [3, LARGE])
-async def test_what_stands_under_a_name_is_never_replaced(store: Store, size: int) -> None:
-    first = await store.put("acme/a", bytes_of(size), size)
+async def test_what_stands_under_a_name_is_never_replaced(store: Objects, size: int) -> None:
+    await store.put("acme/a", bytes_of(size), size)
     with pytest.raises(Taken):
         await store.put("acme/a", bytes_of(size - 1), size - 1)
-    assert {entry.version async for entry in store.list("acme")} == {first.version}
-    assert len(await read(store, "acme/a", 0, size, version=first.version)) == size
+    assert len(await read(store, "acme/a", 0, size)) == size
 
 
-async def test_a_put_that_breaks_leaves_nothing_under_the_name(store: Store) -> None:
-    async def breaking(_position: int) -> AsyncGenerator[bytes, None]:
+async def test_a_put_that_breaks_leaves_nothing_under_the_name(store: Objects) -> None:
+    async def breaking() -> AsyncGenerator[bytes, None]:
         yield b"x" * (2 * MIB)
         raise OSError("the source ended early")
 
     with pytest.raises(OSError, match="ended early"):
-        await store.put("acme/a", breaking, LARGE)
-    assert await names(store, "acme") == {}
+        await store.put("acme/a", breaking(), LARGE)
+    assert await names(store, "acme") == set()
 
 
-async def test_another_version_than_the_one_meant_is_neither_read_nor_deleted(store: Store) -> None:
-    first = await store.put("acme/a", bytes_of(3), 3)
-    await store.delete("acme/a", version=first.version)
-    second = await store.put("acme/a", bytes_of(4), 4)
-    assert second.version != first.version
-    with pytest.raises(Changed):
-        await read(store, "acme/a", 0, 3, version=first.version)
-    with pytest.raises(Changed):
-        await store.delete("acme/a", version=first.version)
-    assert await read(store, "acme/a", 0, 4, version=second.version) == PATTERN[:4]
-
-
-async def test_a_list_has_what_is_below_a_folder_and_nothing_beside_it(store: Store) -> None:
+async def test_a_list_has_what_is_below_a_folder_and_nothing_beside_it(store: Objects) -> None:
     kept = ["acme/f/parts/1", "acme/f/parts/2", "acme/f.txt", "acme-2/f/parts/1"]
     for name in kept:
         await store.put(name, bytes_of(3), 3)
-    assert await names(store, "acme/f") == dict.fromkeys(kept[:2], 3)
-    assert set(await names(store, "acme")) == set(kept[:3])
-    assert await names(store, "globex") == {}
+    assert await names(store, "acme/f") == set(kept[:2])
+    assert await names(store, "acme") == set(kept[:3])
+    assert await names(store, "globex") == set()
     for name in ["acme/f/parts/1", "acme/f/parts/1", "acme/none"]:
         await store.delete(name)
-    assert set(await names(store, "acme")) == {"acme/f/parts/2", "acme/f.txt"}
+    assert await names(store, "acme") == {"acme/f/parts/2", "acme/f.txt"}
 
 
 @pytest.mark.parametrize(

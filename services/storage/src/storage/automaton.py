@@ -112,8 +112,7 @@ Save = Callable[[State, State], Awaitable[None]]
 class Upload:
     """The file ``file_id`` of ``size`` bytes, to be known as ``path`` below the folder.
 
-    A name that somebody else has is left to them: the file gets another beside it, or with ``exact`` raises
-    ``GraphConflict``.
+    A name that somebody else has is left to them: the file gets another beside it.
     """
 
     def __init__(
@@ -126,16 +125,14 @@ class Upload:
         state: State,
         save: Save,
         *,
-        exact: bool = False,
         chunk: int = CHUNK,
     ) -> None:
         self._caller = caller
         self._folder = folder
         self._file_id = file_id
-        self._path = path.split("/") if exact else [names.safe(name) for name in path.split("/")]
+        self._path = [names.safe(name) for name in path.split("/")]
         self._chunk = chunk
         self._size = size
-        self._exact = exact
         self.state = state
         self._save = save
 
@@ -170,8 +167,8 @@ class Upload:
                     await self.arrived(await self._send(stand, source, hashed, noted))
                 await hash_rest(source, hashed, self._size)
                 return await self.finish(hashed.digest())
-            except (GraphConflict, GraphSessionGone, GraphPastEnd, Damaged) as error:
-                if idle >= ROUNDS or (self._exact and type(error) is GraphConflict and stand.session is None):
+            except (GraphConflict, GraphSessionGone, GraphPastEnd, Damaged):
+                if idle >= ROUNDS:
                     raise
             except GraphGiveUp as error:
                 if stand.session is None or error.status != 400:
@@ -314,8 +311,7 @@ class Upload:
         parent = await self._parent()
         *_, name = self._path
         taken = GraphConflict("No name is left.")
-        marks = () if self._exact else (self._file_id[:8], self._file_id)
-        for wanted in (name, *(names.beside(name, mark) for mark in marks)):
+        for wanted in (name, *(names.beside(name, mark) for mark in (self._file_id[:8], self._file_id))):
             if _stands(item, parent, wanted):
                 break
             change = {"name": wanted, "parentReference": {"id": parent}, _CONFLICT: "fail"}

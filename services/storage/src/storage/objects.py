@@ -12,7 +12,7 @@ from obstore.store import LocalStore, ObjectStore, from_url
 
 from shared.problems import Unavailable
 from storage.settings import Settings
-from storage.stores import Changed, Entry, NotThere, Source, Taken
+from storage.stores import NotThere, Taken
 
 log = structlog.get_logger(__name__)
 _CHUNK = 2 * 1024 * 1024
@@ -23,8 +23,10 @@ _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
 
 
 class Objects:
-    """A ``Store``. The name of a large object is looked up before it is written, which says nothing of another writer
-    at the same moment: whoever writes large objects gives them names that nobody else has.
+    """The default store. A name is a path without a leading slash, and what stands under it is never replaced.
+
+    The name of a large object is looked up before it is written, which says nothing of another writer at the same
+    moment: whoever writes large objects gives them names that nobody else has.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -35,27 +37,22 @@ class Objects:
             settings.object_store_dir.mkdir(parents=True, exist_ok=True)
             self._store = LocalStore(settings.object_store_dir)
 
-    async def put(self, name: str, source: Source, size: int) -> Entry:
+    async def put(self, name: str, body: AsyncIterator[bytes], size: int) -> None:
+        """Write ``size`` bytes as they come, whole or not at all. Raises ``Taken``, and what ``body`` raises."""
         with _told():
-            return await self._put(name, source, size)
-
-    async def _put(self, name: str, source: Source, size: int) -> Entry:
-        async with aclosing(source(0)) as body:
-            if size <= AT_ONCE:
-                content = b"".join([piece async for piece in body])
-                try:
-                    put = await obstore.put_async(self._store, name, content, mode="create")
-                except AlreadyExistsError as error:
-                    raise Taken(name) from error
-            else:
-                if await self._head(name) is not None:
+            if size > AT_ONCE:
+                if await self._is_there(name):
                     raise Taken(name)
-                put = await obstore.put_async(self._store, name, body)
-        return Entry(name, size, put["e_tag"] or "")
+                await obstore.put_async(self._store, name, body)
+                return
+            content = b"".join([piece async for piece in body])
+            try:
+                await obstore.put_async(self._store, name, content, mode="create")
+            except AlreadyExistsError as error:
+                raise Taken(name) from error
 
-    async def get(self, name: str, start: int, end: int, *, version: str | None = None) -> AsyncGenerator[bytes, None]:
-        if version is not None:
-            await self._check(name, version)
+    async def get(self, name: str, start: int, end: int) -> AsyncGenerator[bytes, None]:
+        """Bytes ``start`` up to but without ``end``. Raises ``NotThere``."""
         try:
             with _told():
                 async with aclosing(self._ranges(name, start, end)) as chunks:
@@ -64,34 +61,25 @@ class Objects:
         except FileNotFoundError as error:
             raise NotThere(name) from error
 
-    async def list(self, prefix: str) -> AsyncIterator[Entry]:
+    async def list(self, prefix: str) -> AsyncIterator[str]:
+        """Names of what stands below a folder, at any depth and in any order; none where there is no such folder."""
         with _told():
             async for found in obstore.list(self._store, prefix):
                 for item in found:
-                    yield Entry(item["path"], int(item["size"]), item["e_tag"] or "")
+                    yield item["path"]
 
-    async def delete(self, name: str, *, version: str | None = None) -> None:
-        if version is not None:
-            with contextlib.suppress(NotThere):
-                await self._check(name, version)
+    async def delete(self, name: str) -> None:
+        """What is not there is deleted."""
         with contextlib.suppress(FileNotFoundError), _told():
             await obstore.delete_async(self._store, name)
 
-    async def _check(self, name: str, version: str) -> None:
-        """Enough before the bytes are read or deleted: what stands under a name is never replaced."""
-        found = await self._head(name)
-        if found is None:
-            raise NotThere(name)
-        if found.version != version:
-            raise Changed(name)
-
-    async def _head(self, name: str) -> Entry | None:
+    async def _is_there(self, name: str) -> bool:
         try:
             with _told():
-                found = await obstore.head_async(self._store, name)
+                await obstore.head_async(self._store, name)
         except FileNotFoundError:
-            return None
-        return Entry(name, int(found["size"]), found["e_tag"] or "")
+            return False
+        return True
 
     async def _ranges(self, name: str, start: int, end: int) -> AsyncGenerator[obstore.Bytes, None]:
         """A range at a time; the next one is read while the caller has this one.

@@ -10,13 +10,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterable
 from contextlib import aclosing
 from typing import Any
 
-from storage.stores import Store
+from storage.objects import Objects
 
 
 class Parts:
     """``row``, here and below, has of ``stored_file``: org_id, id, size_bytes, parts, in_parts and completed_at."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Objects) -> None:
         self._store = store
 
     async def add(self, org_id: str, file_id: str, start: int, end: int, body: AsyncIterator[bytes]) -> str:
@@ -27,12 +27,7 @@ class Parts:
 
     async def write(self, org_id: str, file_id: str, name: str, body: AsyncIterator[bytes], size: int) -> None:
         """The part of this name, whole or not at all."""
-
-        async def once(_position: int) -> AsyncGenerator[bytes, None]:
-            async for piece in body:
-                yield piece
-
-        await self._store.put(_path(org_id, file_id, name), once, size)
+        await self._store.put(_path(org_id, file_id, name), body, size)
 
     async def read(self, row: Any, start: int, end: int) -> AsyncGenerator[bytes, None]:
         """Bytes ``start`` up to but without ``end`` of the file."""
@@ -58,7 +53,7 @@ class Parts:
     async def listed(self, org_id: str, file_id: str) -> list[str]:
         """The objects that there are of a file. Whoever deletes some lists them before asking what rows name: a part
         that is named first and written then is never taken for one that nobody names."""
-        return [entry.name async for entry in self._store.list(f"{org_id}/{file_id}")]
+        return [name async for name in self._store.list(f"{org_id}/{file_id}")]
 
     async def remove(self, objects: Iterable[str], kept: Collection[str] = ()) -> None:
         """Delete those that are not ``kept``."""
@@ -71,8 +66,8 @@ class Parts:
         if not org_id:
             raise ValueError("Without a name this would be everybody's objects.")
         count = 0
-        async for entry in self._store.list(org_id):
-            await self._store.delete(entry.name)
+        async for name in self._store.list(org_id):
+            await self._store.delete(name)
             count += 1
         return count
 

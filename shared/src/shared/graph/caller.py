@@ -80,7 +80,7 @@ class GraphCaller:
         return await self._json("POST", path, json=json)
 
     async def patch(self, path: str, json: Any, *, etag: str | None = None) -> dict[str, Any]:
-        return await self._json("PATCH", path, json=json, headers=_if_match(etag))
+        return await self._json("PATCH", path, json=json, headers={} if etag is None else {"If-Match": etag})
 
     async def put(self, path: str, json: Any = None, *, content: bytes | None = None) -> dict[str, Any]:
         """JSON, or the bytes of a small file. Raises ``GraphTooLarge`` beyond ``CONTENT_BYTES``."""
@@ -90,8 +90,8 @@ class GraphCaller:
             raise GraphTooLarge(f"More than {CONTENT_BYTES} bytes are sent through an upload session.")
         return await self._json("PUT", path, content=content, headers={"Content-Type": "application/octet-stream"})
 
-    async def delete(self, path: str, *, etag: str | None = None) -> dict[str, Any]:
-        return await self._json("DELETE", path, headers=_if_match(etag))
+    async def delete(self, path: str) -> dict[str, Any]:
+        return await self._json("DELETE", path)
 
     async def upload_session(self, path: str, body: Any = None) -> UploadSession:
         """A new session from ``…/createUploadSession``. Its address is a secret: whoever has it may write."""
@@ -269,10 +269,6 @@ def _items(answer: dict[str, Any]) -> list[dict[str, Any]]:
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise GraphRetry("Microsoft's answer is not a list of items.", code="no_list")
     return items
-
-
-def _if_match(etag: str | None) -> dict[str, str]:
-    return {} if etag is None else {"If-Match": etag}
 
 
 def _about(paths: Sequence[str]) -> str:
