@@ -1,4 +1,4 @@
-"""How long Graph lets a subscription live, by its resource: Microsoft's published maxima in minutes.
+"""How long Graph lets a subscription live, by its resource: Microsoft's published maxima in minutes, of what we follow.
 
 For mailboxes the service enforces ten minutes less than it prints. What Graph grants is kept as it answered, and a
 maximum that it names in a refusal is believed.
@@ -11,15 +11,10 @@ MARGIN = timedelta(minutes=15)
 """Clocks differ, and a create takes its time."""
 RENEW_BEFORE = timedelta(hours=4)
 _DEFAULT = 4_230
-_KEY = re.compile(r"\('([^'=]*)'\)")
 _MAXIMA = [
-    (re.compile(r"^(me|users/[^/]+)/(?!chats/)(.+/)?(messages|events|contacts)$"), 10_070),
-    (re.compile(r"^communications/presences"), 60),
+    (re.compile(r"^(me|users/[^/]+)/(.+/)?(messages|events|contacts)$"), 10_070),
     (re.compile(r"/meetingcallevents$"), 1_440),  # of 4,320: the application cannot end them once it has no token
-    (re.compile(r"^communications/callrecords"), 4_230),
-    (re.compile(r"^(communications|chats|teams|appcatalogs)\b|/(onlinemeetings|adhoccalls|chats)/"), 4_320),
-    (re.compile(r"/root$|/lists/[^/]+$"), 42_300),
-    (re.compile(r"^(users|groups)(/[^/]+)?$"), 41_760),
+    (re.compile(r"/onlinemeetings/"), 4_320),
 ]
 _MINUTES = re.compile(r"can only be (\d+) minutes in the future")
 _SPAN = re.compile(r"allowed max '(?:(\d+)\.)?(\d+):(\d+):\d+")
@@ -27,7 +22,7 @@ _SPAN = re.compile(r"allowed max '(?:(\d+)\.)?(\d+):(\d+):\d+")
 
 def life_of(resource: str) -> timedelta:
     """The life to ask for: the maximum less a margin."""
-    path = _KEY.sub(r"/\1", resource.lstrip("/")).partition("?")[0].rstrip("/").lower()
+    path = resource.strip("/").lower()
     return _less(next((minutes for form, minutes in _MAXIMA if form.search(path)), _DEFAULT))
 
 
