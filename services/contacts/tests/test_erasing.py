@@ -12,7 +12,7 @@ ROWS = (
     """INSERT INTO import_run (org_id, id, user_id, account, status, folders, problem, made_at)
         VALUES ('{org}', 'r-{user}', '{user}', 'o', 'failed', '[{{"id": "f", "name": "{mark}"}}]',
             '{{"detail": "{mark}"}}', now())""",
-    """INSERT INTO import_row (org_id, run_id, source_id, user_id, graph_id, folder_id, status, name, reading, payload)
+    """INSERT INTO import_row (org_id, run_id, source_id, user_id, graph_id, folder_id, status, name, record, payload)
         VALUES ('{org}', 'r-{user}', 's-{user}', '{user}', 'g', 'f', 'valid', '{mark}', '{{"a": "{mark}"}}', '{{}}')""",
     """INSERT INTO source_record (org_id, id, user_id, account, graph_id, folder_id, change_key, digest, payload)
         VALUES ('{org}', 's-{user}', '{user}', 'o', 'g', 'f', 'k', 'd', '{{"displayName": "{mark}"}}')""",

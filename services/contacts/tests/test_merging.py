@@ -7,7 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from contacts.merging import absorb, adopt, dismiss, drop, edit, merge, put, record_of, withdraw
+from contacts.merging import (
+    absorb,
+    adopt,
+    changes_of_new,
+    dismiss,
+    drop,
+    edit,
+    merge,
+    put,
+    reading_in,
+    record_of,
+    withdraw,
+)
 from contacts.reading import Item, Reading
 from contacts.records import Record, empty, is_empty, shown, typed
 from contacts.undoing import undo
@@ -238,9 +250,13 @@ def step(record: Record, name: str, *with_: Any) -> Any:
 
 @given(SOURCES, READINGS)
 def test_a_new_contact_is_what_a_merge_into_nothing_makes(source: str, delivered: Reading) -> None:
-    """An undo makes the journal of a new contact by the merge, and keeps what is another than that says."""
+    """An undo takes the journal of a new contact from its record; a merge with another takes the reading from there."""
     made = record_of(delivered, source=source, at=AT)
-    assert made == merge(empty(), delivered, source=source, at=AT).record
+    merged = merge(empty(), delivered, source=source, at=AT)
+    assert (made, changes_of_new(made)) == (merged.record, merged.changes)
+    read = reading_in(made, version=delivered.change_key)
+    assert (read.fields, read.sets, read.status) == (delivered.fields, delivered.sets, "valid")
+    assert merge(empty(), read, source=source, at=AT) == merged
 
 
 @given(st.lists(STEPS, max_size=8), SOURCES, READINGS)

@@ -97,7 +97,7 @@ async def test_a_worker_that_dies_leaves_one_effect(house: Any, at: str, monkeyp
     await house.connect()
     for number in range(8):
         await house.add(f"Person {number}", "A", f"p{number}@x.example")
-    place = {"read": (row_queries, "counts"), "run": (run_queries, "carried"), "undo": (run_queries, "undone")}[at]
+    place = {"read": (row_queries, "counts"), "run": (run_queries, "create"), "undo": (run_queries, "undone")}[at]
     calls = 0
     whole = getattr(*place)
 

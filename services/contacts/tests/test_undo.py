@@ -1,6 +1,5 @@
 """Undoing a run, its updates included: what nobody changed since is as it was, the rest is named."""
 
-import json
 from typing import Any
 
 import pytest
@@ -20,22 +19,6 @@ async def test_an_undo_takes_back_new_contacts_and_changes(house: Any) -> None:
     assert ((await house.contact("Ada Abel"))["fields"], await sources(house)) == before
     again = await house.imported()
     assert (again["plan"], await house.names()) == ({"changed": 1, "new": 1}, ["Ada Abel", "Bo Beck"])
-
-
-async def test_an_undo_reads_the_journals_of_the_version_before(house: Any) -> None:
-    """It wrote down each change of a contact that it made, too; now the row keeps the reading, which says the same."""
-    await house.connect()
-    await house.add("Ada", "Abel", "ada@x.example", jobTitle="Buyer")
-    run = await house.imported()
-    (contact,), (row,) = await house.rows("contact"), await house.rows("import_row")
-    assert row["journal"]["fields"]["job_title"] == "Buyer"
-    record = contact["record"]
-    changes = [(name, "", field) for name, field in record["fields"].items()]
-    changes += [(name, one["key"], one) for name, elements in record["sets"].items() for one in elements]
-    journal = [{"field": one[0], "key": one[1], "index": 0, "before": None, "after": one[2]} for one in changes]
-    await house.sql("UPDATE import_row SET journal = CAST(:journal AS jsonb)", journal=json.dumps(journal))
-    assert (await house.undo(run))["undone"] == {"reversed": 1, "kept": 0, "failed": 0}
-    assert (await house.contacts(), await house.rows("source_record")) == ([], [])
 
 
 async def sources(house: Any) -> Any:

@@ -1,6 +1,6 @@
 """SQL of contacts: written one at a time by people, and a chunk at a time by runs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,7 +8,6 @@ from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from contacts.queries import in_columns
 from contacts.records import Record, shown
 from contacts.tables import Contact
 from shared.database.values import as_json
@@ -17,18 +16,6 @@ _COLUMNS = """id text, user_id text, shared boolean, record jsonb, name text, so
     job_title text, emails jsonb, phones jsonb, words text, conflicts integer, archive boolean, because text"""
 _GIVEN = f"jsonb_to_recordset(CAST(:rows AS jsonb)) AS g({_COLUMNS})"
 _TEXTS = "ARRAY(SELECT jsonb_array_elements_text(g.{}))"
-_ADD = text(
-    """INSERT INTO contact (org_id, id, user_id, shared, record, name, sort_name, company, job_title, emails, phones,
-            words, conflicts)
-        SELECT :org_id, g.id, g.user_id, g.shared, CAST(g.record AS jsonb), g.name, g.sort_name, g.company,
-            g.job_title, string_to_array(g.emails, E'\\n'), string_to_array(g.phones, E'\\n'), g.words, g.conflicts
-        FROM unnest(CAST(:id AS text[]), CAST(:user_id AS text[]), CAST(:shared AS boolean[]), CAST(:record AS text[]),
-            CAST(:name AS text[]), CAST(:sort_name AS text[]), CAST(:company AS text[]), CAST(:job_title AS text[]),
-            CAST(:emails AS text[]), CAST(:phones AS text[]), CAST(:words AS text[]), CAST(:conflicts AS integer[]))
-            AS g(id, user_id, shared, record, name, sort_name, company, job_title, emails, phones, words, conflicts)
-        ORDER BY g.id"""
-)
-_ADDED = ("id", "user_id", "shared", "name", "sort_name", "company", "job_title", "words", "conflicts")
 _CHANGE = text(
     f"""UPDATE contact AS c SET record = g.record, name = g.name, sort_name = g.sort_name, company = g.company,
             job_title = g.job_title, emails = {_TEXTS.format("emails")}, phones = {_TEXTS.format("phones")},
@@ -64,18 +51,27 @@ def columns_of(record: Record) -> dict[str, Any]:
     """What lists, searches and matching read of a record."""
     seen = shown(record)
     name, company = seen["name"][:255], seen["fields"].get("company", "")[:255]
-    words = " ".join([name, company, seen["fields"].get("nickname", ""), *seen["emails"], *seen["phones"]])
     return {
         "record": record,
         "name": name,
-        "sort_name": name.casefold()[:100],
+        "sort_name": sort_name(name),
         "company": company,
         "job_title": seen["fields"].get("job_title", "")[:255],
         "emails": seen["email_keys"],
         "phones": seen["phone_keys"],
-        "words": words.casefold()[:MOST_WORDS],
+        "words": words_of(name, seen["fields"], [*seen["emails"], *seen["phones"]]),
         "conflicts": sum(len(field["conflicts"]) for field in record["fields"].values()),
     }
+
+
+def sort_name(name: str) -> str:
+    return name.casefold()[:100]
+
+
+def words_of(name: str, fields: Mapping[str, str], reached: Iterable[str]) -> str:
+    """What the search looks at. ``reached`` are addresses and numbers as people see them."""
+    words = (name, fields.get("company", "")[:255], fields.get("nickname", ""), *reached)
+    return " ".join(words).casefold()[:MOST_WORDS]
 
 
 def write(contact: Contact, record: Record) -> None:
@@ -84,14 +80,6 @@ def write(contact: Contact, record: Record) -> None:
         setattr(contact, name, value)
     contact.version += 1
     contact.changed_at = datetime.now(UTC)
-
-
-async def add_all(session: AsyncSession, org_id: str, rows: list[dict[str, Any]]) -> None:
-    """New contacts: ``id``, ``user_id``, ``shared`` and ``columns_of`` their records."""
-    if rows:
-        given: dict[str, Any] = {"record": [as_json(row["record"]) for row in rows]}
-        given |= {name: ["\n".join(row[name]) for row in rows] for name in ("emails", "phones")}
-        await session.execute(_ADD, {"org_id": org_id} | in_columns(rows, *_ADDED) | given)
 
 
 async def change_all(session: AsyncSession, org_id: str, rows: list[dict[str, Any]]) -> None:

@@ -11,7 +11,7 @@ HOLDINGS = Holdings(
             person=OF_PERSON,
             exported={"contact": "name", "what was done": "action", "why not": "sentence", "undone": "undone"},
             withheld="""run_id source_id graph_id folder_id status change_key digest sort_name reading payload emails
-                code field contact_id why changed outcome created journal prior undone_why""",
+                code field contact_id why changed outcome created journal prior undone_why record phones words""",
         ),
         Holding(
             "import_run",

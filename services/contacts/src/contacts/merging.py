@@ -18,6 +18,7 @@ from contacts.reading import FIELDS, SETS, Item, Reading
 from contacts.records import By, Change, Element, Field, Offer, Origin, Record
 
 _NOTHING: Final[Mapping[str, str]] = {}
+_IMPORT: Final[By] = "import"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +107,48 @@ def merge(record: Record, reading: Reading, *, source: str, at: str) -> Merged:
 
 
 def record_of(reading: Reading, *, source: str, at: str) -> Record:
-    """The record that ``merge`` makes of an empty one, without the journal, which takes as long again."""
-    giver = _Giver(source, reading.change_key, at)
-    origins = {source: giver.origin}
-    fields = {name: giver.field(value, {source: value}, {}) for name, value in reading.fields.items()}
+    """The record that ``merge`` makes of an empty one, in a fifth of the time."""
+    version, by = reading.change_key, _IMPORT
+    fields: dict[str, Field] = {
+        name: {
+            "value": value,
+            "by": by,
+            "source": source,
+            "version": version,
+            "at": at,
+            "base": {source: value},
+            "conflicts": {},
+        }
+        for name, value in reading.fields.items()
+    }
+    origins: dict[str, Origin] = {source: {"version": version, "at": at, "by": by}}
     sets = {name: [_element(item, origins) for item in items] for name, items in reading.sets.items()}
-    return Record(fields=fields, sets=sets)
+    return {"fields": fields, "sets": sets}
+
+
+def reading_in(record: Record, *, version: str) -> Reading:
+    """What ``record_of`` made the record of, as far as merging and matching look at it."""
+    fields = {name: field["value"] for name, field in record["fields"].items()}
+    sets = {
+        name: [Item(key=one["key"], value=one["value"], valid=one["valid"]) for one in elements]
+        for name, elements in record["sets"].items()
+    }
+    return Reading("", version, "", "valid", fields, sets)
+
+
+def changes_of_new(record: Record) -> list[Change]:
+    """The journal of the merge that makes such a record of an empty one."""
+    fields = [
+        Change(field=name, key="", index=0, before=None, after=record["fields"][name])
+        for name in FIELDS
+        if name in record["fields"]
+    ]
+    elements = [
+        Change(field=name, key=one["key"], index=at, before=None, after=one)
+        for name in SETS
+        for at, one in enumerate(record["sets"].get(name, ()))
+    ]
+    return [*fields, *elements]
 
 
 def withdraw(record: Record, *, source: str, at: str) -> Merged:

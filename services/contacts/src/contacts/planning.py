@@ -5,7 +5,7 @@ from typing import Any
 
 from contacts import queries, row_queries, runs
 from contacts.matching import Card, card_of_reading, card_of_record, link
-from contacts.merging import Merged, merge
+from contacts.merging import Merged, merge, reading_in
 from contacts.reading import Reading
 from contacts.records import Record
 from contacts.settings import Settings
@@ -71,15 +71,16 @@ async def _link(work: JobWork, run: ImportRun) -> None:
 
 
 def _card(row: Any) -> Card:
-    return card_of_reading(row.source_id, reading_of(row.reading))
+    return card_of_reading(row.source_id, reading_of(row))
 
 
-def reading_of(kept: dict[str, Any]) -> Reading:
-    return Reading(**kept)
+def reading_of(row: Any) -> Reading:
+    """What was read: ``read``, with its ``change_key``; a row of the version before has the ``reading`` itself."""
+    return Reading(**row.reading) if row.reading is not None else reading_in(row.read, version=row.change_key)
 
 
 def _decided(row: Any, contact_id: str, record: Record, why: str) -> dict[str, Any]:
-    merged = merge(record, reading_of(row.reading), source=row.source_id, at=now())
+    merged = merge(record, reading_of(row), source=row.source_id, at=now())
     return {
         "source_id": row.source_id,
         "contact_id": contact_id,

@@ -3,8 +3,11 @@
 from typing import Any
 
 from contacts import contact_queries, queries, run_queries, runs, telling
+from contacts.merging import changes_of_new, record_of
+from contacts.planning import iso
+from contacts.reading import Reading
 from contacts.records import Change, Record, is_empty
-from contacts.running import REMOVED, created
+from contacts.running import REMOVED
 from contacts.settings import Settings
 from contacts.tables import ImportRun
 from contacts.undoing import undo
@@ -75,9 +78,14 @@ def _reverse(
 
 
 def _journal(run: ImportRun, row: Any) -> list[Change]:
-    """What the run changed. The row of a contact that it made has the reading instead, or, of older runs, that too."""
+    """What the run changed. The row of a contact that it made has the contact, or the reading, or, of older runs,
+    what others have.
+    """
+    if row.created and row.record is not None:
+        return changes_of_new(row.record)
     if isinstance(row.journal, dict):
-        return created(run, row.source_id, row.journal).changes
+        at = iso(run.started_at or run.made_at)
+        return changes_of_new(record_of(Reading(**row.journal), source=row.source_id, at=at))
     return row.journal or []
 
 

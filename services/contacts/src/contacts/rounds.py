@@ -4,13 +4,16 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import fields, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from contacts import graph as outlook
 from contacts import keeping_queries, row_queries, runs
+from contacts.contact_queries import sort_name, words_of
+from contacts.merging import record_of
 from contacts.normalising import normalise, said, storable, stored
+from contacts.planning import now
 from contacts.reading import Reading
 from contacts.records import name_of
 from contacts.settings import Settings
@@ -24,8 +27,8 @@ from shared.mailboxes import following
 from shared.mailboxes.folders import folders_of
 from shared.mailboxes.following import FolderPage
 
-_KEPT = tuple(field.name for field in fields(Reading))
-REACHED = (("emails", "address"), ("phones", "number"))
+_NO_ISSUE = dict.fromkeys(("code", "field", "sentence"))
+SAME = {"action": "same"} | dict.fromkeys(("record", "payload", "phones", "words"))
 VERIFIED_AT_ONCE = 200
 IDS_AT_ONCE = 1000
 _MAILBOX_GONE = "mailboxnotenabledforrestapi"
@@ -91,7 +94,7 @@ async def _keep(work: JobWork, run_id: str, folder_id: str, page: FolderPage, ro
     for row in rows:
         source = known.get(row["source_id"])
         if source is not None and source.alive and source.digest == row["digest"]:
-            row |= {"action": "same", "reading": None, "payload": None}
+            row |= SAME
     await row_queries.put(work.session, run, rows)
     await row_queries.put_left(work.session, run, folder_id, [source_key(run, one) for one in page.left])
     run.read_count += len(rows)
@@ -159,38 +162,51 @@ async def _verify(job: Job, run: ImportRun, caller: GraphCaller) -> None:
 
 
 def _rows(run: ImportRun, folder_id: str, items: Sequence[Any]) -> list[dict[str, Any]]:
-    return [_row(run, folder_id, item) for item in items]
+    at = now()
+    return [_row(run, folder_id, item, at) for item in items]
 
 
-def _row(run: ImportRun, folder_id: str, item: Any) -> dict[str, Any]:
+def _row(run: ImportRun, folder_id: str, item: Any, at: str) -> dict[str, Any]:
     text = said(item) if isinstance(item, dict) else ""
     reading = normalise(item, text=text)
-    issue = reading.issues[0] if reading.issues else None
-    taken = reading.status == "valid"
-    name = _shown_name(reading) if taken else _said_name(item)
+    issue = reading.issues[0] if reading.issues else _NO_ISSUE
     graph_id = reading.source_id or f"none:{hashlib.sha256(repr(item).encode('utf-8', 'replace')).hexdigest()}"
+    key = source_key(run, graph_id)
     return {
-        "source_id": source_key(run, graph_id),
+        "source_id": key,
         "graph_id": storable(graph_id),
         "folder_id": folder_id or storable(reading.folder_id),
         "status": reading.status,
         "change_key": storable(reading.change_key),
         "digest": reading.digest,
+        "code": issue["code"],
+        "field": issue["field"],
+        "sentence": issue["sentence"],
+    } | (_taken(reading, key, stored(item, text), at) if reading.status == "valid" else _not_taken(item))
+
+
+def _taken(reading: Reading, key: str, payload: str, at: str) -> dict[str, Any]:
+    """The contact as it is stored if it is new, in the columns that ``contact_queries.columns_of`` has for it."""
+    emails, phones = reading.sets.get("emails", ()), reading.sets.get("phones", ())
+    reached = [one["value"].get("address", "") for one in emails]
+    reached += [one["value"].get("number", "") for one in phones]
+    name = name_of(reading.fields, reached)[:255]
+    return {
         "name": name,
-        "sort_name": name.casefold()[:100],
-        "reading": as_json({name: getattr(reading, name) for name in _KEPT}) if taken else None,
-        "payload": stored(item, text) if taken else None,
-        "emails": "\n".join(one["key"] for one in reading.sets.get("emails", []) if one["valid"]),
-        "code": issue["code"] if issue else None,
-        "field": issue["field"] if issue else None,
-        "sentence": issue["sentence"] if issue else None,
-        "action": "new" if taken else None,
+        "sort_name": sort_name(name),
+        "words": words_of(name, reading.fields, reached),
+        "emails": "\n".join([one["key"] for one in emails if one["valid"]]),
+        "phones": "\n".join([one["key"] for one in phones if one["valid"]]),
+        "record": as_json(record_of(reading, source=key, at=at)),
+        "payload": payload,
+        "action": "new",
     }
 
 
-def _shown_name(reading: Reading) -> str:
-    reached = [one["value"].get(part, "") for kind, part in REACHED for one in reading.sets.get(kind, ())]
-    return name_of(reading.fields, reached)[:255]
+def _not_taken(item: Any) -> dict[str, Any]:
+    name = _said_name(item)
+    nothing = dict.fromkeys(("words", "phones", "record", "payload", "action"))
+    return nothing | {"name": name, "sort_name": sort_name(name), "emails": ""}
 
 
 def _said_name(item: Any) -> str:

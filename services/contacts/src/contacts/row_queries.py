@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from contacts.queries import in_columns
+from contacts.queries import in_texts, texts_of
 from contacts.tables import ImportRun
 from shared.database.values import as_json
 
@@ -20,29 +20,18 @@ _KNOWN = text(
     """SELECT id, digest, contact_id IS NOT NULL AND removed_at IS NULL AND dropped_at IS NULL AS alive, folder_id
        FROM source_record WHERE org_id = :org_id AND id = ANY(:ids)"""
 )
-_PUT = text(
-    """INSERT INTO import_row AS held (org_id, run_id, user_id, source_id, graph_id, folder_id, status, change_key,
-           digest, name, sort_name, reading, payload, emails, code, field, sentence, action)
-       SELECT :org_id, :run_id, :user_id, g.source_id, g.graph_id, g.folder_id, g.status, g.change_key, g.digest,
-           g.name, g.sort_name, CAST(g.reading AS jsonb), CAST(g.payload AS jsonb), string_to_array(g.emails, E'\\n'),
-           g.code, g.field, g.sentence, g.action
-       FROM unnest(CAST(:source_id AS text[]), CAST(:graph_id AS text[]), CAST(:folder_id AS text[]),
-           CAST(:status AS text[]), CAST(:change_key AS text[]), CAST(:digest AS text[]), CAST(:name AS text[]),
-           CAST(:sort_name AS text[]), CAST(:reading AS text[]), CAST(:payload AS text[]), CAST(:emails AS text[]),
-           CAST(:code AS text[]), CAST(:field AS text[]), CAST(:sentence AS text[]), CAST(:action AS text[]))
-           AS g(source_id, graph_id, folder_id, status, change_key, digest, name, sort_name, reading, payload, emails,
-                code, field, sentence, action)
-       ORDER BY g.source_id
-       ON CONFLICT (org_id, run_id, source_id) DO UPDATE SET folder_id = excluded.folder_id, status = excluded.status,
-           change_key = excluded.change_key, digest = excluded.digest, name = excluded.name,
-           sort_name = excluded.sort_name, reading = excluded.reading, payload = excluded.payload,
-           emails = excluded.emails, code = excluded.code, field = excluded.field, sentence = excluded.sentence,
-           action = excluded.action"""
-)
 _READ = (
-    *("source_id", "graph_id", "folder_id", "status", "change_key", "digest", "name", "sort_name", "reading"),
-    *("payload", "emails", "code", "field", "sentence", "action"),
+    *("source_id", "graph_id", "folder_id", "status", "change_key", "digest", "name", "sort_name", "words"),
+    *("code", "field", "sentence", "action", "record", "payload", "emails", "phones"),
 )
+_AS_STORED = {name: f"CAST(g.{name} AS jsonb)" for name in ("record", "payload")}
+_AS_STORED |= {name: f"string_to_array(g.{name}, E'\\n')" for name in ("emails", "phones")}
+_PUT = text(
+    f"""INSERT INTO import_row (org_id, run_id, user_id, {", ".join(_READ)})
+       SELECT :org_id, :run_id, :user_id, {", ".join(_AS_STORED.get(name, f"g.{name}") for name in _READ)}
+       FROM {texts_of(_READ)} ORDER BY g.source_id"""
+)
+_TAKE_OUT = text("DELETE FROM import_row AS r WHERE " + _RUN + " AND r.source_id = ANY(:ids)")
 _FORGET_FOLDER = text("DELETE FROM import_row AS r WHERE " + _RUN + " AND r.folder_id = :folder_id")
 _LEFT = """INSERT INTO import_row (org_id, run_id, user_id, source_id, graph_id, folder_id, status, name, sort_name)
        SELECT s.org_id, :run_id, s.user_id, s.id, s.graph_id, s.folder_id, 'left', coalesce(c.name, ''),
@@ -63,7 +52,7 @@ _GONE = text("UPDATE import_row AS r SET status = 'gone' WHERE " + _RUN + " AND 
 _AS_READ = "CASE WHEN r.status = 'valid' THEN 'new' END"
 _ANEW = text(
     f"""UPDATE import_row AS r SET action = {_AS_READ}, contact_id = NULL, why = NULL, changed = NULL
-        WHERE {_RUN} AND outcome IS NULL AND (reading IS NOT NULL OR status = 'gone')
+        WHERE {_RUN} AND outcome IS NULL AND (num_nonnulls(record, reading) > 0 OR status = 'gone')
             AND (action IS DISTINCT FROM {_AS_READ} OR num_nonnulls(contact_id, why, changed) > 0)"""
 )
 _SETTLE = text(
@@ -76,7 +65,7 @@ _SETTLE = text(
                AND s.account = :account AND s.dropped_at IS NOT NULL)))"""
 )
 _TO_MERGE = text(
-    f"""SELECT r.source_id, r.reading, s.contact_id, s.record, s.was_removed
+    f"""SELECT r.source_id, r.change_key, r.record AS read, r.reading, s.contact_id, s.record, s.was_removed
        FROM import_row r CROSS JOIN LATERAL (
             SELECT c.id AS contact_id, c.record, s.removed_at IS NOT NULL AS was_removed
             FROM source_record s JOIN contact c ON c.org_id = s.org_id AND c.id = s.contact_id
@@ -94,8 +83,9 @@ _PRESENT = text(
             SELECT DISTINCT unnest(r.emails) FROM import_row r WHERE {_RUN} AND r.action = 'new')"""
 )
 _SHARING_AN_ADDRESS = text(
-    f"""SELECT r.source_id, r.reading, r.action = 'new' AS open FROM import_row r
-        WHERE {_RUN} AND r.emails && CAST(:emails AS text[]) AND r.reading IS NOT NULL AND r.status = 'valid'"""
+    f"""SELECT r.source_id, r.change_key, r.record AS read, r.reading, r.action = 'new' AS open FROM import_row r
+        WHERE {_RUN} AND r.emails && CAST(:emails AS text[]) AND num_nonnulls(r.record, r.reading) > 0
+            AND r.status = 'valid'"""
 )
 _DECIDE = text(
     """UPDATE import_row AS r SET action = g.action, contact_id = g.contact_id, why = g.why,
@@ -139,10 +129,11 @@ async def known(session: AsyncSession, org_id: str, ids: Sequence[str]) -> dict[
 
 
 async def put(session: AsyncSession, run: ImportRun, rows: list[dict[str, Any]]) -> None:
-    """Rows of the plan as they were read, ``reading`` and ``payload`` as JSON; of one source the last counts."""
+    """Rows of the plan as they were read, ``record`` and ``payload`` as JSON; of one source the last counts."""
     if rows:
-        last = list({row["source_id"]: row for row in rows}.values())
-        await session.execute(_PUT, of_run(run) | in_columns(last, *_READ))
+        last = {row["source_id"]: row for row in rows}
+        await session.execute(_TAKE_OUT, {**of_run(run), "ids": list(last)})
+        await session.execute(_PUT, of_run(run) | in_texts(list(last.values()), *_READ))
 
 
 async def forget_folder(session: AsyncSession, run: ImportRun, folder_id: str) -> None:
@@ -190,7 +181,7 @@ async def present(session: AsyncSession, run: ImportRun) -> list[Any]:
 
 
 async def sharing_an_address(session: AsyncSession, run: ImportRun, emails: Sequence[str]) -> list[Any]:
-    """Rows with one of these addresses: ``source_id``, ``reading``, and whether it is new so far (``open``)."""
+    """Rows with one of these addresses: ``source_id``, what was ``read``, and whether it is new so far (``open``)."""
     return list(await session.execute(_SHARING_AN_ADDRESS, {**of_run(run), "emails": list(emails)}))
 
 

@@ -13,32 +13,69 @@ from shared.database.values import as_json
 
 _RUN = "r.org_id = :org_id AND r.run_id = :run_id"
 _DUE = text(
-    f"""SELECT r.source_id, r.action, r.reading, r.contact_id,
+    f"""SELECT r.source_id, r.action, r.change_key, r.record AS read, r.reading, r.contact_id,
                EXISTS (SELECT FROM source_record s WHERE s.org_id = r.org_id AND s.id = r.source_id
                        AND s.dropped_at IS NOT NULL) AS dropped
         FROM import_row r WHERE {_RUN} AND r.outcome IS NULL AND r.action = ANY(:actions) AND r.source_id > :after
         ORDER BY r.source_id LIMIT :n"""
 )
+# A UUIDv7 (RFC 9562) but for the fraction of its millisecond, so that new ids are written at the end of their index.
+_NEW_ID = """substr(m.t, 1, 8) || '-' || substr(m.t, 9) || '-7' || substr(gen_random_uuid()::text, 16)"""
+_NOW_MS = "lpad(to_hex(CAST(extract(epoch FROM clock_timestamp()) * 1000 AS bigint)), 12, '0')"
+_SOURCE = "graph_id, folder_id, change_key, digest, payload, contact_id"
+_AGAIN = """folder_id = excluded.folder_id, digest = excluded.digest, change_key = excluded.change_key,
+    payload = excluded.payload, contact_id = excluded.contact_id, read_at = clock_timestamp(), removed_at = NULL"""
+# The record is the journal. The version before fails at this one in its place, and leaves the undo to this version.
+_CREATE = text(
+    f"""WITH due AS MATERIALIZED (
+            SELECT r.ctid AS place, r.source_id, r.graph_id, r.folder_id, r.change_key, r.digest, r.name, r.sort_name,
+                r.record, r.payload, r.emails, r.phones, r.words, {_NEW_ID} AS contact_id,
+                (SELECT to_jsonb(s) FROM source_record s WHERE s.org_id = r.org_id AND s.id = r.source_id) AS prior
+            FROM import_row r CROSS JOIN (SELECT {_NOW_MS} AS t) m
+            WHERE {_RUN} AND r.outcome IS NULL AND r.action = 'new' AND r.record IS NOT NULL AND r.source_id > :after
+            ORDER BY r.source_id LIMIT :n),
+        made AS (INSERT INTO contact (org_id, id, user_id, shared, record, name, sort_name, company, job_title, emails,
+                phones, words)
+            SELECT :org_id, contact_id, :user_id, :share, record, name, sort_name,
+                left(coalesce(record #>> '{{fields,company,value}}', ''), 255),
+                left(coalesce(record #>> '{{fields,job_title,value}}', ''), 255), emails, phones, words
+            FROM due ORDER BY contact_id),
+        stored AS (INSERT INTO source_record (org_id, id, user_id, account, {_SOURCE}, why)
+            SELECT :org_id, source_id, :user_id, :account, {_SOURCE}, 'imported' FROM due WHERE prior IS NULL),
+        again AS (INSERT INTO source_record (org_id, id, user_id, account, {_SOURCE}, why)
+            SELECT :org_id, source_id, :user_id, :account, {_SOURCE}, 'imported' FROM due WHERE prior IS NOT NULL
+            ON CONFLICT (org_id, id) DO UPDATE SET {_AGAIN}),
+        done AS (UPDATE import_row r SET outcome = 'done', contact_id = due.contact_id, created = true,
+                journal = '{{}}', prior = due.prior, payload = NULL FROM due
+            WHERE r.ctid = due.place AND {_RUN} RETURNING r.source_id)
+       SELECT count(*) AS n, max(source_id) AS last FROM done"""
+)
+_UNFINISHED = text(
+    f"""SELECT r.source_id, r.reading FROM import_row r
+        WHERE {_RUN} AND r.outcome IS NULL AND r.action = 'new' AND r.record IS NULL ORDER BY r.source_id LIMIT :n"""
+)
+_FINISH = text(
+    f"""UPDATE import_row r SET record = g.record, reading = NULL, words = g.words,
+            phones = ARRAY(SELECT jsonb_array_elements_text(g.phones))
+        FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS g(source_id text, record jsonb, words text, phones jsonb)
+        WHERE {_RUN} AND r.source_id BETWEEN :first AND :last AND r.source_id = g.source_id"""
+)
 # All parts see the rows as they were before the statement: ``prior`` is the source record that it replaces.
 _CARRIED = text(
     f"""WITH given AS (SELECT * FROM unnest(CAST(:source_id AS text[]), CAST(:contact_id AS text[]),
-                CAST(:outcome AS text[]), CAST(:created AS boolean[]), CAST(:journal AS text[]),
-                CAST(:store AS boolean[]), CAST(:removed AS boolean[]))
-                AS g(source_id, contact_id, outcome, created, journal, store, removed)),
+                CAST(:outcome AS text[]), CAST(:journal AS text[]), CAST(:store AS boolean[]),
+                CAST(:removed AS boolean[])) AS g(source_id, contact_id, outcome, journal, store, removed)),
             stored AS (INSERT INTO source_record (org_id, id, user_id, account, graph_id, folder_id, change_key, digest,
                     payload, contact_id, why)
                 SELECT r.org_id, r.source_id, r.user_id, :account, r.graph_id, r.folder_id, r.change_key, r.digest,
                     r.payload, g.contact_id, coalesce(r.why, 'imported')
                 FROM import_row r JOIN given g ON g.source_id = r.source_id AND g.store
                 WHERE {_RUN} AND r.source_id BETWEEN :first AND :last ORDER BY r.source_id
-                ON CONFLICT (org_id, id) DO UPDATE SET folder_id = excluded.folder_id, digest = excluded.digest,
-                    change_key = excluded.change_key, payload = excluded.payload, contact_id = excluded.contact_id,
-                    read_at = clock_timestamp(), removed_at = NULL),
+                ON CONFLICT (org_id, id) DO UPDATE SET {_AGAIN}),
             gone AS (UPDATE source_record s SET removed_at = clock_timestamp() FROM given g
                 WHERE s.org_id = :org_id AND s.id BETWEEN :first AND :last AND s.id = g.source_id AND g.removed)
-       UPDATE import_row r SET outcome = g.outcome, contact_id = g.contact_id, created = g.created,
-           journal = CASE WHEN g.created THEN r.reading ELSE CAST(g.journal AS jsonb) END, prior = to_jsonb(s),
-           payload = NULL, reading = NULL
+       UPDATE import_row r SET outcome = g.outcome, contact_id = g.contact_id, journal = CAST(g.journal AS jsonb),
+           prior = to_jsonb(s), payload = NULL, reading = NULL, record = NULL, phones = NULL, words = NULL
        FROM given g LEFT JOIN LATERAL (SELECT * FROM source_record s WHERE s.org_id = :org_id AND s.id = g.source_id
                 OFFSET 0) s ON true
        WHERE {_RUN} AND r.source_id BETWEEN :first AND :last AND r.source_id = g.source_id"""
@@ -57,15 +94,15 @@ _REFRESH = text(
             digest = excluded.digest, payload = excluded.payload, removed_at = NULL"""
 )
 _CLEAR = text(
-    f"""UPDATE import_row r SET payload = NULL, reading = NULL
-        WHERE {_RUN} AND (payload IS NOT NULL OR reading IS NOT NULL)"""
+    f"""UPDATE import_row r SET payload = NULL, reading = NULL, record = NULL, phones = NULL, words = NULL
+        WHERE {_RUN} AND NOT created AND num_nonnulls(payload, reading, record) > 0"""
 )
 _LIVE_OTHERS = text(
     """SELECT DISTINCT contact_id FROM source_record WHERE org_id = :org_id AND contact_id = ANY(:ids)
            AND removed_at IS NULL AND NOT id = ANY(:but)"""
 )
 _TO_UNDO = text(
-    f"""SELECT r.source_id, r.created, r.contact_id, r.journal, r.prior FROM import_row r
+    f"""SELECT r.source_id, r.created, r.contact_id, r.record, r.journal, r.prior FROM import_row r
         WHERE {_RUN} AND r.outcome = 'done' AND r.undone IS NULL ORDER BY r.source_id LIMIT :n"""
 )
 _UNDONE = text(
@@ -102,12 +139,26 @@ async def due(session: AsyncSession, run: ImportRun, actions: Sequence[str], aft
     return list(await session.execute(_DUE, {**of_run(run), "actions": list(actions), "after": after, "n": n}))
 
 
-async def carried(session: AsyncSession, run: ImportRun, rows: list[dict[str, Any]]) -> None:
-    """What was done with rows: the source records with it, and the journal that an undo reads.
+async def create(session: AsyncSession, run: ImportRun, after: str, n: int) -> Any:
+    """Make the contacts of new rows behind the row ``after``: how many (``n``), and the ``last`` row."""
+    return (await session.execute(_CREATE, {**of_run(run), "after": after, "n": n})).one()
 
-    The journal of a row that ``created`` its contact is its reading, which is there already.
-    """
-    given = in_columns(rows, "source_id", "contact_id", "outcome", "created", "store", "removed")
+
+async def unfinished(session: AsyncSession, run: ImportRun, n: int) -> list[Any]:
+    """Rows that the version before read, whose contact is not made yet: ``source_id`` and ``reading``."""
+    return list(await session.execute(_UNFINISHED, {**of_run(run), "n": n}))
+
+
+async def finish(session: AsyncSession, run: ImportRun, rows: list[dict[str, Any]]) -> None:
+    """Give such rows what they have since: ``record``, ``phones`` and ``words``."""
+    if rows:
+        between = ends([row["source_id"] for row in rows])
+        await session.execute(_FINISH, {**of_run(run), **between, "rows": as_json(rows)})
+
+
+async def carried(session: AsyncSession, run: ImportRun, rows: list[dict[str, Any]]) -> None:
+    """What was done with rows: the source records with it, and the journal that an undo reads."""
+    given = in_columns(rows, "source_id", "contact_id", "outcome", "store", "removed")
     given["journal"] = [None if row["journal"] is None else as_json(row["journal"]) for row in rows]
     await session.execute(_CARRIED, of_run(run) | given | ends(given["source_id"]))
 

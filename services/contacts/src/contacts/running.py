@@ -1,32 +1,29 @@
 """Carrying out a plan, a chunk in each transaction, and ending the run."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
 from contacts import contact_queries, keeping_queries, queries, run_queries, runs
-from contacts.merging import Merged, merge, record_of
+from contacts.merging import merge, record_of
 from contacts.planning import CHANGING, iso, now, reading_of
-from contacts.records import Record, empty, typed
+from contacts.reading import Reading
+from contacts.records import Record, typed
 from contacts.settings import Settings
 from contacts.tables import ImportRun
 from contacts.work import FindProposals
 from shared.ahead import read_ahead
-from shared.database.outbox import uuid7
 from shared.events import ContactsImported
 from shared.jobs.job import Job, JobWork
 from shared.mailboxes import folders
 
 REMOVED = "removed_in_outlook"
+OF_KNOWN = tuple(action for action in CHANGING if action != "new")
+"""What is done to a contact that is there."""
 OUTDATED = {
     "code": "plan_outdated",
     "detail": "Contacts were changed after the preview was made, so nothing was imported. This is a fresh preview.",
 }
-
-
-New = dict[str, dict[str, Any]]
-"""The contacts to be made, by the source of each."""
 
 
 async def run(job: Job, run_id: str, settings: Settings) -> None:
@@ -38,76 +35,84 @@ async def run(job: Job, run_id: str, settings: Settings) -> None:
             found.remarks = [*found.remarks, OUTDATED]
             return
         await runs.hold(work, found)
+    await _finish_reading(job, run_id, settings.import_chunk)
+    await _create(job, run_id, settings.import_chunk)
     chunks = _chunks(job, found, settings.import_chunk)
     async with aclosing(read_ahead(chunks, 1, lambda _: 1)) as coming:
-        async for rows, new in coming:
+        async for rows in coming:
             async with job.unit_of_work() as work:
                 found = await runs.going_on(work, run_id, "running")
-                await _carry_out(work, found, rows, new)
+                await _carry_out(work, found, rows)
                 await work.save_checkpoint({"done": found.done})  # so that a worker that stops leaves after this chunk
     async with job.unit_of_work() as work:
         await _finish(work, await runs.going_on(work, run_id, "running"))
 
 
-async def _chunks(job: Job, run: ImportRun, size: int) -> AsyncIterator[tuple[list[Any], New]]:
-    """The rows to carry out and the contacts to be made of them, a chunk while the one before is written."""
+async def _create(job: Job, run_id: str, size: int) -> None:
+    """New contacts are in the plan as they will be stored, so the database copies them."""
+    after, full = "", True
+    while full:
+        async with job.unit_of_work() as work:
+            found = await runs.going_on(work, run_id, "running")
+            made = await run_queries.create(work.session, found, after, size)
+            if made.n:
+                await queries.turn_page(work.session, found.org_id, queries.books_of(found.user_id, share=found.share))
+                _count(found, made.n, {"created": made.n})
+                await work.save_checkpoint({"done": found.done})
+            after, full = made.last, made.n == size
+
+
+async def _finish_reading(job: Job, run_id: str, size: int) -> None:
+    """Rows that the version before read have no contact yet."""
+    rows: Any = True
+    while rows:
+        async with job.unit_of_work() as work:
+            found = await runs.going_on(work, run_id, "running")
+            at, rows = iso(found.made_at), await run_queries.unfinished(work.session, found, size)
+            records = {row.source_id: record_of(Reading(**row.reading), source=row.source_id, at=at) for row in rows}
+            made = [contact_queries.columns_of(record) | {"source_id": key} for key, record in records.items()]
+            await run_queries.finish(work.session, found, made)
+
+
+async def _chunks(job: Job, run: ImportRun, size: int) -> AsyncIterator[list[Any]]:
+    """The other rows to carry out, a chunk while the one before is written."""
     after = ""
     while True:
         async with job.unit_of_work() as work:
             await runs.plan_each_time(work.session)
-            rows = await run_queries.due(work.session, run, CHANGING, after, size)
+            rows = await run_queries.due(work.session, run, OF_KNOWN, after, size)
         if not rows:
             return
-        yield rows, await asyncio.to_thread(_made_of, run, rows)
+        yield rows
         after = rows[-1].source_id
 
 
-def _made_of(run: ImportRun, rows: list[Any]) -> New:
-    whose = {"user_id": run.user_id, "shared": run.share}
-    at = _begun(run)
-    new = [
-        (row.source_id, record_of(reading_of(row.reading), source=row.source_id, at=at))
-        for row in rows
-        if row.action == "new"
-    ]
-    return {source: {"id": uuid7()} | whose | contact_queries.columns_of(record) for source, record in new}
-
-
-def created(run: ImportRun, source: str, reading: dict[str, Any]) -> Merged:
-    """The contact that the run made of a reading, and the journal of that, which is not stored: an undo asks again."""
-    return merge(empty(), reading_of(reading), source=source, at=_begun(run))
-
-
-def _begun(run: ImportRun) -> str:
-    return iso(run.started_at or run.made_at)
-
-
-async def _carry_out(work: JobWork, found: ImportRun, rows: list[Any], new: New) -> None:
+async def _carry_out(work: JobWork, found: ImportRun, rows: list[Any]) -> None:
     held = await contact_queries.locked(work.session, found.org_id, [row.contact_id for row in rows if row.contact_id])
     leaving = [row.source_id for row in rows if row.action == "removed"]
     elsewhere = await run_queries.with_other_sources(work.session, found.org_id, list(held), leaving)
-    chunk = _Chunk(found, held, elsewhere, new)
+    chunk = _Chunk(found, held, elsewhere)
     for row in rows:
         chunk.take(row)
-    await contact_queries.add_all(work.session, found.org_id, list(new.values()))
     await contact_queries.change_all(work.session, found.org_id, list(chunk.changed.values()))
     await run_queries.carried(work.session, found, chunk.rows)
-    if new or chunk.changed:
+    if chunk.changed:
         await queries.turn_page(work.session, found.org_id, sorted(chunk.books))
-    found.done += len(rows)
-    found.outcome = {
-        name: found.outcome.get(name, 0) + chunk.count.get(name, 0) for name in found.outcome | chunk.count
-    }
+    _count(found, len(rows), chunk.count)
+
+
+def _count(found: ImportRun, done: int, count: dict[str, int]) -> None:
+    found.done += done
+    found.outcome = {name: found.outcome.get(name, 0) + count.get(name, 0) for name in found.outcome | count}
 
 
 class _Chunk:
     """What one transaction of a run writes. Two rows of one contact see each other's change."""
 
-    def __init__(self, run: ImportRun, held: dict[str, Any], elsewhere: set[str], new: New) -> None:
+    def __init__(self, run: ImportRun, held: dict[str, Any], elsewhere: set[str]) -> None:
         self._run = run
         self._held = held
         self._elsewhere = elsewhere
-        self._new = new
         self._at = now()
         self.changed: dict[str, dict[str, Any]] = {}
         self.rows: list[dict[str, Any]] = []
@@ -115,22 +120,16 @@ class _Chunk:
         self.books = {run.user_id}
 
     def take(self, row: Any) -> None:
-        if row.action == "new":
-            self._create(row)
-        elif row.contact_id not in self._held or row.dropped:
+        if row.contact_id not in self._held or row.dropped:
             self._note(row, None, "kept", "kept_back")  # the person deleted the contact while the import ran
         elif row.action == "removed":
             self._remove(row)
         else:
             self._change(row)
 
-    def _create(self, row: Any) -> None:
-        self._touch(self._run.user_id, shared=self._run.share)
-        self._note(row, self._new[row.source_id]["id"], "done", "created", store=True, created=True)
-
     def _change(self, row: Any) -> None:
         contact = self._held[row.contact_id]
-        merged = merge(self._record(contact), reading_of(row.reading), source=row.source_id, at=self._at)
+        merged = merge(self._record(contact), reading_of(row), source=row.source_id, at=self._at)
         if merged.changes or contact.archived_because == REMOVED:
             self._write(contact, merged.record, archive=contact.archived_because not in {None, REMOVED})
         what = "conflicts" if merged.conflicts else "updated" if merged.changes else "unchanged"
@@ -159,7 +158,7 @@ class _Chunk:
         self.books |= {user_id, queries.SHARED} if shared else {user_id}
 
     def _note(self, row: Any, contact_id: str | None, outcome: str, what: str, **more: Any) -> None:
-        kept = {"store": False, "removed": False, "created": False, "journal": None}
+        kept = {"store": False, "removed": False, "journal": None}
         about = {"source_id": row.source_id, "contact_id": contact_id, "outcome": outcome}
         self.rows.append(kept | about | more)
         self.count[what] = self.count.get(what, 0) + 1
