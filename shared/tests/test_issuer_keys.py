@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from shared.problems import Unavailable
 from shared.testing.fixtures import PlatformKeys
@@ -117,3 +120,20 @@ async def test_what_is_no_list_of_keys_is_no_answer(
     with pytest.raises(Unavailable):
         await keys.key("another")
     assert len(issuer.seen) == 2
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
+async def test_a_token_is_signed_by_the_kind_of_key_that_its_issuer_has(
+    keys: IssuerKeys, issuer: ScriptedServer, algorithm: str
+) -> None:
+    """A token that names the key of another kind is a bad one like any other, not an error of ours."""
+    curve, plain = ec.generate_private_key(ec.SECP256R1()), rsa.generate_private_key(65537, 2048)
+    jwks = {
+        "RS256": ECAlgorithm.to_jwk(curve.public_key(), as_dict=True),
+        "ES256": RSAAlgorithm.to_jwk(plain.public_key(), as_dict=True),
+    }
+    issuer.otherwise = Reply(json={"keys": [jwks[algorithm] | {"kid": "test"}]})
+    signing = plain if algorithm == "RS256" else curve
+    token = jwt.encode({"sub": "anna"}, signing, algorithm, {"kid": "test"})
+    with pytest.raises(jwt.InvalidTokenError):
+        await keys.claims(token, "RS256", "ES256")
