@@ -1,7 +1,5 @@
 """The integration events, one file per producer. Imports pydantic and the standard library only."""
 
-from collections.abc import Iterator
-
 from shared.events.base import Event, schema_id
 from shared.events.contacts import ContactsChanged, ContactsImported
 from shared.events.leaving import (
@@ -54,10 +52,8 @@ from shared.events.user import (
 )
 
 
-def _below(kind: type[Event]) -> Iterator[type[Event]]:
-    for event in kind.__subclasses__():
-        yield event
-        yield from _below(event)
+def _below(kind: type[Event]) -> list[type[Event]]:
+    return [event for one in kind.__subclasses__() for event in (one, *_below(one))]
 
 
 ALL: dict[str, type[Event]] = {event.topic: event for event in _below(Event) if event.topic}
