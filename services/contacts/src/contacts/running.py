@@ -36,7 +36,7 @@ async def run(job: Job, run_id: str, settings: Settings) -> None:
             return
         await runs.hold(work, found)
     await _finish_reading(job, run_id, settings.import_chunk)
-    await _create(job, run_id, settings.import_chunk)
+    await _create(job, run_id, 2 * settings.import_chunk)
     chunks = _chunks(job, found, settings.import_chunk)
     async with aclosing(read_ahead(chunks, 1, lambda _: 1)) as coming:
         async for rows in coming:
@@ -49,7 +49,10 @@ async def run(job: Job, run_id: str, settings: Settings) -> None:
 
 
 async def _create(job: Job, run_id: str, size: int) -> None:
-    """New contacts are in the plan as they will be stored, so the database copies them."""
+    """New contacts are in the plan as they will be stored, so the database copies them.
+
+    This worker holds none of them, so a transaction makes twice as many as it changes.
+    """
     after, full = "", True
     while full:
         async with job.unit_of_work() as work:
