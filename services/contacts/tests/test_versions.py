@@ -13,9 +13,10 @@ _READ = "UPDATE import_row SET reading = CAST(:reading AS jsonb), record = NULL,
 
 
 async def as_the_version_before_read(house: Any) -> None:
-    for row in await house.rows("import_row"):
-        reading = json.dumps(asdict(normalise(row["payload"])))
-        await house.sql(f"{_READ} WHERE source_id = :id", reading=reading, id=row["source_id"])
+    for row in await house.sql("SELECT run_id, source_id, payload FROM import_row WHERE outcome IS NULL"):
+        this = {"run": row.run_id, "source": row.source_id}
+        reading = json.dumps(asdict(normalise(row.payload)))
+        await house.sql(f"{_READ} WHERE run_id = :run AND source_id = :source", reading=reading, **this)
 
 
 @pytest.mark.parametrize("settings", [{"import_chunk": 3}])
