@@ -33,6 +33,8 @@ class _Place:
             interface="asgi3",
             lifespan="off",
             log_level="critical",
+            log_config=None,  # uvicorn's own writes a line for each request to every server of the process
+            access_log=False,
             ws="none",
             timeout_graceful_shutdown=1,
             **tls,
