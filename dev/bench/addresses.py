@@ -32,7 +32,7 @@ SEEDED = 500
 PATIENCE_S = 600
 LIMIT_S = 120
 """No round begins after so long, so that a busy machine measures fewer of them; the table says how many."""
-LOOK_S = 0.1
+LOOK_S = 0.03
 """How often its person looks how far an import is, which costs the machine too."""
 _EMPTY = "TRUNCATE contact, source_record, import_run, import_row, mailbox_folder, book, proposal, request_key"
 _COUNT = "SELECT count(*) FROM contact"

@@ -38,6 +38,19 @@ async def test_an_odd_contact_stops_nothing(house: Any, odd: str) -> None:
     assert again["total"] == 0
 
 
+@pytest.mark.parametrize("again", ["all that there is", "what changed"])
+async def test_a_page_too_long_to_be_read_is_asked_for_in_parts(house: Any, again: str) -> None:
+    """Seventeen contacts with a megabyte of notes each are longer than any answer that is read."""
+    await house.connect()
+    if again == "what changed":
+        await house.add("Zoe", "Zander", "zoe@x.example")
+        await house.imported()
+    for number in range(17):
+        await house.add(f"Bo {number}", "Beck", f"bo{number}@x.example", personalNotes="n" * 1_000_000)
+    run = await house.imported()
+    assert (run["status"], run["outcome"]["created"]) == ("finished", 17)
+
+
 async def test_a_contact_without_a_name_is_shown_by_what_it_has(house: Any) -> None:
     await house.connect()
     contact = {"emailAddresses": [{"address": "only@x.example"}]}

@@ -19,6 +19,7 @@ from shared.graph.batch import (
     unanswered,
     unsent,
 )
+from shared.graph.bounded import TOO_LARGE
 from shared.graph.download import Download, start_download
 from shared.graph.errors import GraphDeltaGone, GraphError, GraphGiveUp, GraphNotFound, GraphRetry, GraphTooLarge
 from shared.graph.limits import Scope
@@ -28,6 +29,8 @@ from shared.graph.upload import Upload, Uploads, UploadSession, read_session
 
 CONTENT_BYTES = 4 * 1024 * 1024
 """Most bytes of one request; more goes through an upload session, which can be resumed."""
+SMALLER = 8
+"""A page that was too long to be read is asked for again with so many times fewer items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,14 +118,26 @@ class GraphCaller:
         self, path: str, params: dict[str, str] | None = None, *, page_size: int | None = None
     ) -> AsyncIterator[list[dict[str, Any]]]:
         """The same, a page at a time, for whoever keeps what was read before reading on."""
-        answer = await self.get(path, params, page_size=page_size)
+        answer, page_size = await self._page(path, params, page_size)
         while True:
             yield _items(answer)
             link = answer.get("@odata.nextLink")
             if not link:
                 return
-            answer = await self.get(_another(link, path), page_size=page_size)
+            answer, page_size = await self._page(_another(link, path), None, page_size)
             path = link
+
+    async def _page(
+        self, path: str, params: dict[str, str] | None, page_size: int | None
+    ) -> tuple[dict[str, Any], int | None]:
+        """A page, and the size to ask for from now on: a page that is too long to be read is asked for with less."""
+        while True:
+            try:
+                return await self.get(path, params, page_size=page_size), page_size
+            except GraphGiveUp as error:
+                if error.code != TOO_LARGE or page_size is None or page_size == 1:
+                    raise
+                page_size = max(1, page_size // SMALLER)
 
     async def delta(
         self,
@@ -140,7 +155,7 @@ class GraphCaller:
         at, full, first, restarted = link or path, link is None, True, False
         while True:
             try:
-                answer = await self.get(at, None if at != path else params, page_size=page_size)
+                answer, page_size = await self._page(at, None if at != path else params, page_size)
             except GraphNotFound as error:
                 at = _restart(error, path, again=restarted, began=at != path)
                 full, first, restarted = True, True, True
