@@ -16,7 +16,7 @@ from typing import Any
 import asyncpg
 import httpx
 
-PAGE = 250
+PAGE = 200
 _TABLE = "CREATE TEMPORARY TABLE floor (id text PRIMARY KEY, change_key text, payload jsonb)"
 Asked = dict[str, Any]
 

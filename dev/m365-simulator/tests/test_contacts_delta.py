@@ -48,6 +48,14 @@ async def test_a_round_reads_a_folder_page_by_page_and_the_next_one_changes_only
 
 
 @pytest.mark.behaviour(47)
+async def test_a_page_has_two_hundred_contacts_at_most(world: Any, anna: httpx.AsyncClient) -> None:
+    await world.control.do("contacts_seed", user=ANNA, count=201)
+    first = await page(anna, DEFAULT, 500)
+    second = await page(anna, first["@odata.nextLink"], 500)
+    assert (len(first["value"]), len(second["value"])) == (200, 1)
+
+
+@pytest.mark.behaviour(47)
 async def test_only_the_first_request_takes_a_select_and_it_binds_the_later_ones(
     world: Any, anna: httpx.AsyncClient
 ) -> None:

@@ -12,9 +12,9 @@ class Settings(ServiceSettings):
 
     graph_mailbox_share: Annotated[int, Field(ge=0, le=4)] = 1
     """This service's part of the four requests at a time that Microsoft allows a mailbox; the parts add up to four."""
-    contacts_page_size: Annotated[int, Field(ge=1, le=1000)] = 500
-    """How many contacts one request to Graph asks for, and how many are in memory at a time; an eighth of them where
-    they are so long that the answer would be more than 16 MiB."""
+    contacts_page_size: Annotated[int, Field(ge=1, le=1000)] = 200
+    """How many contacts one request to Graph asks for, and how many are in memory at a time; Microsoft gives 200 at
+    most. An eighth of them where they are so long that the answer would be more than 16 MiB."""
     import_chunk: Annotated[int, Field(ge=1, le=2000)] = 500
     """How many rows of a plan one transaction carries out; of new contacts twice as many."""
     import_wait_s: float = 2

@@ -26,6 +26,9 @@ FOLDERS = Allows(top=1000, skip=True, count=True, filters=("displayName",))
 ONE = Allows()
 FOLDER_DELTA = Allows()
 DELTA = Allows()
+MOST_IN_A_PAGE = 200
+"""Of a delta query of contacts. Microsoft's reference names no number; 200 was observed and confirmed by its support
+(learn.microsoft.com, answers 2052165)."""
 IN_FOLDER = ("/contactFolders/{folder}", "/contactFolders/{parent}/childFolders/{folder}")
 
 
@@ -90,7 +93,8 @@ async def contacts_delta(request: Request) -> Response:
 
     name = f"{contact_items.KIND}/{user['id']}/{folder['id']}"
     immutable = items.wants_immutable(request)
-    return rounds.delta(caller, rounds.Changes(name, KIND, "Collection(contact)", DELTA, shown, immutable))
+    changes = rounds.Changes(name, KIND, "Collection(contact)", DELTA, shown, immutable, most=MOST_IN_A_PAGE)
+    return rounds.delta(caller, changes)
 
 
 @mailbox_route(router, "GET", "/contacts/{id}", *_in_folders("/contacts/{id}"))

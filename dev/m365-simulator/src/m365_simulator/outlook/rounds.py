@@ -33,6 +33,8 @@ class Changes:
     rank_by: str | None = None
     change_types: bool = False
     """Whether ``changeType`` is taken: created, updated or deleted alone."""
+    most: int = 1000
+    """The largest page, whatever is asked for."""
 
 
 def _url(caller: Caller, params: dict[str, str]) -> str:
@@ -75,9 +77,9 @@ def _lost(caller: Caller, error: changelog.LostState) -> GraphError:
     return GraphError(error.how.get("status", 410), error.how.get("code", "syncStateNotFound"), text, headers=headers)
 
 
-def _size(caller: Caller, state: Row) -> int:
+def _size(caller: Caller, state: Row, most: int) -> int:
     asked = caller.request.headers.get("prefer", "").partition("odata.maxpagesize=")[2].split(",")[0].strip()
-    return int(asked) if asked.isdigit() and int(asked) else int(state["size"])
+    return min(int(asked) if asked.isdigit() and int(asked) else int(state["size"]), most)
 
 
 def delta(caller: Caller, changes: Changes) -> JSONResponse:
@@ -87,7 +89,7 @@ def delta(caller: Caller, changes: Changes) -> JSONResponse:
             403, "ErrorQuotaExceeded", "The mailbox has exceeded its quota. Free some space and try again."
         )
     state = _state(caller, changes)
-    size = _size(caller, state)
+    size = _size(caller, state, changes.most)
     filtered = state["params"].get("$filter") if changes.filters else None
     wanted = parse_filter(filtered, changes.kind, changes.filters) if filtered else None
 
