@@ -10,25 +10,25 @@ from shared.testing.waiting import until
 
 
 @pytest.mark.parametrize("settings", [{"contacts_page_size": 2}])
-async def test_the_next_page_is_asked_for_before_one_is_written(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Three pages are in memory at most: one is written, one is made into rows, one is fetched."""
+async def test_the_next_pages_are_asked_for_before_some_are_written(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Six pages are in memory at most: two are written, two are made into rows, two are fetched."""
     await house.connect()
-    await house.microsoft.do("contacts_seed", user="anna@contoso.example", count=12)
+    await house.microsoft.do("contacts_seed", user="anna@contoso.example", count=24)
     put = row_queries.put
     asked: list[int] = []
 
-    async def third_is_asked_for() -> bool:
-        return bool(await house.asked("GET", "/contacts/delta") >= 3)
+    async def fifth_is_asked_for() -> bool:
+        return bool(await house.asked("GET", "/contacts/delta") >= 5)
 
     async def slow_put(*args: Any) -> None:
         if not asked:
-            await until(third_is_asked_for)
+            await until(fifth_is_asked_for)
         asked.append(await house.asked("GET", "/contacts/delta"))
         await put(*args)
 
     monkeypatch.setattr(row_queries, "put", slow_put)
-    assert (await house.preview())["read_count"] == 12
-    assert all(count <= written + 3 for written, count in enumerate(asked)), asked
+    assert (await house.preview())["read_count"] == 24
+    assert all(count <= 2 * written + 6 for written, count in enumerate(asked)), asked
     assert len(asked) == 6
 
 
