@@ -10,7 +10,7 @@ from shared.testing.waiting import until
 
 
 @pytest.mark.parametrize("settings", [{"contacts_page_size": 2}])
-async def test_the_next_pages_are_asked_for_before_some_are_written(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_pages_are_asked_for_before_others_are_written(house: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Six pages are in memory at most: two are written, two are made into rows, two are fetched."""
     await house.connect()
     await house.microsoft.do("contacts_seed", user="anna@contoso.example", count=24)

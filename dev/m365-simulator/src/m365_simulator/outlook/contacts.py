@@ -27,8 +27,8 @@ ONE = Allows()
 FOLDER_DELTA = Allows()
 DELTA = Allows()
 MOST_IN_A_PAGE = 200
-"""Of a delta query of contacts. Microsoft's reference names no number; 200 was observed and confirmed by its support
-(learn.microsoft.com, answers 2052165)."""
+"""No page of a delta query of contacts is larger. Microsoft's reference names no number; 200 was observed, and
+confirmed by its support (learn.microsoft.com, answers 2052165)."""
 IN_FOLDER = ("/contactFolders/{folder}", "/contactFolders/{parent}/childFolders/{folder}")
 
 
