@@ -1,10 +1,12 @@
 """Re-import and folders that are kept in step: nothing is lost, nothing is deleted by a hint."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from shared.mailboxes import following
 from shared.testing.examples import leaving
 
 ANNA = "anna@contoso.example"
@@ -56,6 +58,31 @@ async def test_a_forgotten_delta_state_is_healed(house: Any) -> None:
     await house.microsoft.fault("delta_lost", times=1, match={"path": "*/contacts/delta"})
     run = await house.imported()
     assert run["plan"] == {"same": 5, "removed": 1, "new": 1}
+
+
+@pytest.mark.parametrize("settings", [{"contacts_page_size": 1}])
+@pytest.mark.parametrize("pages", [1, 2, 3])
+async def test_a_round_that_begins_anew_forgets_its_pages(
+    house: Any, monkeypatch: pytest.MonkeyPatch, pages: int
+) -> None:
+    """Whether they were written or not: a contact that was deleted meanwhile is not in the plan."""
+    await house.connect()
+    people = [await house.add(f"Person {number}", "A", f"p{number}@x.example") for number in range(5)]
+    changes, seen = following.changes, 0
+
+    async def lost_after_some(*args: Any, **more: Any) -> AsyncIterator[following.FolderPage]:
+        nonlocal seen
+        async for page in changes(*args, **more):
+            yield page
+            seen += 1
+            if seen == pages:
+                await delete_all(house, people[:1])
+                await house.microsoft.fault("delta_lost", times=1, match={"path": "*/contacts/delta"})
+
+    monkeypatch.setattr(following, "changes", lost_after_some)
+    plan = await house.preview()
+    assert plan["plan"] == {"new": 4}
+    assert {row["name"] for row in await house.all_rows(plan)} == {f"Person {number} A" for number in range(1, 5)}
 
 
 @pytest.mark.parametrize("removals", [1, 2])
