@@ -97,8 +97,8 @@ async def test_what_lists_read_of_a_new_contact_is_made_of_its_record(house: Any
 
 
 @pytest.mark.parametrize("mark", ["\x1f", "\x1e"])
-async def test_a_mark_of_the_statement_in_a_text_splits_nothing(house: Any, mark: str) -> None:
-    """Values of a column are sent as one text, between marks; a contact that is not taken may have any in its name."""
+async def test_a_separator_in_a_name_that_is_not_taken_splits_nothing(house: Any, mark: str) -> None:
+    """The name of a contact that is not imported is shown as it is."""
     await house.connect()
     strange = {"fileAs": f"left{mark}right", "emailAddresses": []}
     await house.microsoft.do("contact_add", user="anna@contoso.example", folder="contacts", contact=strange)

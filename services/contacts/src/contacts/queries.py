@@ -1,7 +1,6 @@
 """SQL of import runs, of the books that plans are based on, and of the organisation's policy."""
 
-from collections.abc import Iterable, Sequence
-from secrets import token_hex
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import text
@@ -144,32 +143,3 @@ async def counts(session: AsyncSession, org_id: str) -> Any:
 def in_columns(rows: Sequence[dict[str, Any]], *names: str) -> dict[str, list[Any]]:
     """For ``unnest``: a list for each column, which PostgreSQL reads far faster than one document of many rows."""
     return {name: [row[name] for row in rows] for name in names}
-
-
-def in_texts(rows: Sequence[dict[str, Any]], *names: str) -> dict[str, str]:
-    """For ``texts_of``: each column as one text, with what stands between two of its values and for none.
-
-    The driver looks at each element of a list for lists in it, which takes longer than PostgreSQL's split.
-    """
-    between, none = "\x1f", "\x1e"
-    columns = {name: [row[name] for row in rows] for name in names}
-    while (texts := _joined(columns, between, none)) is None:  # a value holds one of them
-        between, none = token_hex(16), token_hex(16)
-    return texts | {"between": between, "none": none}
-
-
-def _joined(columns: dict[str, list[Any]], between: str, none: str) -> dict[str, str] | None:
-    texts = {}
-    for name, values in columns.items():
-        texts[name] = between.join([none if value is None else value for value in values])
-        whole = texts[name].count(between) == len(values) - 1 and texts[name].count(none) == values.count(None)
-        if not whole:
-            return None
-    return texts
-
-
-def texts_of(names: Iterable[str]) -> str:
-    """SQL of the rows ``g`` of columns that came ``in_texts``."""
-    texts = (f"string_to_array(CAST(:{name} AS text), CAST(:between AS text), CAST(:none AS text))" for name in names)
-    arrays = (f"coalesce(nullif({one}, '{{}}'), '{{\"\"}}')" for one in texts)  # of one empty value
-    return f"unnest({', '.join(arrays)}) AS g({', '.join(names)})"

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from contacts.queries import in_texts, texts_of
+from contacts.queries import in_columns
 from contacts.tables import ImportRun
 from shared.database.values import as_json
 
@@ -29,7 +29,8 @@ _AS_STORED |= {name: f"string_to_array(g.{name}, E'\\n')" for name in ("emails",
 _PUT = text(
     f"""INSERT INTO import_row (org_id, run_id, user_id, {", ".join(_READ)})
        SELECT :org_id, :run_id, :user_id, {", ".join(_AS_STORED.get(name, f"g.{name}") for name in _READ)}
-       FROM {texts_of(_READ)} ORDER BY g.source_id"""
+       FROM unnest({", ".join(f"CAST(:{name} AS text[])" for name in _READ)}) AS g({", ".join(_READ)})
+       ORDER BY g.source_id"""
 )
 _TAKE_OUT = text("DELETE FROM import_row AS r WHERE " + _RUN + " AND r.source_id = ANY(:ids)")
 _FORGET_FOLDER = text("DELETE FROM import_row AS r WHERE " + _RUN + " AND r.folder_id = :folder_id")
@@ -133,7 +134,7 @@ async def put(session: AsyncSession, run: ImportRun, rows: list[dict[str, Any]])
     if rows:
         last = {row["source_id"]: row for row in rows}
         await session.execute(_TAKE_OUT, {**of_run(run), "ids": list(last)})
-        await session.execute(_PUT, of_run(run) | in_texts(list(last.values()), *_READ))
+        await session.execute(_PUT, of_run(run) | in_columns(list(last.values()), *_READ))
 
 
 async def forget_folder(session: AsyncSession, run: ImportRun, folder_id: str) -> None:
