@@ -4,9 +4,9 @@ import asyncio
 from typing import Any
 
 import pytest
-from sqlalchemy import event as sqlalchemy_event
 
 from shared.subscriptions import notifications as notifications_module
+from shared.testing.statements import statements_of
 
 STORING_S = 0.1
 PATIENCE_S = 3.0
@@ -20,13 +20,11 @@ def news(state: str, number: int, **more: Any) -> dict[str, Any]:
 
 async def test_a_batch_and_its_jobs_are_one_statement_to_store(watch: Any) -> None:
     state = await watch.subscribed()
-    statements: list[str] = []
-    engine = watch.service.db.service_engine.sync_engine
-    sqlalchemy_event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))
+    statements = statements_of(watch.service.db)
     lifecycle = news(state, 3, lifecycleEvent="missed")
     batch = [*(news(state, number) for number in range(3)), lifecycle, news(state, 1), news("a guess", 9)]
     assert (await watch.tell(*batch)).status_code == 202
-    assert len(statements) == 2  # the bounds, and all of them with their jobs
+    assert len([one for one in statements if one not in {"BEGIN", "COMMIT"}]) == 2  # the bounds; all with their jobs
     stored = await watch.rows("SELECT n.id::text FROM graph_notification n ORDER BY n.id")
     jobs = await watch.rows("SELECT dedupe_key, kind, payload ->> 'notification_id' FROM job ORDER BY id")
     assert [job[0] for job in jobs] == [job[2] for job in jobs] == [row[0] for row in stored]
@@ -35,11 +33,11 @@ async def test_a_batch_and_its_jobs_are_one_statement_to_store(watch: Any) -> No
 
 async def test_a_large_batch_is_not_compared_row_by_row(watch: Any) -> None:
     """PostgreSQL plans the statement once for batches of any size; a join filter compares each row with each."""
-    async with watch.service.db.service_engine.begin() as connection:
-        driver: Any = (await connection.get_raw_connection()).driver_connection
-        await driver.execute("SET LOCAL plan_cache_mode = force_generic_plan")
-        await driver.execute(f"PREPARE store AS {notifications_module._STORE.compile(dialect=connection.dialect)}")
-        plan = "\n".join(row[0] for row in await driver.fetch(f"EXPLAIN EXECUTE store ({', '.join(7 * ['NULL'])})"))
+    db = watch.service.db
+    driver = await db.connect(server_settings={"plan_cache_mode": "force_generic_plan"})
+    await driver.execute(f"PREPARE store AS {notifications_module._STORE.compile(dialect=db.engine.dialect)}")
+    plan = "\n".join(row[0] for row in await driver.fetch(f"EXPLAIN EXECUTE store ({', '.join(7 * ['NULL'])})"))
+    await driver.close()
     assert "Insert on graph_notification" in plan
     assert "Join Filter" not in plan
 

@@ -76,7 +76,7 @@ EXAMPLES = {
     ],
     "shared.entra.aadsts": ["invalid_grant", "AADSTS700016: x", f"Trace ID: {GUID}"],
     "shared.bus.port": ["user.state"],
-    "shared.database.unit_of_work": ["invalid input for query argument $1: 'x' (value out of range)"],
+    "shared.database.driver": ["invalid input for query argument $1: 'x' (value out of range)"],
     "shared.entra.client": [GUID],
     "shared.subscriptions.lifetimes": [
         "users('a')/mailfolders('b')/messages",

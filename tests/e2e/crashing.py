@@ -18,7 +18,7 @@ from sqlalchemy import event
 from starlette.responses import Response
 
 from shared.bus import Record
-from shared.database.unit_of_work import Session
+from shared.database.driver import Driver
 from shared.hosting.service import Service
 from shared.testing.memory_bus import MemoryBus
 from shared.testing.pools import keep_no_pools
@@ -105,19 +105,24 @@ def tasks_noted() -> Iterator[None]:
     before = loop.get_task_factory()
     loop.set_task_factory(_noting)
     try:
-        with patch.object(Session, "execute_each", _execute_each):
+        with patch.multiple(Driver, first=_first, execute_each=_execute_each):
             yield
     finally:
         loop.set_task_factory(before)
 
 
-_EACH = Session.execute_each
+_FIRST, _EACH = Driver.first, Driver.execute_each
 
 
-async def _execute_each(session: Session, statement: str, rows: Any) -> None:
-    """Events are written past SQLAlchemy, whose listeners do not see it."""
-    session.sync_session.connection().info.setdefault("written", {}).update(_written(statement))
-    await _EACH(session, statement, rows)
+async def _first(driver: Driver, statement: str, values: Sequence[Any]) -> Any:
+    """What opens a transaction goes past SQLAlchemy, whose listeners do not see it, and so do events."""
+    driver.info["written"] = _written(statement)
+    return await _FIRST(driver, statement, values)
+
+
+async def _execute_each(driver: Driver, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    driver.info["written"].update(_written(statement))
+    await _EACH(driver, statement, rows)
 
 
 @contextlib.contextmanager
@@ -135,7 +140,7 @@ def mortal(service: Service, life: Life) -> None:
     _watch_statements(service.db.system_engine.sync_engine, service.name, life, at_once=True)
     for engine in (service.db.engine, service.db.service_engine):
         _watch_statements(engine.sync_engine, service.name, life, at_once=False)
-        _watch_commits(engine.sync_engine, service.name, life)
+    _watch_commits(service.db, service.name, life)
 
 
 def _watch_statements(engine: Any, name: str, life: Life, at_once: bool) -> None:
@@ -156,19 +161,19 @@ def _watch_statements(engine: Any, name: str, life: Life, at_once: bool) -> None
     event.listen(engine, "after_cursor_execute", after)
 
 
-def _watch_commits(engine: Any, name: str, life: Life) -> None:
-    commit = engine.dialect.do_commit
+def _watch_commits(db: Any, name: str, life: Life) -> None:
+    commit = db.commit
 
-    def commits(connection: Any) -> None:
-        written = connection.info.pop("written", {})
+    async def commits(driver: Driver) -> None:
+        written = driver.info.pop("written")
         life.check()
         if written:
             life.reach(f"{name}: before {_said(written)}")
-        commit(connection)
+        await commit(driver)
         if written:
             life.reach(f"{name}: after {_said(written)}")
 
-    engine.dialect.do_commit = commits
+    db.commit = commits
 
 
 def _written(statement: str) -> dict[str, None]:

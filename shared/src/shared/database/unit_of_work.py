@@ -5,7 +5,6 @@ Row-level security stands behind every query: the transaction says whose rows it
 """
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -21,11 +20,12 @@ import sqlmodel.ext.asyncio.session
 from opentelemetry import trace
 from sqlalchemy import ExceptionContext, Result, Row, TextClause, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from shared.database import outbox, queue
+from shared.database.driver import Driver, strip_values
 from shared.database.outbox import Cause, EventMeta, Outbox
 from shared.database.row_security import role_of
 from shared.database.values import as_json
@@ -33,12 +33,9 @@ from shared.database.wakes import Wakes
 from shared.database.work import Priority, Work
 from shared.problems import ConfigurationError
 
-_ORGANISATION = text(
-    """SELECT set_config('app.org_id', :org_id, true), set_config('app.request_id', :request_id, true),
-              set_config('app.trace_id', :trace_id, true), set_config('app.user_id', :user_id, true),
-              set_config('app.everybody', :everybody, true),
-              set_config('role', :role, true)"""
-)
+_ORGANISATION = """SELECT set_config('app.org_id', $1, true), set_config('app.user_id', $2, true),
+    set_config('app.request_id', $3, true), set_config('app.trace_id', $4, true),
+    set_config('app.everybody', $5, true), set_config('role', $6, true)"""
 _MAY = text(
     """SELECT pg_has_role(current_user, CAST(:request AS name), 'MEMBER') AS member,
               rolsuper OR rolbypassrls
@@ -46,7 +43,7 @@ _MAY = text(
        FROM pg_roles WHERE rolname = current_user"""
 )
 _NOTIFY = text("SELECT pg_notify(:channel, :payload)")
-_SYSTEM = text("SELECT set_config('app.org_id', '', true)")
+_SYSTEM = "SELECT set_config('app.org_id', '', true)"
 AS_SERVICE = text("SELECT set_config('role', 'none', true)")
 """Give a transaction that took the request role the service's login again."""
 
@@ -90,25 +87,6 @@ class Session(sqlmodel.ext.asyncio.session.AsyncSession):
         result: Result[Any] = await sqlalchemy.ext.asyncio.AsyncSession.execute(self, statement, *args, **more)
         return result
 
-    async def execute_each(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        """Run a statement with ``$1`` for each row, in order; the driver sends them all before it waits.
-
-        In the transaction that is under way, past SQLAlchemy's layers, which cost more than the insert of an event.
-        Raises ``DBAPIError``, as ``execute`` does.
-        """
-        driver: Any = self.sync_session.connection().connection.driver_connection
-        try:
-            if len(rows) == 1:  # the driver takes half as long as for a list of one
-                await driver.execute(statement, *rows[0])
-            else:
-                await driver.executemany(statement, rows)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            error.detail = None
-            error.args = tuple(_without_values(said) if isinstance(said, str) else said for said in error.args)
-            if lost := driver.is_closed():
-                await (await self.connection()).invalidate()
-            raise DBAPIError(statement, None, error, hide_parameters=True, connection_invalidated=lost) from error
-
 
 class UnitOfWork:
     """The transaction of one request, record or job: its session, and the events and jobs that the commit writes.
@@ -116,14 +94,18 @@ class UnitOfWork:
     ``org_id`` is empty in one over all organisations.
     """
 
-    def __init__(self, session: Session, org_id: str, source: str, cause: EventMeta | Cause | None) -> None:
-        self.session = session
+    def __init__(self, transaction: "Transaction", org_id: str, source: str, cause: EventMeta | Cause | None) -> None:
+        self._transaction = transaction
         self.org_id = org_id
         self.wrote_jobs = False
         self.outbox = Outbox(source=source, cause=cause)
         self.jobs: list[dict[str, Any]] = []
         self.wakes: list[str] = []
         self._after_commit: list[Callable[[], None]] = []
+
+    @property
+    def session(self) -> Session:
+        return self._transaction.session
 
     def wake(self, name: str) -> None:
         """Wake whoever waits for this name (``shared.database.wakes``), in any process, when this is committed."""
@@ -170,27 +152,41 @@ AnyWork = TypeVar("AnyWork", bound=UnitOfWork)
 class Transaction:
     """One transaction, the answer of its first statement, and the units of work in it (one, but for the lanes)."""
 
-    def __init__(self, session: Session, source: str, answer: Row[Any]) -> None:
-        self.session = session
+    def __init__(self, driver: Driver, source: str, answer: Mapping[str, Any]) -> None:
+        self.driver = driver
         self.answer = answer
         self._source = source
         self._works: list[UnitOfWork] = []
+        self._session: Session | None = None
+
+    @property
+    def session(self) -> Session:
+        """The session of the transaction, made when it is first asked for."""
+        if self._session is None:
+            self._session = Session(self.driver.connection, expire_on_commit=False)
+        return self._session
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
 
     def work(self, org_id: str, cause: EventMeta | Cause | None = None) -> UnitOfWork:
         return self.work_of(UnitOfWork, org_id, cause)
 
     def work_of(self, kind: type[AnyWork], org_id: str, cause: EventMeta | Cause | None = None) -> AnyWork:
-        made = kind(self.session, org_id, self._source, cause)
+        made = kind(self, org_id, self._source, cause)
         self._works.append(made)
         return made
 
     async def flush(self) -> list[str]:
-        """Write the events and jobs of all works; the names to wake after the commit, whoever waits longest first."""
+        """Write what the works changed, their events and jobs; the names to wake, whoever waits longest first."""
         events = [row for work in self._works for row in work.outbox.rows]
         if events:
-            await self.session.execute_each(outbox.INSERT, events)
+            await self.driver.execute_each(outbox.INSERT, events)
         for work in self._works:
             await work.write_jobs()
+        if self._session is not None:
+            await self._session.flush()
         jobs = any(work.wrote_jobs for work in self._works)
         names = [name for work in self._works for name in work.wakes]
         return names + [name for name, due in (("outbox", events), ("jobs", jobs)) if due]
@@ -203,16 +199,21 @@ class Transaction:
 def _engine(url: str, **more: Any) -> AsyncEngine:
     """Strip values from an error: it is logged, and kept with jobs and parked records.
 
-    The connection that came back last is lent first: its server has the statements prepared and planned.
+    The connection that came back last is lent first: its server has the statements prepared and planned. One that the
+    server has closed meanwhile is not lent. SQLAlchemy begins no transaction: ``Database`` does.
     """
     told: dict[str, Any] = {"hide_parameters": True, "json_serializer": as_json, "json_deserializer": orjson.loads}
-    made = create_async_engine(url, pool_use_lifo=True, **told, **more)
+    told |= {"pool_use_lifo": True, "pool_reset_on_return": None}
+    made = create_async_engine(url, isolation_level="AUTOCOMMIT", **told, **more)
     event.listen(made.sync_engine, "handle_error", _without_detail)
+    event.listen(made.sync_engine, "checkout", _is_open)
     return made
 
 
-_VALUE = re.compile(r"(invalid input for query argument \$[0-9]+[^:]{0,60}):.*", re.DOTALL)
-"""The text with which asyncpg names a value that it cannot send."""
+def _is_open(lent: Any, *_more: Any) -> None:
+    """Raises what makes the pool connect again."""
+    if lent.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def _without_detail(context: ExceptionContext) -> None:
@@ -220,16 +221,9 @@ def _without_detail(context: ExceptionContext) -> None:
     original, wrapped = context.original_exception, context.sqlalchemy_exception
     if original.__cause__ is not None:
         vars(original.__cause__).pop("detail", None)
-    for error in (original, wrapped):
+    for error in (original, wrapped, original.__cause__):
         if error is not None:
-            error.args = tuple(_without_values(said) if isinstance(said, str) else said for said in error.args)
-    if original.__cause__ is not None:
-        cause = original.__cause__
-        cause.args = tuple(_without_values(said) if isinstance(said, str) else said for said in cause.args)
-
-
-def _without_values(said: str) -> str:
-    return _VALUE.sub(r"\1", said.partition("\nDETAIL:")[0])
+            strip_values(error)
 
 
 class Database:
@@ -329,40 +323,51 @@ class Database:
     ) -> AsyncIterator[AnyWork]:
         """The same, as a subclass of ``UnitOfWork``; as the request role on whichever ``engine``'s connection."""
         span = trace.get_current_span().get_span_context()
-        ids = {"request_id": REQUEST_ID.get(), "trace_id": format(span.trace_id, "032x") if span.is_valid else ""}
-        values = {"org_id": org_id, "user_id": user_id, "everybody": "", "role": self.request_role, **ids}
+        trace_id = format(span.trace_id, "032x") if span.is_valid else ""
+        values = (org_id, user_id, REQUEST_ID.get(), trace_id, "", self.request_role)
         async with self.transaction(_ORGANISATION, values, engine) as transaction:
             yield transaction.work_of(kind, org_id, cause)
 
     @asynccontextmanager
     async def system_work(self) -> AsyncIterator[UnitOfWork]:
         """One transaction over all organisations, for engines and receivers that do not know the organisation yet."""
-        async with self.transaction(_SYSTEM, {}, self.service_engine) as transaction:
+        async with self.transaction(_SYSTEM, (), self.service_engine) as transaction:
             yield transaction.work("")
 
     @asynccontextmanager
     async def operator_work(self, org_id: str) -> AsyncIterator[UnitOfWork]:
         """One transaction of an operator's command in one organisation, as the tables' owner where that is given."""
-        values = {"org_id": org_id, "user_id": "", "everybody": "on", "request_id": "", "trace_id": "", "role": "none"}
+        values = (org_id, "", "", "", "on", "none")
         async with self.transaction(_ORGANISATION, values, self.operator_engine) as transaction:
             yield transaction.work(org_id)
 
     @asynccontextmanager
     async def transaction(
-        self, first: TextClause, values: Mapping[str, Any], engine: AsyncEngine | None = None
+        self, first: str, values: Sequence[Any], engine: AsyncEngine | None = None
     ) -> AsyncIterator[Transaction]:
         """One transaction that ``first`` opens: it says whose rows are seen, beside an engine's own first step.
 
         As the request role unless ``engine`` is another login's.
         """
-        async with Session(engine or self.engine, expire_on_commit=False) as session:
-            async with session.begin():
-                answer = (await session.execute(first, values)).one()
-                transaction = Transaction(session, self.source, answer)
+        driver = Driver(await (engine or self.engine).connect())
+        try:
+            await driver.execute("BEGIN")
+            transaction = Transaction(driver, self.source, await driver.first(first, values))
+            try:
                 yield transaction
                 wake = await transaction.flush()
+            finally:
+                await transaction.close()
+            await self.commit(driver)
             transaction.committed()
             self.wakes.tell(*wake)
+        finally:
+            await driver.close()
+
+    async def commit(self, driver: Driver) -> None:
+        """PostgreSQL answers ROLLBACK, and no error, when a statement of the transaction was refused before."""
+        if (tag := await driver.execute("COMMIT")) != "COMMIT":
+            raise RuntimeError(f"PostgreSQL answered {tag}: a statement of this transaction was refused before.")
 
     @property
     def on_commit_wake(self) -> dict[str, asyncio.Event]:
@@ -375,6 +380,5 @@ class Database:
     async def at_once(self, statement: TextClause, values: Mapping[str, Any]) -> list[Row[Any]]:
         """One statement of an engine on its own tables, of all organisations: one round trip, not four."""
         async with self.system_engine.connect() as connection:
-            await connection.execution_options(isolation_level="AUTOCOMMIT")
             result = await connection.execute(statement, values)
             return list(result) if result.returns_rows else []

@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import structlog
 from opentelemetry import trace
 from opentelemetry.propagate import extract
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from shared import metrics
@@ -45,18 +44,15 @@ DDL = [
 
 # Opens the transaction: whose rows it sees, which events it is the first to handle, whether one is behind a parked one.
 # What follows runs as the request role: the rights of this statement were looked at before it changed the role.
-_TAKE = text(
-    """WITH given AS (SELECT event_id, topic, key
-                      FROM unnest(CAST(:ids AS text[]), CAST(:topics AS text[]), CAST(:keys AS text[]))
-                          AS g(event_id, topic, key)),
-            behind AS MATERIALIZED (SELECT count(*) > 0 AS any FROM parked_record JOIN given USING (topic, key)
-                                    WHERE NOT :redriven),
-            taken AS (INSERT INTO inbox (event_id, topic) SELECT event_id, topic FROM given, behind
-                      WHERE NOT behind.any ORDER BY event_id ON CONFLICT DO NOTHING RETURNING event_id)
-       SELECT set_config('app.org_id', :org_id, true), set_config('role', :role, true), behind.any AS behind,
-              ARRAY(SELECT event_id FROM taken) AS taken
-       FROM behind"""
-)
+_TAKE = """WITH given AS (SELECT event_id, topic, key
+                  FROM unnest($1::text[], $2::text[], $3::text[]) AS g(event_id, topic, key)),
+        behind AS MATERIALIZED (SELECT count(*) > 0 AS any FROM parked_record JOIN given USING (topic, key)
+                                WHERE NOT $4::boolean),
+        taken AS (INSERT INTO inbox (event_id, topic) SELECT event_id, topic FROM given, behind
+                  WHERE NOT behind.any ORDER BY event_id ON CONFLICT DO NOTHING RETURNING event_id)
+    SELECT set_config('app.org_id', $5, true), set_config('role', $6, true), behind.any AS behind,
+           ARRAY(SELECT event_id FROM taken) AS taken
+    FROM behind"""
 
 
 class TooManyFailures(Exception):
@@ -113,7 +109,7 @@ class Inbox:
         for run in self._runs(records):
             if len(run) == 1 or not await self._together([item for item in run if isinstance(item, Delivery)]):
                 for item in run:
-                    await self.handle(item if isinstance(item, Record) else item.record)
+                    await (self.handle(item) if isinstance(item, Record) else self.handle(item.record, item))
 
     def _runs(self, records: Sequence[Record]) -> list[list[Delivery | Record]]:
         """Group neighbours of one organisation. A record that cannot be decoded stands alone."""
@@ -142,12 +138,15 @@ class Inbox:
             return False
         return True
 
-    async def handle(self, record: Record) -> None:
-        """Bring the record's effect about, or park it. Returns only when one of the two is durable."""
+    async def handle(self, record: Record, delivery: Delivery | None = None) -> None:
+        """Bring the record's effect about, or park it. Returns only when one of the two is durable.
+
+        ``delivery`` is the record decoded, when it is already.
+        """
         tries, outage_s = 0, QUICK_WAIT_S
         while self._concerns(record):
             try:
-                return await self._effect([self._decoded(record)])
+                return await self._effect([delivery or self._decoded(record)])
             except _Behind:
                 if await self._parked(record, "an earlier record of this key is parked", behind=True):
                     return None
@@ -193,19 +192,19 @@ class Inbox:
         return Delivery(record, *decode(record, self._handlers.of(record.topic)[0].event))
 
     async def _effect(self, deliveries: Sequence[Delivery], redriven: int | None = None) -> None:
-        values = {
-            "ids": [delivery.meta.id for delivery in deliveries],
-            "topics": [delivery.record.topic for delivery in deliveries],
-            "keys": [delivery.record.key for delivery in deliveries],
-            "org_id": deliveries[0].org_id,
-            "redriven": redriven is not None,
-            "role": self._db.request_role,
-        }
+        values = (
+            [delivery.meta.id for delivery in deliveries],
+            [delivery.record.topic for delivery in deliveries],
+            [delivery.record.key for delivery in deliveries],
+            redriven is not None,
+            deliveries[0].org_id,
+            self._db.request_role,
+        )
         started = time.perf_counter()
         async with self._db.transaction(_TAKE, values, self._db.service_engine) as transaction:
-            if transaction.answer.behind:
+            if transaction.answer["behind"]:
                 raise _Behind
-            new = set(transaction.answer.taken)
+            new = set(transaction.answer["taken"])
             for delivery in deliveries:
                 if delivery.meta.id in new:
                     new.discard(delivery.meta.id)
@@ -215,7 +214,7 @@ class Inbox:
                 await deadletters.release(transaction.session, redriven)
         if redriven is None:
             self._brake.handled(len(deliveries))
-        _count(deliveries, set(transaction.answer.taken), time.perf_counter() - started)
+        _count(deliveries, set(transaction.answer["taken"]), time.perf_counter() - started)
 
     async def _run_handlers(self, transaction: Transaction, delivery: Delivery) -> None:
         record, event, meta = delivery

@@ -49,10 +49,8 @@ STORE_S = 1.5
 AT_A_TIME = 2
 """Transactions side by side; what comes meanwhile shares the next one, so a burst costs few commits and connections."""
 
-_BOUND = text(
-    """SELECT set_config('lock_timeout', :ms, true), set_config('statement_timeout', :ms, true),
-              set_config('app.org_id', '', true)"""
-)
+_BOUND = """SELECT set_config('lock_timeout', $1, true), set_config('statement_timeout', $1, true),
+    set_config('app.org_id', '', true)"""
 # The secret decides whose it is, not the id: a create whose answer was lost left one that we do not know.
 # A repeat gives the same row, and its job again should the first have failed for good.
 # Grouped, not joined: PostgreSQL plans this once, does not know how many rows come, and compared each row with each.
@@ -293,7 +291,7 @@ class _Store:
 
 async def _store_all(db: Database, rows: list[dict[str, str | None]]) -> None:
     columns = {name: [row[name] for row in rows] for name in _COLUMNS}
-    async with db.transaction(_BOUND, {"ms": str(STATEMENT_MS)}, db.service_engine) as transaction:
+    async with db.transaction(_BOUND, [str(STATEMENT_MS)], db.service_engine) as transaction:
         work = transaction.work("")
         stored = len((await work.session.execute(_STORE, columns | {"priority": _PRIORITY})).all())
         work.wrote_jobs = stored > 0
