@@ -45,7 +45,7 @@ async def test_a_service_at_rest_sends_two_statements_a_second_at_most(
     processes = [await make_service() for _ in range(3)]
     for service, worker in zip(processes, (False, True, True), strict=True):
         service.settings.metrics_port = 1  # gauges are read; nobody listens there
-        sent_by.append(statements_of(service.db))
+        sent_by.append(statements_of(service.db, monkeypatch))
         await service.start(api=not worker, worker=worker)
     await asyncio.sleep(PASSES_S / 2)  # connections are made and the standby has found its pace
     for by_one in sent_by:

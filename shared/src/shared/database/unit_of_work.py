@@ -107,6 +107,11 @@ class UnitOfWork:
     def session(self) -> Session:
         return self._transaction.session
 
+    @property
+    def answer(self) -> Mapping[str, Any]:
+        """What the statement that opened the transaction answered."""
+        return self._transaction.answer
+
     def wake(self, name: str) -> None:
         """Wake whoever waits for this name (``shared.database.wakes``), in any process, when this is committed."""
         self.wakes.append(name)
@@ -320,12 +325,19 @@ class Database:
         *,
         cause: EventMeta | Cause | None = None,
         engine: AsyncEngine | None = None,
+        also: str = "",
+        of: Sequence[Any] = (),
     ) -> AsyncIterator[AnyWork]:
-        """The same, as a subclass of ``UnitOfWork``; as the request role on whichever ``engine``'s connection."""
+        """The same, as a subclass of ``UnitOfWork``; as the request role on whichever ``engine``'s connection.
+
+        ``also`` is one more column of the opening statement, with the rights of the engine's login; ``of`` are its
+        values, from ``$7``.
+        """
         span = trace.get_current_span().get_span_context()
         trace_id = format(span.trace_id, "032x") if span.is_valid else ""
         values = (org_id, user_id, REQUEST_ID.get(), trace_id, "", self.request_role)
-        async with self.transaction(_ORGANISATION, values, engine) as transaction:
+        first = f"{_ORGANISATION}, {also}" if also else _ORGANISATION
+        async with self.transaction(first, (*values, *of), engine) as transaction:
             yield transaction.work_of(kind, org_id, cause)
 
     @asynccontextmanager

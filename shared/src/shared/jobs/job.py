@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import TextClause, text
+from sqlalchemy import text
 
 from shared.database.outbox import Cause
 from shared.database.unit_of_work import AS_SERVICE, Database, UnitOfWork
@@ -19,11 +19,9 @@ from shared.jobs.registry import Kind
 _NAMES = {level: name for name, level in PRIORITIES.items()}
 # Nobody claims or removes a job that is held so, for both lock its row for an update. Who queues it again does not
 # wait: a request that holds the meeting which this transaction is about to lock would wait for it, and it for that.
-_LOCK = text("SELECT id FROM job WHERE id = :id AND fence = :fence AND state = 'running' FOR KEY SHARE")
-_READ = text(
-    """SELECT set_config('transaction_read_only', 'on', true)
-       FROM job WHERE id = :id AND fence = :fence AND state = 'running'"""
-)
+_LOCK = "(SELECT 'on' FROM job WHERE id = $7 AND fence = $8 AND state = 'running' FOR KEY SHARE) AS leased"
+_READ = """(SELECT set_config('transaction_read_only', 'on', true)
+            FROM job WHERE id = $7 AND fence = $8 AND state = 'running') AS leased"""
 _CHECKPOINT = text("UPDATE job SET checkpoint = CAST(:checkpoint AS jsonb) WHERE id = :id AND fence = :fence")
 # A request for the same job that came while it ran has it done once more. These are two statements, for one statement
 # sees the row as it was when it began: a request that commits while the first waits for the row is seen by the second.
@@ -111,12 +109,12 @@ class Job:
             yield work
 
     @asynccontextmanager
-    async def _under_lease(self, first: TextClause, user_id: str) -> AsyncIterator[JobWork]:
+    async def _under_lease(self, leased: str, user_id: str) -> AsyncIterator[JobWork]:
         cause = Cause(*self.cause) if self.cause else None
-        engine = self.db.service_engine
-        async with self.db.unit_of_work_of(JobWork, self.org_id, user_id, cause=cause, engine=engine) as work:
+        told: dict[str, Any] = {"engine": self.db.service_engine, "also": leased, "of": (self.id, self.fence)}
+        async with self.db.unit_of_work_of(JobWork, self.org_id, user_id, cause=cause, **told) as work:
             work.job = self
-            if (await work.session.execute(first, {"id": self.id, "fence": self.fence})).first() is None:
+            if work.answer["leased"] is None:
                 raise LeaseLost(f"job {self.id} was taken over")
             yield work
 

@@ -2,30 +2,31 @@
 
 from typing import Any
 
+import pytest
 from sqlalchemy import event
 
+from shared.database.driver import Driver
 from shared.database.unit_of_work import Database
-from shared.testing.pools import keep_no_pools
 
 
-def statements_of(db: Database) -> list[str]:
-    """A list that gets every statement of the pooled connections from now on, BEGIN and COMMIT too.
+def statements_of(db: Database, patch: pytest.MonkeyPatch) -> list[str]:
+    """A list that gets every statement of the pooled connections from now on, in order, BEGIN and COMMIT too.
 
-    In no order: the driver tells of a statement a little later. A statement for many rows is there once.
+    A statement for many rows is there once.
     """
-    keep_no_pools(db)
     heard: list[str] = []
+    engines = (db.engine, db.service_engine, db.system_engine)
 
-    def note(query: Any) -> None:
-        heard.append(query.query)
+    def noting(ask: Any) -> Any:
+        async def asks(driver: Driver, statement: str, *values: Any) -> Any:
+            if driver.connection.engine in engines:
+                heard.append(statement)
+            return await ask(driver, statement, *values)
 
-    def hear(lent: Any, *_more: Any) -> None:
-        lent.driver_connection.add_query_logger(note)  # kept once, however often the connection is lent
+        return asks
 
-    def note_of_session(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        heard.append(statement)  # SQLAlchemy asks in a way that the driver does not log
-
-    for engine in (db.engine, db.service_engine, db.system_engine):
-        event.listen(engine.sync_engine, "checkout", hear)
-        event.listen(engine.sync_engine, "before_cursor_execute", note_of_session)
+    for name in ("execute", "first", "execute_each"):
+        patch.setattr(Driver, name, noting(getattr(Driver, name)))
+    for engine in engines:
+        event.listen(engine.sync_engine, "before_cursor_execute", lambda *told: heard.append(told[2]))
     return heard
