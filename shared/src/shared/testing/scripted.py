@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import socket
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from shared.graph import GraphCaller
 from shared.graph.limits import PER_MAILBOX
 from shared.settings import ServiceSettings
 from shared.testing.fixtures import ISSUER, PlatformKeys
+from shared.testing.serving import free_port
 
 
 @dataclass(slots=True)
@@ -236,7 +236,7 @@ class UploadHost:
 async def scripted_server() -> AsyncIterator[ScriptedServer]:
     """A running server on a free port."""
     app = ScriptedServer()
-    listening = socket.create_server(("127.0.0.1", 0))
+    listening = free_port()
     app.port = listening.getsockname()[1]
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, log_level=100))
     serving = asyncio.create_task(server.serve(sockets=[listening]))
