@@ -2,13 +2,14 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import text
 
+from shared.bus import BusUnavailable
 from shared.entra.tokens import TokenClient
 from shared.eventing.handlers import Handlers
 from shared.events import UserState
@@ -190,3 +191,39 @@ async def test_graph_tokens_and_subscriptions_are_there_without_wiring(make_serv
     await service.runner.drain()
     assert given == [service.guest(name) for name in ("graph", "tokens", "subscriptions")]
     assert service.guest("graph").tokens is service.guest("tokens")
+
+
+class BusThatWasAway(MemoryBus):
+    """The first fetch of the first consumer finds no broker."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.was_away = False
+
+    def consumer(self, group: str, topics: Iterable[str]) -> Any:
+        made: Any = super().consumer(group, topics)
+        fetch = made.fetch
+
+        async def fetched(limit: int, wait_s: float) -> Any:
+            if not self.was_away:
+                self.was_away = True
+                raise BusUnavailable("no broker answers")
+            return await fetch(limit, wait_s)
+
+        made.fetch = fetched
+        return made
+
+
+async def test_a_broker_that_was_away_for_a_moment_ends_no_loop(make_service: MakeService) -> None:
+    handlers, handled, bus = Handlers(), asyncio.Event(), BusThatWasAway()
+
+    @handlers(UserState)
+    async def notes(event: UserState) -> None:
+        handled.set()
+
+    service = await make_service(handlers, bus=bus)
+    await service.start(api=False, worker=True)
+    await publish(bus, user_state("anna"))
+    async with asyncio.timeout(60):
+        await handled.wait()
+    assert (bus.was_away, service.broken) == (True, "")

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from console.main import create_service
 from console.settings import Settings
 from m365_simulator.teams.recording import film
-from shared.testing.serving import NO_TLS, free_port
+from shared.testing.serving import NO_TLS, listening_socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ async def serve(site: Site, server: uvicorn.Server, listener: socket.socket) -> 
 
 @contextmanager
 def opened(**settings: Any) -> Iterator[Site]:
-    listener = free_port()
+    listener = listening_socket()
     url = f"http://localhost:{listener.getsockname()[1]}"
     given = {"public_url": url, "internal_url": f"{url}/apis/{{service}}", "simulator_url": "http://localhost:8367"}
     site = Site(url, Apis(), create_service(Settings(**(given | settings))))

@@ -17,7 +17,7 @@ from shared.graph import GraphCaller
 from shared.graph.limits import PER_MAILBOX
 from shared.settings import ServiceSettings
 from shared.testing.fixtures import ISSUER, PlatformKeys
-from shared.testing.serving import free_port
+from shared.testing.serving import listening_socket
 
 
 @dataclass(slots=True)
@@ -236,7 +236,7 @@ class UploadHost:
 async def scripted_server() -> AsyncIterator[ScriptedServer]:
     """A running server on a free port."""
     app = ScriptedServer()
-    listening = free_port()
+    listening = listening_socket()
     app.port = listening.getsockname()[1]
     server = uvicorn.Server(uvicorn.Config(app, lifespan="off", log_config=None, log_level=100))
     serving = asyncio.create_task(server.serve(sockets=[listening]))

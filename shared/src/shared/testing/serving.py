@@ -21,7 +21,7 @@ LISTENER = "listener"
 """The name of the tasks that outlive a test."""
 
 
-def free_port() -> socket.socket:
+def listening_socket() -> socket.socket:
     """A listening socket on a free loopback port.
 
     asyncio sends without delay only on sockets that it has made. On others the body of an answer waits for the
@@ -37,7 +37,7 @@ class _Place:
 
     def __init__(self, tls: dict[str, Any]) -> None:
         self.app: Any = _gone
-        listening = free_port()
+        listening = listening_socket()
         self.url = f"{'https' if tls else 'http'}://127.0.0.1:{listening.getsockname()[1]}"
         config = uvicorn.Config(
             self._answer,
