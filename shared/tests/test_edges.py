@@ -110,7 +110,8 @@ async def test_a_connection_whose_headers_do_not_end_is_closed_in_time() -> None
         await send({"type": "http.response.body", "body": b"whole"})
 
     listening = socket.create_server(("127.0.0.1", 0))
-    server = Listener(uvicorn.Config(slow, interface="asgi3", lifespan="off", log_level="critical"), headers_s=0.3)
+    config = uvicorn.Config(slow, interface="asgi3", lifespan="off", log_level="critical", log_config=None)
+    server = Listener(config, headers_s=0.3)
     running = asyncio.create_task(server.serve([listening]))
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
     async with asyncio.timeout(20), httpx.AsyncClient() as other:

@@ -120,7 +120,8 @@ def opened(**settings: Any) -> Iterator[Site]:
     url = f"http://localhost:{listener.getsockname()[1]}"
     given = {"public_url": url, "internal_url": f"{url}/apis/{{service}}", "simulator_url": "http://localhost:8367"}
     site = Site(url, Apis(), create_service(Settings(**(given | settings))))
-    server = uvicorn.Server(uvicorn.Config(site, log_level="warning", lifespan="off", timeout_graceful_shutdown=2))
+    config = uvicorn.Config(site, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=lambda: asyncio.run(serve(site, server, listener)))
     thread.start()
     try:

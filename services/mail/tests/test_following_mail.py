@@ -160,8 +160,8 @@ async def test_a_person_adds_a_folder_and_leaves_one(house: Any) -> None:
     ],
 )
 async def test_switch_and_disconnect_stop_at_once_and_go_on(house: Any, stop: Any, go: Any) -> None:
-    """In the middle of a round too: nothing that was read is kept after the switch."""
-    post = await house.follow()
+    """In the middle of a round too: nothing that was read is kept after the switch. Nobody else has a round then."""
+    post = await house.follow("anna")
     await house.work()
     assert (await house.microsoft.state())["subscriptions"] != []
     await post.arrives(ADA, "Offer")
