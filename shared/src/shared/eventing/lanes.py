@@ -102,8 +102,7 @@ class LaneRunner:
             # In a task of its own: CPython counts the end of a group as a request to cancel the task that waits for it.
             await asyncio.create_task(self._all_loops(consumer, lanes))
         except ExceptionGroup as errors:
-            halts, others = errors.split(TooManyFailures)
-            raise (halts or others or errors).exceptions[0] from None
+            raise (errors.subgroup(TooManyFailures) or errors).exceptions[0] from None
         finally:
             with contextlib.suppress(BusUnavailable):
                 await self._commit(consumer)
