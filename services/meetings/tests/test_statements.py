@@ -4,53 +4,29 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as asyncpg_dialect
 
-from shared.database import outbox
 from shared.jobs import claiming
-from shared.testing.databases import Databases
-from shared.testing.pools import keep_no_pools
+from shared.testing.statements import statements_of
 
 MOST_TRANSACTIONS, MOST_STATEMENTS = 5, 40
 CLAIMING = {str(statement.compile(dialect=asyncpg_dialect())) for statement in (claiming.LOOK, claiming.CLAIM)}
-BOUNDARIES = ("BEGIN", "COMMIT", "ROLLBACK")
 
 
 @pytest.fixture
-async def sent(monkeypatch: pytest.MonkeyPatch, databases: Databases) -> list[str]:
-    """What asyncpg sends by itself, in order: boundaries of transactions, and what the engines send past SQLAlchemy."""
-    await databases.pools.none_wait()
-    statements: list[str] = []
+def noted(monkeypatch: pytest.MonkeyPatch, house: Any) -> list[str]:
+    """What the service's pools send, in order, and what engines send on connections of their own."""
+    statements = statements_of(house.service.db, monkeypatch)
     connected = asyncpg.connect
 
     async def connect(*args: Any, **more: Any) -> Any:
         connection = await connected(*args, **more)
-        of_an_engine = bool(args)  # SQLAlchemy names all it gives
-
-        def note(query: Any) -> None:
-            if of_an_engine or query.query == outbox.INSERT or query.query.startswith(BOUNDARIES):
-                statements.append(query.query)
-
-        connection.add_query_logger(note)
+        if args:  # SQLAlchemy names all it gives
+            connection.add_query_logger(lambda query: statements.append(query.query))
         return connection
 
     monkeypatch.setattr(asyncpg, "connect", connect)
     return statements
-
-
-@pytest.fixture
-def noted(sent: list[str], house: Any) -> list[str]:
-    """That, and what SQLAlchemy sends."""
-
-    def note(_connection: Any, _cursor: Any, statement: str, values: Any, _context: Any, many: bool) -> None:
-        sent.extend([statement] * (len(values) if many else 1))
-
-    db = house.service.db
-    keep_no_pools(db)
-    for engine in (db.engine, db.service_engine, db.system_engine):
-        sqlalchemy_event.listen(engine.sync_engine, "before_cursor_execute", note)
-    return sent
 
 
 async def test_booking_a_meeting_costs_five_transactions_and_forty_statements(noted: list[str], house: Any) -> None:
