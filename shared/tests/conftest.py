@@ -222,8 +222,7 @@ class Watch:
 
     async def rows(self, statement: str, **values: Any) -> list[Any]:
         async with self.service.db.system_work() as work:
-            result = await work.session.execute(text(statement), values)
-            return list(result.all()) if result.returns_rows else []  # type: ignore[attr-defined]
+            return list(await work.session.execute(text(statement), values))
 
     def at_graph(self) -> list[dict[str, Any]]:
         return self.simulator.store.all("subscriptions")

@@ -39,8 +39,7 @@ async def note(job: Job, wanted: Note) -> None:
 
 async def run(service: Service, statement: str, **values: Any) -> list[Any]:
     async with service.db.system_work() as work:
-        result: Any = await work.session.execute(text(statement), values)
-        return list(result.all()) if result.returns_rows else []
+        return list(await work.session.execute(text(statement), values))
 
 
 class Model:

@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
@@ -14,6 +13,7 @@ from shared.jobs import Again, GiveUp, Jobs, LeaseLost, Periodic, Work
 from shared.jobs import runner as runner_module
 from shared.jobs.job import Job
 from shared.jobs.runner import JobRunner
+from shared.testing.statements import statements_of
 
 MakeService = Callable[..., Awaitable[Service]]
 
@@ -43,8 +43,10 @@ async def hurry(service: Service) -> None:
         await work.session.execute(text(f"UPDATE job SET {past}"))
 
 
-async def test_a_job_that_ended_with_its_transaction_has_no_outcome_to_write(make_service: MakeService) -> None:
-    does, sent = Jobs(), []
+async def test_a_job_that_ended_with_its_transaction_has_no_outcome_to_write(
+    make_service: MakeService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    does = Jobs()
 
     @does(Note)
     async def note(job: Job, wanted: Note) -> None:
@@ -55,10 +57,7 @@ async def test_a_job_that_ended_with_its_transaction_has_no_outcome_to_write(mak
     service = await make_service(jobs=does)
     await queue(service)
 
-    def noted(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        sent.append(statement)
-
-    sqlalchemy_event.listen(service.db.system_engine.sync_engine, "before_cursor_execute", noted)
+    sent = statements_of(service.db, monkeypatch)
     await service.runner.drain()
     assert await states(service) == []
     assert [statement for statement in sent if "sure_to" in statement and "busy AS" not in statement] == []

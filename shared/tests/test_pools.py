@@ -30,6 +30,11 @@ async def ours(db: Database, statement: str = "SELECT pg_backend_pid()") -> Any:
         return (await work.session.execute(text(statement))).scalar()
 
 
+async def by_sqlalchemy(db: Database) -> None:
+    async with db.service_engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))
+
+
 async def test_a_connection_outlives_its_database_object(databases: Databases) -> None:
     first = await opened(databases)
     pid = await ours(first)
@@ -73,11 +78,11 @@ async def test_what_listens_to_one_hears_no_other(databases: Databases) -> None:
     heard: list[str] = []
     first = await opened(databases)
     event.listen(first.service_engine.sync_engine, "before_cursor_execute", lambda *told: heard.append(told[2]))
-    await ours(first)
+    await by_sqlalchemy(first)
     counted = len(heard)
     await first.close()
     second = await opened(databases)
-    await ours(second)
+    await by_sqlalchemy(second)
     assert counted > 0
     assert len(heard) == counted
     await second.close()

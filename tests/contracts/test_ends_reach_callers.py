@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
-from sqlalchemy import event
 
 from dev.embedded.gateway import InternalDispatcher
 from m365_simulator import Simulator
@@ -24,6 +23,7 @@ from shared.graph.errors import GraphReconnect, GraphTellAdmin
 from shared.testing.fixtures import PlatformKeys
 from shared.testing.harness import Harness, StartService
 from shared.testing.serving import serving
+from shared.testing.statements import statements_of
 
 Json = dict[str, Any]
 
@@ -197,14 +197,13 @@ async def test_after_the_tenants_end_no_pod_shows_graph_an_old_token(house: Hous
     assert old not in house.door.shown
 
 
-async def test_a_look_at_the_copies_is_one_statement_and_no_call(house: House) -> None:
+async def test_a_look_at_the_copies_is_one_statement_and_no_call(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     await house.connect_tenant(1)
     await house.connect_person()
     _, pod = house.pods
     tokens = pod.service.guest("tokens")
     first = await tokens.user_token("acme", "anna")
-    seen: list[str] = []
-    event.listen(pod.service.db.system_engine.sync_engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
+    seen = statements_of(pod.service.db, monkeypatch)
     asked: list[Any] = []
     tokens._internal.http.event_hooks["request"].append(asked.append)
     assert await tokens.user_token("acme", "anna") is first

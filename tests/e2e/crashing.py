@@ -11,8 +11,9 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 from unittest.mock import patch
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import event
 from starlette.responses import Response
@@ -105,24 +106,30 @@ def tasks_noted() -> Iterator[None]:
     before = loop.get_task_factory()
     loop.set_task_factory(_noting)
     try:
-        with patch.multiple(Driver, first=_first, execute_each=_execute_each):
+        with patch.object(Driver, "asking", _asking):
             yield
     finally:
         loop.set_task_factory(before)
 
 
-_FIRST, _EACH = Driver.first, Driver.execute_each
+_ASKING = Driver.asking
+_OF_A_TRANSACTION = {"BEGIN", "COMMIT", "ROLLBACK"}
+_WATCHES: "WeakKeyDictionary[Any, Watch]" = WeakKeyDictionary()
 
 
-async def _first(driver: Driver, statement: str, values: Sequence[Any]) -> Any:
-    """What opens a transaction goes past SQLAlchemy, whose listeners do not see it, and so do events."""
-    driver.info["written"] = _written(statement)
-    return await _FIRST(driver, statement, values)
-
-
-async def _execute_each(driver: Driver, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    driver.info["written"].update(_written(statement))
-    await _EACH(driver, statement, rows)
+@contextlib.contextmanager
+def _asking(driver: Driver, statement: str) -> Iterator[None]:
+    """Most statements go past SQLAlchemy, whose listeners do not see them."""
+    lent: Any = driver.connection.sync_connection
+    watch = None if statement in _OF_A_TRANSACTION else _WATCHES.get(lent.engine)
+    if statement == "BEGIN":
+        driver.info["written"] = {}
+    if watch:
+        watch.before(driver.info, statement)
+    with _ASKING(driver, statement):
+        yield
+    if watch:
+        watch.after(statement)
 
 
 @contextlib.contextmanager
@@ -137,28 +144,34 @@ def living(life: Life) -> Iterator[None]:
 def mortal(service: Service, life: Life) -> None:
     """Its transactions commit, and its single statements write, only while the life lasts."""
     keep_no_pools(service.db)
-    _watch_statements(service.db.system_engine.sync_engine, service.name, life, at_once=True)
-    for engine in (service.db.engine, service.db.service_engine):
-        _watch_statements(engine.sync_engine, service.name, life, at_once=False)
+    for engine in (service.db.system_engine, service.db.engine, service.db.service_engine):
+        watch = Watch(service.name, life, at_once=engine is service.db.system_engine)
+        watch.listen(engine.sync_engine)
     _watch_commits(service.db, service.name, life)
 
 
-def _watch_statements(engine: Any, name: str, life: Life, at_once: bool) -> None:
-    """A single statement is its own transaction; the others are noted until their commit."""
+class Watch(NamedTuple):
+    """Hears the statements of an engine. A single one is its own transaction; others are noted until their commit."""
 
-    def before(conn: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        life.check()
+    name: str
+    life: Life
+    at_once: bool
+
+    def listen(self, engine: Any) -> None:
+        _WATCHES[engine] = self
+        event.listen(engine, "before_cursor_execute", lambda conn, _, sql, *_more: self.before(conn.info, sql))
+        event.listen(engine, "after_cursor_execute", lambda _conn, _, sql, *_more: self.after(sql))
+
+    def before(self, info: dict[str, Any], statement: str) -> None:
+        self.life.check()
         written = _written(statement)
-        if at_once and written:
-            life.reach(f"{name}: before {_said(written)}")
-        conn.info.setdefault("written", {}).update(written)
+        if self.at_once and written:
+            self.life.reach(f"{self.name}: before {_said(written)}")
+        info.setdefault("written", {}).update(written)
 
-    def after(conn: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        if at_once and (written := _written(statement)):
-            life.reach(f"{name}: after {_said(written)}")
-
-    event.listen(engine, "before_cursor_execute", before)
-    event.listen(engine, "after_cursor_execute", after)
+    def after(self, statement: str) -> None:
+        if self.at_once and (written := _written(statement)):
+            self.life.reach(f"{self.name}: after {_said(written)}")
 
 
 def _watch_commits(db: Any, name: str, life: Life) -> None:

@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+
+from shared.testing.statements import statements_of
 
 
 async def test_a_preview_is_what_the_run_does(house: Any) -> None:
@@ -68,12 +69,12 @@ SIZES = (20, 60)
 
 
 @pytest.mark.parametrize("settings", [{"contacts_page_size": 10, "import_chunk": 10}])
-async def test_a_round_without_changes_costs_the_same_for_any_number(house: Any) -> None:
+async def test_a_round_without_changes_costs_the_same_for_any_number(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A first import sends statements in proportion to its pages; one that finds nothing sends a few, at any size."""
     await house.connect()
-    seen: list[str] = []
-    for engine in (house.service.db.engine, house.service.db.service_engine):
-        event.listen(engine.sync_engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
+    seen = statements_of(house.service.db, monkeypatch)
     spent: list[list[int]] = []
     for size in SIZES:
         await house.microsoft.do("contacts_seed", user="anna@contoso.example", count=size)

@@ -1,13 +1,16 @@
 """Whose contacts they are: the importer's alone, unless shared; and two importers at once."""
 
 import asyncio
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
 
 from contacts.main import create_service
 from contacts.settings import Settings
+from shared.database.driver import Driver
 from shared.testing.harness import StartService
 
 ANNA, BEN = "anna@contoso.example", "ben@contoso.example"
@@ -62,13 +65,12 @@ async def test_people_are_merged_across_importers_among_shared_contacts_only(hou
 
 
 @pytest.mark.parametrize("settings", [{"import_chunk": 2}])
-async def test_two_people_importing_the_same_at_once_double_nothing(house: Any, start_service: StartService) -> None:
+async def test_two_people_importing_the_same_at_once_double_nothing(
+    house: Any, start_service: StartService, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two workers at once. The second one's plan is out of date when its turn comes: it is made anew."""
     other = await start_service(create_service, Settings, "contacts")
-    refused: list[str] = []
-    for service in (house.service, other):
-        for engine in (service.db.engine, service.db.service_engine):
-            event.listen(engine.sync_engine, "handle_error", lambda told: refused.append(str(told)))
+    refused = refusals(monkeypatch)
     await house.connect()
     for user in (ANNA, BEN):
         for number in range(9):
@@ -98,6 +100,24 @@ async def test_two_people_importing_the_same_at_once_double_nothing(house: Any, 
         await both_work()
     assert [(await house.run(run["id"], user))["status"] for run, user in undoing] == ["undone", "undone"]
     assert refused == []
+
+
+def refusals(patch: pytest.MonkeyPatch) -> list[str]:
+    """A list that gets every statement that PostgreSQL refuses from now on."""
+    refused: list[str] = []
+    asking = Driver.asking
+
+    @contextlib.contextmanager
+    def noting(driver: Driver, statement: str) -> Iterator[None]:
+        try:
+            with asking(driver, statement):
+                yield
+        except DBAPIError as error:
+            refused.append(str(error))
+            raise
+
+    patch.setattr(Driver, "asking", noting)
+    return refused
 
 
 async def made(house: Any, user: str) -> Any:

@@ -6,13 +6,14 @@ from datetime import datetime
 from typing import Any
 
 import httpx
-from sqlalchemy import event
+import pytest
 from structlog.testing import capture_logs
 
 from m365_simulator.directory import FABRIKAM
 from shared.secrets import digest
 from shared.testing.databases import connect
 from shared.testing.serving import NO_TLS
+from shared.testing.statements import statements_of
 
 SHORT_S = 200  # less than the margin: due for a refresh at the first question
 CHALLENGE = json.dumps({"access_token": {"nbf": {"essential": True, "value": "1"}}})
@@ -33,21 +34,16 @@ async def test_a_token_is_answered_and_opens_graph(house: Any) -> None:
     assert house.microsoft.door.refreshes == 0
 
 
-async def test_a_token_with_time_left_is_given_without_asking_anybody(house: Any) -> None:
+async def test_a_token_with_time_left_is_given_without_asking_anybody(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await house.connect()
     first = (await house.token()).json()
-    asked = statements(house)
+    asked = statements_of(house.service.db, monkeypatch)
     for _ in range(5):
         assert (await house.token()).json() == first
     assert asked == []
     assert house.microsoft.door.refreshes == 0
-
-
-def statements(house: Any) -> list[str]:
-    """Every statement sent to the database from now on."""
-    seen: list[str] = []
-    event.listen(house.service.db.engine.sync_engine, "before_cursor_execute", lambda *args: seen.append(args[2]))
-    return seen
 
 
 async def test_two_people_are_refreshed_side_by_side(house: Any) -> None:

@@ -3,20 +3,43 @@
 import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Result, TextClause
+from sqlalchemy.dialects.postgresql import asyncpg as dialect
+from sqlalchemy.engine import IteratorResult
+from sqlalchemy.engine.result import SimpleResultMetaData
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 _VALUE = re.compile(r"(invalid input for query argument \$[0-9]+[^:]{0,60}):.*", re.DOTALL)
 """The text with which asyncpg names a value that it cannot send."""
 
 
-class Driver:
-    """A pooled connection without SQLAlchemy's layers, which cost more than the statements of every transaction.
+_DIALECT: Any = dialect.dialect()  # type: ignore[no-untyped-call] # SQLAlchemy gives it none
 
-    Statements have ``$1``. Each method raises ``DBAPIError``, as a session does.
+
+@lru_cache(maxsize=2000)
+def _compiled(sql: str) -> tuple[str, tuple[str, ...]]:
+    """The text of a ``text()`` with ``$1`` for its first name, and the names in order."""
+    compiled: Any = TextClause(sql).compile(dialect=_DIALECT)
+    return str(compiled), tuple(compiled.positiontup or ())
+
+
+@lru_cache(maxsize=2000)
+def _columns(names: tuple[str, ...]) -> SimpleResultMetaData:
+    return SimpleResultMetaData(names)
+
+
+_NO_ROWS = SimpleResultMetaData(["column"])
+
+
+class Driver:
+    """A pooled connection without SQLAlchemy's layers, which cost more than most statements do.
+
+    Each method raises ``DBAPIError``, as a session does. Statements have ``$1``, but for ``text()``.
     """
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -27,18 +50,26 @@ class Driver:
 
     async def execute(self, statement: str) -> str:
         """Run a statement without values. Returns PostgreSQL's command tag, such as ``COMMIT``."""
-        with self._wrapping(statement):
+        with self.asking(statement):
             return str(await self._driver.execute(statement))
 
     async def first(self, statement: str, values: Sequence[Any]) -> Mapping[str, Any]:
         """The first row of the answer."""
-        with self._wrapping(statement):
+        with self.asking(statement):
             row: Mapping[str, Any] = await self._driver.fetchrow(statement, *values)
             return row
 
+    async def rows(self, statement: TextClause, values: Mapping[str, Any]) -> Result[Any]:
+        """What a session answers for the same ``text()``, but for ``rowcount``: it takes a third of the time."""
+        sql, names = _compiled(statement.text)
+        with self.asking(sql):
+            found = await self._driver.fetch(sql, *[values[name] for name in names])
+        columns = _columns(tuple(found[0].keys())) if found else _NO_ROWS
+        return IteratorResult(columns, map(tuple, found))
+
     async def execute_each(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
         """Run a statement for each row, in order; all are sent before the first answer is awaited."""
-        with self._wrapping(statement):
+        with self.asking(statement):
             if len(rows) == 1:  # the driver takes half as long as for a list of one
                 await self._driver.execute(statement, *rows[0])
             else:
@@ -56,7 +87,8 @@ class Driver:
             await self.connection.close()
 
     @contextlib.contextmanager
-    def _wrapping(self, statement: str) -> Iterator[None]:
+    def asking(self, statement: str) -> Iterator[None]:
+        """Around every statement, once: turns the driver's errors into SQLAlchemy's, without the values."""
         try:
             yield
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
@@ -64,7 +96,9 @@ class Driver:
             strip_values(error)
             # The server has ended the session, and its end of the connection is not closed yet: an internal error.
             lost = self._driver.is_closed() or isinstance(error, asyncpg.InternalClientError)
-            raise DBAPIError(statement, None, error, hide_parameters=True, connection_invalidated=lost) from error
+            refused = isinstance(error, asyncpg.IntegrityConstraintViolationError)
+            kind = IntegrityError if refused else DBAPIError
+            raise kind(statement, None, error, hide_parameters=True, connection_invalidated=lost) from error
 
 
 def strip_values(error: BaseException) -> None:

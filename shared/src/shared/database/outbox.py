@@ -7,7 +7,6 @@ its key.
 A tombstone is a row without payload: on a compacted topic it makes Kafka forget the key.
 """
 
-import json
 import os
 import time
 import uuid
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import orjson
 from opentelemetry.propagate import inject
 
 from shared.events import Event, schema_id
@@ -134,7 +134,7 @@ class Outbox:
 
     def _add(self, topic: str, org_id: str, key: str, more: dict[str, str], payload: bytes) -> str:
         event_id = uuid7()
-        headers = json.dumps(self._headers(topic, org_id, key, event_id) | more)
+        headers = orjson.dumps(self._headers(topic, org_id, key, event_id) | more).decode()
         self.rows.append(Row(event_id, topic, key, headers, payload))
         return event_id
 

@@ -1,7 +1,6 @@
 """The job table, and queueing in the business transaction."""
 
 import json
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -59,12 +58,10 @@ ON_CONFLICT = """ON CONFLICT (org_id, kind, dedupe_key) WHERE dedupe_key IS NOT 
            payload = excluded.payload, cause = coalesce(excluded.cause, job.cause),
            run_at = CASE job.state WHEN 'running' THEN excluded.run_at ELSE least(job.run_at, excluded.run_at) END"""
 """What happens to an existing job when one with the same dedupe key is inserted."""
-_INSERT = text(
-    f"""INSERT INTO job (org_id, kind, payload, dedupe_key, priority, run_at, traceparent, cause)
-       VALUES (:org_id, :kind, CAST(:payload AS jsonb), :dedupe_key, :priority,
-               coalesce(CAST(:run_at AS timestamptz), clock_timestamp()), :traceparent, CAST(:cause AS jsonb))
+INSERT = f"""INSERT INTO job (org_id, kind, payload, dedupe_key, priority, run_at, traceparent, cause)
+       VALUES ($1, $2, $3, $4, $5, coalesce($6, clock_timestamp()), $7, $8)
        {ON_CONFLICT}"""
-)
+"""Inserts rows of ``row``, or refreshes the jobs that live under their keys."""
 
 # When several failed jobs share a dedupe key, the newest is run again, and none while another one lives.
 _REDRIVE = text(
@@ -73,24 +70,25 @@ _REDRIVE = text(
            WHERE f.state = 'failed' AND (CAST(:key AS text) IS NULL OR :key IN (f.kind, f.dedupe_key))
              AND NOT EXISTS (SELECT FROM job l WHERE (l.org_id, l.kind, l.dedupe_key) = (f.org_id, f.kind, f.dedupe_key)
                              AND l.state IN ('waiting', 'running'))
-           GROUP BY f.org_id, f.kind, coalesce(f.dedupe_key, f.id::text))"""
+           GROUP BY f.org_id, f.kind, coalesce(f.dedupe_key, f.id::text))
+       RETURNING id"""
 )
 
 
 def row(
     work: Work, org_id: str, run_at: datetime | None, priority: Priority | None, cause: Cause | None = None
-) -> dict[str, Any]:
+) -> tuple[Any, ...]:
     """The job's row, in the trace of who queues it and in the chain of the event that led to it."""
-    return {
-        "org_id": org_id,
-        "kind": work.kind,
-        "payload": work.model_dump_json(),
-        "dedupe_key": work.key,
-        "priority": PRIORITIES[priority or work.priority],
-        "run_at": run_at,
-        "traceparent": traceparent(),
-        "cause": json.dumps([cause.id, cause.correlation_id]) if cause else None,
-    }
+    return (
+        org_id,
+        work.kind,
+        work.model_dump_json(),
+        work.key,
+        PRIORITIES[priority or work.priority],
+        run_at,
+        traceparent(),
+        json.dumps([cause.id, cause.correlation_id]) if cause else None,
+    )
 
 
 def begun(request_id: str) -> str:
@@ -105,13 +103,6 @@ def traceparent() -> str | None:
     return carrier.get("traceparent")
 
 
-async def write(session: AsyncSession, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert rows of ``row``, or refresh the jobs that live under their keys."""
-    if rows:
-        await session.execute(_INSERT, rows)
-
-
 async def redrive(session: AsyncSession, key: str | None = None) -> int:
     """Make failed jobs due again, with all their attempts: all, or those of a kind or with a dedupe key."""
-    result = await session.execute(_REDRIVE, {"key": key})
-    return int(getattr(result, "rowcount", 0))
+    return len((await session.execute(_REDRIVE, {"key": key})).all())

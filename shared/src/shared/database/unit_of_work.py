@@ -13,12 +13,8 @@ from typing import Any, TypeVar
 
 import asyncpg
 import orjson
-import sqlalchemy.ext.asyncio
-import sqlalchemy.orm
-import sqlmodel
-import sqlmodel.ext.asyncio.session
 from opentelemetry import trace
-from sqlalchemy import ExceptionContext, Result, Row, TextClause, event, text
+from sqlalchemy import ExceptionContext, Row, TextClause, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
@@ -28,6 +24,7 @@ from shared.database import outbox, queue
 from shared.database.driver import Driver, strip_values
 from shared.database.outbox import Cause, EventMeta, Outbox
 from shared.database.row_security import role_of
+from shared.database.session import Session
 from shared.database.values import as_json
 from shared.database.wakes import Wakes
 from shared.database.work import Priority, Work
@@ -71,23 +68,6 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, (OSError, PoolExhausted))
 
 
-class _SyncSession(sqlmodel.Session):
-    execute = sqlalchemy.orm.Session.execute
-
-
-class Session(sqlmodel.ext.asyncio.session.AsyncSession):
-    """SQLModel's session for SQL that is mostly ``text()``: without its warning, and such a statement sees the rows
-    that were changed as objects before it."""
-
-    sync_session_class = _SyncSession
-
-    async def execute(self, statement: Any, *args: Any, **more: Any) -> Result[Any]:
-        if isinstance(statement, TextClause) and (self.new or self.dirty or self.deleted):
-            await self.flush()
-        result: Result[Any] = await sqlalchemy.ext.asyncio.AsyncSession.execute(self, statement, *args, **more)
-        return result
-
-
 class UnitOfWork:
     """The transaction of one request, record or job: its session, and the events and jobs that the commit writes.
 
@@ -99,7 +79,7 @@ class UnitOfWork:
         self.org_id = org_id
         self.wrote_jobs = False
         self.outbox = Outbox(source=source, cause=cause)
-        self.jobs: list[dict[str, Any]] = []
+        self.jobs: list[tuple[Any, ...]] = []
         self.wakes: list[str] = []
         self._after_commit: list[Callable[[], None]] = []
 
@@ -139,8 +119,9 @@ class UnitOfWork:
     async def write_jobs(self) -> None:
         """Write what was queued so far now, and lock those jobs, rather than before the commit."""
         rows, self.jobs = self.jobs, []
-        await queue.write(self.session, rows)
-        self.wrote_jobs = self.wrote_jobs or bool(rows)
+        if rows:
+            await self._transaction.driver.execute_each(queue.INSERT, rows)
+            self.wrote_jobs = True
 
     def after_commit(self, call: Callable[[], None]) -> None:
         """Run ``call`` once the transaction is durable; never when it rolled back."""
@@ -162,18 +143,11 @@ class Transaction:
         self.answer = answer
         self._source = source
         self._works: list[UnitOfWork] = []
-        self._session: Session | None = None
-
-    @property
-    def session(self) -> Session:
-        """The session of the transaction, made when it is first asked for."""
-        if self._session is None:
-            self._session = Session(self.driver.connection, expire_on_commit=False)
-        return self._session
+        self.session = Session(driver)
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self.session.keeps_objects:
+            await self.session.close()
 
     def work(self, org_id: str, cause: EventMeta | Cause | None = None) -> UnitOfWork:
         return self.work_of(UnitOfWork, org_id, cause)
@@ -190,8 +164,8 @@ class Transaction:
             await self.driver.execute_each(outbox.INSERT, events)
         for work in self._works:
             await work.write_jobs()
-        if self._session is not None:
-            await self._session.flush()
+        if self.session.keeps_objects:
+            await self.session.flush()
         jobs = any(work.wrote_jobs for work in self._works)
         names = [name for work in self._works for name in work.wakes]
         return names + [name for name, due in (("outbox", events), ("jobs", jobs)) if due]
@@ -392,5 +366,4 @@ class Database:
     async def at_once(self, statement: TextClause, values: Mapping[str, Any]) -> list[Row[Any]]:
         """One statement of an engine on its own tables, of all organisations: one round trip, not four."""
         async with self.system_engine.connect() as connection:
-            result = await connection.execute(statement, values)
-            return list(result) if result.returns_rows else []
+            return list(await Driver(connection).rows(statement, values))

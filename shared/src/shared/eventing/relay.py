@@ -40,6 +40,9 @@ BEAT_S = 5.0
 """Seconds between two statements that keep the session alive while the broker takes a batch."""
 ANSWER_S = 15.0
 """A database that does not answer in this time counts as gone; the server ends the session of a silent relay."""
+PAUSE_S = 0.002
+"""Seconds between the broker's acknowledgement and the delete, unless a commit comes meanwhile: whoever waits for the
+events goes first, and the delete of one batch is the read of the next."""
 TRIES = 5
 
 _LOCK = 0x6F7574626F78
@@ -156,6 +159,8 @@ class Relay:
             await self._refuse(connection, behind, tries=1)
         sent = [row for place, row in enumerate(free) if place not in refused]
         _count(sent, time.monotonic() - began)
+        if not ahead:
+            await self._woken(PAUSE_S)
         statement = f"{_GONE if self._keep_sent_s is None else _KEPT} {_ROWS}"
         more = await connection.fetch(statement, rows[-1]["id"], 0 if ahead else BATCH, [row["id"] for row in sent])
         return [] if refused else ahead or list(more)
@@ -182,8 +187,8 @@ class Relay:
                     await connection.execute("SELECT 1")
             return publishing.result()
         finally:
-            publishing.cancel()
-            await asyncio.wait([publishing])
+            if publishing.cancel():
+                await asyncio.wait([publishing])
 
     async def _refuse(self, connection: Any, reasons: dict[int, str], tries: int) -> None:
         for row in await connection.fetch(_REFUSED, list(reasons), list(reasons.values()), tries):

@@ -123,8 +123,7 @@ class Harness:
         """Over all organisations, or over the rows of ``org`` only."""
         db = self.service.db
         async with db.system_work() if org is None else db.unit_of_work(org) as work:
-            result: Any = await work.session.execute(text(statement), values)
-            return list(result.all()) if result.returns_rows else []
+            return list(await work.session.execute(text(statement), values))
 
     async def rows(self, table: str) -> list[Json]:
         return [dict(row._mapping) for row in await self.sql(f"SELECT * FROM {table}")]  # noqa: SLF001

@@ -17,16 +17,14 @@ def statements_of(db: Database, patch: pytest.MonkeyPatch) -> list[str]:
     heard: list[str] = []
     engines = (db.engine, db.service_engine, db.system_engine)
 
-    def noting(ask: Any) -> Any:
-        async def asks(driver: Driver, statement: str, *values: Any) -> Any:
-            if driver.connection.engine in engines:
-                heard.append(statement)
-            return await ask(driver, statement, *values)
+    asking = Driver.asking
 
-        return asks
+    def noting(driver: Driver, statement: str) -> Any:
+        if driver.connection.engine in engines:
+            heard.append(statement)
+        return asking(driver, statement)
 
-    for name in ("execute", "first", "execute_each"):
-        patch.setattr(Driver, name, noting(getattr(Driver, name)))
+    patch.setattr(Driver, "asking", noting)
     for engine in engines:
         event.listen(engine.sync_engine, "before_cursor_execute", lambda *told: heard.append(told[2]))
     return heard
