@@ -20,6 +20,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from dev.embedded.paths import is_plain
 from dev.services import HEARING, ROUTES
 from m365_simulator.hosts import REFUSED, is_known
+from m365_simulator.tls import usual_trust
 from shared.problems import problem_response
 
 Scope = MutableMapping[str, Any]
@@ -45,7 +46,7 @@ class PersonaTokens:
     """Access tokens of the development issuer, kept ten minutes each."""
 
     def __init__(self, issuer_url: str) -> None:
-        self._http = httpx.AsyncClient(base_url=issuer_url, timeout=5, trust_env=False)
+        self._http = httpx.AsyncClient(base_url=issuer_url, timeout=5, trust_env=False, verify=usual_trust())
         self._kept: dict[str, tuple[float, str]] = {}
 
     async def token(self, persona: str) -> str:

@@ -14,10 +14,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from m365_simulator import SimulatorSettings, create_simulator
+from m365_simulator import Simulator, SimulatorSettings
 from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO, FABRIKAM
-from m365_simulator.testing import loopback_settings, running
 from shared.entra.aadsts import EntraMisconfigured, EntraTenantGone
 from shared.entra.client import Entra
 from shared.entra.credentials import credentials
@@ -152,12 +151,11 @@ def test_an_unreadable_credential_is_logged_once_and_others_serve(
 
 
 @pytest.fixture
-async def microsoft(tmp_path: Path) -> AsyncIterator[SimulatorSettings]:
-    simulator = create_simulator(loopback_settings(tmp_path / "simulator"))
+async def microsoft(simulator: Simulator) -> AsyncIterator[SimulatorSettings]:
     query = {"client_id": simulator.settings.client_id, "redirect_uri": simulator.settings.redirect_uris[0]}
     query["scope"] = "https://graph.microsoft.com/.default"
     url = f"{simulator.settings.http_base_url}/organizations/v2.0/adminconsent?{urlencode(query)}"
-    async with running(simulator), SimulatorClient(simulator.settings.http_base_url) as client:
+    async with SimulatorClient(simulator.settings.http_base_url) as client:
         await client.approve_admin_consent(url, "admin@contoso.example")
         yield simulator.settings
 

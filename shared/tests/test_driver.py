@@ -16,15 +16,15 @@ from shared.testing.databases import Databases, TestDatabase, connect
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
-class Note(SQLModel, table=True):
+class Slip(SQLModel, table=True):
     id: int = Field(primary_key=True)
     words: str
 
 
 async def one_table(made: TestDatabase) -> None:
     owner = await connect(made.owner_url)
-    await owner.execute("CREATE TABLE note (id int PRIMARY KEY, words text)")
-    await owner.execute("GRANT ALL ON note TO PUBLIC")
+    await owner.execute("CREATE TABLE slip (id int PRIMARY KEY, words text)")
+    await owner.execute("GRANT ALL ON slip TO PUBLIC")
     await owner.close()
 
 
@@ -71,8 +71,8 @@ async def test_a_text_answers_what_it_answers_by_sqlalchemy(db: Database, about:
 @pytest.mark.parametrize(
     ("statement", "values", "kind", "state"),
     [
-        ("INSERT INTO note (id) VALUES (:id)", {"id": 1}, IntegrityError, "23505"),
-        ("SELECT nothing FROM note", {}, DBAPIError, "42703"),
+        ("INSERT INTO slip (id) VALUES (:id)", {"id": 1}, IntegrityError, "23505"),
+        ("SELECT nothing FROM slip", {}, DBAPIError, "42703"),
         ("SELECT CAST(:id AS int) / 0", {"id": 1}, DBAPIError, "22012"),
     ],
 )
@@ -80,7 +80,7 @@ async def test_what_is_refused_has_its_kind_and_state(
     db: Database, statement: str, values: dict[str, Any], kind: type[Exception], state: str
 ) -> None:
     async with db.system_work() as work:
-        await work.session.execute(text("INSERT INTO note (id, words) VALUES (1, 'taken')"))
+        await work.session.execute(text("INSERT INTO slip (id, words) VALUES (1, 'taken')"))
     with pytest.raises(kind) as refused:
         async with db.system_work() as work:
             await work.session.execute(text(statement), values)
@@ -95,14 +95,14 @@ async def test_a_missing_value_is_named(db: Database) -> None:
 
 async def test_a_text_sees_what_was_changed_as_objects_before_it(db: Database) -> None:
     async with db.system_work() as work:
-        work.session.add(Note(id=7, words="new"))
-        count = text("SELECT count(*) FROM note WHERE words = 'new'")
+        work.session.add(Slip(id=7, words="new"))
+        count = text("SELECT count(*) FROM slip WHERE words = 'new'")
         assert (await work.session.execute(count)).scalar() == 1
     async with db.system_work() as work:
-        (note,) = (await work.session.exec(select(Note))).scalars()
-        note.words = "newer"
+        (slip,) = (await work.session.exec(select(Slip))).scalars()
+        slip.words = "newer"
     async with db.system_work() as work:
-        assert (await work.session.execute(text("SELECT words FROM note"))).scalar() == "newer"
+        assert (await work.session.execute(text("SELECT words FROM slip"))).scalar() == "newer"
 
 
 async def test_a_transaction_of_text_alone_makes_nothing_that_keeps_objects(db: Database) -> None:

@@ -24,7 +24,7 @@ from shared.settings import ServiceSettings
 from shared.telemetry import set_up_logs
 from shared.testing.databases import TestDatabase
 from shared.testing.fixtures import MakeSettings, PlatformKeys
-from shared.testing.serving import serving
+from shared.testing.serving import NO_TLS, serving
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ async def test_a_connection_whose_headers_do_not_end_is_closed_in_time() -> None
     server = Listener(config, headers_s=0.3)
     running = asyncio.create_task(server.serve([listening]))
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"
-    async with asyncio.timeout(20), httpx.AsyncClient() as other:
+    async with asyncio.timeout(20), httpx.AsyncClient(verify=NO_TLS) as other:
         asked = asyncio.create_task(other.get(url))
         for unfinished in (b"", b"GET / HTTP/1.1\r\nHost: local"):
             reader, writer = await sent(url, unfinished)
@@ -132,7 +132,7 @@ async def test_a_caller_who_hangs_up_leaves_no_error_in_the_log(bare: Service) -
         _, writer = await sent(url, UNFINISHED)
         writer.close()
         await writer.wait_closed()
-        async with httpx.AsyncClient() as other:
+        async with httpx.AsyncClient(verify=NO_TLS) as other:
             assert (await other.post(f"{url}/read", content=b"whole")).status_code == 200
     assert "ERROR" not in said.getvalue().upper()
 

@@ -2,15 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
-from m365_simulator import create_simulator
+from m365_simulator import Simulator
 from m365_simulator.client import SimulatorClient
 from m365_simulator.directory import CONTOSO
-from m365_simulator.testing import loopback_settings, running
 from shared.entra.aadsts import (
     EntraError,
     EntraMisconfigured,
@@ -40,15 +38,14 @@ KINDS: list[tuple[type[EntraError], list[int]]] = [
 
 
 @pytest.fixture
-async def microsoft(tmp_path: Path) -> AsyncIterator[tuple[Entra, SimulatorClient]]:
+async def microsoft(simulator: Simulator) -> AsyncIterator[tuple[Entra, SimulatorClient]]:
     """The simulator with the application consented to, and our side of it."""
-    simulator = create_simulator(loopback_settings(tmp_path / "simulator"))
     known = simulator.settings
     query = {"client_id": known.client_id, "redirect_uri": known.redirect_uris[0]}
     query["scope"] = "https://graph.microsoft.com/.default"
     at = {"entra_authority": known.https_base_url, "ca_bundle": known.state_dir / "ca.pem"}
     own = settings_of(ServiceSettings, client_id=known.client_id, client_secret=known.client_secret, **at)
-    async with running(simulator), SimulatorClient(known.http_base_url) as client:
+    async with SimulatorClient(known.http_base_url) as client:
         url = f"{known.http_base_url}/organizations/v2.0/adminconsent?{urlencode(query)}"
         await client.approve_admin_consent(url, "admin@contoso.example")
         yield Entra(own), client

@@ -17,6 +17,7 @@ from dev.embedded.engines import EmbeddedKafka
 from shared.testing.databases import TestDatabase
 from shared.testing.engines import free_port
 from shared.testing.fixtures import ISSUER, PlatformKeys
+from shared.testing.serving import NO_TLS
 
 from .operating import command
 
@@ -96,7 +97,7 @@ async def stop(process: asyncio.subprocess.Process) -> None:
 
 
 async def healthy(url: str, process: asyncio.subprocess.Process) -> AsyncIterator[int]:
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with httpx.AsyncClient(verify=NO_TLS, trust_env=False) as http:
         while process.returncode is None:
             try:
                 yield (await http.get(url)).status_code
@@ -119,7 +120,7 @@ async def until_working(worker: asyncio.subprocess.Process, ready: bytes) -> Non
 async def until_measured(port: str, line: str) -> None:
     measured = ""
     with contextlib.suppress(TimeoutError):
-        async with httpx.AsyncClient(trust_env=False) as http, asyncio.timeout(PATIENCE_S):
+        async with httpx.AsyncClient(verify=NO_TLS, trust_env=False) as http, asyncio.timeout(PATIENCE_S):
             while line not in measured:
                 measured = (await http.get(f"http://127.0.0.1:{port}/metrics")).text
                 await asyncio.sleep(0.02)

@@ -88,7 +88,11 @@ class Mortals:
 
 @pytest.fixture
 async def mortals(
-    databases: Databases, platform_keys: PlatformKeys, simulator: Simulator, tmp_path: Path
+    databases: Databases,
+    platform_keys: PlatformKeys,
+    simulator: Simulator,
+    tmp_path: Path,
+    kept_certificates: None,
 ) -> AsyncIterator[Mortals]:
     place = InProcess(databases, platform_keys, simulator, tmp_path)
     made = Mortals(place)

@@ -29,6 +29,7 @@ STRIKING = {"throttle": 429, "server_error": 503}
 """Once for sure, however the odds fall."""
 
 
+@pytest.mark.usefixtures("kept_certificates")
 @pytest.mark.parametrize("chance", ["a storm", "another"])
 async def test_the_main_job_ends_with_one_of_each_and_no_careless_call(
     chance: str, databases: Databases, platform_keys: PlatformKeys, simulator: Simulator, tmp_path: Path

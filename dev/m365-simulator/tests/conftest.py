@@ -160,6 +160,7 @@ async def make_world(tmp_path: Path, new_state: Path) -> AsyncIterator[Callable[
         if not given["state_dir"].exists():
             shutil.copytree(new_state, given["state_dir"])
         made.append(World(create_simulator(SimulatorSettings(**given), outbound=outbound)))
+        made[-1].simulator.store.flush_nothing()
         return made[-1]
 
     yield make

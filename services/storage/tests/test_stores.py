@@ -13,6 +13,7 @@ import pytest
 
 from shared.problems import Unavailable
 from shared.testing.scripted import Reply, scripted_server
+from shared.testing.serving import NO_TLS
 from storage.objects import Objects
 from storage.settings import Settings
 from storage.stores import NotThere, Taken
@@ -37,7 +38,7 @@ async def s3() -> AsyncIterator[str]:
     )
     url = f"http://127.0.0.1:{port}"
     try:
-        async with httpx.AsyncClient(trust_env=False) as http, asyncio.timeout(60):
+        async with httpx.AsyncClient(verify=NO_TLS, trust_env=False) as http, asyncio.timeout(60):
             while True:
                 try:
                     (await http.put(f"{url}/files")).raise_for_status()

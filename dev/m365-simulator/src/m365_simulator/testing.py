@@ -133,6 +133,7 @@ class Hosting:
         """A new one behind the listeners, its background work running, until the end of the block."""
         shutil.copytree(self._folder / seed, folder)
         simulator = create_simulator(self.settings.model_copy(update={"state_dir": folder, **more}))
+        simulator.store.flush_nothing()
         await simulator.start()
         self._simulator = simulator
         try:
