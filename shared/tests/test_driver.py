@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError, InvalidRequestError
 from sqlmodel import Field, SQLModel
 
 from shared.database.driver import Driver
@@ -85,6 +85,14 @@ async def test_what_is_refused_has_its_kind_and_state(
         async with db.system_work() as work:
             await work.session.execute(text(statement), values)
     assert refused.value.orig.sqlstate == state  # type: ignore[attr-defined]
+
+
+async def test_two_columns_of_one_name_are_ambiguous(db: Database) -> None:
+    async with db.system_work() as work:
+        row = (await work.session.execute(text("SELECT 1 AS one, 2 AS two, 3 AS one"))).one()
+    assert (row.two, tuple(row)) == (2, (1, 2, 3))
+    with pytest.raises(InvalidRequestError, match="Ambiguous column name 'one'"):
+        _ = row.one
 
 
 async def test_a_missing_value_is_named(db: Database) -> None:

@@ -9,13 +9,15 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from shared.database.unit_of_work import Database, UnitOfWork
+from shared.database.unit_of_work import Database, UnitOfWork, is_outage
 from shared.hosting.service import Service
+from shared.testing.databases import TestDatabase, connect
 from shared.testing.pools import keep_no_pools
 from shared.testing.waiting import until
 
 MakeService = Callable[..., Awaitable[Service]]
 STATES = text("SELECT state FROM pg_stat_activity WHERE pid = ANY(:pids)")
+SLEEPING = text("SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'")
 
 
 @pytest.fixture
@@ -99,3 +101,39 @@ async def test_a_connection_that_the_server_closed_is_not_lent(db: Database) -> 
     async with db.unit_of_work("acme") as work:
         await write(work, "kept")
     assert await words(db) == ["kept"]
+
+
+async def test_a_connection_whose_statement_was_cancelled_is_not_lent(db: Database) -> None:
+    """The driver would wait for that statement before the next one, however long, where a server is gone."""
+    asking = asyncio.create_task(db.at_once(text("SELECT pg_sleep(60)"), {}))
+    pids: list[int] = []
+
+    async def asleep() -> bool:
+        pids.extend(pid for (pid,) in await db.at_once(SLEEPING, {}))
+        return bool(pids)
+
+    async def gone() -> bool:
+        return await db.at_once(STATES, {"pids": pids}) == []
+
+    await until(asleep)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    await until(gone, within_s=20)
+
+
+async def test_a_table_that_was_changed_under_a_statement_is_no_bug(db: Database, database: TestDatabase) -> None:
+    """A migration of a newer version; who asks again is answered."""
+
+    async def read() -> int:
+        async with db.unit_of_work("acme") as work:
+            return len((await work.session.execute(text("SELECT * FROM note"))).all())
+
+    assert await read() == 0
+    owner = await connect(database.owner_url)
+    await owner.execute("ALTER TABLE note ADD COLUMN more int")
+    await owner.close()
+    with pytest.raises(DBAPIError) as refused:
+        await read()
+    assert is_outage(refused.value)
+    assert await read() == 0

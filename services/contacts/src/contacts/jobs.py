@@ -4,7 +4,7 @@ from contacts import joining, planning, reversing, rounds, running, runs, watchi
 from contacts.leaving import TRACES
 from contacts.settings import Settings
 from contacts.work import FindProposals, KeepInStep, ReadImport, RunImport, UndoImport
-from shared.connections import Connection, FollowConnections, Leave, bring_in_line
+from shared.connections import Connection, FollowConnections, bring_in_line
 from shared.connections.obstacles import ANOTHER_ACCOUNT, Obstructed
 from shared.graph import Graph, GraphCaller
 from shared.jobs import Jobs, Periodic
@@ -14,6 +14,7 @@ from shared.subscriptions.subscriptions import Subscriptions
 
 does = Jobs()
 hearing.hear(does, watching.heard)
+TRACES.done_by(does)
 
 
 @does(FollowConnections)
@@ -25,12 +26,6 @@ async def follow_connections(job: Job, wanted: FollowConnections) -> None:
         await watching.follow(work, person)
 
     await bring_in_line(job, wanted, follow)
-
-
-@does(Leave)
-async def leave(job: Job, wanted: Leave, *, graph: Graph, subscriptions: Subscriptions) -> None:
-    """Remove what is there at Microsoft for a person who disconnected."""
-    await TRACES.leave(job, wanted, graph, subscriptions)
 
 
 @does(ReadImport, attempts=runs.ATTEMPTS, patience_s=runs.PATIENCE_S)

@@ -19,7 +19,7 @@ from mail.work import (
     SyncMailbox,
     TidyMail,
 )
-from shared.connections import Connection, FollowConnections, Leave, Obstructed, bring_in_line
+from shared.connections import Connection, FollowConnections, Obstructed, bring_in_line
 from shared.graph import Graph
 from shared.graph.errors import GraphReconnect, GraphTellAdmin
 from shared.jobs import Jobs, Periodic
@@ -30,6 +30,7 @@ from shared.subscriptions.subscriptions import Subscriptions
 
 does = Jobs()
 hearing.hear(does, syncing.heard)
+TRACES.done_by(does)
 
 
 @does(FollowConnections)
@@ -48,12 +49,6 @@ async def _follow(work: JobWork, person: Connection) -> None:
     await sending.follow(work, person)
     await syncing.follow(work, person)
     await syncing.go_on_with_past(work, person.user_id)
-
-
-@does(Leave)
-async def leave(job: Job, wanted: Leave, *, graph: Graph, subscriptions: Subscriptions) -> None:
-    """Remove what is there at Microsoft for a person who disconnected."""
-    await TRACES.leave(job, wanted, graph, subscriptions)
 
 
 @does(SendMail, attempts=ATTEMPTS)

@@ -37,8 +37,6 @@ from meetings.work import (
 from shared.connections import (
     Connection,
     FollowConnections,
-    Leave,
-    LeaveAsApplication,
     Obstructed,
     bring_in_line,
     connection_of,
@@ -55,6 +53,7 @@ OVERRUN_S = 300.0
 """Between two looks whether a meeting that lasts longer than booked is over."""
 does = Jobs()
 hearing.hear(does, watching.heard, call_events.told)
+TRACES.done_by(does)
 
 
 @does(ScheduleMeeting, attempts=ATTEMPTS, patience_s=PATIENCE_S)
@@ -152,13 +151,6 @@ async def follow_connections(job: Job, wanted: FollowConnections) -> None:
         await watching.follow(work, person)
 
     await bring_in_line(job, wanted, follow)
-
-
-@does(Leave)
-@does(LeaveAsApplication)
-async def leave(job: Job, wanted: Leave, *, graph: Graph, subscriptions: Subscriptions) -> None:
-    """Remove what is there at Microsoft for a person who disconnected, or of the application in a tenant that did."""
-    await TRACES.leave(job, wanted, graph, subscriptions)
 
 
 @does(FollowCalendar)

@@ -40,7 +40,7 @@ from recording_ingest.work import (
     TransferRecording,
     WatchUser,
 )
-from shared.connections import Connection, FollowConnections, Leave, bring_in_line, connection_of
+from shared.connections import Connection, FollowConnections, bring_in_line, connection_of
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphError, GraphNotFound, GraphRetry
 from shared.jobs import Again, Jobs, Periodic
@@ -53,6 +53,7 @@ EMPTY_TRANSCRIPT_S = 600
 """Microsoft lists a transcript some time before its words; after this long it really has none."""
 
 does = Jobs()
+TRACES.done_by(does)
 
 
 @does(FollowConnections)
@@ -98,12 +99,6 @@ async def watch_user(
     elif person.works:
         await _notice_outage(job, person, settings)
         raise Periodic("looked after again later", after_s=settings.subscription_check_interval_s)
-
-
-@does(Leave)
-async def leave(job: Job, wanted: Leave, *, graph: Graph, subscriptions: Subscriptions) -> None:
-    """Remove what is there at Microsoft for a person who disconnected."""
-    await TRACES.leave(job, wanted, graph, subscriptions)
 
 
 @does(AnnounceGap)

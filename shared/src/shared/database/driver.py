@@ -1,5 +1,6 @@
 """PostgreSQL's driver under a transaction, past SQLAlchemy."""
 
+import asyncio
 import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,8 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 _VALUE = re.compile(r"(invalid input for query argument \$[0-9]+[^:]{0,60}):.*", re.DOTALL)
 """The text with which asyncpg names a value that it cannot send."""
-
-
+ROLLBACK_S = 2.0
+"""Seconds for a ROLLBACK, after which its connection is closed: the server may be gone without a word."""
 _DIALECT: Any = dialect.dialect()  # type: ignore[no-untyped-call] # SQLAlchemy gives it none
 
 
@@ -30,7 +31,7 @@ def _compiled(sql: str) -> tuple[str, tuple[str, ...]]:
 
 @lru_cache(maxsize=2000)
 def _columns(names: tuple[str, ...]) -> SimpleResultMetaData:
-    return SimpleResultMetaData(names)
+    return SimpleResultMetaData(names, _ambiguous_keys=frozenset(name for name in names if names.count(name) > 1))
 
 
 _NO_ROWS = SimpleResultMetaData(["column"])
@@ -47,6 +48,7 @@ class Driver:
         self.connection = connection
         self.info: dict[str, Any] = lent.info
         self._driver: Any = lent.connection.driver_connection
+        self._cut_off = False
 
     async def execute(self, statement: str) -> str:
         """Run a statement without values. Returns PostgreSQL's command tag, such as ``COMMIT``."""
@@ -76,13 +78,18 @@ class Driver:
                 await self._driver.executemany(statement, rows)
 
     async def close(self) -> None:
-        """Give the connection back, for others only when its transaction has ended; one that has not is rolled back."""
+        """Give the connection back, for others only when its transaction has ended; one that has not is rolled back.
+
+        One on which a statement was cancelled is closed: the driver would wait for that statement before the next one,
+        however long.
+        """
         try:
-            if not self._driver.is_closed() and self._driver.is_in_transaction():
-                with contextlib.suppress(DBAPIError, OSError):
-                    await self.execute("ROLLBACK")
+            if not (self._cut_off or self._driver.is_closed()) and self._driver.is_in_transaction():
+                with contextlib.suppress(DBAPIError, OSError, TimeoutError):
+                    async with asyncio.timeout(ROLLBACK_S):
+                        await self.execute("ROLLBACK")
         finally:
-            if self._driver.is_closed() or self._driver.is_in_transaction():
+            if self._cut_off or self._driver.is_closed() or self._driver.is_in_transaction():
                 await self.connection.invalidate()
             await self.connection.close()
 
@@ -91,8 +98,10 @@ class Driver:
         """Around every statement, once: turns the driver's errors into SQLAlchemy's, without the values."""
         try:
             yield
+        except asyncio.CancelledError:
+            self._cut_off = True
+            raise
         except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError) as error:
-            vars(error).pop("detail", None)
             strip_values(error)
             # The server has ended the session, and its end of the connection is not closed yet: an internal error.
             lost = self._driver.is_closed() or isinstance(error, asyncpg.InternalClientError)
@@ -102,6 +111,9 @@ class Driver:
 
 
 def strip_values(error: BaseException) -> None:
+    """Take out what PostgreSQL and asyncpg quote: PostgreSQL's DETAIL has the row, asyncpg's text the value."""
+    if isinstance(getattr(error, "detail", None), str):
+        error.detail = None  # type: ignore[attr-defined]
     error.args = tuple(_without_values(said) if isinstance(said, str) else said for said in error.args)
 
 

@@ -64,7 +64,9 @@ def is_outage(error: BaseException) -> bool:
     """True when the database could not be used, so that the same work may succeed later without a change."""
     if isinstance(error, DBAPIError):
         state = str(getattr(error.orig, "sqlstate", None) or "")
-        return error.connection_invalidated or state.startswith(_OF_THE_SERVER)
+        # A migration changed a table under a kept statement, which is prepared anew for who asks again.
+        changed = isinstance(error.orig, asyncpg.InvalidCachedStatementError)
+        return changed or error.connection_invalidated or state.startswith(_OF_THE_SERVER)
     return isinstance(error, (OSError, PoolExhausted))
 
 
@@ -196,10 +198,7 @@ def _is_open(lent: Any, *_more: Any) -> None:
 
 
 def _without_detail(context: ExceptionContext) -> None:
-    """PostgreSQL's DETAIL quotes the row, asyncpg the value."""
     original, wrapped = context.original_exception, context.sqlalchemy_exception
-    if original.__cause__ is not None:
-        vars(original.__cause__).pop("detail", None)
     for error in (original, wrapped, original.__cause__):
         if error is not None:
             strip_values(error)
@@ -365,5 +364,8 @@ class Database:
 
     async def at_once(self, statement: TextClause, values: Mapping[str, Any]) -> list[Row[Any]]:
         """One statement of an engine on its own tables, of all organisations: one round trip, not four."""
-        async with self.system_engine.connect() as connection:
-            return list(await Driver(connection).rows(statement, values))
+        driver = Driver(await self.system_engine.connect())
+        try:
+            return list(await driver.rows(statement, values))
+        finally:
+            await driver.close()

@@ -29,7 +29,7 @@ from shared.events import TenantState, UserState
 from shared.events.leaving import LeftBecause, LeftBehind, LeftKind, add_up
 from shared.graph import Graph, GraphCaller
 from shared.graph.errors import GraphError, GraphReconnect, GraphRetry, GraphTellAdmin
-from shared.jobs import Again
+from shared.jobs import Again, Jobs
 from shared.jobs.job import Job, JobWork
 from shared.subscriptions.subscriptions import Subscriptions
 
@@ -110,7 +110,17 @@ class Traces:
         await self.forget(work, user_id)
         self.tell(work, Done(work.org_id, user_id, version, 0, _left(there, {}, "no_access")))
 
-    async def leave(self, job: Job, wanted: Leave, graph: Graph, subscriptions: Subscriptions) -> None:
+    def done_by(self, does: Jobs) -> None:
+        """Have the service do the jobs by which it leaves."""
+
+        @does(Leave)
+        async def leave(job: Job, wanted: Leave, *, graph: Graph, subscriptions: Subscriptions) -> None:
+            await self._leave(job, wanted, graph, subscriptions)
+
+        if self.as_application:
+            does(LeaveAsApplication)(leave)
+
+    async def _leave(self, job: Job, wanted: Leave, graph: Graph, subscriptions: Subscriptions) -> None:
         """Remove what may be removed by ``until``, then tell and forget the rest."""
         if (found := await self._begin(job, wanted)) is None:
             return
