@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from shared.database.driver import Driver
 from shared.database.unit_of_work import Database, UnitOfWork, is_outage
 from shared.hosting.service import Service
 from shared.testing.databases import TestDatabase, connect
@@ -137,3 +138,27 @@ async def test_a_table_that_was_changed_under_a_statement_is_no_bug(db: Database
         await read()
     assert is_outage(refused.value)
     assert await read() == 0
+
+
+async def test_a_server_that_does_not_answer_a_rollback_keeps_nobody(db: Database, monkeypatch: Any) -> None:
+    """It is gone without a word: the error is told, and the place in the pool is free."""
+    execute = Driver.execute
+
+    async def silent(driver: Driver, statement: str) -> str:
+        if statement == "ROLLBACK":
+            await asyncio.Event().wait()
+        return await execute(driver, statement)
+
+    async def fail() -> None:
+        async with db.unit_of_work("acme") as work:
+            await write(work, "lost")
+            raise ZeroDivisionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Driver, "execute", silent)
+        patch.setattr("shared.database.driver.ROLLBACK_S", 0.1)
+        with pytest.raises(ZeroDivisionError):
+            async with asyncio.timeout(20):
+                await fail()
+    assert db.engine.pool.checkedout() == 0  # type: ignore[attr-defined]
+    assert await words(db) == []

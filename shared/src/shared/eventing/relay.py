@@ -160,7 +160,8 @@ class Relay:
         sent = [row for place, row in enumerate(free) if place not in refused]
         _count(sent, time.monotonic() - began)
         if not ahead:
-            await is_set_within(self._db.on_commit_wake["outbox"], PAUSE_S)  # left set: the read below is no whole one
+            # The wake stays set: the statement below reads what is behind this batch only, not what is older.
+            await is_set_within(self._db.on_commit_wake["outbox"], PAUSE_S)
         statement = f"{_GONE if self._keep_sent_s is None else _KEPT} {_ROWS}"
         more = await connection.fetch(statement, rows[-1]["id"], 0 if ahead else BATCH, [row["id"] for row in sent])
         return [] if refused else ahead or list(more)
