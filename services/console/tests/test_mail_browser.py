@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from services.console.tests.harness import Site
 from services.console.tests.letters import (
@@ -109,6 +109,19 @@ def test_a_file_is_uploaded_by_itself_and_sent_with_the_mail(site: Site, page: P
     upload, send = site.apis.sent("POST")
     assert (upload.path, upload.body) == ("/v1/mail/files", b"%PDF")
     assert send.body["files"] == ["f9"]
+
+
+def test_a_file_chosen_before_the_script_is_there_is_uploaded(site: Site, page: Page) -> None:
+    site.apis.answers = WRITING | {"POST /v1/mail/files": (201, FILE)}
+    held: list[Route] = []
+    page.route("**/static/mail.js", lambda route: held.append(route))  # noqa: PLW0108 - Playwright counts its parameters
+    with page.expect_request("**/static/mail.js"):
+        page.goto(site.url + WRITE, wait_until="commit")
+    page.get_by_label("Attach files").set_input_files({"name": "offer.pdf", "mimeType": "x/y", "buffer": b"%PDF"})
+    assert site.apis.sent("POST") == []
+    held[0].continue_()
+    expect(page.get_by_role("status").filter(has_text="offer.pdf is attached.")).to_be_visible()
+    assert [upload.body for upload in site.apis.sent("POST")] == [b"%PDF"]
 
 
 def test_a_file_that_is_too_large_is_refused_before_it_is_uploaded(site: Site, page: Page) -> None:

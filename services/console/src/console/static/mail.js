@@ -99,10 +99,12 @@
     asked.send(file);
   }
 
-  chooser.addEventListener("change", function () {
+  function uploadChosen() {
     Array.from(chooser.files).forEach(upload);
     chooser.value = "";
-  });
+  }
+  chooser.addEventListener("change", uploadChosen);
+  uploadChosen(); // a person on a slow line chooses files before this script is there
   form.addEventListener("submit", function (event) {
     if (!running) return;
     event.preventDefault();
