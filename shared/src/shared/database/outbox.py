@@ -80,7 +80,8 @@ def uuid7() -> str:
     """
     milliseconds, rest_ns = divmod(time.time_ns(), 1_000_000)
     value = (milliseconds << 80) | (0x7 << 76) | (rest_ns * 4096 // 1_000_000 << 64)
-    return str(uuid.UUID(int=value | (0x2 << 62) | (int.from_bytes(os.urandom(8), "big") >> 2)))
+    digits = f"{value | (0x2 << 62) | (int.from_bytes(os.urandom(8), 'big') >> 2):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def made_at(id_: str) -> datetime | None:
@@ -117,9 +118,12 @@ class Outbox:
             raise ValueError(
                 f"{event.topic} is larger than {MAX_PAYLOAD_BYTES} bytes; put ids in events, not contents."
             )
-        headers = {"ce_aggregateversion": str(event.aggregate_version), "content-type": "application/json"}
-        headers["ce_dataschema"] = schema_id(event.topic)
-        return self._add(event.topic, event.org_id, event.key, headers, payload)
+        more = {
+            "ce_aggregateversion": str(event.aggregate_version),
+            "content-type": "application/json",
+            "ce_dataschema": schema_id(event.topic),
+        }
+        return self._add(event.topic, event.org_id, event.key, more, payload)
 
     def cause_of(self, event_id: str | None) -> Cause | None:
         """The cause for a job: the event of this unit of work with this ``ce_id``, else the cause of that."""

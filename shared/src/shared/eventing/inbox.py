@@ -44,15 +44,14 @@ DDL = [
 
 # Opens the transaction: whose rows it sees, which events it is the first to handle, whether one is behind a parked one.
 # What follows runs as the request role: the rights of this statement were looked at before it changed the role.
-_TAKE = """WITH given AS (SELECT event_id, topic, key
-                  FROM unnest($1::text[], $2::text[], $3::text[]) AS g(event_id, topic, key)),
-        behind AS MATERIALIZED (SELECT count(*) > 0 AS any FROM parked_record JOIN given USING (topic, key)
-                                WHERE NOT $4::boolean),
-        taken AS (INSERT INTO inbox (event_id, topic) SELECT event_id, topic FROM given, behind
-                  WHERE NOT behind.any ORDER BY event_id ON CONFLICT DO NOTHING RETURNING event_id)
-    SELECT set_config('app.org_id', $5, true), set_config('role', $6, true), behind.any AS behind,
-           ARRAY(SELECT event_id FROM taken) AS taken
-    FROM behind"""
+_TAKE = """WITH taken AS (
+        INSERT INTO inbox (event_id, topic)
+        SELECT event_id, topic FROM unnest($1::text[], $2::text[]) AS given(event_id, topic) ORDER BY event_id
+        ON CONFLICT DO NOTHING RETURNING event_id)
+    SELECT set_config('app.org_id', $5, true), set_config('role', $6, true),
+           EXISTS (SELECT FROM parked_record p, unnest($2::text[], $3::text[]) AS given(topic, key)
+                   WHERE NOT $4::boolean AND p.topic = given.topic AND p.key = given.key) AS behind,
+           ARRAY(SELECT event_id FROM taken) AS taken"""
 
 
 class TooManyFailures(Exception):

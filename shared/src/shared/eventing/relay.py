@@ -158,12 +158,13 @@ class Relay:
         if behind := {row["id"]: "an earlier event of this key is parked" for row in rows if row["behind"]}:
             await self._refuse(connection, behind, tries=1)
         sent = [row for place, row in enumerate(free) if place not in refused]
-        _count(sent, time.monotonic() - began)
+        took_s = time.monotonic() - began
         if not ahead:
             # The wake stays set: the statement below reads what is behind this batch only, not what is older.
             await is_set_within(self._db.on_commit_wake["outbox"], PAUSE_S)
         statement = f"{_GONE if self._keep_sent_s is None else _KEPT} {_ROWS}"
         more = await connection.fetch(statement, rows[-1]["id"], 0 if ahead else BATCH, [row["id"] for row in sent])
+        _count(sent, took_s)
         return [] if refused else ahead or list(more)
 
     async def _publish_and_read_ahead(
