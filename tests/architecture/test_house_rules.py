@@ -4,6 +4,7 @@ import ast
 import importlib
 import re
 import sys
+import tokenize
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ SERVICES = {path.name: path for path in sorted((ROOT / "services").glob("*/src/*
 SHIPPED = [ROOT / "shared/src", *SERVICES.values()]
 WRITTEN = ("shared", "services", "dev", "tests")
 MAX_LINES = 400
+MAX_CODE_IN_SHARED = 9000
 MAX_TEST_NAME = 70
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception"}
 
@@ -40,6 +42,12 @@ def imports_of(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.add(node.module)
     return names
+
+
+def names_imported(path: Path) -> set[str]:
+    """Modules, and what is imported from them, which may be modules too."""
+    taken = (node for node in nodes_of(path) if isinstance(node, ast.ImportFrom) and node.module)
+    return imports_of(path) | {f"{node.module}.{alias.name}" for node in taken for alias in node.names}
 
 
 def first_parts(path: Path) -> set[str]:
@@ -74,6 +82,44 @@ def test_events_import_pydantic_and_the_standard_library_only() -> None:
 def test_no_python_file_is_longer_than_400_lines() -> None:
     folders = [ROOT / name for name in WRITTEN]
     assert named([path for path in python_files(*folders) if len(path.read_text().splitlines()) > MAX_LINES]) == []
+
+
+def platform_modules() -> dict[str, Path]:
+    """The modules of ``shared`` that ship, by name."""
+    root = ROOT / "shared/src"
+    files = [path for path in python_files(root / "shared") if "testing" not in path.parts]
+    return {".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path for path in files}
+
+
+@cache
+def lines_of_code(path: Path) -> int:
+    """Without blank lines, comments and docstrings."""
+    said = {
+        line
+        for node in nodes_of(path)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING}
+    with path.open("rb") as file:
+        tokens = [token for token in tokenize.tokenize(file.readline) if token.string and token.type not in silent]
+    return len({line for token in tokens for line in range(token.start[0], token.end[0] + 1)} - said)
+
+
+def test_shared_holds_9000_lines_of_code_at_most() -> None:
+    """docs/adr/0041-what-holds-shared-small.md says what to do when it would hold more."""
+    assert sum(map(lines_of_code, platform_modules().values())) <= MAX_CODE_IN_SHARED
+
+
+def test_no_module_of_shared_is_there_for_one_service() -> None:
+    modules = platform_modules()
+    users: dict[str, set[str]] = {name: set() for name, path in modules.items() if lines_of_code(path)}
+    parts = {"shared": modules.values()} | {name: python_files(folder) for name, folder in SERVICES.items()}
+    for part, files in parts.items():
+        for path in files:
+            for name in names_imported(path) & users.keys():
+                users[name].add(part)
+    assert [name for name, found in users.items() if len(found) < 2 and found != {"shared"}] == []
 
 
 def test_the_environment_is_read_in_settings_only() -> None:
