@@ -298,8 +298,10 @@ class Housed:
         return await Response(status_code=503)(scope, receive, send)
 
 
-LEASES_END = "UPDATE job SET lease_until = clock_timestamp(), attempt = 0 WHERE state = 'running'"
-"""Time that passes after a death; a job is given up after some tries, and here it dies more often than that."""
+LEASES_END = """WITH jobs AS (UPDATE job SET lease_until = clock_timestamp(), attempt = 0 WHERE state = 'running')
+    UPDATE graph_subscription SET claimed_until = NULL"""
+"""Time that passes after a death: whatever the dead held is free. A job is given up after some tries, and here it dies
+more often than that."""
 
 
 class MortalWorkers:

@@ -184,7 +184,6 @@ async def test_death_at_every_commit_of_leaving_ends_the_same(house: Any, start_
     await house.hear(leaving(house.person(2)))
     while await workers.live():
         await house.sql(LEASES_END)
-        await house.sql("UPDATE graph_subscription SET claimed_until = NULL")
         await house.hurry("leave")
     points = " ".join(workers.survived)
     assert "job leave" in points

@@ -152,7 +152,6 @@ async def test_death_at_every_commit_ends_the_same(calls: Any, start_service: St
     await house.hear(tenant(house))
     while await workers.live():
         await house.sql(LEASES_END)
-        await house.sql("UPDATE graph_subscription SET claimed_until = NULL")
         await house.hurry("leave_as_application")
     assert "job leave_as_application" in " ".join(workers.survived)
     assert (asked_for(calls.simulator), await told(house)) == ([], [(2, 2, [])])

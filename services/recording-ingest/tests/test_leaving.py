@@ -60,7 +60,6 @@ async def test_death_at_every_commit_of_leaving_ends_the_same(house: Any, start_
     await house.hear(leaving(house.person(2, connected=False)))
     while await workers.live():
         await house.sql(LEASES_END)
-        await house.sql("UPDATE graph_subscription SET claimed_until = NULL")
         await house.hurry()
     assert "job leave" in " ".join(workers.survived)
     assert (await at_microsoft(house), await house.sql(ROWS), await told(house)) == (0, [], [(2, [])])
