@@ -17,7 +17,7 @@ from shared.eventing import lanes as lanes_module
 from shared.eventing.handlers import Handlers
 from shared.eventing.inbox import QUICK_TRIES, TOGETHER, Inbox
 from shared.eventing.lanes import FETCH, LANE_DEPTH, LANES
-from shared.events import UserState
+from shared.events import UserDisconnected, UserState
 from shared.hosting.service import Service
 from shared.testing.databases import TestDatabase, connect
 from shared.testing.examples import user_state
@@ -378,3 +378,23 @@ async def test_a_lane_stops_when_it_is_told_to_though_the_database_is_gone(
     lane.cancel()
     _, running = await asyncio.wait([lane], timeout=10)
     assert running == set()
+
+
+async def test_a_key_parked_in_one_topic_is_handled_in_another(make_service: MakeService) -> None:
+    on = Handlers()
+
+    @on(UserState)
+    async def refuse(event: UserState) -> None:
+        raise ValueError(event.key)
+
+    @on(UserDisconnected)
+    async def note_end(event: UserDisconnected, *, session: Any) -> None:
+        await session.execute(_NOTE, {"org_id": event.org_id, "words": "gone"})
+
+    service = await make_service()
+    inbox, state = inbox_of(service, on), record("anna", 1)
+    end = UserDisconnected(org_id="acme", user_id="anna", aggregate_version=2, code="by_person", reason="asked")
+    await inbox.handle_all([state])
+    body = end.model_dump_json().encode()
+    await inbox.handle_all([replace(state, topic=end.topic, value=body, headers={"ce_id": "2"})])
+    assert (await parked(service), await words(service)) == ([1], ["gone"])
